@@ -1,0 +1,50 @@
+# `make help` lists what there is. Everything runs in .venv, which the first target that needs it sets up.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+BIN := .venv/bin
+STAMP := .venv/set-up
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sweep fashion test test-all check format bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## .venv with Caucus and its tools, in the versions last tested; nothing is done twice
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Caucus needs Python 3.11 or newer: install it, or say make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv || \
+		{ echo "python -m venv failed: on Debian and Ubuntu, apt-get install python3-venv"; rm -rf .venv; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+sweep: $(STAMP) ## 32 CNNs on handwritten digits: trained, voted, reported, in about a minute
+	$(BIN)/caucus run sweeps/digits.yaml
+
+fashion: $(STAMP) ## the ten-minute sweep of Fashion-MNIST
+	$(BIN)/caucus run sweeps/fashion_mnist.yaml
+
+test: check ## lint, types, import rules and all tests but the long ones
+	$(BIN)/pytest -m "not long and not gpu"
+
+test-all: check ## the same with the long tests: what CI runs
+	$(BIN)/pytest -m "not gpu"
+
+check: $(STAMP) ## lint, format, types and the import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(STAMP) ## put the code into the project's format
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format --quiet .
+
+bench: $(STAMP) ## measure; figures go to benchmarks/results/latest.json
+	$(BIN)/python -m benchmarks.run
+
+clean: ## remove .venv and caches; runs/ and data/ stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,141 @@
+"""An HTTP proxy before an S3 server that misbehaves when told to."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
+from urllib.parse import urlsplit
+
+Action = Literal["status", "reset", "hang", "swallow", "flip", "html"]
+
+
+@dataclass
+class Fault:
+    """What to do to the next `times` requests whose "METHOD /path?query" matches `pattern`.
+
+    status     answer with `status` and an S3 error of `code`
+    reset      reset the connection
+    hang       do not answer before the proxy closes
+    swallow    answer 200 to an upload, and forward nothing
+    flip       forward an upload with its last byte changed
+    html       answer 200 with a web page
+    """
+
+    pattern: str
+    action: Action
+    times: int = 10**9
+    status: int = 503
+    code: str = "SlowDown"
+
+
+@dataclass
+class FaultProxy:
+    """`endpoint_url` to give to a store; `faults` in force, the first that matches counts; `seen` requests with what was done."""
+
+    endpoint_url: str
+    faults: list[Fault] = field(default_factory=list)
+    seen: list[tuple[str, str]] = field(default_factory=list)
+    closing: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, action: str) -> int:
+        """Requests to which `action` ("forward" for none) was done."""
+        return sum(done == action for _, done in self.seen)
+
+    def choose(self, request: str) -> Fault | None:
+        """The fault for `request`, used up by one."""
+        with self.lock:
+            found = next(
+                (fault for fault in self.faults if fault.times > 0 and re.search(fault.pattern, request)), None
+            )
+            if found:
+                found.times -= 1
+            self.seen.append((request, found.action if found else "forward"))
+            return found
+
+
+@contextmanager
+def fault_proxy(target_url: str, *faults: Fault) -> Iterator[FaultProxy]:
+    """A proxy before the server at `target_url`, until the end of the block."""
+    target = urlsplit(target_url).netloc
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            fault = proxy.choose(f"{self.command} {self.path}")
+            match fault.action if fault else "forward":
+                case "status":
+                    code = f"<?xml version='1.0'?><Error><Code>{fault.code}</Code><Message>no</Message></Error>"
+                    self.reply(fault.status, {"Content-Type": "application/xml"}, code.encode())
+                case "html":
+                    self.reply(200, {"Content-Type": "text/html"}, b"<html><body><p>Welcome</p></body></html>")
+                case "swallow":
+                    self.reply(200, {"ETag": '"0"'}, b"")
+                case "reset":
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.close_connection = True
+                case "hang":
+                    proxy.closing.wait()
+                    self.close_connection = True
+                case "flip":
+                    self.forward(body[:-1] + bytes([body[-1] ^ 1]))
+                case _:
+                    self.forward(body)
+
+        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answer  # noqa: N815
+
+        def forward(self, body: bytes) -> None:
+            connection = http.client.HTTPConnection(target, timeout=30)
+            # The Host header stays as the client signed it.
+            headers = {
+                name: value for name, value in self.headers.items() if name.lower() not in ("expect", "connection")
+            }
+            try:
+                connection.request(self.command, self.path, body, headers)
+                response = connection.getresponse()
+                self.reply(response.status, dict(response.getheaders()), response.read())
+            finally:
+                connection.close()
+
+        def reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
+            self.send_response_only(status)
+            for name, value in headers.items():
+                if name.lower() not in ("connection", "transfer-encoding", "content-length"):
+                    self.send_header(name, value)
+            length = next(
+                (value for name, value in headers.items() if name.lower() == "content-length"), str(len(body))
+            )
+            self.send_header("Content-Length", length if self.command == "HEAD" else str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: object) -> None:
+            """A client that went away is what these tests are about."""
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        proxy = FaultProxy(f"http://127.0.0.1:{server.server_port}", list(faults))
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield proxy
+        finally:
+            proxy.closing.set()
+            server.shutdown()
+            thread.join()

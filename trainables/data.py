@@ -1,0 +1,110 @@
+"""Which images a sweep is about, and how they are split; and the images themselves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from trainables import layout
+from trainables.config import Frozen
+from trainables.csv_table import load_csv_table
+from trainables.digits import load_digits
+from trainables.fashion_mnist import load_fashion_mnist
+from trainables.folder_tree import load_folder_tree
+from trainables.images import ImageSet
+from trainables.split import split_images
+
+Share = Annotated[float, Field(gt=0, lt=0.9)]
+
+
+class DataConfig(Frozen):
+    """Where images come from (exactly one of `name`, `path` and `csv`), their size, and how they are split."""
+
+    name: Literal["digits", "fashion-mnist"] | None = None
+    """A well-known set. `digits` comes with scikit-learn; `fashion-mnist` is read from `root`, or downloaded."""
+    path: str | None = None
+    """A local folder that holds one folder of images a class."""
+    csv: str | None = None
+    """A local table of file names and labels, with a header."""
+    image_column: str = "image"
+    """Column of `csv` with the file names, relative to `root`."""
+    label_column: str = "label"
+    """Column of `csv` with the labels."""
+    root: str | None = None
+    """With `csv`: where file names start from; default: the table's folder. With `fashion-mnist`: the folder of its
+    four `*-ubyte.gz` files; default: `data/` or the Debian package's folder, else a download to `data/`."""
+    size: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Height and width in pixels; images are resized to it. Left out: their own size if all are equal, else 64."""
+    channels: Literal[1, 3] | None = None
+    """1 for grey, 3 for colour. Left out: 1 if all images are stored as grey, else 3."""
+    validation: Share = 0.15
+    """Share of all images that steers the search and picks the voters; where a set brings its own test split, share of
+    the images outside it."""
+    test: Share = 0.15
+    """Share of all images that only the report looks at. Not used where a set brings its own test split."""
+    split_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Another seed deals other images to the splits."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        named = [f"`{key}`" for key in ("name", "path", "csv") if getattr(self, key) is not None]
+        if not named:
+            raise ValueError("data names no images: give `name`, `path` or `csv`")
+        if len(named) > 1:
+            both = "both " if len(named) == 2 else ""
+            raise ValueError(f"data names {both}{' and '.join(named)}: keep one")
+        for key in ("path", "csv", "root"):
+            if "://" in (place := getattr(self, key) or ""):
+                raise ValueError(
+                    f"data.{key} is {place}: images are read from local folders only: copy them here first"
+                )
+            if getattr(self, key) == "":
+                raise ValueError(f"data.{key} is empty: name a place, or leave the key out")
+        if self.root is not None and self.csv is None and self.name != "fashion-mnist":
+            raise ValueError(f"data.root means nothing to {named[0]} here: remove it")
+        for key in ("image_column", "label_column"):
+            if self.csv is None and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"data.{key} means nothing without `csv`: remove it")
+        if self.validation + self.test >= 0.95:
+            raise ValueError(
+                f"data.validation {self.validation} and data.test {self.test} leave less than 5 % for training: lower one"
+            )
+        return self
+
+
+def load_images(config: DataConfig) -> ImageSet:
+    """The images that `config` names, each in its split.
+
+    Raises `DataError` where they are missing or damaged, or too few for such a split.
+    """
+    whole = _load(config)
+    given_test = whole.splits == layout.SPLITS.index("test")
+    splits = split_images(
+        whole.labels,
+        whole.image_sha256,
+        config.validation,
+        config.test,
+        config.split_seed,
+        given_test=given_test if given_test.any() else None,
+    )
+    return replace(whole, splits=splits)
+
+
+def _load(config: DataConfig) -> ImageSet:
+    root = _local(config.root) if config.root else None
+    if config.path:
+        return load_folder_tree(_local(config.path), config.size, config.channels)
+    if config.csv:
+        return load_csv_table(
+            _local(config.csv), root, config.image_column, config.label_column, config.size, config.channels
+        )
+    if config.name == "fashion-mnist":
+        return load_fashion_mnist(root, config.size, config.channels)
+    return load_digits(config.size, config.channels)
+
+
+def _local(place: str) -> Path:
+    return Path(place).expanduser()

@@ -1,0 +1,91 @@
+"""The data set's own record in the store: class names, and for each image its id, content hash, label and split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trainables import layout
+from trainables.errors import DamagedObject
+from trainables.images import ImageSet, labels_sha256
+from trainables.store import Store, get_json, to_json
+
+
+@dataclass(frozen=True, eq=False)
+class DataTable:
+    """What voting and reporting know of the data: no pixels.
+
+    image_ids    one a row; `rows` in predictions are positions here
+    labels       int64 (images,), positions in `class_names`
+    splits       int8 (images,), positions in `layout.SPLITS`
+    """
+
+    data_id: str
+    name: str
+    class_names: tuple[str, ...]
+    image_ids: tuple[str, ...]
+    labels: npt.NDArray[np.int64]
+    splits: npt.NDArray[np.int8]
+
+    def rows(self, split: str) -> npt.NDArray[np.int64]:
+        """Positions of the images of `split`, rising."""
+        return np.flatnonzero(self.splits == layout.SPLITS.index(split))
+
+    def labels_of(self, split: str) -> npt.NDArray[np.int64]:
+        """True labels of the images of `split`, in the order of `rows`."""
+        return self.labels[self.rows(split)]
+
+    def labels_sha256(self, split: str) -> str:
+        """What predictions on `split` must carry to line up with this table."""
+        return labels_sha256(self.labels_of(split))
+
+
+def write_data_table(store: Store, images: ImageSet) -> None:
+    """Record `images` under its `data_id`, once: nothing is written where the record is there already."""
+    if store.stat(layout.data_key(images.data_id, "data.json")):
+        return
+    table = pa.table(
+        {
+            "image_id": pa.array(images.image_ids),
+            "sha256": pa.array([bytes.fromhex(digest) for digest in images.image_sha256], pa.binary(32)),
+            "label": pa.array(images.labels),
+            "split": pa.array(images.splits),
+        }
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    store.put(layout.data_key(images.data_id, "images.parquet"), bytes(sink.getvalue()))
+    height, width, channels = images.pixels.shape[1:]
+    summary = {
+        "name": images.name,
+        "class_names": list(images.class_names),
+        "image_shape": {"height": height, "width": width, "channels": channels},
+        "images": {split: len(images.rows(split)) for split in layout.SPLITS},
+    }
+    store.put(layout.data_key(images.data_id, "data.json"), to_json(summary))
+
+
+def read_data_table(store: Store, data_id: str) -> DataTable:
+    """The record of a data set. Raises `ObjectMissing` where the store has none, `DamagedObject` where it is not readable."""
+    summary = get_json(store, layout.data_key(data_id, "data.json"))
+    raw = store.get(layout.data_key(data_id, "images.parquet"))
+    try:
+        table = pq.read_table(pa.BufferReader(raw), columns=["image_id", "label", "split"])
+        names = summary["class_names"]
+        assert isinstance(names, list)
+        return DataTable(
+            data_id=data_id,
+            name=str(summary["name"]),
+            class_names=tuple(str(name) for name in names),
+            image_ids=tuple(table["image_id"].to_pylist()),
+            labels=table["label"].to_numpy(),
+            splits=table["split"].to_numpy(),
+        )
+    except (pa.ArrowException, KeyError, AssertionError, OSError) as error:
+        raise DamagedObject(
+            f"the record of data {data_id} in {store.uri} is damaged ({error}): delete data/{data_id}, the next run writes it again"
+        ) from None

@@ -1,0 +1,49 @@
+"""Every error that Caucus raises on purpose. One base, and the builtin that each resembles."""
+
+from __future__ import annotations
+
+
+class CaucusError(Exception):
+    """Base of all errors with a message meant for a person: what, the value, the rule, what to do."""
+
+
+class SweepFileError(CaucusError, ValueError):
+    """The sweep file or an override says something that cannot be run."""
+
+
+class DataError(CaucusError, ValueError):
+    """The data set is missing, damaged, or too small for what was asked."""
+
+
+class StoreError(CaucusError, OSError):
+    """The store cannot be reached, read or written."""
+
+
+class ObjectMissing(StoreError, KeyError):
+    """A key that the store does not hold."""
+
+    __str__ = Exception.__str__  # KeyError would show the repr of the message
+
+
+class StoreTooNew(StoreError):
+    """The store was written by a newer version of Caucus."""
+
+
+class DamagedObject(StoreError, ValueError):
+    """Stored bytes that are not what their manifest promises, or a record that cannot be read."""
+
+
+class MismatchedPredictions(CaucusError, ValueError):
+    """Predictions that do not line up: other images, other labels, another split, or not probabilities."""
+
+
+class RunMissing(CaucusError, LookupError):
+    """No run of that name lies in the store."""
+
+
+class RunMismatch(CaucusError, ValueError):
+    """A run of that name exists and was started with something else."""
+
+
+class TrialDiverged(CaucusError, ArithmeticError):
+    """The loss or a prediction of a trial is not a finite number any more."""

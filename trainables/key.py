@@ -1,0 +1,49 @@
+"""Which keys a store takes: the same rule in a folder and in a bucket, so that either can be copied into the other."""
+
+from __future__ import annotations
+
+from trainables.errors import StoreError
+
+OWN = ".caucus-"
+"""Names that start so are a store's own: unfinished writes and probes. Never listed, never a part of a key."""
+
+LONGEST_NAME_BYTES = 255
+LONGEST_KEY_BYTES = 900
+"""S3 allows 1024 bytes with the store's prefix, most file systems 255 a name."""
+
+
+def is_key(text: str) -> bool:
+    """Whether `text` can name an object: relative, `/` between names, no `.` or `..`, nothing that cannot be printed.
+
+    >>> is_key("trials/0f3a/config.json"), is_key("../secrets"), is_key("/etc/passwd"), is_key("a//b"), is_key("")
+    (True, False, False, False, False)
+    """
+    try:
+        sizes = [len(name.encode()) for name in text.split("/")]
+    except UnicodeEncodeError:  # a file name that is no UTF-8, as the operating system hands it over
+        return False
+    return (
+        text.isprintable()
+        and "\\" not in text
+        and all(name not in ("", ".", "..") and not name.startswith(OWN) for name in text.split("/"))
+        and max(sizes) <= LONGEST_NAME_BYTES
+        and sum(sizes) + len(sizes) - 1 <= LONGEST_KEY_BYTES
+    )
+
+
+def check_key(key: str) -> str:
+    """`key` itself. Raises `StoreError` where it cannot name an object."""
+    if not is_key(key):
+        raise StoreError(
+            f"key {key[:200]!r} cannot name an object: keys are relative, with single forward slashes, without '.', '..', "
+            f"backslashes, unprintable characters and names that start with {OWN!r}, "
+            f"of at most {LONGEST_KEY_BYTES} bytes and {LONGEST_NAME_BYTES} a name: rename it"
+        )
+    return key
+
+
+def check_prefix(prefix: str) -> str:
+    """`prefix` itself. Raises `StoreError` unless it is "" or a folder name that ends in a slash."""
+    if prefix and not (prefix.endswith("/") and is_key(prefix[:-1])):
+        raise StoreError(f"prefix {prefix[:200]!r} names no folder of a store: it is empty, or a key and a slash")
+    return prefix

@@ -1,0 +1,83 @@
+"""What one checkpoint says of one split: class probabilities, with the proof of which images they are for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from trainables import layout
+from trainables.errors import MismatchedPredictions
+
+SUM_TOLERANCE = 1e-3
+"""How far a row of probabilities may be from a sum of one: bfloat16 logits through a float32 softmax stay below 1e-5."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Class probabilities of one split, valid by construction.
+
+    rows             int32 (images,), the images' positions in the data set's table
+    probabilities    float32 (images, classes), finite, not negative, each row adds up to one
+    labels_sha256    of the true labels of these rows, so that members of an ensemble can be shown to line up
+    """
+
+    data_id: str
+    split: str
+    labels_sha256: str
+    rows: npt.NDArray[np.int32]
+    probabilities: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        found = self.probabilities
+        if self.split not in layout.SPLITS:
+            raise MismatchedPredictions(f"split is {self.split!r}, not one of {', '.join(layout.SPLITS)}")
+        if found.ndim != 2 or found.dtype != np.float32 or len(found) != len(self.rows):
+            raise MismatchedPredictions(
+                f"probabilities are {found.dtype}{found.shape}, not float32 ({len(self.rows)} images, classes)"
+            )
+        if not np.isfinite(found).all():
+            raise MismatchedPredictions(
+                f"{int((~np.isfinite(found)).any(1).sum())} of {len(found)} rows hold a NaN or an infinity"
+            )
+        if found.size and (found.min() < 0 or np.abs(found.sum(1, dtype=np.float64) - 1).max() > SUM_TOLERANCE):
+            raise MismatchedPredictions(
+                "a row is no probability distribution: a negative entry, or a sum other than one"
+            )
+
+
+def to_arrow(predictions: Predictions) -> bytes:
+    """The bytes of an Arrow IPC file: `row` int32, `probabilities` fixed_size_list<float32>, the rest as metadata."""
+    classes = predictions.probabilities.shape[1]
+    flat = pa.array(np.ascontiguousarray(predictions.probabilities).reshape(-1))
+    table = pa.table(
+        {"row": pa.array(predictions.rows), "probabilities": pa.FixedSizeListArray.from_arrays(flat, classes)},
+        metadata={
+            "data_id": predictions.data_id,
+            "split": predictions.split,
+            "labels_sha256": predictions.labels_sha256,
+        },
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def from_arrow(data: bytes) -> Predictions:
+    """The inverse of `to_arrow`, zero-copy. Raises `MismatchedPredictions` where `data` is something else."""
+    try:
+        table = pa.ipc.open_file(pa.BufferReader(data)).read_all().combine_chunks()
+        table.validate(full=True)  # damaged lengths would otherwise be read beyond the end of the buffer
+        told = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+        column = table["probabilities"]
+        lists = column.chunk(0) if column.num_chunks else pa.array([], column.type)
+        probabilities = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), column.type.list_size)
+        rows = table["row"].to_numpy()
+        return Predictions(told["data_id"], told["split"], told["labels_sha256"], rows, probabilities)
+    except MismatchedPredictions:
+        raise
+    except (pa.ArrowException, KeyError, AttributeError, ValueError, OSError) as error:
+        raise MismatchedPredictions(f"not a predictions file: {error}") from None

@@ -1,0 +1,68 @@
+"""What became of a trial, as every later stage sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from trainables.config import TrialConfig
+
+TrialState = Literal["waiting", "running", "finished", "pruned", "diverged", "failed", "stopped"]
+"""finished: reached its last epoch; pruned: ended by the scheduler; diverged: a loss that is no number;
+failed: raised, or its worker died too often; stopped: cut off by the budget, to be continued by a larger one."""
+
+STATES: tuple[TrialState, ...] = get_args(TrialState)
+ENDED = ("finished", "pruned", "diverged", "failed")
+"""States that a later run of the same sweep leaves as they are."""
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What a trial measured at the end of one epoch. Accuracies are shares of 1; losses mean cross-entropy in nats."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    train_s: float
+    """Seconds of training in this epoch."""
+    evaluate_s: float
+    """Seconds of prediction on validation and test at its end."""
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds that this epoch kept its slot busy."""
+        return self.train_s + self.evaluate_s
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial of a run: its configuration, its state with the reason, and its epochs in order."""
+
+    config: TrialConfig
+    state: TrialState = "waiting"
+    reason: str = ""
+    epochs: tuple[EpochResult, ...] = field(default=())
+
+    @property
+    def trial_id(self) -> str:
+        """Short for `config.trial_id`."""
+        return self.config.trial_id
+
+    @property
+    def best(self) -> EpochResult | None:
+        """The epoch with the highest validation accuracy; of equals the lower validation loss, then the earlier."""
+        return max(self.epochs, key=lambda at: (at.validation_accuracy, -at.validation_loss, -at.epoch), default=None)
+
+
+def rank(records: list[TrialRecord]) -> list[TrialRecord]:
+    """All trials, best validation accuracy first (ties: lower loss, then `trial_id`); those without an epoch last."""
+
+    def place(record: TrialRecord) -> tuple[float, float, str]:
+        best = record.best
+        return (
+            (-best.validation_accuracy, best.validation_loss, record.trial_id) if best else (1.0, 0.0, record.trial_id)
+        )
+
+    return sorted(records, key=place)

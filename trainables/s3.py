@@ -1,0 +1,381 @@
+"""A store in an S3 bucket, at Amazon or at any server that speaks S3. The only file that knows boto3.
+
+Uploads are our own because pyarrow's, which Ray Tune uses, can fail without saying so. Each is confirmed by the server
+(MD5 of the body), then looked up (size and SHA-256), and repeated until that holds or a deadline is reached.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import boto3
+from botocore import exceptions as boto
+from botocore.config import Config
+from botocore.parsers import ResponseParserError
+
+from trainables.errors import ObjectMissing, StoreError
+from trainables.key import OWN, check_key, check_prefix, is_key
+from trainables.store import Store, StoredObject, sha256_of
+
+T = TypeVar("T")
+
+LONGEST_PAUSE_S = 5.0
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+_PASSING_CODES = (
+    "SlowDown",
+    "RequestTimeout",
+    "InternalError",
+    "ServiceUnavailable",
+    "OperationAborted",
+    "BadDigest",
+    "XAmzContentSHA256Mismatch",
+    "IncompleteBody",
+)
+_IDENTITY_CODES = (
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "InvalidToken",
+    "ExpiredToken",
+    "TokenRefreshRequired",
+)
+_NO_CREDENTIALS = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.MetadataRetrievalError,
+)
+_NO_ANSWER = (
+    boto.HTTPClientError,
+    boto.ConnectionError,
+    boto.IncompleteReadError,
+)
+
+
+class _NotConfirmed(Exception):
+    """The server took the object, but does not show it as it was sent."""
+
+
+class _NotS3(Exception):
+    """The endpoint answered with something that is no S3 answer."""
+
+
+_FAILURES = (boto.ClientError, boto.BotoCoreError, ResponseParserError, _NotConfirmed, _NotS3)
+
+
+@dataclass(frozen=True)
+class S3Store(Store):
+    """A store in `bucket` under `prefix` (no slash at its ends), used by any number of threads.
+
+    Credentials come from where boto3 looks for them (AWS_ACCESS_KEY_ID and its like, AWS_PROFILE, the role of the
+    machine) and are never part of this value, so it can be sent to another process. So does the endpoint, where
+    `endpoint_url` is None (AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, else Amazon's).
+    """
+
+    bucket: str
+    prefix: str = ""
+    endpoint_url: str | None = None
+    deadline_s: float = 90.0
+    """No attempt of an operation begins later than this after its first one."""
+    connect_timeout_s: float = 5.0
+    read_timeout_s: float = 20.0
+
+    # What one process has built and learnt, not part of the value: the client with the process that it belongs to
+    # (its connections do not survive a fork), and whether the bucket ever answered as it should.
+    _held: tuple[int, Any] | None = field(default=None, init=False, repr=False, compare=False)
+    _worked: bool = field(default=False, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not _BUCKET.fullmatch(self.bucket):
+            shown = "the bucket of `store`" if "@" in self.bucket or ":" in self.bucket else f"bucket {self.bucket!r}"
+            raise StoreError(f"{shown} is no bucket name: write s3://bucket/prefix, credentials in the environment")
+        if self.prefix and not is_key(self.prefix):
+            raise StoreError(
+                f"store s3://{self.bucket}: prefix {self.prefix[:200]!r} cannot be part of a key: rename it"
+            )
+        if self.endpoint_url is not None:
+            _check_endpoint(self.endpoint_url)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_held": None}
+
+    @property
+    def uri(self) -> str:
+        """`s3://bucket/prefix`."""
+        return f"s3://{self.bucket}/{self.prefix}" if self.prefix else f"s3://{self.bucket}"
+
+    def put(self, key: str, data: bytes) -> StoredObject:
+        """See `Store.put`."""
+        return self._put(check_key(key), data)
+
+    def get(self, key: str) -> bytes:
+        """See `Store.get`."""
+        name = self._name(check_key(key))
+
+        def read(client: Any) -> bytes | None:
+            try:
+                return bytes(client.get_object(Bucket=self.bucket, Key=name)["Body"].read())
+            except boto.ClientError as error:
+                if _code(error) != "NoSuchKey":
+                    raise
+                return None
+
+        data = self._repeat(f"reading {key}", read)
+        if data is None:
+            raise ObjectMissing(f"store {self.uri} holds no {key}")
+        return data
+
+    def stat(self, key: str) -> StoredObject | None:
+        """See `Store.stat`."""
+        name = self._name(check_key(key))
+
+        def look(client: Any) -> StoredObject | None:
+            try:
+                return StoredObject(key, client.head_object(Bucket=self.bucket, Key=name)["ContentLength"])
+            except boto.ClientError as error:
+                if _status(error) != 404:
+                    raise
+                if not self._worked:  # a missing bucket gives the same answer: only a listing tells them apart
+                    _listed(client.list_objects_v2(Bucket=self.bucket, Prefix=name, MaxKeys=1))
+                return None
+
+        return self._repeat(f"looking at {key}", look)
+
+    def find(self, prefix: str) -> list[StoredObject]:
+        """See `Store.find`. Objects whose names can be no keys are left out."""
+        start = len(self._name(""))
+        found = (
+            StoredObject(item["Key"][start:], item["Size"])
+            for page in self._pages(check_prefix(prefix))
+            for item in page.get("Contents", ())
+        )
+        return sorted((item for item in found if is_key(item.key)), key=lambda item: item.key)
+
+    def folders(self, prefix: str) -> list[str]:
+        """See `Store.folders`. SeaweedFS goes on naming a folder for a while after its last object was deleted."""
+        start = len(self._name(check_prefix(prefix)))
+        found = (
+            item["Prefix"][start:-1]
+            for page in self._pages(prefix, Delimiter="/")
+            for item in page.get("CommonPrefixes", ())
+        )
+        return sorted({name for name in found if is_key(name)})
+
+    def delete(self, key: str) -> None:
+        """See `Store.delete`. A refusal is not repeated: roles that may write but not delete are common."""
+        self._delete(check_key(key))
+
+    def check(self) -> None:
+        """See `Store.check`. Takes some 12 s at most, where the endpoint does not answer."""
+        next(self._impatient()._pages("", MaxKeys=1))
+        self._remember("_worked", True)
+
+    def check_writable(self, needed_bytes: int = 0) -> None:
+        """See `Store.check_writable`. Writes an empty object and deletes it, where deleting is allowed."""
+        self.check()
+        probe, impatient = f"{OWN}probe-{secrets.token_hex(8)}", self._impatient()
+        impatient._put(probe, b"")
+        with contextlib.suppress(StoreError):
+            impatient._delete(probe)
+
+    def _put(self, key: str, data: bytes) -> StoredObject:
+        name, sha256 = self._name(key), sha256_of(data)
+        md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+
+        def write(client: Any) -> StoredObject:
+            client.put_object(Bucket=self.bucket, Key=name, Body=data, ContentMD5=md5, Metadata={"sha256": sha256})
+            try:
+                seen = client.head_object(Bucket=self.bucket, Key=name)
+            except boto.ClientError as error:
+                raise _NotConfirmed("is not there") if _status(error) == 404 else error from None
+            metadata = {name.lower(): value for name, value in seen["Metadata"].items()}
+            if seen["ContentLength"] != len(data) or metadata.get("sha256") != sha256:
+                raise _NotConfirmed(f"is there with {seen['ContentLength']} bytes and sha256 {metadata.get('sha256')}")
+            return StoredObject(key, len(data))
+
+        return self._repeat(f"writing {key} ({len(data)} bytes)", write)
+
+    def _delete(self, key: str) -> None:
+        def remove(client: Any) -> None:
+            try:
+                client.delete_object(Bucket=self.bucket, Key=self._name(key))
+            except boto.ClientError as error:
+                if _code(error) != "NoSuchKey":
+                    raise
+
+        self._repeat(f"deleting {key}", remove, believe_refusals=True)
+
+    def _pages(self, prefix: str, **options: Any) -> Iterator[dict[str, Any]]:
+        wanted = {"Bucket": self.bucket, "Prefix": self._name(prefix), **options}
+        while True:
+            page = self._repeat(f"listing {prefix or 'it'}", lambda client: _listed(client.list_objects_v2(**wanted)))
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            wanted["ContinuationToken"] = page["NextContinuationToken"]
+
+    def _name(self, key: str) -> str:
+        """The object's full name in the bucket."""
+        return f"{self.prefix}/{key}" if self.prefix else key
+
+    def _impatient(self) -> S3Store:
+        """This store without its experience: for the first contact, where a wrong answer is a wrong setting."""
+        return replace(
+            self,
+            deadline_s=min(6.0, self.deadline_s),
+            connect_timeout_s=min(4.0, self.connect_timeout_s),
+            read_timeout_s=min(5.0, self.read_timeout_s),
+        )
+
+    def _repeat(self, doing: str, attempt: Callable[[Any], T], believe_refusals: bool = False) -> T:
+        """The result of `attempt`, begun again after passing failures until the deadline."""
+        began = time.monotonic()
+        pause_s = 0.1
+        while True:
+            try:
+                result = attempt(self._client())
+            except _FAILURES as error:
+                refused = _is_refusal(error)
+                # Credentials that are renewed are refused for a moment, and load balancers answer in HTML while they
+                # restart: both pass. Before the bucket has ever worked they are what they look like.
+                if not (self._worked and not believe_refusals if refused else _is_passing(error)):
+                    raise self._failure(error, doing) from None
+                # Not `random`, whose state may be a trial's seed: waiting must not change what a trial draws.
+                wait_s = pause_s * (0.5 + secrets.randbelow(1000) / 2000)
+                spent_s = time.monotonic() - began
+                if spent_s + wait_s > self.deadline_s:
+                    raise self._failure(error, f"{doing}, tried for {spent_s:.0f} s") from None
+                time.sleep(wait_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                if refused:
+                    self._remember("_held", None)
+            else:
+                self._remember("_worked", True)
+                return result
+
+    def _client(self) -> Any:
+        """The client of this process. Two threads may each build one at first: the later one stays."""
+        if self._held is None or self._held[0] != os.getpid():
+            config = Config(
+                connect_timeout=self.connect_timeout_s,
+                read_timeout=self.read_timeout_s,
+                retries={"total_max_attempts": 1, "mode": "standard"},
+                # Trailing checksums, boto3's default since 1.36, are answered with 411 by Ceph among others.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            )
+            try:  # a session of its own: boto3's default session may not be used by two threads at once
+                client = boto3.session.Session().client("s3", endpoint_url=self.endpoint_url, config=config)
+            except ValueError:
+                raise StoreError(
+                    f"store {self.uri}: the endpoint is no URL: correct AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL"
+                ) from None
+            self._remember("_held", (os.getpid(), client))
+            return client
+        return self._held[1]
+
+    def _remember(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def _failure(self, error: Exception, doing: str) -> StoreError:
+        """`error` in words that name the store, the endpoint and what to do, and that can hold no credentials.
+
+        botocore's own words are left out: they hold the endpoint as it was typed, and whatever the server said.
+        """
+        endpoint = _without_login(self._held[1].meta.endpoint_url if self._held else self.endpoint_url or "Amazon S3")
+        place = f"store {self.uri} at {endpoint}"
+        kind = type(error).__name__
+        if isinstance(error, _NO_CREDENTIALS):
+            return StoreError(
+                f"{place}: no usable credentials found while {doing} ({kind}): "
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role"
+            )
+        if isinstance(error, boto.SSLError):
+            return StoreError(
+                f"{place}: no secure connection while {doing}: is it https? Set AWS_CA_BUNDLE for a private certificate"
+            )
+        if isinstance(error, _NO_ANSWER):
+            return StoreError(
+                f"{place} does not answer while {doing} ({kind}): start it, or correct the endpoint (AWS_ENDPOINT_URL_S3)"
+            )
+        if isinstance(error, _NotConfirmed):
+            return StoreError(f"{place} accepted the object, but it {error}, while {doing}: repair that server")
+        if isinstance(error, ResponseParserError | _NotS3):
+            return StoreError(f"{place} does not answer like an S3 server while {doing}: correct the endpoint")
+        if not isinstance(error, boto.ClientError):
+            return StoreError(f"{place}: {kind} while {doing}: correct the AWS settings in the environment")
+        code, status = _code(error), _status(error)
+        answer = str(status) if code == str(status) else f"{status} {code}"
+        if code == "NoSuchBucket":
+            return StoreError(f"bucket {self.bucket} does not exist at {endpoint}: create it, or correct `store`")
+        if code == "RequestTimeTooSkewed":
+            return StoreError(f"{place} refuses the time of this machine while {doing} ({answer}): set its clock")
+        if code in _IDENTITY_CODES:
+            return StoreError(
+                f"{place} refuses the credentials while {doing} ({answer}): correct or renew AWS_ACCESS_KEY_ID, "
+                "AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
+            )
+        if _is_refusal(error):
+            return StoreError(
+                f"{place} denies access while {doing} ({answer}): "
+                "allow these credentials to list the bucket and to read and write objects under the prefix"
+            )
+        if _is_passing(error):
+            return StoreError(f"{place} answers {answer} while {doing}: try again later")
+        return StoreError(f"{place} answers {answer} while {doing}: correct endpoint, region and bucket")
+
+
+def _check_endpoint(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable or "@" in url:
+        shown = "endpoint_url" if "@" in url else f"endpoint_url {url!r}"
+        raise StoreError(f"{shown} is not http(s)://host[:port]: correct it; credentials belong in the environment")
+
+
+def _without_login(url: str) -> str:
+    return re.sub(r"//[^/]*@", "//", url)
+
+
+def _listed(page: dict[str, Any]) -> dict[str, Any]:
+    """`page` itself, if it is a listing: a web page that is well-formed XML would pass as an empty one."""
+    if "Name" not in page or (page.get("IsTruncated") and not page.get("NextContinuationToken")):
+        raise _NotS3
+    return page
+
+
+def _code(error: boto.ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _status(error: boto.ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the answer is about who asks or who answers, not about what was asked."""
+    if isinstance(error, boto.ClientError):
+        # An expired token is a 400 at Amazon, and the answer to HEAD has no body to say so.
+        return _status(error) in (401, 403) or _code(error) in (*_IDENTITY_CODES, "400")
+    return isinstance(error, (*_NO_CREDENTIALS, boto.SSLError, ResponseParserError, _NotS3))
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether the same request may succeed a moment later."""
+    if isinstance(error, boto.ClientError):
+        status = _status(error)
+        return status in (408, 409, 429) or (status >= 500 and status != 501) or _code(error) in _PASSING_CODES
+    return isinstance(error, (*_NO_ANSWER, _NotConfirmed))

@@ -1,0 +1,110 @@
+"""What a store is: bytes under keys, each write whole or absent. Two kinds: a folder and an S3 bucket."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Protocol
+
+from trainables import layout
+from trainables.errors import DamagedObject, ObjectMissing, StoreTooNew
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object of a store: its key and its size."""
+
+    key: str
+    size_bytes: int
+
+
+class Store(Protocol):
+    """Bytes under keys. Keys are relative, with forward slashes, and never start with one.
+
+    Every method raises `StoreError`, whose message names the store and what to do.
+    """
+
+    @property
+    def uri(self) -> str:
+        """What a person types to name this store: a folder or `s3://bucket/prefix`."""
+        ...
+
+    def put(self, key: str, data: bytes) -> StoredObject:
+        """Write `data` whole under `key`, replacing what was there.
+
+        Returns only when the store has confirmed size and content; a reader never sees half of it.
+        """
+        ...
+
+    def get(self, key: str) -> bytes:
+        """All bytes under `key`. Raises `ObjectMissing` where there are none."""
+        ...
+
+    def stat(self, key: str) -> StoredObject | None:
+        """Size of what lies under `key`, or None."""
+        ...
+
+    def find(self, prefix: str) -> list[StoredObject]:
+        """Every object whose key starts with `prefix` (a folder name that ends in a slash, or ""), sorted by key."""
+        ...
+
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders directly under `prefix` (which ends in a slash, or is ""), sorted."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove what lies under `key`; nothing happens where nothing lies there."""
+        ...
+
+    def check(self) -> None:
+        """Raise `StoreError` unless the place answers and may be read. Writes nothing."""
+        ...
+
+    def check_writable(self, needed_bytes: int = 0) -> None:
+        """Raise `StoreError` unless an object could be written now (and `needed_bytes` fit, where that can be known)."""
+        ...
+
+
+def sha256_of(data: bytes) -> str:
+    """Hexadecimal SHA-256 of `data`."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def to_json(value: object) -> bytes:
+    """`value` as the bytes of a JSON document that a person can read; equal values give equal bytes."""
+    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def get_json(store: Store, key: str) -> dict[str, object]:
+    """The JSON object under `key`. Raises `ObjectMissing`, or `DamagedObject` where it is not a JSON object."""
+    try:
+        value = json.loads(store.get(key))
+    except (ValueError, RecursionError) as error:
+        raise DamagedObject(f"{store.uri}/{key} is not readable as JSON ({error}): restore or delete it") from None
+    if not isinstance(value, dict):
+        raise DamagedObject(
+            f"{store.uri}/{key} holds a {type(value).__name__}, not a JSON object: restore or delete it"
+        )
+    return value
+
+
+def check_format(store: Store) -> bool:
+    """Whether the store carries the mark of Caucus. Raises `StoreTooNew` if a newer version wrote it."""
+    try:
+        mark = get_json(store, layout.FORMAT_KEY)
+    except ObjectMissing:
+        return False
+    found = mark.get("format")
+    if not isinstance(found, int) or found > layout.FORMAT:
+        raise StoreTooNew(
+            f"store {store.uri} has format {found!r}, written by Caucus {mark.get('written_by', '?')}; "
+            f"this version reads up to {layout.FORMAT}: upgrade caucus, or name another store"
+        )
+    return True
+
+
+def mark_format(store: Store, written_by: str) -> None:
+    """Write the store's format mark, unless it is there. Raises like `check_format`."""
+    if not check_format(store):
+        store.put(layout.FORMAT_KEY, to_json({"format": layout.FORMAT, "written_by": written_by}))

@@ -1,0 +1,34 @@
+"""Opening a store from what a person typed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from trainables.errors import StoreError
+from trainables.folder import Folder
+from trainables.store import Store
+
+
+def open_store(uri: str, endpoint_url: str | None = None) -> Store:
+    """The store that `uri` names: a folder, or `s3://bucket/prefix` at `endpoint_url` (None: as boto3 finds it).
+
+    Touches neither disk nor network. Raises `StoreError` for anything else.
+    """
+    if not uri.strip() or "\0" in uri:
+        raise StoreError(f"store is {uri!r}: name a folder, or s3://bucket/prefix")
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        try:
+            return Folder(Path(uri).expanduser(), uri)
+        except RuntimeError as error:  # `~nobody`
+            raise StoreError(f"store {uri}: {error}: name the folder in full") from None
+    if scheme.lower() != "s3":
+        raise StoreError(
+            f"store {re.sub(r'//[^/]*@', '//', uri)} starts with {scheme}://, but a store is a folder or s3://bucket/prefix: "
+            "for another server that speaks S3, name its bucket so and set AWS_ENDPOINT_URL_S3"
+        )
+    from trainables.s3 import S3Store  # a store in a folder does not pay the 0.2 s of boto3
+
+    bucket, _, prefix = rest.partition("/")
+    return S3Store(bucket, prefix.removesuffix("/"), endpoint_url)

@@ -1,0 +1,94 @@
+"""The one door to Ray: a `Trial` as a Tune trainable. Tune decides which trial advances where; nothing else.
+
+Tune gets no checkpoint to keep. Its own copying loses uploads silently and its restore forgets what a scheduler
+decided; a trial's state lives in the store, and a trainable that is built anew continues from there.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from dataclasses import asdict
+from typing import Any
+
+from ray import tune
+
+from trainables import layout
+from trainables.config import TrialConfig
+from trainables.images import ImageArrays, labels_sha256
+from trainables.store import to_json
+from trainables.stores import open_store
+
+
+class TuneTrial(tune.Trainable):  # type: ignore[misc]
+    """Advances one trial by one epoch a step; reused for the next trial, so that torch is imported once a slot.
+
+    Its Tune configuration is {"name": its trial_id, "trial": JSON of a `TrialConfig`, "epoch": the last epoch that the run has on record}.
+    A step's result holds "trial_id" of ours as "name", and either the fields of an `EpochResult` or "end" and "reason".
+    """
+
+    def setup(
+        self,
+        config: dict[str, Any],
+        *,
+        images: ImageArrays | None = None,
+        store_uri: str = "",
+        endpoint_url: str | None = None,
+        deadline_unix_s: float = math.inf,
+    ) -> None:
+        """Once an actor: pin the threads, place the images, open the store, then begin the first trial."""
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once by CUDA; without it its sums vary
+        import torch
+
+        from trainables.commit import Committer
+        from trainables.training import place_images
+
+        if images is None:
+            raise ValueError("images were not handed to the trainable")
+        # A slot is one core: more threads than cores run at a tenth of the speed.
+        torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._deadline_unix_s = deadline_unix_s
+        self._labels_sha256 = {split: labels_sha256(images.labels[images.rows(split)]) for split in layout.SPLITS}
+        self._images = place_images(images, device)
+        self._store = open_store(store_uri, endpoint_url)
+        self._committer = Committer(self._store)
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Finish writing for the trial before, then begin the next one in the same process."""
+        self._committer.flush()
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """One epoch of the trial, or its end."""
+        step = self._trial.advance(self._is_too_late)
+        told: dict[str, Any] = {
+            "name": self._trial.config.trial_id,
+            "trained": step.trained,
+            "end": step.end,
+            "reason": step.reason,
+        }
+        return told | (asdict(step.result) if step.result else {})
+
+    def cleanup(self) -> None:
+        """Nothing that was reported may be lost when Tune stops the actor."""
+        self._committer.close()
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        from trainables.trial import Trial
+
+        trial = TrialConfig.model_validate(json.loads(config["trial"]))
+        key = layout.config_key(trial.trial_id)
+        if self._store.stat(key) is None:
+            self._store.put(key, to_json(trial.model_dump(mode="json")))
+        self._trial = Trial(
+            trial, self._images, self._labels_sha256, self._store, self._committer, epoch=config["epoch"]
+        )
+
+    def _is_too_late(self) -> bool:
+        return time.time() > self._deadline_unix_s
