@@ -1,0 +1,212 @@
+"""The report's charts as inline SVG that takes its colours and its typeface from the page."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ensembles.select import Choice
+from trainables.checkpoint import CheckpointId
+from trainables.record import TrialRecord, rank
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_CURVES = 150
+"""More curves than this are a grey area that only makes the page large: the team's and the best are drawn."""
+
+_INK, _MUTED, _LINE, _FAINT, _ACCENT = "#010101", "#020202", "#030303", "#040404", "#050505"
+_VARIABLES = {_INK: "ink", _MUTED: "muted", _LINE: "line", _FAINT: "faint", _ACCENT: "accent"}
+"""Colours that stand for the page's CSS variables, so that a chart is right in light and in dark."""
+
+_STYLE: Mapping[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "caucus",
+    "font.size": 10,
+    "axes.edgecolor": _LINE,
+    "axes.labelcolor": _MUTED,
+    "axes.linewidth": 1.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": _LINE,
+    "grid.linewidth": 0.8,
+    "xtick.color": _LINE,
+    "ytick.color": _LINE,
+    "xtick.labelcolor": _MUTED,
+    "ytick.labelcolor": _MUTED,
+    "ytick.major.size": 0,
+    "text.color": _MUTED,
+    "text.parse_math": False,
+    "legend.frameon": False,
+    "lines.solid_capstyle": "round",
+}
+
+
+@contextmanager
+def _page_style() -> Iterator[None]:
+    """Draw in the report's style, whatever a person's own matplotlibrc says."""
+    from matplotlib import style
+
+    with style.context(["default", dict(_STYLE)]):
+        yield
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart and what it shows in words, for those who do not see it."""
+
+    svg: str
+    caption: str
+
+
+@_page_style()
+def draw_learning_curves(records: Sequence[TrialRecord], choice: Choice) -> Chart | None:
+    """Validation accuracy over the epochs of every trial, the team's on top; None where no trial has an epoch."""
+    trained = [record for record in rank(list(records)) if record.epochs]
+    voting = {member.trial_id for member in choice.members}
+    team = [record for record in trained if record.trial_id in voting]
+    others = [record for record in trained if record.trial_id not in voting]
+    drawn = others[: max(0, MOST_CURVES - len(team))]
+    if not trained:
+        return None
+    seen = np.array([epoch.validation_accuracy for record in trained for epoch in record.epochs])
+    # A trial starts near chance; on an axis that shows it all, those that matter lie on one line at the top.
+    floor = float(np.percentile(seen, 10))
+    longest = max(record.epochs[-1].epoch for record in trained)
+
+    figure, axes = _blank(height=4.6)
+    for record in reversed(drawn):
+        _draw_curve(axes, record, color=_FAINT, linewidth=1.0, alpha=0.9, zorder=2)
+    for record in reversed(team):
+        _draw_curve(axes, record, color=_ACCENT, linewidth=1.6, alpha=0.9, zorder=3)
+        voters = [epoch for epoch in record.epochs if CheckpointId(record.trial_id, epoch.epoch) in choice.members]
+        axes.plot(
+            [epoch.epoch for epoch in voters],
+            [epoch.validation_accuracy for epoch in voters],
+            linestyle="none",
+            marker="o",
+            markersize=6,
+            color=_ACCENT,
+            zorder=4,
+        )
+    axes.plot([], [], color=_ACCENT, linewidth=1.6, marker="o", markersize=6, label="team, voting at the dot")
+    if drawn:
+        axes.plot([], [], color=_FAINT, linewidth=1.0, label="other trials")
+    room = max(float(seen.max()) - floor, 0.01)
+    bottom = max(0.0, floor - 0.05 * room)
+    axes.set_ylim(bottom, float(seen.max()) + 0.06 * room)
+    axes.set_xlim(1 - 0.02 * longest, longest + 0.02 * longest)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("validation accuracy")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(loc="lower right", labelcolor=_MUTED)
+
+    caption = _tell_curves(trained, team)
+    if seen.min() < bottom:
+        caption += f" What lies below {bottom:.0%} is cut off."
+    if len(drawn) < len(others):
+        caption += f" The {len(others) - len(drawn)} trials with the lowest accuracy are not drawn."
+    return Chart(_inline(figure, "curves", caption), caption)
+
+
+@_page_style()
+def draw_greedy_path(choice: Choice) -> Chart | None:
+    """The team's validation score after each greedy pick; None where the team was chosen otherwise."""
+    if not choice.path:
+        return None
+    picks = np.arange(1, len(choice.path) + 1)
+    kept = choice.kept_picks
+    loss = choice.metric == "log_loss"
+    name = "log-loss" if loss else "accuracy"
+    figure, axes = _blank(height=3.0)
+    axes.plot(picks, choice.path, color=_FAINT, linewidth=1.6, marker="o", markersize=5, zorder=2)
+    axes.plot(picks[:kept], choice.path[:kept], color=_ACCENT, linewidth=1.8, marker="o", markersize=5, zorder=3)
+    axes.plot(picks[kept - 1], choice.path[kept - 1], color=_ACCENT, marker="o", markersize=9, zorder=4)
+    axes.annotate(
+        "the team",
+        (kept, choice.path[kept - 1]),
+        xytext=(0, 12 if loss else -18),
+        textcoords="offset points",
+        ha="center",
+        color=_INK,
+    )
+    axes.margins(x=0.03, y=0.22)
+    axes.set_xlabel("picks")
+    axes.set_ylabel(f"validation {name}")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    if not loss:
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
+    shown = f"{choice.path[0]:.4f}", f"{choice.validation_score:.4f}"
+    if not loss:
+        shown = f"{choice.path[0]:.2%}", f"{choice.validation_score:.2%}"
+    caption = (
+        f"Validation {name} of the team after each pick ({'lower' if loss else 'higher'} is better): {shown[0]} with the "
+        f"first, {shown[1]} at pick {kept} of {len(choice.path)}, the best on the way, where the team was taken."
+    )
+    return Chart(_inline(figure, "path", caption), caption)
+
+
+def _tell_curves(trained: Sequence[TrialRecord], team: Sequence[TrialRecord]) -> str:
+    ends = [record.epochs[-1].epoch for record in trained]
+    return (
+        f"Validation accuracy over the epochs of {len(trained)} trials, of which {len(team)} vote. Half of the trials "
+        f"ended at epoch {int(np.median(ends))} or before, the longest at epoch {max(ends)}. Their best epochs lie at "
+        f"{_span(trained)}{f', those of the trials that vote at {_span(team)}' if team else ''}."
+    )
+
+
+def _span(records: Sequence[TrialRecord]) -> str:
+    reached = sorted(record.best.validation_accuracy for record in records if record.best)
+    low, high = f"{reached[0]:.2%}", f"{reached[-1]:.2%}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _draw_curve(axes: Any, record: TrialRecord, **style: Any) -> None:
+    """A trial with one epoch is a small dot: a line of one point would not show."""
+    style |= {"marker": "o", "markersize": 2.5} if len(record.epochs) == 1 else {}
+    axes.plot([epoch.epoch for epoch in record.epochs], [epoch.validation_accuracy for epoch in record.epochs], **style)
+
+
+def _blank(height: float) -> tuple[Figure, Any]:
+    """An empty chart as wide as the page's text, and its axes. `height` in inches, of 12 in width."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, height), layout="constrained")
+    figure.patch.set_visible(False)
+    axes = figure.subplots()
+    axes.patch.set_visible(False)
+    return figure, axes
+
+
+def _inline(figure: Figure, name: str, caption: str) -> str:
+    """The figure as an `<svg>` element for a page. Equal figures give equal text: no date, no random ids."""
+    from xml.sax.saxutils import quoteattr
+
+    from matplotlib import rc_context
+
+    sink = io.StringIO()
+    with rc_context({"svg.hashsalt": name}):  # one salt a chart: clip paths of two charts must not share their ids
+        figure.savefig(sink, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = sink.getvalue()
+    body = text[text.index(">", text.index("<svg")) + 1 :]
+    found = re.search(r'viewBox="([^"]+)"', text)
+    assert found is not None, "matplotlib writes a viewBox"
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r' id="[a-z0-9.]+_\d+"', "", body)  # names of groups, the same in every chart; nothing refers to them
+    # A hundredth of a point is finer than any screen. Only in paths and places: the numbers on the axes are text.
+    body = re.sub(r' (d|x|y|transform)="[^"]*"', lambda at: re.sub(r"(\.\d\d)\d+", r"\1", at[0]), body)
+    body = re.sub(r"\s*\n\s*", "\n", body)
+    for colour, variable in _VARIABLES.items():
+        body = body.replace(colour, f"var(--{variable})")
+    return f'<svg class="chart" role="img" aria-label={quoteattr(caption)} viewBox="{found[1]}">{body.strip()}'

@@ -1,0 +1,205 @@
+"""The report: one file that says it all, shows strangers' words as words, and is the same each time."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from ensembles.config import EnsembleConfig
+from ensembles.report import ReportInput, render_report
+from tests.ensembles.samples import make_run
+from trainables.checkpoint import CheckpointId
+from trainables.record import TrialRecord
+
+GIVEN = make_run()
+PAGE = render_report(GIVEN)
+HOSTILE = "<script>alert('x')</script>\"&{{ 7*7 }}"
+
+
+class Reading(HTMLParser):
+    """What a browser would see: elements, attributes, and text outside of style."""
+
+    VOID = frozenset({"meta", "link", "br", "img", "input", "hr"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self._open == [], "elements that were not closed"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in self.VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open, f"</{tag}> closes nothing"
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] != "style":
+            self.text += data
+
+
+def headings(page: str) -> list[str]:
+    return re.findall(r"<h2[^>]*>([^<]+)</h2>", page)
+
+
+def test_sections_stand_in_their_order() -> None:
+    full = replace(GIVEN, left_out=((CheckpointId("ab" * 6, 3), "its predictions are of data d2, not d1"),))
+    assert headings(render_report(full)) == [
+        GIVEN.verdict.headline,
+        "Scores",
+        "The team",
+        "All trials",
+        "Learning curves",
+        "The greedy path",
+        "Left out",
+        "Data",
+        "Provenance",
+    ]
+
+
+def test_the_verdict_has_at_most_three_sentences() -> None:
+    found = re.search(r'<h2 id="verdict">.*?<p>(.*?)</p>', PAGE, re.DOTALL)
+    assert found is not None
+    assert 1 <= len(re.findall(r"\.(?= |$)", found[1])) <= 3
+    assert f"{GIVEN.verdict.votes['soft'].test_accuracy:.2%}" in found[1]
+
+
+def test_every_figure_of_the_verdict_is_told() -> None:
+    text = Reading(PAGE).text
+    verdict = GIVEN.verdict
+    for score in (verdict.best, *verdict.votes.values(), *verdict.baselines.values()):
+        assert f"{score.test_accuracy:.2%}" in text
+        assert f"{score.validation_accuracy:.2%}" in text
+        assert f"{score.ci95[0]:.2%}" in text
+        assert f"{score.test_nll:.4f}" in text
+        assert f"{score.test_ece:.4f}" in text
+    assert f"{100 * verdict.gain:+.2f}" in text
+    assert f"{verdict.fixed} / {verdict.broken}" in text
+
+
+def test_each_column_of_validation_figures_says_that_it_was_selected_on() -> None:
+    heads = re.findall(r'<th scope="col" class="biased">validation<small>\(selected on\)</small></th>', PAGE)
+    assert len(heads) == 3
+
+
+def test_every_trial_is_listed_with_its_state_and_reason() -> None:
+    text = Reading(PAGE).text
+    for record in GIVEN.records:
+        assert record.trial_id in text
+    assert "pruned at epoch 3" in text
+    assert "pruned: pruned" not in text
+    assert "diverged: loss is nan in epoch 1: lower optimizer.lr" in text
+
+
+def test_the_team_is_listed_with_weights_and_solo_accuracy() -> None:
+    table = re.search(r'aria-label="Table of the team".*?</table>', PAGE, re.DOTALL)
+    assert table is not None
+    records = {record.trial_id: record for record in GIVEN.records}
+    for member, weight in zip(GIVEN.choice.members, GIVEN.choice.weights, strict=True):
+        alone = records[member.trial_id].epochs[member.epoch - 1]
+        assert f">{member.trial_id}</a>" in table[0]
+        assert f"<td>{weight:.3f}<" in table[0]
+        assert f"{alone.validation_accuracy:.2%}" in table[0]
+
+
+def test_data_and_provenance_are_told() -> None:
+    text = Reading(PAGE).text
+    for word in (*GIVEN.table.class_names, "3,000 train, 1,000 validation, 2,000 test", GIVEN.table.data_id, GIVEN.run):
+        assert word in text
+    assert GIVEN.command in text
+    assert "torch 2.15.0" in text
+
+
+def test_notes_stand_on_the_page() -> None:
+    assert "the budget ran out" in Reading(render_report(replace(GIVEN, notes=["the budget ran out"]))).text
+
+
+def test_strangers_words_are_shown_as_words() -> None:
+    names = (HOSTILE, "</style><img src=x onerror=alert(1)>", *GIVEN.table.class_names[2:])
+    record = GIVEN.records[-1]
+    hostile = replace(
+        GIVEN,
+        run=f"{HOSTILE}/1",
+        table=replace(GIVEN.table, name=HOSTILE, class_names=names),
+        records=[*GIVEN.records[:-1], TrialRecord(record.config, "failed", f"OSError: {HOSTILE}")],
+        left_out=((CheckpointId("ab" * 6, 3), HOSTILE),),
+        command=f"caucus run '{HOSTILE}'",
+        versions={HOSTILE: HOSTILE},
+        notes=[HOSTILE],
+    )
+    page = render_report(hostile)
+    seen = Reading(page)
+    assert "script" not in seen.tags
+    assert "img" not in seen.tags
+    assert not [name for _, name, _ in seen.attributes if name.startswith("on")]
+    assert seen.text.count(HOSTILE) >= 8
+    assert names[1] in seen.text
+
+
+def test_the_page_needs_no_network_and_no_scripts() -> None:
+    seen = Reading(PAGE)
+    assert not {"script", "iframe", "object", "embed", "img"} & set(seen.tags)
+    links = [value for _, name, value in seen.attributes if name in ("src", "href", "xlink:href")]
+    assert links
+    assert all(link.startswith("#") or link == "data:," for link in links)
+    assert "@import" not in PAGE
+    assert not re.search(r"url\((?!#)", PAGE)
+    assert ("meta", "http-equiv", "Content-Security-Policy") in seen.attributes
+
+
+def test_links_lead_somewhere_and_ids_are_unique() -> None:
+    seen = Reading(PAGE)
+    ids = [value for _, name, value in seen.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    anchors = {value[1:] for tag, name, value in seen.attributes if tag == "a" and name == "href"}
+    labels = {value for _, name, value in seen.attributes if name == "aria-labelledby"}
+    assert anchors | labels <= set(ids)
+
+
+def test_the_same_input_gives_the_same_bytes() -> None:
+    assert render_report(make_run()).encode() == PAGE.encode()
+
+
+def test_the_page_has_a_language_a_title_and_both_colour_schemes() -> None:
+    assert '<html lang="en">' in PAGE
+    assert f"<title>{GIVEN.run} · Caucus report</title>" in PAGE
+    assert "prefers-color-scheme: dark" in PAGE
+    assert PAGE.startswith("<!doctype html>")
+
+
+def test_a_thousand_trials_make_a_page_below_one_and_a_half_megabytes() -> None:
+    records = [
+        replace(record, config=record.config.model_copy(update={"seed": 1000 * copy + record.config.seed}))
+        for copy in range(42)
+        for record in GIVEN.records
+    ]
+    assert len(render_report(replace(GIVEN, records=records)).encode()) < 1_500_000
+
+
+@pytest.mark.parametrize("how", ["best", "top", "all"])
+def test_a_team_that_was_not_chosen_greedily_has_no_path(how: str) -> None:
+    given: ReportInput = make_run(trials=9, ensemble=EnsembleConfig.model_validate({"select": how, "size": 3}))
+    page = render_report(given)
+    assert "The greedy path" not in headings(page)
+    assert page.count('<tr class="chosen">') == 1
+
+
+def test_many_class_names_are_folded_away() -> None:
+    names = tuple(f"class {number}" for number in range(100))
+    assert "All class names" in render_report(replace(GIVEN, table=replace(GIVEN.table, class_names=names)))
+    assert "All class names" not in PAGE
