@@ -52,6 +52,11 @@ def split_images(
 
     classes, place = np.unique(class_of, return_inverse=True)
     images = np.bincount(place, weights=sizes, minlength=len(classes)).astype(np.int64)
+    _require_enough_asked(
+        len(outside),
+        len(classes),
+        {VALIDATION: validation} if given_test is not None else {VALIDATION: validation, TEST: test},
+    )
     wanted_validation = _quotas(images, validation)
     wanted_test = _quotas(images, test) if given_test is None else np.zeros_like(images)
     by_class = order[np.argsort(place[order], kind="stable")]
@@ -66,6 +71,18 @@ def split_images(
     splits[outside] = of_group[group]
     _require_one_a_class(splits, len(np.unique(labels)), dealt_splits)
     return splits
+
+
+def _require_enough_asked(images: int, classes: int, shares: dict[int, float]) -> None:
+    """Refuse a share that is too small before it is rounded up to one image a class."""
+    for split, share in shares.items():
+        asked = int(images * share + 0.5)
+        if asked < classes:
+            name = layout.SPLITS[split]
+            raise DataError(
+                f"{name} split would hold {asked} images for {classes} classes (data.{name} is {share:g} of {images} images): "
+                f"at least one image a class is needed: {_ADVICE[split]}"
+            )
 
 
 def _quotas(images: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.int64]:

@@ -18,8 +18,7 @@ from ray import tune
 from trainables import layout
 from trainables.config import TrialConfig
 from trainables.images import ImageArrays, labels_sha256
-from trainables.store import to_json
-from trainables.stores import open_store
+from trainables.store import Store, to_json
 
 
 class TuneTrial(tune.Trainable):  # type: ignore[misc]
@@ -34,8 +33,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         config: dict[str, Any],
         *,
         images: ImageArrays | None = None,
-        store_uri: str = "",
-        endpoint_url: str | None = None,
+        store: Store | None = None,
         deadline_unix_s: float = math.inf,
     ) -> None:
         """Once an actor: pin the threads, place the images, open the store, then begin the first trial."""
@@ -45,8 +43,8 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         from trainables.commit import Committer
         from trainables.training import place_images
 
-        if images is None:
-            raise ValueError("images were not handed to the trainable")
+        if images is None or store is None:
+            raise ValueError("images and store were not handed to the trainable")
         # A slot is one core: more threads than cores run at a tenth of the speed.
         torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -54,7 +52,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         self._deadline_unix_s = deadline_unix_s
         self._labels_sha256 = {split: labels_sha256(images.labels[images.rows(split)]) for split in layout.SPLITS}
         self._images = place_images(images, device)
-        self._store = open_store(store_uri, endpoint_url)
+        self._store = store
         self._committer = Committer(self._store)
         self._begin(config)
 

@@ -101,13 +101,21 @@ def test_a_validation_split_smaller_than_the_number_of_classes_is_refused() -> N
         "validation split would hold 5 images for 10 classes: at least one .* raise data.validation or add images"
     )
     with pytest.raises(DataError, match=complaint):
-        split_images(labels, hashes(range(15)), 0.5, 0.01, seed=0)
+        split_images(labels, hashes(range(15)), 0.7, 0.0, seed=0, given_test=np.zeros(15, bool))
+
+
+def test_a_share_that_asks_for_fewer_images_than_classes_is_refused() -> None:
+    labels = np.repeat(np.arange(10), 20)
+    with pytest.raises(
+        DataError, match=r"validation split would hold 2 images for 10 classes \(data.validation is 0.01 of"
+    ):
+        split_images(labels, hashes(range(200)), 0.01, 0.2, seed=0)
 
 
 def test_a_test_split_smaller_than_the_number_of_classes_is_refused() -> None:
     labels = np.repeat(np.arange(10), 2)
     with pytest.raises(
-        DataError, match=r"test split would hold 0 images for 10 classes: .* raise data.test or add images"
+        DataError, match=r"test split would hold 0 images for 10 classes .*: raise data.test or add images"
     ):
         split_images(labels, hashes(range(20)), 0.5, 0.01, seed=0)
 

@@ -1,0 +1,128 @@
+"""Where trials run: a Ray of our own on this machine, or a cluster that is there already."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import ensembles
+import runner
+import trainables
+from runner.spec import ResourcesConfig
+from trainables.errors import CaucusError
+
+OBJECT_STORE_BYTES = 256 * 1024**2
+"""Shared memory of a local Ray beside the images: results and actors' arguments are small."""
+
+
+class ClusterError(CaucusError, RuntimeError):
+    """Ray cannot be started or reached, or has no room for a single trial."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A connected Ray, seen as slots."""
+
+    slots: int
+    """Trials that fit at once now; a cluster that grows by itself may start with none."""
+    gpus_per_trial: float
+    elastic: bool
+    """Whether trials should be queued beyond the slots, so that a cluster sees what it could grow for."""
+
+
+@contextlib.contextmanager
+def connected(resources: ResourcesConfig, images_bytes: int, address: str | None) -> Iterator[Cluster]:
+    """Ray for the time of the `with` block. Raises `ClusterError`.
+
+    `address` is that of a cluster, `auto` for the one on this machine, `any` for that one or else one of our own, and
+    None for one of our own.
+    """
+    quieten_ray()
+    import ray
+
+    joined = _connect(address, images_bytes)
+    try:
+        yield _describe(ray.cluster_resources(), resources, elastic=joined)
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str | None, images_bytes: int) -> bool:
+    """Join or start a Ray; whether it was joined."""
+    if address == "any":
+        try:
+            _join("auto")
+        except ClusterError:
+            _start(images_bytes)
+            return False
+    elif address:
+        _join(address)
+    else:
+        _start(images_bytes)
+    return address is not None
+
+
+def _join(address: str) -> None:
+    """Connect to a cluster. Its workers run this driver's code, whatever is installed on them."""
+    import ray
+
+    modules = [str(Path(package.__file__).parent) for package in (trainables, ensembles, runner) if package.__file__]
+    try:
+        ray.init(address=address, runtime_env={"py_modules": modules}, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise ClusterError(f"the Ray cluster at {address} cannot be reached: {error}") from None
+
+
+def _start(images_bytes: int) -> None:
+    """Start a Ray of our own, which ends with this process."""
+    import ray
+
+    memory_bytes = OBJECT_STORE_BYTES + 2 * images_bytes
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            object_store_memory=memory_bytes,
+        )
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise ClusterError(f"Ray cannot be started on this machine: {error}") from None
+
+
+def _describe(found: dict[str, float], resources: ResourcesConfig, elastic: bool) -> Cluster:
+    gpus = resources.gpus if resources.gpus is not None else float(found.get("GPU", 0) >= 1)
+    slots = int(found.get("CPU", 0) // resources.cpus)
+    if gpus:
+        slots = min(slots, int(found.get("GPU", 0) / gpus + 1e-9))
+    if resources.slots:
+        slots = min(slots, resources.slots)
+    if slots < 1 and not elastic:
+        raise ClusterError(
+            f"a trial needs {resources.cpus} core(s) and {gpus:g} GPU(s), but this machine has "
+            f"{found.get('CPU', 0):g} and {found.get('GPU', 0):g}: lower resources.cpus or resources.gpus"
+        )
+    return Cluster(slots, gpus, elastic)
+
+
+def quieten_ray() -> None:
+    """Settings that Ray reads once, when it is imported or started. A person's own settings win."""
+    settings = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_AIR_NEW_OUTPUT": "0",
+        "RAY_DEDUP_LOGS": "1",
+        # Tune's loggers cost more than a small epoch, and its state file is never read: the store is what counts.
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",
+        # A worker that dies is replaced; its end is in the log if it is not.
+        "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+        # The last result of a trial may be its end alone, without a metric.
+        "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    }
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)

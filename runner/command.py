@@ -1,0 +1,260 @@
+"""The command `caucus`: each verb reads its words, calls one function, and prints a table or, with --json, one object."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from trainables.errors import CaucusError
+
+DONE, WRONG_INPUT, PARTIAL = 0, 2, 4
+"""Exit codes: done; the sweep file, the data or the store is wrong; finished in part, or every trial failed."""
+
+PIPE_WIDTH = 160
+
+app = typer.Typer(
+    help="Train many CNN variants on an image set, keep every checkpoint, and let the best ones vote.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SweepFile = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep file, such as sweeps/digits.yaml.")]
+Run = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="digits, digits/3f2a90c1, s3://bucket/prefix/sweeps/digits, or a sweep file."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[OVERRIDES]...", help="search.trials=48 optimizer.lr=1e-4..1e-1:log model.width=16,32"),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")
+]
+StoreUri = Annotated[
+    str, typer.Option("--store", help="Where RUN lies, if it does not say so: a folder or s3://bucket/prefix.")
+]
+EndpointUrl = Annotated[
+    str | None, typer.Option("--endpoint-url", help="The S3 server, where it is not AWS; or AWS_ENDPOINT_URL_S3.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="A Ray cluster (auto: the one on this machine; any: that, or one of our own). Left out: RAY_ADDRESS, else our own.",
+    ),
+]
+RunId = Annotated[
+    str | None,
+    typer.Option("--run-id", help="Name of the run to start or continue; left out, it follows from the sweep."),
+]
+
+
+@app.command()
+def run(
+    sweep: SweepFile,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    address: Address = None,
+    run_id: RunId = None,
+) -> None:
+    """Run a sweep, or go on with it: train what is not trained yet, vote, report."""
+    raise typer.Exit(
+        execute(sweep, overrides or [], as_json, address or os.environ.get("RAY_ADDRESS"), run_id, "caucus run")
+    )
+
+
+def execute(
+    sweep: str, overrides: list[str], as_json: bool, address: str | None, run_id: str | None, program: str
+) -> int:
+    """Run a sweep and print what came of it; returns the exit code. `program` is what the report says to type."""
+    return _answer(as_json, lambda: _execute(sweep, overrides, as_json, address, run_id, program))
+
+
+def _execute(
+    sweep: str, overrides: list[str], as_json: bool, address: str | None, run_id: str | None, program: str
+) -> int:
+    from runner.pipeline import run_sweep
+    from runner.progress import Progress
+    from runner.result import show_result, tell_result
+    from runner.spec import read_spec
+
+    spec = read_spec(sweep, overrides)
+    command = shlex.join([*program.split(), sweep, *overrides, *(["--run-id", run_id] if run_id else [])])
+    console = _console(stderr=as_json)
+    # Ray prints the death of a worker on standard output, which belongs to the JSON object.
+    redirected = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
+    with Progress(console, spec) as progress, redirected:
+        result = run_sweep(spec, run_id, address, command, [progress])
+    if as_json:
+        _print_json(tell_result(result))
+    else:
+        show_result(result, console)
+    return DONE if result.outcome == "done" else PARTIAL
+
+
+@app.command()
+def plan(sweep: SweepFile, overrides: Overrides = None, as_json: AsJson = False, run_id: RunId = None) -> None:
+    """Show which trials a sweep has, and which of their epochs the store holds already. Trains and writes nothing."""
+
+    def answer() -> int:
+        from runner.plan import plan_sweep, show_plan
+        from runner.spec import read_spec
+
+        planned = plan_sweep(read_spec(sweep, overrides or []), run_id)
+        _print_json(planned.told()) if as_json else _console().print(show_plan(planned))
+        return DONE
+
+    raise typer.Exit(_answer(as_json, answer))
+
+
+@app.command()
+def status(run: Run, as_json: AsJson = False, store: StoreUri = "runs", endpoint_url: EndpointUrl = None) -> None:
+    """Say how a run stands: state, trials, best so far, time left. Works from any machine that reads the store."""
+
+    def answer() -> int:
+        from runner.locate import locate
+        from runner.status import read_status, show_status
+
+        told = read_status(locate(run, store, endpoint_url))
+        _print_json(told) if as_json else _console().print(show_status(told))
+        return DONE
+
+    raise typer.Exit(_answer(as_json, answer))
+
+
+@app.command()
+def top(
+    run: Run,
+    as_json: AsJson = False,
+    store: StoreUri = "runs",
+    endpoint_url: EndpointUrl = None,
+    most: Annotated[int, typer.Option("--most", "-n", min=1, help="How many trials.")] = 20,
+) -> None:
+    """Rank the trials of a run, best validation accuracy first."""
+
+    def answer() -> int:
+        from runner.journal import Journal
+        from runner.locate import locate
+        from runner.run_state import RunState
+        from runner.show import show_trials, tell_trials
+
+        found = locate(run, store, endpoint_url)
+        state = RunState(Journal(found.store, found.name, found.run).events)
+        if as_json:
+            _print_json({"run": f"{found.name}/{found.run}", "trials": tell_trials(state, most)})
+        else:
+            _console().print(show_trials(state, most, f"{found.name}/{found.run}"))
+        return DONE
+
+    raise typer.Exit(_answer(as_json, answer))
+
+
+@app.command()
+def ensemble(
+    run: Run,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    store: StoreUri = "runs",
+    endpoint_url: EndpointUrl = None,
+) -> None:
+    """Choose and vote again, from the stored predictions, such as with ensemble.size=4. Changes nothing in the store."""
+
+    def answer() -> int:
+        from runner.conclusion import choose_and_judge, load_run
+        from runner.locate import locate
+        from runner.result import show_verdict, tell_conclusion
+
+        conclusion = choose_and_judge(load_run(locate(run, store, endpoint_url), overrides or []))
+        if as_json:
+            _print_json(tell_conclusion(conclusion))
+        else:
+            _console().print(show_verdict(conclusion.verdict, len(conclusion.choice.members)))
+            _console().print(conclusion.verdict.sentence, markup=False, highlight=False)
+        return DONE
+
+    raise typer.Exit(_answer(as_json, answer))
+
+
+@app.command()
+def report(
+    run: Run,
+    overrides: Overrides = None,
+    out: Annotated[
+        str | None, typer.Option("--out", help="A file to write instead of the run's own report.html.")
+    ] = None,
+    as_json: AsJson = False,
+    store: StoreUri = "runs",
+    endpoint_url: EndpointUrl = None,
+) -> None:
+    """Write the report of a run again, from the store."""
+
+    def answer() -> int:
+        from runner.conclusion import choose_and_judge, load_run, publish, write_report
+        from runner.locate import locate
+
+        stored = load_run(locate(run, store, endpoint_url), overrides or [])
+        conclusion = choose_and_judge(stored)
+        where = write_report(stored, conclusion, out) if out else publish(stored, conclusion)
+        _print_json({"run": stored.run, "report": where}) if as_json else print(where)
+        return DONE
+
+    raise typer.Exit(_answer(as_json, answer))
+
+
+def _answer(as_json: bool, answer: Callable[[], int]) -> int:
+    """The exit code of `answer`. An error that is meant for a person is printed as such, never as a traceback."""
+    try:
+        return answer()
+    except CaucusError as error:
+        print(f"caucus: {error}", file=sys.stderr)
+        if as_json:
+            _print_json({"error": str(error), "kind": type(error).__name__})
+        return WRONG_INPUT
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
+        return DONE
+
+
+def _console(stderr: bool = False) -> Console:
+    """A terminal's own width; for a file or a pipe, whose width nobody knows, enough for every table."""
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=PIPE_WIDTH)
+
+
+def _print_json(told: dict[str, Any]) -> None:
+    print(json.dumps(told, ensure_ascii=False, allow_nan=False))
+
+
+def nightly() -> None:
+    """What runner/nightly.py does: `caucus run` on the cluster whose head this is, or on a Ray of our own where there is none."""
+
+    def run_nightly(
+        sweep: SweepFile,
+        overrides: Overrides = None,
+        as_json: AsJson = False,
+        address: Address = None,
+        run_id: RunId = None,
+    ) -> None:
+        """Run a sweep on the Ray cluster of this machine."""
+        where = address or os.environ.get("RAY_ADDRESS") or "any"
+        raise typer.Exit(execute(sweep, overrides or [], as_json, where, run_id, "python runner/nightly.py"))
+
+    typer.run(run_nightly)
+
+
+def main() -> None:
+    """The entry point of the command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""What happens in a run, as values: each event is written down once and never changed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+from trainables.errors import StoreError
+from trainables.record import EpochResult, TrialState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Base of all events."""
+
+    kind: ClassVar[str]
+
+    at_unix_s: float
+    """When, by the clock of the driver."""
+    elapsed_s: float
+    """Seconds that the run has taken so far, over all its executions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOpened(Event):
+    """A driver began, or began again."""
+
+    kind = "run-opened"
+    versions: dict[str, str]
+    slots: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialPlanned(Event):
+    """A trial belongs to the run from now on."""
+
+    kind = "trial-planned"
+    trial_id: str
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialStarted(Event):
+    """A slot took the trial up."""
+
+    kind = "trial-started"
+    trial_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochReported(Event):
+    """A trial reached the end of an epoch; the order of these is what early stopping decided on."""
+
+    kind = "epoch-reported"
+    trial_id: str
+    result: EpochResult
+    trained: bool
+    """False where the store had this epoch already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRepeated(Event):
+    """An epoch on record was trained a second time, because its checkpoint had not reached the store."""
+
+    kind = "epoch-repeated"
+    trial_id: str
+    epoch: int
+    busy_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialEnded(Event):
+    """A trial stops here, and why."""
+
+    kind = "trial-ended"
+    trial_id: str
+    state: TrialState
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunClosed(Event):
+    """A driver came to its end: `done`, `partial` (finished in part) or `failed` (every trial failed)."""
+
+    kind = "run-closed"
+    state: str
+    reason: str
+
+
+KINDS: dict[str, type[Event]] = {
+    event.kind: event
+    for event in (RunOpened, TrialPlanned, TrialStarted, EpochReported, EpochRepeated, TrialEnded, RunClosed)
+}
+
+
+def to_line(event: Event) -> bytes:
+    """One line of JSON."""
+    text = json.dumps({"kind": event.kind, **asdict(event)}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode() + b"\n"
+
+
+def from_line(line: bytes, where: str) -> Event | None:
+    """The inverse of `to_line`; None for a kind that this version does not know. Raises `StoreError`, naming `where`."""
+    try:
+        told = json.loads(line)
+        kind = KINDS.get(told.pop("kind"))
+        if kind is None:
+            return None
+        if kind is EpochReported:
+            told["result"] = EpochResult(**told["result"])
+        known = {field.name for field in fields(kind)}
+        return kind(**{key: value for key, value in told.items() if key in known})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreError(
+            f"{where} holds a line that is no event ({error}): restore it, or delete the run's folder"
+        ) from None

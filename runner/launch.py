@@ -1,0 +1,121 @@
+"""Hands the pending trials of a run to Ray Tune and returns when they have ended or the time is up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from runner.cluster import Cluster
+from runner.run_log import RunLog
+from runner.spec import SweepSpec
+from trainables.images import ImageArrays
+from trainables.record import TrialRecord
+from trainables.store import Store
+
+WORKER_LOSSES = 3
+"""How often a trial is started anew when its worker dies; what raises in its own code is not tried again."""
+
+OUT_OF_BUDGET = "the budget ran out"
+
+PENDING_TRIALS = 16
+"""Trials queued beyond the running ones on a cluster, so that it sees what to grow for."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A trial to be trained, and the last of its epochs that needs no second look."""
+
+    trial: TrialRecord
+    after_epoch: int
+
+
+def launch(
+    tasks: list[Task],
+    spec: SweepSpec,
+    images: ImageArrays,
+    store: Store,
+    log: RunLog,
+    cluster: Cluster,
+    deadline_unix_s: float,
+) -> str:
+    """Train `tasks` on the connected `cluster`; every event is in `log` when this returns.
+
+    At `deadline_unix_s`, at SIGINT and at SIGTERM, the epochs under way are given up and their trials are `stopped`.
+    Returns why it ended early, "" where every task came to its own end.
+    """
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(PENDING_TRIALS if cluster.elastic else max(1, cluster.slots))
+    from ray import tune
+    from ray.tune.search import ConcurrencyLimiter
+
+    from runner.recording import Recording
+    from runner.trial_queue import Slots, TrialQueue, Until
+    from trainables.tune import TuneTrial
+
+    trainable = tune.with_parameters(
+        TuneTrial,
+        images=images,
+        store=store,
+        deadline_unix_s=deadline_unix_s,
+    )
+    trainable = tune.with_resources(trainable, {"cpu": spec.resources.cpus, "gpu": cluster.gpus_per_trial})
+    queue: Any = TrialQueue([(task.trial, task.after_epoch) for task in tasks])
+    if not cluster.elastic or spec.resources.slots:
+        queue = ConcurrencyLimiter(queue, max_concurrent=spec.resources.slots or cluster.slots)
+    with tempfile.TemporaryDirectory(prefix="caucus-tune-") as scratch, _interruptible() as interrupted:
+
+        def is_over() -> bool:
+            return interrupted.is_set() or time.time() > deadline_unix_s
+
+        # `tune.run`, not a `Tuner`: the latter pickles all of its arguments to a file that nobody here may read.
+        tune.run(
+            trainable,
+            name="tune",
+            storage_path=scratch,
+            num_samples=len(tasks),
+            search_alg=queue,
+            scheduler=Recording(spec.scheduler, log),
+            stop=Until(is_over),
+            callbacks=[Slots(log)],
+            reuse_actors=True,
+            max_failures=WORKER_LOSSES,
+            raise_on_failed_trial=False,
+            trial_name_creator=lambda trial: str(trial.config["name"]),
+            trial_dirname_creator=lambda trial: f"{trial.config['name']}-{trial.trial_id}",
+            verbose=0,
+        )
+        over = is_over()
+    left = [record for record in log.state.pending() if record.state == "running"]
+    reason = "interrupted" if interrupted.is_set() else OUT_OF_BUDGET if over else "Tune gave it up"
+    for record in left:
+        log.end(record.trial_id, "stopped", f"{reason} in epoch {log.state.last_epoch(record.trial_id) + 1}")
+    return reason if over or left else ""
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, instead of what they do otherwise; a second one kills as usual."""
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    before: dict[signal.Signals, Any] = {}
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, on_signal)
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

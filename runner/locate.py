@@ -1,0 +1,70 @@
+"""From what a person types to name a run, to the store it lies in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.spec import nearest, read_spec
+from trainables import layout
+from trainables.errors import ObjectMissing, RunMissing
+from trainables.store import Store, check_format
+from trainables.stores import open_store
+
+HOW = (
+    "name a run as digits, digits/3f2a90c1, runs/sweeps/digits, s3://bucket/prefix/sweeps/digits, or by its sweep file"
+)
+
+
+@dataclass(frozen=True)
+class Located:
+    """A run that is there."""
+
+    store: Store
+    name: str
+    run: str
+
+
+def locate(told: str, store_uri: str, endpoint_url: str | None) -> Located:
+    """The run that `told` names: a sweep or sweep/run in `store_uri`, a full path or uri, or a sweep file.
+
+    Without a run's own name it is the sweep's latest. Raises `RunMissing`, or `StoreError` where the store is not to be read.
+    """
+    if told.endswith((".yaml", ".yml")):
+        spec = read_spec(told, [])
+        store_uri, endpoint_url, told = spec.store.uri, spec.store.endpoint_url or endpoint_url, spec.name
+    before, found, after = told.rstrip("/").rpartition(layout.SWEEPS)
+    if found and (before == "" or before.endswith("/")):
+        store_uri, told = before.rstrip("/") or store_uri, after
+    elif "://" in told or Path(told, layout.FORMAT_KEY).is_file():
+        store_uri, told = told, ""
+    store = open_store(store_uri, endpoint_url)
+    store.check()
+    if not check_format(store):
+        raise RunMissing(f"{store.uri} is no store of Caucus: {HOW}")
+    name, _, run = told.partition("/")
+    name = name or _only_sweep(store)
+    return Located(store, name, _existing_run(store, name, run or _latest(store, name)))
+
+
+def _only_sweep(store: Store) -> str:
+    names = store.folders(layout.SWEEPS)
+    if len(names) != 1:
+        raise RunMissing(f"{store.uri} holds {len(names)} sweeps ({', '.join(names[:10]) or 'none'}): {HOW}")
+    return names[0]
+
+
+def _latest(store: Store, name: str) -> str:
+    try:
+        return store.get(layout.latest_key(name)).decode().strip()
+    except ObjectMissing:
+        names = store.folders(layout.SWEEPS)
+        raise RunMissing(f"{store.uri} holds no sweep {name!r}{nearest(name, names)}") from None
+
+
+def _existing_run(store: Store, name: str, run: str) -> str:
+    if store.stat(layout.run_key(name, run, layout.SWEEP)) is None:
+        raise RunMissing(
+            f"{store.uri} holds no run {run!r} of sweep {name!r}{nearest(run, store.folders(layout.sweep_prefix(name)))}"
+        )
+    return run

@@ -1,0 +1,178 @@
+"""The story of a run, on one page."""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from runner.cluster import connected
+from runner.conclusion import Conclusion, NothingToVote, StoredRun, choose_and_judge, publish
+from runner.journal import Journal
+from runner.launch import OUT_OF_BUDGET, Task, launch
+from runner.run_log import Listener, RunLog
+from runner.run_state import RunState
+from runner.search import list_trials
+from runner.spec import SweepSpec
+from runner.status import StatusWriter, summarise
+from trainables import layout
+from trainables.checkpoint import committed_epochs
+from trainables.config import TrialConfig
+from trainables.data import load_images
+from trainables.data_table import write_data_table
+from trainables.errors import ObjectMissing, RunMismatch
+from trainables.images import ImageSet
+from trainables.record import ENDED, TrialRecord
+from trainables.store import Store, check_format, get_json, mark_format, to_json
+from trainables.stores import open_store
+
+CLOSING_SHARE, CLOSING_S = 0.25, 20.0
+"""Of a wall budget this share, at most this long, is kept for stopping, choosing, voting and the report."""
+
+CHECKPOINT_BYTES = 2**20
+"""A store with room for less than this for each trial is refused before anything starts."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What one execution of a sweep came to."""
+
+    run: str
+    """`<name>/<run>`."""
+    outcome: str
+    """`done`, `partial` (to be continued by the next execution) or `failed` (there is nothing to vote)."""
+    reason: str
+    state: RunState
+    conclusion: Conclusion | None
+    report: str | None
+    """Where the report lies."""
+    epochs_trained: int
+    busy_s: float
+    """Seconds of training and evaluation in this execution, summed over slots."""
+    wall_s: float
+
+
+def run_sweep(
+    spec: SweepSpec, run: str | None, address: str | None, command: str, listeners: list[Listener]
+) -> RunResult:
+    """Run a sweep to its end, or on from where it is: train what is not trained yet, choose, vote, judge, report.
+
+    `run` names the run (left out: `SweepSpec.run_id`), `address` a Ray cluster (left out: one of our own on this
+    machine), `command` is what the report says to type. Raises `CaucusError`, with nothing written, where the sweep
+    cannot be run.
+    """
+    start_s = time.monotonic()
+    images = load_images(spec.data)
+    trials = list_trials(spec, images.data_id)
+    run = run or spec.run_id(images.data_id)
+    store = open_store(spec.store.uri, spec.store.endpoint_url)
+    check_store(store, spec, run, images.data_id, needed_bytes=CHECKPOINT_BYTES * len(trials))
+
+    log = RunLog(Journal(store, spec.name, run), listeners)
+    stored = StoredRun(store, spec.name, run, log.state, spec.ensemble, command)
+    tasks = list_tasks(store, log.state, trials)
+    if tasks and time_left_s(spec, log) > 0:
+        write_head(store, spec, run, images, command)
+        status = StatusWriter(store, spec, run)
+        log.listen(status)
+        with connected(spec.resources, images.pixels.nbytes, address) as cluster:
+            log.open(versions(), cluster.slots)
+            log.plan(trials)
+            reason = launch(tasks, spec, images.arrays, store, log, cluster, time.time() + time_left_s(spec, log))
+        conclusion = conclude(stored)
+        outcome, reason = judge_outcome(log.state, conclusion, reason)
+        log.close(outcome, reason)
+        status.write(summarise(log.state, spec.name, run))
+        epochs_trained, busy_s = log.state.epochs_trained, log.state.busy_s
+    else:
+        conclusion = conclude(stored)
+        closed = log.state.closed
+        outcome, reason = (closed.state, closed.reason) if closed else judge_outcome(log.state, conclusion, "")
+        epochs_trained, busy_s = 0, 0.0
+    report = publish(stored, conclusion) if conclusion else None
+    wall_s = time.monotonic() - start_s
+    return RunResult(stored.run, outcome, reason, log.state, conclusion, report, epochs_trained, busy_s, wall_s)
+
+
+def check_store(store: Store, spec: SweepSpec, run: str, data_id: str, needed_bytes: int) -> None:
+    """Raise before anything is written, where the store is unfit or the run's name is taken by another sweep."""
+    store.check()
+    check_format(store)
+    try:
+        head = get_json(store, layout.run_key(spec.name, run, layout.SWEEP))
+    except ObjectMissing:
+        head = {}
+    if head and head.get("fingerprint") != spec.run_id(data_id):
+        raise RunMismatch(
+            f"run {spec.name}/{run} in {store.uri} was started with other data, another search space or another scheduler: "
+            "take the sweep file it was started with, or another --run-id"
+        )
+    store.check_writable(needed_bytes)
+
+
+def write_head(store: Store, spec: SweepSpec, run: str, images: ImageSet, command: str) -> None:
+    """What a reader needs before the first event: the store's format, the data's record, the resolved sweep."""
+    mark_format(store, versions()["caucus"])
+    write_data_table(store, images)
+    head = {
+        "spec": spec.model_dump(mode="json", exclude={"store"}),
+        "fingerprint": spec.run_id(images.data_id),
+        "data_id": images.data_id,
+        "command": command,
+    }
+    store.put(layout.run_key(spec.name, run, layout.SWEEP), to_json(head))
+    store.put(layout.latest_key(spec.name), run.encode())
+
+
+def list_tasks(store: Store, state: RunState, trials: list[TrialConfig]) -> list[Task]:
+    """What is left to train: trials without an end of their own, and epochs on record whose checkpoints are not there.
+
+    A checkpoint is written beside the training of the next epoch, so a driver and workers that were killed may have
+    put an epoch on record that never reached the store. After a clean end there are none, and nobody looks.
+    """
+    clean = state.closed is not None and state.closed.state == "done"
+    tasks = []
+    for trial in trials:
+        record = state.trials.get(trial.trial_id, TrialRecord(trial))
+        recorded = [epoch.epoch for epoch in record.epochs]
+        lost = set(recorded) - set(committed_epochs(store, trial.trial_id)) if recorded and not clean else set()
+        if lost:
+            tasks.append(Task(record, min(lost) - 1))
+        elif record.state not in ENDED:
+            tasks.append(Task(record, max(recorded, default=0)))
+    return tasks
+
+
+def time_left_s(spec: SweepSpec, log: RunLog) -> float:
+    """Seconds of the wall budget that are left for training; without a budget, all the time in the world."""
+    if spec.budget.wall is None:
+        return math.inf
+    return spec.budget.wall - min(CLOSING_SHARE * spec.budget.wall, CLOSING_S) - log.elapsed_s
+
+
+def conclude(stored: StoredRun) -> Conclusion | None:
+    """The conclusion, or None where no trial has an epoch to vote with."""
+    try:
+        return choose_and_judge(stored)
+    except NothingToVote:
+        return None
+
+
+def judge_outcome(state: RunState, conclusion: Conclusion | None, reason: str) -> tuple[str, str]:
+    """`done`, `partial` or `failed`, and why. A budget that ran out is a proper end: what was trained has voted."""
+    if conclusion is None:
+        return "failed", next(
+            (record.reason for record in state.trials.values() if record.reason), reason or "no trial was trained"
+        )
+    stopped = [record.reason for record in state.trials.values() if record.state == "stopped"]
+    if stopped and reason != OUT_OF_BUDGET:
+        return "partial", stopped[0]
+    return "done", reason
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides numbers, for the record; nothing heavy is imported."""
+    packages = {name: version(name) for name in ("caucus", "torch", "ray", "numpy", "pyarrow")}
+    return {"python": platform.python_version(), **packages}

@@ -1,0 +1,97 @@
+"""status.json of a run: what a person or a program on any machine can know of it without reading its events."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from runner.duration import show_duration
+from runner.event import Event, RunClosed
+from runner.forecast import seconds_left
+from runner.journal import Journal
+from runner.locate import Located
+from runner.run_state import RunState
+from runner.spec import SweepSpec
+from trainables import layout
+from trainables.errors import ObjectMissing
+from trainables.record import rank
+from trainables.store import Store, get_json, to_json
+
+SILENT_AFTER_S = 120.0
+"""A driver writes at least once an epoch of its fastest trial; one that is silent for longer is taken for gone."""
+
+WRITE_EVERY_S = 2.0
+"""A run with many short epochs does not write its status for each of them."""
+
+
+def summarise(state: RunState, name: str, run: str, eta_s: float | None = None) -> dict[str, Any]:
+    """The content of status.json: state, counts, the best trial so far, seconds taken and seconds left."""
+    leader = next(iter(rank(list(state.trials.values()))), None)
+    best = leader.best if leader else None
+    return {
+        "run": f"{name}/{run}",
+        "state": state.closed.state if state.closed else "running",
+        "reason": state.closed.reason if state.closed else "",
+        "heartbeat_unix_s": round(time.time(), 3),
+        "elapsed_s": round(state.elapsed_s, 3),
+        "eta_s": None if eta_s is None else round(eta_s, 1),
+        "trials": {"planned": len(state.trials), **state.counts()},
+        "best": {"trial_id": leader.trial_id, "epoch": best.epoch, "validation_accuracy": best.validation_accuracy}
+        if leader and best
+        else None,
+    }
+
+
+class StatusWriter:
+    """Listens to a run and keeps its status.json true, to within `WRITE_EVERY_S` while it runs."""
+
+    def __init__(self, store: Store, spec: SweepSpec, run: str) -> None:
+        self._store = store
+        self._spec = spec
+        self._run = run
+        self._written_s = 0.0
+
+    def __call__(self, event: Event, state: RunState) -> None:
+        """Called after every event."""
+        closes = isinstance(event, RunClosed)
+        if closes or time.monotonic() - self._written_s >= WRITE_EVERY_S:
+            eta_s = None if closes else seconds_left(state, self._spec.scheduler, self._spec.budget.wall)
+            self.write(summarise(state, self._spec.name, self._run, eta_s))
+
+    def write(self, status: dict[str, Any]) -> None:
+        """Replace status.json."""
+        self._store.put(layout.run_key(self._spec.name, self._run, layout.STATUS), to_json(status))
+        self._written_s = time.monotonic()
+
+
+def read_status(found: Located) -> dict[str, Any]:
+    """status.json of a run, with the age of its heartbeat; rebuilt from the events where it is missing.
+
+    A run that says `running` but was not heard of for `SILENT_AFTER_S` is `stale`: its driver is gone.
+    """
+    try:
+        told = get_json(found.store, layout.run_key(found.name, found.run, layout.STATUS))
+    except ObjectMissing:
+        events = Journal(found.store, found.name, found.run).events
+        told = summarise(RunState(events), found.name, found.run)
+        told["heartbeat_unix_s"] = events[-1].at_unix_s if events else None
+    heartbeat = told.get("heartbeat_unix_s")
+    age_s = max(0.0, time.time() - heartbeat) if isinstance(heartbeat, int | float) else None
+    told["heartbeat_age_s"] = None if age_s is None else round(age_s, 1)
+    if told.get("state") == "running" and age_s is not None and age_s > SILENT_AFTER_S:
+        told["state"] = "stale"
+    return told
+
+
+def show_status(told: dict[str, Any]) -> str:
+    """A status in a few lines for a person."""
+    counts = ", ".join(f"{count} {name}" for name, count in told["trials"].items())
+    lines = [f"{told['run']}: {told['state']}{': ' + told['reason'] if told['reason'] else ''}", f"trials: {counts}"]
+    if told["best"]:
+        best = told["best"]
+        lines.append(f"best: {best['trial_id']}, validation {best['validation_accuracy']:.2%} at epoch {best['epoch']}")
+    left = f", about {show_duration(told['eta_s'])} left" if told["eta_s"] is not None else ""
+    lines.append(
+        f"time: {show_duration(told['elapsed_s'])} so far{left}; last heard of {show_duration(told['heartbeat_age_s'] or 0)} ago"
+    )
+    return "\n".join(lines)

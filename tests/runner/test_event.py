@@ -1,0 +1,84 @@
+import json
+
+import pytest
+
+from runner.event import (
+    KINDS,
+    EpochRepeated,
+    EpochReported,
+    RunClosed,
+    RunOpened,
+    TrialEnded,
+    TrialPlanned,
+    TrialStarted,
+    from_line,
+    to_line,
+)
+from tests.runner.sample_run import make_result
+from trainables.errors import StoreError
+
+WHEN = {"at_unix_s": 1700000000.125, "elapsed_s": 12.5}
+
+EVENTS = [
+    RunOpened(**WHEN, versions={"python": "3.11", "torch": "2.15"}, slots=2),
+    TrialPlanned(**WHEN, trial_id="a", config={"seed": 3, "model": {"width": 8}}),
+    TrialStarted(**WHEN, trial_id="a"),
+    EpochReported(**WHEN, trial_id="a", result=make_result(1, 0.1 + 0.2), trained=True),
+    EpochReported(**WHEN, trial_id="a", result=make_result(2, 1 / 3), trained=False),
+    EpochRepeated(**WHEN, trial_id="a", epoch=2, busy_s=1.5),
+    TrialEnded(**WHEN, trial_id="a", state="failed", reason="Grüße aus\nZeile zwei \u2028 and three"),
+    RunClosed(**WHEN, state="partial", reason=""),
+]
+
+
+def test_the_examples_are_of_every_kind():
+    assert {event.kind for event in EVENTS} == set(KINDS)
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.kind)
+def test_every_kind_comes_back_from_its_line_as_it_was(event):
+    line = to_line(event)
+    assert from_line(line, "x") == event
+    assert line.endswith(b"\n")
+    assert len(line.splitlines()) == 1
+
+
+def test_a_line_is_one_json_object_that_names_its_kind():
+    assert json.loads(to_line(EVENTS[2])) == {"kind": "trial-started", "trial_id": "a", **WHEN}
+
+
+def test_a_kind_of_a_later_version_is_skipped():
+    assert from_line(b'{"kind": "trial-cloned", "at_unix_s": 1, "elapsed_s": 1, "parent": "a"}', "x") is None
+
+
+def test_a_field_of_a_later_version_is_skipped():
+    told = json.loads(to_line(EVENTS[2])) | {"mood": "good"}
+    assert from_line(json.dumps(told).encode(), "x") == EVENTS[2]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"3",
+        b"null",
+        b"{}",
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b'{"kind": ["run-opened"]}',
+        b'{"kind": "trial-started"}',
+        b'{"kind": "epoch-reported", "at_unix_s": 1, "elapsed_s": 1, "trial_id": "a", "trained": true, "result": 3}',
+        b'{"kind": "epoch-reported", "at_unix_s": 1, "elapsed_s": 1, "trial_id": "a", "trained": true, "result": {}}',
+    ],
+    ids=lambda line: line[:40],
+)
+def test_a_damaged_line_is_an_error_that_names_its_object(line):
+    with pytest.raises(StoreError, match=r"runs/sweeps/x/events/000000\.jsonl holds a line that is no event"):
+        from_line(line, "runs/sweeps/x/events/000000.jsonl")
+
+
+def test_a_number_that_json_cannot_hold_is_not_written():
+    with pytest.raises(ValueError, match="JSON"):
+        to_line(EpochRepeated(**WHEN, trial_id="a", epoch=1, busy_s=float("nan")))

@@ -1,0 +1,127 @@
+"""A killed sweep goes on, and comes to the same result bit for bit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.sweeps import DIGITS, SMALL, events, outcome, reported_epochs, run_sweep, start_sweep, trial_bits
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The store and the result of the small sweep, run once from beginning to end."""
+    store = tmp_path_factory.mktemp("undisturbed") / "runs"
+    return store, run_sweep(*SMALL, f"store={store}")
+
+
+def test_a_finished_sweep_is_not_trained_again(undisturbed):
+    store, first = undisturbed
+    assert (first["epochs_trained"], first["trials"]["finished"]) == (30, 5)
+    before = events(store)
+    second = run_sweep(*SMALL, f"store={store}")
+    assert (second["epochs_trained"], second["busy_s"]) == (0, 0)
+    assert outcome(second) == outcome(first)
+    assert events(store) == before
+
+
+def test_more_trials_train_only_the_new_ones(undisturbed, tmp_path):
+    store = shutil.copytree(undisturbed[0], tmp_path / "runs")
+    larger = run_sweep(*SMALL, f"store={store}", "search.trials=7")
+    assert (larger["epochs_trained"], larger["trials"]["finished"]) == (12, 7)
+    assert larger["run"] == undisturbed[1]["run"]
+
+
+def test_a_new_run_uses_what_another_one_trained(undisturbed, tmp_path):
+    store = shutil.copytree(undisturbed[0], tmp_path / "runs")
+    longer = run_sweep(*SMALL, f"store={store}", "scheduler.max_epochs=8")
+    assert longer["run"] != undisturbed[1]["run"]
+    assert (longer["epochs_trained"], longer["trials"]["finished"]) == (10, 5)
+
+
+def check_that_a_kill_changes_nothing(undisturbed, store: Path, at_epochs: list[int]) -> None:
+    reference, first = undisturbed
+    trained = 0
+    for at in at_epochs:
+        sweep = start_sweep(*SMALL, f"store={store}")
+        sweep.wait_for(lambda at=at: reported_epochs(store) >= at)
+        before_kill = events(store)
+        sweep.kill()
+        assert events(store)[: len(before_kill)] == before_kill
+    trained = reported_epochs(store)
+    last = run_sweep(*SMALL, f"store={store}")
+    # An epoch may be done again where its checkpoint was still on its way when the kill came: one a trial at most.
+    assert 30 - trained <= last["epochs_trained"] <= 30 - trained + 2
+    assert outcome(last) == outcome(first)
+    assert trial_bits(store) == trial_bits(reference)
+    reported = [
+        (event["trial_id"], event["result"]["epoch"]) for event in events(store) if event["kind"] == "epoch-reported"
+    ]
+    assert len(reported) == len(set(reported)) == 30
+
+
+def test_a_sweep_killed_in_the_middle_comes_to_the_same_bits(undisturbed, tmp_path):
+    check_that_a_kill_changes_nothing(undisturbed, tmp_path / "runs", [10])
+
+
+@pytest.mark.long
+def test_a_sweep_killed_again_and_again_comes_to_the_same_bits(undisturbed, tmp_path):
+    check_that_a_kill_changes_nothing(undisturbed, tmp_path / "runs", [1, 7, 13, 22, 29])
+
+
+@pytest.mark.long
+def test_decisions_of_early_stopping_survive_a_kill(tmp_path):
+    store = tmp_path / "runs"
+    words = [
+        DIGITS,
+        "search.trials=12",
+        "scheduler.max_epochs=9",
+        "scheduler.grace_epochs=1",
+        "model.width=4,8",
+        f"store={store}",
+    ]
+    for at in (4, 12):
+        sweep = start_sweep(*words)
+        sweep.wait_for(lambda at=at: reported_epochs(store) >= at)
+        sweep.kill()
+    ended = {event["trial_id"]: event["reason"] for event in events(store) if event["kind"] == "trial-ended"}
+    result = run_sweep(*words)
+    assert result["trials"]["finished"] + result["trials"]["pruned"] == 12
+    after = [event for event in events(store) if event["kind"] == "trial-ended"]
+    assert len(after) == 12
+    assert {event["trial_id"]: event["reason"] for event in after}.items() >= ended.items()
+
+
+@pytest.mark.long
+def test_a_worker_that_dies_is_replaced_and_its_trial_goes_on(undisturbed, tmp_path):
+    store = tmp_path / "runs"
+    sweep = start_sweep(*SMALL, f"store={store}")
+    sweep.wait_for(lambda: reported_epochs(store) >= 3)
+    # The driver imports no torch: who has it in memory is a worker that trains.
+    workers = [pid for pid in sweep.processes() if "libtorch_cpu" in Path(f"/proc/{pid}/maps").read_text()]
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGKILL)
+    output, errors = sweep.process.communicate(timeout=120)
+    assert sweep.process.returncode == 0, errors
+    assert trial_bits(store) == trial_bits(undisturbed[0])
+    assert len(output.splitlines()) == 1
+    assert '"finished": 5' in output
+
+
+@pytest.mark.long
+def test_an_interrupted_sweep_votes_with_what_it_has_and_goes_on_later(undisturbed, tmp_path):
+    store = tmp_path / "runs"
+    sweep = start_sweep(*SMALL, f"store={store}")
+    sweep.wait_for(lambda: reported_epochs(store) >= 8)
+    sweep.process.send_signal(signal.SIGTERM)
+    output, errors = sweep.process.communicate(timeout=120)
+    assert sweep.process.returncode == 4, errors
+    assert '"outcome": "partial"' in output
+    assert '"reason": "interrupted' in output
+    last = run_sweep(*SMALL, f"store={store}")
+    assert outcome(last) == outcome(undisturbed[1])
+    assert trial_bits(store) == trial_bits(undisturbed[0])

@@ -1,0 +1,53 @@
+import io
+import json
+
+import pyarrow.parquet as pq
+
+from runner.trial_table import to_parquet
+from tests.runner.sample_run import ENDS, RATES, make_result, make_trial, write_sample_run
+from trainables.config import ModelConfig, TrialConfig
+from trainables.record import TrialRecord, rank
+
+
+def read(records):
+    return pq.read_table(io.BytesIO(to_parquet(records)))
+
+
+def test_a_row_holds_what_became_of_a_trial():
+    trial = make_trial(7, model=ModelConfig(width=8))
+    record = TrialRecord(trial, "finished", "", (make_result(1, 0.5), make_result(2, 0.9, 0.25), make_result(3, 0.8)))
+    (row,) = read([record]).to_pylist()
+    config = row.pop("config")
+    shown = {key: value for key, value in row.items() if "." not in key}
+    assert shown == {
+        "rank": 1,
+        "trial_id": trial.trial_id,
+        "state": "finished",
+        "reason": "",
+        "epochs": 3,
+        "best_epoch": 2,
+        "validation_accuracy": 0.9,
+        "validation_loss": 0.25,
+        "busy_s": 4.5,
+        "data_id": trial.data_id,
+        "seed": 7,
+        "precision": "auto",
+    }
+    assert row["model.width"] == 8
+    assert row["optimizer.lr"] == trial.optimizer.lr
+    assert TrialConfig.model_validate(json.loads(config)) == trial
+
+
+def test_every_trial_of_a_run_has_a_row_in_the_given_order(tmp_path):
+    records = rank(list(write_sample_run(tmp_path).state.trials.values()))
+    table = read(records)
+    assert table["trial_id"].to_pylist() == [record.trial_id for record in records]
+    assert table["rank"].to_pylist() == [1, 2, 3, 4, 5, 6, 7]
+    assert sorted(table["state"].to_pylist()) == sorted([*(state for _, state, _ in ENDS), "waiting"])
+    assert sorted(table["optimizer.lr"].to_pylist()) == sorted(RATES)
+
+
+def test_a_trial_without_an_epoch_has_empty_cells():
+    (row,) = read([TrialRecord(make_trial(), "failed", "boom")]).to_pylist()
+    assert (row["best_epoch"], row["validation_accuracy"], row["epochs"], row["busy_s"]) == (None, None, 0, 0)
+    assert row["reason"] == "boom"
