@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/set-up
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep fashion test test-all check format bench clean
+.PHONY: help setup sweep fashion test test-long check format bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +29,8 @@ fashion: $(STAMP) ## the ten-minute sweep of Fashion-MNIST
 test: check ## lint, types, import rules and all tests but the long ones
 	$(BIN)/pytest -m "not long and not gpu"
 
-test-all: check ## the same with the long tests: what CI runs
-	$(BIN)/pytest -m "not gpu"
+test-long: $(STAMP) ## the long tests: kills, a cluster of three nodes, real data; CI runs them after `make test`
+	$(BIN)/pytest -m "long and not gpu"
 
 check: $(STAMP) ## lint, format, types and the import rules
 	$(BIN)/ruff check .

@@ -82,14 +82,14 @@ def run_sweep(
             log.plan(trials)
             reason = launch(tasks, spec, images.arrays, store, log, cluster, time.time() + time_left_s(spec, log))
         conclusion = conclude(stored)
-        outcome, reason = judge_outcome(log.state, conclusion, reason)
+        outcome, reason = judge_outcome(log.state, conclusion, reason, lost_epochs(store, log.state))
         log.close(outcome, reason)
         status.write(summarise(log.state, spec.name, run))
         epochs_trained, busy_s = log.state.epochs_trained, log.state.busy_s
     else:
         conclusion = conclude(stored)
         closed = log.state.closed
-        outcome, reason = (closed.state, closed.reason) if closed else judge_outcome(log.state, conclusion, "")
+        outcome, reason = (closed.state, closed.reason) if closed else judge_outcome(log.state, conclusion, "", {})
         epochs_trained, busy_s = 0, 0.0
     report = publish(stored, conclusion) if conclusion else None
     wall_s = time.monotonic() - start_s
@@ -133,16 +133,24 @@ def list_tasks(store: Store, state: RunState, trials: list[TrialConfig]) -> list
     put an epoch on record that never reached the store. After a clean end there are none, and nobody looks.
     """
     clean = state.closed is not None and state.closed.state == "done"
+    lost = {} if clean else lost_epochs(store, state)
     tasks = []
     for trial in trials:
         record = state.trials.get(trial.trial_id, TrialRecord(trial))
-        recorded = [epoch.epoch for epoch in record.epochs]
-        lost = set(recorded) - set(committed_epochs(store, trial.trial_id)) if recorded and not clean else set()
-        if lost:
-            tasks.append(Task(record, min(lost) - 1))
+        if trial.trial_id in lost:
+            tasks.append(Task(record, min(lost[trial.trial_id]) - 1))
         elif record.state not in ENDED:
-            tasks.append(Task(record, max(recorded, default=0)))
+            tasks.append(Task(record, max((epoch.epoch for epoch in record.epochs), default=0)))
     return tasks
+
+
+def lost_epochs(store: Store, state: RunState) -> dict[str, set[int]]:
+    """Epochs on record whose checkpoints are not in the store, by trial; trials without any are left out."""
+    recorded = {
+        name: {epoch.epoch for epoch in record.epochs} for name, record in state.trials.items() if record.epochs
+    }
+    lost = {name: epochs - set(committed_epochs(store, name)) for name, epochs in recorded.items()}
+    return {name: epochs for name, epochs in lost.items() if epochs}
 
 
 def time_left_s(spec: SweepSpec, log: RunLog) -> float:
@@ -160,15 +168,20 @@ def conclude(stored: StoredRun) -> Conclusion | None:
         return None
 
 
-def judge_outcome(state: RunState, conclusion: Conclusion | None, reason: str) -> tuple[str, str]:
+def judge_outcome(
+    state: RunState, conclusion: Conclusion | None, reason: str, lost: dict[str, set[int]]
+) -> tuple[str, str]:
     """`done`, `partial` or `failed`, and why. A budget that ran out is a proper end: what was trained has voted."""
     if conclusion is None:
-        return "failed", next(
-            (record.reason for record in state.trials.values() if record.reason), reason or "no trial was trained"
-        )
+        reasons = [record.reason for record in state.trials.values() if record.reason]
+        return "failed", next(iter(reasons), reason or "no trial was trained")
+    if lost:
+        count = sum(map(len, lost.values()))
+        return "partial", f"{count} checkpoint(s) did not reach the store: run it again"
     stopped = [record.reason for record in state.trials.values() if record.state == "stopped"]
-    if stopped and reason != OUT_OF_BUDGET:
-        return "partial", stopped[0]
+    stopped = [why for why in stopped if not why.startswith(OUT_OF_BUDGET)]
+    if stopped or reason not in ("", OUT_OF_BUDGET):
+        return "partial", next(iter(stopped), reason)
     return "done", reason
 
 

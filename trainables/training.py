@@ -131,7 +131,7 @@ class Training:
             if step % CHECK_EVERY == CHECK_EVERY - 1 or step == steps - 1:
                 if not torch.isfinite(total_loss):
                     raise TrialDiverged(
-                        f"the training loss is {float(loss)} in epoch {self.epoch + 1}, step {step + 1} of {steps}"
+                        f"the training loss is {float(total_loss)} in epoch {self.epoch + 1}, step {step + 1} of {steps}"
                     )
                 if should_stop():
                     raise OutOfTime

@@ -6,19 +6,24 @@ decided; a trial's state lives in the store, and a trainable that is built anew 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import time
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
 from trainables import layout
 from trainables.config import TrialConfig
+from trainables.errors import StoreError
 from trainables.images import ImageArrays, labels_sha256
 from trainables.store import Store, to_json
+
+if TYPE_CHECKING:
+    from trainables.trial import Trial
 
 
 class TuneTrial(tune.Trainable):  # type: ignore[misc]
@@ -28,6 +33,9 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
     A step's result holds "trial_id" of ours as "name", and either the fields of an `EpochResult` or "end" and "reason".
     """
 
+    _trial: Trial | None
+    """None where the store would not even let the trial begin."""
+
     def setup(
         self,
         config: dict[str, Any],
@@ -36,7 +44,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         store: Store | None = None,
         deadline_unix_s: float = math.inf,
     ) -> None:
-        """Once an actor: pin the threads, place the images, open the store, then begin the first trial."""
+        """Once an actor: pin the threads, place the images, then begin the first trial."""
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once by CUDA; without it its sums vary
         import torch
 
@@ -58,35 +66,37 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Finish writing for the trial before, then begin the next one in the same process."""
-        self._committer.flush()
+        # A checkpoint that the store did not take is no fault of the next trial: the driver looks for it at the end.
+        with contextlib.suppress(StoreError):
+            self._committer.flush()
         self._begin(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
         """One epoch of the trial, or its end."""
-        step = self._trial.advance(self._is_too_late)
-        told: dict[str, Any] = {
-            "name": self._trial.config.trial_id,
-            "trained": step.trained,
-            "end": step.end,
-            "reason": step.reason,
-        }
+        step = self._trial.advance(self._is_too_late) if self._trial else self._refused
+        told: dict[str, Any] = {"name": self._name, "trained": step.trained, "end": step.end, "reason": step.reason}
         return told | (asdict(step.result) if step.result else {})
 
     def cleanup(self) -> None:
         """Nothing that was reported may be lost when Tune stops the actor."""
-        self._committer.close()
+        with contextlib.suppress(StoreError):
+            self._committer.close()
 
     def _begin(self, config: dict[str, Any]) -> None:
-        from trainables.trial import Trial
+        from trainables.trial import Step, Trial
 
         trial = TrialConfig.model_validate(json.loads(config["trial"]))
+        self._name = trial.trial_id
         key = layout.config_key(trial.trial_id)
-        if self._store.stat(key) is None:
-            self._store.put(key, to_json(trial.model_dump(mode="json")))
-        self._trial = Trial(
-            trial, self._images, self._labels_sha256, self._store, self._committer, epoch=config["epoch"]
-        )
+        try:
+            if self._store.stat(key) is None:
+                self._store.put(key, to_json(trial.model_dump(mode="json")))
+            self._trial = Trial(
+                trial, self._images, self._labels_sha256, self._store, self._committer, epoch=config["epoch"]
+            )
+        except StoreError as error:  # raised here it would count as the death of a worker
+            self._trial, self._refused = None, Step(end="stopped", reason=str(error))
 
     def _is_too_late(self) -> bool:
         return time.time() > self._deadline_unix_s

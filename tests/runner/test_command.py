@@ -76,6 +76,7 @@ def files() -> list[str]:
             ["search.trials=3", "model.width=8,16", "optimizer.lr=0.1"],
             ["search.trials is 3, but the space holds only about 2"],
         ),
+        ("data: {name: digits}\nsearch: {space: {}}\n", [], ["the space holds only about 1 different trial"]),
         (SWEEP, ["novalue"], ["'novalue' is no override: write key=value"]),
     ],
 )

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from tests.sweeps import DIGITS, SMALL, caucus, outcome, run_sweep, trial_bits
+from tests.sweeps import DIGITS, ROOT, SMALL, caucus, outcome, run_sweep, trial_bits
+from trainables.fashion_mnist import DEBIAN
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +125,24 @@ def test_a_sweep_into_a_bucket_leaves_the_same_bits_and_resumes(weed_s3, tmp_pat
     assert stored == bits
     status = caucus("status", f"s3://{bucket}/deep/prefix/sweeps/digits", env=weed_s3.env)
     assert status["state"] == "done"
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not DEBIAN.is_dir(), reason=f"no {DEBIAN}: apt-get install dataset-fashion-mnist")
+def test_the_real_fashion_mnist_is_trained_into_a_bucket(weed_s3):
+    bucket = weed_s3.new_bucket()
+    words = [
+        "search.trials=2",
+        "scheduler.max_epochs=1",
+        "scheduler.grace_epochs=1",
+        "model.width=8",
+        f"store=s3://{bucket}",
+    ]
+    result = run_sweep(str(ROOT / "sweeps" / "fashion_mnist.yaml"), *words, f"data.root={DEBIAN}", env=weed_s3.env)
+    assert (result["outcome"], result["epochs_trained"]) == ("done", 2)
+    assert result["best"]["test_accuracy"] > 0.75
+    status = caucus("status", f"s3://{bucket}", env=weed_s3.env)
+    assert (status["run"], status["state"]) == (result["run"], "done")
 
 
 def write_images(folder: Path) -> list[tuple[str, int]]:
