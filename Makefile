@@ -15,7 +15,7 @@ setup: $(STAMP) ## .venv with Caucus and its tools, in the versions last tested;
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Caucus needs Python 3.11 or newer: install it, or say make PYTHON=/path/to/python3.11"; exit 1; }
-	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv || \
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv || \
 		{ echo "python -m venv failed: on Debian and Ubuntu, apt-get install python3-venv"; rm -rf .venv; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@

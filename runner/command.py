@@ -58,6 +58,16 @@ RunId = Annotated[
 ]
 
 
+@app.callback(invoke_without_command=True)
+def caucus(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Train many CNN variants on an image set, keep every checkpoint, and let the best ones vote."""
+    if version:
+        from importlib.metadata import version as version_of
+
+        print(f"caucus {version_of('caucus')}")
+        raise typer.Exit
+
+
 @app.command()
 def run(
     sweep: SweepFile,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+import re
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,14 +16,14 @@ from runner.launch import OUT_OF_BUDGET, Task, launch
 from runner.run_log import Listener, RunLog
 from runner.run_state import RunState
 from runner.search import list_trials
-from runner.spec import SweepSpec
+from runner.spec import NAME_PATTERN, SweepSpec
 from runner.status import StatusWriter, summarise
 from trainables import layout
 from trainables.checkpoint import committed_epochs
 from trainables.config import TrialConfig
 from trainables.data import load_images
 from trainables.data_table import write_data_table
-from trainables.errors import ObjectMissing, RunMismatch
+from trainables.errors import ObjectMissing, RunMismatch, SweepFileError
 from trainables.images import ImageSet
 from trainables.record import ENDED, TrialRecord
 from trainables.store import Store, check_format, get_json, mark_format, to_json
@@ -64,17 +65,19 @@ def run_sweep(
     cannot be run.
     """
     start_s = time.monotonic()
+    if run is not None and not re.fullmatch(NAME_PATTERN, run):
+        raise SweepFileError(f"--run-id is {run!r}: letters, digits, dots, dashes and underscores name a run")
     images = load_images(spec.data)
     trials = list_trials(spec, images.data_id)
     run = run or spec.run_id(images.data_id)
     store = open_store(spec.store.uri, spec.store.endpoint_url)
     check_store(store, spec, run, images.data_id, needed_bytes=CHECKPOINT_BYTES * len(trials))
 
+    write_head(store, spec, run, images, command)
     log = RunLog(Journal(store, spec.name, run), listeners)
     stored = StoredRun(store, spec.name, run, log.state, spec.ensemble, command)
     tasks = list_tasks(store, log.state, trials)
     if tasks and time_left_s(spec, log) > 0:
-        write_head(store, spec, run, images, command)
         status = StatusWriter(store, spec, run)
         log.listen(status)
         with connected(spec.resources, images.pixels.nbytes, address) as cluster:

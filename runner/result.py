@@ -76,7 +76,7 @@ def show_result(result: RunResult, console: Console) -> None:
         console.print(show_verdict(result.conclusion.verdict, len(result.conclusion.choice.members)))
         console.print()
         console.print(result.conclusion.verdict.sentence, markup=False, highlight=False)
-    trained = f"{result.epochs_trained} epochs trained" if result.epochs_trained else "nothing was left to train"
+    trained = f"{result.epochs_trained} epochs trained" if result.epochs_trained else "nothing to train"
     reason = f": {one_line(result.reason)}" if result.reason else ""
     say(f"{result.run}: {result.outcome}{reason}; {trained}, {show_duration(result.wall_s)}")
     if result.report:

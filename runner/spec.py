@@ -26,6 +26,9 @@ from trainables.config import Frozen, ModelConfig, OptimizerConfig, ScheduleConf
 from trainables.data import DataConfig
 from trainables.errors import SweepFileError
 
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+"""Of sweeps and runs: they become folders of a store, and words of a shell."""
+
 Space = dict[str, Annotated[Distribution, PlainValidator(parse_distribution), PlainSerializer(Distribution.told)]]
 Seconds = Annotated[float, BeforeValidator(parse_duration)]
 
@@ -102,7 +105,7 @@ class ResourcesConfig(Frozen):
 class SweepSpec(Frozen):
     """Everything that a sweep file can say."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
     """The sweep's folder in the store: letters, digits, dots, dashes and underscores."""
     data: DataConfig
     store: Annotated[StoreConfig, BeforeValidator(lambda told: {"uri": told} if isinstance(told, str) else told)] = (

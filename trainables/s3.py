@@ -1,4 +1,4 @@
-"""A store in an S3 bucket, at Amazon or at any server that speaks S3. The only file that knows boto3.
+"""A store in an S3 bucket, at Amazon or at any server that speaks S3. With `s3_failure.py` all that knows boto3.
 
 Uploads are our own because pyarrow's, which Ray Tune uses, can fail without saying so. Each is confirmed by the server
 (MD5 of the body), then looked up (size and SHA-256), and repeated until that holds or a deadline is reached.
@@ -21,10 +21,20 @@ from urllib.parse import urlsplit
 import boto3
 from botocore import exceptions as boto
 from botocore.config import Config
-from botocore.parsers import ResponseParserError
 
 from trainables.errors import ObjectMissing, StoreError
 from trainables.key import OWN, check_key, check_prefix, is_key
+from trainables.s3_failure import (
+    FAILURES,
+    NotConfirmed,
+    NotS3,
+    Place,
+    code_of,
+    explain,
+    is_passing,
+    is_refusal,
+    status_of,
+)
 from trainables.store import Store, StoredObject, sha256_of
 
 T = TypeVar("T")
@@ -32,45 +42,6 @@ T = TypeVar("T")
 LONGEST_PAUSE_S = 5.0
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
-_PASSING_CODES = (
-    "SlowDown",
-    "RequestTimeout",
-    "InternalError",
-    "ServiceUnavailable",
-    "OperationAborted",
-    "BadDigest",
-    "XAmzContentSHA256Mismatch",
-    "IncompleteBody",
-)
-_IDENTITY_CODES = (
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "InvalidToken",
-    "ExpiredToken",
-    "TokenRefreshRequired",
-)
-_NO_CREDENTIALS = (
-    boto.NoCredentialsError,
-    boto.PartialCredentialsError,
-    boto.CredentialRetrievalError,
-    boto.MetadataRetrievalError,
-)
-_NO_ANSWER = (
-    boto.HTTPClientError,
-    boto.ConnectionError,
-    boto.IncompleteReadError,
-)
-
-
-class _NotConfirmed(Exception):
-    """The server took the object, but does not show it as it was sent."""
-
-
-class _NotS3(Exception):
-    """The endpoint answered with something that is no S3 answer."""
-
-
-_FAILURES = (boto.ClientError, boto.BotoCoreError, ResponseParserError, _NotConfirmed, _NotS3)
 
 
 @dataclass(frozen=True)
@@ -126,7 +97,7 @@ class S3Store(Store):
             try:
                 return bytes(client.get_object(Bucket=self.bucket, Key=name)["Body"].read())
             except boto.ClientError as error:
-                if _code(error) != "NoSuchKey":
+                if code_of(error) != "NoSuchKey":
                     raise
                 return None
 
@@ -143,7 +114,7 @@ class S3Store(Store):
             try:
                 return StoredObject(key, client.head_object(Bucket=self.bucket, Key=name)["ContentLength"])
             except boto.ClientError as error:
-                if _status(error) != 404:
+                if status_of(error) != 404:
                     raise
                 if not self._worked:  # a missing bucket gives the same answer: only a listing tells them apart
                     _listed(client.list_objects_v2(Bucket=self.bucket, Prefix=name, MaxKeys=1))
@@ -197,10 +168,10 @@ class S3Store(Store):
             try:
                 seen = client.head_object(Bucket=self.bucket, Key=name)
             except boto.ClientError as error:
-                raise _NotConfirmed("is not there") if _status(error) == 404 else error from None
+                raise NotConfirmed("is not there") if status_of(error) == 404 else error from None
             metadata = {name.lower(): value for name, value in seen["Metadata"].items()}
             if seen["ContentLength"] != len(data) or metadata.get("sha256") != sha256:
-                raise _NotConfirmed(f"is there with {seen['ContentLength']} bytes and sha256 {metadata.get('sha256')}")
+                raise NotConfirmed(f"is there with {seen['ContentLength']} bytes and sha256 {metadata.get('sha256')}")
             return StoredObject(key, len(data))
 
         return self._repeat(f"writing {key} ({len(data)} bytes)", write)
@@ -210,7 +181,7 @@ class S3Store(Store):
             try:
                 client.delete_object(Bucket=self.bucket, Key=self._name(key))
             except boto.ClientError as error:
-                if _code(error) != "NoSuchKey":
+                if code_of(error) != "NoSuchKey":
                     raise
 
         self._repeat(f"deleting {key}", remove, believe_refusals=True)
@@ -244,11 +215,11 @@ class S3Store(Store):
         while True:
             try:
                 result = attempt(self._client())
-            except _FAILURES as error:
-                refused = _is_refusal(error)
+            except FAILURES as error:
+                refused = is_refusal(error)
                 # Credentials that are renewed are refused for a moment, and load balancers answer in HTML while they
                 # restart: both pass. Before the bucket has ever worked they are what they look like.
-                if not (self._worked and not believe_refusals if refused else _is_passing(error)):
+                if not (self._worked and not believe_refusals if refused else is_passing(error)):
                     raise self._failure(error, doing) from None
                 # Not `random`, whose state may be a trial's seed: waiting must not change what a trial draws.
                 wait_s = pause_s * (0.5 + secrets.randbelow(1000) / 2000)
@@ -288,51 +259,8 @@ class S3Store(Store):
         object.__setattr__(self, name, value)
 
     def _failure(self, error: Exception, doing: str) -> StoreError:
-        """`error` in words that name the store, the endpoint and what to do, and that can hold no credentials.
-
-        botocore's own words are left out: they hold the endpoint as it was typed, and whatever the server said.
-        """
-        endpoint = _without_login(self._held[1].meta.endpoint_url if self._held else self.endpoint_url or "Amazon S3")
-        place = f"store {self.uri} at {endpoint}"
-        kind = type(error).__name__
-        if isinstance(error, _NO_CREDENTIALS):
-            return StoreError(
-                f"{place}: no usable credentials found while {doing} ({kind}): "
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role"
-            )
-        if isinstance(error, boto.SSLError):
-            return StoreError(
-                f"{place}: no secure connection while {doing}: is it https? Set AWS_CA_BUNDLE for a private certificate"
-            )
-        if isinstance(error, _NO_ANSWER):
-            return StoreError(
-                f"{place} does not answer while {doing} ({kind}): start it, or correct the endpoint (AWS_ENDPOINT_URL_S3)"
-            )
-        if isinstance(error, _NotConfirmed):
-            return StoreError(f"{place} accepted the object, but it {error}, while {doing}: repair that server")
-        if isinstance(error, ResponseParserError | _NotS3):
-            return StoreError(f"{place} does not answer like an S3 server while {doing}: correct the endpoint")
-        if not isinstance(error, boto.ClientError):
-            return StoreError(f"{place}: {kind} while {doing}: correct the AWS settings in the environment")
-        code, status = _code(error), _status(error)
-        answer = str(status) if code == str(status) else f"{status} {code}"
-        if code == "NoSuchBucket":
-            return StoreError(f"bucket {self.bucket} does not exist at {endpoint}: create it, or correct `store`")
-        if code == "RequestTimeTooSkewed":
-            return StoreError(f"{place} refuses the time of this machine while {doing} ({answer}): set its clock")
-        if code in _IDENTITY_CODES:
-            return StoreError(
-                f"{place} refuses the credentials while {doing} ({answer}): correct or renew AWS_ACCESS_KEY_ID, "
-                "AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
-            )
-        if _is_refusal(error):
-            return StoreError(
-                f"{place} denies access while {doing} ({answer}): "
-                "allow these credentials to list the bucket and to read and write objects under the prefix"
-            )
-        if _is_passing(error):
-            return StoreError(f"{place} answers {answer} while {doing}: try again later")
-        return StoreError(f"{place} answers {answer} while {doing}: correct endpoint, region and bucket")
+        endpoint = self._held[1].meta.endpoint_url if self._held else self.endpoint_url or "Amazon S3"
+        return explain(error, doing, Place(self.uri, self.bucket, endpoint))
 
 
 def _check_endpoint(url: str) -> None:
@@ -346,36 +274,8 @@ def _check_endpoint(url: str) -> None:
         raise StoreError(f"{shown} is not http(s)://host[:port]: correct it; credentials belong in the environment")
 
 
-def _without_login(url: str) -> str:
-    return re.sub(r"//[^/]*@", "//", url)
-
-
 def _listed(page: dict[str, Any]) -> dict[str, Any]:
     """`page` itself, if it is a listing: a web page that is well-formed XML would pass as an empty one."""
     if "Name" not in page or (page.get("IsTruncated") and not page.get("NextContinuationToken")):
-        raise _NotS3
+        raise NotS3
     return page
-
-
-def _code(error: boto.ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _status(error: boto.ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _is_refusal(error: Exception) -> bool:
-    """Whether the answer is about who asks or who answers, not about what was asked."""
-    if isinstance(error, boto.ClientError):
-        # An expired token is a 400 at Amazon, and the answer to HEAD has no body to say so.
-        return _status(error) in (401, 403) or _code(error) in (*_IDENTITY_CODES, "400")
-    return isinstance(error, (*_NO_CREDENTIALS, boto.SSLError, ResponseParserError, _NotS3))
-
-
-def _is_passing(error: Exception) -> bool:
-    """Whether the same request may succeed a moment later."""
-    if isinstance(error, boto.ClientError):
-        status = _status(error)
-        return status in (408, 409, 429) or (status >= 500 and status != 501) or _code(error) in _PASSING_CODES
-    return isinstance(error, (*_NO_ANSWER, _NotConfirmed))

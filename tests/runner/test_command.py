@@ -77,6 +77,7 @@ def files() -> list[str]:
             ["search.trials is 3, but the space holds only about 2"],
         ),
         ("data: {name: digits}\nsearch: {space: {}}\n", [], ["the space holds only about 1 different trial"]),
+        (SWEEP, ["--run-id", "../up"], ["--run-id is '../up'"]),
         (SWEEP, ["novalue"], ["'novalue' is no override: write key=value"]),
     ],
 )
