@@ -213,7 +213,7 @@ def report(
 
         stored = load_run(locate(run, store, endpoint_url), overrides or [])
         conclusion = choose_and_judge(stored)
-        where = write_report(stored, conclusion, out) if out else publish(stored, conclusion)
+        where = write_report(stored, conclusion, stored.note, out) if out else publish(stored, conclusion, stored.note)
         _print_json({"run": stored.run, "report": where}) if as_json else print(where)
         return DONE
 

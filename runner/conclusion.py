@@ -44,6 +44,11 @@ class StoredRun:
     """What reproduces it."""
 
     @property
+    def note(self) -> str:
+        """Why its newest execution ended early, "" where it did not."""
+        return self.state.closed.reason if self.state.closed else ""
+
+    @property
     def run(self) -> str:
         """`<name>/<run>`, as reports and people name it."""
         return f"{self.name}/{self.run_id}"
@@ -109,27 +114,29 @@ def choose_and_judge(stored: StoredRun) -> Conclusion:
     return Conclusion(records, table, best, choice, verdict, validation.left_out + test.left_out)
 
 
-def publish(stored: StoredRun, conclusion: Conclusion) -> str:
-    """Write ensemble.json, trials.parquet and report.html of the run; returns where the report lies."""
+def publish(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
+    """Write ensemble.json, trials.parquet and report.html of the run; returns where the report lies.
+
+    `note` is a remark for the report, such as that the budget ran out.
+    """
     told = {"config": stored.ensemble.model_dump(mode="json"), **to_json(conclusion.verdict, conclusion.choice)}
     stored.store.put(stored.key(layout.ENSEMBLE), json_bytes(told))
     stored.store.put(stored.key(layout.TRIALS_TABLE), to_parquet(conclusion.records))
-    stored.store.put(stored.key(layout.REPORT), render(stored, conclusion).encode())
+    stored.store.put(stored.key(layout.REPORT), render(stored, conclusion, note).encode())
     return f"{stored.store.uri}/{stored.key(layout.REPORT)}"
 
 
-def write_report(stored: StoredRun, conclusion: Conclusion, path: str) -> str:
+def write_report(stored: StoredRun, conclusion: Conclusion, note: str, path: str) -> str:
     """Write the report to a file; returns its path. Raises `SweepFileError` where it cannot be written."""
     try:
-        Path(path).write_text(render(stored, conclusion), encoding="utf-8")
+        Path(path).write_text(render(stored, conclusion, note), encoding="utf-8")
     except OSError as error:
         raise SweepFileError(f"--out is {path!r}: cannot be written ({error.strerror})") from None
     return path
 
 
-def render(stored: StoredRun, conclusion: Conclusion) -> str:
+def render(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
     """The report of the run as one HTML document."""
-    closed = stored.state.closed
     return render_report(
         ReportInput(
             run=stored.run,
@@ -140,6 +147,6 @@ def render(stored: StoredRun, conclusion: Conclusion) -> str:
             left_out=conclusion.left_out,
             command=stored.command,
             versions=stored.state.versions,
-            notes=[closed.reason] if closed and closed.reason else [],
+            notes=[note] if note else [],
         )
     )

@@ -17,7 +17,7 @@ from runner.run_log import Listener, RunLog
 from runner.run_state import RunState
 from runner.search import list_trials
 from runner.spec import NAME_PATTERN, SweepSpec
-from runner.status import StatusWriter, summarise
+from runner.status import StatusWriter
 from trainables import layout
 from trainables.checkpoint import committed_epochs
 from trainables.config import TrialConfig
@@ -73,28 +73,25 @@ def run_sweep(
     store = open_store(spec.store.uri, spec.store.endpoint_url)
     check_store(store, spec, run, images.data_id, needed_bytes=CHECKPOINT_BYTES * len(trials))
 
-    write_head(store, spec, run, images, command)
-    log = RunLog(Journal(store, spec.name, run), listeners)
+    log = RunLog(Journal(store, spec.name, run), [*listeners, StatusWriter(store, spec, run)])
     stored = StoredRun(store, spec.name, run, log.state, spec.ensemble, command)
     tasks = list_tasks(store, log.state, trials)
     if tasks and time_left_s(spec, log) > 0:
-        status = StatusWriter(store, spec, run)
-        log.listen(status)
         with connected(spec.resources, images.pixels.nbytes, address) as cluster:
+            write_head(store, spec, run, images, command)
             log.open(versions(), cluster.slots)
             log.plan(trials)
             reason = launch(tasks, spec, images.arrays, store, log, cluster, time.time() + time_left_s(spec, log))
-        conclusion = conclude(stored)
-        outcome, reason = judge_outcome(log.state, conclusion, reason, lost_epochs(store, log.state))
-        log.close(outcome, reason)
-        status.write(summarise(log.state, spec.name, run))
         epochs_trained, busy_s = log.state.epochs_trained, log.state.busy_s
     else:
-        conclusion = conclude(stored)
-        closed = log.state.closed
-        outcome, reason = (closed.state, closed.reason) if closed else judge_outcome(log.state, conclusion, "", {})
+        write_head(store, spec, run, images, command)
+        reason = OUT_OF_BUDGET if tasks else ""
         epochs_trained, busy_s = 0, 0.0
-    report = publish(stored, conclusion) if conclusion else None
+    conclusion = conclude(stored)
+    outcome, reason = judge_outcome(log.state, conclusion, reason, lost_epochs(store, log.state))
+    report = publish(stored, conclusion, reason) if conclusion else None
+    if log.state.closed is None or (log.state.closed.state, log.state.closed.reason) != (outcome, reason):
+        log.close(outcome, reason)  # last: a run that says it is done has its report
     wall_s = time.monotonic() - start_s
     return RunResult(stored.run, outcome, reason, log.state, conclusion, report, epochs_trained, busy_s, wall_s)
 
@@ -133,10 +130,9 @@ def list_tasks(store: Store, state: RunState, trials: list[TrialConfig]) -> list
     """What is left to train: trials without an end of their own, and epochs on record whose checkpoints are not there.
 
     A checkpoint is written beside the training of the next epoch, so a driver and workers that were killed may have
-    put an epoch on record that never reached the store. After a clean end there are none, and nobody looks.
+    put an epoch on record that never reached the store.
     """
-    clean = state.closed is not None and state.closed.state == "done"
-    lost = {} if clean else lost_epochs(store, state)
+    lost = lost_epochs(store, state)
     tasks = []
     for trial in trials:
         record = state.trials.get(trial.trial_id, TrialRecord(trial))
@@ -148,7 +144,12 @@ def list_tasks(store: Store, state: RunState, trials: list[TrialConfig]) -> list
 
 
 def lost_epochs(store: Store, state: RunState) -> dict[str, set[int]]:
-    """Epochs on record whose checkpoints are not in the store, by trial; trials without any are left out."""
+    """Epochs on record whose checkpoints are not in the store, by trial; trials without any are left out.
+
+    After a clean end there are none, and nobody looks: what is missing then was deleted on purpose.
+    """
+    if state.closed and state.closed.state == "done":
+        return {}
     recorded = {
         name: {epoch.epoch for epoch in record.epochs} for name, record in state.trials.items() if record.epochs
     }

@@ -71,20 +71,21 @@ def one_line(reason: str) -> str:
 
 def tell_trials(state: RunState, most: int) -> list[dict[str, object]]:
     """The best `most` trials as JSON objects."""
-    told: list[dict[str, object]] = []
-    for place, record in enumerate(rank(list(state.trials.values()))[:most], start=1):
-        best = record.best
-        told.append(
-            {
-                "rank": place,
-                "trial_id": record.trial_id,
-                "state": record.state,
-                "reason": record.reason,
-                "epochs": len(record.epochs),
-                "best_epoch": best.epoch if best else None,
-                "validation_accuracy": best.validation_accuracy if best else None,
-                "validation_loss": best.validation_loss if best else None,
-                "config": flatten(record.config.model_dump(mode="json")),
-            }
-        )
-    return told
+    ranked = rank(list(state.trials.values()))[:most]
+    return [tell_trial(place, record) for place, record in enumerate(ranked, start=1)]
+
+
+def tell_trial(place: int, record: TrialRecord) -> dict[str, object]:
+    """One trial, ranked at `place`, as a JSON object."""
+    best = record.best
+    return {
+        "rank": place,
+        "trial_id": record.trial_id,
+        "state": record.state,
+        "reason": record.reason,
+        "epochs": len(record.epochs),
+        "best_epoch": best.epoch if best else None,
+        "validation_accuracy": best.validation_accuracy if best else None,
+        "validation_loss": best.validation_loss if best else None,
+        "config": flatten(record.config.model_dump(mode="json")),
+    }

@@ -7,6 +7,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from runner.show import tell_trial
 from trainables.config import flatten
 from trainables.record import TrialRecord
 
@@ -15,22 +16,9 @@ def to_parquet(records: list[TrialRecord]) -> bytes:
     """One row a trial in the given order: its name, state, reason, best epoch, and a column for each key of its configuration."""
     rows = []
     for place, record in enumerate(records, start=1):
-        best = record.best
-        rows.append(
-            {
-                "rank": place,
-                "trial_id": record.trial_id,
-                "state": record.state,
-                "reason": record.reason,
-                "epochs": len(record.epochs),
-                "best_epoch": best.epoch if best else None,
-                "validation_accuracy": best.validation_accuracy if best else None,
-                "validation_loss": best.validation_loss if best else None,
-                "busy_s": sum(epoch.busy_s for epoch in record.epochs),
-                "config": json.dumps(record.config.model_dump(mode="json"), sort_keys=True),
-                **flatten(record.config.model_dump(mode="json")),
-            }
-        )
+        config = record.config.model_dump(mode="json")
+        took = {"busy_s": sum(epoch.busy_s for epoch in record.epochs)}
+        rows.append(tell_trial(place, record) | took | {"config": json.dumps(config, sort_keys=True)} | flatten(config))
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows), sink)
     return bytes(sink.getvalue())

@@ -151,7 +151,7 @@ def test_publishing_writes_ensemble_table_and_report_and_nothing_else(run):
     stored = load_run(run.found, ["size=2"])
     conclusion = choose_and_judge(stored)
     assert run.files() == before  # choosing alone writes nothing
-    where = publish(stored, conclusion)
+    where = publish(stored, conclusion, stored.note)
     assert where == f"runs/sweeps/dots/{run.run_id}/report.html"
     after = run.files()
     assert {key: after.pop(stored.key(key)) != b"" for key in ("ensemble.json", "trials.parquet", "report.html")}
@@ -161,7 +161,7 @@ def test_publishing_writes_ensemble_table_and_report_and_nothing_else(run):
 def test_what_was_published_can_be_read_back(run):
     stored = load_run(run.found, ["size=2"])
     conclusion = choose_and_judge(stored)
-    publish(stored, conclusion)
+    publish(stored, conclusion, stored.note)
     told = get_json(run.store, stored.key(layout.ENSEMBLE))
     assert EnsembleConfig.model_validate(told["config"]) == EnsembleConfig(size=2)
     assert from_json(told) == (conclusion.verdict, conclusion.choice)
@@ -172,7 +172,7 @@ def test_what_was_published_can_be_read_back(run):
 
 def test_the_report_tells_of_the_run_and_escapes_what_others_wrote(run):
     stored = load_run(run.found, [])
-    text = render(stored, choose_and_judge(stored))
+    text = render(stored, choose_and_judge(stored), stored.note)
     assert f"dots/{run.run_id}" in text
     assert "caucus run x.yaml" in text
     assert "the budget ran out" in text  # the reason of the run's close
@@ -183,10 +183,10 @@ def test_the_report_tells_of_the_run_and_escapes_what_others_wrote(run):
 
 def test_publishing_twice_gives_the_same_bytes(run):
     stored = load_run(run.found, [])
-    publish(stored, choose_and_judge(stored))
+    publish(stored, choose_and_judge(stored), stored.note)
     before = run.files()
     again = load_run(run.found, [])
-    publish(again, choose_and_judge(again))
+    publish(again, choose_and_judge(again), again.note)
     assert run.files() == before
 
 
@@ -194,12 +194,12 @@ def test_a_report_can_be_written_to_a_file_instead(run, tmp_path):
     stored = load_run(run.found, [])
     conclusion, path = choose_and_judge(stored), str(tmp_path / "x.html")
     before = run.files()
-    assert write_report(stored, conclusion, path) == path
-    assert (tmp_path / "x.html").read_text(encoding="utf-8") == render(stored, conclusion)
+    assert write_report(stored, conclusion, stored.note, path) == path
+    assert (tmp_path / "x.html").read_text(encoding="utf-8") == render(stored, conclusion, stored.note)
     (tmp_path / "x.html").unlink()
     assert run.files() == before
     with pytest.raises(SweepFileError, match=r"--out is '.*none/x\.html': cannot be written \(No such file"):
-        write_report(stored, conclusion, str(tmp_path / "none" / "x.html"))
+        write_report(stored, conclusion, "", str(tmp_path / "none" / "x.html"))
 
 
 @pytest.mark.parametrize(

@@ -59,24 +59,24 @@ def test_a_run_with_nothing_to_vote_has_failed_with_its_first_reason(sample):
 
 
 def test_an_epoch_on_record_without_its_checkpoint_is_found_and_trained_again(sample):
-    assert lost_epochs(sample.store, sample.state) == {}
+    state = as_if_it_ended(sample.state, None)
+    assert lost_epochs(sample.store, state) == {}
     ended = next(record for record in sample.state.trials.values() if record.state == "finished")
     sample.store.delete(CheckpointId(ended.trial_id, 2).key(layout.MANIFEST))
-    assert lost_epochs(sample.store, sample.state) == {ended.trial_id: {2}}
-    tasks = list_tasks(
-        sample.store, replace_closed(sample.state, None), [record.config for record in sample.state.trials.values()]
-    )
+    assert lost_epochs(sample.store, state) == {ended.trial_id: {2}}
+    tasks = list_tasks(sample.store, state, [record.config for record in state.trials.values()])
     assert {task.trial.trial_id: task.after_epoch for task in tasks}[ended.trial_id] == 1
 
 
 def test_after_a_clean_end_nobody_looks_for_lost_checkpoints(sample):
     ended = next(record for record in sample.state.trials.values() if record.state == "finished")
     sample.store.delete(CheckpointId(ended.trial_id, 2).key(layout.MANIFEST))
-    state = replace_closed(sample.state, "done")
+    state = as_if_it_ended(sample.state, "done")
+    assert lost_epochs(sample.store, state) == {}
     assert ended.trial_id not in {task.trial.trial_id for task in list_tasks(sample.store, state, [ended.config])}
 
 
-def replace_closed(state, outcome):
+def as_if_it_ended(state, outcome):
     """`state` as if its newest execution had been killed (None), or had ended with `outcome`."""
     from runner.event import RunClosed
 
