@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from trainables.errors import CaucusError
+from trainables.errors import CaucusError, RunCutShort
 
 DONE, WRONG_INPUT, PARTIAL = 0, 2, 4
 """Exit codes: done; the sweep file, the data or the store is wrong; finished in part, or every trial failed."""
@@ -228,7 +228,7 @@ def _answer(as_json: bool, answer: Callable[[], int]) -> int:
         print(f"caucus: {error}", file=sys.stderr)
         if as_json:
             _print_json({"error": str(error), "kind": type(error).__name__})
-        return WRONG_INPUT
+        return PARTIAL if isinstance(error, RunCutShort) else WRONG_INPUT
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
         return DONE

@@ -26,8 +26,8 @@ def seconds_left(state: RunState, scheduler: SchedulerConfig, wall_s: float | No
 def expected_epochs(scheduler: SchedulerConfig) -> float:
     """Mean epochs of a trial, if one in `reduction` passes each rung.
 
-    >>> expected_epochs(SchedulerConfig(method="asha", max_epochs=9, reduction=3))
-    3.0
+    >>> round(expected_epochs(SchedulerConfig(method="asha", max_epochs=9, reduction=3)), 3)
+    2.333
     """
     if scheduler.method == "none":
         return float(scheduler.max_epochs)

@@ -49,10 +49,12 @@ def launch(
     """Train `tasks` on the connected `cluster`; every event is in `log` when this returns.
 
     At `deadline_unix_s`, at SIGINT and at SIGTERM, the epochs under way are given up and their trials are `stopped`.
-    Returns why it ended early, "" where every task came to its own end.
+    Returns why it ended early, "" where every task came to its own end. Raises the `StoreError` of an
+    event that could not be written.
     """
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(PENDING_TRIALS if cluster.elastic else max(1, cluster.slots))
     from ray import tune
+    from ray.tune.error import TuneError
     from ray.tune.search import ConcurrencyLimiter
 
     from runner.recording import Recording
@@ -75,22 +77,27 @@ def launch(
             return interrupted.is_set() or time.time() > deadline_unix_s
 
         # `tune.run`, not a `Tuner`: the latter pickles all of its arguments to a file that nobody here may read.
-        tune.run(
-            trainable,
-            name="tune",
-            storage_path=scratch,
-            num_samples=len(tasks),
-            search_alg=queue,
-            scheduler=Recording(spec.scheduler, log),
-            stop=Until(is_over),
-            callbacks=[Slots(log)],
-            reuse_actors=True,
-            max_failures=WORKER_LOSSES,
-            raise_on_failed_trial=False,
-            trial_name_creator=lambda trial: str(trial.config["name"]),
-            trial_dirname_creator=lambda trial: f"{trial.config['name']}-{trial.trial_id}",
-            verbose=0,
-        )
+        try:
+            tune.run(
+                trainable,
+                name="tune",
+                storage_path=scratch,
+                num_samples=len(tasks),
+                search_alg=queue,
+                scheduler=Recording(spec.scheduler, log),
+                stop=Until(is_over),
+                callbacks=[Slots(log)],
+                reuse_actors=True,
+                max_failures=WORKER_LOSSES,
+                raise_on_failed_trial=False,
+                trial_name_creator=lambda trial: str(trial.config["name"]),
+                trial_dirname_creator=lambda trial: f"{trial.config['name']}-{trial.trial_id}",
+                verbose=0,
+            )
+        except TuneError:
+            if log.failure is None:
+                raise
+            raise log.failure from None
         over = is_over()
     left = [record for record in log.state.pending() if record.state == "running"]
     reason = "interrupted" if interrupted.is_set() else OUT_OF_BUDGET if over else "Tune gave it up"

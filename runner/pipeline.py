@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import platform
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -23,7 +25,7 @@ from trainables.checkpoint import committed_epochs
 from trainables.config import TrialConfig
 from trainables.data import load_images
 from trainables.data_table import write_data_table
-from trainables.errors import ObjectMissing, RunMismatch, SweepFileError
+from trainables.errors import ObjectMissing, RunCutShort, RunMismatch, StoreError, SweepFileError
 from trainables.images import ImageSet
 from trainables.record import ENDED, TrialRecord
 from trainables.store import Store, check_format, get_json, mark_format, to_json
@@ -62,7 +64,7 @@ def run_sweep(
 
     `run` names the run (left out: `SweepSpec.run_id`), `address` a Ray cluster (left out: one of our own on this
     machine), `command` is what the report says to type. Raises `CaucusError`, with nothing written, where the sweep
-    cannot be run.
+    cannot be run, and `RunCutShort` where the store gives out on the way.
     """
     start_s = time.monotonic()
     if run is not None and not re.fullmatch(NAME_PATTERN, run):
@@ -76,24 +78,34 @@ def run_sweep(
     log = RunLog(Journal(store, spec.name, run), [*listeners, StatusWriter(store, spec, run)])
     stored = StoredRun(store, spec.name, run, log.state, spec.ensemble, command)
     tasks = list_tasks(store, log.state, trials)
-    if tasks and time_left_s(spec, log) > 0:
-        with connected(spec.resources, images.pixels.nbytes, address) as cluster:
+    with cut_short_by_the_store():
+        if tasks and time_left_s(spec, log) > 0:
+            with connected(spec.resources, images.pixels.nbytes, address) as cluster:
+                write_head(store, spec, run, images, command)
+                log.open(versions(), cluster.slots)
+                log.plan(trials)
+                reason = launch(tasks, spec, images.arrays, store, log, cluster, time.time() + time_left_s(spec, log))
+            epochs_trained, busy_s = log.state.epochs_trained, log.state.busy_s
+        else:
             write_head(store, spec, run, images, command)
-            log.open(versions(), cluster.slots)
-            log.plan(trials)
-            reason = launch(tasks, spec, images.arrays, store, log, cluster, time.time() + time_left_s(spec, log))
-        epochs_trained, busy_s = log.state.epochs_trained, log.state.busy_s
-    else:
-        write_head(store, spec, run, images, command)
-        reason = OUT_OF_BUDGET if tasks else ""
-        epochs_trained, busy_s = 0, 0.0
-    conclusion = conclude(stored)
-    outcome, reason = judge_outcome(log.state, conclusion, reason, lost_epochs(store, log.state))
-    report = publish(stored, conclusion, reason) if conclusion else None
-    if log.state.closed is None or (log.state.closed.state, log.state.closed.reason) != (outcome, reason):
-        log.close(outcome, reason)  # last: a run that says it is done has its report
+            reason = OUT_OF_BUDGET if tasks else ""
+            epochs_trained, busy_s = 0, 0.0
+        conclusion = conclude(stored)
+        outcome, reason = judge_outcome(log.state, conclusion, reason, lost_epochs(store, log.state))
+        report = publish(stored, conclusion, reason) if conclusion else None
+        if log.state.closed is None or (log.state.closed.state, log.state.closed.reason) != (outcome, reason):
+            log.close(outcome, reason)  # last: a run that says it is done has its report
     wall_s = time.monotonic() - start_s
     return RunResult(stored.run, outcome, reason, log.state, conclusion, report, epochs_trained, busy_s, wall_s)
+
+
+@contextlib.contextmanager
+def cut_short_by_the_store() -> Iterator[None]:
+    """A store that fails once a run is under way is no wrong input: `RunCutShort` takes the place of its `StoreError`."""
+    try:
+        yield
+    except StoreError as error:
+        raise RunCutShort(f"{error}; what reached the store is kept: run it again to go on") from None
 
 
 def check_store(store: Store, spec: SweepSpec, run: str, data_id: str, needed_bytes: int) -> None:
@@ -179,11 +191,11 @@ def judge_outcome(
     if conclusion is None:
         reasons = [record.reason for record in state.trials.values() if record.reason]
         return "failed", next(iter(reasons), reason or "no trial was trained")
-    if lost:
-        count = sum(map(len, lost.values()))
-        return "partial", f"{count} checkpoint(s) did not reach the store: run it again"
     stopped = [record.reason for record in state.trials.values() if record.state == "stopped"]
     stopped = [why for why in stopped if not why.startswith(OUT_OF_BUDGET)]
+    if lost:
+        count = sum(map(len, lost.values()))
+        return "partial", f"{count} checkpoint(s) did not reach the store: {next(iter(stopped), 'run it again')}"
     if stopped or reason not in ("", OUT_OF_BUDGET):
         return "partial", next(iter(stopped), reason)
     return "done", reason

@@ -19,6 +19,7 @@ from runner.event import (
 from runner.journal import Journal
 from runner.run_state import RunState
 from trainables.config import TrialConfig
+from trainables.errors import StoreError
 from trainables.record import EpochResult, TrialState
 
 Listener = Callable[[Event, RunState], None]
@@ -31,6 +32,8 @@ class RunLog:
         self._journal = journal
         self._listeners = list(listeners)
         self.state = RunState(journal.events)
+        self.failure: StoreError | None = None
+        """Why an event could not be written; Tune, which calls this from its loop, hands on a text alone."""
         self._before_s = self.state.elapsed_s
         self._start_s = time.monotonic()
 
@@ -94,8 +97,12 @@ class RunLog:
         self._append(kind(**self._when(), **told))
 
     def _append(self, *events: Event) -> None:
-        self._journal.append(*events)
-        for event in events:
-            self.state.apply(event)
-            for listener in self._listeners:
-                listener(event, self.state)
+        try:
+            self._journal.append(*events)
+            for event in events:
+                self.state.apply(event)
+                for listener in self._listeners:
+                    listener(event, self.state)
+        except StoreError as error:
+            self.failure = error
+            raise

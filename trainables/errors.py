@@ -45,5 +45,9 @@ class RunMismatch(CaucusError, ValueError):
     """A run of that name exists and was started with something else."""
 
 
+class RunCutShort(CaucusError, RuntimeError):
+    """A run that was under way cannot go on. What reached the store is kept, and the next execution continues it."""
+
+
 class TrialDiverged(CaucusError, ArithmeticError):
     """The loss or a prediction of a trial is not a finite number any more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,32 @@ def test_an_interrupted_sweep_votes_with_what_it_has_and_goes_on_later(undisturb
     last = run_sweep(*SMALL, f"store={store}")
     assert outcome(last) == outcome(undisturbed[1])
     assert trial_bits(store) == trial_bits(undisturbed[0])
+
+
+@pytest.mark.long
+def test_a_disk_that_fills_up_ends_the_run_in_part_and_the_next_one_goes_on(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=26m", "tmpfs", str(disk)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"tmpfs cannot be mounted here: {mounted.stderr.strip()}")
+    try:
+        words = [
+            DIGITS,
+            "search.trials=3",
+            "scheduler.method=none",
+            "scheduler.max_epochs=16",
+            "model.width=32",
+            "model.blocks=3",
+        ]
+        full = run_sweep(*words, f"store={disk}/runs", code=4)
+        assert "no space left" in full.get("error", full.get("reason"))
+        subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
+        result = run_sweep(*words, f"store={disk}/runs")
+        assert (result["outcome"], result["trials"]["finished"]) == ("done", 3)
+        assert 0 < result["epochs_trained"] < 48
+        assert sum(1 for _ in disk.glob("runs/trials/*/epoch-*/manifest.json")) == 48
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
