@@ -78,7 +78,7 @@ def test_without_an_epoch_no_time_left_is_claimed(store):
     log.open({}, slots=1)
     log.plan([make_trial()])
     log.end(make_trial().trial_id, "failed", "boom")
-    assert "time left not known yet" in console.file.getvalue()
+    assert "no epoch has ended yet" in console.file.getvalue()
 
 
 @pytest.mark.parametrize("reason", ["[red]x[/red]", "[/nothing]", ":smile:"])

@@ -477,12 +477,12 @@ def test_prediction_goes_over_a_split_in_the_order_of_its_rows(
 
 
 def test_a_split_larger_than_a_batch_of_prediction_is_predicted_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    images = make_images(train=EVALUATION_BATCH + 3)
+    images = make_images(train=EVALUATION_BATCH["cpu"] + 3)
     training = Training(make_config(), place(images))
     seen = Steps(training, monkeypatch)
     evaluation = training.evaluate("train")
-    assert [len(batch) for batch in seen.batches] == [EVALUATION_BATCH, 3]
-    assert evaluation.probabilities.shape == (EVALUATION_BATCH + 3, 3)
+    assert [len(batch) for batch in seen.batches] == [EVALUATION_BATCH["cpu"], 3]
+    assert evaluation.probabilities.shape == (EVALUATION_BATCH["cpu"] + 3, 3)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
