@@ -133,6 +133,17 @@ def trial_bits(store: Path) -> dict[str, bytes]:
     }
 
 
+def bucket_bits(client: Any, bucket: str, prefix: str) -> dict[str, bytes]:
+    """The same of a store in a bucket."""
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    keys = [found["Key"] for page in pages for found in page.get("Contents", ())]
+    return {
+        key.removeprefix(prefix): client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        for key in keys
+        if not key.endswith(("timing.json", "manifest.json"))
+    }
+
+
 def outcome(result: dict[str, Any]) -> dict[str, Any]:
     """The part of a result that does not depend on how long anything took, or on how much was left to do."""
     return {key: result[key] for key in ("run", "outcome", "trials", "best", "ensemble", "votes", "verdict")}

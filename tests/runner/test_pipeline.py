@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from tests.sweeps import DIGITS, ROOT, SMALL, caucus, outcome, run_sweep, trial_bits
+from tests.sweeps import DIGITS, ROOT, SMALL, bucket_bits, caucus, outcome, run_sweep, trial_bits
 from trainables.fashion_mnist import DEBIAN
 
 
@@ -113,16 +113,7 @@ def test_a_sweep_into_a_bucket_leaves_the_same_bits_and_resumes(weed_s3, tmp_pat
     folder = tmp_path / "runs"
     here = run_sweep(*SMALL, f"store={folder}")
     assert outcome(here) == outcome(first)
-    client = weed_s3.client()
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="deep/prefix/trials/")
-    keys = [found["Key"] for page in pages for found in page["Contents"]]
-    bits = trial_bits(folder)
-    stored = {
-        key.removeprefix("deep/prefix/trials/"): client.get_object(Bucket=bucket, Key=key)["Body"].read()
-        for key in keys
-        if not key.endswith(("timing.json", "manifest.json"))
-    }
-    assert stored == bits
+    assert bucket_bits(weed_s3.client(), bucket, "deep/prefix/trials/") == trial_bits(folder)
     status = caucus("status", f"s3://{bucket}/deep/prefix/sweeps/digits", env=weed_s3.env)
     assert status["state"] == "done"
 

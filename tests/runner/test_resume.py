@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.sweeps import DIGITS, SMALL, events, outcome, reported_epochs, run_sweep, start_sweep, trial_bits
+from tests.sweeps import (
+    DIGITS,
+    SMALL,
+    bucket_bits,
+    events,
+    outcome,
+    reported_epochs,
+    run_sweep,
+    start_sweep,
+    trial_bits,
+)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +82,24 @@ def test_a_sweep_killed_in_the_middle_comes_to_the_same_bits(undisturbed, tmp_pa
 @pytest.mark.long
 def test_a_sweep_killed_again_and_again_comes_to_the_same_bits(undisturbed, tmp_path):
     check_that_a_kill_changes_nothing(undisturbed, tmp_path / "runs", [1, 7, 13, 22, 29])
+
+
+@pytest.mark.long
+def test_a_sweep_into_a_bucket_that_is_killed_comes_to_the_same_bits(undisturbed, weed_s3):
+    bucket, client = weed_s3.new_bucket(), weed_s3.client()
+    words = [*SMALL, f"store=s3://{bucket}"]
+
+    def reported() -> int:
+        return sum(data.count(b"epoch-reported") for data in bucket_bits(client, bucket, "sweeps/").values())
+
+    for at in (3, 20):
+        sweep = start_sweep(*words, env=weed_s3.env)
+        sweep.wait_for(lambda at=at: reported() >= at)
+        sweep.kill()
+    last = run_sweep(*words, env=weed_s3.env)
+    assert outcome(last) == outcome(undisturbed[1])
+    assert 1 <= last["epochs_trained"] <= 12
+    assert bucket_bits(client, bucket, "trials/") == trial_bits(undisturbed[0])
 
 
 @pytest.mark.long
