@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-sweep: $(STAMP) ## 32 CNNs on handwritten digits: trained, voted, reported, in about a minute
+sweep: $(STAMP) ## 32 CNNs on handwritten digits: trained, voted, reported, in half a minute
 	$(BIN)/caucus run sweeps/digits.yaml
 
 fashion: $(STAMP) ## the ten-minute sweep of Fashion-MNIST
