@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -117,19 +118,20 @@ def _known_data_id(store: Store, spec: SweepSpec) -> str | None:
     return str(head["data_id"]) if same and "data_id" in head else None
 
 
-def show_plan(plan: Plan) -> Table:
-    """The plan as a table for a person."""
+def show_plan(plan: Plan) -> Group:
+    """The plan for a person: what it comes to, and a table of its trials."""
     told = plan.told()
     varying = keys_that_vary([TrialRecord(trial.config) for trial in plan.trials])
     title = (
         f"{plan.run}: {told['trials']['planned']} trials ({plan.method}), {plan.scheduler} up to {plan.max_epochs} epochs; "
         f"{told['trials']['ended']} have ended, about {told['epochs']['expected']:g} epochs to train"
     )
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False)
+    table = Table(box=None, header_style="dim", pad_edge=False)
     for heading in ("trial", "in the store", *(key.rpartition(".")[2] for key in varying)):
         table.add_column(heading, justify="left" if heading == "trial" else "right", no_wrap=True)
     for trial in plan.trials:
         flat = flatten(trial.config.model_dump(mode="json"))
         held = [f"{trial.stored_epochs} epochs"] * bool(trial.stored_epochs) + ["ended"] * trial.ended
         table.add_row(trial.config.trial_id, ", ".join(held) or "-", *(Text(show_value(flat[key])) for key in varying))
-    return table
+    # Beside the table, not its title: that would be as narrow as the table.
+    return Group(Text(title, style="bold"), table)

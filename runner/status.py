@@ -85,13 +85,16 @@ def read_status(found: Located) -> dict[str, Any]:
 
 def show_status(told: dict[str, Any]) -> str:
     """A status in a few lines for a person."""
-    counts = ", ".join(f"{count} {name}" for name, count in told["trials"].items())
-    lines = [f"{told['run']}: {told['state']}{': ' + told['reason'] if told['reason'] else ''}", f"trials: {counts}"]
+    counts = ", ".join(f"{count} {name}" for name, count in told["trials"].items() if name != "planned")
+    lines = [
+        f"{told['run']}: {told['state']}{': ' + told['reason'] if told['reason'] else ''}",
+        f"trials: {told['trials'].get('planned', 0)}, of which {counts or 'none has begun'}",
+    ]
     if told["best"]:
         best = told["best"]
         lines.append(f"best: {best['trial_id']}, validation {best['validation_accuracy']:.2%} at epoch {best['epoch']}")
     left = f", about {show_duration(told['eta_s'])} left" if told["eta_s"] is not None else ""
-    lines.append(
-        f"time: {show_duration(told['elapsed_s'])} so far{left}; last heard of {show_duration(told['heartbeat_age_s'] or 0)} ago"
-    )
+    age_s = told["heartbeat_age_s"]
+    heard = "not heard of yet" if age_s is None else f"last heard of {show_duration(age_s)} ago"
+    lines.append(f"time: {show_duration(told['elapsed_s'])} so far{left}; {heard}")
     return "\n".join(lines)

@@ -157,7 +157,7 @@ def test_a_person_reads_a_status_in_a_few_lines(tmp_path):
     lines = show_status(told).splitlines()
     assert lines[:2] == [
         f"dots/{run.run_id}: done: the budget ran out",
-        "trials: 7 planned, 2 finished, 1 pruned, 1 stopped, 1 diverged, 1 failed, 1 waiting",
+        "trials: 7, of which 2 finished, 1 pruned, 1 stopped, 1 diverged, 1 failed, 1 waiting",
     ]
     assert re.fullmatch(rf"best: {told['best']['trial_id']}, validation \d+\.\d\d% at epoch \d", lines[2])
     assert lines[3:] == ["time: 1 m 15 s so far, about 1 m 30 s left; last heard of 3.0 s ago"]
@@ -167,8 +167,8 @@ def test_a_status_without_a_result_is_shorter():
     told = summarise(RunState(), "dots", "r1") | {"heartbeat_age_s": None}
     assert show_status(told).splitlines() == [
         "dots/r1: running",
-        "trials: 0 planned",
-        "time: 0.0 s so far; last heard of 0.0 s ago",
+        "trials: 0, of which none has begun",
+        "time: 0.0 s so far; not heard of yet",
     ]
 
 
