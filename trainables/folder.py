@@ -211,9 +211,12 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 
 def _create(path: Path) -> BinaryIO:
-    """Open a new file at `path`, with its folders, which a `delete` in another process may sweep away meanwhile."""
+    """Open a new file at `path`, with its folders, which a `delete` in another process may sweep away meanwhile.
+
+    `mkdir` says that a folder exists where it did a moment ago, was in the way, and is gone when it looks again.
+    """
     for _ in range(20):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
             path.parent.mkdir(parents=True, exist_ok=True)
             return path.open("xb")
     return path.open("xb")
