@@ -98,7 +98,7 @@ def test_a_sweep_into_a_bucket_that_is_killed_comes_to_the_same_bits(undisturbed
         sweep.kill()
     last = run_sweep(*words, env=weed_s3.env)
     assert outcome(last) == outcome(undisturbed[1])
-    assert 1 <= last["epochs_trained"] <= 12
+    assert last["epochs_trained"] <= 12
     assert bucket_bits(client, bucket, "trials/") == trial_bits(undisturbed[0])
 
 
