@@ -17,13 +17,11 @@ from runner.cluster import Cluster
 from runner.run_log import RunLog
 from runner.spec import SweepSpec
 from trainables.images import ImageArrays
-from trainables.record import TrialRecord
+from trainables.record import OUT_OF_BUDGET, TrialRecord
 from trainables.store import Store
 
 WORKER_LOSSES = 3
 """How often a trial is started anew when its worker dies; what raises in its own code is not tried again."""
-
-OUT_OF_BUDGET = "the budget ran out"
 
 PENDING_TRIALS = 16
 """Trials queued beyond the running ones on a cluster, so that it sees what to grow for."""

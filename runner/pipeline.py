@@ -14,7 +14,7 @@ from importlib.metadata import version
 from runner.cluster import connected
 from runner.conclusion import Conclusion, NothingToVote, StoredRun, choose_and_judge, publish
 from runner.journal import Journal
-from runner.launch import OUT_OF_BUDGET, Task, launch
+from runner.launch import Task, launch
 from runner.run_log import Listener, RunLog
 from runner.run_state import RunState
 from runner.search import list_trials
@@ -27,7 +27,7 @@ from trainables.data import load_images
 from trainables.data_table import write_data_table
 from trainables.errors import ObjectMissing, RunCutShort, RunMismatch, StoreError, SweepFileError
 from trainables.images import ImageSet
-from trainables.record import ENDED, TrialRecord
+from trainables.record import ENDED, OUT_OF_BUDGET, TrialRecord
 from trainables.store import Store, check_format, get_json, mark_format, to_json
 from trainables.stores import open_store
 

@@ -12,6 +12,9 @@ TrialState = Literal["waiting", "running", "finished", "pruned", "diverged", "fa
 failed: raised, or its worker died too often; stopped: cut off by the budget, to be continued by a larger one."""
 
 STATES: tuple[TrialState, ...] = get_args(TrialState)
+OUT_OF_BUDGET = "the budget ran out"
+"""How the reason of a trial, or of a run, begins that a larger budget continues."""
+
 ENDED = ("finished", "pruned", "diverged", "failed")
 """States that a later run of the same sweep leaves as they are."""
 

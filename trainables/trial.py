@@ -17,7 +17,7 @@ from trainables.commit import Committer
 from trainables.config import TrialConfig
 from trainables.errors import CaucusError, DamagedObject, ObjectMissing, StoreError, TrialDiverged
 from trainables.predictions import Predictions, to_arrow
-from trainables.record import EpochResult, TrialState
+from trainables.record import OUT_OF_BUDGET, EpochResult, TrialState
 from trainables.store import Store, to_json
 from trainables.training import DeviceImages, Evaluation, OutOfTime, Training, seconds_since
 
@@ -65,7 +65,7 @@ class Trial:
             self.epoch += 1
             return Step(result, trained=known is None)
         except OutOfTime:
-            return Step(end="stopped", reason=f"the budget ran out in epoch {self.epoch + 1}")
+            return Step(end="stopped", reason=f"{OUT_OF_BUDGET} in epoch {self.epoch + 1}")
         except TrialDiverged as error:
             return Step(end="diverged", reason=str(error))
         except StoreError as error:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from runner.launch import OUT_OF_BUDGET
 from runner.pipeline import judge_outcome, list_tasks, lost_epochs
 from tests.runner.sample_run import write_sample_run
 from trainables import layout
 from trainables.checkpoint import CheckpointId
+from trainables.record import OUT_OF_BUDGET
 
 VOTED = object()
 """Stands for a conclusion: what it says does not matter here."""
