@@ -30,16 +30,12 @@ class RunLog:
 
     def __init__(self, journal: Journal, listeners: list[Listener]) -> None:
         self._journal = journal
-        self._listeners = list(listeners)
+        self._listeners = listeners
         self.state = RunState(journal.events)
         self.failure: StoreError | None = None
         """Why an event could not be written; Tune, which calls this from its loop, hands on a text alone."""
         self._before_s = self.state.elapsed_s
         self._start_s = time.monotonic()
-
-    def listen(self, listener: Listener) -> None:
-        """Call `listener` after every event from now on."""
-        self._listeners.append(listener)
 
     @property
     def events(self) -> list[Event]:

@@ -140,9 +140,8 @@ class Trial:
             layout.METRICS: to_json(measured),
             layout.TIMING: to_json(timing),
         }
-        if training.epoch not in self._committed:
-            self._committer.commit(self._id(training.epoch), parts)
-            self._committed.add(training.epoch)
+        self._committer.commit(self._id(training.epoch), parts)
+        self._committed.add(training.epoch)
         return result
 
     def _predictions(self, split: str, evaluation: Evaluation) -> bytes:

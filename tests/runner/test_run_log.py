@@ -67,12 +67,11 @@ def test_listeners_hear_of_an_event_once_the_store_has_it(store):
     def listen(event, state):
         heard.append((event, stored(store)[-1], state.slots))
 
-    log = open_log(store, listeners=[listen])
+    log = open_log(store, listeners=[listen, lambda event, state: heard.append("second")])
     log.open({}, slots=3)
-    log.listen(lambda event, state: heard.append("second"))
     log.close("done", "")
     opened, closed = log.events
-    assert heard == [(opened, opened, 3), (closed, closed, 3), "second"]
+    assert heard == [(opened, opened, 3), "second", (closed, closed, 3), "second"]
 
 
 def test_an_event_that_cannot_be_written_changes_nothing(store, monkeypatch):
