@@ -17,7 +17,7 @@ from runner.journal import Journal
 from runner.launch import Task, launch
 from runner.run_log import Listener, RunLog
 from runner.run_state import RunState
-from runner.search import list_trials
+from runner.search.listed import list_trials
 from runner.spec import NAME_PATTERN, SweepSpec
 from runner.status import StatusWriter
 from trainables import layout

@@ -13,7 +13,7 @@ from ensembles.hyperparameters import keys_that_vary, show_value
 from runner.forecast import expected_epochs
 from runner.journal import Journal
 from runner.run_state import RunState
-from runner.search import list_trials
+from runner.search.listed import list_trials
 from runner.spec import SweepSpec
 from trainables import layout
 from trainables.checkpoint import committed_epochs

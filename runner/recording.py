@@ -8,9 +8,9 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from runner.asha import Asha
 from runner.event import EpochReported, Event
 from runner.run_log import RunLog
+from runner.schedulers.asha import Asha
 from runner.spec import SchedulerConfig
 from trainables.record import EpochResult, TrialState
 

@@ -20,7 +20,7 @@ from pydantic import (
 from ensembles.config import EnsembleConfig
 from runner.duration import parse_duration
 from runner.overrides import apply_overrides
-from runner.space import Distribution, parse_distribution
+from runner.search.space import Distribution, parse_distribution
 from runner.sweep_file import read_sweep_file
 from trainables.config import Frozen, ModelConfig, OptimizerConfig, ScheduleConfig, TrialConfig, short_hash
 from trainables.data import DataConfig

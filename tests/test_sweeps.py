@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.search import list_trials
+from runner.search.listed import list_trials
 from runner.spec import read_spec
 from tests.sweeps import ROOT
 

@@ -5,7 +5,7 @@ from rich.console import Console
 
 import runner.plan
 from runner.plan import plan_sweep, show_plan
-from runner.search import list_trials
+from runner.search.listed import list_trials
 from tests.runner.sample_run import RATES, make_images, make_spec, open_log, write_epoch, write_sample_run
 from trainables import layout
 from trainables.errors import StoreError

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from runner.space import share_of
+from runner.search.space import share_of
 from runner.spec import SweepSpec
 from trainables.config import TrialConfig
 from trainables.errors import SweepFileError

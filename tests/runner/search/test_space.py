@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from runner.space import parse_distribution, share_of
+from runner.search.space import parse_distribution, share_of
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 
-from runner.asha import Asha
+from runner.schedulers.asha import Asha
 
 
 def tell(asha, trial_id, epoch, accuracy):

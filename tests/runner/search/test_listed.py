@@ -1,6 +1,6 @@
 import pytest
 
-from runner.search import list_trials
+from runner.search.listed import list_trials
 from runner.spec import parse_spec
 from trainables.errors import SweepFileError
 
