@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.figures import at_least, at_most, write
+
 ROOT = Path(__file__).parents[1]
-LATEST = ROOT / "benchmarks" / "results" / "latest.json"
 
 
 def caucus_run(sweep: str, store: str) -> dict[str, Any]:
@@ -30,14 +28,6 @@ def caucus_run(sweep: str, store: str) -> dict[str, Any]:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout)
     return result | {"process_s": time.monotonic() - start_s}
-
-
-def at_most(value: float, unit: str, goal: float) -> dict[str, Any]:
-    return {"value": round(value, 4), "unit": unit, "goal": goal, "met": value <= goal}
-
-
-def at_least(value: float, unit: str, goal: float) -> dict[str, Any]:
-    return {"value": round(value, 4), "unit": unit, "goal": goal, "met": value >= goal}
 
 
 def measure(fashion: bool) -> dict[str, Any]:
@@ -60,20 +50,7 @@ def measure(fashion: bool) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fashion", action="store_true")
-    figures = measure(parser.parse_args().fashion)
-    before = json.loads(LATEST.read_text()) if LATEST.exists() else {}
-    machine = {
-        "cores": os.cpu_count(),
-        "processor": platform.processor() or platform.machine(),
-        "date": time.strftime("%Y-%m-%d"),
-        **{name: version(name) for name in ("torch", "ray", "numpy")},
-    }
-    LATEST.parent.mkdir(parents=True, exist_ok=True)
-    LATEST.write_text(json.dumps({**before, **figures, "machine": machine}, indent=1, sort_keys=True) + "\n")
-    for name, figure in figures.items():
-        print(
-            f"{name}: {figure['value']} {figure['unit']} (goal {figure['goal']}, {'met' if figure['met'] else 'NOT met'})"
-        )
+    write(measure(parser.parse_args().fashion))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ensembles.search_story import RangeCurve
 from ensembles.select import Choice
 from trainables.checkpoint import CheckpointId
 from trainables.record import TrialRecord, rank
@@ -157,6 +158,37 @@ def draw_greedy_path(choice: Choice) -> Chart | None:
     return Chart(_inline(figure, "path", caption), caption)
 
 
+@_page_style()
+def draw_range_test(curve: RangeCurve, number: int) -> Chart | None:
+    """Smoothed loss over learning rates, the bounds shaded; None without two points. `number` tells charts of a page apart."""
+    points = [
+        (rate, loss)
+        for rate, loss in zip(curve.rates, curve.losses, strict=False)
+        if rate > 0 and np.isfinite(rate) and np.isfinite(loss)
+    ]
+    if len(points) < 2:
+        return None
+    rates, losses = np.array(points).T
+    figure, axes = _blank(height=2.5, width=4.4)
+    axes.set_xscale("log")
+    axes.axvspan(curve.low, curve.high, color=_ACCENT, alpha=0.14, linewidth=0, zorder=1)
+    axes.plot(rates, losses, color=_ACCENT, linewidth=1.8, zorder=3)
+    # A test ends when the loss explodes; on an axis that shows it all, the descent before is a flat line.
+    room = max(float(losses[0] - losses.min()), 0.05)
+    top = float(losses[0]) + 0.5 * room
+    axes.set_ylim(float(losses.min()) - 0.12 * room, min(top, float(losses.max()) + 0.12 * room))
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("loss")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(lambda value, _: "")
+    axes.xaxis.set_tick_params(which="minor", size=0)
+    axes.yaxis.get_major_locator().set_params(nbins=4)
+    caption = f"{curve.label}: learning rates {curve.low:.3g} to {curve.high:.3g}."
+    if losses.max() > top:
+        caption += f" Losses above {top:.2g} are cut off."
+    return Chart(_inline(figure, f"range {number}", caption), caption)
+
+
 def _tell_curves(trained: Sequence[TrialRecord], team: Sequence[TrialRecord]) -> str:
     ends = [record.epochs[-1].epoch for record in trained]
     return (
@@ -178,11 +210,11 @@ def _draw_curve(axes: Any, record: TrialRecord, **style: Any) -> None:
     axes.plot([epoch.epoch for epoch in record.epochs], [epoch.validation_accuracy for epoch in record.epochs], **style)
 
 
-def _blank(height: float) -> tuple[Figure, Any]:
-    """An empty chart as wide as the page's text, and its axes. `height` in inches, of 12 in width."""
+def _blank(height: float, width: float = 12) -> tuple[Figure, Any]:
+    """An empty chart and its axes, in inches; one of 12 is as wide as the page's text."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     figure.patch.set_visible(False)
     axes = figure.subplots()
     axes.patch.set_visible(False)

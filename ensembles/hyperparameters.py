@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trainables.config import flatten
 from trainables.record import TrialRecord
 
 _ALWAYS_DIFFER = ("seed", "data_id")
@@ -15,7 +14,7 @@ def keys_that_vary(records: Iterable[TrialRecord]) -> list[str]:
     """Dotted keys (`optimizer.lr`) of which the trials have more than one value, in the order of the configuration."""
     seen: dict[str, set[str]] = {}
     for record in records:
-        for key, value in flatten(record.config.model_dump(mode="json")).items():
+        for key, value in record.config.flat().items():
             seen.setdefault(key, set()).add(repr(value))
     return [key for key, values in seen.items() if len(values) > 1 and key not in _ALWAYS_DIFFER]
 

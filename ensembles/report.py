@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -13,10 +13,11 @@ from markupsafe import Markup
 from ensembles.charts import Chart, draw_greedy_path, draw_learning_curves
 from ensembles.evaluate import Score, Verdict
 from ensembles.hyperparameters import keys_that_vary, show_value
+from ensembles.search_section import lay_out
+from ensembles.search_story import SearchStory
 from ensembles.select import Choice
 from trainables import layout
 from trainables.checkpoint import CheckpointId
-from trainables.config import flatten
 from trainables.data_table import DataTable
 from trainables.record import TrialRecord, rank
 
@@ -42,6 +43,8 @@ class ReportInput:
     """Of everything that decides numbers."""
     notes: list[str]
     """What a reader must know beside the verdict: why the run ended early, what was skipped."""
+    search: SearchStory = field(default_factory=SearchStory)
+    """What the search did and found out."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ def render_report(given: ReportInput) -> str:
         "points": lambda share: f"{100 * share:+.2f}",
         "count": lambda number: f"{number:,}",
         "decimals": lambda number: f"{number:.4f}",
+        "drawing": Markup,  # for charts alone
     }
     ranked = rank(given.records)
     keys = keys_that_vary(ranked)
@@ -115,6 +119,8 @@ def render_report(given: ReportInput) -> str:
         team=_member_rows(given.choice, rows, keys),
         trials=rows,
         states=_count_states(ranked),
+        search=lay_out(given.search),
+        places={row.record.trial_id: row.rank for row in rows},
         curves=_markup(draw_learning_curves(ranked, given.choice)),
         path=_markup(draw_greedy_path(given.choice)),
         images={split: len(given.table.rows(split)) for split in layout.SPLITS},
@@ -218,7 +224,7 @@ def _member_rows(choice: Choice, trials: list[TrialRow], keys: list[str]) -> lis
 
 
 def _values(record: TrialRecord, keys: list[str]) -> list[str]:
-    config = flatten(record.config.model_dump(mode="json"))
+    config = record.config.flat()
     return [show_value(config.get(key)) for key in keys]
 
 

@@ -108,6 +108,14 @@ def _describe(found: dict[str, float], resources: ResourcesConfig, elastic: bool
     return Cluster(slots, gpus, elastic)
 
 
+def count_nodes() -> int:
+    """Nodes of the connected Ray that can train: a head without cores is left out. At least 1."""
+    import ray
+
+    alive = [node for node in ray.nodes() if node.get("Alive") and node.get("Resources", {}).get("CPU", 0) > 0]
+    return max(1, len(alive))
+
+
 def quieten_ray() -> None:
     """Settings that Ray reads once, when it is imported or started. A person's own settings win."""
     settings = {

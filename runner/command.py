@@ -112,15 +112,52 @@ def _execute(
 
 
 @app.command()
-def plan(sweep: SweepFile, overrides: Overrides = None, as_json: AsJson = False, run_id: RunId = None) -> None:
-    """Show which trials a sweep has, and which of their epochs the store holds already. Trains and writes nothing."""
+def plan(
+    sweep: SweepFile,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    run_id: RunId = None,
+    measure: Annotated[
+        bool | None,
+        typer.Option(
+            "--probe/--no-probe",
+            help="Measure all anew, or nothing. Left out: what earlier runs of the sweep in the store do not tell.",
+        ),
+    ] = None,
+    slots: Annotated[
+        int | None, typer.Option("--slots", min=1, help="Trials at a time on your cluster; left out, on this machine.")
+    ] = None,
+    nodes: Annotated[int, typer.Option("--nodes", min=1, help="Nodes of your cluster that are paid for.")] = 1,
+) -> None:
+    """Say what a sweep will take and cost: stages, trials, epochs, time; and what the store has of it. Changes nothing."""
 
     def answer() -> int:
-        from runner.plan import plan_sweep, show_plan
+        from runner.plan import plan_sweep
+        from runner.show_plan import show_plan
         from runner.spec import read_spec
 
-        planned = plan_sweep(read_spec(sweep, overrides or []), run_id)
+        planned = plan_sweep(read_spec(sweep, overrides or []), run_id, measure, slots, nodes)
         _print_json(planned.told()) if as_json else _console().print(show_plan(planned))
+        return DONE
+
+    raise typer.Exit(_answer(as_json, answer))
+
+
+@app.command("lr-range")
+def lr_range(
+    sweep: SweepFile,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    steps: Annotated[int, typer.Option("--steps", min=20, help="Training steps of each test.")] = 200,
+) -> None:
+    """Find the range of good learning rates for each architecture of a sweep, in some seconds each, on this machine."""
+
+    def answer() -> int:
+        from runner.lr_range import measure_ranges, show_ranges
+        from runner.spec import read_spec
+
+        tested = list(measure_ranges(read_spec(sweep, overrides or []), steps))
+        _print_json({"tests": [one.told() for one in tested]}) if as_json else _console().print(show_ranges(tested))
         return DONE
 
     raise typer.Exit(_answer(as_json, answer))

@@ -16,7 +16,8 @@ from runner.journal import Journal
 from runner.locate import Located
 from runner.overrides import apply_overrides
 from runner.run_state import RunState
-from runner.spec import nearest, rule
+from runner.spec import SweepSpec, nearest, parse_spec, rule
+from runner.story import tell_search
 from runner.trial_table import to_parquet
 from trainables import layout
 from trainables.checkpoint import CheckpointId
@@ -42,6 +43,8 @@ class StoredRun:
     ensemble: EnsembleConfig
     command: str
     """What reproduces it."""
+    spec: SweepSpec | None = None
+    """The sweep, where its record can still be read as one."""
 
     @property
     def note(self) -> str:
@@ -92,7 +95,16 @@ def load_run(found: Located, overrides: list[str]) -> StoredRun:
             ) from None
         raise SweepFileError(f"ensemble.{key} is {problem['input']!r}: {rule(problem)}") from None
     state = RunState(Journal(found.store, found.name, found.run).events)
-    return StoredRun(found.store, found.name, found.run, state, ensemble, str(head.get("command", "")))
+    command = str(head.get("command", ""))
+    return StoredRun(found.store, found.name, found.run, state, ensemble, command, _read_spec(spec))
+
+
+def _read_spec(told: object) -> SweepSpec | None:
+    """The sweep as the run's head has it; None where another version wrote what this one cannot read."""
+    try:
+        return parse_spec(dict(told), "sweep.json") if isinstance(told, dict) else None
+    except SweepFileError:
+        return None
 
 
 def choose_and_judge(stored: StoredRun) -> Conclusion:
@@ -148,5 +160,6 @@ def render(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
             command=stored.command,
             versions=stored.state.versions,
             notes=[note] if note else [],
+            search=tell_search(stored.state, stored.spec),
         )
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
 from trainables.errors import StoreError
@@ -38,6 +38,11 @@ class TrialPlanned(Event):
     kind = "trial-planned"
     trial_id: str
     config: dict[str, Any]
+    stage: str = ""
+    """Of the search; a trial that a later stage trains on is planned again there."""
+    max_epochs: int | None = None
+    """Its last epoch, where it is not the sweep's own."""
+    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +75,70 @@ class EpochRepeated(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrialPaused(Event):
+    """A trial leaves its slot and waits to be promoted."""
+
+    kind = "trial-paused"
+    trial_id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialPromoted(Event):
+    """A trial that was paused goes on."""
+
+    kind = "trial-promoted"
+    trial_id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialAudited(Event):
+    """A pruned trial is trained on to its last epoch, without a say in anything, to see what pruning missed."""
+
+    kind = "trial-audited"
+    trial_id: str
+    epoch: int
+    """At which it was pruned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided(Event):
+    """The search found something out and goes on from there: a stage's best, a border that grows …"""
+
+    kind = "decided"
+    what: str
+    reason: str
+    stage: str = ""
+    trial_id: str | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeTested(Event):
+    """The learning-rate range test of an architecture has ended."""
+
+    kind = "range-tested"
+    key: str
+    """Names the architecture."""
+    low: float
+    high: float
+    reason: str
+    rates: list[float]
+    losses: list[float]
+    """Smoothed, one a rate."""
+    busy_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodesChanged(Event):
+    """From now on the run is paid for on this many nodes."""
+
+    kind = "nodes-changed"
+    nodes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialEnded(Event):
     """A trial stops here, and why."""
 
@@ -90,7 +159,21 @@ class RunClosed(Event):
 
 KINDS: dict[str, type[Event]] = {
     event.kind: event
-    for event in (RunOpened, TrialPlanned, TrialStarted, EpochReported, EpochRepeated, TrialEnded, RunClosed)
+    for event in (
+        RunOpened,
+        TrialPlanned,
+        TrialStarted,
+        EpochReported,
+        EpochRepeated,
+        TrialPaused,
+        TrialPromoted,
+        TrialAudited,
+        TrialEnded,
+        Decided,
+        RangeTested,
+        NodesChanged,
+        RunClosed,
+    )
 }
 
 
@@ -109,7 +192,7 @@ def from_line(line: bytes, where: str) -> Event | None:
             return None
         if kind is EpochReported:
             told["result"] = EpochResult(**told["result"])
-        known = {field.name for field in fields(kind)}
+        known = {known.name for known in fields(kind)}
         return kind(**{key: value for key, value in told.items() if key in known})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from runner.event import Event, from_line, to_line
 from trainables import layout
 from trainables.store import Store
@@ -34,4 +36,15 @@ class Journal:
         tail = self._tail + b"".join(map(to_line, events))
         self._store.put(f"{self._prefix}{self._segment:06d}.jsonl", tail)
         self._tail = tail
+        self.events.extend(events)
+
+
+class UnwrittenJournal:
+    """Events of a run that only takes place in a rehearsal; `before` are those of the run that it goes on from."""
+
+    def __init__(self, before: Iterable[Event] = ()) -> None:
+        self.events = list(before)
+
+    def append(self, *events: Event) -> None:
+        """Keep `events` in memory."""
         self.events.extend(events)

@@ -1,4 +1,4 @@
-"""Hands the pending trials of a run to Ray Tune and returns when they have ended or the time is up."""
+"""Lets Ray Tune place what the conductor says, and returns when all has ended or the budget is spent."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from runner.cluster import Cluster
+from runner.budget import Budget
+from runner.cluster import Cluster, count_nodes
+from runner.conductor import Conductor
+from runner.event import NodesChanged
 from runner.run_log import RunLog
 from runner.spec import SweepSpec
 from trainables.images import ImageArrays
-from trainables.record import OUT_OF_BUDGET, TrialRecord
+from trainables.record import OUT_OF_BUDGET
 from trainables.store import Store
 
 WORKER_LOSSES = 3
@@ -27,28 +29,25 @@ PENDING_TRIALS = 16
 """Trials queued beyond the running ones on a cluster, so that it sees what to grow for."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """A trial to be trained, and the last of its epochs that needs no second look."""
-
-    trial: TrialRecord
-    after_epoch: int
+NODES_EVERY_S = 10.0
+"""How often a run that is paid for by the node counts them."""
 
 
 def launch(
-    tasks: list[Task],
+    conductor: Conductor,
     spec: SweepSpec,
     images: ImageArrays,
     store: Store,
     log: RunLog,
     cluster: Cluster,
+    budget: Budget,
     deadline_unix_s: float,
 ) -> str:
-    """Train `tasks` on the connected `cluster`; every event is in `log` when this returns.
+    """Train what `conductor` says on the connected `cluster`; every event is in `log` when this returns.
 
-    At `deadline_unix_s`, at SIGINT and at SIGTERM, the epochs under way are given up and their trials are `stopped`.
-    Returns why it ended early, "" where every task came to its own end. Raises the `StoreError` of an
-    event that could not be written.
+    At `deadline_unix_s`, when `budget` is spent, at SIGINT and at SIGTERM, the epochs under way are given up and their
+    trials are `stopped`. Returns why it ended early, "" where every trial came to its own end. Raises the `StoreError`
+    of an event that could not be written.
     """
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(PENDING_TRIALS if cluster.elastic else max(1, cluster.slots))
     from ray import tune
@@ -66,13 +65,21 @@ def launch(
         deadline_unix_s=deadline_unix_s,
     )
     trainable = tune.with_resources(trainable, {"cpu": spec.resources.cpus, "gpu": cluster.gpus_per_trial})
-    queue: Any = TrialQueue([(task.trial, task.after_epoch) for task in tasks])
+    queue: Any = TrialQueue(conductor)
     if not cluster.elastic or spec.resources.slots:
         queue = ConcurrencyLimiter(queue, max_concurrent=spec.resources.slots or cluster.slots)
+    spent = ""
+    counted_s = -NODES_EVERY_S
     with tempfile.TemporaryDirectory(prefix="caucus-tune-") as scratch, _interruptible() as interrupted:
 
         def is_over() -> bool:
-            return interrupted.is_set() or time.time() > deadline_unix_s
+            nonlocal spent, counted_s
+            if spec.budget.money is not None and log.elapsed_s - counted_s >= NODES_EVERY_S:
+                counted_s = log.elapsed_s
+                if (nodes := count_nodes()) != log.state.nodes:
+                    log.write(NodesChanged, nodes=nodes)
+            spent = budget.spent(log.state, log.elapsed_s)
+            return interrupted.is_set() or bool(spent) or time.time() > deadline_unix_s
 
         # `tune.run`, not a `Tuner`: the latter pickles all of its arguments to a file that nobody here may read.
         try:
@@ -80,11 +87,11 @@ def launch(
                 trainable,
                 name="tune",
                 storage_path=scratch,
-                num_samples=len(tasks),
+                num_samples=-1,
                 search_alg=queue,
-                scheduler=Recording(spec.scheduler, log),
+                scheduler=Recording(conductor),
                 stop=Until(is_over),
-                callbacks=[Slots(log)],
+                callbacks=[Slots(conductor, log)],
                 reuse_actors=True,
                 max_failures=WORKER_LOSSES,
                 raise_on_failed_trial=False,
@@ -98,9 +105,12 @@ def launch(
             raise log.failure from None
         over = is_over()
     left = [record for record in log.state.pending() if record.state == "running"]
-    reason = "interrupted" if interrupted.is_set() else OUT_OF_BUDGET if over else "Tune gave it up"
+    out_of_budget = f"{OUT_OF_BUDGET} ({spent})" if spent else OUT_OF_BUDGET
+    reason = "interrupted" if interrupted.is_set() else out_of_budget if over else "Tune gave it up"
     for record in left:
-        log.end(record.trial_id, "stopped", f"{reason} in epoch {log.state.last_epoch(record.trial_id) + 1}")
+        conductor.end(record.trial_id, "stopped", f"{reason} in epoch {log.state.last_epoch(record.trial_id) + 1}")
+    if conductor.is_capped and not over and not left:
+        return f"{OUT_OF_BUDGET} (budget.trials is {spec.budget.trials})"
     return reason if over or left else ""
 
 

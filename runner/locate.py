@@ -42,9 +42,14 @@ def locate(told: str, store_uri: str, endpoint_url: str | None) -> Located:
     store.check()
     if not check_format(store):
         raise RunMissing(f"{store.uri} is no store of Caucus: {HOW}")
+    return Located(store, *existing_run(store, told))
+
+
+def existing_run(store: Store, told: str) -> tuple[str, str]:
+    """Name and run of `NAME/RUN`, `NAME` (its latest run) or "" (the store's only sweep). Raises `RunMissing`."""
     name, _, run = told.partition("/")
     name = name or _only_sweep(store)
-    return Located(store, name, _existing_run(store, name, run or _latest(store, name)))
+    return name, _existing_run(store, name, run or _latest(store, name))
 
 
 def _only_sweep(store: Store) -> str:

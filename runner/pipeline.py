@@ -11,23 +11,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from runner.budget import Budget
 from runner.cluster import connected
 from runner.conclusion import Conclusion, NothingToVote, StoredRun, choose_and_judge, publish
+from runner.conductor import Conductor
+from runner.former_run import read_former, read_trained
 from runner.journal import Journal
-from runner.launch import Task, launch
+from runner.launch import launch
+from runner.price import find_price
 from runner.run_log import Listener, RunLog
 from runner.run_state import RunState
-from runner.search.listed import list_trials
-from runner.spec import NAME_PATTERN, SweepSpec
+from runner.search.choose import choose_search, list_trials
+from runner.search.config import NAME_PATTERN
+from runner.spec import SweepSpec
 from runner.status import StatusWriter
 from trainables import layout
 from trainables.checkpoint import committed_epochs
-from trainables.config import TrialConfig
 from trainables.data import load_images
 from trainables.data_table import write_data_table
 from trainables.errors import ObjectMissing, RunCutShort, RunMismatch, StoreError, SweepFileError
 from trainables.images import ImageSet
-from trainables.record import ENDED, OUT_OF_BUDGET, TrialRecord
+from trainables.record import OUT_OF_BUDGET
 from trainables.store import Store, check_format, get_json, mark_format, to_json
 from trainables.stores import open_store
 
@@ -69,26 +73,33 @@ def run_sweep(
     start_s = time.monotonic()
     if run is not None and not re.fullmatch(NAME_PATTERN, run):
         raise SweepFileError(f"--run-id is {run!r}: letters, digits, dots, dashes and underscores name a run")
+    budget = Budget(spec.budget, find_price(spec))
     images = load_images(spec.data)
-    trials = list_trials(spec, images.data_id)
     run = run or spec.run_id(images.data_id)
     store = open_store(spec.store.uri, spec.store.endpoint_url)
-    check_store(store, spec, run, images.data_id, needed_bytes=CHECKPOINT_BYTES * len(trials))
+    store.check()
+    check_format(store)
+    journal = Journal(store, spec.name, run)
+    former = read_former(store, spec, images.data_id)
+    trained = [] if journal.events else read_trained(store, spec, images.data_id)
+    search = choose_search(spec, images.data_id, former, trained)
+    trials = len(list_trials(spec, images.data_id, former)) or spec.search.wanted
+    check_store(store, spec, run, images.data_id, needed_bytes=CHECKPOINT_BYTES * trials)
 
-    log = RunLog(Journal(store, spec.name, run), [*listeners, StatusWriter(store, spec, run)])
-    stored = StoredRun(store, spec.name, run, log.state, spec.ensemble, command)
-    tasks = list_tasks(store, log.state, trials)
+    log = RunLog(journal, [*listeners, StatusWriter(store, spec, run)])
+    stored = StoredRun(store, spec.name, run, log.state, spec.ensemble, command, spec)
+    conductor = Conductor(spec, search, log, lost_epochs(store, log.state))
     with cut_short_by_the_store():
-        if tasks and time_left_s(spec, log) > 0:
+        if not conductor.is_over and time_left_s(spec, log) > 0 and not budget.spent(log.state, log.elapsed_s):
             with connected(spec.resources, images.pixels.nbytes, address) as cluster:
                 write_head(store, spec, run, images, command)
                 log.open(versions(), cluster.slots)
-                log.plan(trials)
-                reason = launch(tasks, spec, images.arrays, store, log, cluster, time.time() + time_left_s(spec, log))
+                deadline_unix_s = time.time() + time_left_s(spec, log)
+                reason = launch(conductor, spec, images.arrays, store, log, cluster, budget, deadline_unix_s)
             epochs_trained, busy_s = log.state.epochs_trained, log.state.busy_s
         else:
             write_head(store, spec, run, images, command)
-            reason = OUT_OF_BUDGET if tasks else ""
+            reason = "" if conductor.is_over else OUT_OF_BUDGET
             epochs_trained, busy_s = 0, 0.0
         conclusion = conclude(stored)
         outcome, reason = judge_outcome(log.state, conclusion, reason, lost_epochs(store, log.state))
@@ -138,23 +149,6 @@ def write_head(store: Store, spec: SweepSpec, run: str, images: ImageSet, comman
     store.put(layout.latest_key(spec.name), run.encode())
 
 
-def list_tasks(store: Store, state: RunState, trials: list[TrialConfig]) -> list[Task]:
-    """What is left to train: trials without an end of their own, and epochs on record whose checkpoints are not there.
-
-    A checkpoint is written beside the training of the next epoch, so a driver and workers that were killed may have
-    put an epoch on record that never reached the store.
-    """
-    lost = lost_epochs(store, state)
-    tasks = []
-    for trial in trials:
-        record = state.trials.get(trial.trial_id, TrialRecord(trial))
-        if trial.trial_id in lost:
-            tasks.append(Task(record, min(lost[trial.trial_id]) - 1))
-        elif record.state not in ENDED:
-            tasks.append(Task(record, max((epoch.epoch for epoch in record.epochs), default=0)))
-    return tasks
-
-
 def lost_epochs(store: Store, state: RunState) -> dict[str, set[int]]:
     """Epochs on record whose checkpoints are not in the store, by trial; trials without any are left out.
 
@@ -196,7 +190,7 @@ def judge_outcome(
     if lost:
         count = sum(map(len, lost.values()))
         return "partial", f"{count} checkpoint(s) did not reach the store: {next(iter(stopped), 'run it again')}"
-    if stopped or reason not in ("", OUT_OF_BUDGET):
+    if stopped or (reason and not reason.startswith(OUT_OF_BUDGET)):
         return "partial", next(iter(stopped), reason)
     return "done", reason
 

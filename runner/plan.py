@@ -1,28 +1,51 @@
-"""What a sweep would do: its trials, and which of their epochs the store holds already. Trains nothing, writes nothing."""
+"""What a sweep would do and cost: its trials, what the store holds of them, and how long the rest will take.
+
+Trains nothing but for a probe of about a second an architecture, and writes nothing to the store.
+"""
 
 from __future__ import annotations
 
+import math
+import statistics
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
-
-from ensembles.hyperparameters import keys_that_vary, show_value
+from runner.budget import HOUR_S
+from runner.event import EpochReported, Event
 from runner.forecast import expected_epochs
+from runner.former_run import read_former, read_trained
+from runner.history import History
 from runner.journal import Journal
+from runner.outlook import Forecast, Prospect, foresee, survey
+from runner.pace import Overheads, Pace, find_pace
+from runner.pipeline import versions
+from runner.price import find_price
+from runner.probe import Probe, count_gpus, count_slots, name_architecture, probe
 from runner.run_state import RunState
-from runner.search.listed import list_trials
-from runner.spec import SweepSpec
+from runner.search.choose import choose_search
+from runner.search.config import MESHES, MethodConfig
+from runner.search.former import Former
+from runner.search.proposal import Plan as Proposal
+from runner.search.space import CENTRED_STEPS
+from runner.spec import SweepSpec, stage_scheduler
 from trainables import layout
 from trainables.checkpoint import committed_epochs
 from trainables.config import TrialConfig, flatten
 from trainables.data import load_images
 from trainables.errors import ObjectMissing, StoreError
-from trainables.record import ENDED, TrialRecord
+from trainables.images import ImageSet
+from trainables.record import EpochResult
 from trainables.store import Store, check_format, get_json
 from trainables.stores import open_store
+
+CHECKPOINT_OBJECTS = 7
+ROUND_TRIPS = 5
+
+READERS = 10
+"""Trials that are looked up in the store at once: in a bucket each takes a round trip."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +65,32 @@ class Plan:
 
     run: str
     data_id: str
-    method: str
-    scheduler: str
-    max_epochs: int
+    spec: SweepSpec
     trials: list[PlannedTrial]
+    """Those that are known before anything else is trained: of stages, the ones of the present stage and before."""
     expected_epochs: float
-    """Epochs to train, if early stopping lets through what it is meant to."""
+    """Epochs of these trials to train, if early stopping lets through what it is meant to."""
+    slots: int
+    forecast: Forecast
+    pace: Pace | None
+    """None where no epoch was ever measured; then the forecast has no seconds."""
+    failure: str = ""
+    """What went wrong with the probe."""
+    price: float | None = None
+    """Of all nodes for an hour, where the sweep has a price or a budget of money."""
+
+    def money(self, seconds: float | None) -> float | None:
+        """What so much time costs, None where no price is asked for."""
+        return None if seconds is None or self.price is None else seconds / HOUR_S * self.price
 
     def told(self) -> dict[str, Any]:
         """The plan as a JSON object."""
         return {
             "run": self.run,
             "data_id": self.data_id,
-            "search": self.method,
-            "scheduler": self.scheduler,
-            "max_epochs": self.max_epochs,
+            "search": self.spec.search.method,
+            "scheduler": self.spec.scheduler.method,
+            "max_epochs": self.spec.scheduler.max_epochs,
             "trials": {
                 "planned": len(self.trials),
                 "ended": sum(trial.ended for trial in self.trials),
@@ -66,6 +100,9 @@ class Plan:
                 "stored": sum(trial.stored_epochs for trial in self.trials),
                 "expected": round(self.expected_epochs, 1),
             },
+            "forecast": self._told_forecast(),
+            "stages": [self._told_stage(stage, method) for stage, method in self.spec.search.parts],
+            "caps": self._told_caps(),
             "list": [
                 {
                     "trial_id": trial.config.trial_id,
@@ -77,31 +114,146 @@ class Plan:
             ],
         }
 
+    def _told_forecast(self) -> dict[str, Any]:
+        """Seconds are None where there is no forecast of them; `money` is there where a price is."""
+        found = self.forecast
+        told = {"seconds": found.seconds, "low_s": found.low_s, "high_s": found.high_s}
+        money = {name.removesuffix("_s"): self.money(seconds) for name, seconds in told.items()}
+        return {
+            **{name: seconds and round(seconds, 1) for name, seconds in told.items()},
+            "epochs": found.middle.epochs,
+            "low_epochs": found.low_epochs,
+            "high_epochs": found.high_epochs,
+            "trials": found.middle.trials,
+            "slots": self.slots,
+            "probed": self.pace.probed if self.pace else 0,
+            "measured_before": self.pace.measured_before if self.pace else 0,
+            "failure": self.failure,
+            **({} if self.price is None else {"money": {"expected": money.pop("seconds"), **money}}),
+        }
 
-def plan_sweep(spec: SweepSpec, run: str | None) -> Plan:
-    """The plan of a sweep. Reads the images only where the store does not know their fingerprint from an earlier run."""
+    def _told_stage(self, stage: str, method: MethodConfig) -> dict[str, Any]:
+        scheduler = stage_scheduler(self.spec, stage)
+        trials, epochs = self.forecast.middle.stages.get(stage, (0, 0))
+        return {
+            "stage": stage,
+            "method": method.method,
+            "points": count_points(method) if method.method in MESHES else None,
+            "around": {key: how.around for key, how in method.space.items() if how.around},
+            "trials": trials,
+            "epochs": epochs,
+            "scheduler": scheduler.method,
+            "max_epochs": scheduler.max_epochs,
+        }
+
+    def _told_caps(self) -> dict[str, Any]:
+        middle = self.forecast.middle
+        return {
+            **self.spec.budget.model_dump(mode="json", exclude_none=True),
+            "reached": middle.cap,
+            "trials_begun": middle.begun,
+            "trials_ended": middle.ended,
+        }
+
+
+def plan_sweep(
+    spec: SweepSpec, run: str | None, measure: bool | None = None, slots: int | None = None, nodes: int = 1
+) -> Plan:
+    """The plan of a sweep on `slots` slots (None: those of this machine) of `nodes` nodes.
+
+    `measure` says whether to probe: None where the store does not tell how long an epoch takes. The images are read
+    where a probe needs them, and where the store does not know their fingerprint from an earlier run.
+    """
     store = open_store(spec.store.uri, spec.store.endpoint_url)
     store.check()
-    data_id = _known_data_id(store, spec) or load_images(spec.data).data_id
+    price = find_price(spec)
+    data_id, images = _find_data(store, spec)
     run = run or spec.run_id(data_id)
-    configs = list_trials(spec, data_id)
-    state = RunState(Journal(store, spec.name, run).events)
-    trials = []
-    for config in configs:
-        record = state.trials.get(config.trial_id)
-        stored = len(committed_epochs(store, config.trial_id))
-        trials.append(PlannedTrial(config, stored, record is not None and record.state in ENDED))
-    each = expected_epochs(spec.scheduler)
-    expected = sum(max(0.0, each - trial.stored_epochs) for trial in trials if not trial.ended)
-    return Plan(
-        f"{spec.name}/{run}",
-        data_id,
-        spec.search.method,
-        spec.scheduler.method,
-        spec.scheduler.max_epochs,
-        trials,
-        expected,
+    journals = _read_journals(store, spec.name)
+    events = journals.get(run) or []
+    former = read_former(store, spec, data_id)
+    trained = [] if events else read_trained(store, spec, data_id)
+    state = RunState(events)
+    configs = _list_trials(spec, data_id, events, state, former, trained)
+    stored = _read_stored(store, configs)
+    trials = [
+        PlannedTrial(config, len(stored[config.trial_id]), _has_ended(state, config.trial_id)) for config in configs
+    ]
+    slots = slots or count_slots(spec.resources)
+    prospect = Prospect(
+        spec,
+        lambda changed: choose_search(changed, data_id, former, trained),
+        slots,
+        events,
+        stored,
+        _known_results(journals.values()),
+        None if price is None else price * nodes,
     )
+    history = History(slots, versions(), data_id)
+    for told in journals.values():
+        history.read(told)
+    pace, failure = _find_pace(prospect, history, measure, images, store)
+    expected = sum(
+        max(0.0, expected_epochs(spec.scheduler) - trial.stored_epochs) for trial in trials if not trial.ended
+    )
+    is_paid = spec.budget.price is not None or spec.budget.money is not None
+    return Plan(
+        run=f"{spec.name}/{run}",
+        data_id=data_id,
+        spec=spec,
+        trials=trials,
+        expected_epochs=expected,
+        slots=slots,
+        forecast=foresee(prospect, pace),
+        pace=pace,
+        failure=failure,
+        price=prospect.price if is_paid else None,
+    )
+
+
+def count_points(method: MethodConfig) -> int:
+    """Points of a mesh, before it grows; repeats count each."""
+    points = ((how.steps or CENTRED_STEPS) if how.around else how.points for how in method.space.values())
+    return math.prod(points) * method.repeats
+
+
+def _find_pace(
+    prospect: Prospect, history: History, measure: bool | None, images: ImageSet | None, store: Store
+) -> tuple[Pace | None, str]:
+    """The pace, and what went wrong with its probe."""
+    outlook = survey(prospect)
+    if not outlook.epochs:
+        return Pace({}, {}, Overheads(), 0.5), ""
+    found = {name_architecture(config): config for config in outlook.configs}
+    measured: Probe | None = None
+    if measure or (measure is None and set(found) - set(history.epochs_s)):
+        wanted = [config for config in outlook.configs if measure or name_architecture(config) not in history.epochs_s]
+        images = images or load_images(prospect.spec.data)
+        resources = prospect.spec.resources
+        here = min(prospect.slots, count_slots(resources))
+        measured = probe(images.arrays, wanted, here, resources, count_gpus())
+    pace = find_pace(history, measured, found, is_new=measure is True, commit_s=_commit_s(store) if measured else 0.0)
+    return pace, measured.failure if measured else ""
+
+
+def _commit_s(store: Store) -> float:
+    """What a bucket takes for a checkpoint of a small net: a round trip for each of its objects, one after the other."""
+    if "://" not in store.uri:
+        return 0.0
+    trips_s = []
+    for _ in range(ROUND_TRIPS):
+        start_s = time.monotonic()
+        store.stat(layout.FORMAT_KEY)
+        trips_s.append(time.monotonic() - start_s)
+    return CHECKPOINT_OBJECTS * statistics.median(trips_s)
+
+
+def _find_data(store: Store, spec: SweepSpec) -> tuple[str, ImageSet | None]:
+    """The fingerprint of the images, and the images if they had to be read for it."""
+    if known := _known_data_id(store, spec):
+        return known, None
+    images = load_images(spec.data)
+    return images.data_id, images
 
 
 def _known_data_id(store: Store, spec: SweepSpec) -> str | None:
@@ -118,20 +270,44 @@ def _known_data_id(store: Store, spec: SweepSpec) -> str | None:
     return str(head["data_id"]) if same and "data_id" in head else None
 
 
-def show_plan(plan: Plan) -> Group:
-    """The plan for a person: what it comes to, and a table of its trials."""
-    told = plan.told()
-    varying = keys_that_vary([TrialRecord(trial.config) for trial in plan.trials])
-    title = (
-        f"{plan.run}: {told['trials']['planned']} trials ({plan.method}), {plan.scheduler} up to {plan.max_epochs} epochs; "
-        f"{told['trials']['ended']} have ended, about {told['epochs']['expected']:g} epochs to train"
-    )
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for heading in ("trial", "in the store", *(key.rpartition(".")[2] for key in varying)):
-        table.add_column(heading, justify="left" if heading == "trial" else "right", no_wrap=True)
-    for trial in plan.trials:
-        flat = flatten(trial.config.model_dump(mode="json"))
-        held = [f"{trial.stored_epochs} epochs"] * bool(trial.stored_epochs) + ["ended"] * trial.ended
-        table.add_row(trial.config.trial_id, ", ".join(held) or "-", *(Text(show_value(flat[key])) for key in varying))
-    # Beside the table, not its title: that would be as narrow as the table.
-    return Group(Text(title, style="bold"), table)
+def _read_journals(store: Store, name: str) -> dict[str, list[Event]]:
+    """The events of all runs of a sweep, by run."""
+    return {run: Journal(store, name, run).events for run in store.folders(layout.sweep_prefix(name))}
+
+
+def _list_trials(
+    spec: SweepSpec,
+    data_id: str,
+    events: Iterable[Event],
+    state: RunState,
+    former: Former | None,
+    trained: list[TrialConfig],
+) -> list[TrialConfig]:
+    """The trials on record that are still wanted, and those that the search would plan next."""
+    search = choose_search(spec, data_id, former, trained)
+    for event in events:
+        search.observe(event)
+    step = search.step(state)
+    found = {name: record.config for name, record in state.trials.items() if search.wants(name)}
+    found |= {config.trial_id: config for config in step.trials} if isinstance(step, Proposal) else {}
+    return list(found.values())
+
+
+def _read_stored(store: Store, configs: list[TrialConfig]) -> dict[str, frozenset[int]]:
+    """Committed epochs by trial."""
+    names = [config.trial_id for config in configs]
+    with ThreadPoolExecutor(READERS) as readers:
+        return dict(zip(names, readers.map(lambda name: frozenset(committed_epochs(store, name)), names), strict=True))
+
+
+def _known_results(journals: Iterable[Iterable[Event]]) -> Mapping[str, dict[int, EpochResult]]:
+    known: dict[str, dict[int, EpochResult]] = {}
+    for events in journals:
+        for event in events:
+            if isinstance(event, EpochReported):
+                known.setdefault(event.trial_id, {})[event.result.epoch] = event.result
+    return known
+
+
+def _has_ended(state: RunState, trial_id: str) -> bool:
+    return trial_id in state.trials and state.has_ended(trial_id)

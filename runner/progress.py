@@ -58,7 +58,7 @@ class Progress:
 
     def _summary(self, state: RunState) -> str:
         counts = ", ".join(f"{count} {name}" for name, count in sorted(state.counts().items()))
-        left_s = seconds_left(state, self._spec.scheduler, self._spec.budget.wall)
+        left_s = seconds_left(state, self._spec)
         left = "no epoch has ended yet" if left_s is None else f"about {show_duration(left_s)} left"
         return f"{counts} · {state.epochs_trained} epochs · {show_duration(state.elapsed_s)} so far, {left}"
 

@@ -7,12 +7,12 @@ from rich.text import Text
 
 from ensembles.hyperparameters import keys_that_vary, show_value
 from runner.run_state import RunState
-from trainables.config import flatten
 from trainables.record import TrialRecord, TrialState, rank
 
 STATE_STYLES: dict[TrialState, str] = {
     "waiting": "dim",
     "running": "bold cyan",
+    "paused": "cyan",
     "finished": "green",
     "pruned": "yellow",
     "diverged": "red",
@@ -49,7 +49,7 @@ def show_trials(state: RunState, most: int, title: str) -> Table:
 
 def _row(place: int, record: TrialRecord, varying: list[str]) -> list[Text]:
     best = record.best
-    config = flatten(record.config.model_dump(mode="json"))
+    config = record.config.flat()
     shown_state = Text(
         one_line(record.reason) or record.state, STATE_STYLES[record.state], overflow="ellipsis", no_wrap=True
     )
@@ -87,5 +87,5 @@ def tell_trial(place: int, record: TrialRecord) -> dict[str, object]:
         "best_epoch": best.epoch if best else None,
         "validation_accuracy": best.validation_accuracy if best else None,
         "validation_loss": best.validation_loss if best else None,
-        "config": flatten(record.config.model_dump(mode="json")),
+        "config": record.config.flat(),
     }

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from ensembles.config import EnsembleConfig
 from runner.duration import parse_duration
 from runner.overrides import apply_overrides
-from runner.search.space import Distribution, parse_distribution
+from runner.schedulers.config import SchedulerConfig
+from runner.search.condition import conditions_of, in_order
+from runner.search.config import NAME_PATTERN, MethodConfig, SearchConfig
 from runner.sweep_file import read_sweep_file
 from trainables.config import Frozen, ModelConfig, OptimizerConfig, ScheduleConfig, TrialConfig, short_hash
 from trainables.data import DataConfig
 from trainables.errors import SweepFileError
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-"""Of sweeps and runs: they become folders of a store, and words of a shell."""
-
-Space = dict[str, Annotated[Distribution, PlainValidator(parse_distribution), PlainSerializer(Distribution.told)]]
 Seconds = Annotated[float, BeforeValidator(parse_duration)]
 
 
@@ -42,53 +32,21 @@ class StoreConfig(Frozen):
     """The S3 server, where it is not AWS; left out, AWS_ENDPOINT_URL_S3 of the environment."""
 
 
-class SearchConfig(Frozen):
-    """Which trials there are."""
-
-    method: Literal["random", "grid"] = "random"
-    trials: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """How many `random` ones; 16 where left out. A `grid` has as many as its points."""
-    seed: Annotated[int, Field(ge=0)] = 0
-    """Decides what is drawn, and the seed of each trial."""
-    space: Space = Field(default_factory=dict)
-    """Dotted keys of a trial and how each varies: `optimizer.lr: {log: [1e-4, 1e-1]}`."""
-
-    @model_validator(mode="after")
-    def _grid_knows_its_size(self) -> SearchConfig:
-        if self.method == "grid":
-            if self.trials is not None:
-                raise ValueError("a grid has as many trials as its points: remove search.trials")
-            for key, distribution in self.space.items():
-                try:
-                    distribution.mesh()
-                except ValueError as error:
-                    raise ValueError(f"space.{key}: {error}") from None
-        return self
-
-
-class SchedulerConfig(Frozen):
-    """How long each trial trains, and which ones are ended early."""
-
-    method: Literal["none", "asha"] = "asha"
-    """`asha`: successive halving without waiting (Li 2020); `none`: every trial trains to the end."""
-    max_epochs: Annotated[int, Field(ge=1, le=100_000)] = 27
-    reduction: Annotated[int, Field(ge=2, le=100)] = 3
-    """`asha`: the best one in `reduction` goes on past each rung."""
-    grace_epochs: Annotated[int, Field(ge=1)] = 1
-    """`asha`: the first rung; no trial is ended before it."""
-
-    @model_validator(mode="after")
-    def _first_rung_is_inside(self) -> SchedulerConfig:
-        if self.grace_epochs > self.max_epochs:
-            raise ValueError(f"grace_epochs is {self.grace_epochs}, above max_epochs {self.max_epochs}: lower it")
-        return self
-
-
 class BudgetConfig(Frozen):
     """What the whole run may cost, over all its executions."""
 
     wall: Seconds | None = None
     """Time from start to report, such as `10m`. What was trained until then votes; a larger budget continues."""
+    slot_hours: Annotated[float, Field(gt=0)] | None = None
+    """Hours of training and evaluation, summed over slots: GPU hours on GPUs, core hours where a slot is a core."""
+    trials: Annotated[int, Field(ge=1)] | None = None
+    """Trials that are begun."""
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    """Epochs that are trained."""
+    money: Annotated[float, Field(gt=0)] | None = None
+    """In the currency of `price`: hours of the run times nodes times price."""
+    price: Annotated[float, Field(gt=0)] | None = None
+    """Of a node for an hour. Left out: `price_per_node_hour` in the `metadata` of `cluster.yaml` beside the sweep."""
 
 
 class ResourcesConfig(Frozen):
@@ -121,11 +79,14 @@ class SweepSpec(Frozen):
     budget: BudgetConfig = BudgetConfig()
     resources: ResourcesConfig = ResourcesConfig()
 
-    def trial(self, data_id: str, values: dict[str, Any]) -> TrialConfig:
+    def trial(
+        self, data_id: str, values: Mapping[str, Any], max_epochs: int | None = None, repeat: int = 0
+    ) -> TrialConfig:
         """The trial that has `values` (dotted keys) where the sweep varies, and the sweep's own keys elsewhere.
 
-        Its seed follows from its configuration, unless `values` has one: so it stays the same in every sweep that
-        comes upon this configuration, whatever its place there. Raises `pydantic.ValidationError`.
+        `max_epochs` is the length of its schedule where it has none of its own (left out: that of the sweep's scheduler).
+        Its seed follows from its configuration and `repeat`, unless `values` has one: so it stays the same in every
+        sweep that comes upon this configuration, whatever its place there. Raises `pydantic.ValidationError`.
         """
         told: dict[str, Any] = {part: dict(getattr(self, part)) for part in ("model", "optimizer", "schedule")}
         told["precision"] = self.precision
@@ -133,12 +94,20 @@ class SweepSpec(Frozen):
             parent, _, last = key.rpartition(".")
             (told[parent] if parent else told)[last] = value
         if told["schedule"]["name"] != "constant" and told["schedule"]["epochs"] is None:
-            told["schedule"]["epochs"] = self.scheduler.max_epochs
+            told["schedule"]["epochs"] = max_epochs or self.scheduler.max_epochs
         if "seed" not in told:
-            told["seed"] = int(short_hash({"search.seed": self.search.seed, **told}, digits=8), 16)
+            named = {"search.seed": self.search.seed, **told} | ({"repeat": repeat} if repeat else {})
+            told["seed"] = int(short_hash(named, digits=8), 16)
         return TrialConfig(
             data_id=data_id, **{k: v for k, v in told.items() if not isinstance(v, dict)}, **_parts(told)
         )
+
+    def fixed(self, key: str) -> Any:
+        """The value that a key of a trial has where the sweep does not vary it."""
+        at: Any = self
+        for part in key.split("."):
+            at = getattr(at, part)
+        return at
 
     def run_id(self, data_id: str) -> str:
         """Eight hexadecimal digits: the name of the run that this sweep starts or continues.
@@ -183,7 +152,7 @@ def parse_spec(raw: dict[str, Any], where: str) -> SweepSpec:
 
 def trial_keys() -> list[str]:
     """Dotted keys of a trial that a sweep may set or vary."""
-    return [key for key in _keys(TrialConfig) if key != "data_id"]
+    return [key for key in _keys(TrialConfig) if key not in ("data_id", "parent")]
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -195,23 +164,110 @@ def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 def _check_space(spec: SweepSpec, raw: dict[str, Any], where: str) -> None:
-    """Every key of the space exists, is not set beside it, and is admissible at both ends."""
+    """Every key that is searched, set or changed exists and is admissible, and has an effect somewhere."""
     known = trial_keys()
-    for key, distribution in spec.search.space.items():
-        if key not in known:
-            raise SweepFileError(f"{where}: search.space.{key}: no such key{nearest(key, known)}")
-        section: Any = raw
-        for part in key.split("."):
-            section = section.get(part) if isinstance(section, dict) else None
-        if section is not None:
-            raise SweepFileError(f"{where}: {key} is set to {section!r} and also searched: remove one of the two")
-        for value in distribution.extremes():
-            try:
-                spec.trial("", {key: value})
-            except ValidationError as error:
+    for stage, method in spec.search.parts:
+        place = f"{where}: search.stages.{stage}" if stage else f"{where}: search"
+        for key, distribution in method.space.items():
+            _check_key(f"{place}.space.{key}", key, known)
+            if not stage:
+                _check_not_set(raw, key, where)
+            for value in distribution.extremes():
+                _check_value(spec, f"{place}.space.{key} holds", key, value)
+            if distribution.kind == "range_test" and key != "optimizer.lr":
+                raise SweepFileError(f"{place}.space.{key}: a range test finds learning rates alone: give it a range")
+            for other in distribution.when:
+                _check_key(f"{place}.space.{key}: when", other, known)
+        for name, values in {
+            "set": getattr(method, "set", {}),
+            **{f"changes.{name}": values for name, values in method.changes.items()},
+        }.items():
+            for key, value in values.items():
+                _check_key(f"{place}.{name}.{key}", key, known)
+                _check_value(spec, f"{place}.{name}.{key} is", key, value)
+        try:
+            in_order(method.space)
+        except ValueError as error:
+            raise SweepFileError(f"{place}.space: {error}") from None
+        for key in method.space:
+            if not may_apply(spec, method, key):
                 raise SweepFileError(
-                    f"{where}: search.space.{key} holds {value!r}: {rule(error.errors()[0])}"
-                ) from None
+                    f"{place}.space.{key} has no effect, {_told_condition(spec, method, key)}: remove it"
+                )
+    _check_scheduler(spec, where)
+
+
+def _check_scheduler(spec: SweepSpec, where: str) -> None:
+    """An ablation compares at equal epochs, and a population decides for itself who goes on."""
+    for stage, method in spec.search.parts:
+        scheduler = stage_scheduler(spec, stage)
+        if method.method in ("ablation", "pbt", "replay") and scheduler.method != "none":
+            why = {
+                "ablation": "compares trials at equal epochs",
+                "pbt": "decides for itself who goes on",
+                "replay": "trains a schedule to its end",
+            }[method.method]
+            raise SweepFileError(
+                f"{where}: search.method is {method.method}, which {why}, but scheduler.method is {scheduler.method}: "
+                f"{'give the stage scheduler.method' if stage else 'set scheduler.method'}=none"
+            )
+        if method.method == "pbt" and method.population.interval >= scheduler.max_epochs:
+            raise SweepFileError(
+                f"{where}: search.population.interval is {method.population.interval}, but trials have only "
+                f"{scheduler.max_epochs} epochs: raise scheduler.max_epochs"
+            )
+
+
+def _check_key(place: str, key: str, known: list[str]) -> None:
+    if key not in known:
+        raise SweepFileError(f"{place}: no such key{nearest(key, known)}")
+
+
+def _check_value(spec: SweepSpec, place: str, key: str, value: Any) -> None:
+    try:
+        spec.trial("", {key: value})
+    except ValidationError as error:
+        raise SweepFileError(f"{place} {value!r}: {rule(error.errors()[0])}") from None
+
+
+def _check_not_set(raw: dict[str, Any], key: str, where: str) -> None:
+    section: Any = raw
+    for part in key.split("."):
+        section = section.get(part) if isinstance(section, dict) else None
+    if section is not None:
+        raise SweepFileError(f"{where}: {key} is set to {section!r} and also searched: remove one of the two")
+
+
+def may_apply(spec: SweepSpec, method: MethodConfig, key: str) -> bool:
+    """Whether there are trials of the sweep in which `key` has an effect."""
+    for other, allowed in conditions_of(key, method.space).items():
+        if other in method.space and method.space[other].kind == "choice":
+            possible = set(method.space[other].values)
+        elif other in method.space or spec.search.stages:
+            continue
+        else:
+            possible = {spec.fixed(other)}
+        if not possible & set(allowed):
+            return False
+    return True
+
+
+def _told_condition(spec: SweepSpec, method: MethodConfig, key: str) -> str:
+    other, allowed = next(iter(conditions_of(key, method.space).items()))
+    now = "never so" if other in method.space else repr(spec.fixed(other))
+    return f"since it matters only where {other} is {' or '.join(map(repr, sorted(map(str, allowed))))}, which is {now}"
+
+
+def stage_scheduler(spec: SweepSpec, stage: str) -> SchedulerConfig:
+    """The scheduler of a stage: its own, or the sweep's with the stage's epochs."""
+    for config in spec.search.stages:
+        if config.name == stage:
+            if config.scheduler is not None:
+                return config.scheduler
+            if config.epochs is not None:
+                grace = min(spec.scheduler.grace_epochs, config.epochs)
+                return spec.scheduler.model_copy(update={"max_epochs": config.epochs, "grace_epochs": grace})
+    return spec.scheduler
 
 
 def _problems(error: ValidationError, model: type[BaseModel], where: str, raw: dict[str, Any]) -> Iterator[str]:

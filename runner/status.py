@@ -55,7 +55,7 @@ class StatusWriter:
         """Called after every event."""
         closes = isinstance(event, RunClosed)
         if closes or time.monotonic() - self._written_s >= WRITE_EVERY_S:
-            eta_s = None if closes else seconds_left(state, self._spec.scheduler, self._spec.budget.wall)
+            eta_s = None if closes else seconds_left(state, self._spec)
             self.write(summarise(state, self._spec.name, self._run, eta_s))
 
     def write(self, status: dict[str, Any]) -> None:

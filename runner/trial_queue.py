@@ -1,59 +1,70 @@
-"""What Tune calls while it runs: which trial comes next, that one has started, and whether to stop."""
+"""What Tune calls while it runs: what comes next, that a trial has started, and whether to stop."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from ray import tune
 from ray.tune.search import Searcher
 
+from runner.conductor import Conductor
 from runner.run_log import RunLog
-from trainables.record import TrialRecord
+from runner.task import RangeTask
 
 
 class TrialQueue(Searcher):  # type: ignore[misc]
-    """Gives Tune the listed trials in order, each with the last epoch on record."""
+    """Gives Tune what the conductor says, each trial with the last epoch on record."""
 
-    def __init__(self, trials: Iterable[tuple[TrialRecord, int]]) -> None:
+    def __init__(self, conductor: Conductor) -> None:
         super().__init__()
-        self._waiting = list(reversed(list(trials)))
+        self._conductor = conductor
+        self._given: dict[str, str] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """The next trial's configuration; `FINISHED` after the last."""
-        if not self._waiting:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next task's configuration; None while that depends on what is running, `FINISHED` after the last."""
+        task = self._conductor.next_task()
+        if task == "wait":
+            return None
+        if task == "over":
             return str(Searcher.FINISHED)
-        record, epoch = self._waiting.pop()
-        return {"name": record.trial_id, "trial": json.dumps(record.config.model_dump(mode="json")), "epoch": epoch}
+        self._given[trial_id] = task.name
+        told = {"name": task.name, "trial": json.dumps(task.trial.model_dump(mode="json"))}
+        return told | ({"range_test": task.key} if isinstance(task, RangeTask) else {"epoch": task.after_epoch})
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """The order does not depend on results."""
+        """Tune has given the slot back, for whatever reason."""
+        self._conductor.release(self._given.pop(trial_id, ""))
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the store knows which trials are left."""
+        """Nothing: the journal knows what is left."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the store knows which trials are left."""
+        """Nothing: the journal knows what is left."""
 
 
 class Slots(tune.Callback):  # type: ignore[misc]
-    """Tells the run's log which trial a slot has taken up, and which one had to be given up."""
+    """Tells the conductor which trial a slot has taken up, and which one had to be given up."""
 
-    def __init__(self, log: RunLog) -> None:
+    def __init__(self, conductor: Conductor, log: RunLog) -> None:
+        self._conductor = conductor
         self._log = log
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tune has an actor for `trial`."""
-        self._log.start(trial.config["name"])
+        if "range_test" not in trial.config:
+            self._conductor.start(trial.config["name"])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The worker of `trial` died too often. (A scheduler's `on_trial_error` is called at each death, this at the last.)"""
-        name = trial.config["name"]
-        if not self._log.state.has_ended(name):
-            lines = [line.strip() for line in str(trial.get_error() or "").splitlines()]
-            cause = next((line for line in reversed(lines) if line), "no reason is known")
-            self._log.end(name, "failed", f"its worker was lost {trial.num_failures} times; the last time: {cause}")
+        lines = [line.strip() for line in str(trial.get_error() or "").splitlines()]
+        cause = next((line for line in reversed(lines) if line), "no reason is known")
+        reason = f"its worker was lost {trial.num_failures} times; the last time: {cause}"
+        if "range_test" in trial.config:
+            self._conductor.fail_range_test(trial.config["range_test"], reason)
+        else:
+            self._conductor.end(trial.config["name"], "failed", reason)
 
 
 class Until(tune.Stopper):  # type: ignore[misc]

@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from runner.show import tell_trial
-from trainables.config import flatten
 from trainables.record import TrialRecord
 
 
@@ -18,7 +17,9 @@ def to_parquet(records: list[TrialRecord]) -> bytes:
     for place, record in enumerate(records, start=1):
         config = record.config.model_dump(mode="json")
         took = {"busy_s": sum(epoch.busy_s for epoch in record.epochs)}
-        rows.append(tell_trial(place, record) | took | {"config": json.dumps(config, sort_keys=True)} | flatten(config))
+        rows.append(
+            tell_trial(place, record) | took | {"config": json.dumps(config, sort_keys=True)} | record.config.flat()
+        )
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows), sink)
     return bytes(sink.getvalue())

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -45,7 +48,11 @@ class OptimizerConfig(Frozen):
     lr: Annotated[float, Field(gt=0, le=100)] = 0.05
     """Learning rate at its peak."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """For `sgd` alone (Nesterov's form); `adamw` keeps its betas of 0.9 and 0.999."""
+    """For `sgd` alone (Nesterov's form)."""
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """For `adamw` alone: decay of the mean of gradients."""
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """For `adamw` alone: decay of the mean of their squares."""
     weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
     """Decay of weights, not of biases and norms. Coupled (L2) with `sgd`, decoupled with `adamw`."""
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 64
@@ -62,6 +69,16 @@ class ScheduleConfig(Frozen):
     """Length of the cycle in epochs; left out, `scheduler.max_epochs`. Nothing to a `constant` schedule."""
 
 
+class ParentConfig(Frozen):
+    """A checkpoint that a trial goes on from, instead of from fresh weights."""
+
+    trial_id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    epoch: Annotated[int, Field(ge=1)]
+
+    def __str__(self) -> str:
+        return f"{self.trial_id}@{self.epoch}"
+
+
 class TrialConfig(Frozen):
     """Everything that decides the result of one trial."""
 
@@ -74,8 +91,10 @@ class TrialConfig(Frozen):
     schedule: ScheduleConfig = ScheduleConfig()
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of convolutions. `auto`: bfloat16 where the device has units for it (AMX, recent GPUs), else float32."""
+    parent: ParentConfig | None = None
+    """The checkpoint that weights and optimizer start from; epochs go on counting from there."""
 
-    @property
+    @cached_property
     def trial_id(self) -> str:
         """Twelve hexadecimal digits: the name under which everything that this trial leaves behind lies.
 
@@ -84,6 +103,34 @@ class TrialConfig(Frozen):
         """
         told = {"recipe": RECIPE, **self.model_dump(mode="json", exclude_defaults=True)}
         return short_hash(told, digits=12)
+
+    def flat(self) -> dict[str, Any]:
+        """Dotted keys with their values; the parent as `0f3a…@3`."""
+        told = flatten(self.model_dump(mode="json", exclude={"parent"}))
+        return told | {"parent": str(self.parent) if self.parent else None}
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with the fields of `update`; pydantic's own would keep the name of the original."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("trial_id", None)
+        return copied
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A key has an effect only where another one has one of some values."""
+
+    key: str
+    values: frozenset[str]
+
+
+CONDITIONS: Mapping[str, Condition] = {
+    "optimizer.momentum": Condition("optimizer.name", frozenset({"sgd"})),
+    "optimizer.beta1": Condition("optimizer.name", frozenset({"adamw"})),
+    "optimizer.beta2": Condition("optimizer.name", frozenset({"adamw"})),
+    "schedule.epochs": Condition("schedule.name", frozenset({"cosine", "one-cycle"})),
+}
+"""Keys that are without effect elsewhere: a search leaves them at their defaults there."""
 
 
 def short_hash(value: object, digits: int) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, get_args
 
 from trainables.config import TrialConfig
 
-TrialState = Literal["waiting", "running", "finished", "pruned", "diverged", "failed", "stopped"]
-"""finished: reached its last epoch; pruned: ended by the scheduler; diverged: a loss that is no number;
-failed: raised, or its worker died too often; stopped: cut off by the budget, to be continued by a larger one."""
+TrialState = Literal["waiting", "running", "paused", "finished", "pruned", "diverged", "failed", "stopped"]
+"""paused: waits at a rung to be promoted; finished: reached its last epoch; pruned: ended by the scheduler; diverged: a loss that is no number, or
+explodes; failed: raised, or its worker died too often; stopped: cut off by the budget, to be continued by a larger one."""
 
 STATES: tuple[TrialState, ...] = get_args(TrialState)
 OUT_OF_BUDGET = "the budget ran out"
@@ -47,13 +48,19 @@ class TrialRecord:
     state: TrialState = "waiting"
     reason: str = ""
     epochs: tuple[EpochResult, ...] = field(default=())
+    stage: str = ""
+    """Of the search, the newest that it belongs to."""
+    max_epochs: int | None = None
+    """Its last epoch, where it is not the sweep's own."""
+    audited_from: int | None = None
+    """The epoch at which it was pruned, if it is trained on as an audit."""
 
     @property
     def trial_id(self) -> str:
         """Short for `config.trial_id`."""
         return self.config.trial_id
 
-    @property
+    @cached_property
     def best(self) -> EpochResult | None:
         """The epoch with the highest validation accuracy; of equals the lower validation loss, then the earlier."""
         return max(self.epochs, key=lambda at: (at.validation_accuracy, -at.validation_loss, -at.epoch), default=None)

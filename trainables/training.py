@@ -7,9 +7,10 @@ number, and the learning rate is a function of the step. What is left to save ar
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ from torch.nn import functional
 
 from trainables import layout
 from trainables.config import OptimizerConfig, TrialConfig
-from trainables.errors import TrialDiverged
+from trainables.errors import CaucusError, TrialDiverged
 from trainables.images import ImageArrays
 from trainables.models import ImageShape, build_model
 from trainables.schedule import learning_rate
@@ -34,9 +35,19 @@ EVALUATION_BATCH = {"cpu": 125, "cuda": 2000}
 CHECK_EVERY = 16
 """Steps between two looks at the loss and the clock: each look waits for the device."""
 
+EXPLODED = 10
+"""A loss above so many times that of guessing is given up. Guessing costs ln(classes), with smoothed labels too."""
+
+BUFFERS = {"sgd": {"momentum_buffer"}, "adamw": {"exp_avg", "exp_avg_sq", "step"}}
+"""What each optimizer keeps of a parameter; `sgd` without momentum keeps nothing."""
+
 
 class OutOfTime(Exception):
     """The epoch was given up because its trial was told to stop."""
+
+
+class CheckpointMismatch(CaucusError, ValueError):
+    """A checkpoint of another model or another optimizer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,38 +117,55 @@ class Training:
     def train_epoch(self, should_stop: Callable[[], bool] = lambda: False) -> tuple[float, float]:
         """One pass over the training images: mean loss and accuracy while training, weights moving.
 
-        Raises `TrialDiverged` as soon as the loss is no finite number, and `OutOfTime` soon after `should_stop` is true.
+        Raises `TrialDiverged` soon after the loss is no finite number or far above that of guessing, and `OutOfTime`
+        soon after `should_stop` is true.
+        """
+        batches = self.open_epoch(self.epoch + 1)
+        steps, size = batches.shape
+        total_loss = torch.zeros((), device=self._device)
+        total_right = torch.zeros((), dtype=torch.int64, device=self._device)
+        seen_loss, seen_steps = 0.0, 0
+        for step, batch in enumerate(batches):
+            rate = learning_rate(self.config.schedule, self.config.optimizer.lr, self.epoch * steps + step, steps)
+            loss, right = self.train_batch(batch, rate)
+            total_loss += loss
+            total_right += right
+            if step % CHECK_EVERY == CHECK_EVERY - 1 or step == steps - 1:
+                loss_now = float(total_loss)
+                self._check_loss(loss_now, (loss_now - seen_loss) / (step + 1 - seen_steps), step, steps)
+                if should_stop():
+                    raise OutOfTime
+                seen_loss, seen_steps = loss_now, step + 1
+        self.epoch += 1
+        return float(total_loss) / steps, float(total_right) / (steps * size)
+
+    def open_epoch(self, epoch: int) -> Tensor:
+        """The batches of `epoch` in their order: int64 (steps, images a step), positions of training images.
+
+        Seeds torch, so that dropout draws what it draws in that epoch: `train_batch` them before anything else is drawn.
         """
         rows = self._images.rows["train"]
         size = min(self.config.optimizer.batch_size, len(rows))
         steps = len(rows) // size
-        torch.manual_seed(derive_seed(self.config.seed, "epoch", self.epoch + 1))
+        torch.manual_seed(derive_seed(self.config.seed, "epoch", epoch))
         order = rows[torch.randperm(len(rows)).to(self._device)]
         self._net.train()
-        total_loss = torch.zeros((), device=self._device)
-        total_right = torch.zeros((), dtype=torch.int64, device=self._device)
-        for step in range(steps):
-            batch = order[step * size : (step + 1) * size]
-            rate = learning_rate(self.config.schedule, self.config.optimizer.lr, self.epoch * steps + step, steps)
-            for group in self._optimizer.param_groups:
-                group["lr"] = rate
-            labels = self._images.labels[batch]
-            logits = self._logits(batch)
-            loss = functional.cross_entropy(logits, labels, label_smoothing=self.config.optimizer.label_smoothing)
-            self._optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            self._optimizer.step()
-            total_loss += loss.detach()
-            total_right += (logits.detach().argmax(1) == labels).sum()
-            if step % CHECK_EVERY == CHECK_EVERY - 1 or step == steps - 1:
-                if not torch.isfinite(total_loss):
-                    raise TrialDiverged(
-                        f"the training loss is {float(total_loss)} in epoch {self.epoch + 1}, step {step + 1} of {steps}"
-                    )
-                if should_stop():
-                    raise OutOfTime
-        self.epoch += 1
-        return float(total_loss) / steps, float(total_right) / (steps * size)
+        return order[: steps * size].reshape(steps, size)
+
+    def train_batch(self, batch: Tensor, rate: float) -> tuple[Tensor, Tensor]:
+        """One step at a learning rate: mean loss of `batch` before it, and how many were right, on the device.
+
+        Asks nothing of the device, so it does not wait for it.
+        """
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        labels = self._images.labels[batch]
+        logits = self._logits(batch)
+        loss = functional.cross_entropy(logits, labels, label_smoothing=self.config.optimizer.label_smoothing)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
 
     def evaluate(self, split: str) -> Evaluation:
         """Predict every image of `split`, in the order of its rows. Raises `TrialDiverged` on a logit that is no finite number."""
@@ -178,11 +206,20 @@ class Training:
         return bytes(save_tensors(tensors))
 
     def restore(self, epoch: int, weights: bytes, optimizer_state: bytes) -> None:
-        """Become the trial that `weights` and `optimizer_state` were taken from at the end of `epoch`."""
-        self._net.load_state_dict(load_tensors(weights))
+        """Become the trial that `weights` and `optimizer_state` were taken from at the end of `epoch`.
+
+        Rate, momentum, betas and decay stay those of this training's own configuration: they may come from another
+        trial's checkpoint. Raises `CheckpointMismatch` where it is one of another model or another optimizer.
+        """
+        stored, buffers = load_tensors(weights), load_tensors(optimizer_state)
         places = {name: (position, parameter) for position, (name, parameter) in enumerate(self._ordered_parameters())}
+        self._check_model(stored)
+        self._check_optimizer(buffers.keys(), places.keys(), epoch)
+        if self.config.optimizer.name == "sgd" and not self.config.optimizer.momentum:
+            buffers = {}  # of a parent with momentum: kept unused, they would come back to life in a grandchild
+        self._net.load_state_dict(stored)
         state: dict[int, dict[str, Tensor]] = {}
-        for key, value in load_tensors(optimizer_state).items():
+        for key, value in buffers.items():
             name, buffer = key.rsplit("/", 1)
             position, parameter = places[name]
             if value.shape == parameter.shape:
@@ -192,6 +229,35 @@ class Training:
             state.setdefault(position, {})[buffer] = value
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
         self.epoch = epoch
+
+    def _check_model(self, stored: dict[str, Tensor]) -> None:
+        theirs = {name: tuple(value.shape) for name, value in stored.items()}
+        ours = {name: tuple(value.shape) for name, value in self._net.state_dict().items()}
+        for name in [*ours, *theirs]:
+            there, here = theirs.get(name, "missing"), ours.get(name, "missing")
+            if there != here:
+                raise CheckpointMismatch(f"its weights are of another model: {name} is {there} there and {here} here")
+
+    def _check_optimizer(self, stored: Set[str], parameters: Set[str], epoch: int) -> None:
+        kind = self.config.optimizer.name
+        expected = {f"{name}/{buffer}" for name in parameters for buffer in BUFFERS[kind]}
+        may_be_empty = epoch == 0 or kind == "sgd"  # which keeps nothing where it has no momentum
+        if stored != expected and (stored or not may_be_empty):
+            found = ", ".join(sorted({key.rsplit("/", 1)[-1] for key in stored})) or "nothing"
+            raise CheckpointMismatch(
+                f"its optimizer is another one: it keeps {found} of a parameter, {kind} keeps {', '.join(sorted(BUFFERS[kind]))}"
+            )
+
+    def _check_loss(self, total: float, mean: float, step: int, steps: int) -> None:
+        """Raise `TrialDiverged` where the sum of losses is no finite number, or their mean since the last look too high."""
+        where = f"in epoch {self.epoch + 1}, step {step + 1} of {steps}"
+        if not math.isfinite(total):
+            raise TrialDiverged(f"the training loss is {total} {where}")
+        guessing = math.log(self._images.shape.classes)
+        if mean > EXPLODED * guessing:
+            raise TrialDiverged(
+                f"the training loss is {mean:.4g} {where}: more than {EXPLODED} times that of guessing, {guessing:.4g}"
+            )
 
     def _logits(self, batch: Tensor) -> Tensor:
         pixels = self._images.pixels[batch].to(torch.float32).div_(255).sub_(self._images.mean).div_(self._images.std)
@@ -216,7 +282,7 @@ def build_optimizer(config: OptimizerConfig, net: nn.Module) -> torch.optim.Opti
     ]
     groups = [group for group in groups if group["params"]]
     if config.name == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+        return torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=True)
 
 

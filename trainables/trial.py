@@ -1,7 +1,7 @@
 """Carries one trial forward, epoch by epoch, from whatever the store already holds of it.
 
 An epoch that is committed is read, not trained; training begins from the newest whole checkpoint before the epoch that
-is asked for. So a resumed, an extended and an undisturbed trial go the same way through this file.
+is asked for, or from its parent's. So a resumed, an extended and an undisturbed trial go the same way through this file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,19 @@ from trainables.errors import CaucusError, DamagedObject, ObjectMissing, StoreEr
 from trainables.predictions import Predictions, to_arrow
 from trainables.record import OUT_OF_BUDGET, EpochResult, TrialState
 from trainables.store import Store, to_json
-from trainables.training import DeviceImages, Evaluation, OutOfTime, Training, seconds_since
+from trainables.training import CheckpointMismatch, DeviceImages, Evaluation, OutOfTime, Training, seconds_since
+
+PARENT_WAIT_S = 60.0
+"""So long a trial waits for its parent's checkpoint, which another process may still be writing, and asks so often:"""
+PARENT_POLL_S = 0.1
+
+OWN_WAIT_S = 5.0
+"""The same for its own newest checkpoint: whoever trained that epoch told of it before it was stored."""
+OWN_POLL_S = 0.05
+
+
+class ParentUnusable(CaucusError, ValueError):
+    """The checkpoint that a trial starts from is missing, damaged, or of another kind."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +46,7 @@ class Step:
 
 
 class Trial:
-    """One trial under way. `epoch` is the last one that was advanced to."""
+    """One trial under way. `epoch` is the last one that was advanced to; that of a new child is its parent's."""
 
     def __init__(
         self,
@@ -46,7 +58,9 @@ class Trial:
         epoch: int = 0,
     ) -> None:
         self.config = config
-        self.epoch = epoch
+        self._start = config.parent.epoch if config.parent else 0
+        self.epoch = max(epoch, self._start)
+        self._on_record = self.epoch
         self._images = images
         self._labels_sha256 = labels_sha256
         self._store = store
@@ -87,17 +101,20 @@ class Trial:
             return None
 
     def _train_next(self, should_stop: Callable[[], bool]) -> EpochResult:
-        training = (
-            self._training if self._training and self._training.epoch == self.epoch else self._restore(self.epoch)
-        )
-        self._training = training
+        training = self._training
+        if training is None or training.epoch != self.epoch:
+            training = self._training = self._restore(self.epoch, should_stop)
         while True:  # more than once only where checkpoints before this epoch were damaged: they are made again
             result = self._train_epoch(training, should_stop)
             if training.epoch == self.epoch + 1:
                 return result
 
-    def _restore(self, epoch: int) -> Training:
+    def _restore(self, epoch: int, should_stop: Callable[[], bool]) -> Training:
         """A training from the newest whole checkpoint at `epoch` or before; from the beginning where there is none."""
+        if self._start < epoch == self._on_record and epoch not in self._committed:
+            if self._wait_for(self._id(epoch), OWN_WAIT_S, OWN_POLL_S, should_stop):
+                self._committed.add(epoch)
+            self._on_record = 0  # waited for once: what has not come by now was lost
         training = Training(self.config, self._images)
         for candidate in sorted((found for found in self._committed if found <= epoch), reverse=True):
             try:
@@ -107,8 +124,42 @@ class Trial:
                 self._committed.discard(candidate)
                 continue
             training.restore(candidate, weights, optimizer_state)
-            break
+            return training
+        if self.config.parent:
+            self._restore_parent(
+                training, CheckpointId(self.config.parent.trial_id, self.config.parent.epoch), should_stop
+            )
         return training
+
+    def _restore_parent(self, training: Training, parent: CheckpointId, should_stop: Callable[[], bool]) -> None:
+        if not self._wait_for(parent, PARENT_WAIT_S, PARENT_POLL_S, should_stop):
+            raise ParentUnusable(
+                f"its parent {parent} is not in the store {self._store.uri}, nor came within {PARENT_WAIT_S:g} s: "
+                f"train {parent.trial_id} up to epoch {parent.epoch} first, or name another parent"
+            )
+        try:
+            weights = read_part(self._store, parent, layout.WEIGHTS)
+            optimizer_state = read_part(self._store, parent, layout.OPTIMIZER)
+            training.restore(parent.epoch, weights, optimizer_state)
+        except (DamagedObject, ObjectMissing) as error:
+            raise ParentUnusable(f"its parent {parent} cannot be read: {error}") from None
+        except CheckpointMismatch as error:
+            raise ParentUnusable(
+                f"its parent {parent} does not fit: {error}; a child keeps its parent's model and optimizer.name"
+            ) from None
+
+    def _wait_for(
+        self, checkpoint: CheckpointId, timeout_s: float, poll_s: float, should_stop: Callable[[], bool]
+    ) -> bool:
+        """Whether the store has this checkpoint by now, or gets it in time. Raises `OutOfTime` if told to stop meanwhile."""
+        give_up_s = time.monotonic() + timeout_s
+        while self._store.stat(checkpoint.key(layout.MANIFEST)) is None:
+            if should_stop():
+                raise OutOfTime
+            if time.monotonic() >= give_up_s:
+                return False
+            time.sleep(poll_s)
+        return True
 
     def _train_epoch(self, training: Training, should_stop: Callable[[], bool]) -> EpochResult:
         start_s = time.monotonic()

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 class TuneTrial(tune.Trainable):  # type: ignore[misc]
     """Advances one trial by one epoch a step; reused for the next trial, so that torch is imported once a slot.
 
-    Its Tune configuration is {"name": its trial_id, "trial": JSON of a `TrialConfig`, "epoch": the last epoch that the run has on record}.
-    A step's result holds "trial_id" of ours as "name", and either the fields of an `EpochResult` or "end" and "reason".
+    Its Tune configuration is {"name": its trial_id, "trial": JSON of a `TrialConfig`, "epoch": the last epoch that the run has on record};
+    or, with "range_test" in place of "epoch", names an architecture whose learning-rate range test is to be made with that trial.
+    A step's result holds "trial_id" of ours as "name", and either the fields of an `EpochResult`, or "end" and "reason",
+    or "range_test" with what that has found, as JSON: Tune flattens what is nested.
     """
 
     _trial: Trial | None
@@ -74,6 +76,13 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """One epoch of the trial, or its end."""
+        if self._architecture:
+            return {
+                "name": self._name,
+                "trained": True,
+                "end": "",
+                "range_test": json.dumps(self._test_range(self._architecture)),
+            }
         step = self._trial.advance(self._is_too_late) if self._trial else self._refused
         told: dict[str, Any] = {"name": self._name, "trained": step.trained, "end": step.end, "reason": step.reason}
         return told | (asdict(step.result) if step.result else {})
@@ -87,7 +96,10 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         from trainables.trial import Step, Trial
 
         trial = TrialConfig.model_validate(json.loads(config["trial"]))
-        self._name = trial.trial_id
+        self._name, self._config = config["name"], trial
+        self._architecture = config.get("range_test", "")
+        if self._architecture:
+            return
         key = layout.config_key(trial.trial_id)
         try:
             if self._store.stat(key) is None:
@@ -97,6 +109,20 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             )
         except StoreError as error:  # raised here it would count as the death of a worker
             self._trial, self._refused = None, Step(end="stopped", reason=str(error))
+
+    def _test_range(self, architecture: str) -> dict[str, Any]:
+        """What the journal keeps of a range test; one that fails says so."""
+        from trainables.range_test import range_test
+
+        start_s = time.monotonic()
+        told: dict[str, Any] = {"key": architecture, "low": 0.0, "high": 0.0, "rates": [], "losses": []}
+        try:
+            found = range_test(self._config, self._images)
+            told |= {"low": found.low, "high": found.high, "reason": found.reason}
+            told |= {"rates": found.rates.tolist(), "losses": found.smoothed.tolist()}
+        except Exception as error:
+            told["reason"] = f"{type(error).__name__}: {error}"
+        return told | {"busy_s": round(time.monotonic() - start_s, 3)}
 
     def _is_too_late(self) -> bool:
         return time.time() > self._deadline_unix_s

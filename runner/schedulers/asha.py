@@ -1,73 +1,75 @@
-"""Asynchronous successive halving (Li et al. 2020), on top of Ray Tune's scheduler, with four of its habits mended.
+"""Asynchronous successive halving that stops trials (Li et al. 2020; the stopping form, as in Ray Tune), which waits for nobody.
+
+Unlike Ray Tune's `AsyncHyperBandScheduler`:
 
 - The first trial at a rung is not immortal: each later epoch of a trial asks again whether its last rung, as filled as
   it is by now, still lets it pass.
-- The brackets are not drawn from an unseeded generator: there is one.
+- Brackets are drawn from a seed and the trial's name, and one that could stop nothing is refused.
+- A validation accuracy that is not a number never passes.
+- A trial that skipped a rung, because it began after it, is not put on it afterwards.
 - The rungs can be filled again from a record, so that a driver that was killed decides as if it had not been.
 - It says why: `pruned at rung 2, rank 5 of 6`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from itertools import accumulate
 
-from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+from runner.schedulers.rung import Rung, rung_epochs
+from runner.schedulers.scheduler import Halt, Unpaused
+from runner.search.space import share_of
 
-ROUNDING = 1e-9
-"""The interpolated cut-off of 16 trials is 1e-16 above the sixth best, which it should be; accuracies differ by far more."""
 
+class Asha(Unpaused):
+    """Ends trials whose validation accuracy is not among the best one in `reduction` at their last rung.
 
-class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
-    """Ends trials whose validation accuracy is not among the best one in `reduction` at their last rung."""
+    With `brackets`, the trials of bracket 0 meet their first rung at `grace_epochs`, those of bracket 1 `reduction`
+    times later, and so on. Raises `ValueError` where a bracket would meet none before `max_epochs`.
+    """
 
-    def __init__(self, max_epochs: int, reduction: int, grace_epochs: int) -> None:
-        super().__init__(
-            time_attr="epoch",
-            metric="validation_accuracy",
-            mode="max",
-            max_t=max_epochs,
-            grace_period=grace_epochs,
-            reduction_factor=reduction,
-            brackets=1,
-        )
-        bracket = self._brackets[0]
-        self._rungs: list[tuple[int, dict[str, float]]] = [
-            (int(at), recorded) for at, recorded in reversed(bracket._rungs)
-        ]
-        self._cutoff = bracket.cutoff
+    def __init__(self, max_epochs: int, reduction: int, grace_epochs: int, brackets: int = 1, seed: int = 0) -> None:
+        latest = grace_epochs * reduction ** (brackets - 1)
+        if brackets < 1 or (brackets > 1 and latest >= max_epochs):
+            raise ValueError(
+                f"brackets is {brackets}, but the first rung of each must come before max_epochs, which is "
+                f"{max_epochs} (grace_epochs is {grace_epochs}, reduction is {reduction}): "
+                f"{'set brackets to 1 or more' if brackets < 1 else 'lower brackets'}"
+            )
+        self._reduction = reduction
+        self._seed = seed
+        self._brackets: list[dict[int, Rung]] = []
+        """Of each bracket its rungs, by epoch."""
+        for bracket in range(brackets):
+            epochs = rung_epochs(grace_epochs * reduction**bracket, reduction, max_epochs)
+            of_bracket = f" of bracket {bracket}" if brackets > 1 else ""
+            self._brackets.append({at: Rung(f"rung {number}{of_bracket}") for number, at in enumerate(epochs, start=1)})
+        self._last: dict[str, Rung] = {}
+        """Of each trial the last rung that it came to."""
 
-    def record(self, trial_id: str, epoch: int, validation_accuracy: float) -> None:
-        """Put a result on its rung, if it lies on one. Every result must be recorded, once and in order."""
-        for milestone, recorded in self._rungs:
-            if milestone == epoch:
-                recorded[trial_id] = validation_accuracy
+    @property
+    def rungs(self) -> list[list[int]]:
+        """Of each bracket the epochs of its rungs."""
+        return [list(bracket) for bracket in self._brackets]
 
-    def judge(self, trial_id: str) -> str | None:
-        """Why the trial should end now, or None if it may go on. Accuracies equal to the cut-off pass."""
-        for number, (_, recorded) in reversed(list(enumerate(self._rungs, start=1))):
-            if trial_id in recorded:
-                value = recorded[trial_id]
-                if value >= self._cutoff(recorded) - ROUNDING:
-                    return None
-                rank = 1 + sum(other > value for other in recorded.values())
-                return f"pruned at rung {number}, rank {rank} of {len(recorded)}"
-        return None
+    def bracket_of(self, trial_id: str) -> int:
+        """The trial's bracket: a seeded draw, where one with a rung more is e times as likely, as in Ray Tune."""
+        if len(self._brackets) == 1:
+            return 0
+        heaps = list(accumulate(math.exp(len(bracket) - len(self._brackets[0])) for bracket in self._brackets))
+        drawn = share_of(self._seed, 0, f"bracket/{trial_id}") * heaps[-1]
+        return next(number for number, heap in enumerate(heaps) if drawn < heap)
 
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Nothing to draw: there is one bracket."""
-        self._trial_info[trial.trial_id] = self._brackets[0]
+    def record(self, trial_id: str, epoch: int, accuracy: float) -> None:
+        """Put a result on its rung, if it lies on one."""
+        rung = self._brackets[self.bracket_of(trial_id)].get(epoch)
+        if rung is not None:
+            rung.add(trial_id, accuracy)
+            self._last[trial_id] = rung
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Tune's own way in, for use without `Recording`."""
-        name = result.get("name", trial.trial_id)
-        self.record(name, result["epoch"], result["validation_accuracy"])
-        done = result["epoch"] >= self._max_t or self.judge(name) is not None
-        return str(TrialScheduler.STOP if done else TrialScheduler.CONTINUE)
-
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Recorded already by `on_trial_result`."""
-        self._trial_info.pop(trial.trial_id, None)
-
-    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
-        """Leave what it recorded on the rungs."""
-        self._trial_info.pop(trial.trial_id, None)
+    def judge(self, trial_id: str) -> Halt | None:
+        """Whether its last rung still lets it pass. Accuracies equal to the cut-off pass."""
+        rung = self._last.get(trial_id)
+        if rung is None or rung.passes(trial_id, self._reduction):
+            return None
+        return Halt("pruned", f"pruned at {rung.told(trial_id)}")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
+from ensembles.ablation import Arm, compare
 from ensembles.config import EnsembleConfig
 from ensembles.evaluate import evaluate
 from ensembles.pool import PredictionPool, candidates
+from ensembles.pruning_audit import AuditedTrial, judge_pruning
 from ensembles.report import ReportInput
+from ensembles.search_story import LineageStep, RangeCurve, SearchDecision, SearchStory, StageRow
+from ensembles.seed_noise import measure_noise
 from ensembles.select import Choice, rank_members, select
 from trainables.checkpoint import CheckpointId
 from trainables.config import ModelConfig, OptimizerConfig, TrialConfig
@@ -129,4 +135,121 @@ def make_run(
         command="caucus run sweeps/fashion_mnist.yaml search.seed=0 scheduler.max_epochs=27",
         versions={"python": "3.11.9", "caucus": "0.1.0", "torch": "2.15.0", "ray": "2.60.0", "numpy": "2.4.1"},
         notes=[],
+    )
+
+
+def make_record(
+    validation: tuple[float, ...],
+    state: TrialState = "finished",
+    seed: int = 0,
+    train: tuple[float, ...] = (),
+    loss: tuple[float, ...] = (),
+    model: ModelConfig | None = None,
+    audited_from: int | None = None,
+) -> TrialRecord:
+    """A trial with these accuracies at its epochs 1, 2, 3 …; validation losses are what is left to 1 where not given."""
+    epochs = tuple(
+        EpochResult(
+            epoch=epoch,
+            train_loss=0.1,
+            train_accuracy=train[epoch - 1] if train else value,
+            validation_loss=loss[epoch - 1] if loss else 1 - value,
+            validation_accuracy=value,
+            train_s=1.0,
+            evaluate_s=0.1,
+        )
+        for epoch, value in enumerate(validation, start=1)
+    )
+    config = TrialConfig(data_id="d1", seed=seed, model=model or ModelConfig())
+    return TrialRecord(config, state, "", epochs, audited_from=audited_from)
+
+
+def make_story(run: ReportInput, decisions: int = 30) -> SearchStory:
+    """A search in which everything happened, over the trials of `run` where it names any."""
+    names = [record.trial_id for record in run.records]
+
+    def arm(name: str, lift: float, wobble: float, **changes: float | bool) -> Arm:
+        rng = np.random.default_rng(len(name))
+        records = tuple(
+            make_record(
+                validation=tuple(
+                    0.80 + lift + 0.1 * (1 - np.exp(-epoch / 3)) + wobble * rng.normal() for epoch in range(9)
+                ),
+                train=tuple(0.84 - lift + 0.12 * (1 - np.exp(-epoch / 3)) for epoch in range(9)),
+                state="diverged" if name == "no batch norm" and seed == 1 else "finished",
+                seed=seed,
+            )
+            for seed in range(3)
+        )
+        return Arm(name, {key.replace("__", "."): value for key, value in changes.items()}, records)
+
+    ablation = compare(
+        arm("baseline", 0, 0.001),
+        [
+            arm("dropout", 0.012, 0.001, model__dropout=0.3),
+            arm("label smoothing", 0.002, 0.006, optimizer__label_smoothing=0.1),
+            arm("no batch norm", -0.02, 0.002, model__batch_norm=False),
+            arm(
+                "all together",
+                0.005,
+                0.002,
+                model__dropout=0.3,
+                optimizer__label_smoothing=0.1,
+                model__batch_norm=False,
+            ),
+        ],
+    )
+    groups = [
+        tuple(
+            make_record((0.7, mean + step), seed=seed, model=ModelConfig(width=width, dropout=0.1 * place))
+            for seed, step in enumerate((-0.004, 0.001, 0.003))
+        )
+        for place, (mean, width) in enumerate([(0.912, 32), (0.909, 16), (0.894, 8), (0.871, 4)])
+    ]
+    ends = [record for record in run.records if record.state == "pruned"][:2]
+    audited = [
+        AuditedTrial(replace(record, epochs=record.epochs[:1] + best.epochs[1:]), record.epochs[-1].epoch)
+        for record, best in zip(ends, run.records[2:], strict=False)
+        if best.best
+    ]
+    told = [
+        SearchDecision("", "warm-start", "5 points of fashion-mnist/3c1e come first", None),
+        SearchDecision("", "range", "2 blocks: loss falls from 0.0012, is lowest at 0.11", None),
+        SearchDecision("coarse", "stage", f"{names[0]} is best of 18 with 90.40 %, 3 seeds", names[0]),
+        SearchDecision(
+            "fine", "border", "the best point lies on the upper border of optimizer.lr: the mesh grows to 0.3"
+        ),
+        SearchDecision("fine", "border", "optimizer.lr cannot grow past 100", None),
+        SearchDecision("population", "generation", "members 2 and 5 go on from member 0", "ab" * 6),
+        SearchDecision("", "audit", "pruned at epoch 3, trained on to epoch 27", names[5]),
+        SearchDecision("", "budget", "the budget ran out after 30 minutes", None),
+    ]
+    rates = np.geomspace(1e-4, 3, 60)
+    curves = tuple(
+        RangeCurve(
+            label=f"model.blocks={blocks} model.width=16",
+            rates=tuple(rates.tolist()),
+            losses=tuple(
+                (2.3 - 1.4 / (1 + (0.02 / rates) ** 1.2) + 8 * np.maximum(0, rates - 0.3 * blocks) ** 1.5).tolist()
+            ),
+            low=0.003,
+            high=0.3 * blocks / 2,
+        )
+        for blocks in (2, 3, 4)
+    )
+    return SearchStory(
+        decisions=tuple(told[number % len(told)] for number in range(decisions)),
+        stages=(
+            StageRow("coarse", "grid", 18, 162, 0.9012, {"model.blocks": 3, "model.width": 32}),
+            StageRow("fine", "jittered", 24, 510, 0.9134, {"optimizer.lr": 0.0312, "optimizer.weight_decay": 0.0005}),
+            StageRow("polish", "ablation", 0, 0, None, {}),
+        ),
+        ablation=ablation,
+        noise=measure_noise(groups),
+        audit=judge_pruning(run.records, audited),
+        range_tests=curves,
+        lineage=tuple(
+            LineageStep(3 * step + 1, 3 * step + 3, names[step], {"optimizer.lr": 0.1 / 1.2**step}, 0.85 + 0.01 * step)
+            for step in range(5)
+        ),
     )

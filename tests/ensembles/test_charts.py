@@ -10,8 +10,9 @@ import matplotlib as mpl
 import pytest
 
 from ensembles import charts
-from ensembles.charts import draw_greedy_path, draw_learning_curves
+from ensembles.charts import draw_greedy_path, draw_learning_curves, draw_range_test
 from ensembles.config import EnsembleConfig
+from ensembles.search_story import RangeCurve
 from tests.ensembles.samples import make_choice, make_run
 
 GIVEN = make_run()
@@ -94,3 +95,26 @@ def test_a_path_by_accuracy_is_told_in_percent() -> None:
     assert re.match(
         r"Validation accuracy of the team after each pick \(higher is better\): \d\d\.\d\d% with", chart.caption
     )
+
+
+CURVE = RangeCurve("2 blocks <&>", (1e-4, 1e-3, 1e-2, 1e-1, 1.0), (2.3, 2.2, 1.5, 1.0, 90.0), 1e-3, 1e-1)
+
+
+def test_a_range_test_is_drawn_in_the_pages_colours_and_described() -> None:
+    chart = draw_range_test(CURVE, 0)
+    assert chart is not None
+    assert ET.fromstring(chart.svg.replace("xlink:", "")).attrib["aria-label"] == chart.caption
+    assert chart.caption == "2 blocks <&>: learning rates 0.001 to 0.1. Losses above 2.9 are cut off."
+    assert set(re.findall(r"var\(--(\w+)\)", chart.svg)) == {"accent", "line", "muted"}
+    assert {"0.0001", "0.01", "1"} <= set(re.findall(r">([\d.]+)<", chart.svg))
+
+
+def test_two_range_tests_on_a_page_share_no_ids() -> None:
+    drawn = [draw_range_test(CURVE, number) for number in (0, 1)]
+    ids = [name for chart in drawn if chart for name in re.findall(r' id="([^"]+)"', chart.svg)]
+    assert ids
+    assert len(ids) == len(set(ids))
+
+
+def test_a_range_test_of_one_usable_point_is_not_drawn() -> None:
+    assert draw_range_test(replace(CURVE, losses=(2.3, float("nan"), float("inf"))), 0) is None

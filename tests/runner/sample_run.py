@@ -16,7 +16,7 @@ from runner.locate import Located
 from runner.pipeline import write_head
 from runner.run_log import RunLog
 from runner.run_state import RunState
-from runner.search.listed import list_trials
+from runner.search.choose import list_trials
 from runner.spec import SweepSpec, parse_spec
 from trainables import layout
 from trainables.checkpoint import CheckpointId, write_checkpoint

@@ -4,12 +4,18 @@ import pytest
 
 from runner.event import (
     KINDS,
+    Decided,
     EpochRepeated,
     EpochReported,
+    NodesChanged,
+    RangeTested,
     RunClosed,
     RunOpened,
+    TrialAudited,
     TrialEnded,
+    TrialPaused,
     TrialPlanned,
+    TrialPromoted,
     TrialStarted,
     from_line,
     to_line,
@@ -26,6 +32,15 @@ EVENTS = [
     EpochReported(**WHEN, trial_id="a", result=make_result(1, 0.1 + 0.2), trained=True),
     EpochReported(**WHEN, trial_id="a", result=make_result(2, 1 / 3), trained=False),
     EpochRepeated(**WHEN, trial_id="a", epoch=2, busy_s=1.5),
+    TrialPlanned(**WHEN, trial_id="b", config={"seed": 4}, stage="fine", max_epochs=9, why="warm start"),
+    TrialPaused(**WHEN, trial_id="b", reason="waits at rung 1, rank 2 of 2"),
+    TrialPromoted(**WHEN, trial_id="b", reason="promoted from rung 1"),
+    TrialAudited(**WHEN, trial_id="b", epoch=3),
+    Decided(
+        **WHEN, what="border", reason="it grows", stage="fine", trial_id="b", values={"key": "optimizer.lr", "n": [1]}
+    ),
+    RangeTested(**WHEN, key="c", low=1e-3, high=0.1, reason="", rates=[0.1, 0.2], losses=[2.0, 1.5], busy_s=2.5),
+    NodesChanged(**WHEN, nodes=3),
     TrialEnded(**WHEN, trial_id="a", state="failed", reason="Grüße aus\nZeile zwei \u2028 and three"),
     RunClosed(**WHEN, state="partial", reason=""),
 ]

@@ -3,10 +3,16 @@ import pytest
 from runner.event import EpochReported, RunOpened, TrialEnded, TrialPlanned
 from runner.forecast import expected_epochs, seconds_left
 from runner.run_state import RunState
-from runner.spec import SchedulerConfig
-from tests.runner.sample_run import make_result, make_trial
+from runner.schedulers.config import SchedulerConfig
+from tests.runner.sample_run import make_result, make_spec, make_trial
 
 NONE = SchedulerConfig(method="none", max_epochs=4)
+
+
+def left_s(state, wall=None):
+    """Of a sweep without early stopping, four epochs a trial."""
+    budget = {} if wall is None else {"wall": wall}
+    return seconds_left(state, make_spec("runs", scheduler=NONE.model_dump(exclude_none=True), budget=budget))
 
 
 def state_of(epochs, ended=(), slots=2, seconds=2.0, elapsed_s=100.0):
@@ -46,37 +52,37 @@ def test_without_a_scheduler_every_trial_trains_to_the_end():
 
 
 def test_nothing_is_known_before_the_first_epoch():
-    assert seconds_left(state_of([0, 0]), NONE, None) is None
-    assert seconds_left(state_of([0, 0]), NONE, 600.0) is None
+    assert left_s(state_of([0, 0])) is None
+    assert left_s(state_of([0, 0]), 600.0) is None
 
 
 def test_nothing_is_known_without_slots():
-    assert seconds_left(state_of([1, 0], slots=0), NONE, None) is None
+    assert left_s(state_of([1, 0], slots=0)) is None
 
 
 def test_the_time_left_is_the_epochs_left_times_their_mean_over_the_slots():
     # 3, 2 and 4 epochs are left, each of 3 s, on 2 slots.
-    assert seconds_left(state_of([1, 2, 0]), NONE, None) == pytest.approx(9 * 3.0 / 2)
+    assert left_s(state_of([1, 2, 0])) == pytest.approx(9 * 3.0 / 2)
 
 
 def test_a_trial_that_has_not_ended_trains_at_least_one_more_epoch():
-    assert seconds_left(state_of([4, 4]), NONE, None) == pytest.approx(2 * 3.0 / 2)
+    assert left_s(state_of([4, 4])) == pytest.approx(2 * 3.0 / 2)
 
 
 def test_once_two_trials_a_slot_have_ended_their_mean_length_is_expected():
     # Ended after 1, 1, 1 and 3 epochs: 1.5 each. Two trials are left: 1.5 and, after one epoch, at least 1.
     state = state_of([1, 1, 1, 3, 0, 1], ended=(0, 1, 2, 3))
-    assert seconds_left(state, NONE, None) == pytest.approx(2.5 * 3.0 / 2)
+    assert left_s(state) == pytest.approx(2.5 * 3.0 / 2)
     fewer = state_of([1, 1, 1, 3, 0, 1], ended=(0, 1, 2))
-    assert seconds_left(fewer, NONE, None) == pytest.approx((1 + 4 + 3) * 3.0 / 2)
+    assert left_s(fewer) == pytest.approx((1 + 4 + 3) * 3.0 / 2)
 
 
 def test_nothing_is_left_when_all_have_ended():
-    assert seconds_left(state_of([1, 1], ended=(0, 1)), NONE, None) == 0.0
+    assert left_s(state_of([1, 1], ended=(0, 1))) == 0.0
 
 
 def test_the_budget_ends_it_earlier():
     state = state_of([1, 2, 0], elapsed_s=100.0)
-    assert seconds_left(state, NONE, 110.0) == pytest.approx(10.0)
-    assert seconds_left(state, NONE, 500.0) == pytest.approx(13.5)
-    assert seconds_left(state, NONE, 90.0) == 0.0
+    assert left_s(state, 110.0) == pytest.approx(10.0)
+    assert left_s(state, 500.0) == pytest.approx(13.5)
+    assert left_s(state, 90.0) == 0.0

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from runner.pipeline import judge_outcome, list_tasks, lost_epochs
+from runner.pipeline import judge_outcome, lost_epochs
 from tests.runner.sample_run import write_sample_run
 from trainables import layout
 from trainables.checkpoint import CheckpointId
@@ -58,14 +58,12 @@ def test_a_run_with_nothing_to_vote_has_failed_with_its_first_reason(sample):
     assert reason == next(record.reason for record in sample.state.trials.values() if record.reason)
 
 
-def test_an_epoch_on_record_without_its_checkpoint_is_found_and_trained_again(sample):
+def test_an_epoch_on_record_without_its_checkpoint_is_found(sample):
     state = as_if_it_ended(sample.state, None)
     assert lost_epochs(sample.store, state) == {}
     ended = next(record for record in sample.state.trials.values() if record.state == "finished")
     sample.store.delete(CheckpointId(ended.trial_id, 2).key(layout.MANIFEST))
     assert lost_epochs(sample.store, state) == {ended.trial_id: {2}}
-    tasks = list_tasks(sample.store, state, [record.config for record in state.trials.values()])
-    assert {task.trial.trial_id: task.after_epoch for task in tasks}[ended.trial_id] == 1
 
 
 def test_after_a_clean_end_nobody_looks_for_lost_checkpoints(sample):
@@ -73,7 +71,6 @@ def test_after_a_clean_end_nobody_looks_for_lost_checkpoints(sample):
     sample.store.delete(CheckpointId(ended.trial_id, 2).key(layout.MANIFEST))
     state = as_if_it_ended(sample.state, "done")
     assert lost_epochs(sample.store, state) == {}
-    assert ended.trial_id not in {task.trial.trial_id for task in list_tasks(sample.store, state, [ended.config])}
 
 
 def as_if_it_ended(state, outcome):

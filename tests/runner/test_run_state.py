@@ -74,7 +74,7 @@ def test_trials_keep_the_order_in_which_they_were_planned():
 def test_a_new_driver_puts_back_what_has_no_end_of_its_own(state):
     told = RunState([*BEGUN, started(A), ended(A, state, "why"), started(B), reported(B, 1), opened()])
     a, b = told.trials[A.trial_id], told.trials[B.trial_id]
-    assert (a.state, a.reason) == ((state, "why") if state in ENDED else ("waiting", ""))
+    assert (a.state, a.reason) == ((state, "why") if state in (*ENDED, "paused") else ("waiting", ""))
     assert (b.state, b.reason, len(b.epochs)) == ("waiting", "", 1)
 
 

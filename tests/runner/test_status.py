@@ -157,7 +157,7 @@ def test_a_person_reads_a_status_in_a_few_lines(tmp_path):
     lines = show_status(told).splitlines()
     assert lines[:2] == [
         f"dots/{run.run_id}: done: the budget ran out",
-        "trials: 7, of which 2 finished, 1 pruned, 1 stopped, 1 diverged, 1 failed, 1 waiting",
+        "trials: 7, of which 2 finished, 1 pruned, 1 diverged, 1 failed, 1 stopped, 1 waiting",
     ]
     assert re.fullmatch(rf"best: {told['best']['trial_id']}, validation \d+\.\d\d% at epoch \d", lines[2])
     assert lines[3:] == ["time: 1 m 15 s so far, about 1 m 30 s left; last heard of 3.0 s ago"]

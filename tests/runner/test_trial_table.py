@@ -32,6 +32,7 @@ def test_a_row_holds_what_became_of_a_trial():
         "data_id": trial.data_id,
         "seed": 7,
         "precision": "auto",
+        "parent": None,
     }
     assert row["model.width"] == 8
     assert row["optimizer.lr"] == trial.optimizer.lr

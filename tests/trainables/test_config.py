@@ -1,11 +1,20 @@
 """The names of trials, and what a configuration refuses."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
-from trainables.config import ModelConfig, OptimizerConfig, ScheduleConfig, TrialConfig, flatten, short_hash
+from trainables.config import (
+    CONDITIONS,
+    ModelConfig,
+    OptimizerConfig,
+    ParentConfig,
+    ScheduleConfig,
+    TrialConfig,
+    flatten,
+    short_hash,
+)
 
 # A trial's id is the folder that its checkpoints lie in, in every store that was ever written. If one of these ids
 # changes, all stores of the past are orphaned: every sweep trains everything again and no ensemble finds its members.
@@ -24,6 +33,12 @@ KNOWN = {
         optimizer=OptimizerConfig(name="adamw", lr=1e-3),
         schedule=ScheduleConfig(name="one-cycle", epochs=27),
         precision="float32",
+    ),
+    "4343b98e6f72": TrialConfig(
+        data_id="0123456789abcdef",
+        seed=1,
+        optimizer=OptimizerConfig(name="adamw", beta1=0.95, beta2=0.99),
+        parent=ParentConfig(trial_id="64b71c31e574", epoch=3),
     ),
 }
 
@@ -52,12 +67,27 @@ def test_a_whole_number_names_the_same_trial_as_the_equal_float() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"data_id": "e"}, {"seed": 1}, {"model": {"width": 17}}, {"optimizer": {"lr": 0.051}}, {"precision": "float32"}],
+    [
+        {"data_id": "e"},
+        {"seed": 1},
+        {"model": {"width": 17}},
+        {"optimizer": {"lr": 0.051}},
+        {"optimizer": {"beta1": 0.8}},
+        {"optimizer": {"beta2": 0.99}},
+        {"precision": "float32"},
+        {"parent": {"trial_id": "0123456789ab", "epoch": 1}},
+    ],
     ids=str,
 )
 def test_whatever_decides_the_result_is_part_of_the_id(change: dict[str, Any]) -> None:
     changed = TrialConfig.model_validate({"data_id": "d", "seed": 0} | change)
     assert changed.trial_id != TrialConfig(data_id="d", seed=0).trial_id
+
+
+def test_another_parent_or_another_epoch_of_it_makes_another_trial() -> None:
+    parents = [None, ParentConfig(trial_id="0" * 12, epoch=1), ParentConfig(trial_id="0" * 12, epoch=2)]
+    parents.append(ParentConfig(trial_id="1" * 12, epoch=1))
+    assert len({TrialConfig(data_id="d", seed=0, parent=parent).trial_id for parent in parents}) == len(parents)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +99,12 @@ def test_whatever_decides_the_result_is_part_of_the_id(change: dict[str, Any]) -
         ({"optimizer": {"weight_decay": float("inf")}}, r"optimizer.weight_decay\n.*finite number"),
         ({"optimizer": {"lr": "0.1"}}, r"optimizer.lr\n.*valid number"),
         ({"optimizer": {"lr": 0.0}}, r"optimizer.lr\n.*greater than 0"),
+        ({"optimizer": {"beta1": 1.0}}, r"optimizer.beta1\n.*less than 1"),
+        ({"optimizer": {"beta2": -0.1}}, r"optimizer.beta2\n.*greater than or equal to 0"),
+        ({"parent": {"trial_id": "0123456789AB", "epoch": 1}}, r"parent.trial_id\n.*match pattern"),
+        ({"parent": {"trial_id": "0123456789ab\n", "epoch": 1}}, r"parent.trial_id\n.*match pattern"),
+        ({"parent": {"trial_id": "0123456789ab", "epoch": 0}}, r"parent.epoch\n.*greater than or equal to 1"),
+        ({"parent": {"trial_id": "0123456789ab"}}, r"parent.epoch\n.*required"),
         ({"model": {"blocks": 2.0}}, r"model.blocks\n.*valid integer"),
         ({"model": {"blocks": True}}, r"model.blocks\n.*valid integer"),
         ({"model": {"batch_norm": 1}}, r"model.batch_norm\n.*valid boolean"),
@@ -103,3 +139,21 @@ def test_a_short_hash_refuses_nan() -> None:
 
 def test_flatten_leaves_lists_and_flat_keys_alone() -> None:
     assert flatten({"a": {"b": {"c": 1}, "d": [2]}, "e": None}) == {"a.b.c": 1, "a.d": [2], "e": None}
+
+
+def test_a_changed_copy_has_its_own_name() -> None:
+    trial = TrialConfig(data_id="d", seed=0)
+    before = trial.trial_id
+    changed = trial.model_copy(update={"seed": 1})
+    assert changed.trial_id == TrialConfig(data_id="d", seed=1).trial_id != before
+
+
+@pytest.mark.parametrize("key", CONDITIONS)
+def test_a_condition_speaks_of_keys_and_values_that_there_are(key: str) -> None:
+    known = flatten(TrialConfig(data_id="d", seed=0).model_dump())
+    condition = CONDITIONS[key]
+    assert {key, condition.key} <= known.keys()
+    room, name = condition.key.split(".")
+    fields = OptimizerConfig.model_fields if room == "optimizer" else ScheduleConfig.model_fields
+    values = set(get_args(fields[name].annotation))
+    assert condition.values < values  # with all of them it would be no condition

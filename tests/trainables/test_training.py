@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.trainables.tiny_trials import CPU, label_hashes, make_config, make_images, place
-from trainables.config import OptimizerConfig, TrialConfig
+from trainables.config import CONDITIONS, OptimizerConfig, TrialConfig
 from trainables.data import DataConfig, load_images
 from trainables.errors import TrialDiverged
 from trainables.images import ImageArrays
@@ -25,6 +25,7 @@ from trainables.schedule import learning_rate
 from trainables.training import (
     CHECK_EVERY,
     EVALUATION_BATCH,
+    CheckpointMismatch,
     DeviceImages,
     OutOfTime,
     Training,
@@ -242,7 +243,111 @@ def test_buffers_of_the_optimizer_go_by_the_names_of_their_parameters(tiny: Devi
         )
 
 
+# A checkpoint of another trial
+
+
+@pytest.mark.parametrize(
+    ("parent", "child"),
+    [
+        (
+            {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.1},
+            {"lr": 0.02, "momentum": 0.5, "weight_decay": 0.01},
+        ),
+        (
+            {"name": "adamw", "lr": 0.05, "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.1},
+            {"name": "adamw", "lr": 0.02, "beta1": 0.8, "beta2": 0.99, "weight_decay": 0.01},
+        ),
+    ],
+    ids=["sgd", "adamw"],
+)
+def test_a_restored_training_keeps_its_own_options_of_the_optimizer(
+    tiny: DeviceImages, parent: dict[str, Any], child: dict[str, Any]
+) -> None:
+    def options(training: Training) -> list[dict[str, Any]]:
+        groups = optimizer_of(training).param_groups
+        return [{name: value for name, value in group.items() if name != "params"} for group in groups]
+
+    trained = run(make_config(**parent), tiny)
+    restored = Training(make_config(**child), tiny)
+    before = options(restored)
+    restored.restore(1, trained.weights(), trained.optimizer_state())
+    assert options(restored) == before
+    assert (restored.weights(), restored.optimizer_state()) == (trained.weights(), trained.optimizer_state())
+    # and they are at work: every one of them moves the weights of the next epoch to another place
+    seen = set()
+    for key in [None, *child]:
+        mixed = child | ({key: parent[key]} if key and key != "name" else {})
+        other = Training(make_config(**mixed), tiny)
+        other.restore(1, trained.weights(), trained.optimizer_state())
+        other.train_epoch()
+        seen.add(other.weights())
+    assert len(seen) == len(child.keys() - {"name"}) + 1
+
+
+def test_momentum_may_come_and_go_from_parent_to_child(tiny: DeviceImages) -> None:
+    with_it, without = make_config(momentum=0.9), make_config(momentum=0.0)
+    parent = run(with_it, tiny)
+    child = Training(without, tiny)
+    child.restore(1, parent.weights(), parent.optimizer_state())
+    child.train_epoch()
+    assert load_tensors(child.optimizer_state()) == {}
+    # The next one begins with a momentum of its own making, not with one that is an epoch old.
+    grandchild = Training(with_it, tiny)
+    grandchild.restore(2, child.weights(), child.optimizer_state())
+    grandchild.train_epoch()
+    assert len(load_tensors(grandchild.optimizer_state())) == len(list(net_of(grandchild).parameters()))
+
+
+@pytest.mark.parametrize(
+    ("other", "complaint"),
+    [
+        ({"model": {"width": 8}}, r"^its weights are of another model: 0.weight is \(8, 3, 3, 3\) there and \(4, 3, 3, 3\) here$"),
+        ({"model": {"blocks": 1}}, r"another model: 4.weight is missing there and \(8, 4, 3, 3\) here$"),
+        ({"model": {"batch_norm": False}}, r"another model: 1.weight is missing there and \(4,\) here$"),
+        ({"name": "adamw"}, r"^its optimizer is another one: it keeps exp_avg, exp_avg_sq, step of a parameter, sgd keeps momentum_buffer$"),
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_a_checkpoint_of_another_model_or_optimizer_is_refused_and_nothing_is_changed(
+    tiny: DeviceImages, other: dict[str, Any], complaint: str, momentum: float
+) -> None:
+    trained = run(make_config(**other), tiny)
+    training = Training(make_config(momentum=momentum), tiny)
+    before = bits(training)
+    with pytest.raises(CheckpointMismatch, match=complaint):
+        training.restore(1, trained.weights(), trained.optimizer_state())
+    assert (bits(training), training.epoch) == (before, 0)
+
+
+@pytest.mark.parametrize(("momentum", "keeps"), [(0.9, "momentum_buffer"), (0.0, "nothing")])
+def test_a_checkpoint_of_sgd_is_refused_by_adamw(tiny: DeviceImages, momentum: float, keeps: str) -> None:
+    trained = run(make_config(momentum=momentum), tiny)
+    with pytest.raises(CheckpointMismatch, match=f"it keeps {keeps} of a parameter, adamw keeps exp_avg, exp_avg_sq"):
+        Training(make_config(name="adamw"), tiny).restore(1, trained.weights(), trained.optimizer_state())
+
+
 # What each key does
+
+
+@pytest.mark.parametrize("key", CONDITIONS)
+def test_a_key_has_its_effect_under_its_condition_and_none_elsewhere(tiny: DeviceImages, key: str) -> None:
+    others = {
+        "optimizer.momentum": 0.3,
+        "optimizer.beta1": 0.3,
+        "optimizer.beta2": 0.3,
+        "schedule.epochs": 3,
+    }
+    condition = CONDITIONS[key]
+    room, name = key.split(".")
+    for value in ("sgd", "adamw") if condition.key == "optimizer.name" else ("constant", "cosine", "one-cycle"):
+        schedule: dict[str, Any] = {"name": "constant", "epochs": 2}
+        optimizer: dict[str, Any] = {"name": "sgd"}
+        {"schedule": schedule, "optimizer": optimizer}[room]["name"] = value
+        before = run(make_config(schedule=schedule, **optimizer), tiny).weights()
+        {"schedule": schedule, "optimizer": optimizer}[room][name] = others[key]
+        after = run(make_config(schedule=schedule, **optimizer), tiny).weights()
+        assert (before != after) == (value in condition.values), value
 
 
 @pytest.mark.parametrize(
@@ -304,6 +409,8 @@ def test_momentum_and_rate_reach_the_optimizer() -> None:
     optimizer = build_optimizer(OptimizerConfig(name="adamw", lr=0.03), net)
     assert isinstance(optimizer, torch.optim.AdamW)
     assert {group["betas"] for group in optimizer.param_groups} == {(0.9, 0.999)}
+    optimizer = build_optimizer(OptimizerConfig(name="adamw", beta1=0.8, beta2=0.95), net)
+    assert {group["betas"] for group in optimizer.param_groups} == {(0.8, 0.95)}
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
@@ -443,6 +550,79 @@ def test_a_divergence_is_noticed_long_before_a_long_epoch_ends() -> None:
         next(net_of(training).parameters()).fill_(float("nan"))
     with pytest.raises(TrialDiverged, match=f"step {CHECK_EVERY} of 70"):
         training.train_epoch()
+
+
+def make_exploding(training: Training, monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
+    """Let every step of `training` tell the next of `losses`, in place of its own."""
+    told = iter(losses)
+    train_batch = training.train_batch
+
+    def exploding(batch: Tensor, rate: float) -> tuple[Tensor, Tensor]:
+        _, right = train_batch(batch, rate)
+        return torch.tensor(next(told)), right
+
+    monkeypatch.setattr(training, "train_batch", exploding)
+
+
+@pytest.mark.parametrize(
+    ("losses", "reason"),
+    [
+        ([1.0] * 16 + [11.0] * 16, "the training loss is 11 in epoch 1, step 32 of 70: "),
+        ([1.0] * 32 + [0.0, 200.0] * 8, "the training loss is 100 in epoch 1, step 48 of 70: "),
+        ([1.0] * 64 + [12.34567] * 6, "the training loss is 12.35 in epoch 1, step 70 of 70: "),
+        ([10.99] * 70, "the training loss is 10.99 in epoch 1, step 16 of 70: "),
+    ],
+    ids=["second-look", "mean", "last-look", "first-look"],
+)
+def test_an_exploding_loss_ends_the_trial_at_the_next_look(
+    monkeypatch: pytest.MonkeyPatch, losses: list[float], reason: str
+) -> None:
+    training = Training(make_config(batch_size=1), place(make_images(train=70)))
+    make_exploding(training, monkeypatch, losses)
+    with pytest.raises(TrialDiverged) as raised:
+        training.train_epoch()
+    assert str(raised.value) == f"{reason}more than 10 times that of guessing, 1.099"  # ln 3
+    assert training.epoch == 0
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        [10.98] * 70,  # ten times ln 3 is 10.986
+        [1.0] * 16 + [0.0] * 15 + [175.0] + [1.0] * 38,  # one bad step among sixteen
+        [10.0] * 16 + [5.0] * 54,
+    ],
+    ids=["just-below", "one-outlier", "recovering"],
+)
+def test_a_loss_that_is_high_but_not_ten_times_that_of_guessing_goes_on(
+    monkeypatch: pytest.MonkeyPatch, losses: list[float]
+) -> None:
+    training = Training(make_config(batch_size=1), place(make_images(train=70)))
+    make_exploding(training, monkeypatch, losses)
+    loss, _ = training.train_epoch()
+    assert loss == pytest.approx(sum(losses) / 70, rel=1e-6)
+    assert training.epoch == 1
+
+
+def test_a_rate_that_is_far_too_high_explodes_while_its_loss_is_still_a_number() -> None:
+    config = make_config(lr=3, batch_size=1, momentum=0.0, model={"batch_norm": False})
+    with pytest.raises(TrialDiverged, match=r"^the training loss is [\d.e+]+ in epoch 1, step 16 of 70: more than 10"):
+        Training(config, place(make_images(train=70))).train_epoch()
+
+
+def test_an_epoch_waits_for_the_device_once_a_look_and_twice_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    training = Training(make_config(batch_size=1), place(make_images(train=70)))
+    waits: list[str] = []
+    for name in ("__float__", "__bool__", "__int__", "item", "tolist", "cpu", "numpy"):
+        whole = getattr(Tensor, name)
+
+        def watched(tensor: Tensor, *given: Any, name: str = name, whole: Any = whole) -> Any:
+            waits.append(name)
+            return whole(tensor, *given)
+
+        monkeypatch.setattr(Tensor, name, watched)
+    training.train_epoch()
+    assert waits == ["__float__"] * (5 + 2)  # looks after steps 16, 32, 48, 64 and 70; then loss and accuracy
 
 
 @pytest.mark.parametrize(("asks_left", "steps"), [(0, CHECK_EVERY), (2, 3 * CHECK_EVERY), (4, 70)])

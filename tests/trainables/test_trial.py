@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +15,15 @@ import numpy as np
 import pytest
 
 from tests.trainables.tiny_trials import label_hashes, make_config, make_images, place
-from tests.trainables.unwilling_stores import Refusing
+from tests.trainables.unwilling_stores import A_MOMENT_S, PATIENCE_S, Gated, Refusing
 from trainables import layout
 from trainables.checkpoint import CheckpointId, committed_epochs, read_part, read_predictions
 from trainables.commit import Committer
-from trainables.config import TrialConfig
+from trainables.config import ParentConfig, TrialConfig
 from trainables.errors import DataError
 from trainables.folder import Folder
 from trainables.record import EpochResult
-from trainables.store import Store, get_json
+from trainables.store import Store, StoredObject, get_json
 from trainables.training import Training
 from trainables.trial import Step, Trial
 
@@ -38,6 +40,13 @@ PURE_PARTS = ("weights.safetensors", "optimizer.safetensors", "validation.arrow"
 """Parts of a checkpoint that follow from the configuration alone."""
 
 Bits = dict[int, dict[str, bytes]]
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not in the store has been lost, unless a test says otherwise."""
+    for name in ("PARENT_WAIT_S", "PARENT_POLL_S", "OWN_WAIT_S", "OWN_POLL_S"):
+        monkeypatch.setattr(f"trainables.trial.{name}", 0.0)
 
 
 @contextmanager
@@ -68,6 +77,14 @@ def bits(store: Store, config: TrialConfig = CONFIG) -> Bits:
         epoch: {part: read_part(store, CheckpointId(config.trial_id, epoch), part) for part in PURE_PARTS}
         for epoch in epochs
     }
+
+
+def child_of(parent: TrialConfig, epoch: int, seed: int | None = None, **optimizer: Any) -> TrialConfig:
+    """A child of `parent` at the end of `epoch`: as it, but for its seed and what is named of its optimizer."""
+    told = parent.model_dump()
+    told["parent"] = {"trial_id": parent.trial_id, "epoch": epoch}
+    told["optimizer"] |= optimizer
+    return TrialConfig.model_validate(told | ({} if seed is None else {"seed": seed}))
 
 
 def place_of(store: Folder, epoch: int, part: str) -> Path:
@@ -295,6 +312,269 @@ def test_an_epoch_whose_result_cannot_be_read_is_trained_again(
     assert bits(store) == {at: undisturbed[at] for at in (1, 2, 3, 4)}
     timing = json.loads(read_part(store, CheckpointId(CONFIG.trial_id, epoch), "timing.json"))
     assert timing["precision"] == "float32"
+
+
+# A checkpoint that is still on its way
+
+
+@dataclass(frozen=True)
+class Late(Folder):
+    """Shows the manifest of `late` from the time on that it was asked for so often; tells when in `asked`."""
+
+    late: str = ""
+    times: int = 3
+    asked: list[float] = field(default_factory=list)
+
+    def stat(self, key: str) -> StoredObject | None:
+        if self.late in key:
+            self.asked.append(time.monotonic())
+            if len(self.asked) < self.times:
+                return None
+        return super().stat(key)
+
+    def find(self, prefix: str) -> list[StoredObject]:
+        hidden = len(self.asked) < self.times
+        return [found for found in super().find(prefix) if not (hidden and self.late in found.key)]
+
+
+def trained_epochs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The epochs that are trained from now on, in order."""
+    trained: list[int] = []
+    train_epoch = Training.train_epoch
+
+    def watched(training: Training, *given: Any) -> tuple[float, float]:
+        trained.append(training.epoch + 1)
+        return train_epoch(training, *given)
+
+    monkeypatch.setattr(Training, "train_epoch", watched)
+    return trained
+
+
+def test_a_trial_waits_for_its_own_newest_checkpoint_to_arrive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Bits
+) -> None:
+    advance(Folder(tmp_path), 3)
+    monkeypatch.setattr("trainables.trial.OWN_WAIT_S", 30.0)
+    monkeypatch.setattr("trainables.trial.OWN_POLL_S", 0.01)
+    trained = trained_epochs(monkeypatch)
+    store = Late(tmp_path, late="epoch-0003/manifest.json")
+    advance(store, 2, epoch=3)
+    assert trained == [4, 5]
+    assert len(store.asked) == 3
+    assert all(later - earlier >= 0.01 for earlier, later in zip(store.asked, store.asked[1:], strict=False))
+    assert bits(Folder(tmp_path)) == undisturbed
+
+
+def test_a_checkpoint_written_by_another_thread_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Bits
+) -> None:
+    store = Gated(tmp_path, held="epoch-0002/manifest")
+    trained = trained_epochs(monkeypatch)
+    monkeypatch.setattr("trainables.trial.OWN_WAIT_S", 30.0)
+    with started(store) as writer:
+        writer.advance()
+        writer.advance()
+        assert store.reached.wait(PATIENCE_S)  # the second epoch is told, and its checkpoint is not there
+        threading.Timer(A_MOMENT_S, store.gate.set).start()
+        with started(store, epoch=2) as reader:
+            assert reader.advance().result
+    assert trained == [1, 2, 3]
+    assert bits(store) == {epoch: undisturbed[epoch] for epoch in (1, 2, 3)}
+
+
+def test_a_checkpoint_that_does_not_arrive_is_trained_again_and_waited_for_only_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Bits
+) -> None:
+    advance(Folder(tmp_path), 3)
+    trained = trained_epochs(monkeypatch)
+    store = Late(tmp_path, late="epoch-0003/manifest.json", times=10**9)
+    monkeypatch.setattr("trainables.trial.OWN_WAIT_S", 0.03)
+    monkeypatch.setattr("trainables.trial.OWN_POLL_S", 0.01)
+    with started(store, epoch=3) as trial:
+        assert trial.advance(lambda: bool(trained)).end == "stopped"  # in the middle of training epoch 3 again
+        asked = len(store.asked)
+        assert 2 <= asked <= 5
+        assert trial.advance().result
+    assert len(store.asked) == asked
+    assert trained == [3, 3, 4]
+    assert bits(Folder(tmp_path)) == {epoch: undisturbed[epoch] for epoch in (1, 2, 3, 4)}
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_nothing_is_waited_for_that_is_there_or_that_nobody_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int
+) -> None:
+    if epoch:
+        advance(Folder(tmp_path), epoch)
+    store = Late(tmp_path, late="manifest.json", times=0)
+    monkeypatch.setattr("trainables.trial.time.sleep", lambda _: pytest.fail("it waited"))
+    with started(store, epoch=epoch) as trial:
+        assert trial.advance().result
+    assert store.asked == []
+
+
+def test_told_to_stop_a_trial_waits_no_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainables.trial.OWN_WAIT_S", 1e9)
+    monkeypatch.setattr("trainables.trial.PARENT_WAIT_S", 1e9)
+    for config, epoch in [(CONFIG, 3), (child_of(CONFIG, 2), 0)]:
+        with started(Folder(tmp_path), config, epoch) as trial:
+            step = trial.advance(iter([False, False, True]).__next__)
+        assert (step.end, step.reason) == ("stopped", f"the budget ran out in epoch {max(epoch, 2) + 1}")
+
+
+# A parent
+
+
+def test_a_child_begins_after_the_epoch_of_its_parent_and_counts_on(tmp_path: Path) -> None:
+    store = Folder(tmp_path)
+    advance(store, 2)
+    child = child_of(CONFIG, 2, seed=5)
+    steps = advance(store, 2, child)
+    assert [result.epoch for result in results(steps)] == [3, 4]
+    assert [step.trained for step in steps] == [True, True]
+    assert committed_epochs(store, child.trial_id) == [3, 4]
+    assert committed_epochs(store, CONFIG.trial_id) == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_a_child_that_differs_in_nothing_repeats_its_parents_next_epochs_bit_for_bit(tmp_path: Path, name: str) -> None:
+    schedule = {"name": "cosine", "epochs": 5}
+    parent = make_config(
+        IMAGES.data_id, model={"dropout": 0.2}, schedule=schedule, name=name, lr=0.01, weight_decay=0.01
+    )
+    store = Folder(tmp_path)
+    advance(store, 5, parent)
+    child = child_of(parent, 3)
+    advance(store, 2, child)
+    assert child.trial_id != parent.trial_id
+    assert bits(store, child) == {epoch: bits(store, parent)[epoch] for epoch in (4, 5)}
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "sgd": {"lr": 0.02, "momentum": 0.5, "weight_decay": 0.1},
+    "adamw": {"name": "adamw", "lr": 0.005, "beta1": 0.8, "beta2": 0.99, "weight_decay": 0.1},
+    "no-momentum": {"lr": 0.02, "momentum": 0.0},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_child_cut_off_after_every_epoch_leaves_the_bits_of_an_undisturbed_one(tmp_path: Path, change: str) -> None:
+    name = "adamw" if change == "adamw" else "sgd"
+    parent = make_config(IMAGES.data_id, model={"dropout": 0.2}, name=name, lr=0.01, weight_decay=0.01)
+    whole, cut = Folder(tmp_path / "whole"), Folder(tmp_path / "cut")
+    child = child_of(parent, 2, seed=9, **CHANGES[change])
+    for store in (whole, cut):
+        advance(store, 2, parent)
+    advance(whole, 3, child)
+    for epoch in (0, 3, 4):
+        advance(cut, 1, child, epoch)
+    assert bits(cut, child) == bits(whole, child)
+    assert list(bits(cut, child)) == [3, 4, 5]
+    sibling = child_of(parent, 2, seed=9)
+    advance(whole, 1, sibling)
+    assert bits(whole, child)[3] != bits(whole, sibling)[3]  # what it changed has an effect
+    # Without any checkpoint of its own left it comes from its parent again, whatever the run has on record.
+    for path in (cut.root / layout.trial_prefix(child.trial_id)).rglob("manifest.json"):
+        path.unlink()
+    (step,) = advance(cut, 1, child, epoch=4)
+    assert step.result
+    assert step.result.epoch == 5
+    assert bits(cut, child) == bits(whole, child)
+
+
+def test_a_child_reads_what_it_left_and_not_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Folder(tmp_path)
+    advance(store, 2)
+    child = child_of(CONFIG, 2, seed=5)
+    first = advance(store, 2, child)
+    for epoch in (1, 2):
+        place_of(store, epoch, layout.MANIFEST).unlink()
+    assert results(advance(store, 2, child)) == results(first)
+    (step,) = advance(store, 1, child, epoch=4)
+    assert step.trained
+
+
+def test_a_grandchild_goes_on_from_a_child(tmp_path: Path) -> None:
+    store = Folder(tmp_path)
+    advance(store, 5)
+    child = child_of(CONFIG, 2)
+    advance(store, 1, child)
+    grandchild = child_of(child, 3)
+    advance(store, 2, grandchild)
+    assert bits(store, grandchild) == {epoch: bits(store)[epoch] for epoch in (4, 5)}
+
+
+def test_a_child_waits_for_its_parents_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    advance(Folder(tmp_path), 2)
+    monkeypatch.setattr("trainables.trial.PARENT_WAIT_S", 30.0)
+    monkeypatch.setattr("trainables.trial.PARENT_POLL_S", 0.01)
+    store = Late(tmp_path, late=CheckpointId(CONFIG.trial_id, 2).key(layout.MANIFEST))
+    advance(store, 1, child_of(CONFIG, 2))
+    assert len(store.asked) == 3
+
+
+def failure(store: Store, config: TrialConfig) -> str:
+    with started(store, config) as trial:
+        step = trial.advance()
+    assert (step.end, step.result, step.trained) == ("failed", None, False)
+    assert committed_epochs(store, config.trial_id) == []
+    return step.reason
+
+
+def test_a_child_whose_parent_does_not_come_fails_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, name = Folder(tmp_path), CONFIG.trial_id
+    advance(store, 2)
+    monkeypatch.setattr("trainables.trial.PARENT_WAIT_S", 0.02)
+    assert failure(store, child_of(CONFIG, 3)) == (
+        f"its parent {name}@3 is not in the store {tmp_path}, nor came within 0.02 s: "
+        f"train {name} up to epoch 3 first, or name another parent"
+    )
+
+
+@pytest.mark.parametrize("part", ["weights.safetensors", "optimizer.safetensors", "manifest.json"])
+def test_a_child_of_a_damaged_checkpoint_fails_and_says_which(tmp_path: Path, part: str) -> None:
+    store = Folder(tmp_path)
+    advance(store, 2)
+    if part == layout.MANIFEST:
+        place_of(store, 2, part).write_bytes(b'{"parts": {')
+    else:
+        damage(store, 2, part)
+    reason = failure(store, child_of(CONFIG, 2))
+    assert reason.startswith(f"its parent {CONFIG.trial_id}@2 cannot be read: {tmp_path}/trials/{CONFIG.trial_id}")
+    assert part in reason
+    assert "delete" in reason
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"model": {"width": 8}}, "its weights are of another model: 0.weight is (4, 3, 3, 3) there and (8, 3, 3, 3) here"),
+        ({"model": {"blocks": 3}}, "its weights are of another model: 8.weight is missing there and (16, 8, 3, 3) here"),
+        ({"name": "adamw"}, "its optimizer is another one: it keeps momentum_buffer of a parameter, adamw keeps exp_avg, exp_avg_sq, step"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_child_of_another_model_or_optimizer_fails_and_says_where_they_differ(
+    tmp_path: Path, change: dict[str, Any], complaint: str
+) -> None:
+    store, parent = Folder(tmp_path), make_config(IMAGES.data_id)
+    advance(store, 1, parent)
+    child = make_config(IMAGES.data_id, parent=ParentConfig(trial_id=parent.trial_id, epoch=1), **change)
+    assert failure(store, child) == (
+        f"its parent {parent.trial_id}@1 does not fit: {complaint}; a child keeps its parent's model and optimizer.name"
+    )
+
+
+def test_a_store_that_does_not_give_the_parent_stops_the_child_for_the_next_run_to_continue(tmp_path: Path) -> None:
+    store = Refusing(tmp_path)
+    advance(store, 1)
+    store.refused.append(f"{CONFIG.trial_id}/epoch-0001/optimizer")
+    with started(store, child_of(CONFIG, 1)) as trial:
+        step = trial.advance()
+        assert step.end == "stopped"
+        assert "was not given" in step.reason
+        store.refused.clear()
+        assert trial.advance().result
 
 
 # How a trial ends

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from trainables import layout
-from trainables.config import ModelConfig, OptimizerConfig, ScheduleConfig, TrialConfig
+from trainables.config import ModelConfig, OptimizerConfig, ParentConfig, ScheduleConfig, TrialConfig
 from trainables.images import ImageArrays, ImageSet, labels_sha256
 from trainables.training import DeviceImages, place_images
 
@@ -41,6 +41,7 @@ def make_config(
     precision: Any = "float32",
     model: dict[str, Any] | None = None,
     schedule: dict[str, Any] | None = None,
+    parent: ParentConfig | None = None,
     **optimizer: Any,
 ) -> TrialConfig:
     """Two blocks of 4 and 8 channels, batches of 16; keyword arguments beyond the named ones go to the optimizer."""
@@ -51,4 +52,5 @@ def make_config(
         model=ModelConfig(**{"width": 4, **(model or {})}),
         optimizer=OptimizerConfig(**{"batch_size": 16, **optimizer}),
         schedule=ScheduleConfig(**(schedule or {})),
+        parent=parent,
     )

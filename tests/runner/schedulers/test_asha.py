@@ -1,21 +1,26 @@
-from types import SimpleNamespace
+import math
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ray.tune.schedulers import TrialScheduler
 
 from runner.schedulers.asha import Asha
+
+
+def reason(asha, trial_id):
+    """Why the trial is pruned, None if it goes on."""
+    halt = asha.judge(trial_id)
+    if halt is None:
+        return None
+    assert halt.state == "pruned"
+    return halt.reason
 
 
 def tell(asha, trial_id, epoch, accuracy):
     """Record a result, and what it leads to."""
     asha.record(trial_id, epoch, accuracy)
-    return asha.judge(trial_id)
-
-
-def rungs(asha):
-    return [milestone for milestone, _ in asha._rungs]
+    return reason(asha, trial_id)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +28,7 @@ def rungs(asha):
     [(27, 3, 1, [1, 3, 9, 27]), (9, 2, 1, [1, 2, 4, 8]), (20, 3, 2, [2, 6, 18]), (5, 3, 5, [5]), (1, 3, 1, [1])],
 )
 def test_rungs_rise_by_the_reduction_from_the_grace_epochs(max_epochs, reduction, grace_epochs, expected):
-    assert rungs(Asha(max_epochs, reduction, grace_epochs)) == expected
+    assert Asha(max_epochs, reduction, grace_epochs).rungs == [expected]
 
 
 def test_one_in_three_passes_a_rung():
@@ -62,14 +67,14 @@ def test_the_reason_names_rung_and_rank():
     asha = Asha(27, reduction=3, grace_epochs=1)
     for number, accuracy in enumerate((0.5, 0.6, 0.7, 0.8, 0.9, 0.55)):
         asha.record(f"t{number}", 3, accuracy)
-    assert asha.judge("t5") == "pruned at rung 2, rank 5 of 6"
+    assert reason(asha, "t5") == "pruned at rung 2, rank 5 of 6"
 
 
 def test_equals_share_a_rank():
     asha = Asha(27, reduction=3, grace_epochs=1)
     for name, accuracy in (("a", 0.9), ("b", 0.9), ("c", 0.5), ("d", 0.5)):
         asha.record(name, 1, accuracy)
-    assert asha.judge("c") == asha.judge("d") == "pruned at rung 1, rank 3 of 4"
+    assert reason(asha, "c") == reason(asha, "d") == "pruned at rung 1, rank 3 of 4"
 
 
 @pytest.mark.parametrize("accuracy", [0.1, 1 / 3, 0.7, 0.0, 1.0])
@@ -156,21 +161,61 @@ def test_the_best_at_a_rung_always_passes(accuracies, reduction):
     assert asha.judge(str(accuracies.index(max(accuracies)))) is None
 
 
-def test_tune_can_use_it_by_itself():
-    asha = Asha(3, reduction=3, grace_epochs=1)
-    assert asha.metric == "validation_accuracy"
-    a, b = SimpleNamespace(trial_id="x1"), SimpleNamespace(trial_id="x2")
-    asha.on_trial_add(None, a)
-    asha.on_trial_add(None, b)
+def test_the_brackets_meet_their_first_rung_ever_later():
+    assert Asha(27, reduction=3, grace_epochs=1, brackets=3).rungs == [[1, 3, 9, 27], [3, 9, 27], [9, 27]]
 
-    def tell_tune(trial, epoch, accuracy):
-        return asha.on_trial_result(None, trial, {"epoch": epoch, "validation_accuracy": accuracy})
 
-    assert tell_tune(a, 1, 0.8) == TrialScheduler.CONTINUE
-    assert tell_tune(b, 1, 0.5) == TrialScheduler.STOP
-    asha.on_trial_remove(None, b)
-    assert asha.judge("x2") == "pruned at rung 1, rank 2 of 2"
-    assert tell_tune(a, 2, 0.8) == TrialScheduler.CONTINUE
-    assert tell_tune(a, 3, 0.8) == TrialScheduler.STOP
-    asha.on_trial_complete(None, a, {"epoch": 3, "validation_accuracy": 0.8})
-    asha.on_trial_remove(None, a)
+@pytest.mark.parametrize(
+    ("max_epochs", "grace_epochs", "brackets", "names"),
+    [
+        (27, 1, 4, "brackets is 4.* max_epochs, which is 27 .grace_epochs is 1, reduction is 3.*lower brackets"),
+        (20, 2, 4, "brackets is 4.* max_epochs, which is 20 .grace_epochs is 2"),
+        (27, 1, 0, "brackets is 0.*1 or more"),
+    ],
+)
+def test_a_bracket_that_could_stop_nothing_is_refused(max_epochs, grace_epochs, brackets, names):
+    with pytest.raises(ValueError, match=names):
+        Asha(max_epochs, 3, grace_epochs, brackets)
+
+
+def test_a_bracket_is_as_likely_as_its_rungs_are_many_and_the_same_after_a_restart():
+    names = [f"t{number}" for number in range(3000)]
+    drawn = [Asha(27, 3, 1, brackets=3, seed=5).bracket_of(name) for name in names[:50]]
+    asha = Asha(27, 3, 1, brackets=3, seed=5)
+    asha.add("another")
+    assert [asha.bracket_of(name) for name in names[:50]] == drawn
+    counts = Counter(map(asha.bracket_of, names))
+    # 4, 3 and 2 rungs: 1, e**-1 and e**-2 by 1.5032
+    for bracket, share in ((0, 0.6652), (1, 0.2447), (2, 0.0900)):
+        spread = math.sqrt(share * (1 - share) / len(names))
+        assert abs(counts[bracket] / len(names) - share) < 4 * spread
+    assert [Asha(27, 3, 1, brackets=3, seed=6).bracket_of(name) for name in names[:50]] != drawn
+
+
+def test_a_trial_is_compared_to_those_of_its_bracket_alone():
+    asha = Asha(27, reduction=3, grace_epochs=1, brackets=2)
+    names = [f"t{number}" for number in range(40)]
+    early, late = ([name for name in names if asha.bracket_of(name) == bracket] for bracket in (0, 1))
+    asha.record(early[0], 1, 0.9)
+    assert tell(asha, late[0], 1, 0.1) is None
+    asha.record(early[0], 3, 0.9)
+    asha.record(early[1], 3, 0.95)
+    assert tell(asha, late[0], 3, 0.1) is None
+    asha.record(late[1], 3, 0.2)
+    assert reason(asha, late[0]) == "pruned at rung 1 of bracket 1, rank 2 of 2"
+    assert reason(asha, early[0]) == "pruned at rung 2 of bracket 0, rank 2 of 2"
+
+
+def test_a_trial_that_began_after_a_rung_is_not_put_on_it():
+    asha = Asha(27, reduction=3, grace_epochs=1)
+    asha.record("a", 1, 0.5)
+    asha.record("child", 2, 0.9)
+    assert reason(asha, "a") is None
+    assert tell(asha, "child", 3, 0.1) is None
+
+
+def test_an_accuracy_that_is_no_number_never_passes():
+    asha = Asha(27, reduction=3, grace_epochs=1)
+    assert tell(asha, "a", 1, math.nan) == "pruned at rung 1, rank 1 of 1: its validation accuracy is not a number"
+    assert tell(asha, "b", 1, 0.1) is None
+    assert reason(asha, "a") == "pruned at rung 1, rank 2 of 2: its validation accuracy is not a number"

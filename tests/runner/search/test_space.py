@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from runner.search.space import parse_distribution, share_of
+from runner.search.parse_space import parse_distribution
+from runner.search.space import share_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,169 @@
+"""Time-compressed runs: the real searches, schedulers and conductor on curves like those of real trials, no training.
+
+What a trial's epochs bring comes from the surrogate over recorded Fashion-MNIST curves (benchmarks/curves.py), the
+clock is simulated (runner/rehearsal.py), and all else is the code that `caucus run` runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+
+from benchmarks.curves import Curve, Surrogate
+from runner.event import EpochReported, Event
+from runner.rehearsal import Rehearsal, rehearse
+from runner.run_state import RunState
+from runner.schedulers.choose import choose_scheduler
+from runner.schedulers.config import SchedulerConfig
+from runner.schedulers.scheduler import Halt, Scheduler, Unpaused
+from runner.search.choose import choose_search
+from runner.search.space import share_of
+from runner.spec import SweepSpec, parse_spec
+from trainables.config import TrialConfig
+from trainables.record import EpochResult
+
+MAX_EPOCHS = 27
+SPACE: dict[str, Any] = {
+    "model.blocks": {"choice": [1, 2, 3]},
+    "model.width": {"choice": [4, 8, 16]},
+    "model.dropout": {"uniform": [0.0, 0.5]},
+    "optimizer.lr": {"log": [1e-4, 3]},
+    "optimizer.weight_decay": {"log": [1e-6, 1e-1]},
+}
+"""The recorded space, benchmarks/curves.yaml."""
+
+
+class Stage:
+    """Plays trials: the surrogate's curves, kept once drawn. `nan_share` of the trials have a loss that is no number.
+
+    `reports_nan`: such a trial reports an accuracy of NaN and goes on, as a training loop without a check does; else it
+    ends as diverged, as Caucus's own does.
+    """
+
+    def __init__(self, surrogate: Surrogate, seed: int, nan_share: float = 0.0, reports_nan: bool = False) -> None:
+        self._surrogate = surrogate
+        self._seed = seed
+        self._nan_share = nan_share
+        self._reports_nan = reports_nan
+        self._curves: dict[str, Curve] = {}
+
+    def prepare(self, trials: Iterable[TrialConfig]) -> None:
+        """Draw the curves of many trials at once."""
+        new = [trial for trial in trials if trial.trial_id not in self._curves]
+        drawn = self._surrogate.curves([self.configuration(trial) for trial in new], self._seed)
+        self._curves |= {trial.trial_id: curve for trial, curve in zip(new, drawn, strict=True)}
+
+    def configuration(self, trial: TrialConfig) -> dict[str, Any]:
+        """What the surrogate knows of a trial; a value past the recorded space (around a best one) counts as its end."""
+        flat = trial.flat()
+        return {
+            key: flat[key] if how.kind == "choice" else min(max(flat[key], how.low), how.high)
+            for key, how in self._surrogate.space.items()
+        }
+
+    def play(self, trial: TrialConfig, epoch: int) -> EpochResult | None:
+        """The end of an epoch; None where the trial diverges in it."""
+        if trial.trial_id not in self._curves:
+            self.prepare([trial])
+        curve = self._curves[trial.trial_id]
+        is_nan = share_of(self._seed, 0, f"nan/{trial.trial_id}") < self._nan_share
+        if is_nan or (curve.diverged_epoch is not None and epoch >= curve.diverged_epoch):
+            seconds = float(curve.busy_s[min(epoch, len(curve.busy_s)) - 1]) if len(curve.busy_s) else 0.2
+            return (
+                EpochResult(epoch, math.nan, math.nan, math.nan, math.nan, seconds, 0.0) if self._reports_nan else None
+            )
+        accuracy, loss = float(curve.accuracy[epoch - 1]), float(curve.loss[epoch - 1])
+        return EpochResult(epoch, loss, accuracy, loss, accuracy, float(curve.busy_s[epoch - 1]), 0.0)
+
+
+class RayAsha(Unpaused):
+    """Ray Tune's own ASHA, asked as Tune asks it, in the place of ours."""
+
+    def __init__(self, config: SchedulerConfig) -> None:
+        self._ray = AsyncHyperBandScheduler(
+            time_attr="epoch",
+            metric="accuracy",
+            mode="max",
+            max_t=config.max_epochs,
+            grace_period=config.grace_epochs,
+            reduction_factor=config.reduction,
+            brackets=1,
+        )
+        self._trials: dict[str, _RayTrial] = {}
+        self._last: dict[str, Any] = {}
+
+    def add(self, trial_id: str) -> None:
+        self._trials[trial_id] = _RayTrial(trial_id)
+        self._ray.on_trial_add(None, self._trials[trial_id])
+
+    def record(self, trial_id: str, epoch: int, accuracy: float) -> None:
+        # Tune tells its scheduler of the last epoch as well, by `on_trial_complete`.
+        told = {"epoch": epoch, "accuracy": accuracy}
+        self._last[trial_id] = self._ray.on_trial_result(None, self._trials[trial_id], told)
+
+    def judge(self, trial_id: str) -> Halt | None:
+        return Halt("pruned", "by Ray") if self._last[trial_id] == TrialScheduler.STOP else None
+
+
+@dataclass
+class _RayTrial:
+    trial_id: str
+
+
+def with_ray_asha(config: SchedulerConfig, seed: int) -> Scheduler:
+    """Ray's ASHA where the sweep asks for ASHA."""
+    return RayAsha(config) if config.method == "asha" else choose_scheduler(config, seed)
+
+
+@dataclass
+class Incumbent:
+    """Listens to a run: the trial and epoch with the best accuracy so far, each time that changes."""
+
+    path: list[tuple[float, TrialConfig, int]] = field(default_factory=list)
+    """Simulated seconds, the trial, its epoch."""
+    _best: float = -1.0
+
+    def __call__(self, event: Event, state: RunState) -> None:
+        if isinstance(event, EpochReported) and event.result.validation_accuracy > self._best:  # never so with NaN
+            self._best = event.result.validation_accuracy
+            self.path.append((event.elapsed_s, state.trials[event.trial_id].config, event.result.epoch))
+
+    def regret_at(self, surrogate: Surrogate, stage: Stage, seconds: float) -> float:
+        """How far what is in hand after `seconds` is from the best of the space, both without noise, in shares of 1."""
+        held = [(trial, epoch) for at_s, trial, epoch in self.path if at_s <= seconds]
+        if not held:
+            return surrogate.best_accuracy
+        trial, epoch = held[-1]
+        return surrogate.best_accuracy - float(surrogate.true_accuracies([stage.configuration(trial)], epoch)[0])
+
+
+def make_spec(search: Mapping[str, Any], scheduler: Mapping[str, Any]) -> SweepSpec:
+    """A sweep over the recorded space; `search` and `scheduler` as a sweep file has them."""
+    whole = dict(search) if "stages" in search else {"space": SPACE, **search}
+    return parse_spec(
+        {
+            "name": "simulated",
+            "data": {"name": "fashion-mnist"},
+            "search": whole,
+            "optimizer": {"name": "sgd", "momentum": 0.9, "batch_size": 64},
+            "scheduler": {"max_epochs": MAX_EPOCHS, **scheduler},
+        },
+        "simulated",
+    )
+
+
+def simulate(
+    spec: SweepSpec,
+    stage: Stage,
+    slots: int,
+    until_s: float = math.inf,
+    listeners: Iterable[Callable[[Event, RunState], None]] = (),
+    choose: Callable[[SchedulerConfig, int], Scheduler] = choose_scheduler,
+) -> Rehearsal:
+    """Run a sweep on the simulated clock."""
+    search = choose_search(spec, "simulated")
+    return rehearse(spec, search, slots, stage.play, until_s=until_s, listeners=listeners, choose=choose)

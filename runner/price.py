@@ -1,0 +1,43 @@
+"""What a node costs an hour: from the sweep file, or from the cluster file beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import runner
+from runner.spec import SweepSpec
+from runner.sweep_file import parse_yaml
+from trainables.errors import SweepFileError
+
+CLUSTER_FILE = "cluster.yaml"
+KEY = "price_per_node_hour"
+
+
+def find_price(spec: SweepSpec) -> float | None:
+    """The price of a node for an hour: `budget.price`, else `metadata: {price_per_node_hour: …}` of the cluster file in
+    this folder or in the checkout; None where neither says. Raises `SweepFileError` where a money budget has no price.
+    """
+    price = spec.budget.price
+    for folder in (Path(), Path(runner.__file__ or "").parents[1]):
+        price = _price_in(folder / CLUSTER_FILE) if price is None else price
+    if spec.budget.money is not None and price is None:
+        raise SweepFileError(
+            f"budget.money is {spec.budget.money:g}, but no price is known: set budget.price (of a node for an hour), "
+            f"or metadata: {{{KEY}: …}} in {CLUSTER_FILE}"
+        )
+    return price
+
+
+def _price_in(path: Path) -> float | None:
+    try:
+        told: Any = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except OSError:
+        return None
+    metadata = told.get("metadata") if isinstance(told, dict) else None
+    price = metadata.get(KEY) if isinstance(metadata, dict) else None
+    if price is None:
+        return None
+    if isinstance(price, bool) or not isinstance(price, int | float) or not 0 < price < float("inf"):
+        raise SweepFileError(f"{path}: metadata.{KEY} is {price!r}: a number above 0 is needed")
+    return float(price)

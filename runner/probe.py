@@ -1,0 +1,247 @@
+"""What an epoch of each architecture takes, measured on this machine in as many processes at once as a run has slots."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runner.spec import ResourcesConfig
+from trainables.config import TrialConfig, flatten, short_hash
+from trainables.images import ImageArrays
+from trainables.stopwatch import EpochTime, ProbeFailed, Stopwatch
+
+EACH_S = 1.0
+"""Time of one measurement. (Its preparations take about half as much again.)"""
+
+MOST_EACH = 18
+"""Measurements of one process: half a minute. Of more architectures than that, some stand for the others."""
+
+ROUNDS, USUAL_EACH = 3, 9
+"""Few architectures are measured again, in rounds, while that takes no more than `USUAL_EACH` measurements: something
+else may have kept the machine busy the first time."""
+
+TIMEOUT_S = 60.0
+"""A measurement that takes longer than this, from the start of the processes or since the last one, is given up."""
+
+Features = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What was measured."""
+
+    times: Mapping[str, tuple[EpochTime, ...]]
+    """By architecture; one or more measurements of each."""
+    import_s: float = 0.0
+    """How long a process took to import torch, while the others did so, too."""
+    failure: str = ""
+    """Why an architecture has no time, if one has none."""
+
+
+def architecture_of(config: TrialConfig) -> dict[str, Any]:
+    """The keys of a trial that decide how long a step takes; of shares, such as dropout, whether they are above zero."""
+    flat = flatten(config.model_dump(mode="json", include={"model", "optimizer", "precision"}))
+    kept = {key: value for key, value in flat.items() if not key.startswith("optimizer.")}
+    kept |= {key: flat[key] for key in ("optimizer.name", "optimizer.batch_size")}
+    return {key: value > 0 if isinstance(value, float) else value for key, value in kept.items()}
+
+
+def name_architecture(config: TrialConfig) -> str:
+    """A short name that two trials share if a step of them takes the same time."""
+    return short_hash(architecture_of(config), digits=8)
+
+
+def spread(configs: Sequence[TrialConfig], most: int) -> list[TrialConfig]:
+    """One trial of each architecture; of more than `most` those that are farthest from each other.
+
+    The first is the commonest; each further one is that whose nearest among those taken is the farthest away (Gonzalez
+    1985), in the space of the keys, whole numbers as logarithms.
+    """
+    found: dict[str, TrialConfig] = {}
+    counts: dict[str, int] = {}
+    for config in configs:
+        name = name_architecture(config)
+        found.setdefault(name, config)
+        counts[name] = counts.get(name, 0) + 1
+    if len(found) <= most:
+        return list(found.values())
+    places = np.array(list(features([*found.values()])))
+    taken = [max(range(len(found)), key=lambda at: (list(counts.values())[at], -at))]
+    nearest = np.full(len(found), np.inf)
+    while len(taken) < most:
+        nearest = np.minimum(nearest, np.linalg.norm(places - places[taken[-1]], axis=1))
+        taken.append(int(nearest.argmax()))
+    return [list(found.values())[at] for at in taken]
+
+
+def features(configs: Sequence[TrialConfig]) -> Iterator[Features]:
+    """Of each trial its architecture as numbers: whole numbers as logarithms, words as one 0 or 1 for each that occurs."""
+    told = [architecture_of(config) for config in configs]
+    keys = sorted({key for one in told for key in one})
+    words = {
+        key: sorted({str(one.get(key)) for one in told})
+        for key in keys
+        if any(isinstance(one.get(key), str | None) for one in told)
+    }
+    for one in told:
+        values: list[float] = []
+        for key in keys:
+            value = one.get(key)
+            if key in words:
+                values += [float(str(value) == word) for word in words[key]]
+            elif isinstance(value, bool):
+                values.append(float(value))
+            else:
+                values.append(math.log(max(1, value or 1)))
+        yield tuple(values)
+
+
+def probe(
+    images: ImageArrays, configs: Sequence[TrialConfig], slots: int, resources: ResourcesConfig, gpus: int
+) -> Probe:
+    """Measure a trial of each architecture, `slots` at a time, each process with the cores and the GPU that a slot has.
+
+    No process idles while another measures: the list is filled up with architectures that are measured once more.
+    Those that did not come to an end in time are left out.
+    """
+    chosen = spread(configs, MOST_EACH * slots)
+    chosen += [chosen[at % len(chosen)] for at in range(-len(chosen) % slots)]
+    rounds = min(ROUNDS, max(1, USUAL_EACH * slots // len(chosen)))
+    # In each round a process has other architectures, if there are any.
+    shares = [
+        [config for at in range(rounds) for config in chosen[(slot + at) % slots :: slots]] for slot in range(slots)
+    ]
+    with tempfile.TemporaryDirectory(prefix="caucus-images-") as folder:
+        _save(images, Path(folder))
+        context = multiprocessing.get_context("spawn")
+        start = context.Barrier(slots)
+        pipes: dict[Connection, SpawnProcess] = {}
+        for slot in range(slots):
+            here, there = context.Pipe(duplex=False)
+            share = [config.model_dump(mode="json") for config in shares[slot]]
+            visible = _visible_gpus(slot, gpus, resources)
+            # `daemon`: they end with this process, however that ends.
+            process = context.Process(
+                target=_measure, args=(there, start, folder, resources.cpus, visible, share), daemon=True
+            )
+            process.start()
+            there.close()
+            pipes[here] = process
+        try:
+            return _collect(pipes)
+        finally:
+            for process in pipes.values():
+                process.terminate()
+                process.join()
+
+
+def _collect(pipes: Mapping[Connection, SpawnProcess]) -> Probe:
+    """What the processes tell, until all have ended or none has told anything for too long."""
+    times: dict[str, tuple[EpochTime, ...]] = {}
+    imports: list[float] = []
+    failure = ""
+    left = list(pipes)
+    while left:
+        ready = wait(left, TIMEOUT_S)
+        if not ready:
+            return Probe(times, max(imports, default=0.0), failure or f"no measurement ended within {TIMEOUT_S:g} s")
+        for pipe in ready:
+            assert isinstance(pipe, Connection)
+            try:
+                told = pipe.recv()
+            except EOFError:
+                left.remove(pipe)
+                pipes[pipe].join()
+                if pipes[pipe].exitcode:
+                    failure = failure or f"a process died with exit code {pipes[pipe].exitcode}"
+                continue
+            if isinstance(told, str):
+                failure = failure or told
+            elif isinstance(told, float):
+                imports.append(told)
+            else:
+                name, took = told
+                times[name] = (*times.get(name, ()), took)
+    return Probe(times, max(imports, default=0.0), failure)
+
+
+def _measure(
+    pipe: Connection, start: Any, folder: str, cores: int, visible_gpus: str | None, told: list[dict[str, Any]]
+) -> None:
+    """What each process does: tell how long torch took to import, then one (architecture, time) or error after the other."""
+    os.environ["OMP_NUM_THREADS"] = str(cores)
+    if visible_gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible_gpus
+    start_s = time.monotonic()
+    import trainables.training  # noqa: F401
+
+    pipe.send(time.monotonic() - start_s)
+    try:
+        watch = Stopwatch(_load(Path(folder)), cores)
+    except Exception as error:
+        start.abort()
+        pipe.send(f"{type(error).__name__}: {error}")
+        return
+    with contextlib.suppress(Exception):  # a process that died leaves the barrier broken: the others measure alone
+        start.wait(TIMEOUT_S)
+    for one in told:
+        config = TrialConfig.model_validate(one)
+        try:
+            pipe.send((name_architecture(config), watch.time_epoch(config, EACH_S)))
+        except ProbeFailed as error:
+            pipe.send(str(error))
+
+
+def _visible_gpus(slot: int, gpus: int, resources: ResourcesConfig) -> str | None:
+    """CUDA_VISIBLE_DEVICES of a slot, as Ray would set it; None where it would not."""
+    share = 1.0 if resources.gpus is None else resources.gpus
+    if not gpus or not share:
+        return None
+    known = (os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))).split(",")
+    first = int(slot * share + 1e-9)
+    return ",".join(known[first : first + max(1, round(share))])
+
+
+def _save(images: ImageArrays, folder: Path) -> None:
+    """The arrays as files, which all processes share in memory."""
+    for name in ("pixels", "labels", "splits"):
+        np.save(folder / f"{name}.npy", getattr(images, name), allow_pickle=False)
+    (folder / "classes").write_text(str(images.classes))
+
+
+def _load(folder: Path) -> ImageArrays:
+    pixels, labels, splits = (
+        np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("pixels", "labels", "splits")
+    )
+    return ImageArrays(pixels, labels, splits, int((folder / "classes").read_text()))
+
+
+def count_slots(resources: ResourcesConfig) -> int:
+    """Trials at a time that a run on this machine alone would have, as `runner.cluster` counts them, at least 1."""
+    gpus = count_gpus()
+    slots = len(os.sched_getaffinity(0)) // resources.cpus
+    share = resources.gpus if resources.gpus is not None else float(gpus >= 1)
+    if share:
+        slots = min(slots, int(gpus / share + 1e-9))
+    return max(1, min(slots, resources.slots or slots))
+
+
+def count_gpus() -> int:
+    """NVIDIA devices that a process here may use, found without loading CUDA."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    devices = sum(path.name.removeprefix("nvidia").isdigit() for path in Path("/dev").glob("nvidia*"))
+    if visible is None:
+        return devices
+    return min(devices, len([one for one in visible.split(",") if one.strip() not in ("", "-1")]))

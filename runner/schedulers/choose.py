@@ -1,0 +1,26 @@
+"""From the words of a sweep file to the scheduler that they name."""
+
+from __future__ import annotations
+
+from runner.schedulers.asha import Asha
+from runner.schedulers.config import SchedulerConfig
+from runner.schedulers.hyperband import HyperBand
+from runner.schedulers.median import MedianStopping
+from runner.schedulers.promotion import PromotingAsha
+from runner.schedulers.scheduler import Scheduler, Unscheduled
+
+
+def choose_scheduler(config: SchedulerConfig, seed: int) -> Scheduler:
+    """The scheduler of a sweep or of one of its stages, with nothing on record yet."""
+    epochs, reduction, grace = config.max_epochs, config.reduction, config.grace_epochs
+    match config.method:
+        case "none":
+            return Unscheduled()
+        case "asha":
+            return Asha(epochs, reduction, grace, brackets=config.brackets, seed=seed)
+        case "asha-promote":
+            return PromotingAsha(epochs, reduction, grace)
+        case "hyperband":
+            return HyperBand(epochs, reduction, grace)
+        case "median":
+            return MedianStopping(grace, config.min_trials)

@@ -1,0 +1,215 @@
+"""HyperBand (Li et al. 2018): brackets of successive halving, from many short trials to a few long ones."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from runner.schedulers.rung import Rung, rung_epochs
+from runner.schedulers.scheduler import Halt
+
+
+@dataclass
+class Bracket:
+    """Trials that are halved together. After the last rung they train to their end."""
+
+    size: int
+    epochs: list[int]
+    """Of each rung."""
+    rungs: list[Rung]
+    """A trial that ended on its way to a rung stands on it with NaN."""
+    expected: list[int]
+    """So many are to come to each rung, and at last to the end."""
+    halved: list[int] = field(default_factory=list)
+    """Of each rung that has been halved, how many its best are."""
+    is_sealed: bool = False
+    """Whether it takes up no more, although it is not full."""
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether the next trial enters another bracket."""
+        return self.is_sealed or self.expected[0] == self.size
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all who are to come to the next rung to be halved have come."""
+        level = len(self.halved)
+        return self.is_filled and level < len(self.rungs) and len(self.rungs[level]) == self.expected[level]
+
+
+@dataclass
+class Place:
+    """Where a trial is in its bracket."""
+
+    bracket: Bracket
+    level: int = 0
+    """The rung, counted from 0, that it stands at or is on its way to."""
+    results: dict[int, float] = field(default_factory=dict)
+    """What it has at each rung, also at those that are not yet its own."""
+    has_lost: bool = False
+    is_paused: bool = False
+    has_ended: bool = False
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether it stands at a rung and has not been let go on."""
+        return self.level < len(self.bracket.rungs) and self.level in self.results
+
+
+class HyperBand:
+    """Fills brackets in the paper's order, and halves a bracket's rung once all its trials have come there or ended.
+
+    Bracket s, from the largest s down to 0 and then from the largest again, takes up
+    ceil((s_max + 1) / (s + 1) * `reduction`**s) trials and has its rungs at `max_epochs` / `reduction`**s and so on up,
+    rounded down; s_max is the largest s for which the first is not before `grace_epochs`. The best
+    floor(n / `reduction`) of n trials go on; of equals, who came first does. A trial that ended before the rung, or
+    whose accuracy there is no number, is among the n and ranks last. Whoever comes last to a rung goes on without a
+    pause if it is among the best. Reasons count brackets from 0 in the order of filling.
+
+    Two things differ from the paper. One trial at least goes on from each rung, which matters in a bracket that did not
+    fill up or lost trials. And a trial that ended at its rung (early stopping) leaves its place to the next best.
+    """
+
+    def __init__(self, max_epochs: int, reduction: int, grace_epochs: int) -> None:
+        self._max_epochs = max_epochs
+        self._reduction = reduction
+        self._largest = len(rung_epochs(grace_epochs, reduction, max_epochs)) - 1
+        self._opened = 0
+        self._filling: Bracket | None = None
+        self._places: dict[str, Place] = {}
+        # Paused trials, each in one of three. Ordered dictionaries, because the first key of a plain one is slow to
+        # find once many before it have been removed.
+        self._waiting: OrderedDict[str, None] = OrderedDict()
+        self._winners: OrderedDict[str, None] = OrderedDict()
+        self._losers: OrderedDict[str, None] = OrderedDict()
+
+    def add(self, trial_id: str) -> None:
+        """It enters the bracket that is being filled."""
+        if self._filling is None or self._filling.is_filled:
+            self._filling = self._open()
+        self._filling.expected[0] += 1
+        self._places[trial_id] = Place(self._filling)
+
+    def record(self, trial_id: str, epoch: int, accuracy: float) -> None:
+        """Put a result on its rung; whoever comes last has it halved.
+
+        A trial that began after a rung has there what it measured first. One that an earlier stage trained further
+        than its first rung is compared there all the same.
+        """
+        place = self._places[trial_id]
+        reached = [level for level, at in enumerate(place.bracket.epochs) if at <= epoch and level not in place.results]
+        place.results.update(dict.fromkeys(reached, accuracy))
+        if place.level in reached:
+            self._arrive(trial_id)
+
+    def judge(self, trial_id: str) -> Halt | None:
+        """Paused at a rung that is not halved yet; pruned where it lost, or its accuracy is no number."""
+        place = self._places[trial_id]
+        if not place.has_arrived:
+            return None
+        rung = place.bracket.rungs[place.level]
+        if place.has_lost or not rung.is_finite(trial_id):
+            return Halt("pruned", f"pruned at {rung.told(trial_id)}")
+        return Halt("paused", f"waits at {rung.told(trial_id)}")
+
+    def pause(self, trial_id: str) -> None:
+        """It waits at its rung."""
+        self._places[trial_id].is_paused = True
+        self._sort_in(trial_id)
+
+    def promote(self) -> tuple[str, str] | None:
+        """A paused trial that won: of the rung that was halved first, the best first."""
+        trial_id = next(iter(self._winners), None)
+        return None if trial_id is None else (trial_id, f"promoted from {self._told(trial_id, passed=1)}")
+
+    def resume(self, trial_id: str) -> None:
+        """It is on its way to the next rung. Where its rung is not halved yet, only `close` can have led to this."""
+        place = self._places[trial_id]
+        if trial_id in self._waiting:
+            self._seal(place.bracket)
+        place.is_paused = False
+        self._sort_in(trial_id)
+
+    def end(self, trial_id: str) -> None:
+        """A rung that it was to come to does not wait for it any longer."""
+        place = self._places[trial_id]
+        place.is_paused = False
+        self._sort_in(trial_id)
+        is_missing = not place.has_ended and not place.has_arrived and place.level < len(place.bracket.rungs)
+        place.has_ended = True
+        if is_missing:
+            place.bracket.rungs[place.level].add(trial_id, math.nan)
+            if place.bracket.is_ready:
+                self._halve(place.bracket)
+
+    def settle(self) -> list[tuple[str, str]]:
+        """The paused trials that lost."""
+        return [(trial_id, f"pruned at {self._told(trial_id)}") for trial_id in self._losers]
+
+    def close(self) -> None:
+        """Halve every rung at which somebody waits; a bracket that was not full stays so."""
+        while self._waiting:
+            self._seal(self._places[next(iter(self._waiting))].bracket)
+
+    def _open(self) -> Bracket:
+        s = self._largest - self._opened % (self._largest + 1)
+        size = -(-(self._largest + 1) * self._reduction**s // (s + 1))
+        epochs = [self._max_epochs // self._reduction**power for power in range(s, 0, -1)]
+        rungs = [Rung(f"rung {number} of bracket {self._opened}") for number in range(1, s + 1)]
+        self._opened += 1
+        return Bracket(size, epochs, rungs, expected=[0] * (s + 1))
+
+    def _arrive(self, trial_id: str) -> None:
+        place = self._places[trial_id]
+        bracket, level = place.bracket, place.level
+        rung = bracket.rungs[level]
+        rung.add(trial_id, place.results[level])
+        if level == len(bracket.halved):
+            if bracket.is_ready:
+                self._halve(bracket)
+        elif rung.is_among_best(trial_id, bracket.halved[level]):
+            # Comes late, after `close`: it is measured by those who went on.
+            bracket.expected[level + 1] += 1
+            self._let_go_on(trial_id)
+        else:
+            place.has_lost = True
+
+    def _halve(self, bracket: Bracket) -> None:
+        rung = bracket.rungs[len(bracket.halved)]
+        best = max(1, len(rung) // self._reduction)
+        alive = [trial_id for trial_id in rung.ranked() if not self._places[trial_id].has_ended]
+        bracket.halved.append(best)
+        bracket.expected[len(bracket.halved)] = len(alive[:best])
+        for trial_id in rung:
+            self._places[trial_id].has_lost = True
+        for trial_id in alive[:best]:
+            self._let_go_on(trial_id)
+        for trial_id in alive:
+            self._sort_in(trial_id)
+
+    def _let_go_on(self, trial_id: str) -> None:
+        place = self._places[trial_id]
+        place.has_lost = False
+        place.level += 1
+        if place.has_arrived:
+            self._arrive(trial_id)
+
+    def _seal(self, bracket: Bracket) -> None:
+        bracket.is_sealed = True
+        if len(bracket.halved) < len(bracket.rungs):
+            self._halve(bracket)
+
+    def _sort_in(self, trial_id: str) -> None:
+        """Where a paused trial belongs; one that is not paused belongs nowhere."""
+        place = self._places[trial_id]
+        belongs = self._losers if place.has_lost else self._waiting if place.has_arrived else self._winners
+        for group in (self._waiting, self._winners, self._losers):
+            if group is not belongs or not place.is_paused:
+                group.pop(trial_id, None)
+        if place.is_paused:
+            belongs.setdefault(trial_id, None)
+
+    def _told(self, trial_id: str, passed: int = 0) -> str:
+        place = self._places[trial_id]
+        return place.bracket.rungs[place.level - passed].told(trial_id)

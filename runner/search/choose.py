@@ -1,0 +1,90 @@
+"""From the words of a sweep file to the search that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.run_state import RunState
+from runner.search.ablation import AblationSearch
+from runner.search.draw import RandomSearch, draw_trials
+from runner.search.former import Former
+from runner.search.mesh import MeshSearch
+from runner.search.proposal import Measure, Plan, Search
+from runner.search.scope import Scope
+from runner.search.stages import StagedSearch
+from runner.search.warm_start import begin_warm
+from runner.spec import SweepSpec
+from trainables.config import TrialConfig
+from trainables.errors import SweepFileError
+
+
+def choose_search(
+    spec: SweepSpec, data_id: str, former: Former | None = None, trained: Sequence[TrialConfig] = ()
+) -> Search:
+    """The search of a sweep: a single one, or its stages.
+
+    `former` is the run that it starts from or replays, `trained` are trials of earlier runs of the same sweep.
+
+    Raises `SweepFileError` where it cannot be begun: a space with fewer trials than were asked for, a vote of more
+    members than there are trials, an extra that is not installed.
+    """
+    if spec.search.stages:
+        return begin_warm(
+            spec, data_id, former, StagedSearch(spec, data_id, lambda scope: choose_method(scope, former))
+        )
+    scope = Scope(spec, data_id, "", spec.search, {})
+    if scope.method.method == "random" and scope.tested_key is None:
+        draw_trials(scope)
+    search = choose_method(scope, former, trained)
+    _check_size(spec, search)
+    return begin_warm(spec, data_id, former, search)
+
+
+def choose_method(scope: Scope, former: Former | None, trained: Sequence[TrialConfig] = ()) -> Search:
+    """The search that one stage names. What only some methods need is imported where it is chosen."""
+    match scope.method.method:
+        case "random":
+            return RandomSearch(scope, trained)
+        case "grid" | "jittered":
+            return MeshSearch(scope)
+        case "ablation":
+            return AblationSearch(scope)
+        case "pbt":
+            from runner.search.population import PopulationSearch
+
+            return PopulationSearch(scope)
+        case "replay":
+            from runner.search.replay import ReplaySearch
+
+            return ReplaySearch(scope, former)
+        case "tpe" | "gp" | "bohb":
+            from runner.search.modelled import ModelledSearch
+
+            return ModelledSearch(scope)
+
+
+def list_trials(spec: SweepSpec, data_id: str, former: Former | None = None) -> list[TrialConfig]:
+    """The trials that a sweep is sure to have, before anything is known of results. Raises as `choose_search` does."""
+    step = choose_search(spec, data_id, former).step(RunState())
+    match step:
+        case Plan():
+            return list(step.trials)
+        case Measure():
+            return []
+    return []
+
+
+def _check_size(spec: SweepSpec, search: Search) -> None:
+    """A vote of the best `size` trials needs as many."""
+    wanted = spec.ensemble
+    if wanted.select != "top" or wanted.pool != "best":
+        return
+    step = search.step(RunState())
+    trials = len(step.trials) if isinstance(step, Plan) else 0
+    if spec.search.method in ("tpe", "gp", "bohb"):
+        trials = spec.search.wanted * spec.search.repeats
+    if isinstance(step, Plan) and wanted.size > trials:
+        raise SweepFileError(
+            f"ensemble.size is {wanted.size}, but there are only {trials} trials to choose from: "
+            "lower ensemble.size or raise search.trials"
+        )

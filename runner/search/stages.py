@@ -1,0 +1,83 @@
+"""Several searches, one after the other: each begins from the best configuration of the one before.
+
+Coarse to fine is a stage whose ranges are `around` an earlier one; a staged recipe is stages that search different
+keys. What a stage searched or set stays as its best trial has it, until a later stage searches or sets it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from runner.event import Decided, Event
+from runner.run_state import RunState
+from runner.search.best import best_group
+from runner.search.proposal import Decide, Over, Search, Step, Wait
+from runner.search.scope import Progress, Scope, values_of
+from runner.search.space import Value
+from runner.spec import SweepSpec
+from trainables.errors import RunCutShort
+
+
+class StagedSearch:
+    """The stages of a sweep in order; the choice of each is on record before the next one begins."""
+
+    def __init__(self, spec: SweepSpec, data_id: str, build: Callable[[Scope], Search]) -> None:
+        self._spec = spec
+        self._data_id = data_id
+        self._build = build
+        self._stages = list(spec.search.stages)
+        self._position = -1
+        self._events: list[Event] = []
+        self._enter({})
+
+    def step(self, state: RunState) -> Step:
+        """What the current stage says; once all of its trials have ended, its choice."""
+        if self._position == len(self._stages):
+            return Over()
+        step = self._search.step(state)
+        if not isinstance(step, Over):
+            return step
+        return self._choose(state) if self._progress.all_ended else Wait()
+
+    def observe(self, event: Event) -> None:
+        """Take an event into account."""
+        self._events.append(event)
+        if isinstance(event, Decided) and event.what == "stage" and event.stage == self._scope.stage:
+            self._enter(event.values)
+        else:
+            self._search.observe(event)
+            self._progress.observe(event)
+
+    def wants(self, trial_id: str) -> bool:
+        """All that is on record."""
+        return True
+
+    def _enter(self, frozen: dict[str, Value]) -> None:
+        self._position += 1
+        if self._position == len(self._stages):
+            return
+        stage = self._stages[self._position]
+        self._scope = Scope(self._spec, self._data_id, stage.name, stage, {**frozen, **stage.set})
+        self._progress = Progress(stage.name)
+        self._search = self._build(self._scope)
+        for event in self._events:  # bounds of range tests, a warm start
+            self._search.observe(event)
+
+    def _choose(self, state: RunState) -> Decide:
+        records = self._progress.records(state)
+        best = best_group(records)
+        stage = self._scope.stage
+        if best is None:
+            reason = next((record.reason for record in records if record.reason), "it has no trials")
+            raise RunCutShort(f"no trial of stage {stage} came to the end of an epoch, so none can follow it: {reason}")
+        keys = [*self._scope.base, *self._scope.method.space]
+        found = values_of(best.config, dict.fromkeys(keys))
+        searched = ", ".join(f"{key} {found[key]}" for key in sorted(self._scope.method.space) if key in found)
+        seeds = f" over {len(best.records)} seeds" if len(best.records) > 1 else ""
+        return Decide(
+            "stage",
+            f"the best of {len(records)} trials has {best.accuracy:.2%}{seeds}: {searched or 'nothing was searched'}",
+            found,
+            trial_id=best.records[0].trial_id,
+            stage=stage,
+        )

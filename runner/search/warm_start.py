@@ -1,0 +1,86 @@
+"""A search that begins with what a former run over the same data has found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner.event import Decided, Event, TrialPlanned
+from runner.run_state import RunState
+from runner.search.config import MODELLED
+from runner.search.former import Former
+from runner.search.proposal import Decide, Plan, Search, Step
+from runner.search.scope import Scope, values_of
+from runner.spec import SweepSpec
+from trainables.record import ENDED
+
+
+class WarmSearch:
+    """Puts the former run's points and results on record, trains its best points first, and goes on as `search` does."""
+
+    def __init__(self, scope: Scope, former: Former | None, best: int, tell: bool, search: Search) -> None:
+        self._scope = scope
+        self._former = former
+        self._best = best
+        self._tell = tell
+        self._search = search
+        self._points: list[dict[str, Any]] | None = None
+        """None until they are on record."""
+        self._planned: set[str] = set()
+
+    def step(self, state: RunState) -> Step:
+        """First the decision, then its best points, then what the search itself says."""
+        if self._points is None:
+            return self._decide()
+        trials = {trial.trial_id: trial for point in self._points for trial in self._scope.trials(point)}
+        left = tuple(trial for name, trial in trials.items() if name not in self._planned)
+        return Plan(left, why="warm start", stage=self._scope.stage) if left else self._search.step(state)
+
+    def observe(self, event: Event) -> None:
+        """Take an event into account."""
+        if isinstance(event, Decided) and event.what == "warm-start":
+            self._points = [dict(point) for point in event.values["points"]]
+        elif isinstance(event, TrialPlanned):
+            self._planned.add(event.trial_id)
+        self._search.observe(event)
+
+    def wants(self, trial_id: str) -> bool:
+        """As the search itself."""
+        return self._search.wants(trial_id)
+
+    def _decide(self) -> Decide:
+        if self._former is None:
+            raise ValueError("a warm start that is not on record needs the former run")
+        space = self._scope.space
+        points = []
+        for record in self._former.ranked:
+            values = self._scope.active(values_of(record.config, space))
+            if all(how.holds(values[key]) for key, how in space.items() if key in values) and values not in points:
+                points.append(values)
+        told = [
+            {
+                "trial_id": record.trial_id,
+                "values": values_of(record.config, space),
+                "accuracies": [[at.epoch, at.validation_accuracy] for at in record.epochs],
+                "state": record.state,
+            }
+            for record in self._former.records
+            if record.state in ENDED and self._tell
+        ]
+        few = points[: self._best]
+        heard = f", and the results of {len(told)} are known" if told else ""
+        return Decide(
+            "warm-start",
+            f"{len(few)} of the best points of {self._former.run} come first{heard}",
+            {"points": few, "told": told},
+            stage=self._scope.stage,
+        )
+
+
+def begin_warm(spec: SweepSpec, data_id: str, former: Former | None, search: Search) -> Search:
+    """`search`, begun with what the sweep's warm start names; as it is where it names none."""
+    wanted = spec.search.warm_start
+    if wanted is None:
+        return search
+    stage, method = spec.search.parts[0]
+    scope = Scope(spec, data_id, stage, method, dict(getattr(method, "set", {})))
+    return WarmSearch(scope, former, wanted.best, wanted.tell and method.method in MODELLED, search)

@@ -1,0 +1,105 @@
+"""What the report tells of a search: from a run's events and its sweep, to a `SearchStory`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ensembles.ablation import Ablation, Arm, compare
+from ensembles.pruning_audit import AuditedTrial, judge_pruning
+from ensembles.search_story import LineageStep, RangeCurve, SearchDecision, SearchStory, StageRow
+from ensembles.seed_noise import measure_noise
+from runner.event import Decided
+from runner.run_state import RunState
+from runner.search.ablation import BASELINE, list_arms
+from runner.search.best import best_group, group_trials
+from runner.search.config import MethodConfig
+from runner.search.scope import Scope
+from runner.search.space import Value
+from runner.spec import SweepSpec
+from trainables.config import TrialConfig
+from trainables.record import TrialRecord
+
+
+def tell_search(state: RunState, spec: SweepSpec | None) -> SearchStory:
+    """The story of a run; without its sweep (an older store) what the events alone can tell."""
+    records = list(state.trials.values())
+    audited = [AuditedTrial(record, record.audited_from) for record in records if record.audited_from is not None]
+    return SearchStory(
+        decisions=tuple(_decisions(state)),
+        stages=tuple(_stages(state, spec)) if spec else (),
+        ablation=_ablation(state, spec) if spec else None,
+        noise=measure_noise(group_trials(records)),
+        audit=judge_pruning(records, audited),
+        range_tests=tuple(
+            RangeCurve(key, tuple(test.rates), tuple(test.losses), test.low, test.high)
+            for key, test in state.range_tests.items()
+        ),
+        lineage=tuple(_lineage(state)),
+    )
+
+
+def _decisions(state: RunState) -> Iterator[SearchDecision]:
+    for key, test in state.range_tests.items():
+        yield SearchDecision("", "range", f"{key}: {test.low:g} to {test.high:g}; {test.reason}")
+    for decision in state.decisions:
+        yield SearchDecision(decision.stage, decision.what, decision.reason, decision.trial_id)
+    for record in state.trials.values():
+        if record.audited_from is not None:
+            reason = f"pruned at epoch {record.audited_from}, trained on to epoch {len(record.epochs)}"
+            yield SearchDecision(record.stage, "audit", reason, record.trial_id)
+    if state.closed and state.closed.reason:
+        yield SearchDecision("", "budget", state.closed.reason)
+
+
+def _stages(state: RunState, spec: SweepSpec) -> Iterator[StageRow]:
+    """Of each stage that has begun. A trial that a later stage trained on is counted there."""
+    chosen = {decision.stage: decision for decision in state.decisions if decision.what == "stage"}
+    for name, method in spec.search.parts:
+        records = [record for record in state.trials.values() if record.stage == name]
+        if not name or not (records or name in chosen):
+            continue
+        best = best_group(records)
+        found = chosen[name].values if name in chosen else {}
+        yield StageRow(
+            name=name,
+            method=method.method,
+            trials=len(records),
+            epochs=sum(len(record.epochs) for record in records),
+            best=best.accuracy if best else None,
+            chosen={key: found[key] for key in sorted(method.space) if key in found},
+        )
+
+
+def _ablation(state: RunState, spec: SweepSpec) -> Ablation | None:
+    for stage, method in spec.search.parts:
+        if method.method == "ablation":
+            scope = Scope(spec, _data_id(state), stage, method, _frozen_before(state, spec, stage, method))
+            arms = [
+                Arm(name, changes, tuple(_record(state, trial) for trial in trials))
+                for name, changes, trials in list_arms(scope)
+            ]
+            baseline = next(arm for arm in arms if arm.name == BASELINE)
+            return compare(baseline, [arm for arm in arms if arm is not baseline], method.reach_loss)
+    return None
+
+
+def _frozen_before(state: RunState, spec: SweepSpec, stage: str, method: MethodConfig) -> dict[str, Value]:
+    """What the stages before `stage` have frozen, with what it sets itself."""
+    names = [name for name, _ in spec.search.parts]
+    before = names[: names.index(stage)]
+    chosen: list[Decided] = [one for one in state.decisions if one.what == "stage" and one.stage in before]
+    return {**(chosen[-1].values if chosen else {}), **getattr(method, "set", {})}
+
+
+def _record(state: RunState, trial: TrialConfig) -> TrialRecord:
+    return state.trials.get(trial.trial_id, TrialRecord(trial))
+
+
+def _data_id(state: RunState) -> str:
+    return next((record.config.data_id for record in state.trials.values()), "")
+
+
+def _lineage(state: RunState) -> Iterator[LineageStep]:
+    found = [decision for decision in state.decisions if decision.what == "schedule"]
+    for step in found[-1].values.get("steps", ()) if found else ():
+        yield LineageStep(step["first_epoch"], step["last_epoch"], step["trial_id"], step["values"], step["accuracy"])

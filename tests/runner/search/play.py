@@ -1,0 +1,102 @@
+"""Plays a search to its end with made-up scores, as a run's journal would hear of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from runner.event import Decided, EpochReported, Event, RangeTested, TrialEnded, TrialPlanned
+from runner.run_state import RunState
+from runner.search.choose import choose_search
+from runner.search.former import Former
+from runner.search.proposal import Decide, Measure, Over, Plan, Search, Step, Wait
+from runner.spec import SweepSpec, parse_spec
+from tests.runner.sample_run import make_result
+from trainables.config import TrialConfig
+
+WHEN: dict[str, Any] = {"at_unix_s": 1.0, "elapsed_s": 1.0}
+
+Score = Callable[[dict[str, Any]], float | None]
+"""Validation accuracy by dotted keys; None where the trial diverges."""
+
+
+def make_sweep(search: dict[str, Any], **parts: Any) -> SweepSpec:
+    """A sweep of digits; `search` and `parts` as a file has them."""
+    return parse_spec({"name": "t", "data": {"name": "digits"}, "search": search, **parts}, "t.yaml")
+
+
+def make_search(search: dict[str, Any], former: Former | None = None, **parts: Any) -> Search:
+    """The search of such a sweep."""
+    return choose_search(make_sweep(search, **parts), "data", former)
+
+
+class Play:
+    """The events of a run, and the search that hears them."""
+
+    def __init__(self, search: Search, events: list[Event] | None = None) -> None:
+        self.search = search
+        self.events: list[Event] = []
+        self.state = RunState()
+        for event in events or []:
+            self.tell(event)
+
+    def tell(self, event: Event) -> None:
+        self.events.append(event)
+        self.state.apply(event)
+        self.search.observe(event)
+
+    def take(self, step: Step) -> list[TrialConfig]:
+        """Put what the search says on record; returns the trials that it planned."""
+        match step:
+            case Plan():
+                for trial in step.trials:
+                    config = trial.model_dump(mode="json", exclude_defaults=True)
+                    self.tell(
+                        TrialPlanned(
+                            **WHEN,
+                            trial_id=trial.trial_id,
+                            config=config,
+                            stage=step.stage,
+                            max_epochs=step.max_epochs,
+                            why=step.why,
+                        )
+                    )
+                return list(step.trials)
+            case Decide():
+                told = {"what": step.what, "reason": step.reason, "stage": step.stage, "trial_id": step.trial_id}
+                self.tell(Decided(**WHEN, **told, values=dict(step.values)))
+            case Measure():
+                for key in step.architectures:
+                    bounds = {"low": 0.001, "high": 0.1, "reason": "", "rates": [], "losses": [], "busy_s": 1.0}
+                    self.tell(RangeTested(**WHEN, key=key, **bounds))
+        return []
+
+    def end(self, trial: TrialConfig, accuracy: float | None, epoch: int = 1) -> None:
+        """The trial ends, with one epoch or diverged."""
+        if accuracy is None:
+            self.tell(TrialEnded(**WHEN, trial_id=trial.trial_id, state="diverged", reason="loss is nan"))
+            return
+        result = make_result(epoch, accuracy)
+        self.tell(EpochReported(**WHEN, trial_id=trial.trial_id, result=result, trained=True))
+        self.tell(TrialEnded(**WHEN, trial_id=trial.trial_id, state="finished", reason=""))
+
+    def to_the_end(self, score: Score, most: int = 500) -> list[TrialConfig]:
+        """All trials, each ended as soon as it is planned, until the search is over."""
+        trials: list[TrialConfig] = []
+        for _ in range(most):
+            step = self.search.step(self.state)
+            if isinstance(step, Over):
+                return trials
+            assert not isinstance(step, Wait), "nothing is running"
+            for trial in self.take(step):
+                trials.append(trial)
+                self.end(trial, score(trial.flat()))
+        raise AssertionError("the search does not come to an end")
+
+    def decisions(self, what: str) -> list[Decided]:
+        return [event for event in self.events if isinstance(event, Decided) and event.what == what]
+
+
+def rates(trials: list[TrialConfig]) -> list[float]:
+    """Their learning rates."""
+    return [trial.optimizer.lr for trial in trials]

@@ -1,0 +1,64 @@
+import pytest
+
+from runner.event import Decided
+from runner.search.former import Former
+from tests.runner.sample_run import make_result
+from tests.runner.search.play import Play, make_search, rates
+from trainables.record import TrialRecord
+
+SPACE = {"optimizer.lr": {"log": [1e-4, 1e-1]}}
+
+
+def make_former(*scores):
+    """A run with a trial for each (rate, accuracy)."""
+    play = Play(make_search({"method": "grid", "space": {"optimizer.lr": {"choice": [rate for rate, _ in scores]}}}))
+    trials = play.take(play.search.step(play.state))
+    records = [
+        TrialRecord(trial, "finished" if accuracy else "diverged", "", (make_result(1, accuracy),) if accuracy else ())
+        for trial, (_, accuracy) in zip(trials, scores, strict=True)
+    ]
+    return Former("t/r0", tuple(records), ())
+
+
+FORMER = make_former((0.002, 0.7), (0.03, 0.9), (0.5, 0.95), (0.01, 0.8), (0.05, None))
+
+
+def test_the_best_points_inside_the_space_come_first():
+    play = Play(make_search({"space": SPACE, "trials": 6, "warm_start": {"run": "t", "best": 2}}, FORMER))
+    trials = play.to_the_end(lambda values: 0.5)
+    assert rates(trials)[:2] == [0.03, 0.01]
+    assert len(trials) == 6
+    (decision,) = play.decisions("warm-start")
+    assert decision.reason == "2 of the best points of t/r0 come first"
+
+
+def test_the_same_point_over_the_same_data_is_the_same_trial():
+    play = Play(make_search({"space": SPACE, "trials": 1, "warm_start": {"run": "t", "best": 1}}, FORMER))
+    (trial,) = play.to_the_end(lambda values: 0.5)
+    assert trial.trial_id == FORMER.records[1].trial_id
+
+
+def test_what_is_on_record_needs_the_former_run_no_more():
+    search = {"space": SPACE, "trials": 4, "warm_start": {"run": "t", "best": 2}}
+    whole = Play(make_search(search, FORMER))
+    whole.to_the_end(lambda values: 0.5)
+    again = Play(make_search(search, None), whole.events[:1])
+    again.to_the_end(lambda values: 0.5)
+    assert list(again.state.trials) == list(whole.state.trials)
+
+
+@pytest.mark.parametrize("method", ["tpe", "bohb"])
+def test_a_model_is_told_all_results_of_the_former_run(method):
+    pytest.importorskip("optuna")
+    warm = {"run": "t", "best": 0}
+    search = {"method": method, "startup": 1, "trials": 8, "space": SPACE}
+    told = Play(make_search({**search, "warm_start": warm}, FORMER))
+    told.take(told.search.step(told.state))
+    values = next(event for event in told.events if isinstance(event, Decided)).values
+    assert [(one["values"], one["state"]) for one in values["told"]][:2] == [
+        ({"optimizer.lr": 0.002}, "finished"),
+        ({"optimizer.lr": 0.03}, "finished"),
+    ]
+    assert values["told"][4]["state"] == "diverged"
+    alone = Play(make_search({**search, "warm_start": {**warm, "tell": False}}, FORMER))
+    assert rates(told.to_the_end(lambda v: 0.5)) != rates(alone.to_the_end(lambda v: 0.5))

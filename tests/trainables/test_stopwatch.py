@@ -1,0 +1,75 @@
+import pytest
+
+import trainables.training
+from tests.trainables.tiny_trials import make_config, make_images
+from trainables.config import ParentConfig
+from trainables.data import DataConfig, load_images
+from trainables.stopwatch import EpochTime, ProbeFailed, Stopwatch
+from trainables.training import Training
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """How many steps each epoch that is trained from now on has."""
+    made = []
+    train_epoch = Training.train_epoch
+
+    def counted(self, *args):
+        rows = len(self._images.rows["train"])
+        made.append(rows // min(self.config.optimizer.batch_size, rows))
+        return train_epoch(self, *args)
+
+    monkeypatch.setattr(Training, "train_epoch", counted)
+    return made
+
+
+def test_an_epoch_lasts_as_long_as_its_parts():
+    assert EpochTime(train_s=2.0, evaluate_s=0.5, rest_s=0.25, begin_s=9.0, step_s=0.1).epoch_s == 2.75
+
+
+def test_short_epochs_are_timed_whole():
+    took = Stopwatch(make_images().arrays).time_epoch(make_config(), limit_s=0.5)
+    assert 0 < took.train_s < took.epoch_s < 0.5
+    assert took.evaluate_s > 0
+    assert took.begin_s > 0
+
+
+def test_a_long_epoch_is_its_steps_times_the_time_of_one(steps):
+    took = Stopwatch(make_images(train=32_000).arrays).time_epoch(make_config(), limit_s=0.1)
+    assert took.train_s == pytest.approx(2000 * took.step_s)
+    assert max(steps) < 2000
+    assert steps[:2] == [2, 2]
+
+
+def test_whole_epochs_and_multiplied_steps_agree():
+    images = load_images(DataConfig(name="digits"))
+    watch = Stopwatch(images.arrays)
+    config = make_config(images.data_id, model={"width": 8, "blocks": 1})
+    whole, steps = watch.time_epoch(config, limit_s=2.0), watch._time_steps(config, limit_s=0.1)
+    assert steps.epoch_s == pytest.approx(whole.epoch_s, rel=0.6)  # other work on the machine, and unequal warmth
+
+
+def test_one_batch_may_hold_all_training_images():
+    assert Stopwatch(make_images().arrays).time_epoch(make_config(batch_size=512), limit_s=0.1).train_s > 0
+
+
+@pytest.mark.parametrize("lr", [100.0, 0.05])
+def test_a_rate_that_would_diverge_is_timed_all_the_same(lr):
+    assert Stopwatch(make_images().arrays).time_epoch(make_config(lr=lr), limit_s=0.1).epoch_s > 0
+
+
+def test_a_trial_with_a_parent_is_timed_from_its_first_epoch():
+    config = make_config().model_copy(update={"parent": ParentConfig(trial_id="0" * 12, epoch=7)})
+    assert Stopwatch(make_images().arrays).time_epoch(config, limit_s=0.1).epoch_s > 0
+
+
+def test_a_trial_that_cannot_be_built_says_why(monkeypatch):
+    def refuse(*args):
+        raise MemoryError("no room")
+
+    watch = Stopwatch(make_images().arrays)
+    monkeypatch.setattr(trainables.training, "build_model", refuse)
+    with pytest.raises(ProbeFailed, match="an epoch cannot be timed: MemoryError: no room"):
+        watch.time_epoch(make_config(), limit_s=0.1)
