@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmarks.curves import PARQUET, SERIES, SWEEP
-from runner.search.space import share_of
+from runner.search import choose
 from runner.spec import SweepSpec, read_spec
 from trainables.config import TrialConfig, flatten
 from trainables.data import load_images
@@ -55,15 +55,8 @@ def thin(images: ImageSet, counts: dict[str, int], seed: int = 0) -> ImageSet:
 
 
 def list_trials(spec: SweepSpec, data_id: str) -> list[TrialConfig]:
-    """The trials in the order in which a random search draws them, then `REPEATED` of them with another seed.
-
-    The space is too large for a configuration to be drawn twice.
-    """
-    draws = [
-        {key: how.draw(share_of(spec.search.seed, index, key)) for key, how in spec.search.space.items()}
-        for index in range(spec.search.trials or 0)
-    ]
-    trials = [spec.trial(data_id, values) for values in draws]
+    """The trials of a random search in their order, then `REPEATED` of them with another seed."""
+    trials = choose.list_trials(spec, data_id)
     return trials + [trial.model_copy(update={"seed": trial.seed + 1}) for trial in trials[:REPEATED]]
 
 

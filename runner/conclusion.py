@@ -16,7 +16,7 @@ from runner.journal import Journal
 from runner.locate import Located
 from runner.overrides import apply_overrides
 from runner.run_state import RunState
-from runner.spec import SweepSpec, nearest, parse_spec, rule
+from runner.spec import SweepSpec, nearest, rule
 from runner.story import tell_search
 from runner.trial_table import to_parquet
 from trainables import layout
@@ -102,8 +102,8 @@ def load_run(found: Located, overrides: list[str]) -> StoredRun:
 def _read_spec(told: object) -> SweepSpec | None:
     """The sweep as the run's head has it; None where another version wrote what this one cannot read."""
     try:
-        return parse_spec(dict(told), "sweep.json") if isinstance(told, dict) else None
-    except SweepFileError:
+        return SweepSpec.model_validate(told)
+    except ValidationError:
         return None
 
 

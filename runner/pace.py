@@ -36,7 +36,7 @@ CLOSING_S = 1.9
 COMMAND_S = 1.6
 """From the command to the first look at the store, and the end of the process."""
 
-IMPORT_S = 1.0
+IMPORT_S = 1.2
 """Import of torch in as many processes as slots, when `START_S`, `CLOSING_S` and `COMMAND_S` were measured.
 
 Beside other work, torch took 6.6 to 9.3 s and the start 17 to 25 s: those grow with the square root of this.
@@ -137,9 +137,9 @@ def find_pace(
 
 
 def _spread(told: Mapping[str, Sequence[EpochTime]]) -> float:
-    """How far measurements of the same architecture are from their middle, as a share; 0 where each has only one."""
+    """How far measurements of the same architecture are from their middle, as a share; 0 where most have only one."""
     away = []
     for times in told.values():
         seconds = [time.epoch_s for time in times]
         away += [(max(seconds) - min(seconds)) / 2 / statistics.median(seconds)] if len(times) > 1 else []
-    return statistics.median(away) if away else 0.0
+    return statistics.median(away) if 2 * len(away) > len(told) else 0.0

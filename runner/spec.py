@@ -96,7 +96,7 @@ class SweepSpec(Frozen):
         if told["schedule"]["name"] != "constant" and told["schedule"]["epochs"] is None:
             told["schedule"]["epochs"] = max_epochs or self.scheduler.max_epochs
         if "seed" not in told:
-            named = {"search.seed": self.search.seed, **told} | ({"repeat": repeat} if repeat else {})
+            named = {"search.seed": self.search.seed, **_seeding(told)} | ({"repeat": repeat} if repeat else {})
             told["seed"] = int(short_hash(named, digits=8), 16)
         return TrialConfig(
             data_id=data_id, **{k: v for k, v in told.items() if not isinstance(v, dict)}, **_parts(told)
@@ -120,6 +120,26 @@ class SweepSpec(Frozen):
         )
         search = self.search.model_dump(mode="json", exclude={"trials"}, exclude_defaults=True)
         return short_hash({"data_id": data_id, "search": search, **told}, digits=8)
+
+
+SEEDING = {
+    "model": ("name", "blocks", "width", "batch_norm", "dropout"),
+    "optimizer": ("name", "lr", "momentum", "weight_decay", "batch_size", "label_smoothing"),
+    "schedule": ("name", "epochs"),
+}
+"""Keys that decide a trial's seed whatever their value. One that came later does where it is not at its default: else
+all trials of the past would have had other seeds, and so other names."""
+
+
+def _seeding(told: dict[str, Any]) -> dict[str, Any]:
+    seeding = dict(told)
+    for part, config in (("model", ModelConfig), ("optimizer", OptimizerConfig), ("schedule", ScheduleConfig)):
+        seeding[part] = {
+            key: value
+            for key, value in told[part].items()
+            if key in SEEDING[part] or key not in config.model_fields or value != config.model_fields[key].default
+        }
+    return seeding
 
 
 def _parts(told: dict[str, Any]) -> dict[str, Any]:

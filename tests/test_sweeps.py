@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from runner.run_state import RunState
 from runner.search.choose import choose_search
 from runner.search.proposal import Measure, Plan
-from runner.spec import read_spec
+from runner.spec import SweepSpec, read_spec
 from tests.sweeps import ROOT
 
 READY = sorted((ROOT / "sweeps").glob("*.yaml"))
@@ -35,3 +37,10 @@ def test_the_demonstration_is_as_large_as_promised():
         "optimizer.weight_decay",
     }
     assert (spec.search.method, spec.scheduler.method, spec.data.name) == ("random", "asha", "digits")
+
+
+@pytest.mark.parametrize("path", READY, ids=lambda path: path.stem)
+def test_the_record_of_a_ready_sweep_is_read_back_as_it_was(path):
+    spec = read_spec(str(path), [])
+    told = json.loads(json.dumps(spec.model_dump(mode="json")))
+    assert SweepSpec.model_validate(told) == spec

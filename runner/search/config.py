@@ -86,7 +86,7 @@ class MethodConfig(Frozen):
     @model_validator(mode="after")
     def _keys_belong_to_the_method(self) -> MethodConfig:
         for key, methods in BELONGS.items():
-            if key in self.model_fields_set and self.method not in methods and getattr(self, key) not in (None, {}, 0):
+            if self.method not in methods and key in self.said:
                 raise ValueError(
                     f"{key} means nothing to method {self.method}: it goes with {', '.join(methods)}; remove it"
                 )
@@ -123,6 +123,12 @@ class MethodConfig(Frozen):
                 )
         if self.border and not any(self.limits.values()):
             raise ValueError("border cannot grow: no key of the space is a range; remove it, or search a range")
+
+    @property
+    def said(self) -> set[str]:
+        """Keys that are not as they are where nobody says anything."""
+        fields = type(self).model_fields
+        return {key for key, field in fields.items() if getattr(self, key) != field.get_default(call_default_factory=True)}
 
     @property
     def limits(self) -> dict[str, int]:
@@ -182,7 +188,7 @@ class SearchConfig(MethodConfig):
     def _stages_stand_alone(self) -> SearchConfig:
         if not self.stages:
             return self
-        own = sorted(self.model_fields_set - {"seed", "warm_start", "stages"})
+        own = sorted(self.said - {"seed", "warm_start", "stages"})
         if own:
             raise ValueError(f"{own[0]} is set beside stages: each stage has its own; move it there")
         earlier: list[str] = []

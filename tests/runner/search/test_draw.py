@@ -3,8 +3,9 @@ import pytest
 from runner.search.best import configuration_of
 from runner.search.choose import choose_search, list_trials
 from runner.search.proposal import Measure, Over, Plan
-from runner.spec import parse_spec
+from runner.spec import parse_spec, read_spec
 from tests.runner.search.play import Play, make_search, make_sweep, rates
+from tests.sweeps import ROOT
 from trainables.errors import SweepFileError
 
 SPACE = {"optimizer.lr": {"log": [1e-4, 1e-1]}, "model.width": {"choice": [8, 16]}}
@@ -114,3 +115,15 @@ def test_trials_of_another_seed_or_with_another_fixed_key_are_not_kept():
         new = play.take(play.search.step(play.state))
         assert len(new) == 5
         assert {trial.trial_id for trial in new}.isdisjoint(trial.trial_id for trial in earlier)
+
+
+@pytest.mark.parametrize(
+    ("sweep", "names"),
+    [
+        ("digits", ["34d6ace136f7", "c519548cab53", "0c3644eb267b"]),
+        ("fashion_mnist", ["f53d6704a66d", "687735040673", "5f788be9a208"]),
+    ],
+)
+def test_the_trials_of_the_past_keep_their_names_and_seeds(sweep, names):
+    spec = read_spec(str(ROOT / "sweeps" / f"{sweep}.yaml"), [])
+    assert [trial.trial_id for trial in list_trials(spec, "data")[:3]] == names
