@@ -64,7 +64,8 @@ class Conductor:
         """Of trials that have not ended for good: what a later stage's scheduler is told of the epochs before."""
         self._audited: set[str] = set()
         self._running: set[str] = set()
-        self._measuring: dict[str, None] = {}
+        self._measuring: dict[str, str] = {}
+        """Architectures whose range tests are under way, with their labels."""
         self._tasks: deque[TrialTask] = deque()
         self._begun: set[str] = set()
         self.is_capped = False
@@ -105,7 +106,7 @@ class Conductor:
                 case Measure():
                     for key, trial in step.architectures.items():
                         if key not in self._measuring:
-                            self._measuring[key] = None
+                            self._measuring[key] = step.labels.get(key, "")
                             return RangeTask(key, trial)
                     return "wait"
             if self._running or self._measuring:
@@ -163,8 +164,8 @@ class Conductor:
 
     def take_range_test(self, told: Mapping[str, Any]) -> None:
         """The range test of an architecture has ended; `told` has the fields of a `RangeTested`."""
-        self._measuring.pop(told["key"], None)
-        self._put(self._log.draft(RangeTested, **told))
+        label = self._measuring.pop(told["key"], "")
+        self._put(self._log.draft(RangeTested, label=label, **told))
 
     def fail_range_test(self, key: str, reason: str) -> None:
         """A range test could not be made: its architecture's trials take the usual bounds."""

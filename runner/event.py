@@ -121,6 +121,8 @@ class RangeTested(Event):
     kind = "range-tested"
     key: str
     """Names the architecture."""
+    label: str = ""
+    """What tells it from the others, for a person."""
     low: float
     high: float
     reason: str

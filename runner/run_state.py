@@ -63,6 +63,8 @@ class RunState:
         """Seconds over all executions, summed over nodes."""
         self.slots = 0
         self.versions: dict[str, str] = {}
+        self.stages: dict[str, dict[str, None]] = {}
+        """Trials of each stage of the search, in order; one may belong to several."""
         self.decisions: list[Decided] = []
         self.range_tests: dict[str, RangeTested] = {}
         """By the name of their architecture."""
@@ -150,6 +152,7 @@ class RunState:
         return self._lengths[False]
 
     def _plan(self, event: TrialPlanned) -> None:
+        self.stages.setdefault(event.stage, {})[event.trial_id] = None
         known = self.trials.get(event.trial_id)
         if known is None:
             config = TrialConfig.model_validate(event.config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ensembles.ablation import Ablation, Arm, compare
 from ensembles.pruning_audit import AuditedTrial, judge_pruning
@@ -15,7 +16,7 @@ from runner.search.best import best_group, group_trials
 from runner.search.config import MethodConfig
 from runner.search.scope import Scope
 from runner.search.space import Value
-from runner.spec import SweepSpec
+from runner.spec import SweepSpec, stage_scheduler
 from trainables.config import TrialConfig
 from trainables.record import TrialRecord
 
@@ -31,7 +32,7 @@ def tell_search(state: RunState, spec: SweepSpec | None) -> SearchStory:
         noise=measure_noise(group_trials(records)),
         audit=judge_pruning(records, audited),
         range_tests=tuple(
-            RangeCurve(key, tuple(test.rates), tuple(test.losses), test.low, test.high)
+            RangeCurve(test.label or key, tuple(test.rates), tuple(test.losses), test.low, test.high)
             for key, test in state.range_tests.items()
         ),
         lineage=tuple(_lineage(state)),
@@ -40,7 +41,7 @@ def tell_search(state: RunState, spec: SweepSpec | None) -> SearchStory:
 
 def _decisions(state: RunState) -> Iterator[SearchDecision]:
     for key, test in state.range_tests.items():
-        yield SearchDecision("", "range", f"{key}: {test.low:g} to {test.high:g}; {test.reason}")
+        yield SearchDecision("", "range", f"{test.label or key}: {test.low:g} to {test.high:g}; {test.reason}")
     for decision in state.decisions:
         yield SearchDecision(decision.stage, decision.what, decision.reason, decision.trial_id)
     for record in state.trials.values():
@@ -52,22 +53,32 @@ def _decisions(state: RunState) -> Iterator[SearchDecision]:
 
 
 def _stages(state: RunState, spec: SweepSpec) -> Iterator[StageRow]:
-    """Of each stage that has begun. A trial that a later stage trained on is counted there."""
+    """Of each stage that has begun, up to its own last epoch: a later stage may have trained some of its trials on."""
     chosen = {decision.stage: decision for decision in state.decisions if decision.what == "stage"}
+    counted: dict[str, int] = {}
     for name, method in spec.search.parts:
-        records = [record for record in state.trials.values() if record.stage == name]
-        if not name or not (records or name in chosen):
+        if not name or name not in state.stages:
             continue
+        last = stage_scheduler(spec, name).max_epochs
+        records = [_until(state.trials[trial_id], last) for trial_id in state.stages[name]]
+        epochs = 0
+        for record in records:
+            epochs += max(0, len(record.epochs) - counted.get(record.trial_id, 0))
+            counted[record.trial_id] = max(counted.get(record.trial_id, 0), len(record.epochs))
         best = best_group(records)
         found = chosen[name].values if name in chosen else {}
         yield StageRow(
             name=name,
             method=method.method,
             trials=len(records),
-            epochs=sum(len(record.epochs) for record in records),
+            epochs=epochs,
             best=best.accuracy if best else None,
             chosen={key: found[key] for key in sorted(method.space) if key in found},
         )
+
+
+def _until(record: TrialRecord, last: int) -> TrialRecord:
+    return replace(record, epochs=tuple(epoch for epoch in record.epochs if epoch.epoch <= last))
 
 
 def _ablation(state: RunState, spec: SweepSpec) -> Ablation | None:

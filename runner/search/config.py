@@ -128,7 +128,9 @@ class MethodConfig(Frozen):
     def said(self) -> set[str]:
         """Keys that are not as they are where nobody says anything."""
         fields = type(self).model_fields
-        return {key for key, field in fields.items() if getattr(self, key) != field.get_default(call_default_factory=True)}
+        return {
+            key for key, field in fields.items() if getattr(self, key) != field.get_default(call_default_factory=True)
+        }
 
     @property
     def limits(self) -> dict[str, int]:

@@ -43,6 +43,8 @@ class Measure:
 
     architectures: Mapping[str, TrialConfig]
     """By name, each with a trial that stands for it."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What tells each from the others, for a person."""
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,17 @@ class RangeBounds:
         if self._scope.tested_key is None:
             return None
         needed: dict[str, TrialConfig] = {}
+        labels: dict[str, str] = {}
         for values in drawn:
             if self._scope.tested_key in values:
                 trial = self._scope.architecture(values)
                 if trial.trial_id not in self._bounds:
                     needed[trial.trial_id] = trial
-        return Measure(needed) if needed else None
+                    told = {key: values[key] for key in self._scope.architecture_keys if key in values}
+                    labels[trial.trial_id] = ", ".join(
+                        f"{key.rpartition('.')[2]} {value}" for key, value in told.items()
+                    )
+        return Measure(needed, labels) if needed else None
 
     def place(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """`values` with the rate at its share of its architecture's range; as it is where that is not known yet."""

@@ -7,7 +7,6 @@ import pytest
 from rich.console import Console
 
 import runner.plan
-from runner.plan import count_points
 from runner.probe import Probe, name_architecture
 from runner.search.choose import list_trials
 from runner.show_plan import MOST_ROWS, show_plan
@@ -286,9 +285,16 @@ def test_every_ready_sweep_has_a_plan(path, tmp_path, monkeypatch):
     assert show(plan)
 
 
-def test_a_mesh_around_an_earlier_stage_has_three_points_an_axis(tmp_path):
-    spec = read_spec(str(ROOT / "sweeps" / "coarse_to_fine.yaml"), [f"store={tmp_path}"])
-    assert [count_points(method) for _, method in spec.search.parts] == [10, 9, 9]
+def test_a_stage_says_what_is_known_of_it_before_the_one_it_depends_on(tmp_path):
+    plan = plan_sweep(read_spec(str(ROOT / "sweeps" / "coarse_to_fine.yaml"), [f"store={tmp_path}"]), None)
+    assert [stage["points"] for stage in plan.told()["stages"]] == [10, 9, 9]
+    title, _, coarse, fine, closer, *_ = [line.strip() for line in show(plan).splitlines()]
+    assert "trials in 3 stages; 0 have ended" in title
+    assert coarse.startswith("coarse: grid of 10 points, up to 3 epochs: about ")
+    assert fine.startswith(
+        "fine: grid of 9 points (lr x3 around coarse, weight_decay x10 around coarse), up to 9 epochs"
+    )
+    assert closer.startswith("closer: jittered of 9 points (lr x1.5 around fine), up to 18 epochs: about 9 trials, ")
 
 
 def test_a_plan_without_a_probe_imports_neither_torch_nor_ray(tmp_path):
