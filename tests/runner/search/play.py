@@ -71,12 +71,12 @@ class Play:
                     self.tell(RangeTested(**WHEN, key=key, **bounds))
         return []
 
-    def end(self, trial: TrialConfig, accuracy: float | None) -> None:
-        """The trial ends, with one epoch more or diverged."""
+    def end(self, trial: TrialConfig, accuracy: float | None, epoch: int | None = None) -> None:
+        """The trial ends, with one epoch more (`epoch`, where it is another than the next) or diverged."""
         if accuracy is None:
             self.tell(TrialEnded(**WHEN, trial_id=trial.trial_id, state="diverged", reason="loss is nan"))
             return
-        result = make_result(self.state.last_epoch(trial.trial_id) + 1, accuracy)
+        result = make_result(epoch or self.state.last_epoch(trial.trial_id) + 1, accuracy)
         self.tell(EpochReported(**WHEN, trial_id=trial.trial_id, result=result, trained=True))
         self.tell(TrialEnded(**WHEN, trial_id=trial.trial_id, state="finished", reason=""))
 
