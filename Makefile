@@ -44,6 +44,9 @@ format: $(STAMP) ## put the code into the project's format
 
 bench: $(STAMP) ## measure; figures go to benchmarks/results/latest.json
 	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.search
+	$(BIN)/python -m benchmarks.tune_cost
+	$(BIN)/python -m benchmarks.plan_error
 
 clean: ## remove .venv and caches; runs/ and data/ stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -34,6 +34,19 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
+STAGED = """data: {{name: digits}}
+search:
+  stages:
+    - {{name: coarse, space: {{optimizer.lr: {{around: {}, factor: 3}}}}}}
+    - {{name: fine, space: {{optimizer.lr: {{log: [0.001, 0.1]}}}}}}
+"""
+
+ABLATION = """data: {name: digits}
+search: {method: ablation, changes: {dropout: {model.droput: 0.3}}}
+scheduler: {method: none}
+"""
+
+
 def refuse(*words: str) -> str:
     """The message of a `caucus run` that must be refused: exit code 2, no traceback, the same as JSON."""
     answer = CliRunner().invoke(app, ["run", *words, "--json"])
@@ -78,6 +91,22 @@ def files() -> list[str]:
         ),
         ("data: {name: digits}\nsearch: {space: {}}\n", [], ["the space holds only about 1 different trial"]),
         (SWEEP, ["--run-id", "../up"], ["--run-id is '../up'"]),
+        (SWEEP, ["budget.epochs=0"], ["budget.epochs is 0: must be greater than or equal to 1"]),
+        (SWEEP, ["budget.wall=0s"], ["budget.wall: a duration is more than zero"]),
+        (SWEEP, ["budget.money=0"], ["budget.money is 0: must be greater than 0"]),
+        (SWEEP, ["budget.slot_hours=0"], ["budget.slot_hours is 0: must be greater than 0"]),
+        (SWEEP, ["search.warm_start.run=other"], ["holds no sweep 'other'"]),
+        (
+            SWEEP,
+            ["search.method=grid", "model.width=8,16", "optimizer.lr=0.1", "search.border=2"],
+            ["border cannot grow"],
+        ),
+        (SWEEP, ["scheduler.brackets=9"], ["brackets is 9", "lower brackets"]),
+        (SWEEP, ["scheduler.method=none", "scheduler.audit=2"], ["audit is 2, but method none prunes nothing"]),
+        (STAGED.format("fine"), [], ["stages.coarse: optimizer.lr is around stage fine, which comes later"]),
+        (STAGED.format("corse"), [], ["is around 'corse', but the stages are coarse, fine"]),
+        (ABLATION, [], ["changes.dropout.model.droput: no such key; did you mean model.dropout?"]),
+        (ABLATION.replace("droput", "dropout"), ["scheduler.method=asha"], ["set scheduler.method=none"]),
         (SWEEP, ["novalue"], ["'novalue' is no override: write key=value"]),
     ],
 )
