@@ -15,12 +15,12 @@ LATEST = Path(__file__).parent / "results" / "latest.json"
 
 def at_most(value: float, unit: str, goal: float) -> dict[str, Any]:
     """A figure that should be low."""
-    return {"value": round(value, 4), "unit": unit, "goal": round(goal, 4), "met": value <= goal}
+    return {"value": round(value, 4), "unit": unit, "goal": round(goal, 4), "met": bool(value <= goal)}
 
 
 def at_least(value: float, unit: str, goal: float) -> dict[str, Any]:
     """A figure that should be high."""
-    return {"value": round(value, 4), "unit": unit, "goal": round(goal, 4), "met": value >= goal}
+    return {"value": round(value, 4), "unit": unit, "goal": round(goal, 4), "met": bool(value >= goal)}
 
 
 def write(figures: dict[str, Any]) -> None:

@@ -141,7 +141,7 @@ def measure_regret(surrogate: Surrogate, names: list[str], seeds: int) -> dict[s
     for name in names:
         search, scheduler = METHODS[name]
         found = np.array([_regrets(surrogate, search, scheduler, seed, training_s) for seed in range(seeds)])
-        told = {str(budget): round(100 * value, 3) for budget, value in zip(BUDGETS, found.mean(0), strict=True)}
+        told = {str(budget): round(100 * float(value), 3) for budget, value in zip(BUDGETS, found.mean(0), strict=True)}
         error = 100 * found.std(0, ddof=1) / np.sqrt(seeds) if seeds > 1 else np.zeros(len(BUDGETS))
         table[name] = told | {
             f"{budget} ±": round(float(value), 3) for budget, value in zip(BUDGETS, error, strict=True)
@@ -212,7 +212,7 @@ def measure(quick: bool, report: Callable[[str], None] = print) -> dict[str, Any
         report(f"{name}: {told}")
         worst = max(one["difference"] for one in told.values())
         # Without NaN the two may differ by chance alone: met where no budget's interval lies above zero.
-        met = all(one["ci95"][0] <= 0 for one in told.values()) if not nan_share else worst < 0
+        met = all(one["ci95"][0] <= 0 for one in told.values()) if not nan_share else bool(worst < 0)
         figures[name] = {"value": round(worst, 3), "unit": "points of regret", "goal": 0, "met": met, "table": told}
     regret = measure_regret(surrogate, list(METHODS), SEEDS)
     largest = str(BUDGETS[-1])
@@ -221,7 +221,7 @@ def measure(quick: bool, report: Callable[[str], None] = print) -> dict[str, Any
         "value": regret[best][largest],
         "unit": f"points of accuracy at a budget of {largest} full trainings, by {best}",
         "goal": regret["random"][largest],
-        "met": regret[best][largest] < regret["random"][largest],
+        "met": bool(regret[best][largest] < regret["random"][largest]),
         "table": regret,
         "seeds": SEEDS,
     }

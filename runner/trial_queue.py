@@ -21,6 +21,9 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         super().__init__()
         self._conductor = conductor
         self._given: dict[str, str] = {}
+        """Of each of Tune's trials the task."""
+        self._holders: dict[str, str] = {}
+        """Of each task the newest of Tune's trials."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next task's configuration; None while that depends on what is running, `FINISHED` after the last."""
@@ -30,12 +33,19 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         if task == "over":
             return str(Searcher.FINISHED)
         self._given[trial_id] = task.name
+        self._holders[task.name] = trial_id
         told = {"name": task.name, "trial": json.dumps(task.trial.model_dump(mode="json"))}
         return told | ({"range_test": task.key} if isinstance(task, RangeTask) else {"epoch": task.after_epoch})
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tune has given the slot back, for whatever reason."""
-        self._conductor.release(self._given.pop(trial_id, ""))
+        """Tune has given the slot back, for whatever reason.
+
+        A trial that paused may have been promoted by then, and run as another one of Tune's: that one holds it now.
+        """
+        name = self._given.pop(trial_id, "")
+        if self._holders.get(name) == trial_id:
+            del self._holders[name]
+            self._conductor.release(name)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the journal knows what is left."""

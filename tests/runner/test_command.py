@@ -97,8 +97,8 @@ def files() -> list[str]:
         (SWEEP, ["budget.slot_hours=0"], ["budget.slot_hours is 0: must be greater than 0"]),
         (SWEEP, ["search.warm_start.run=other"], ["holds no sweep 'other'"]),
         (
-            SWEEP,
-            ["search.method=grid", "model.width=8,16", "optimizer.lr=0.1", "search.border=2"],
+            "data: {name: digits}\n",
+            ["search.method=grid", "model.width=8,16", "search.border=2"],
             ["border cannot grow"],
         ),
         (SWEEP, ["scheduler.brackets=9"], ["brackets is 9", "lower brackets"]),

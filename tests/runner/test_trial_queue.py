@@ -29,6 +29,20 @@ def test_tune_gets_the_tasks_of_the_conductor_and_waits_while_they_run(tmp_path)
     assert queue.suggest("tune3") == queue.suggest("tune3") == Searcher.FINISHED
 
 
+def test_a_slot_that_is_given_back_late_does_not_release_the_trial_that_was_promoted_meanwhile(tmp_path):
+    promote = SchedulerConfig(method="asha-promote", max_epochs=4, reduction=2)
+    driver = Driver(tmp_path, promote, [B, A])
+    queue = TrialQueue(driver.conductor)
+    assert [queue.suggest(name)["name"] for name in ("tune1", "tune2")] == [B.trial_id, A.trial_id]
+    driver.tell(B, 1, 0.9)
+    driver.tell(A, 1, 0.5)
+    assert queue.suggest("tune3")["name"] == B.trial_id  # promoted
+    queue.on_trial_complete("tune1")
+    queue.on_trial_complete("tune2")
+    assert queue.suggest("tune4") is None  # B is running: A may not be given up
+    assert driver.record(A).state == "paused"
+
+
 def test_a_trial_is_told_with_its_whole_configuration(tmp_path):
     _, queue = make_queue(tmp_path)
     queue.suggest("tune1")

@@ -58,5 +58,5 @@ def test_a_record_goes_by_the_name_of_its_configuration() -> None:
     assert record(7).trial_id == TrialConfig(data_id="d", seed=7).trial_id != record(8).trial_id
 
 
-def test_a_stopped_trial_has_not_ended_for_good() -> None:
-    assert set(STATES) - set(ENDED) == {"waiting", "running", "stopped"}
+def test_a_stopped_or_paused_trial_has_not_ended_for_good() -> None:
+    assert set(STATES) - set(ENDED) == {"waiting", "running", "paused", "stopped"}
