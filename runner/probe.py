@@ -63,6 +63,13 @@ def name_architecture(config: TrialConfig) -> str:
     return short_hash(architecture_of(config), digits=8)
 
 
+def name_rest(config: TrialConfig) -> str:
+    """A short name that two trials share if they differ in nothing but their architecture and their seed."""
+    flat = flatten(config.model_dump(mode="json", exclude={"seed", "data_id"}))
+    decides = architecture_of(config)
+    return short_hash({key: flat[key] for key in flat if key not in decides or isinstance(flat[key], float)}, digits=8)
+
+
 def spread(configs: Sequence[TrialConfig], most: int) -> list[TrialConfig]:
     """One trial of each architecture; of more than `most` those that are farthest from each other.
 

@@ -177,3 +177,15 @@ def test_results_on_record_decide_as_they_did():
     ]
     # Each better than all before it: all three go on; else only the first does.
     assert [found.middle.epochs for found in epochs] == [6, 2]
+
+
+def test_of_networks_that_differ_in_nothing_else_the_slower_one_goes_on():
+    stages = [
+        {"name": "capacity", "method": "grid", "epochs": 9, "space": {"model.width": {"choice": [4, 64]}}},
+        {"name": "rate", "method": "grid", "epochs": 1, "space": {"optimizer.lr": {"choice": [0.001, 0.01, 0.1]}}},
+    ]
+    prospect = make_prospect(slots=1, search={"stages": stages}, ensemble={"size": 2})
+    first, second = list_trials(prospect.spec, "data")
+    configs = {name_architecture(config): config for config in (first, second)}
+    pace = Pace(dict(zip(configs, (1.0, 4.0), strict=True)), configs, NO_OVERHEADS, 0.0)
+    assert foresee(prospect, pace).seconds == pytest.approx(9 * 1 + 9 * 4 + 3 * 4)

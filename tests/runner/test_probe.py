@@ -5,7 +5,18 @@ import threading
 import pytest
 
 import runner.probe
-from runner.probe import _collect, _measure, _save, count_gpus, count_slots, features, name_architecture, probe, spread
+from runner.probe import (
+    _collect,
+    _measure,
+    _save,
+    count_gpus,
+    count_slots,
+    features,
+    name_architecture,
+    name_rest,
+    probe,
+    spread,
+)
 from runner.spec import ResourcesConfig
 from tests.trainables.tiny_trials import make_config, make_images
 from trainables.config import ParentConfig
@@ -31,6 +42,17 @@ def test_an_architecture_is_what_decides_the_time_of_a_step():
     ]
     assert {name_architecture(config) for config in same} == {name}
     assert len({name, *map(name_architecture, others)}) == 7
+
+
+def test_what_is_left_of_a_trial_without_its_architecture_and_seed():
+    name = name_rest(make_config(model={"dropout": 0.1}))
+    same = [
+        make_config(seed=7, model={"dropout": 0.1, "width": 64}),
+        make_config(batch_size=99, model={"dropout": 0.1}),
+    ]
+    others = [make_config(model={"dropout": 0.2}), make_config(lr=0.7, model={"dropout": 0.1})]
+    assert {name_rest(config) for config in same} == {name}
+    assert len({name, *map(name_rest, others)}) == 3
 
 
 def test_features_are_logarithms_of_numbers_and_a_mark_for_each_word():
