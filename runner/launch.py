@@ -65,7 +65,9 @@ def launch(
         deadline_unix_s=deadline_unix_s,
     )
     trainable = tune.with_resources(trainable, {"cpu": spec.resources.cpus, "gpu": cluster.gpus_per_trial})
-    queue: Any = TrialQueue(conductor)
+    # On a cluster that shrinks, a slot without work is given back, or its node would be paid for.
+    tasks = TrialQueue(conductor, 0 if cluster.elastic else spec.resources.slots or cluster.slots)
+    queue: Any = tasks
     if not cluster.elastic or spec.resources.slots:
         queue = ConcurrencyLimiter(queue, max_concurrent=spec.resources.slots or cluster.slots)
     spent = ""
@@ -89,7 +91,7 @@ def launch(
                 storage_path=scratch,
                 num_samples=-1,
                 search_alg=queue,
-                scheduler=Recording(conductor),
+                scheduler=Recording(conductor, tasks.has_more),
                 stop=Until(is_over),
                 callbacks=[Slots(conductor, log)],
                 reuse_actors=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -18,9 +19,11 @@ RESULT_KEYS = [field.name for field in fields(EpochResult)]
 class Recording(FIFOScheduler):  # type: ignore[misc]
     """First come, first served. A trial that pauses gives its slot up; promoted, it is a new trial to Tune."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, conductor: Conductor, has_more: Callable[[str], bool] = lambda _: True) -> None:
         super().__init__()
         self._conductor = conductor
+        self._has_more = has_more
+        """Whether a slot that stands by in one of Tune's trials is to be given back."""
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """The trial that has waited longest for its slot.
@@ -32,6 +35,8 @@ class Recording(FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Record an epoch, an end or a range test, and decide."""
+        if "standby" in result:
+            return str(TrialScheduler.STOP if self._has_more(trial.trial_id) else TrialScheduler.CONTINUE)
         name = result["name"]
         if "range_test" in result:
             told = json.loads(result["range_test"])

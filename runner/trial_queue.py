@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -11,31 +14,64 @@ from ray.tune.search import Searcher
 
 from runner.conductor import Conductor
 from runner.run_log import RunLog
-from runner.task import RangeTask
+from runner.task import RangeTask, Task
+
+BEGIN_S = 20.0
+"""How long the first worker waits for the others to begin."""
+
+STANDBY_S = 0.05
+"""Each slot that stands by asks for work once in so many seconds for each slot there is: 20 questions a second in all."""
 
 
 class TrialQueue(Searcher):  # type: ignore[misc]
-    """Gives Tune what the conductor says, each trial with the last epoch on record."""
+    """Gives Tune what the conductor says, each trial with the last epoch on record.
 
-    def __init__(self, conductor: Conductor) -> None:
+    `slots` is how many stay in use, 0 where they come and go. Of those, a slot without work stands by: Tune would end
+    its worker, and a new one takes seconds to begin; worse, whenever a trial ends meanwhile Tune lets the next one
+    have that trial's worker and ends the one that was about to begin, so that short trials run one after the other.
+    For that reason nothing is given out either until all slots have begun to stand by.
+    """
+
+    def __init__(self, conductor: Conductor, slots: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
+        self._clock = clock
+        self._begun: set[str] = set()
+        """Tune's trials in which slots have stood by."""
+        self._begun_s = math.inf
+        """When the first one did."""
+        self._is_ready = not slots
         self._conductor = conductor
+        self._slots = slots
+        self._held: deque[Task] = deque()
+        """Found for slots that stood by, until Tune asks."""
         self._given: dict[str, str] = {}
         """Of each of Tune's trials the task."""
         self._holders: dict[str, str] = {}
         """Of each task the newest of Tune's trials."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next task's configuration; None while that depends on what is running, `FINISHED` after the last."""
-        task = self._conductor.next_task()
+        """The next task's configuration, `FINISHED` after the last. While that depends on what is running: to stand by, or None."""
+        task = "wait" if not self._is_ready else self._held.popleft() if self._held else self._conductor.next_task()
         if task == "wait":
-            return None
+            return {"name": "standby", "standby": STANDBY_S * self._slots} if self._slots else None
         if task == "over":
             return str(Searcher.FINISHED)
         self._given[trial_id] = task.name
         self._holders[task.name] = trial_id
         told = {"name": task.name, "trial": json.dumps(task.trial.model_dump(mode="json"))}
         return told | ({"range_test": task.key} if isinstance(task, RangeTask) else {"epoch": task.after_epoch})
+
+    def has_more(self, trial_id: str) -> bool:
+        """Whether the slot that stands by in Tune's `trial_id` is to be given back, for work or for the end."""
+        self._begun.add(trial_id)
+        self._begun_s = min(self._begun_s, self._clock())
+        self._is_ready |= len(self._begun) >= self._slots or self._clock() > self._begun_s + BEGIN_S
+        if not self._is_ready:
+            return False
+        task = self._conductor.next_task()
+        if not isinstance(task, str):
+            self._held.append(task)
+        return task != "wait"
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tune has given the slot back, for whatever reason.
@@ -63,7 +99,7 @@ class Slots(tune.Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tune has an actor for `trial`."""
-        if "range_test" not in trial.config:
+        if not {"range_test", "standby"} & set(trial.config):
             self._conductor.start(trial.config["name"])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -71,6 +107,8 @@ class Slots(tune.Callback):  # type: ignore[misc]
         lines = [line.strip() for line in str(trial.get_error() or "").splitlines()]
         cause = next((line for line in reversed(lines) if line), "no reason is known")
         reason = f"its worker was lost {trial.num_failures} times; the last time: {cause}"
+        if "standby" in trial.config:
+            return
         if "range_test" in trial.config:
             self._conductor.fail_range_test(trial.config["range_test"], reason)
         else:

@@ -30,9 +30,10 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
     """Advances one trial by one epoch a step; reused for the next trial, so that torch is imported once a slot.
 
     Its Tune configuration is {"name": its trial_id, "trial": JSON of a `TrialConfig`, "epoch": the last epoch that the run has on record};
-    or, with "range_test" in place of "epoch", names an architecture whose learning-rate range test is to be made with that trial.
+    or, with "range_test" in place of "epoch", names an architecture whose learning-rate range test is to be made with that trial;
+    or is {"name": …, "standby": seconds}: to wait so long, a step, until there is work.
     A step's result holds "trial_id" of ours as "name", and either the fields of an `EpochResult`, or "end" and "reason",
-    or "range_test" with what that has found, as JSON: Tune flattens what is nested.
+    or "range_test" with what that has found, as JSON (Tune flattens what is nested), or "standby".
     """
 
     _trial: Trial | None
@@ -76,6 +77,9 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """One epoch of the trial, or its end."""
+        if self._standby_s:
+            time.sleep(self._standby_s)
+            return {"name": self._name, "standby": True}
         if self._architecture:
             return {
                 "name": self._name,
@@ -95,8 +99,11 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
     def _begin(self, config: dict[str, Any]) -> None:
         from trainables.trial import Step, Trial
 
+        self._name, self._standby_s = config["name"], config.get("standby", 0.0)
+        if self._standby_s:
+            return
         trial = TrialConfig.model_validate(json.loads(config["trial"]))
-        self._name, self._config = config["name"], trial
+        self._config = trial
         self._architecture = config.get("range_test", "")
         if self._architecture:
             return

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from tests.sweeps import DIGITS, ROOT, SMALL, bucket_bits, caucus, outcome, run_sweep, trial_bits
+from tests.sweeps import DIGITS, ROOT, SMALL, bucket_bits, caucus, events, outcome, run_sweep, trial_bits
 from trainables.fashion_mnist import DEBIAN
 
 
@@ -216,6 +216,26 @@ def test_a_budget_ends_the_sweep_and_what_was_trained_votes(tmp_path):
     again = run_sweep(*words, "budget.wall=40s")
     assert again["epochs_trained"] == 0
     assert outcome(again) == outcome(result)
+
+
+def test_all_slots_stay_in_use_after_a_stage_that_needed_only_one(tmp_path):
+    sweep = tmp_path / "sweep.yaml"
+    stages = [
+        {"name": "alone", "method": "grid", "epochs": 1, "space": {"optimizer.lr": {"choice": [0.03]}}},
+        {"name": "many", "method": "random", "trials": 6, "epochs": 3, "space": {"optimizer.lr": {"log": [0.01, 0.1]}}},
+    ]
+    parts = {"data": {"name": "digits"}, "model": {"blocks": 1, "width": 4}, "search": {"stages": stages}}
+    none = {"method": "none", "max_epochs": 3}
+    sweep.write_text(json.dumps({"name": "stages", "store": str(tmp_path / "runs"), "scheduler": none, **parts}))
+    run_sweep(str(sweep), "resources.slots=2")
+    most, running = 0, set()
+    for event in events(tmp_path / "runs", "stages"):
+        if event["kind"] == "trial-started":
+            running.add(event["trial_id"])
+        elif event["kind"] == "trial-ended":
+            running.discard(event["trial_id"])
+        most = max(most, len(running))
+    assert most == 2
 
 
 def test_json_is_one_object_also_where_a_person_would_see_progress(finished):

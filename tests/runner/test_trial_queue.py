@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 from ray.tune.search import Searcher
 
+from runner.recording import Recording
 from runner.schedulers.config import SchedulerConfig
-from runner.trial_queue import Slots, TrialQueue, Until
+from runner.trial_queue import BEGIN_S, STANDBY_S, Slots, TrialQueue, Until
 from tests.runner.driver import Driver
 from tests.runner.sample_run import make_trial
 from trainables.config import TrialConfig
@@ -27,6 +28,75 @@ def test_tune_gets_the_tasks_of_the_conductor_and_waits_while_they_run(tmp_path)
     queue.on_trial_complete("tune1")
     queue.on_trial_complete("tune2", error=True)
     assert queue.suggest("tune3") == queue.suggest("tune3") == Searcher.FINISHED
+
+
+def stand_by(driver, queue, slots):
+    """Tune's trials `slots` stand by; returns what the scheduler tells each when it has stood by once."""
+    for name in slots:
+        assert queue.suggest(name) == {"name": "standby", "standby": 3 * STANDBY_S}
+    scheduler = Recording(driver.conductor, queue.has_more)
+    result = {"name": "standby", "standby": True}
+    return lambda name: scheduler.on_trial_result(None, SimpleNamespace(trial_id=name), result)
+
+
+def test_nothing_is_given_out_until_all_slots_stand_by(tmp_path):
+    driver, _ = make_queue(tmp_path)
+    queue = TrialQueue(driver.conductor, slots=3)
+    ask = stand_by(driver, queue, ["slot1", "slot2", "slot3"])
+    assert [ask("slot1"), ask("slot1"), ask("slot2")] == 3 * ["CONTINUE"]
+    assert ask("slot3") == "STOP"
+    assert queue.suggest("tune1")["name"] == B.trial_id
+    assert ask("slot2") == "STOP"
+    assert queue.suggest("tune2")["name"] == A.trial_id
+
+
+def test_slots_that_do_not_begin_keep_nobody_waiting_for_ever(tmp_path):
+    driver, _ = make_queue(tmp_path)
+    now = [100.0]
+    ask = stand_by(driver, TrialQueue(driver.conductor, 3, lambda: now[0]), ["slot1", "slot2", "slot3"])
+    assert ask("slot1") == "CONTINUE"
+    now[0] += BEGIN_S + 1
+    assert ask("slot1") == "STOP"
+
+
+def test_a_slot_without_work_stands_by_until_there_is_some(tmp_path):
+    promote = SchedulerConfig(method="asha-promote", max_epochs=4, reduction=2)
+    driver = Driver(tmp_path, promote, [B, A])
+    queue = TrialQueue(driver.conductor, slots=3)
+    ask = stand_by(driver, queue, ["slot1", "slot2", "slot3"])
+    assert [ask(name) for name in ("slot1", "slot2", "slot3", "slot1", "slot2")][2:] == ["STOP", "STOP", "CONTINUE"]
+    assert [queue.suggest(name)["name"] for name in ("tune1", "tune2")] == [B.trial_id, A.trial_id]
+    driver.tell(B, 1, 0.9)
+    driver.tell(A, 1, 0.5)
+    queue.on_trial_complete("tune1")
+    assert ask("slot2") == "STOP"
+    assert ask("slot4") == "CONTINUE"  # what slot2 makes way for is not given out twice
+    assert queue.suggest("tune3")["name"] == B.trial_id  # promoted
+
+
+def test_slots_that_stand_by_are_given_back_at_the_end(tmp_path):
+    driver, _ = make_queue(tmp_path)
+    queue = TrialQueue(driver.conductor, slots=3)
+    ask = stand_by(driver, queue, ["slot1", "slot2", "slot3"])
+    assert [ask(name) for name in ("slot1", "slot2", "slot3", "slot1", "slot2")][-1] == "CONTINUE"
+    queue.suggest("tune1")
+    queue.suggest("tune2")
+    queue.on_trial_complete("tune1")
+    queue.on_trial_complete("tune2")
+    assert ask("slot2") == "STOP"
+    assert queue.suggest("tune3") == Searcher.FINISHED
+
+
+def test_a_slot_that_stands_by_is_no_trial(tmp_path):
+    driver, _ = make_queue(tmp_path)
+    events = list(driver.log.events)
+    trial = SimpleNamespace(
+        trial_id="tune1", config={"name": "standby", "standby": 0.1}, num_failures=4, get_error=lambda: "died"
+    )
+    slots = Slots(driver.conductor, driver.log)
+    slots.on_trial_start(1, [trial], trial)
+    slots.on_trial_error(1, [trial], trial)
+    assert driver.log.events == events
 
 
 def test_a_slot_that_is_given_back_late_does_not_release_the_trial_that_was_promoted_meanwhile(tmp_path):

@@ -70,6 +70,15 @@ def weights(store: Store, config: TrialConfig) -> dict[int, bytes]:
 # Steps
 
 
+def test_a_slot_that_stands_by_says_so_at_each_step_and_then_takes_up_a_trial(start: Start) -> None:
+    trainable = start(FIRST)
+    trainable.reset_config({"name": "standby", "standby": 0.001})
+    assert [trainable.step() for _ in range(2)] == 2 * [{"name": "standby", "standby": True}]
+    trainable.reset_config(told(SECOND))
+    assert (trainable.step()["name"], trainable.step()["epoch"]) == (SECOND.trial_id, 2)
+    trainable.cleanup()
+
+
 def test_a_step_tells_the_epochs_result_under_the_name_of_the_trial(start: Start, tmp_path: Path) -> None:
     trainable = start(FIRST)
     steps = [trainable.step(), trainable.step()]
