@@ -47,6 +47,8 @@ bench: $(STAMP) ## measure; figures go to benchmarks/results/latest.json
 	$(BIN)/python -m benchmarks.search
 	$(BIN)/python -m benchmarks.tune_cost
 	$(BIN)/python -m benchmarks.plan_error
+	$(BIN)/python -m benchmarks.watch
+	$(BIN)/python -m benchmarks.augment
 
 clean: ## remove .venv and caches; runs/ and data/ stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -28,9 +28,10 @@ from runner.search import choose
 from runner.spec import SweepSpec, read_spec
 from trainables.config import TrialConfig, flatten
 from trainables.data import load_images
+from trainables.device_images import DeviceImages, place_images
 from trainables.errors import TrialDiverged
 from trainables.images import ImageSet
-from trainables.training import DeviceImages, Training, place_images
+from trainables.training import Training
 
 WORK = Path(__file__).parents[1] / "build" / "curves.jsonl"
 IMAGES = {"train": 4000, "validation": 2000}

@@ -10,6 +10,9 @@ from typing import Any
 
 from trainables.record import EpochResult, TrialRecord
 
+MOST_LAST_EPOCHS = 5
+"""Levels are means over the last fifth of the epochs, but over no more than so many."""
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -75,6 +78,35 @@ class ArmRow:
 
 
 @dataclass(frozen=True)
+class Mean:
+    """A mean over the repeats of one arm, each its mean over the last epochs."""
+
+    value: float
+    ci95: tuple[float, float] | None
+    """Of the mean, over repeats; None for fewer than two."""
+
+
+@dataclass(frozen=True)
+class ArmLevel:
+    """Where one arm ends: what it has learnt by heart, and what it can do with new images."""
+
+    name: str
+    repeats: int
+    """That count."""
+    train: Mean
+    """Training accuracy as it was seen while weights moved: with dropout and augmentation at work."""
+    fit: Mean | None
+    """Training accuracy in evaluation mode, as validation is measured; None where it was not watched."""
+    validation: Mean
+    gap: Mean | None
+    """`fit` less `validation`."""
+    gap_change: Contrast | None
+    """Of the gap, against the baseline's; None for the baseline itself."""
+    train_reach: Reach
+    """How soon the training loss came down to `Ablation.train_reach_loss`."""
+
+
+@dataclass(frozen=True)
 class Ablation:
     """Arms against their baseline, all at the same epoch."""
 
@@ -93,6 +125,13 @@ class Ablation:
     baseline_validation: float
     baseline_reach: Reach
     rows: tuple[ArmRow, ...]
+    last_epochs: int
+    """Every level is the mean over so many epochs up to `epoch`: `fit` is of a sample of the training images, another
+    one each epoch."""
+    train_reach_loss: float
+    """The baseline's mean training loss at `epoch`, in nats."""
+    levels: tuple[ArmLevel, ...]
+    """The baseline's first. An arm none of whose repeats counts has none."""
 
 
 def compare(baseline: Arm, arms: Sequence[Arm], reach_loss: float | None = None) -> Ablation | None:
@@ -110,6 +149,8 @@ def compare(baseline: Arm, arms: Sequence[Arm], reach_loss: float | None = None)
         return None
     epoch = max(common)
     ends = [_at(record, epoch) for record in alone]
+    train_loss = fmean(end.train_loss for end in ends)
+    last = range(epoch - max(1, min(MOST_LAST_EPOCHS, epoch // MOST_LAST_EPOCHS)) + 1, epoch + 1)
     loss = fmean(end.validation_loss for end in ends) if reach_loss is None else reach_loss
     return Ablation(
         epoch=epoch,
@@ -119,8 +160,15 @@ def compare(baseline: Arm, arms: Sequence[Arm], reach_loss: float | None = None)
         repeats=len(alone),
         baseline_train=fmean(end.train_accuracy for end in ends),
         baseline_validation=fmean(end.validation_accuracy for end in ends),
-        baseline_reach=_reach(baseline, loss, epoch),
+        baseline_reach=_reach(baseline, loss, epoch, lambda at: at.validation_loss),
         rows=tuple(_row(baseline, arm, arms, loss, epoch) for arm in arms),
+        last_epochs=len(last),
+        train_reach_loss=train_loss,
+        levels=tuple(
+            _level(baseline, arm, last, train_loss)
+            for arm in (baseline, *arms)
+            if any(_counts(record) for record in arm.records)
+        ),
     )
 
 
@@ -150,8 +198,50 @@ def _row(baseline: Arm, arm: Arm, arms: Sequence[Arm], reach_loss: float, epoch:
         left_out=max(len(baseline.records), len(arm.records)) - len(both),
         train=_contrast(both, lambda at: at.train_accuracy),
         validation=_contrast(both, lambda at: at.validation_accuracy),
-        reach=_reach(arm, reach_loss, epoch),
+        reach=_reach(arm, reach_loss, epoch, lambda at: at.validation_loss),
     )
+
+
+def _level(baseline: Arm, arm: Arm, last: range, train_loss: float) -> ArmLevel:
+    counted = [record for record in arm.records if _counts(record)]
+    gaps = [gap for gap in (_gap(record, last) for record in counted) if gap is not None]
+    fits = [fit for fit in (_fit(record, last) for record in counted) if fit is not None]
+    both = [
+        (before, after)
+        for without, with_ in zip(baseline.records, arm.records, strict=False)
+        if _counts(without) and _counts(with_)
+        if (before := _gap(without, last)) is not None and (after := _gap(with_, last)) is not None
+    ]
+    return ArmLevel(
+        name=arm.name,
+        repeats=len(counted),
+        train=_mean([_over(record, last, lambda at: at.train_accuracy) for record in counted]),
+        fit=_mean(fits) if fits else None,
+        validation=_mean([_over(record, last, lambda at: at.validation_accuracy) for record in counted]),
+        gap=_mean(gaps) if gaps else None,
+        gap_change=_contrast_of(both) if both and arm is not baseline else None,
+        train_reach=_reach(arm, train_loss, last[-1], lambda at: at.train_loss),
+    )
+
+
+def _mean(values: Sequence[float]) -> Mean:
+    return Mean(fmean(values), paired_interval(values))
+
+
+def _over(record: TrialRecord, last: range, measure: Callable[[EpochResult], float]) -> float:
+    return fmean(measure(at) for at in record.epochs if at.epoch in last)
+
+
+def _fit(record: TrialRecord, last: range) -> float | None:
+    """Mean training accuracy in evaluation mode over the `last` epochs; None where one of them has none."""
+    told = [at.fit_accuracy for at in record.epochs if at.epoch in last]
+    known = [fit for fit in told if fit is not None]
+    return fmean(known) if known and len(known) == len(told) else None
+
+
+def _gap(record: TrialRecord, last: range) -> float | None:
+    fit = _fit(record, last)
+    return None if fit is None else fit - _over(record, last, lambda at: at.validation_accuracy)
 
 
 def _contrast(
@@ -159,13 +249,17 @@ def _contrast(
 ) -> Contrast | None:
     if not pairs:
         return None
-    without, with_ = ([measure(pair[side]) for pair in pairs] for side in (0, 1))
+    return _contrast_of([(measure(before), measure(after)) for before, after in pairs])
+
+
+def _contrast_of(pairs: Sequence[tuple[float, float]]) -> Contrast:
+    without, with_ = ([pair[side] for pair in pairs] for side in (0, 1))
     differences = [after - before for before, after in zip(without, with_, strict=True)]
     return Contrast(fmean(without), fmean(with_), fmean(differences), paired_interval(differences))
 
 
 def paired_interval(differences: Sequence[float]) -> tuple[float, float] | None:
-    """95 % interval of the mean of paired differences (Student 1908); None for fewer than two.
+    """95 % interval of the mean of paired differences, or of any independent values (Student 1908); None for fewer than two.
 
     >>> paired_interval([0.01])
     """
@@ -178,10 +272,10 @@ def paired_interval(differences: Sequence[float]) -> tuple[float, float] | None:
     return mean - half, mean + half
 
 
-def _reach(arm: Arm, loss: float, last: int) -> Reach:
+def _reach(arm: Arm, loss: float, last: int, measure: Callable[[EpochResult], float]) -> Reach:
     counted = [record for record in arm.records if _counts(record)]
     soonest = [
-        min((at.epoch for at in record.epochs if at.epoch <= last and at.validation_loss <= loss), default=None)
+        min((at.epoch for at in record.epochs if at.epoch <= last and measure(at) <= loss), default=None)
         for record in counted
     ]
     reached = [epoch for epoch in soonest if epoch is not None]

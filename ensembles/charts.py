@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 MOST_CURVES = 150
 """More curves than this are a grey area that only makes the page large: the team's and the best are drawn."""
 
-_INK, _MUTED, _LINE, _FAINT, _ACCENT = "#010101", "#020202", "#030303", "#040404", "#050505"
-_VARIABLES = {_INK: "ink", _MUTED: "muted", _LINE: "line", _FAINT: "faint", _ACCENT: "accent"}
+INK, MUTED, LINE, FAINT, ACCENT = "#010101", "#020202", "#030303", "#040404", "#050505"
+_VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", FAINT: "faint", ACCENT: "accent"}
 """Colours that stand for the page's CSS variables, so that a chart is right in light and in dark."""
 
 _STYLE: Mapping[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "caucus",
     "font.size": 10,
-    "axes.edgecolor": _LINE,
-    "axes.labelcolor": _MUTED,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": MUTED,
     "axes.linewidth": 1.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -39,14 +39,14 @@ _STYLE: Mapping[str, Any] = {
     "axes.grid": True,
     "axes.grid.axis": "y",
     "axes.axisbelow": True,
-    "grid.color": _LINE,
+    "grid.color": LINE,
     "grid.linewidth": 0.8,
-    "xtick.color": _LINE,
-    "ytick.color": _LINE,
-    "xtick.labelcolor": _MUTED,
-    "ytick.labelcolor": _MUTED,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
     "ytick.major.size": 0,
-    "text.color": _MUTED,
+    "text.color": MUTED,
     "text.parse_math": False,
     "legend.frameon": False,
     "lines.solid_capstyle": "round",
@@ -54,7 +54,7 @@ _STYLE: Mapping[str, Any] = {
 
 
 @contextmanager
-def _page_style() -> Iterator[None]:
+def page_style() -> Iterator[None]:
     """Draw in the report's style, whatever a person's own matplotlibrc says."""
     from matplotlib import style
 
@@ -70,7 +70,7 @@ class Chart:
     caption: str
 
 
-@_page_style()
+@page_style()
 def draw_learning_curves(records: Sequence[TrialRecord], choice: Choice) -> Chart | None:
     """Validation accuracy over the epochs of every trial, the team's on top; None where no trial has an epoch."""
     trained = [record for record in rank(list(records)) if record.epochs]
@@ -85,11 +85,11 @@ def draw_learning_curves(records: Sequence[TrialRecord], choice: Choice) -> Char
     floor = float(np.percentile(seen, 10))
     longest = max(record.epochs[-1].epoch for record in trained)
 
-    figure, axes = _blank(height=4.6)
+    figure, axes = blank(height=4.6)
     for record in reversed(drawn):
-        _draw_curve(axes, record, color=_FAINT, linewidth=1.0, alpha=0.9, zorder=2)
+        _draw_curve(axes, record, color=FAINT, linewidth=1.0, alpha=0.9, zorder=2)
     for record in reversed(team):
-        _draw_curve(axes, record, color=_ACCENT, linewidth=1.6, alpha=0.9, zorder=3)
+        _draw_curve(axes, record, color=ACCENT, linewidth=1.6, alpha=0.9, zorder=3)
         voters = [epoch for epoch in record.epochs if CheckpointId(record.trial_id, epoch.epoch) in choice.members]
         axes.plot(
             [epoch.epoch for epoch in voters],
@@ -97,12 +97,12 @@ def draw_learning_curves(records: Sequence[TrialRecord], choice: Choice) -> Char
             linestyle="none",
             marker="o",
             markersize=6,
-            color=_ACCENT,
+            color=ACCENT,
             zorder=4,
         )
-    axes.plot([], [], color=_ACCENT, linewidth=1.6, marker="o", markersize=6, label="team, voting at the dot")
+    axes.plot([], [], color=ACCENT, linewidth=1.6, marker="o", markersize=6, label="team, voting at the dot")
     if drawn:
-        axes.plot([], [], color=_FAINT, linewidth=1.0, label="other trials")
+        axes.plot([], [], color=FAINT, linewidth=1.0, label="other trials")
     room = max(float(seen.max()) - floor, 0.01)
     bottom = max(0.0, floor - 0.05 * room)
     axes.set_ylim(bottom, float(seen.max()) + 0.06 * room)
@@ -111,17 +111,17 @@ def draw_learning_curves(records: Sequence[TrialRecord], choice: Choice) -> Char
     axes.set_ylabel("validation accuracy")
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(loc="lower right", labelcolor=_MUTED)
+    axes.legend(loc="lower right", labelcolor=MUTED)
 
     caption = _tell_curves(trained, team)
     if seen.min() < bottom:
         caption += f" What lies below {bottom:.0%} is cut off."
     if len(drawn) < len(others):
         caption += f" The {len(others) - len(drawn)} trials with the lowest accuracy are not drawn."
-    return Chart(_inline(figure, "curves", caption), caption)
+    return Chart(inline(figure, "curves", caption), caption)
 
 
-@_page_style()
+@page_style()
 def draw_greedy_path(choice: Choice) -> Chart | None:
     """The team's validation score after each greedy pick; None where the team was chosen otherwise."""
     if not choice.path:
@@ -130,17 +130,17 @@ def draw_greedy_path(choice: Choice) -> Chart | None:
     kept = choice.kept_picks
     loss = choice.metric == "log_loss"
     name = "log-loss" if loss else "accuracy"
-    figure, axes = _blank(height=3.0)
-    axes.plot(picks, choice.path, color=_FAINT, linewidth=1.6, marker="o", markersize=5, zorder=2)
-    axes.plot(picks[:kept], choice.path[:kept], color=_ACCENT, linewidth=1.8, marker="o", markersize=5, zorder=3)
-    axes.plot(picks[kept - 1], choice.path[kept - 1], color=_ACCENT, marker="o", markersize=9, zorder=4)
+    figure, axes = blank(height=3.0)
+    axes.plot(picks, choice.path, color=FAINT, linewidth=1.6, marker="o", markersize=5, zorder=2)
+    axes.plot(picks[:kept], choice.path[:kept], color=ACCENT, linewidth=1.8, marker="o", markersize=5, zorder=3)
+    axes.plot(picks[kept - 1], choice.path[kept - 1], color=ACCENT, marker="o", markersize=9, zorder=4)
     axes.annotate(
         "the team",
         (kept, choice.path[kept - 1]),
         xytext=(0, 12 if loss else -18),
         textcoords="offset points",
         ha="center",
-        color=_INK,
+        color=INK,
     )
     axes.margins(x=0.03, y=0.22)
     axes.set_xlabel("picks")
@@ -155,10 +155,10 @@ def draw_greedy_path(choice: Choice) -> Chart | None:
         f"Validation {name} of the team after each pick ({'lower' if loss else 'higher'} is better): {shown[0]} with the "
         f"first, {shown[1]} at pick {kept} of {len(choice.path)}, the best on the way, where the team was taken."
     )
-    return Chart(_inline(figure, "path", caption), caption)
+    return Chart(inline(figure, "path", caption), caption)
 
 
-@_page_style()
+@page_style()
 def draw_range_test(curve: RangeCurve, number: int) -> Chart | None:
     """Smoothed loss over learning rates, the bounds shaded; None without two points. `number` tells charts of a page apart."""
     points = [
@@ -169,10 +169,10 @@ def draw_range_test(curve: RangeCurve, number: int) -> Chart | None:
     if len(points) < 2:
         return None
     rates, losses = np.array(points).T
-    figure, axes = _blank(height=2.5, width=4.4)
+    figure, axes = blank(height=2.5, width=4.4)
     axes.set_xscale("log")
-    axes.axvspan(curve.low, curve.high, color=_ACCENT, alpha=0.14, linewidth=0, zorder=1)
-    axes.plot(rates, losses, color=_ACCENT, linewidth=1.8, zorder=3)
+    axes.axvspan(curve.low, curve.high, color=ACCENT, alpha=0.14, linewidth=0, zorder=1)
+    axes.plot(rates, losses, color=ACCENT, linewidth=1.8, zorder=3)
     # A test ends when the loss explodes; on an axis that shows it all, the descent before is a flat line.
     room = max(float(losses[0] - losses.min()), 0.05)
     top = float(losses[0]) + 0.5 * room
@@ -186,7 +186,60 @@ def draw_range_test(curve: RangeCurve, number: int) -> Chart | None:
     caption = f"{curve.label}: learning rates {curve.low:.3g} to {curve.high:.3g}."
     if losses.max() > top:
         caption += f" Losses above {top:.2g} are cut off."
-    return Chart(_inline(figure, f"range {number}", caption), caption)
+    return Chart(inline(figure, f"range {number}", caption), caption)
+
+
+@page_style()
+def draw_costs(records: Sequence[TrialRecord], choice: Choice, of: str) -> Chart | None:
+    """Best validation accuracy of each trial over what its net costs, `parameters` or `flops`; None where all cost the same."""
+    voting = {member.trial_id for member in choice.members}
+    points = [
+        (float(getattr(record.cost, of)), record.best.validation_accuracy, record.trial_id in voting)
+        for record in records
+        if record.cost and record.best
+    ]
+    points = [point for point in points if point[0] > 0]
+    if len({cost for cost, _, _ in points}) < 2:
+        return None
+    figure, axes = blank(height=3.6)
+    axes.set_xscale("log")
+    frontier = _cheapest(points)
+    axes.step(*zip(*frontier, strict=True), where="post", color=MUTED, linewidth=1.2, zorder=2, label="best so far")
+    for votes, color, size, label in ((False, FAINT, 4, "other trials"), (True, ACCENT, 6, "team")):
+        drawn = [(cost, accuracy) for cost, accuracy, is_voting in points if is_voting is votes]
+        if drawn:
+            costs, accuracies = zip(*drawn, strict=True)
+            axes.plot(
+                costs, accuracies, linestyle="none", marker="o", markersize=size, color=color, zorder=3, label=label
+            )
+    name = {"parameters": "parameters", "flops": "operations of one prediction"}[of]
+    axes.set_xlabel(name)
+    axes.set_ylabel("validation accuracy")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value < 1e6 else f"{value:.0e}")
+    axes.xaxis.set_minor_formatter(lambda value, _: "")
+    axes.xaxis.set_tick_params(which="minor", size=0)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
+    # A net near chance is no choice, and would press those that are to one line.
+    floor = float(np.percentile([accuracy for _, accuracy, _ in points], 10))
+    highest = max(accuracy for _, accuracy, _ in points)
+    room = max(highest - floor, 0.01)
+    axes.set_ylim(max(0.0, floor - 0.1 * room), highest + 0.08 * room)
+    axes.legend(loc="lower right", labelcolor=MUTED)
+    cheapest, dearest = frontier[0], frontier[-1]
+    caption = (
+        f"Best validation accuracy of {len(points)} trials over the {name} of their nets: {cheapest[1]:.2%} with "
+        f"{cheapest[0]:,.0f}, the least, and {dearest[1]:.2%}, the best, with {dearest[0]:,.0f}."
+    )
+    return Chart(inline(figure, f"cost {of}", caption), caption)
+
+
+def _cheapest(points: Sequence[tuple[float, float, bool]]) -> list[tuple[float, float]]:
+    """Of each cost at which accuracy rises above all cheaper ones, cost and accuracy, rising."""
+    found: list[tuple[float, float]] = []
+    for cost, accuracy, _ in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not found or accuracy > found[-1][1]:
+            found.append((cost, accuracy))
+    return found
 
 
 def _tell_curves(trained: Sequence[TrialRecord], team: Sequence[TrialRecord]) -> str:
@@ -210,18 +263,25 @@ def _draw_curve(axes: Any, record: TrialRecord, **style: Any) -> None:
     axes.plot([epoch.epoch for epoch in record.epochs], [epoch.validation_accuracy for epoch in record.epochs], **style)
 
 
-def _blank(height: float, width: float = 12) -> tuple[Figure, Any]:
+def blank(height: float, width: float = 12) -> tuple[Figure, Any]:
     """An empty chart and its axes, in inches; one of 12 is as wide as the page's text."""
+    figure, axes = blank_grid(height, width, 1, 1)
+    return figure, axes[0]
+
+
+def blank_grid(height: float, width: float, rows: int, columns: int) -> tuple[Figure, list[Any]]:
+    """An empty chart with many axes, row by row."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.patch.set_visible(False)
-    axes = figure.subplots()
-    axes.patch.set_visible(False)
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for one in axes:
+        one.patch.set_visible(False)
     return figure, axes
 
 
-def _inline(figure: Figure, name: str, caption: str) -> str:
+def inline(figure: Figure, name: str, caption: str) -> str:
     """The figure as an `<svg>` element for a page. Equal figures give equal text: no date, no random ids."""
     from xml.sax.saxutils import quoteattr
 

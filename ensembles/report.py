@@ -11,11 +11,21 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ensembles.charts import Chart, draw_greedy_path, draw_learning_curves
+from ensembles.cost_section import lay_out as lay_out_cost
+from ensembles.diagnose import diagnose_all
+from ensembles.diagnosis_section import lay_out as lay_out_diagnosis
+from ensembles.diagnosis_signs import setting_of
 from ensembles.evaluate import Score, Verdict
 from ensembles.hyperparameters import keys_that_vary, show_value
+from ensembles.pruned_curve import PrunedCurve
+from ensembles.pruned_section import lay_out as lay_out_pruned
+from ensembles.pseudo_section import lay_out as lay_out_pseudo
+from ensembles.pseudo_story import PseudoStory
 from ensembles.search_section import lay_out
 from ensembles.search_story import SearchStory
 from ensembles.select import Choice
+from ensembles.watch_section import lay_out as lay_out_watch
+from ensembles.watch_story import WatchedTrial
 from trainables import layout
 from trainables.checkpoint import CheckpointId
 from trainables.data_table import DataTable
@@ -45,6 +55,12 @@ class ReportInput:
     """What a reader must know beside the verdict: why the run ended early, what was skipped."""
     search: SearchStory = field(default_factory=SearchStory)
     """What the search did and found out."""
+    pseudo: PseudoStory | None = None
+    """What a second stage with pseudo-labels brought."""
+    pruned: Sequence[PrunedCurve] = ()
+    """Accuracy against sparsity, where checkpoints of the run were pruned."""
+    watched: Sequence[WatchedTrial] = ()
+    """The team's trials with what was seen while they trained."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +136,14 @@ def render_report(given: ReportInput) -> str:
         trials=rows,
         states=_count_states(ranked),
         search=lay_out(given.search),
+        pseudo=lay_out_pseudo(given.pseudo) if given.pseudo else None,
+        pruned=lay_out_pruned(given.pruned),
+        watch=lay_out_watch(given.watched),
         places={row.record.trial_id: row.rank for row in rows},
         curves=_markup(draw_learning_curves(ranked, given.choice)),
         path=_markup(draw_greedy_path(given.choice)),
+        cost=lay_out_cost(ranked, given.choice),
+        diagnosis=lay_out_diagnosis(diagnose_all(ranked, setting_of(given.table))),
         images={split: len(given.table.rows(split)) for split in layout.SPLITS},
     )
 

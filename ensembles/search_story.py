@@ -19,7 +19,7 @@ class SearchDecision:
     """"" where there are no stages."""
     what: str
     """stage: one chose its best; border: a mesh grew, or could not; range: learning rates found for an architecture;
-    warm-start; generation: of a population; audit; budget."""
+    step: of a ladder, whether it pays; ladder: where it ends; warm-start; generation: of a population; audit; budget."""
     reason: str
     """For a person, with the figures that it rests on."""
     trial_id: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +34,12 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def connected(resources: ResourcesConfig, images_bytes: int, address: str | None) -> Iterator[Cluster]:
+def connected(
+    resources: ResourcesConfig, images_bytes: int, address: str | None, own_code: Sequence[Path] = ()
+) -> Iterator[Cluster]:
     """Ray for the time of the `with` block. Raises `ClusterError`.
+
+    `own_code` are modules (files) and packages (folders) of a person's own models, which workers get as they get ours.
 
     `address` is that of a cluster, `auto` for the one on this machine, `any` for that one or else one of our own, and
     None for one of our own.
@@ -43,43 +47,48 @@ def connected(resources: ResourcesConfig, images_bytes: int, address: str | None
     quieten_ray()
     import ray
 
-    joined = _connect(address, images_bytes)
+    joined = _connect(address, images_bytes, own_code)
     try:
         yield _describe(ray.cluster_resources(), resources, elastic=joined)
     finally:
         ray.shutdown()
 
 
-def _connect(address: str | None, images_bytes: int) -> bool:
+def _connect(address: str | None, images_bytes: int, own_code: Sequence[Path]) -> bool:
     """Join or start a Ray; whether it was joined."""
     if address == "any":
         try:
-            _join("auto")
+            _join("auto", own_code)
         except ClusterError:
-            _start(images_bytes)
+            _start(images_bytes, own_code)
             return False
     elif address:
-        _join(address)
+        _join(address, own_code)
     else:
-        _start(images_bytes)
+        _start(images_bytes, own_code)
     return address is not None
 
 
-def _join(address: str) -> None:
+def _join(address: str, own_code: Sequence[Path]) -> None:
     """Connect to a cluster. Its workers run this driver's code, whatever is installed on them."""
     import ray
 
     modules = [str(Path(package.__file__).parent) for package in (trainables, ensembles, runner) if package.__file__]
+    modules += map(str, own_code)
     try:
         ray.init(address=address, runtime_env={"py_modules": modules}, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ClusterError(f"the Ray cluster at {address} cannot be reached: {error}") from None
 
 
-def _start(images_bytes: int) -> None:
-    """Start a Ray of our own, which ends with this process."""
+def _start(images_bytes: int, own_code: Sequence[Path]) -> None:
+    """Start a Ray of our own, which ends with this process. Its workers find `own_code` where it lies."""
     import ray
 
+    if own_code:
+        known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        folders = [str(path.parent) for path in own_code if str(path.parent) not in known]
+        os.environ["PYTHONPATH"] = os.pathsep.join(one for one in (*folders, *known) if one)
     memory_bytes = OBJECT_STORE_BYTES + 2 * images_bytes
     try:
         ray.init(

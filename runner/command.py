@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -164,6 +165,30 @@ def lr_range(
 
 
 @app.command()
+def preview(
+    sweep: SweepFile,
+    overrides: Overrides = None,
+    out: Annotated[
+        str | None, typer.Option("--out", help="The PNG file to write; left out, SWEEP-preview.png here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw what a sweep's augmentation does to some training images: a row an operation, at its greatest value."""
+
+    def answer() -> int:
+        from runner import preview
+        from runner.spec import read_spec
+
+        spec = read_spec(sweep, overrides or [])
+        rows = preview.preview(spec)
+        path = preview.write_sheet(spec, rows, out)
+        _print_json({"path": str(path), "rows": [row.told() for row in rows]}) if as_json else print(path)
+        return DONE
+
+    raise typer.Exit(_answer(as_json, answer))
+
+
+@app.command()
 def status(run: Run, as_json: AsJson = False, store: StoreUri = "runs", endpoint_url: EndpointUrl = None) -> None:
     """Say how a run stands: state, trials, best so far, time left. Works from any machine that reads the store."""
 
@@ -200,6 +225,34 @@ def top(
             _print_json({"run": f"{found.name}/{found.run}", "trials": tell_trials(state, most)})
         else:
             _console().print(show_trials(state, most, f"{found.name}/{found.run}"))
+        return DONE
+
+    raise typer.Exit(_answer(as_json, answer))
+
+
+@app.command()
+def diagnose(
+    run: Run,
+    as_json: AsJson = False,
+    store: StoreUri = "runs",
+    endpoint_url: EndpointUrl = None,
+    most: Annotated[int, typer.Option("--most", "-n", min=1, help="How many trials; --json tells all.")] = 20,
+) -> None:
+    """Say of each trial what is wrong with it, what shows it, and what to try next, as words for `caucus run`."""
+
+    def answer() -> int:
+        from runner.diagnosis import diagnose_run
+        from runner.journal import Journal
+        from runner.locate import locate
+        from runner.run_state import RunState
+        from runner.show_diagnosis import show_diagnoses
+
+        found = locate(run, store, endpoint_url)
+        diagnoses = diagnose_run(found.store, RunState(Journal(found.store, found.name, found.run).events))
+        if as_json:
+            _print_json([one.told() for one in diagnoses])
+        else:
+            _console().print(show_diagnoses(diagnoses, most, f"{found.name}/{found.run}"))
         return DONE
 
     raise typer.Exit(_answer(as_json, answer))
@@ -257,6 +310,44 @@ def report(
     raise typer.Exit(_answer(as_json, answer))
 
 
+@app.command()
+def prune(
+    run: Run,
+    trial: Annotated[
+        str | None, typer.Option("--trial", help="Whose checkpoint; left out, the best trial's on validation.")
+    ] = None,
+    best: Annotated[bool, typer.Option("--best", help="The best trial's on validation, which is the default.")] = False,
+    method: Annotated[
+        str, typer.Option("--method", help="magnitude: single weights; channel: whole channels, for a smaller net.")
+    ] = "magnitude",
+    sparsity: Annotated[
+        str, typer.Option("--sparsity", help="Shares of the weights, or of each layer's channels, to take out.")
+    ] = "0.5,0.7,0.9,0.95",
+    epochs: Annotated[int, typer.Option("--epochs", min=0, help="Epochs of fine-tuning after pruning.")] = 5,
+    as_json: AsJson = False,
+    store: StoreUri = "runs",
+    endpoint_url: EndpointUrl = None,
+) -> None:
+    """Prune a trained checkpoint to several sparsities, train what is left, and say how much can go. Needs the data."""
+
+    def answer() -> int:
+        from runner.conclusion import load_run
+        from runner.locate import locate
+        from runner.prune import check_words, prune_run
+
+        words = check_words(trial, best, method, sparsity)
+        say = partial(print, file=sys.stderr if as_json else sys.stdout, flush=True)
+        found = prune_run(load_run(locate(run, store, endpoint_url), []), trial, *words, epochs, say)
+        if as_json:
+            _print_json(found.told())
+        else:
+            print(" ".join(found.curve.sentences))
+            print(f"chart: {found.chart}; `caucus report {run}` shows it")
+        return DONE
+
+    raise typer.Exit(_answer(as_json, answer))
+
+
 def _answer(as_json: bool, answer: Callable[[], int]) -> int:
     """The exit code of `answer`. An error that is meant for a person is printed as such, never as a traceback."""
     try:
@@ -277,7 +368,7 @@ def _console(stderr: bool = False) -> Console:
     return console if console.is_terminal else Console(stderr=stderr, width=PIPE_WIDTH)
 
 
-def _print_json(told: dict[str, Any]) -> None:
+def _print_json(told: dict[str, Any] | list[dict[str, Any]]) -> None:
     print(json.dumps(told, ensure_ascii=False, allow_nan=False))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,11 +10,16 @@ from pydantic import ValidationError
 from ensembles.config import EnsembleConfig
 from ensembles.evaluate import Verdict, evaluate, to_json
 from ensembles.pool import candidates, read_pool
+from ensembles.pruned_section import read_curves
+from ensembles.pseudo_story import PseudoStory
 from ensembles.report import ReportInput, render_report
 from ensembles.select import Choice, select
+from ensembles.watch_story import read_watched
+from runner import epoch_table
 from runner.journal import Journal
 from runner.locate import Located
 from runner.overrides import apply_overrides
+from runner.pseudo_story import tell_pseudo
 from runner.run_state import RunState
 from runner.spec import SweepSpec, nearest, rule
 from runner.story import tell_search
@@ -73,6 +78,8 @@ class Conclusion:
     verdict: Verdict
     left_out: tuple[tuple[CheckpointId, str], ...]
     """Checkpoints that could have voted, but whose predictions cannot be read or do not line up."""
+    pseudo: PseudoStory | None = None
+    """What a second stage with pseudo-labels brought."""
 
 
 def load_run(found: Located, overrides: list[str]) -> StoredRun:
@@ -123,17 +130,22 @@ def choose_and_judge(stored: StoredRun) -> Conclusion:
     # Only here, after everything has been chosen, are predictions on test opened.
     test = read_pool(stored.store, list(validation.members), "test", table)
     verdict = evaluate(choice, stored.ensemble, validation, test, best)
-    return Conclusion(records, table, best, choice, verdict, validation.left_out + test.left_out)
+    pseudo = tell_pseudo(stored.store, stored.state, stored.spec, table, stored.ensemble.vote, choice, best)
+    return Conclusion(records, table, best, choice, verdict, validation.left_out + test.left_out, pseudo)
 
 
 def publish(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
-    """Write ensemble.json, trials.parquet and report.html of the run; returns where the report lies.
+    """Write ensemble.json, trials.parquet, epochs.parquet and report.html of the run; returns where the report lies.
 
     `note` is a remark for the report, such as that the budget ran out.
     """
     told = {"config": stored.ensemble.model_dump(mode="json"), **to_json(conclusion.verdict, conclusion.choice)}
+    if ablation := tell_search(stored.state, stored.spec).ablation:
+        told["ablation"] = asdict(ablation)
     stored.store.put(stored.key(layout.ENSEMBLE), json_bytes(told))
     stored.store.put(stored.key(layout.TRIALS_TABLE), to_parquet(conclusion.records))
+    epochs = epoch_table.to_parquet(conclusion.records, len(conclusion.table.rows("train")))
+    stored.store.put(stored.key(layout.EPOCHS_TABLE), epochs)
     stored.store.put(stored.key(layout.REPORT), render(stored, conclusion, note).encode())
     return f"{stored.store.uri}/{stored.key(layout.REPORT)}"
 
@@ -161,5 +173,8 @@ def render(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
             versions=stored.state.versions,
             notes=[note] if note else [],
             search=tell_search(stored.state, stored.spec),
+            pseudo=conclusion.pseudo,
+            pruned=read_curves(stored.store, stored.name, stored.run_id),
+            watched=read_watched(stored.store, conclusion.records, conclusion.choice),
         )
     )

@@ -18,6 +18,7 @@ from runner.event import (
     RangeTested,
     TrialAudited,
     TrialEnded,
+    TrialMeasured,
     TrialPaused,
     TrialPlanned,
     TrialPromoted,
@@ -33,7 +34,7 @@ from runner.search.space import share_of
 from runner.spec import SweepSpec, stage_scheduler
 from runner.task import RangeTask, Task, TrialTask
 from trainables.config import TrialConfig
-from trainables.record import ENDED, EpochResult, TrialRecord, TrialState
+from trainables.record import ENDED, EpochResult, TrialCost, TrialRecord, TrialState
 
 Nothing = Literal["wait", "over"]
 
@@ -100,8 +101,7 @@ class Conductor:
                     self._plan(step)
                     continue
                 case Decide():
-                    told = {"what": step.what, "reason": step.reason, "stage": step.stage}
-                    self._put(self._log.draft(Decided, trial_id=step.trial_id, values=dict(step.values), **told))
+                    self.decide(step)
                     continue
                 case Measure():
                     for key, trial in step.architectures.items():
@@ -120,12 +120,17 @@ class Conductor:
                 continue
             return "over"
 
+    def decide(self, step: Decide) -> None:
+        """Put a decision on record; what follows from it comes with the next task."""
+        told = {"what": step.what, "reason": step.reason, "stage": step.stage}
+        self._put(self._log.draft(Decided, trial_id=step.trial_id, values=dict(step.values), **told))
+
     def start(self, trial_id: str) -> None:
         """A slot has taken `trial_id` up."""
         self._put(self._log.draft(TrialStarted, trial_id=trial_id))
 
-    def report(self, trial_id: str, result: EpochResult, trained: bool) -> bool:
-        """An epoch has ended; returns whether the trial goes on."""
+    def report(self, trial_id: str, result: EpochResult, trained: bool, cost: TrialCost | None = None) -> bool:
+        """An epoch has ended, and the net's `cost` may be known by now; returns whether the trial goes on."""
         state = self._log.state
         last = state.last_epoch(trial_id)
         if result.epoch <= last:
@@ -134,18 +139,21 @@ class Conductor:
                 self._log.repeat(trial_id, result)
             over = result.epoch == last and (state.has_ended(trial_id) or state.trials[trial_id].state == "paused")
             return not self._leave(trial_id, over and not self._is_under_audit(trial_id))
+        measured: list[Event] = []
+        if cost and state.trials[trial_id].cost is None:
+            measured = [self._log.draft(TrialMeasured, trial_id=trial_id, cost=cost)]
         event = self._log.draft(EpochReported, trial_id=trial_id, result=result, trained=trained)
         self._observe(event)
         halt = self._judge(trial_id, result)
         if halt is None:
-            self._log.append(event)
+            self._log.append(*measured, event)
         else:
             told: Event
             if halt.state == "paused":
                 told = self._log.draft(TrialPaused, trial_id=trial_id, reason=halt.reason)
             else:
                 told = self._log.draft(TrialEnded, trial_id=trial_id, state=halt.state, reason=halt.reason)
-            self._log.append(event, told)
+            self._log.append(*measured, event, told)
             self._observe(told)
         self._settle()
         return not self._leave(trial_id, halt is not None)

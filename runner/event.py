@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
 from trainables.errors import StoreError
-from trainables.record import EpochResult, TrialState
+from trainables.record import EpochResult, TrialCost, TrialState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,15 @@ class TrialStarted(Event):
 
     kind = "trial-started"
     trial_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialMeasured(Event):
+    """What a trial's net costs, once it has been trained for an epoch."""
+
+    kind = "trial-measured"
+    trial_id: str
+    cost: TrialCost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +174,7 @@ KINDS: dict[str, type[Event]] = {
         RunOpened,
         TrialPlanned,
         TrialStarted,
+        TrialMeasured,
         EpochReported,
         EpochRepeated,
         TrialPaused,
@@ -194,6 +204,8 @@ def from_line(line: bytes, where: str) -> Event | None:
             return None
         if kind is EpochReported:
             told["result"] = EpochResult(**told["result"])
+        if kind is TrialMeasured:
+            told["cost"] = TrialCost(**told["cost"])
         known = {known.name for known in fields(kind)}
         return kind(**{key: value for key, value in told.items() if key in known})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

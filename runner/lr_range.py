@@ -65,8 +65,8 @@ def measure_ranges(spec: SweepSpec, steps: int) -> Iterator[Tested]:
         )
     import torch
 
+    from trainables.device_images import place_images
     from trainables.range_test import range_test
-    from trainables.training import place_images
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     images = place_images(load_images(spec.data).arrays, device)

@@ -10,24 +10,26 @@ model.blocks=1..4:int          whole numbers
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from runner.sweep_file import parse_yaml
+from trainables.config import is_own
 from trainables.errors import SweepFileError
 
 SOURCES = ("name", "path", "csv")
 """Keys of `data` of which one alone can be set: naming one on the command line takes the place of the others."""
 
 
-def apply_overrides(raw: dict[str, Any], overrides: Iterable[str], trial_keys: Iterable[str]) -> dict[str, Any]:
+def apply_overrides(raw: dict[str, Any], overrides: Sequence[str], trial_keys: Iterable[str]) -> dict[str, Any]:
     """A copy of `raw` with every override in its place, the later ones winning.
 
-    A key of `trial_keys` that is given a range or several values moves into `search.space`; given one value, it leaves it.
+    A key of `trial_keys`, or of a person's own model, that is given a range or several values moves into `search.space`; given one value, it leaves it.
     Raises `SweepFileError` for words that are no override.
     """
     changed = copy.deepcopy(raw)
     searched = set(trial_keys)
+    own = bool(own_model_names(raw)) or any(word.startswith("model.name=") and ":" in word for word in overrides)
     for word in overrides:
         key, equals, text = word.partition("=")
         if not equals or not key or not text:
@@ -35,7 +37,7 @@ def apply_overrides(raw: dict[str, Any], overrides: Iterable[str], trial_keys: I
         if key.startswith("search.space."):
             key = key.removeprefix("search.space.")
             searched.add(key)
-        if key in searched:
+        if key in searched or (own and key.startswith("model.")):
             _override_trial_key(changed, key, text, word)
         else:
             if (
@@ -51,6 +53,23 @@ def apply_overrides(raw: dict[str, Any], overrides: Iterable[str], trial_keys: I
                 key = "store.uri" if key == "store" else key
             _set(changed, key, parse_yaml(text, f"override {word}"), word)
     return changed
+
+
+def own_model_names(raw: object) -> list[str]:
+    """Names of a person's own models (`module:function`) that a sweep sets or searches, wherever it does."""
+    return sorted({name for name in _model_names(raw) if isinstance(name, str) and is_own(name)})
+
+
+def _model_names(at: object, key: str = "") -> Iterator[object]:
+    if isinstance(at, dict):
+        for below, value in at.items():
+            named = "model.name" if "model.name" in (below, f"{key}.{below}") or key == "model.name" else str(below)
+            yield from _model_names(value, named)
+    elif isinstance(at, list | tuple):
+        for value in at:
+            yield from _model_names(value, key)
+    elif key == "model.name":
+        yield at
 
 
 def _override_trial_key(raw: dict[str, Any], key: str, text: str, word: str) -> None:

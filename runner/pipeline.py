@@ -11,18 +11,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from runner.augment_keys import check_augment
 from runner.budget import Budget
 from runner.cluster import connected
 from runner.conclusion import Conclusion, NothingToVote, StoredRun, choose_and_judge, publish
 from runner.conductor import Conductor
 from runner.former_run import read_former, read_trained
 from runner.journal import Journal
+from runner.label import label, mend_table, read_unlabelled
 from runner.launch import launch
+from runner.model_check import check_models
+from runner.own_code import find_own_code
 from runner.price import find_price
 from runner.run_log import Listener, RunLog
 from runner.run_state import RunState
 from runner.search.choose import choose_search, list_trials
 from runner.search.config import NAME_PATTERN
+from runner.second_stage import SecondStage
+from runner.settle_weights import settle_weights
 from runner.spec import SweepSpec
 from runner.status import StatusWriter
 from trainables import layout
@@ -31,6 +37,7 @@ from trainables.data import load_images
 from trainables.data_table import write_data_table
 from trainables.errors import ObjectMissing, RunCutShort, RunMismatch, StoreError, SweepFileError
 from trainables.images import ImageSet
+from trainables.initial_weights import store_weights
 from trainables.record import OUT_OF_BUDGET
 from trainables.store import Store, check_format, get_json, mark_format, to_json
 from trainables.stores import open_store
@@ -75,27 +82,41 @@ def run_sweep(
         raise SweepFileError(f"--run-id is {run!r}: letters, digits, dots, dashes and underscores name a run")
     budget = Budget(spec.budget, find_price(spec))
     images = load_images(spec.data)
-    run = run or spec.run_id(images.data_id)
+    check_augment(spec, images.pixels.shape[3])
     store = open_store(spec.store.uri, spec.store.endpoint_url)
     store.check()
     check_format(store)
+    spec, weights = settle_weights(spec, store)
+    run = run or spec.run_id(images.data_id)
     journal = Journal(store, spec.name, run)
     former = read_former(store, spec, images.data_id)
     trained = [] if journal.events else read_trained(store, spec, images.data_id)
     search = choose_search(spec, images.data_id, former, trained)
     trials = len(list_trials(spec, images.data_id, former)) or spec.search.wanted
     check_store(store, spec, run, images.data_id, needed_bytes=CHECKPOINT_BYTES * trials)
+    if not journal.events:
+        check_models(spec, images, list_trials(spec, images.data_id, former), weights)
 
     log = RunLog(journal, [*listeners, StatusWriter(store, spec, run)])
     stored = StoredRun(store, spec.name, run, log.state, spec.ensemble, command, spec)
     conductor = Conductor(spec, search, log, lost_epochs(store, log.state))
+    second = search if isinstance(search, SecondStage) else None
+    unlabelled = read_unlabelled(spec, images) if second and second.needs_images else None
     with cut_short_by_the_store():
         if not conductor.is_over and time_left_s(spec, log) > 0 and not budget.spent(log.state, log.elapsed_s):
-            with connected(spec.resources, images.pixels.nbytes, address) as cluster:
+            again_bytes = images.pixels.nbytes + unlabelled.pixels.nbytes if unlabelled else 0
+            with connected(spec.resources, images.pixels.nbytes + again_bytes, address, find_own_code(spec)) as cluster:
                 write_head(store, spec, run, images, command)
+                for data in weights.values():
+                    store_weights(store, data)
                 log.open(versions(), cluster.slots)
                 deadline_unix_s = time.time() + time_left_s(spec, log)
+                if second:
+                    mend_table(store, spec, log.state, images, cluster)
                 reason = launch(conductor, spec, images.arrays, store, log, cluster, budget, deadline_unix_s)
+                if second and not reason and second.is_due(log.state):
+                    conductor.decide(label(store, spec, log.state, images, cluster, unlabelled))
+                    reason = launch(conductor, spec, images.arrays, store, log, cluster, budget, deadline_unix_s)
             epochs_trained, busy_s = log.state.epochs_trained, log.state.busy_s
         else:
             write_head(store, spec, run, images, command)

@@ -24,12 +24,14 @@ from runner.pace import Overheads, Pace, find_pace
 from runner.pipeline import versions
 from runner.price import find_price
 from runner.probe import Probe, count_gpus, count_slots, name_architecture, probe
+from runner.pseudo_config import PSEUDO
 from runner.run_state import RunState
 from runner.search.choose import choose_search
 from runner.search.config import MESHES, MethodConfig
 from runner.search.former import Former
 from runner.search.proposal import Plan as Proposal
 from runner.search.space import CENTRED_STEPS
+from runner.settle_weights import settle_weights
 from runner.spec import SweepSpec, stage_scheduler
 from trainables import layout
 from trainables.checkpoint import committed_epochs
@@ -103,6 +105,7 @@ class Plan:
             "forecast": self._told_forecast(),
             "stages": [self._told_stage(stage, method) for stage, method in self.spec.search.parts],
             "caps": self._told_caps(),
+            **({"second_stage": second} if (second := self.second_stage()) else {}),
             "list": [
                 {
                     "trial_id": trial.config.trial_id,
@@ -113,6 +116,19 @@ class Plan:
                 for trial in self.trials
             ],
         }
+
+    def second_stage(self) -> dict[str, int] | None:
+        """Trials and epochs with pseudo-labels at most, beside the forecast: which ones follows from the first stage.
+
+        None where the sweep asks for none, or where they are among `trials` already.
+        """
+        asked, ensemble = self.spec.pseudo_labels, self.spec.ensemble
+        if asked is None or any(trial.config.pseudo_table for trial in self.trials):
+            return None
+        first = max(len(self.trials), self.forecast.middle.trials)
+        team = {"best": 1, "top": ensemble.size, "greedy": ensemble.size}.get(ensemble.select, first)
+        trials = min(first, asked.trials or team)
+        return {"trials": trials, "epochs": trials * stage_scheduler(self.spec, PSEUDO).max_epochs}
 
     def _told_forecast(self) -> dict[str, Any]:
         """Seconds are None where there is no forecast of them; `money` is there where a price is."""
@@ -168,6 +184,7 @@ def plan_sweep(
     store.check()
     price = find_price(spec)
     data_id, images = _find_data(store, spec)
+    spec, _ = settle_weights(spec, store)
     run = run or spec.run_id(data_id)
     journals = _read_journals(store, spec.name)
     events = journals.get(run) or []

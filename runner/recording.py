@@ -11,7 +11,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from runner.conductor import Conductor
-from trainables.record import EpochResult
+from trainables.record import EpochResult, TrialCost
 
 RESULT_KEYS = [field.name for field in fields(EpochResult)]
 
@@ -48,6 +48,7 @@ class Recording(FIFOScheduler):  # type: ignore[misc]
         if result["end"]:
             self._conductor.end(name, result["end"], result["reason"])
             return str(TrialScheduler.STOP)
-        epoch = EpochResult(**{key: result[key] for key in RESULT_KEYS})
-        goes_on = self._conductor.report(name, epoch, result["trained"])
+        epoch = EpochResult(**{key: result[key] for key in RESULT_KEYS if key in result})
+        cost = TrialCost(**json.loads(result["cost"])) if "cost" in result else None
+        goes_on = self._conductor.report(name, epoch, result["trained"], cost)
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)

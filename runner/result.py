@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -9,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ensembles.evaluate import Score, Verdict
+from ensembles.pseudo_section import lay_out
+from ensembles.pseudo_story import PseudoStory
 from runner.conclusion import Conclusion
 from runner.duration import show_duration
 from runner.pipeline import RunResult
@@ -40,7 +43,7 @@ def tell_result(result: RunResult) -> dict[str, Any]:
 
 def tell_conclusion(conclusion: Conclusion) -> dict[str, Any]:
     """The part of the result that follows from the store alone."""
-    verdict = conclusion.verdict
+    verdict, pseudo = conclusion.verdict, conclusion.pseudo
     voted = verdict.votes[verdict.vote]
     return {
         "best": {
@@ -59,6 +62,20 @@ def tell_conclusion(conclusion: Conclusion) -> dict[str, Any]:
         },
         "votes": {how: score.test_accuracy for how, score in verdict.votes.items()},
         "verdict": verdict.sentence,
+        **({"pseudo_labels": _tell_pseudo(pseudo)} if pseudo else {}),
+    }
+
+
+def _tell_pseudo(pseudo: PseudoStory) -> dict[str, Any]:
+    """`labelled` is null where there is no labelling; of `gain` each has before, after and difference on both splits."""
+    found = pseudo.labelling
+    return {
+        "reason": pseudo.reason,
+        "table": pseudo.table or None,
+        "asked": found.asked.labelled if found else None,
+        "labelled": found.kept.labelled if found else None,
+        "label_accuracy": found.kept.accuracy if found else None,
+        "gain": {gain.label: asdict(gain) for gain in pseudo.gains},
     }
 
 
@@ -76,6 +93,8 @@ def show_result(result: RunResult, console: Console) -> None:
         console.print(show_verdict(result.conclusion.verdict, len(result.conclusion.choice.members)))
         console.print()
         console.print(result.conclusion.verdict.sentence, markup=False, highlight=False)
+        if result.conclusion.pseudo:
+            say(f"pseudo-labels: {' '.join(lay_out(result.conclusion.pseudo).sentences)}")
     trained = f"{result.epochs_trained} epochs trained" if result.epochs_trained else "nothing to train"
     reason = f": {one_line(result.reason)}" if result.reason else ""
     say(f"{result.run}: {result.outcome}{reason}; {trained}, {show_duration(result.wall_s)}")

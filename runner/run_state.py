@@ -17,6 +17,7 @@ from runner.event import (
     RunOpened,
     TrialAudited,
     TrialEnded,
+    TrialMeasured,
     TrialPaused,
     TrialPlanned,
     TrialPromoted,
@@ -95,6 +96,8 @@ class RunState:
                 self.started.add(event.trial_id)
                 if self.trials[event.trial_id].state not in ENDED:  # else only a lost checkpoint is made again
                     self._change(event.trial_id, "running", "")
+            case TrialMeasured():
+                self._put(replace(self.trials[event.trial_id], cost=event.cost))
             case EpochReported():
                 record = self.trials[event.trial_id]
                 self._put(replace(record, epochs=(*record.epochs, event.result)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from rich.table import Table
 from rich.text import Text
 
@@ -87,5 +89,6 @@ def tell_trial(place: int, record: TrialRecord) -> dict[str, object]:
         "best_epoch": best.epoch if best else None,
         "validation_accuracy": best.validation_accuracy if best else None,
         "validation_loss": best.validation_loss if best else None,
+        "cost": asdict(record.cost) if record.cost else None,
         "config": record.config.flat(),
     }

@@ -27,6 +27,13 @@ def show_plan(plan: Plan) -> Group:
     lines = [Text(title, style="bold"), Text(tell_forecast(plan))]
     if plan.spec.search.stages:
         lines += [Text(f"  {tell_stage(plan, stage, method)}") for stage, method in plan.spec.search.parts]
+    if second := plan.second_stage():
+        lines.append(
+            Text(
+                f"pseudo-labels: up to {second['trials']} trials are trained again afterwards, {second['epochs']} epochs "
+                "at most: beyond this forecast"
+            )
+        )
     if caps := tell_caps(plan):
         lines.append(Text(caps))
     # Beside the table, not its title: that would be as narrow as the table.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,12 +12,27 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from ensembles.config import EnsembleConfig
 from runner.duration import parse_duration
-from runner.overrides import apply_overrides
+from runner.overrides import apply_overrides, own_model_names
+from runner.own_code import look_beside
+from runner.pseudo_config import PSEUDO, PseudoConfig
 from runner.schedulers.config import SchedulerConfig
 from runner.search.condition import conditions_of, in_order
 from runner.search.config import NAME_PATTERN, MethodConfig, SearchConfig
 from runner.sweep_file import read_sweep_file
-from trainables.config import Frozen, ModelConfig, OptimizerConfig, ScheduleConfig, TrialConfig, short_hash
+from trainables.config import (
+    OWN,
+    AugmentConfig,
+    AverageConfig,
+    Condition,
+    Frozen,
+    ModelConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrialConfig,
+    condition_of,
+    is_own,
+    short_hash,
+)
 from trainables.data import DataConfig
 from trainables.errors import SweepFileError
 
@@ -73,9 +89,14 @@ class SweepSpec(Frozen):
     model: ModelConfig = ModelConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    average: AverageConfig = AverageConfig()
+    augment: AugmentConfig = AugmentConfig()
+    train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     scheduler: SchedulerConfig = SchedulerConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
+    pseudo_labels: PseudoConfig | None = None
+    """A second stage, trained with what the first one's team labels."""
     budget: BudgetConfig = BudgetConfig()
     resources: ResourcesConfig = ResourcesConfig()
 
@@ -88,11 +109,13 @@ class SweepSpec(Frozen):
         Its seed follows from its configuration and `repeat`, unless `values` has one: so it stays the same in every
         sweep that comes upon this configuration, whatever its place there. Raises `pydantic.ValidationError`.
         """
-        told: dict[str, Any] = {part: dict(getattr(self, part)) for part in ("model", "optimizer", "schedule")}
-        told["precision"] = self.precision
+        told: dict[str, Any] = {part: dict(getattr(self, part)) for part in PARTS}
+        told |= {key: getattr(self, key) for key in ("train_share", "precision")}
         for key, value in values.items():
             parent, _, last = key.rpartition(".")
             (told[parent] if parent else told)[last] = value
+        if not is_own(told["model"]["name"]):  # a searched name may be another's than that whose keys the sweep sets
+            told["model"] = {k: v for k, v in told["model"].items() if k not in (self.model.model_extra or {})}
         if told["schedule"]["name"] != "constant" and told["schedule"]["epochs"] is None:
             told["schedule"]["epochs"] = max_epochs or self.scheduler.max_epochs
         if "seed" not in told:
@@ -106,7 +129,7 @@ class SweepSpec(Frozen):
         """The value that a key of a trial has where the sweep does not vary it."""
         at: Any = self
         for part in key.split("."):
-            at = getattr(at, part)
+            at = getattr(at, part, None) if is_own(self.model.name) else getattr(at, part)
         return at
 
     def run_id(self, data_id: str) -> str:
@@ -116,11 +139,22 @@ class SweepSpec(Frozen):
         the ensemble and the store are left out: those may grow or change, and the same run goes on.
         """
         told = self.model_dump(
-            mode="json", include={"model", "optimizer", "schedule", "precision", "scheduler"}, exclude_defaults=True
+            mode="json", include={*PARTS, "train_share", "precision", "scheduler"}, exclude_defaults=True
         )
         search = self.search.model_dump(mode="json", exclude={"trials"}, exclude_defaults=True)
+        if self.pseudo_labels:  # it decides which trials follow
+            told["pseudo_labels"] = self.pseudo_labels.model_dump(mode="json", exclude_defaults=True)
         return short_hash({"data_id": data_id, "search": search, **told}, digits=8)
 
+
+PARTS: dict[str, type[Frozen]] = {
+    "model": ModelConfig,
+    "optimizer": OptimizerConfig,
+    "schedule": ScheduleConfig,
+    "average": AverageConfig,
+    "augment": AugmentConfig,
+}
+"""Sections of a sweep file that are sections of a trial's configuration."""
 
 SEEDING = {
     "model": ("name", "blocks", "width", "batch_norm", "dropout"),
@@ -131,23 +165,27 @@ SEEDING = {
 all trials of the past would have had other seeds, and so other names."""
 
 
+_MODEL_KEY = re.compile(r"model\.[A-Za-z_][A-Za-z0-9_]*")
+"""A key that a person's own model may have."""
+
+
 def _seeding(told: dict[str, Any]) -> dict[str, Any]:
-    seeding = dict(told)
-    for part, config in (("model", ModelConfig), ("optimizer", OptimizerConfig), ("schedule", ScheduleConfig)):
-        seeding[part] = {
+    seeding = {key: value for key, value in told.items() if not (key == "train_share" and value == 1)}
+    for part, config in PARTS.items():
+        always = SEEDING.get(part, ())
+        kept = {
             key: value
             for key, value in told[part].items()
-            if key in SEEDING[part] or key not in config.model_fields or value != config.model_fields[key].default
+            if key in always or key not in config.model_fields or value != config.model_fields[key].default
         }
+        seeding.pop(part)
+        if kept:
+            seeding[part] = kept
     return seeding
 
 
 def _parts(told: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "model": ModelConfig(**told["model"]),
-        "optimizer": OptimizerConfig(**told["optimizer"]),
-        "schedule": ScheduleConfig(**told["schedule"]),
-    }
+    return {part: config(**told[part]) for part, config in PARTS.items()}
 
 
 def read_spec(path: str, overrides: list[str]) -> SweepSpec:
@@ -156,6 +194,8 @@ def read_spec(path: str, overrides: list[str]) -> SweepSpec:
     Raises `SweepFileError`: one line a problem, each with the file, the key, the value and the rule.
     """
     raw = apply_overrides(read_sweep_file(path), overrides, trial_keys())
+    if own_model_names(raw):
+        look_beside(path)
     return parse_spec(raw, path)
 
 
@@ -167,12 +207,13 @@ def parse_spec(raw: dict[str, Any], where: str) -> SweepSpec:
     except ValidationError as error:
         raise SweepFileError("\n".join(_problems(error, SweepSpec, where, raw))) from None
     _check_space(spec, raw, where)
+    _check_pseudo(spec, where)
     return spec
 
 
 def trial_keys() -> list[str]:
     """Dotted keys of a trial that a sweep may set or vary."""
-    return [key for key in _keys(TrialConfig) if key not in ("data_id", "parent")]
+    return [key for key in _keys(TrialConfig) if key not in ("data_id", "parent", "pseudo_table")]
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -186,25 +227,27 @@ def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 def _check_space(spec: SweepSpec, raw: dict[str, Any], where: str) -> None:
     """Every key that is searched, set or changed exists and is admissible, and has an effect somewhere."""
     known = trial_keys()
+    own = own_model_names(raw)
     for stage, method in spec.search.parts:
         place = f"{where}: search.stages.{stage}" if stage else f"{where}: search"
         for key, distribution in method.space.items():
-            _check_key(f"{place}.space.{key}", key, known)
+            _check_key(f"{place}.space.{key}", key, known, own)
             if not stage:
                 _check_not_set(raw, key, where)
             for value in distribution.extremes():
-                _check_value(spec, f"{place}.space.{key} holds", key, value)
+                _check_value(spec, f"{place}.space.{key} holds", key, value, own)
             if distribution.kind == "range_test" and key != "optimizer.lr":
                 raise SweepFileError(f"{place}.space.{key}: a range test finds learning rates alone: give it a range")
             for other in distribution.when:
-                _check_key(f"{place}.space.{key}: when", other, known)
+                _check_key(f"{place}.space.{key}: when", other, known, own)
         for name, values in {
             "set": getattr(method, "set", {}),
             **{f"changes.{name}": values for name, values in method.changes.items()},
+            **{f"steps.{number}": values for number, values in enumerate(method.steps, start=1)},
         }.items():
             for key, value in values.items():
-                _check_key(f"{place}.{name}.{key}", key, known)
-                _check_value(spec, f"{place}.{name}.{key} is", key, value)
+                _check_key(f"{place}.{name}.{key}", key, known, own)
+                _check_value(spec, f"{place}.{name}.{key} is", key, value, own)
         try:
             in_order(method.space)
         except ValueError as error:
@@ -218,12 +261,13 @@ def _check_space(spec: SweepSpec, raw: dict[str, Any], where: str) -> None:
 
 
 def _check_scheduler(spec: SweepSpec, where: str) -> None:
-    """An ablation compares at equal epochs, and a population decides for itself who goes on."""
+    """Ablations and ladders compare at equal epochs, and a population decides for itself who goes on."""
     for stage, method in spec.search.parts:
         scheduler = stage_scheduler(spec, stage)
-        if method.method in ("ablation", "pbt", "replay") and scheduler.method != "none":
+        if method.method in ("ablation", "ladder", "pbt", "replay") and scheduler.method != "none":
             why = {
                 "ablation": "compares trials at equal epochs",
+                "ladder": "compares steps at equal epochs",
                 "pbt": "decides for itself who goes on",
                 "replay": "trains a schedule to its end",
             }[method.method]
@@ -238,14 +282,47 @@ def _check_scheduler(spec: SweepSpec, where: str) -> None:
             )
 
 
-def _check_key(place: str, key: str, known: list[str]) -> None:
-    if key not in known:
+def _check_pseudo(spec: SweepSpec, where: str) -> None:
+    """The team can agree as asked, and there are images that it may label."""
+    pseudo, ensemble = spec.pseudo_labels, spec.ensemble
+    if pseudo is None:
+        return
+    most = {"best": 1, "top": ensemble.size, "greedy": ensemble.size}.get(ensemble.select)
+    if most is not None and pseudo.agreement > most:
+        raise SweepFileError(
+            f"{where}: pseudo_labels.agreement is {pseudo.agreement}, but ensemble.select={ensemble.select} has a team of "
+            f"at most {most}: lower it or raise ensemble.size"
+        )
+    if any(stage == PSEUDO for stage, _ in spec.search.parts):
+        raise SweepFileError(
+            f"{where}: search.stages.{PSEUDO} is called as the stage of pseudo_labels is: give it another name"
+        )
+    if pseudo.data.name == "rest":
+        varied = [
+            stage
+            for stage, method in spec.search.parts
+            for keys in (method.space, getattr(method, "set", {}), *method.changes.values())
+            if "train_share" in keys
+        ]
+        if varied:
+            raise SweepFileError(
+                f"{where}: pseudo_labels.data is rest, but the search varies train_share: leave train_share as it is"
+            )
+        if spec.train_share == 1:
+            raise SweepFileError(
+                f"{where}: pseudo_labels.data is rest, but train_share is 1 and leaves nothing out: lower train_share"
+            )
+
+
+def _check_key(place: str, key: str, known: list[str], own: list[str]) -> None:
+    if key not in known and not (own and _MODEL_KEY.fullmatch(key)):
         raise SweepFileError(f"{place}: no such key{nearest(key, known)}")
 
 
-def _check_value(spec: SweepSpec, place: str, key: str, value: Any) -> None:
+def _check_value(spec: SweepSpec, place: str, key: str, value: Any, own: list[str]) -> None:
+    is_own_key = condition_of(key) is OWN and own and not is_own(spec.model.name)
     try:
-        spec.trial("", {key: value})
+        spec.trial("", {key: value} | ({"model.name": own[0]} if is_own_key else {}))
     except ValidationError as error:
         raise SweepFileError(f"{place} {value!r}: {rule(error.errors()[0])}") from None
 
@@ -260,26 +337,32 @@ def _check_not_set(raw: dict[str, Any], key: str, where: str) -> None:
 
 def may_apply(spec: SweepSpec, method: MethodConfig, key: str) -> bool:
     """Whether there are trials of the sweep in which `key` has an effect."""
-    for other, allowed in conditions_of(key, method.space).items():
+    return not any(_unmet(spec, method, key))
+
+
+def _unmet(spec: SweepSpec, method: MethodConfig, key: str) -> Iterator[Condition]:
+    """Conditions of `key` that no trial meets."""
+    for other, condition in conditions_of(key, method.space).items():
         if other in method.space and method.space[other].kind == "choice":
             possible = set(method.space[other].values)
         elif other in method.space or spec.search.stages:
             continue
         else:
             possible = {spec.fixed(other)}
-        if not possible & set(allowed):
-            return False
-    return True
+        if not any(map(condition.holds, possible)):
+            yield condition
 
 
 def _told_condition(spec: SweepSpec, method: MethodConfig, key: str) -> str:
-    other, allowed = next(iter(conditions_of(key, method.space).items()))
-    now = "never so" if other in method.space else repr(spec.fixed(other))
-    return f"since it matters only where {other} is {' or '.join(map(repr, sorted(map(str, allowed))))}, which is {now}"
+    condition = next(_unmet(spec, method, key))
+    now = "never so" if condition.key in method.space else repr(spec.fixed(condition.key))
+    return f"since it matters only where {condition.key} is {condition}, which is {now}"
 
 
 def stage_scheduler(spec: SweepSpec, stage: str) -> SchedulerConfig:
-    """The scheduler of a stage: its own, or the sweep's with the stage's epochs."""
+    """The scheduler of a stage: its own, or the sweep's with the stage's epochs; none for the one with pseudo-labels."""
+    if stage == PSEUDO and spec.pseudo_labels:
+        return SchedulerConfig(method="none", max_epochs=spec.scheduler.max_epochs, grace_epochs=1)
     for config in spec.search.stages:
         if config.name == stage:
             if config.scheduler is not None:

@@ -89,6 +89,9 @@ def _ablation(state: RunState, spec: SweepSpec) -> Ablation | None:
                 Arm(name, changes, tuple(_record(state, trial) for trial in trials))
                 for name, changes, trials in list_arms(scope)
             ]
+            # The store's record of a sweep has its keys sorted: only the plan still knows the order of the file.
+            place = {trial_id: number for number, trial_id in enumerate(state.trials)}
+            arms.sort(key=lambda arm: place.get(arm.records[0].trial_id, len(place)))
             baseline = next(arm for arm in arms if arm.name == BASELINE)
             return compare(baseline, [arm for arm in arms if arm is not baseline], method.reach_loss)
     return None

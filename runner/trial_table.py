@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from runner.show import tell_trial
-from trainables.record import TrialRecord
+from trainables.record import TrialCost, TrialRecord
 
 
 def to_parquet(records: list[TrialRecord]) -> bytes:
@@ -17,9 +19,20 @@ def to_parquet(records: list[TrialRecord]) -> bytes:
     for place, record in enumerate(records, start=1):
         config = record.config.model_dump(mode="json")
         took = {"busy_s": sum(epoch.busy_s for epoch in record.epochs)}
-        rows.append(
-            tell_trial(place, record) | took | {"config": json.dumps(config, sort_keys=True)} | record.config.flat()
-        )
+        told = tell_trial(place, record)
+        told.pop("cost")
+        cost = {f"cost.{field.name}": getattr(record.cost, field.name, None) for field in fields(TrialCost)}
+        rows.append(told | took | cost | {"config": json.dumps(config, sort_keys=True)} | record.config.flat())
+    # Trials of a person's own models may have keys that others lack; the first row alone would decide the columns.
+    columns = dict.fromkeys(key for row in rows for key in row)
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows), sink)
+    pq.write_table(pa.table({name: _column([row.get(name) for row in rows]) for name in columns}), sink)
     return bytes(sink.getvalue())
+
+
+def _column(values: list[Any]) -> pa.Array:
+    """The values as they are; as text where a key of a person's own model has values of several kinds."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([None if value is None else str(value) for value in values])

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: the S3 servers, each started once and only when a test asks for it."""
+"""Fixtures for all tests: one thread for those that train, and the S3 servers, started only when a test asks for one."""
 
 from __future__ import annotations
 
@@ -24,3 +24,14 @@ def weed_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A SeaweedFS server (see `S3Server`): some 4 s to start, checks credentials. For end-to-end tests."""
     with running_weed(tmp_path_factory.mktemp("weed")) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Torch as a trial runs it: one thread. A second one only costs on nets this small, and gives other bits."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

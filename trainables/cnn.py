@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -88,13 +89,13 @@ def _body(config: ModelConfig, before: int, channels: int, stride: int) -> list[
                 kernel_size=config.kernel,
                 padding=config.kernel // 2,
                 stride=stride if is_last else 1,
-                bias=config.norm == "none",
+                bias=not (config.batch_norm or config.group_norm),
             )
         )
-        if config.norm == "batch":
-            layers.append(nn.BatchNorm2d(channels))
-        elif config.norm == "group":
+        if config.group_norm:
             layers.append(nn.GroupNorm(_groups(channels), channels))
+        elif config.batch_norm:
+            layers.append(nn.BatchNorm2d(channels))
         if not is_last:
             layers.append(ACTIVATIONS[config.activation]())
         before = channels
@@ -147,7 +148,9 @@ def initialise(net: nn.Module, config: ModelConfig) -> None:
             elif config.init == "orthogonal":
                 nn.init.orthogonal_(module.weight, 1.0 if is_last else gain)
             elif isinstance(module, nn.Conv2d):
-                nonlinearity = "leaky_relu" if config.activation == "leaky_relu" else "relu"
+                nonlinearity: Literal["leaky_relu", "relu"] = (
+                    "leaky_relu" if config.activation == "leaky_relu" else "relu"
+                )
                 nn.init.kaiming_normal_(module.weight, LEAK, mode="fan_out", nonlinearity=nonlinearity)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from trainables import layout
 from trainables.config import Frozen
@@ -16,8 +16,16 @@ from trainables.fashion_mnist import load_fashion_mnist
 from trainables.folder_tree import load_folder_tree
 from trainables.images import ImageSet
 from trainables.split import split_images
+from trainables.subset import keep_classes, limit_train
 
 Share = Annotated[float, Field(gt=0, lt=0.9)]
+
+
+def _split_words(told: object) -> object:
+    """Words of the command line, where a shell would make something else of brackets."""
+    if not isinstance(told, str):
+        return told
+    return [int(word) if word.isdecimal() else word for word in (part.strip() for part in told.split(","))]
 
 
 class DataConfig(Frozen):
@@ -40,6 +48,12 @@ class DataConfig(Frozen):
     """Height and width in pixels; images are resized to it. Left out: their own size if all are equal, else 64."""
     channels: Literal[1, 3] | None = None
     """1 for grey, 3 for colour. Left out: 1 if all images are stored as grey, else 3."""
+    classes: Annotated[Annotated[list[str | int], Field(min_length=2)] | None, BeforeValidator(_split_words)] = None
+    """These classes alone, by name (case does not count) or by number from 0: `[shirt, pullover]`, on the command line
+    `data.classes=shirt,pullover`. Left out: all."""
+    train: Annotated[int, Field(ge=1)] | None = None
+    """So many training images, of each class by its share, drawn with `split_seed`; the other ones are left out. They are
+    drawn after the split: validation and test stay as large as they are. Left out: all."""
     validation: Share = 0.15
     """Share of all images that steers the search and picks the voters; where a set brings its own test split, share of
     the images outside it."""
@@ -78,9 +92,11 @@ class DataConfig(Frozen):
 def load_images(config: DataConfig) -> ImageSet:
     """The images that `config` names, each in its split.
 
-    Raises `DataError` where they are missing or damaged, or too few for such a split.
+    Raises `DataError` where they are missing or damaged, too few for such a split, or lack a class that is asked for.
     """
     whole = _load(config)
+    if config.classes is not None:
+        whole = keep_classes(whole, config.classes)
     given_test = whole.splits == layout.SPLITS.index("test")
     splits = split_images(
         whole.labels,
@@ -90,7 +106,8 @@ def load_images(config: DataConfig) -> ImageSet:
         config.split_seed,
         given_test=given_test if given_test.any() else None,
     )
-    return replace(whole, splits=splits)
+    images = replace(whole, splits=splits)
+    return images if config.train is None else limit_train(images, config.train, config.split_seed)
 
 
 def _load(config: DataConfig) -> ImageSet:

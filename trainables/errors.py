@@ -49,5 +49,21 @@ class RunCutShort(CaucusError, RuntimeError):
     """A run that was under way cannot go on. What reached the store is kept, and the next execution continues it."""
 
 
+class CheckpointMismatch(CaucusError, ValueError):
+    """A checkpoint of another model or another optimizer."""
+
+
+class ModelMismatch(CaucusError, ValueError):
+    """A model whose answers do not have the shape that the data asks for."""
+
+
+class ModelUnusable(CaucusError, ValueError):
+    """A network that cannot be built, or that cannot be trained on these images; or weights that do not fit it."""
+
+
+class OutOfMemory(CaucusError, MemoryError):
+    """Not even a small part of a batch fits into the memory of the device."""
+
+
 class TrialDiverged(CaucusError, ArithmeticError):
     """The loss or a prediction of a trial is not a finite number any more."""

@@ -80,7 +80,7 @@ class ImageSet:
     @cached_property
     def image_sha256(self) -> tuple[str, ...]:
         """Hexadecimal SHA-256 of each image's pixels."""
-        return tuple(hashlib.sha256(image.tobytes()).hexdigest() for image in self.pixels)
+        return hash_images(self.pixels)
 
     @cached_property
     def data_id(self) -> str:
@@ -96,6 +96,11 @@ class ImageSet:
         return short_hash(
             {"classes": self.class_names, "shape": self.pixels.shape, "columns": columns.hexdigest()}, digits=16
         )
+
+
+def hash_images(pixels: npt.NDArray[np.uint8]) -> tuple[str, ...]:
+    """Hexadecimal SHA-256 of each image's pixels: (images, height, width, channels)."""
+    return tuple(hashlib.sha256(image.tobytes()).hexdigest() for image in pixels)
 
 
 def labels_sha256(labels: npt.NDArray[np.int64]) -> str:

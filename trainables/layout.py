@@ -2,9 +2,13 @@
 
 caucus.json                            the format of the store
 data/<data_id>/                        data.json, images.parquet
+data/<data_id>/pseudo/<hash>.parquet   images that an ensemble has labelled
+weights/<sha256>.safetensors           weights from elsewhere that trials start from
 trials/<trial_id>/                     config.json, then a folder per kept epoch
-trials/<trial_id>/epoch-0003/          weights, optimizer, validation, test, metrics, timing, LAST manifest.json
-sweeps/<name>/<run>/                   sweep.json, events/, status.json, trials.parquet, ensemble.json, report.html
+trials/<trial_id>/epoch-0003/          weights, optimizer, validation, test, metrics, watched, timing, LAST manifest.json
+trials/<trial_id>/pruned/0003-…/       weights, predictions, metrics of a pruned checkpoint, LAST manifest.json
+sweeps/<name>/<run>/                   sweep.json, events/, status.json, trials.parquet, epochs.parquet, ensemble.json, report.html
+sweeps/<name>/<run>/pruned/            a curve of accuracy against sparsity each: JSON and its chart
 sweeps/<name>/latest                   the name of the newest run
 """
 
@@ -22,6 +26,8 @@ WEIGHTS = "weights.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 METRICS = "metrics.json"
 """What an epoch measured: the same bytes whenever the same trial is trained on the same machine."""
+WATCHED = "watched.arrow"
+"""What was seen of each layer at the end of an epoch."""
 TIMING = "timing.json"
 """What an epoch took, and on what: never the same twice."""
 
@@ -32,6 +38,7 @@ SWEEP = "sweep.json"
 STATUS = "status.json"
 ENSEMBLE = "ensemble.json"
 TRIALS_TABLE = "trials.parquet"
+EPOCHS_TABLE = "epochs.parquet"
 REPORT = "report.html"
 
 TRIALS = "trials/"
@@ -43,6 +50,16 @@ _EPOCH = re.compile(r"epoch-(\d{4,})")
 def data_key(data_id: str, part: str) -> str:
     """Key of `part` (data.json, images.parquet) of a data set."""
     return f"data/{data_id}/{part}"
+
+
+def pseudo_key(data_id: str, name: str) -> str:
+    """Key of a table of pseudo-labelled images; its name is the hash of its bytes."""
+    return data_key(data_id, f"pseudo/{name}.parquet")
+
+
+def initial_weights_key(sha256: str) -> str:
+    """Key of a file of weights that trials start from; its name is the hash of its bytes."""
+    return f"weights/{sha256}.safetensors"
 
 
 def trial_prefix(trial_id: str) -> str:
@@ -88,3 +105,22 @@ def latest_key(name: str) -> str:
 def run_key(name: str, run: str, part: str) -> str:
     """Key of `part` (sweep.json, status.json, report.html …) of one run."""
     return f"{sweep_prefix(name)}{run}/{part}"
+
+
+def pruned_prefix(trial_id: str, epoch: int, method: str, sparsity: float, epochs: int) -> str:
+    """What pruning a checkpoint to `sparsity` leaves behind, after so many epochs of fine-tuning, lies under this prefix.
+
+    >>> pruned_prefix("0f3a", 12, "magnitude", 0.9, 5)
+    'trials/0f3a/pruned/0012-magnitude-0.9-5/'
+    """
+    return f"{trial_prefix(trial_id)}pruned/{epoch:04d}-{method}-{sparsity!r}-{epochs}/"
+
+
+def pruned_curves_prefix(name: str, run: str) -> str:
+    """The curves of a run's pruned checkpoints lie under this prefix."""
+    return run_key(name, run, "pruned/")
+
+
+def pruned_curve_key(name: str, run: str, trial_id: str, method: str, kind: str = "json") -> str:
+    """Key of the curve of one trial's checkpoint by one method, or (`kind` svg) of its chart."""
+    return f"{pruned_curves_prefix(name, run)}{trial_id}-{method}.{kind}"

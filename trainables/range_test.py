@@ -30,8 +30,10 @@ import numpy.typing as npt
 from torch import Tensor
 
 from trainables.config import TrialConfig
+from trainables.device_images import DeviceImages
 from trainables.errors import CaucusError
-from trainables.training import DeviceImages, Training
+from trainables.out_of_memory import first_line, free_memory, is_out_of_memory, more_parts
+from trainables.training import Training
 
 Curve = npt.NDArray[np.float64]
 
@@ -87,20 +89,41 @@ class RangeTest:
 
 
 def range_test(
-    config: TrialConfig, images: DeviceImages, lowest: float = 1e-6, highest: float = 10.0, steps: int = 200
+    config: TrialConfig,
+    images: DeviceImages,
+    lowest: float = 1e-6,
+    highest: float = 10.0,
+    steps: int = 200,
+    initial: bytes | None = None,
 ) -> RangeTest:
-    """Train the net of `config` from fresh weights for `steps` batches, at rates from `lowest` to `highest`.
+    """Train the net of `config` from fresh weights, or `initial` ones, for `steps` batches, at rates from `lowest` to `highest`.
 
-    Rate, schedule and parent of `config` do not count, all else does, its seed included; where an epoch has fewer
-    batches, they go round. Raises `RangeTestFailed` where the loss never falls noticeably, and `ValueError` for rates
-    that do not rise.
+    Rate, schedule, average and parent of `config` do not count, all else does, its seed included; where an epoch has
+    fewer batches, they go round; where one does not fit into memory, it is taken in parts. Raises `RangeTestFailed` where
+    the loss never falls noticeably, `OutOfMemory` where even small parts do not fit, and `ValueError` for rates that do
+    not rise.
     """
     if not (0 < lowest < highest < math.inf and steps >= 2):
         raise ValueError(
             f"{steps} rates from {lowest:g} to {highest:g}: they must be two or more, and rise from above 0"
         )
-    training = Training(config, images)
     rates = np.geomspace(lowest, highest, steps)
+    parts = 1
+    while True:
+        training = Training(config, images, parts, initial)
+        try:
+            return read_bounds(rates, *_climb(training, rates))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            said, batch_size = first_line(error), training.batch_size
+        del training
+        free_memory()
+        parts = more_parts(parts, batch_size, said)
+
+
+def _climb(training: Training, rates: Curve) -> tuple[Curve, str]:
+    """A loss for each of `rates`, or of the first of them, and why it stopped there."""
     losses: list[float] = []
     smoothed: list[float] = []
     stopped = ""
@@ -114,7 +137,7 @@ def range_test(
         if smoothed[-1] > HOPELESS * min(smoothed):
             stopped = f"; stopped at {rate:.3g}, where it is above {HOPELESS} times that"
             break
-    return read_bounds(rates, np.array(losses, np.float64), stopped)
+    return np.array(losses, np.float64), stopped
 
 
 def read_bounds(rates: Curve, losses: Curve, stopped: str = "") -> RangeTest:

@@ -33,11 +33,37 @@ class EpochResult:
     """Seconds of training in this epoch."""
     evaluate_s: float
     """Seconds of prediction on validation and test at its end."""
+    fit_loss: float | None = None
+    """Of some training images in evaluation mode, so on the same footing as `validation_loss`. This and what follows is what `Watched` says."""
+    fit_accuracy: float | None = None
+    rate: float | None = None
+    grad_norm: float | None = None
+    update_ratio: float | None = None
+    dead_share: float | None = None
+    surge: float | None = None
 
     @property
     def busy_s(self) -> float:
         """Seconds that this epoch kept its slot busy."""
         return self.train_s + self.evaluate_s
+
+
+@dataclass(frozen=True)
+class TrialCost:
+    """What a trial's net costs where it was trained. Times are of its first epoch's worker, and differ between machines."""
+
+    parameters: int
+    flops: int
+    """Floating-point operations of one image's prediction, in convolutions, matrix products and attention."""
+    latency_s: float
+    """Seconds of the prediction of one image, alone."""
+    batch: int
+    batch_latency_s: float
+    """Seconds of the prediction of `batch` images at once."""
+    step_bytes: int
+    """Memory of a training step: weights, gradients, optimizer, and what is kept for the backward pass."""
+    step_bytes_measured: bool
+    """Whether the device told the peak; else it is estimated from what is kept of one image."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +80,8 @@ class TrialRecord:
     """Its last epoch, where it is not the sweep's own."""
     audited_from: int | None = None
     """The epoch at which it was pruned, if it is trained on as an audit."""
+    cost: TrialCost | None = None
+    """What its net costs; None where that was not measured."""
 
     @property
     def trial_id(self) -> str:

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainables import layout
-from trainables.config import TrialConfig
+from trainables.config import ScheduleConfig, TrialConfig
 from trainables.errors import CaucusError
 from trainables.folder import Folder
 from trainables.images import ImageArrays, labels_sha256
 
 if TYPE_CHECKING:
-    from trainables.training import DeviceImages
+    from trainables.device_images import DeviceImages
 
 WHOLE_EPOCHS = 6
 """An epoch that fits so often into the time of a measurement is measured whole; a longer one is put together of steps."""
@@ -64,7 +64,8 @@ class Stopwatch:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # this and what follows as in `TuneTrial.setup`
         import torch
 
-        from trainables.training import EVALUATION_BATCH, place_images
+        from trainables.device_images import place_images
+        from trainables.training import EVALUATION_BATCH
 
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -80,7 +81,10 @@ class Stopwatch:
         some steps and some batches of prediction, multiplied. Raises `ProbeFailed` where the trial cannot be trained.
         """
         optimizer = config.optimizer.model_copy(update={"lr": TAME_RATE})
-        config = config.model_copy(update={"optimizer": optimizer, "parent": None})
+        # `plateau` would predict validation within the time of training, after two steps as after a whole epoch.
+        config = config.model_copy(update={"optimizer": optimizer, "schedule": ScheduleConfig(), "parent": None})
+        # Weights cost nothing, and may not be in a store yet.
+        config = config.model_copy(update={"model": config.model.model_copy(update={"weights": ""})})
         try:
             sketch = self._time_steps(config, limit_s / WHOLE_EPOCHS)
             if sketch.epoch_s * WHOLE_EPOCHS > limit_s:
@@ -93,9 +97,11 @@ class Stopwatch:
 
     def _time_steps(self, config: TrialConfig, limit_s: float) -> EpochTime:
         """By steps: two to warm up, two to find out how many fit into `limit_s`, then those."""
+        from trainables.device_images import choose_training_rows
         from trainables.training import Training
 
-        rows = self._images.rows["train"]
+        rows = choose_training_rows(self._images, config.train_share)
+        config = config.model_copy(update={"train_share": 1.0})  # which the few steps here are of anyway
         size = min(config.optimizer.batch_size, len(rows))
         steps = len(rows) // size
         start_s = time.perf_counter()

@@ -1,16 +1,14 @@
 """One trial in memory: its net, its optimizer and how far they are. Plain torch; knows neither Ray nor the store.
 
 Resuming is exact because nothing random survives an epoch: every epoch seeds torch from the trial's seed and its own
-number, and the learning rate is a function of the step. What is left to save are weights and optimizer.
+number, and the learning rate is a function of the step and of validation losses. What is left to save are weights, their
+average, the optimizer and, for `plateau`, those losses.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-import time
-import warnings
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,12 +19,23 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables import layout
-from trainables.config import OptimizerConfig, TrialConfig
-from trainables.errors import CaucusError, TrialDiverged
-from trainables.images import ImageArrays
-from trainables.models import ImageShape, build_model
-from trainables.schedule import learning_rate
+from trainables.augment import Augment
+from trainables.average import Average, check_model, split_state
+from trainables.config import TrialConfig
+from trainables.cost import measure_cost, measure_once, measured_peak
+from trainables.device_images import DeviceImages, choose_training_rows
+from trainables.errors import CheckpointMismatch, ModelMismatch, TrialDiverged
+from trainables.initial_weights import start_from
+from trainables.loss import Loss
+from trainables.models import build_model
+from trainables.optimizer import build_optimizer, check_tensors, optimizer_tensors, restore_tensors
+from trainables.out_of_memory import PredictionBatch
+from trainables.precision import resolve_precision
+from trainables.record import TrialCost
+from trainables.schedule import count_falls, learning_rate
+from trainables.seed import derive_seed
+from trainables.watch import Watch
+from trainables.watched import Watched
 
 EVALUATION_BATCH = {"cpu": 125, "cuda": 2000}
 """Images a batch of prediction. On a CPU core 2,000 images of 28 x 28 take 0.09 s in batches of 125 or 250, 0.21 s of
@@ -38,57 +47,13 @@ CHECK_EVERY = 16
 EXPLODED = 10
 """A loss above so many times that of guessing is given up. Guessing costs ln(classes), with smoothed labels too."""
 
-BUFFERS = {"sgd": {"momentum_buffer"}, "adamw": {"exp_avg", "exp_avg_sq", "step"}}
-"""What each optimizer keeps of a parameter; `sgd` without momentum keeps nothing."""
+
+LOSSES = "schedule/losses"
+"""Beside the optimizer's tensors of a `plateau` trial: float64 (epochs,), validation losses since it began."""
 
 
 class OutOfTime(Exception):
     """The epoch was given up because its trial was told to stop."""
-
-
-class CheckpointMismatch(CaucusError, ValueError):
-    """A checkpoint of another model or another optimizer."""
-
-
-@dataclass(frozen=True, eq=False)
-class DeviceImages:
-    """An image set on the device that trains, shared by all trials there.
-
-    pixels    uint8 (images, height, width, channels)
-    labels    int64 (images,)
-    rows      for each split the positions of its images
-    mean, std float32 (channels,), of the training images
-    """
-
-    pixels: Tensor
-    labels: Tensor
-    rows: dict[str, Tensor]
-    mean: Tensor
-    std: Tensor
-    shape: ImageShape
-
-
-def place_images(images: ImageArrays, device: torch.device) -> DeviceImages:
-    """`images` as tensors on `device`; on a CPU without a copy."""
-    _, height, width, channels = images.pixels.shape
-    with warnings.catch_warnings():  # arrays from Ray's object store are read-only; nobody writes to these tensors
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        pixels = torch.from_numpy(images.pixels).to(device)
-        labels = torch.from_numpy(images.labels).to(device)
-    # Mean and variance from the counts of the 256 grey levels: exact, and no float copy of the whole set.
-    train = images.pixels[images.rows("train")].reshape(-1, channels)
-    counts = np.stack([np.bincount(train[:, channel], minlength=256) for channel in range(channels)])
-    levels = np.arange(256) / 255
-    mean = counts @ levels / len(train)
-    std = np.sqrt(counts @ levels**2 / len(train) - mean**2)
-    return DeviceImages(
-        pixels=pixels,
-        labels=labels,
-        rows={split: torch.from_numpy(images.rows(split)).to(device) for split in layout.SPLITS},
-        mean=torch.tensor(mean, dtype=torch.float32, device=device),
-        std=torch.tensor(np.maximum(std, 1e-3), dtype=torch.float32, device=device),
-        shape=ImageShape(height, width, channels, images.classes),
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,18 +66,50 @@ class Evaluation:
 
 
 class Training:
-    """A trial between two epochs. `epoch` counts the epochs that its weights have seen."""
+    """A trial between two epochs. `epoch` counts the epochs that its weights have seen.
 
-    def __init__(self, config: TrialConfig, images: DeviceImages) -> None:
+    A batch that does not fit into memory is taken in `parts`, whose gradients are added up. For the weights that is the
+    same step, but for rounding; batch norm sees each part by itself, its statistics are those of fewer images ("ghost"
+    batches, Hoffer et al. 2017); dropout and augmentation draw otherwise. So parts belong to the circumstances of an epoch.
+    """
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        images: DeviceImages,
+        parts: int = 1,
+        initial: bytes | None = None,
+        net: nn.Module | None = None,
+    ) -> None:
+        """`initial` are weights to start from; `net` takes the place of the one that `config` names."""
         self.config = config
         self.epoch = 0
+        self.parts = parts
+        self._start = config.parent.epoch if config.parent else 0
         self._images = images
+        self._rows = choose_training_rows(images, config.train_share)
         self._device = images.pixels.device
         self.precision = resolve_precision(config.precision, self._device)
-        net = build_model(config.model, images.shape, derive_seed(config.seed, "weights"))
+        if net is None:
+            net = build_model(config.model, images.shape, derive_seed(config.seed, "weights"))
+        if initial is not None:
+            start_from(net, initial)
         # channels_last makes a training step 1.5 times faster on a CPU core and is what tensor cores want.
         self._net = net.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimizer = build_optimizer(config.optimizer, self._net)
+        self._average = Average(config.average, self._net)
+        self._loss = Loss(config.optimizer, images.labels[self._rows], images.shape.classes)
+        self._losses: list[float] = []
+        self._prediction_batch = PredictionBatch(EVALUATION_BATCH[self._device.type])
+        self._augment = Augment(config.augment, images.shape, self._device)
+        self._watch = Watch(self._net)
+        self.watched: Watched | None = None
+        """What was seen in the epoch before."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images a step."""
+        return min(self.config.optimizer.batch_size, len(self._rows))
 
     def train_epoch(self, should_stop: Callable[[], bool] = lambda: False) -> tuple[float, float]:
         """One pass over the training images: mean loss and accuracy while training, weights moving.
@@ -120,14 +117,18 @@ class Training:
         Raises `TrialDiverged` soon after the loss is no finite number or far above that of guessing, and `OutOfTime`
         soon after `should_stop` is true.
         """
+        falls = count_falls(self.config.schedule, self._validation_losses())
+        self._average.open_epoch(self.epoch + 1)
         batches = self.open_epoch(self.epoch + 1)
         steps, size = batches.shape
         total_loss = torch.zeros((), device=self._device)
         total_right = torch.zeros((), dtype=torch.int64, device=self._device)
         seen_loss, seen_steps = 0.0, 0
         for step, batch in enumerate(batches):
-            rate = learning_rate(self.config.schedule, self.config.optimizer.lr, self.epoch * steps + step, steps)
-            loss, right = self.train_batch(batch, rate)
+            at = self.epoch * steps + step
+            rate = learning_rate(self.config.schedule, self.config.optimizer.lr, at, steps, falls)
+            loss, right = self.train_batch(batch, rate, watched=self._watch.wants(step, steps))
+            self._watch.take_loss(loss)
             total_loss += loss
             total_right += right
             if step % CHECK_EVERY == CHECK_EVERY - 1 or step == steps - 1:
@@ -137,6 +138,11 @@ class Training:
                     raise OutOfTime
                 seen_loss, seen_steps = loss_now, step + 1
         self.epoch += 1
+        self._average.close_epoch(self.epoch)
+        if self._average.wants_statistics:
+            seed = derive_seed(self.config.seed, "statistics", self.epoch)
+            self._average.measure_statistics(self._rows, seed, self._prediction_batch, self._logits)
+        self.watched = self._close_epoch(rate)
         return float(total_loss) / steps, float(total_right) / (steps * size)
 
     def open_epoch(self, epoch: int) -> Tensor:
@@ -144,109 +150,157 @@ class Training:
 
         Seeds torch, so that dropout draws what it draws in that epoch: `train_batch` them before anything else is drawn.
         """
-        rows = self._images.rows["train"]
-        size = min(self.config.optimizer.batch_size, len(rows))
+        rows, size = self._rows, self.batch_size
         steps = len(rows) // size
         torch.manual_seed(derive_seed(self.config.seed, "epoch", epoch))
         order = rows[torch.randperm(len(rows)).to(self._device)]
+        self._augment.begin(derive_seed(self.config.seed, "augment", epoch))
         self._net.train()
         return order[: steps * size].reshape(steps, size)
 
-    def train_batch(self, batch: Tensor, rate: float) -> tuple[Tensor, Tensor]:
+    def train_batch(self, batch: Tensor, rate: float, watched: bool = False) -> tuple[Tensor, Tensor]:
         """One step at a learning rate: mean loss of `batch` before it, and how many were right, on the device.
 
         Asks nothing of the device, so it does not wait for it.
         """
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        labels = self._images.labels[batch]
-        logits = self._logits(batch)
-        loss = functional.cross_entropy(logits, labels, label_smoothing=self.config.optimizer.label_smoothing)
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        if self.parts == 1:
+            loss, right = self._descend(batch)
+        else:
+            told = [self._descend(part, len(part) / len(batch)) for part in batch.tensor_split(self.parts)]
+            loss, right = (torch.stack(values).sum() for values in zip(*told, strict=True))
+        if watched:
+            self._watch.before_step()
         self._optimizer.step()
+        if watched:
+            self._watch.after_step()
+        if self._average.follows_steps:
+            self._average.after_step()
+        return loss, right
+
+    def _descend(self, batch: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Add the gradient of `batch`, which is this share of a step's; its share of the loss, and how many were right."""
+        labels = self._images.labels[batch]
+        images = self._pixels(batch)
+        if self._augment.varies:
+            images = self._augment.vary(images)
+        mixed = self._augment.mix(images, labels) if self._augment.mixes else None
+        logits = self._predict(self._normalise(mixed.images if mixed else images))
+        loss = self._loss(logits, labels, mixed)
+        if share != 1:
+            loss = loss * share
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+
+    def _close_epoch(self, rate: float) -> Watched:
+        """Look at the net as it is now, in evaluation mode, with some of the training images."""
+        self._net.eval()
+        rows = self._watch.sample(self._rows, self.epoch)
+
+        def look(size: int) -> Tensor:
+            parts = torch.split(rows, size)
+            with self._watch.looking():
+                first = self._logits(parts[0])
+            return torch.cat([first, *(self._logits(part) for part in parts[1:])])
+
+        with self._average.shown(), torch.inference_mode():
+            return self._watch.close(self._prediction_batch.fit(look), self._images.labels[rows], rate)
 
     def evaluate(self, split: str) -> Evaluation:
         """Predict every image of `split`, in the order of its rows. Raises `TrialDiverged` on a logit that is no finite number."""
         self._net.eval()
         rows = self._images.rows[split]
-        with torch.inference_mode():
-            logits = torch.cat(
-                [self._logits(batch) for batch in torch.split(rows, EVALUATION_BATCH[self._device.type])]
-            )
+
+        def predict(size: int) -> Tensor:
+            return torch.cat([self._logits(batch) for batch in torch.split(rows, size)])
+
+        with self._average.shown(), torch.inference_mode():
+            logits = self._prediction_batch.fit(predict)
             labels = self._images.labels[rows]
             if not torch.isfinite(logits).all():
                 raise TrialDiverged(f"a prediction on {split} is no finite number after epoch {self.epoch}")
             loss = float(functional.cross_entropy(logits, labels))
             accuracy = float((logits.argmax(1) == labels).double().mean())
-            return Evaluation(logits.softmax(1).cpu().numpy(), loss, accuracy)
+            evaluation = Evaluation(logits.softmax(1).cpu().numpy(), loss, accuracy)
+        if split == "validation" and len(self._losses) == self.epoch - self._start - 1:
+            self._losses.append(loss)
+        return evaluation
 
-    def circumstances(self) -> dict[str, str]:
+    def _validation_losses(self) -> list[float]:
+        """Of `plateau`, one an epoch since this trial began, the last one included."""
+        if self.config.schedule.name != "plateau":
+            return []
+        if len(self._losses) < self.epoch - self._start:
+            self.evaluate("validation")
+        return self._losses
+
+    def circumstances(self) -> dict[str, str | int]:
         """What the numbers were computed with, where that may differ from one machine to the next."""
         device = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu"
-        return {"precision": self.precision, "device": device, "torch": torch.__version__}
+        parts = {"parts": self.parts} if self.parts > 1 else {}
+        return {"precision": self.precision, "device": device, "torch": torch.__version__, **parts}
+
+    def cost(self) -> TrialCost:
+        """What its net costs, after an epoch, since whose beginning `begin_peak` counts; measured once an architecture."""
+        optimizer_bytes = sum(
+            value.numel() * value.element_size()
+            for kept in self._optimizer.state.values()
+            for value in kept.values()
+            if isinstance(value, Tensor)
+        )
+        size = -(-self.batch_size // self.parts)
+        shape, model = self._images.shape, self.config.model.model_dump_json()
+
+        def measure() -> TrialCost:
+            autocast = torch.bfloat16 if self.precision == "bfloat16" else None
+            peak_bytes = measured_peak(self._device)
+            if peak_bytes is not None:
+                peak_bytes -= self._images.pixels.nbytes
+            return measure_cost(self._net, shape, size, optimizer_bytes, autocast, peak_bytes)
+
+        return measure_once((model, shape, size, optimizer_bytes, self.precision, str(self._device)), measure)
 
     def weights(self) -> bytes:
-        """Weights and batch-norm statistics as a safetensors file."""
-        return bytes(
-            save_tensors({name: value.detach().contiguous() for name, value in self._net.state_dict().items()})
-        )
+        """Weights and batch-norm statistics that predict, so averaged ones where there are any, as a safetensors file."""
+        with self._average.shown():
+            tensors = {name: value.detach().contiguous() for name, value in self._net.state_dict().items()}
+            return bytes(save_tensors(tensors))
 
     def optimizer_state(self) -> bytes:
-        """The optimizer's tensors as a safetensors file, named `<parameter>/<buffer>`."""
-        state = self._optimizer.state_dict()["state"]
-        names = [name for name, _ in self._ordered_parameters()]
-        tensors = {
-            f"{names[position]}/{buffer}": value.detach().contiguous()
-            for position, buffers in state.items()
-            for buffer, value in buffers.items()
-            if value is not None
-        }
+        """The optimizer's tensors as a safetensors file, named `<parameter>/<buffer>`, and what else it takes to go on.
+
+        That are `Average.state`, and for `plateau` the validation losses.
+        """
+        tensors = optimizer_tensors(self._optimizer, self._net) | self._average.state()
+        if self.config.schedule.name == "plateau":
+            tensors[LOSSES] = torch.tensor(self._validation_losses(), dtype=torch.float64)
         return bytes(save_tensors(tensors))
 
     def restore(self, epoch: int, weights: bytes, optimizer_state: bytes) -> None:
         """Become the trial that `weights` and `optimizer_state` were taken from at the end of `epoch`.
 
         Rate, momentum, betas and decay stay those of this training's own configuration: they may come from another
-        trial's checkpoint. Raises `CheckpointMismatch` where it is one of another model or another optimizer.
+        trial's checkpoint, of which the weights that it trained on count, not their average. Raises
+        `CheckpointMismatch` where it is one of another model, of another optimizer, or without its losses.
         """
-        stored, buffers = load_tensors(weights), load_tensors(optimizer_state)
-        places = {name: (position, parameter) for position, (name, parameter) in enumerate(self._ordered_parameters())}
-        self._check_model(stored)
-        self._check_optimizer(buffers.keys(), places.keys(), epoch)
-        if self.config.optimizer.name == "sgd" and not self.config.optimizer.momentum:
-            buffers = {}  # of a parent with momentum: kept unused, they would come back to life in a grandchild
-        self._net.load_state_dict(stored)
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in buffers.items():
-            name, buffer = key.rsplit("/", 1)
-            position, parameter = places[name]
-            if value.shape == parameter.shape:
-                # The fused optimizers walk parameter and buffer in the order of memory, without asking for their
-                # strides: a buffer in another format than its channels_last parameter is silently mixed up.
-                value = torch.empty_like(parameter).copy_(value)
-            state.setdefault(position, {})[buffer] = value
-        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
+        stored = load_tensors(weights)
+        kept, raw, rest = split_state(load_tensors(optimizer_state))
+        raw = raw or stored
+        check_model(self._net, stored)
+        check_model(self._net, raw)
+        check_tensors(self.config.optimizer, self._net, kept, epoch)
+        losses: list[float] = []
+        if self.config.schedule.name == "plateau" and epoch > self._start:
+            losses = rest[LOSSES].tolist() if LOSSES in rest else []
+            if len(losses) != epoch - self._start:
+                raise CheckpointMismatch(f"it holds {len(losses)} validation losses of {epoch - self._start} epochs")
+        self._net.load_state_dict(raw)
+        restore_tensors(self._optimizer, self._net, kept)
+        self._average.restore(stored, rest, epoch)
+        self._losses = losses
         self.epoch = epoch
-
-    def _check_model(self, stored: dict[str, Tensor]) -> None:
-        theirs = {name: tuple(value.shape) for name, value in stored.items()}
-        ours = {name: tuple(value.shape) for name, value in self._net.state_dict().items()}
-        for name in [*ours, *theirs]:
-            there, here = theirs.get(name, "missing"), ours.get(name, "missing")
-            if there != here:
-                raise CheckpointMismatch(f"its weights are of another model: {name} is {there} there and {here} here")
-
-    def _check_optimizer(self, stored: Set[str], parameters: Set[str], epoch: int) -> None:
-        kind = self.config.optimizer.name
-        expected = {f"{name}/{buffer}" for name in parameters for buffer in BUFFERS[kind]}
-        may_be_empty = epoch == 0 or kind == "sgd"  # which keeps nothing where it has no momentum
-        if stored != expected and (stored or not may_be_empty):
-            found = ", ".join(sorted({key.rsplit("/", 1)[-1] for key in stored})) or "nothing"
-            raise CheckpointMismatch(
-                f"its optimizer is another one: it keeps {found} of a parameter, {kind} keeps {', '.join(sorted(BUFFERS[kind]))}"
-            )
 
     def _check_loss(self, total: float, mean: float, step: int, steps: int) -> None:
         """Raise `TrialDiverged` where the sum of losses is no finite number, or their mean since the last look too high."""
@@ -260,46 +314,22 @@ class Training:
             )
 
     def _logits(self, batch: Tensor) -> Tensor:
-        pixels = self._images.pixels[batch].to(torch.float32).div_(255).sub_(self._images.mean).div_(self._images.std)
+        return self._predict(self._normalise(self._pixels(batch)))
+
+    def _pixels(self, batch: Tensor) -> Tensor:
+        """Float32 (images, channels, height, width) from 0 to 1, in channels_last."""
+        return self._images.pixels[batch].to(torch.float32).div_(255).permute(0, 3, 1, 2)
+
+    def _normalise(self, images: Tensor) -> Tensor:
+        """In place."""
+        return images.sub_(self._images.mean[:, None, None]).div_(self._images.std[:, None, None])
+
+    def _predict(self, images: Tensor) -> Tensor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            logits: Tensor = self._net(pixels.permute(0, 3, 1, 2))
+            logits: Tensor = self._net(images)
+        if logits.shape != (len(images), self._images.shape.classes):  # on a GPU the loss would end the whole process
+            raise ModelMismatch(
+                f"the model gives {tuple(logits.shape)} for {len(images)} images of {self._images.shape.classes} classes, "
+                "not logits (images, classes): mend its last layer"
+            )
         return logits.float()
-
-    def _ordered_parameters(self) -> list[tuple[str, nn.Parameter]]:
-        """Parameters by name in the optimizer's own order."""
-        names = {parameter: name for name, parameter in self._net.named_parameters()}
-        return [
-            (names[parameter], parameter) for group in self._optimizer.param_groups for parameter in group["params"]
-        ]
-
-
-def build_optimizer(config: OptimizerConfig, net: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer over all parameters of `net`; weight decay spares biases and norms (all tensors of one dimension)."""
-    parameters = list(net.parameters())
-    groups = [
-        {"params": [parameter for parameter in parameters if parameter.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [parameter for parameter in parameters if parameter.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if config.name == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
-    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=True)
-
-
-def resolve_precision(wanted: str, device: torch.device) -> str:
-    """`auto` as what this device is fast in: bfloat16 on AMX (2 to 3 times faster here) and on GPUs that have it."""
-    if wanted != "auto":
-        return wanted
-    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_amx_tile_supported()
-    return "bfloat16" if fast else "float32"
-
-
-def derive_seed(seed: int, *parts: object) -> int:
-    """A seed of 63 bits for one purpose, as good as independent of those for other purposes."""
-    digest = hashlib.sha256("/".join(str(part) for part in (seed, *parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-def seconds_since(start_s: float) -> float:
-    """Seconds since `start_s` on the monotonic clock, to the millisecond."""
-    return round(time.monotonic() - start_s, 3)

@@ -15,11 +15,23 @@ from trainables import layout
 from trainables.checkpoint import CheckpointId, committed_epochs, read_part
 from trainables.commit import Committer
 from trainables.config import TrialConfig
-from trainables.errors import CaucusError, DamagedObject, ObjectMissing, StoreError, TrialDiverged
+from trainables.cost import begin_peak
+from trainables.device_images import DeviceImages
+from trainables.errors import (
+    CaucusError,
+    CheckpointMismatch,
+    DamagedObject,
+    ObjectMissing,
+    StoreError,
+    TrialDiverged,
+)
+from trainables.initial_weights import load_initial_weights
+from trainables.out_of_memory import first_line, free_memory, is_out_of_memory, more_parts
 from trainables.predictions import Predictions, to_arrow
-from trainables.record import OUT_OF_BUDGET, EpochResult, TrialState
+from trainables.record import OUT_OF_BUDGET, EpochResult, TrialCost, TrialState
 from trainables.store import Store, to_json
-from trainables.training import CheckpointMismatch, DeviceImages, Evaluation, OutOfTime, Training, seconds_since
+from trainables.training import Evaluation, OutOfTime, Training
+from trainables.watched import layers_to_arrow
 
 PARENT_WAIT_S = 60.0
 """So long a trial waits for its parent's checkpoint, which another process may still be writing, and asks so often:"""
@@ -67,6 +79,9 @@ class Trial:
         self._committer = committer
         self._committed = set(committed_epochs(store, config.trial_id))
         self._training: Training | None = None
+        self._parts = 1
+        self.cost: TrialCost | None = None
+        """What its net costs, once an epoch was trained, or read with it."""
 
     def advance(self, should_stop: Callable[[], bool] = lambda: False) -> Step:
         """The next epoch, from the store or by training. Never raises for what a trial can do wrong: that ends it.
@@ -85,8 +100,7 @@ class Trial:
         except StoreError as error:
             return Step(end="stopped", reason=str(error))
         except Exception as error:
-            reason = str(error) if isinstance(error, CaucusError) else f"{type(error).__name__}: {error}"
-            return Step(end="failed", reason=reason)
+            return Step(end="failed", reason=describe(error))
 
     def _known_result(self, epoch: int) -> EpochResult | None:
         """What the store has of this epoch, or None where it must be trained (again)."""
@@ -95,18 +109,34 @@ class Trial:
         try:
             metrics = json.loads(read_part(self._store, self._id(epoch), layout.METRICS))
             timing = json.loads(read_part(self._store, self._id(epoch), layout.TIMING))
+            if self.cost is None and isinstance(timing.get("cost"), dict):
+                self.cost = TrialCost(**timing["cost"])
             return EpochResult(**metrics, train_s=timing["train_s"], evaluate_s=timing["evaluate_s"])
         except (DamagedObject, ObjectMissing, ValueError, KeyError, TypeError):
             self._committed.discard(epoch)
             return None
 
     def _train_next(self, should_stop: Callable[[], bool]) -> EpochResult:
-        training = self._training
+        training, self._training = self._training, None
         if training is None or training.epoch != self.epoch:
-            training = self._training = self._restore(self.epoch, should_stop)
-        while True:  # more than once only where checkpoints before this epoch were damaged: they are made again
-            result = self._train_epoch(training, should_stop)
-            if training.epoch == self.epoch + 1:
+            training = self._restore(self.epoch, should_stop)
+        # More than once where checkpoints before this epoch were damaged, or where a batch does not fit into memory.
+        while True:
+            batch_size, said = training.batch_size, ""
+            try:
+                result = self._train_epoch(training, should_stop)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                said = first_line(error)
+            if said:
+                # The whole epoch again, from the last good checkpoint: so its bits follow from the number of parts alone.
+                del training
+                free_memory()
+                self._parts = more_parts(self._parts, batch_size, said)
+                training = self._restore(self.epoch, should_stop)
+            elif training.epoch == self.epoch + 1:
+                self._training = training
                 return result
 
     def _restore(self, epoch: int, should_stop: Callable[[], bool]) -> Training:
@@ -115,16 +145,21 @@ class Trial:
             if self._wait_for(self._id(epoch), OWN_WAIT_S, OWN_POLL_S, should_stop):
                 self._committed.add(epoch)
             self._on_record = 0  # waited for once: what has not come by now was lost
-        training = Training(self.config, self._images)
+        self._committer.flush()  # the newest checkpoint may still be on its way, where the epoch after it has failed
         for candidate in sorted((found for found in self._committed if found <= epoch), reverse=True):
             try:
                 weights = read_part(self._store, self._id(candidate), layout.WEIGHTS)
                 optimizer_state = read_part(self._store, self._id(candidate), layout.OPTIMIZER)
-            except (DamagedObject, ObjectMissing):
+                timing = json.loads(read_part(self._store, self._id(candidate), layout.TIMING))
+            except (DamagedObject, ObjectMissing, ValueError):
                 self._committed.discard(candidate)
                 continue
+            self._parts = max(self._parts, timing.get("parts", 1))  # as it began, so to the same bits
+            training = Training(self.config, self._images, self._parts)
             training.restore(candidate, weights, optimizer_state)
             return training
+        initial = None if self.config.parent else load_initial_weights(self._store, self.config.model.weights)
+        training = Training(self.config, self._images, self._parts, initial)
         if self.config.parent:
             self._restore_parent(
                 training, CheckpointId(self.config.parent.trial_id, self.config.parent.epoch), should_stop
@@ -162,6 +197,8 @@ class Trial:
         return True
 
     def _train_epoch(self, training: Training, should_stop: Callable[[], bool]) -> EpochResult:
+        if self.cost is None:
+            begin_peak(self._images.pixels.device)
         start_s = time.monotonic()
         train_loss, train_accuracy = training.train_epoch(should_stop)
         train_s = seconds_since(start_s)
@@ -175,6 +212,7 @@ class Trial:
             validation_accuracy=validation.accuracy,
             train_s=train_s,
             evaluate_s=seconds_since(start_s),
+            **(training.watched.scalars() if training.watched else {}),
         )
         measured = asdict(result)
         timing = {
@@ -182,6 +220,9 @@ class Trial:
             "evaluate_s": measured.pop("evaluate_s"),
             **training.circumstances(),
         }
+        if self.cost is None:
+            self.cost = training.cost()
+        timing["cost"] = asdict(self.cost)
         # Nothing measured on test enters `result`: its predictions go to a file that only the final evaluation opens.
         parts = {
             layout.WEIGHTS: training.weights(),
@@ -189,6 +230,7 @@ class Trial:
             layout.predictions_part("validation"): self._predictions("validation", validation),
             layout.predictions_part("test"): self._predictions("test", test),
             layout.METRICS: to_json(measured),
+            layout.WATCHED: layers_to_arrow(training.watched.layers if training.watched else ()),
             layout.TIMING: to_json(timing),
         }
         self._committer.commit(self._id(training.epoch), parts)
@@ -203,3 +245,17 @@ class Trial:
 
     def _id(self, epoch: int) -> CheckpointId:
         return CheckpointId(self.config.trial_id, epoch)
+
+
+def seconds_since(start_s: float) -> float:
+    """Seconds since `start_s` on the monotonic clock, to the millisecond."""
+    return round(time.monotonic() - start_s, 3)
+
+
+def describe(error: Exception) -> str:
+    """Why a trial failed, for a person."""
+    if isinstance(error, CaucusError):
+        return str(error)
+    if is_out_of_memory(error):
+        return f"out of memory: {first_line(error)}"
+    return f"{type(error).__name__}: {error}"

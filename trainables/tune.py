@@ -18,12 +18,13 @@ from ray import tune
 
 from trainables import layout
 from trainables.config import TrialConfig
-from trainables.errors import StoreError
+from trainables.errors import DataError, StoreError
 from trainables.images import ImageArrays, labels_sha256
 from trainables.store import Store, to_json
 
 if TYPE_CHECKING:
-    from trainables.trial import Trial
+    from trainables.device_images import DeviceImages
+    from trainables.trial import Step, Trial
 
 
 class TuneTrial(tune.Trainable):  # type: ignore[misc]
@@ -32,12 +33,15 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
     Its Tune configuration is {"name": its trial_id, "trial": JSON of a `TrialConfig`, "epoch": the last epoch that the run has on record};
     or, with "range_test" in place of "epoch", names an architecture whose learning-rate range test is to be made with that trial;
     or is {"name": …, "standby": seconds}: to wait so long, a step, until there is work.
-    A step's result holds "trial_id" of ours as "name", and either the fields of an `EpochResult`, or "end" and "reason",
+    A step's result holds "trial_id" of ours as "name", and either the fields of an `EpochResult` (with the first a "cost" as JSON), or "end" and "reason",
     or "range_test" with what that has found, as JSON (Tune flattens what is nested), or "standby".
     """
 
     _trial: Trial | None
-    """None where the store would not even let the trial begin."""
+    """None where the store would not even let the trial begin, or its images are corrupt; then this is said in its place:"""
+    _refused: Step
+    _architecture: str
+    _cost_told: bool
 
     def setup(
         self,
@@ -52,7 +56,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         import torch
 
         from trainables.commit import Committer
-        from trainables.training import place_images
+        from trainables.device_images import place_images
 
         if images is None or store is None:
             raise ValueError("images and store were not handed to the trainable")
@@ -61,8 +65,13 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         torch.use_deterministic_algorithms(True, warn_only=True)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._deadline_unix_s = deadline_unix_s
-        self._labels_sha256 = {split: labels_sha256(images.labels[images.rows(split)]) for split in layout.SPLITS}
-        self._images = place_images(images, device)
+        self._fault = ""
+        try:
+            self._images = place_images(images, device)
+            self._pseudo_table, self._with_table = "", self._images
+            self._labels_sha256 = {split: labels_sha256(images.labels[images.rows(split)]) for split in layout.SPLITS}
+        except DataError as error:  # the same in every worker: raised here it would count as the death of each of them
+            self._fault = str(error)
         self._store = store
         self._committer = Committer(self._store)
         self._begin(config)
@@ -89,6 +98,9 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             }
         step = self._trial.advance(self._is_too_late) if self._trial else self._refused
         told: dict[str, Any] = {"name": self._name, "trained": step.trained, "end": step.end, "reason": step.reason}
+        if self._trial and self._trial.cost and not self._cost_told:
+            told["cost"] = json.dumps(asdict(self._trial.cost))
+            self._cost_told = True
         return told | (asdict(step.result) if step.result else {})
 
     def cleanup(self) -> None:
@@ -104,27 +116,49 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             return
         trial = TrialConfig.model_validate(json.loads(config["trial"]))
         self._config = trial
+        self._cost_told = False
         self._architecture = config.get("range_test", "")
         if self._architecture:
+            return
+        if self._fault:
+            self._trial, self._refused = None, Step(end="failed", reason=self._fault)
             return
         key = layout.config_key(trial.trial_id)
         try:
             if self._store.stat(key) is None:
                 self._store.put(key, to_json(trial.model_dump(mode="json")))
-            self._trial = Trial(
-                trial, self._images, self._labels_sha256, self._store, self._committer, epoch=config["epoch"]
-            )
+            images = self._with_pseudo_labelled(trial)
+            self._trial = Trial(trial, images, self._labels_sha256, self._store, self._committer, epoch=config["epoch"])
         except StoreError as error:  # raised here it would count as the death of a worker
             self._trial, self._refused = None, Step(end="stopped", reason=str(error))
+        except DataError as error:
+            self._trial, self._refused = None, Step(end="failed", reason=str(error))
+
+    def _with_pseudo_labelled(self, trial: TrialConfig) -> DeviceImages:
+        """The images that a trial trains on; those of the last table are kept, since a second stage has one for all."""
+        from trainables.device_images import add_pseudo_labelled
+        from trainables.pseudo_table import read_pseudo_table
+
+        if not trial.pseudo_table:
+            return self._images
+        if trial.pseudo_table != self._pseudo_table:
+            table = read_pseudo_table(self._store, trial.data_id, trial.pseudo_table)
+            self._with_table = add_pseudo_labelled(self._images, table.pixels, table.labels)
+            self._pseudo_table = trial.pseudo_table
+        return self._with_table
 
     def _test_range(self, architecture: str) -> dict[str, Any]:
         """What the journal keeps of a range test; one that fails says so."""
+        from trainables.initial_weights import load_initial_weights
         from trainables.range_test import range_test
 
         start_s = time.monotonic()
         told: dict[str, Any] = {"key": architecture, "low": 0.0, "high": 0.0, "rates": [], "losses": []}
         try:
-            found = range_test(self._config, self._images)
+            if self._fault:
+                raise DataError(self._fault)
+            initial = load_initial_weights(self._store, self._config.model.weights)
+            found = range_test(self._config, self._images, initial=initial)
             told |= {"low": found.low, "high": found.high, "reason": found.reason}
             told |= {"rates": found.rates.tolist(), "losses": found.smoothed.tolist()}
         except Exception as error:

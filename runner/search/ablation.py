@@ -36,11 +36,15 @@ class AblationSearch:
 
 
 def list_arms(scope: Scope) -> list[tuple[str, dict[str, Value], tuple[TrialConfig, ...]]]:
-    """Each arm's name, its changes, and its trials, one a seed: the baseline first, all changes together last."""
+    """Each arm's name, its changes, and its trials, one a seed: the baseline first, all changes together last.
+
+    Where a named change, or a single one, has all of them already, it is not tried a second time.
+    """
     method = scope.method
     changes: dict[str, dict[str, Value]] = {BASELINE: {}, **method.changes}
-    if len(method.changes) > 1:
-        changes[TOGETHER] = {key: value for values in method.changes.values() for key, value in values.items()}
+    together = {key: value for values in method.changes.values() for key, value in values.items()}
+    if together not in method.changes.values():
+        changes[TOGETHER] = together
     return [
         (name, values, tuple(scope.trial({**values, "seed": _seed(scope, repeat)}) for repeat in range(method.repeats)))
         for name, values in changes.items()

@@ -8,11 +8,13 @@ from runner.run_state import RunState
 from runner.search.ablation import AblationSearch
 from runner.search.draw import RandomSearch, draw_trials
 from runner.search.former import Former
+from runner.search.ladder import LadderSearch
 from runner.search.mesh import MeshSearch
 from runner.search.proposal import Measure, Plan, Search
 from runner.search.scope import Scope
 from runner.search.stages import StagedSearch
 from runner.search.warm_start import begin_warm
+from runner.second_stage import with_second_stage
 from runner.spec import SweepSpec
 from trainables.config import TrialConfig
 from trainables.errors import SweepFileError
@@ -29,15 +31,14 @@ def choose_search(
     members than there are trials, an extra that is not installed.
     """
     if spec.search.stages:
-        return begin_warm(
-            spec, data_id, former, StagedSearch(spec, data_id, lambda scope: choose_method(scope, former))
-        )
+        staged = StagedSearch(spec, data_id, lambda scope: choose_method(scope, former))
+        return with_second_stage(spec, begin_warm(spec, data_id, former, staged))
     scope = Scope(spec, data_id, "", spec.search, {})
     if scope.method.method == "random" and scope.tested_key is None:
         draw_trials(scope)
     search = choose_method(scope, former, trained)
     _check_size(spec, search)
-    return begin_warm(spec, data_id, former, search)
+    return with_second_stage(spec, begin_warm(spec, data_id, former, search))
 
 
 def choose_method(scope: Scope, former: Former | None, trained: Sequence[TrialConfig] = ()) -> Search:
@@ -49,6 +50,8 @@ def choose_method(scope: Scope, former: Former | None, trained: Sequence[TrialCo
             return MeshSearch(scope)
         case "ablation":
             return AblationSearch(scope)
+        case "ladder":
+            return LadderSearch(scope)
         case "pbt":
             from runner.search.population import PopulationSearch
 

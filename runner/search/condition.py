@@ -5,31 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from runner.search.space import Distribution, Value
-from trainables.config import CONDITIONS
+from trainables.config import Condition, condition_of
 
 IsActive = Callable[[str, Mapping[str, Value]], bool]
 
 
-def conditions_of(key: str, space: Mapping[str, Distribution]) -> dict[str, tuple[Value, ...]]:
-    """Other keys and the values of theirs under which alone `key` varies: by its nature, and by `when`."""
-    found: dict[str, tuple[Value, ...]] = {}
-    if key in CONDITIONS:
-        found[CONDITIONS[key].key] = tuple(sorted(CONDITIONS[key].values, key=str))
-    return found | dict(space[key].when if key in space else {})
+def conditions_of(key: str, space: Mapping[str, Distribution]) -> dict[str, Condition]:
+    """Other keys and the values of theirs under which alone `key` varies: by its nature, and by `when`.
+
+    By nature a condition may depend on another one: `model.neurons` on `model.dense`, and that on `model.name`.
+    """
+    found: dict[str, Condition] = {}
+    condition = condition_of(key)
+    while condition:
+        found[condition.key] = condition
+        condition = condition_of(condition.key)
+    when = space[key].when if key in space else {}
+    return found | {other: Condition(other, frozenset(allowed)) for other, allowed in when.items()}
 
 
 def activity(space: Mapping[str, Distribution], fixed: Callable[[str], Value]) -> IsActive:
     """Whether a key varies, given the values so far; `fixed` tells the value of a key outside the space."""
 
     def is_active(key: str, values: Mapping[str, Value]) -> bool:
-        for other, allowed in conditions_of(key, space).items():
+        for other, condition in conditions_of(key, space).items():
             if other in values:
                 value = values[other]
             elif other in space:  # inactive itself
                 return False
             else:
                 value = fixed(other)
-            if value not in allowed:
+            if not condition.holds(value):
                 return False
         return True
 

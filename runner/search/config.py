@@ -15,7 +15,7 @@ Space = dict[str, Annotated[Distribution, PlainValidator(parse_distribution), Pl
 Scalar = str | int | float | bool | None
 Values = dict[str, Scalar]
 
-Method = Literal["random", "grid", "jittered", "tpe", "gp", "bohb", "pbt", "ablation", "replay"]
+Method = Literal["random", "grid", "jittered", "tpe", "gp", "bohb", "pbt", "ablation", "ladder", "replay"]
 
 DRAWN: tuple[Method, ...] = ("random", "tpe", "gp", "bohb")
 """Methods that have as many trials as are asked for."""
@@ -60,8 +60,8 @@ class MethodConfig(Frozen):
 
     method: Method = "random"
     """`random` draws; `grid` takes every point of a mesh; `jittered` shifts each point a little; `tpe`, `gp`, `bohb`
-    learn where to look (Optuna); `pbt` evolves a population; `ablation` takes changes one at a time; `replay` trains
-    the schedule that a `pbt` run has found."""
+    learn where to look (Optuna); `pbt` evolves a population; `ablation` takes changes one at a time; `ladder` grows
+    the net until the gain no longer pays; `replay` trains the schedule that a `pbt` run has found."""
     trials: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """How many `random`, `tpe`, `gp` or `bohb` ones; 16 where left out. A mesh has as many as its points."""
     space: Space = Field(default_factory=dict)
@@ -77,9 +77,16 @@ class MethodConfig(Frozen):
     """`tpe`, `gp`, `bohb`: so many trials are random before the model is asked."""
     population: PopulationConfig = PopulationConfig()
     changes: dict[str, Values] = Field(default_factory=dict)
-    """`ablation`: named changes to the baseline, `dropout: {model.dropout: 0.3}`; each alone, then all together."""
+    """`ablation`: named changes to the baseline, `dropout: {model.dropout: 0.3}`; each alone, then all together
+    where none of them is so already."""
     reach_loss: Annotated[float, Field(gt=0)] | None = None
     """`ablation`: epochs to this validation loss are compared; left out, the baseline's last one."""
+    steps: list[Values] = Field(default_factory=list)
+    """`ladder`: values in growing order of capacity, `- {model.blocks: 2, model.width: 16}`; each step has `repeats` seeds."""
+    gain: Annotated[float, Field(ge=0, lt=1)] = 0.002
+    """`ladder`: least gain in validation accuracy that pays, as a share: 0.002 is 0.2 points. What seeds scatter by may ask for more."""
+    patience: Annotated[int, Field(ge=0, le=100)] = 1
+    """`ladder`: further steps after one that does not pay."""
     replay: str | None = None
     """`replay`: the `pbt` run whose schedule is trained, `NAME` or `NAME/RUN` in the sweep's own store."""
 
@@ -94,13 +101,24 @@ class MethodConfig(Frozen):
             self._check_mesh()
         if self.method == "ablation" and not self.changes:
             raise ValueError("an ablation needs its changes: `changes: {dropout: {model.dropout: 0.3}}`")
-        if self.method in ("ablation", "replay") and self.space:
+        if self.method == "ladder":
+            self._check_steps()
+        if self.method in ("ablation", "ladder", "replay") and self.space:
             raise ValueError(f"method {self.method} draws nothing: remove space")
         if self.method == "replay" and not self.replay:
             raise ValueError("a replay needs the run whose schedule it trains: `replay: NAME/RUN`")
         if self.method == "pbt" and not self.space:
             raise ValueError("a population needs something to vary: add space")
         return self
+
+    def _check_steps(self) -> None:
+        if len(self.steps) < 2:
+            raise ValueError("a ladder needs at least two steps: `steps: [{model.width: 8}, {model.width: 16}]`")
+        for number, values in enumerate(self.steps, start=1):
+            if values in self.steps[: number - 1]:
+                raise ValueError(
+                    f"step {number} of the ladder is the same as step {self.steps.index(values) + 1}: remove one"
+                )
 
     def _check_mesh(self) -> None:
         if self.trials is not None:
@@ -153,6 +171,9 @@ BELONGS: dict[str, tuple[Method, ...]] = {
     "population": ("pbt",),
     "changes": ("ablation",),
     "reach_loss": ("ablation",),
+    "steps": ("ladder",),
+    "gain": ("ladder",),
+    "patience": ("ladder",),
     "replay": ("replay",),
 }
 

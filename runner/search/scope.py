@@ -146,6 +146,10 @@ class Progress:
         """Whether every trial on record has come to its end."""
         return not self._open
 
+    def have_ended(self, names: Iterable[str]) -> bool:
+        """Whether these trials have come to their ends."""
+        return self._open.isdisjoint(names)
+
     def records(self, state: RunState) -> list[TrialRecord]:
         """The stage's trials, in order."""
         return [state.trials[name] for name in self.planned]

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from runner.event import Decided, Event
 from runner.run_state import RunState
 from runner.search.best import best_group
+from runner.search.ladder import LadderSearch
 from runner.search.proposal import Decide, Over, Search, Step, Wait
 from runner.search.scope import Progress, Scope, values_of
 from runner.search.space import Value
 from runner.spec import SweepSpec
 from trainables.errors import RunCutShort
+from trainables.record import TrialRecord
 
 
 class StagedSearch:
@@ -65,14 +67,15 @@ class StagedSearch:
 
     def _choose(self, state: RunState) -> Decide:
         records = self._progress.records(state)
-        best = best_group(records)
+        best = best_group(self._records_to_choose_from(records))
         stage = self._scope.stage
         if best is None:
             reason = next((record.reason for record in records if record.reason), "it has no trials")
             raise RunCutShort(f"no trial of stage {stage} came to the end of an epoch, so none can follow it: {reason}")
-        keys = [*self._scope.base, *self._scope.method.space]
-        found = values_of(best.config, dict.fromkeys(keys))
-        searched = ", ".join(f"{key} {found[key]}" for key in sorted(self._scope.method.space) if key in found)
+        method = self._scope.method
+        varied = dict.fromkeys([*method.space, *(key for values in method.steps for key in values)])
+        found = values_of(best.config, dict.fromkeys([*self._scope.base, *varied]))
+        searched = ", ".join(f"{key} {found[key]}" for key in sorted(varied) if key in found)
         seeds = f" over {len(best.records)} seeds" if len(best.records) > 1 else ""
         return Decide(
             "stage",
@@ -81,3 +84,9 @@ class StagedSearch:
             trial_id=best.records[0].trial_id,
             stage=stage,
         )
+
+    def _records_to_choose_from(self, records: list[TrialRecord]) -> list[TrialRecord]:
+        """All; of a ladder those of the step where it ended: a larger one may be better by less than pays."""
+        if not isinstance(self._search, LadderSearch):
+            return records
+        return [record for record in records if record.trial_id in self._search.chosen_trials]

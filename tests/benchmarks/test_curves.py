@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from benchmarks import record_curves
 from benchmarks.curves import PARQUET, STUCK_BELOW, SWEEP, Curves, Surrogate, load_curves, load_space
 from runner.search.space import Value, share_of
 from runner.spec import read_spec
+from trainables.device_images import place_images
 from trainables.images import ImageArrays
-from trainables.training import place_images
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +24,6 @@ def curves() -> Curves:
 @pytest.fixture(scope="module")
 def surrogate(curves: Curves) -> Surrogate:
     return Surrogate(curves)
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """As in the recording; two threads that share a busy core wait for each other a hundred times longer."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def draw(count: int, seed: int = 7) -> list[dict[str, Value]]:

@@ -9,6 +9,7 @@ import pytest
 
 from ensembles.ablation import Ablation, Arm, Reach, compare, paired_interval
 from tests.ensembles.samples import make_record
+from trainables.record import TrialRecord
 
 BASELINE = Arm(
     "baseline",
@@ -119,3 +120,71 @@ def test_the_arm_that_has_all_changes_is_known_as_such() -> None:
     smooth = replace(DROPOUT, name="smooth", changes={"optimizer.label_smoothing": 0.1})
     both = replace(DROPOUT, name="all", changes={**DROPOUT.changes, **smooth.changes})
     assert [row.together for row in judged(DROPOUT, smooth, both).rows] == [False, False, True]
+
+
+def watched(record: TrialRecord, *fits: float | None, losses: tuple[float, ...] = ()) -> TrialRecord:
+    """`record` with these training accuracies in evaluation mode, and training losses, at its epochs."""
+    told = zip(record.epochs, fits, losses or [0.1] * len(fits), strict=True)
+    return replace(record, epochs=tuple(replace(at, fit_accuracy=fit, train_loss=loss) for at, fit, loss in told))
+
+
+def many(*accuracies: float, seed: int = 0) -> TrialRecord:
+    """A trial of ten epochs: all of these accuracies but the last two are of no account."""
+    return make_record((0.1,) * (10 - len(accuracies)) + accuracies, train=(0.5,) * 10, seed=seed)
+
+
+def test_levels_are_means_over_the_last_epochs_and_the_gap_is_one_of_evaluation_mode() -> None:
+    baseline = Arm(
+        "baseline",
+        {},
+        (
+            watched(many(0.70, 0.72, seed=0), *[0.2] * 8, 0.98, 1.00),
+            watched(many(0.74, 0.76, seed=1), *[0.2] * 8, 0.98, 1.00),
+        ),
+    )
+    dropout = Arm(
+        "dropout",
+        {"model.dropout": 0.5},
+        (
+            watched(many(0.74, 0.74, seed=0), *[0.2] * 8, 0.80, 0.82),
+            watched(many(0.76, 0.76, seed=1), *[0.2] * 8, 0.81, 0.83),
+        ),
+    )
+    found = judged(dropout, baseline=baseline)
+    plain, arm = found.levels
+    assert (found.epoch, found.last_epochs) == (10, 2)
+    assert [level.name for level in found.levels] == ["baseline", "dropout"]
+    assert plain.fit is not None
+    assert plain.gap is not None
+    assert arm.gap is not None
+    assert arm.gap_change is not None
+    # Seeds end at 0.71 and 0.75 on validation, both at 0.99 on what they know: gaps of 28 and 24 points.
+    assert (plain.fit.value, plain.validation.value, plain.gap.value) == pytest.approx((0.99, 0.73, 0.26))
+    # Two values 4 points apart: their deviation over the root of two is 2 points, and t is 12.706205.
+    assert plain.gap.ci95 == pytest.approx((0.26 - 12.706205 * 0.02, 0.26 + 12.706205 * 0.02), abs=1e-6)
+    assert plain.train.value == pytest.approx(0.5)  # as seen, with dropout at work
+    assert plain.gap_change is None
+    # 7 and 6 points are left of them.
+    assert arm.gap.value == pytest.approx(0.065)
+    assert (arm.gap_change.without, arm.gap_change.difference) == pytest.approx((0.26, -0.195))
+
+
+def test_epochs_to_the_baselines_last_training_loss_are_counted() -> None:
+    baseline = replace(BASELINE, records=(watched(BASELINE.records[0], None, None, losses=(0.5, 0.2)),))
+    faster = replace(DROPOUT, records=(watched(DROPOUT.records[0], None, None, losses=(0.2, 0.1)),))
+    slower = replace(DROPOUT, name="slower", records=(watched(DROPOUT.records[0], None, None, losses=(0.5, 0.3)),))
+    found = judged(faster, slower, baseline=baseline)
+    assert found.train_reach_loss == pytest.approx(0.2)
+    assert [level.train_reach for level in found.levels] == [Reach(2.0, 1, 1), Reach(1.0, 1, 1), Reach(None, 0, 1)]
+
+
+def test_without_a_look_in_evaluation_mode_there_is_no_gap() -> None:
+    partly = replace(DROPOUT, records=(watched(DROPOUT.records[0], 0.9, None), *DROPOUT.records[1:]))
+    plain, arm = judged(partly).levels
+    assert (plain.fit, plain.gap, arm.fit, arm.gap, arm.gap_change) == (None, None, None, None, None)
+    assert plain.validation.value == pytest.approx(0.62)
+
+
+def test_an_arm_that_failed_has_no_level() -> None:
+    failed = Arm("failed", {}, tuple(make_record((), "failed", seed=seed) for seed in range(3)))
+    assert [level.name for level in judged(failed, DROPOUT).levels] == ["baseline", "dropout"]

@@ -65,6 +65,7 @@ def test_sections_stand_in_their_order() -> None:
         "The team",
         "All trials",
         "Learning curves",
+        "Diagnosis",
         "The greedy path",
         "Left out",
         "Data",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from ensembles.ablation import Contrast, Mean
 from ensembles.report import render_report
 from ensembles.search_section import FIRST_DECISIONS, LAST_DECISIONS, MOST_FOLDED, MOST_GROUPS, lay_out
 from ensembles.search_story import RangeCurve, SearchDecision, SearchStory, StageRow
@@ -20,6 +21,20 @@ PAGE = render_report(replace(GIVEN, search=STORY))
 
 def numbered(count: int) -> SearchStory:
     return SearchStory(decisions=tuple(SearchDecision("", "border", f"decision <{n}>") for n in range(1, count + 1)))
+
+
+def test_where_arms_end_is_told_with_intervals_and_without_a_gap_that_was_not_measured() -> None:
+    assert STORY.ablation is not None
+    plain = STORY.ablation.levels[0]
+    assert plain.validation.ci95 is not None
+    low, high = plain.validation.ci95
+    assert f"{plain.validation.value:.2%}{low:.2%} to {high:.2%}\N{EN DASH}" in "".join(Reading(PAGE).text.split("\n"))
+    gap = Mean(0.123, (0.1, 0.146))
+    change = Contrast(0.3, 0.123, -0.177, (-0.2, -0.154))
+    seen = replace(STORY.ablation, levels=(replace(plain, fit=Mean(0.99, None), gap=gap, gap_change=change),))
+    text = "".join(Reading(render_report(replace(GIVEN, search=replace(STORY, ablation=seen)))).text.split("\n"))
+    assert "99.00%" in text
+    assert "+12.30+10.00 to +14.60-17.70-20.00 to -15.40" in text
 
 
 def test_a_search_without_a_story_has_no_section() -> None:
@@ -146,7 +161,7 @@ def test_strangers_words_are_shown_as_words() -> None:
         STORY,
         decisions=(SearchDecision(HOSTILE, HOSTILE, HOSTILE, HOSTILE),),
         stages=(StageRow(HOSTILE, HOSTILE, 1, 1, None, {HOSTILE: HOSTILE}),),
-        ablation=replace(STORY.ablation, rows=(arm,)),
+        ablation=replace(STORY.ablation, rows=(arm,), levels=(replace(STORY.ablation.levels[0], name=HOSTILE),)),
         range_tests=(replace(STORY.range_tests[0], label=HOSTILE), RangeCurve(HOSTILE, (), (), 0.1, 1.0)),
         lineage=(replace(STORY.lineage[0], trial_id=HOSTILE, values={HOSTILE: HOSTILE}),),
     )
@@ -154,4 +169,4 @@ def test_strangers_words_are_shown_as_words() -> None:
     assert "script" not in seen.tags
     assert "img" not in seen.tags
     assert not [name for _, name, _ in seen.attributes if name.startswith("on")]
-    assert seen.text.count(HOSTILE) == 14
+    assert seen.text.count(HOSTILE) == 15

@@ -10,7 +10,9 @@ import pytest
 import runner.conclusion
 from ensembles.config import EnsembleConfig
 from ensembles.evaluate import from_json
+from ensembles.search_story import SearchStory
 from runner.conclusion import NothingToVote, StoredRun, choose_and_judge, load_run, publish, render, write_report
+from tests.ensembles.samples import make_run, make_story
 from tests.runner.sample_run import open_log, write_sample_run
 from trainables import layout
 from trainables.checkpoint import CheckpointId, read_predictions, write_checkpoint
@@ -154,7 +156,7 @@ def test_publishing_writes_ensemble_table_and_report_and_nothing_else(run):
     where = publish(stored, conclusion, stored.note)
     assert where == f"runs/sweeps/dots/{run.run_id}/report.html"
     after = run.files()
-    assert {key: after.pop(stored.key(key)) != b"" for key in ("ensemble.json", "trials.parquet", "report.html")}
+    assert {key: after.pop(stored.key(key)) != b"" for key in ("ensemble.json", "trials.parquet", "epochs.parquet", "report.html")}
     assert after == before
 
 
@@ -220,3 +222,17 @@ def test_voting_on_a_stored_run_imports_no_torch_no_ray_and_no_boto3(run, tmp_pa
     words = ["ensemble", "dots", "size=2", "--json", "--store", str(tmp_path)]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120)
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
+
+
+def test_an_ablation_is_published_in_figures_and_no_other_run_has_one(run, monkeypatch):
+    stored = load_run(run.found, [])
+    conclusion = choose_and_judge(stored)
+    publish(stored, conclusion, "")
+    assert "ablation" not in get_json(run.store, stored.key(layout.ENSEMBLE))
+    story = make_story(make_run())
+    monkeypatch.setattr(runner.conclusion, "tell_search", lambda state, spec: SearchStory(ablation=story.ablation))
+    publish(stored, conclusion, "")
+    told = get_json(run.store, stored.key(layout.ENSEMBLE))
+    assert told["ablation"]["rows"][0]["name"] == "dropout"
+    assert told["ablation"]["levels"][0]["validation"]["value"] == story.ablation.levels[0].validation.value
+    assert from_json(told) == (conclusion.verdict, conclusion.choice)  # other keys are passed over

@@ -19,6 +19,7 @@ from runner.event import (
 from runner.schedulers.config import PatienceConfig, SchedulerConfig
 from tests.runner.driver import A, B, C, Driver, Given
 from tests.runner.sample_run import make_result, make_trial
+from trainables.record import TrialCost
 
 CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 
@@ -371,3 +372,16 @@ def test_with_every_scheduler_a_run_that_is_killed_ends_as_one_that_is_not(tmp_p
         return driver.log.state.trials
 
     assert run(killed_at) == run([])
+
+
+def test_what_a_net_costs_is_on_record_once_and_before_its_first_epoch(tmp_path):
+    driver = Driver(tmp_path, SchedulerConfig(method="none", max_epochs=3))
+    name = driver.conductor.next_task().name
+    driver.conductor.start(name)
+    first, later = (TrialCost(650, 1300, seconds, 64, 1e-4, 2**20, False) for seconds in (1e-5, 2e-5))
+    driver.conductor.report(name, make_result(1, 0.5), True, first)
+    driver.conductor.report(name, make_result(2, 0.5), True, later)  # a trial that was started anew tells it again
+    kinds = [event.kind for event in driver.log.events if getattr(event, "trial_id", "") == name]
+    assert kinds[-3:] == ["trial-measured", "epoch-reported", "epoch-reported"]
+    assert driver.log.state.trials[name].cost == first
+    assert Driver(tmp_path, SchedulerConfig(method="none", max_epochs=3)).log.state.trials[name].cost == first

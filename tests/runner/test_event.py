@@ -13,6 +13,7 @@ from runner.event import (
     RunOpened,
     TrialAudited,
     TrialEnded,
+    TrialMeasured,
     TrialPaused,
     TrialPlanned,
     TrialPromoted,
@@ -22,6 +23,7 @@ from runner.event import (
 )
 from tests.runner.sample_run import make_result
 from trainables.errors import StoreError
+from trainables.record import TrialCost
 
 WHEN = {"at_unix_s": 1700000000.125, "elapsed_s": 12.5}
 
@@ -29,6 +31,7 @@ EVENTS = [
     RunOpened(**WHEN, versions={"python": "3.11", "torch": "2.15"}, slots=2),
     TrialPlanned(**WHEN, trial_id="a", config={"seed": 3, "model": {"width": 8}}),
     TrialStarted(**WHEN, trial_id="a"),
+    TrialMeasured(**WHEN, trial_id="a", cost=TrialCost(650, 1300, 1e-5, 64, 1e-4, 2**20, False)),
     EpochReported(**WHEN, trial_id="a", result=make_result(1, 0.1 + 0.2), trained=True),
     EpochReported(**WHEN, trial_id="a", result=make_result(2, 1 / 3), trained=False),
     EpochRepeated(**WHEN, trial_id="a", epoch=2, busy_s=1.5),
@@ -97,3 +100,15 @@ def test_a_damaged_line_is_an_error_that_names_its_object(line):
 def test_a_number_that_json_cannot_hold_is_not_written():
     with pytest.raises(ValueError, match="JSON"):
         to_line(EpochRepeated(**WHEN, trial_id="a", epoch=1, busy_s=float("nan")))
+
+
+def test_an_epoch_of_a_version_that_watched_nothing_is_read_as_one_without_what_was_watched():
+    event = next(event for event in EVENTS if isinstance(event, EpochReported))
+    told = json.loads(to_line(event))
+    watched = ("fit_loss", "fit_accuracy", "rate", "grad_norm", "update_ratio", "dead_share", "surge")
+    for name in watched:
+        del told["result"][name]
+    found = from_line(json.dumps(told).encode(), "x")
+    assert isinstance(found, EpochReported)
+    assert [getattr(found.result, name) for name in watched] == [None] * 7
+    assert found.result.validation_loss == event.result.validation_loss

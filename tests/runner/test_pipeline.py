@@ -53,6 +53,7 @@ def test_the_store_holds_what_was_promised(finished):
         "status.json",
         "ensemble.json",
         "trials.parquet",
+        "epochs.parquet",
         "report.html",
     }
     table = pq.read_table(run / "trials.parquet").to_pydict()

@@ -123,6 +123,7 @@ def test_trials_as_json_are_ranked_and_whole(state):
         "best_epoch": best.epoch,
         "validation_accuracy": best.validation_accuracy,
         "validation_loss": best.validation_loss,
+        "cost": None,
         "config": first["config"],
     }
     keys = ("epochs", "best_epoch", "validation_accuracy", "validation_loss")

@@ -1,8 +1,11 @@
+import json
+
 import pytest
 
 from runner.event import Decided, EpochReported, RangeTested, TrialAudited
 from runner.run_state import RunState
 from runner.search.choose import choose_search
+from runner.spec import SweepSpec
 from runner.story import tell_search
 from tests.runner.sample_run import make_result, make_spec, write_sample_run
 from tests.runner.search.play import WHEN, Play, make_sweep
@@ -55,6 +58,17 @@ def test_an_ablation_is_compared_arm_by_arm():
     (row,) = ablation.rows
     assert (row.name, row.pairs) == ("dropout", 2)
     assert row.validation.difference == pytest.approx(0.1)
+
+
+def test_arms_stand_in_the_order_of_the_file_whatever_order_the_stored_record_has():
+    changes = {"z": {"model.dropout": 0.3}, "a": {"model.batch_norm": False}}
+    search = {"method": "ablation", "changes": changes}
+    state, spec = played(search, lambda values: 0.8, scheduler={"method": "none", "max_epochs": 1})
+    stored = SweepSpec.model_validate(json.loads(json.dumps(spec.model_dump(mode="json"), sort_keys=True)))
+    assert list(stored.search.changes) == ["a", "z"]
+    found = tell_search(state, stored).ablation
+    assert [row.name for row in found.rows] == ["z", "a", "all together"]
+    assert [level.name for level in found.levels] == ["baseline", "z", "a", "all together"]
 
 
 def test_repeats_measure_the_noise_of_seeds():

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 from runner.trial_table import to_parquet
 from tests.runner.sample_run import ENDS, RATES, make_result, make_trial, write_sample_run
 from trainables.config import ModelConfig, TrialConfig
-from trainables.record import TrialRecord, rank
+from trainables.record import TrialCost, TrialRecord, rank
 
 
 def read(records):
@@ -31,6 +31,8 @@ def test_a_row_holds_what_became_of_a_trial():
         "busy_s": 4.5,
         "data_id": trial.data_id,
         "seed": 7,
+        "train_share": 1.0,
+        "pseudo_table": "",
         "precision": "auto",
         "parent": None,
     }
@@ -52,3 +54,14 @@ def test_a_trial_without_an_epoch_has_empty_cells():
     (row,) = read([TrialRecord(make_trial(), "failed", "boom")]).to_pylist()
     assert (row["best_epoch"], row["validation_accuracy"], row["epochs"], row["busy_s"]) == (None, None, 0, 0)
     assert row["reason"] == "boom"
+
+
+def test_what_a_net_costs_has_its_columns_and_keys_of_own_models_theirs():
+    cost = TrialCost(650, 1300, 1e-5, 64, 1e-4, 2**20, False)
+    own = [ModelConfig(name="a:b", **keys) for keys in ({"stem": "x"}, {"stem": 3}, {"depth": 2})]
+    records = [TrialRecord(make_trial(), cost=cost), *(TrialRecord(make_trial(model=model)) for model in own)]
+    table = read(records)
+    assert table["cost.parameters"].to_pylist() == [650, None, None, None]
+    assert table["cost.step_bytes_measured"].to_pylist() == [False, None, None, None]
+    assert table["model.stem"].to_pylist() == [None, "x", "3", None]  # of several kinds: as text
+    assert table["model.depth"].to_pylist() == [None, None, None, 2]

@@ -109,7 +109,7 @@ def test_another_parent_or_another_epoch_of_it_makes_another_trial() -> None:
         ({"model": {"blocks": True}}, r"model.blocks\n.*valid integer"),
         ({"model": {"batch_norm": 1}}, r"model.batch_norm\n.*valid boolean"),
         ({"model": {"dropout": 1.0}}, r"model.dropout\n.*less than 1"),
-        ({"schedule": {"name": "linear"}}, r"schedule.name\n.*'constant', 'cosine' or 'one-cycle'"),
+        ({"schedule": {"name": "linear"}}, r"schedule.name\n.*'constant', 'step', .*'one-cycle' or 'plateau'"),
         ({"seed": -1}, "seed\n.*greater than or equal to 0"),
         ({"seed": 2**63}, "seed\n.*less than"),
         ({"data_id": 7}, "data_id\n.*valid string"),
@@ -154,6 +154,12 @@ def test_a_condition_speaks_of_keys_and_values_that_there_are(key: str) -> None:
     condition = CONDITIONS[key]
     assert {key, condition.key} <= known.keys()
     room, name = condition.key.split(".")
-    fields = OptimizerConfig.model_fields if room == "optimizer" else ScheduleConfig.model_fields
-    values = set(get_args(fields[name].annotation))
+    field = TrialConfig.model_fields[room].annotation.model_fields[name]
+    values = set(get_args(field.annotation))
+    if field.annotation is bool:
+        values = {False, True}
+    elif bounds := {type(rule).__name__: rule for rule in field.metadata if type(rule).__name__ in ("Ge", "Le")}:
+        values = set(range(bounds["Ge"].ge, bounds["Le"].le + 1))
+    elif field.annotation is str:
+        values = {"cnn", "torchvision/resnet18"}
     assert condition.values < values  # with all of them it would be no condition

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from trainables.config import ModelConfig
-from trainables.models import ImageShape, build_model
+from trainables.image_shape import ImageShape
+from trainables.models import build_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

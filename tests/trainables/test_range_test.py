@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from typing import Any
@@ -16,9 +17,10 @@ from tests.trainables.tiny_trials import CPU, make_config, make_images, place
 from trainables import range_test as module
 from trainables.config import ParentConfig, TrialConfig
 from trainables.data import DataConfig, load_images
+from trainables.device_images import DeviceImages, place_images
 from trainables.errors import TrialDiverged
 from trainables.range_test import RangeTest, RangeTestFailed, range_test, read_bounds, running_mean
-from trainables.training import DeviceImages, Training, place_images
+from trainables.training import Training
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -84,6 +86,33 @@ def test_the_first_loss_is_that_of_fresh_weights_and_the_next_that_after_one_ste
         training.train_batch(batches[step], float(found.rates[step]))
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [{"name": "rmsprop"}, {"name": "adam"}, {"l1": 0.05}, {"l1": 0.05, "decay": "decoupled"}, {"clip": 0.5}, {"class_weights": "balanced"}],
+    ids=str,
+)  # fmt: skip
+def test_what_else_decides_a_step_decides_the_test_too(tiny: DeviceImages, keys: dict[str, Any]) -> None:
+    plain = range_test(make_config(), tiny, lowest=1e-3, highest=0.3, steps=60)
+    assert not same(range_test(make_config(**keys), tiny, lowest=1e-3, highest=0.3, steps=60), plain)
+
+
+def test_a_batch_that_does_not_fit_is_taken_in_parts_from_the_first_rate_on(
+    tiny: DeviceImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    descend, steps = Training._descend, itertools.count()
+
+    def descending(training: Training, batch: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor]:
+        if len(batch) > 32 and next(steps) == 5:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return descend(training, batch, share)
+
+    monkeypatch.setattr(Training, "_descend", descending)
+    ramp = Ramp(monkeypatch)
+    found = range_test(make_config(batch_size=64), tiny, steps=40)
+    assert ramp.rates[:7] == [*found.rates[:6].tolist(), float(found.rates[0])]  # in the sixth step it began anew
+    assert len(found.rates) == len(ramp.rates) - 6
+
+
 def test_what_it_returns_lines_up(tiny: DeviceImages) -> None:
     found = range_test(make_config(), tiny, steps=50)
     count = len(found.rates)
@@ -104,7 +133,9 @@ def test_the_same_configuration_and_seed_give_the_same_test_twice_and_another_se
 
 def test_rate_schedule_and_parent_of_the_configuration_do_not_count(tiny: DeviceImages) -> None:
     parent = ParentConfig(trial_id="0" * 12, epoch=3)
-    other = make_config(lr=7.0, schedule={"name": "cosine"}, parent=parent)
+    other = make_config(
+        lr=7.0, schedule={"name": "plateau", "warm_up": 3.0}, average={"name": "ema", "decay": 0.5}, parent=parent
+    )
     assert same(range_test(other, tiny, steps=60), range_test(make_config(), tiny, steps=60))
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trainables.config import ScheduleConfig
-from trainables.schedule import learning_rate
+from trainables.schedule import count_falls, learning_rate
 
 
-def rates(name: str, epochs: int | None, peak: float, steps_per_epoch: int, steps: int) -> list[float]:
-    schedule = ScheduleConfig.model_validate({"name": name, "epochs": epochs})
+def rates(name: str, epochs: int | None, peak: float, steps_per_epoch: int, steps: int, **keys: Any) -> list[float]:
+    schedule = ScheduleConfig.model_validate({"name": name, "epochs": epochs, **keys})
     return [learning_rate(schedule, peak, step, steps_per_epoch) for step in range(steps)]
 
 
@@ -50,3 +54,52 @@ def test_past_its_end_a_schedule_stays_at_its_last_rate(name: str, last: float) 
 def test_a_schedule_without_its_length_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=rf"schedule\.epochs is not set, but a {name} schedule needs its length"):
         rates(name, None, 1.0, 2, 1)
+
+
+def test_steps_fall_by_the_factor_at_the_beginning_of_every_so_many_epochs() -> None:
+    assert rates("step", None, 0.8, 2, 9, every=2, factor=0.5) == pytest.approx([0.8] * 4 + [0.4] * 4 + [0.2])
+
+
+def test_exponential_falls_as_far_as_steps_do_but_smoothly() -> None:
+    # 2 epochs of 2 steps are a fall by 1/16: each step halves
+    told = rates("exponential", None, 0.8, 2, 9, every=2, factor=1 / 16)
+    assert told == pytest.approx([0.8 / 2**step for step in range(9)])
+
+
+@pytest.mark.parametrize("name", ["constant", "step", "exponential", "cosine", "one-cycle", "plateau"])
+def test_warm_up_is_a_line_from_zero_to_where_the_schedule_has_it(name: str) -> None:
+    cold = rates(name, 4, 0.8, 4, 12)
+    warm = rates(name, 4, 0.8, 4, 12, warm_up=1.5)
+    assert warm[:6] == pytest.approx([rate * (step + 1) / 6 for step, rate in enumerate(cold[:6])])
+    assert warm[5:] == cold[5:]
+
+
+def test_a_plateau_falls_by_the_factor_as_often_as_it_is_told() -> None:
+    schedule = ScheduleConfig(name="plateau", factor=0.5)
+    assert [learning_rate(schedule, 0.8, 7, 2, falls) for falls in range(3)] == pytest.approx([0.8, 0.4, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("losses", "falls"),
+    [
+        ([], 0),
+        ([1.0], 0),
+        ([1.0, 1.0], 0),
+        ([1.0, 1.0, 1.0], 1),
+        ([1.0, 1.0, 0.9, 0.9, 0.8, 0.8], 0),  # each new best begins the count anew
+        ([1.0, 1.1, 1.0, 0.9, 0.95, 0.9, 0.9, 0.9], 3),
+        ([1.0, 0.99995, 0.9999], 1),  # better, but not noticeably
+    ],
+)
+def test_two_idle_epochs_in_a_row_are_a_fall(losses: list[float], falls: int) -> None:
+    assert count_falls(ScheduleConfig(name="plateau", every=2), losses) == falls
+
+
+@given(st.lists(st.floats(0.1, 3), max_size=40), st.integers(1, 4))
+def test_a_plateau_falls_when_torchs_own_does(losses: list[float], every: int) -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=every - 1, eps=0.0)
+    for loss in losses:
+        theirs.step(loss)
+    falls = count_falls(ScheduleConfig(name="plateau", every=every), losses)
+    assert optimizer.param_groups[0]["lr"] == 0.5**falls

@@ -43,6 +43,21 @@ def test_a_long_epoch_is_its_steps_times_the_time_of_one(steps):
     assert steps[:2] == [2, 2]
 
 
+def test_a_share_of_the_training_images_has_that_share_of_steps(steps):
+    took = Stopwatch(make_images(train=32_000).arrays).time_epoch(make_config(train_share=0.25), limit_s=0.1)
+    assert took.train_s == pytest.approx(500 * took.step_s)
+    assert steps[:2] == [2, 2]
+
+
+def test_a_plateau_is_timed_without_the_prediction_that_it_asks_for(monkeypatch):
+    monkeypatch.setattr(
+        Training, "_validation_losses", lambda training: [] if training.config.schedule.name == "constant" else None
+    )
+    assert (
+        Stopwatch(make_images().arrays).time_epoch(make_config(schedule={"name": "plateau"}), limit_s=0.1).epoch_s > 0
+    )
+
+
 def test_whole_epochs_and_multiplied_steps_agree():
     images = load_images(DataConfig(name="digits"))
     watch = Stopwatch(images.arrays)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -15,23 +15,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.trainables.tiny_trials import CPU, label_hashes, make_config, make_images, place
-from trainables.config import CONDITIONS, OptimizerConfig, TrialConfig
+from trainables.config import CONDITIONS, TrialConfig
 from trainables.data import DataConfig, load_images
-from trainables.errors import TrialDiverged
+from trainables.device_images import DeviceImages, place_images
+from trainables.errors import CheckpointMismatch, ModelMismatch, TrialDiverged
+from trainables.image_shape import ImageShape
 from trainables.images import ImageArrays
-from trainables.models import ImageShape, build_model
 from trainables.predictions import Predictions, from_arrow, to_arrow
 from trainables.schedule import learning_rate
 from trainables.training import (
     CHECK_EVERY,
     EVALUATION_BATCH,
-    CheckpointMismatch,
-    DeviceImages,
     OutOfTime,
     Training,
-    build_optimizer,
     derive_seed,
-    place_images,
     resolve_precision,
 )
 
@@ -46,6 +43,12 @@ Bits = tuple[bytes, bytes, bytes]
 @pytest.fixture(scope="module")
 def tiny() -> DeviceImages:
     return place(make_images())
+
+
+@pytest.fixture(scope="module")
+def few() -> DeviceImages:
+    """For two steps an epoch."""
+    return place(make_images(train=32))
 
 
 def bits(training: Training) -> Bits:
@@ -69,18 +72,19 @@ def optimizer_of(training: Training) -> torch.optim.Optimizer:
 
 
 class Steps:
-    """The learning rate and the rows of every step of a training, as it goes."""
+    """The learning rate and the rows of every step of a training, as it goes; and the rows that it predicts."""
 
     def __init__(self, training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rates: list[float] = []
         self.batches: list[list[int]] = []
-        logits = training._logits
+        self.predicted: list[list[int]] = []
+        pixels = training._pixels
 
         def watched(batch: Tensor) -> Tensor:
-            self.batches.append(batch.tolist())
-            return logits(batch)
+            (self.batches if net_of(training).training else self.predicted).append(batch.tolist())
+            return pixels(batch)
 
-        monkeypatch.setattr(training, "_logits", watched)
+        monkeypatch.setattr(training, "_pixels", watched)
         optimizer_of(training).register_step_pre_hook(
             lambda optimizer, *_: self.rates.append(optimizer.param_groups[0]["lr"])
         )
@@ -113,6 +117,7 @@ def test_loss_and_accuracy_of_an_epoch_are_means_over_its_steps(
     steps = Steps(training, monkeypatch)
     loss, accuracy = training.train_epoch()
     losses, right = [], 0
+    net_of(training).train()
     for batch in [torch.tensor(rows) for rows in list(steps.batches)]:
         logits = training._logits(batch).detach()
         losses.append(float(functional.cross_entropy(logits, tiny.labels[batch])))
@@ -187,8 +192,70 @@ def test_resumed_after_any_epoch_a_trial_is_the_undisturbed_one_to_the_bit(
             assert bits(resumed) == after[later]
 
 
+SCHEDULES: list[dict[str, Any]] = [
+    {"name": "constant", "warm_up": 1.5},
+    {"name": "step", "every": 1, "factor": 0.5},
+    {"name": "exponential", "every": 1, "factor": 0.5},
+    {"name": "cosine", "epochs": EPOCHS},
+    {"name": "one-cycle", "epochs": EPOCHS},
+    {"name": "plateau", "every": 1, "factor": 0.5},
+]
+
+AVERAGES: list[dict[str, Any]] = [
+    {"name": "none"},
+    {"name": "ema", "decay": 0.7},
+    {"name": "ema", "decay": 0.7, "start": 1},
+    {"name": "swa"},
+    {"name": "swa", "start": 1},
+]
+
+
+def name_of(section: dict[str, Any]) -> str:
+    return f"{section['name']}-{section.get('start', '')}".strip("-")
+
+
+@pytest.mark.parametrize("average", AVERAGES, ids=name_of)
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=name_of)
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop"])
+def test_with_every_optimizer_schedule_and_average_a_resumed_trial_is_the_undisturbed_one_to_the_bit(
+    few: DeviceImages, name: str, schedule: dict[str, Any], average: dict[str, Any]
+) -> None:
+    config = make_config(
+        model={"dropout": 0.2},
+        schedule=schedule,
+        average=average,
+        name=name,
+        lr=0.02,
+        weight_decay=0.01,
+        l1=0.001,
+        decay="decoupled",
+        clip=0.5,
+        label_smoothing=0.1,
+        class_weights="balanced",
+    )
+    undisturbed = Training(config, few)
+    after = [bits(undisturbed)]
+    for _ in range(EPOCHS):
+        undisturbed.train_epoch()
+        after.append(bits(undisturbed))
+    assert len({weights for weights, _, _ in after}) == EPOCHS + 1
+    for epoch in range(EPOCHS):
+        resumed = Training(config, few)
+        resumed.restore(epoch, *after[epoch][:2])
+        assert bits(resumed) == after[epoch]
+        for later in range(epoch + 1, EPOCHS + 1):
+            resumed.train_epoch()
+            assert bits(resumed) == after[later]
+
+
 @pytest.mark.parametrize(
-    ("name", "buffers"), [("sgd", {"momentum_buffer"}), ("adamw", {"exp_avg", "exp_avg_sq", "step"})]
+    ("name", "buffers"),
+    [
+        ("sgd", {"momentum_buffer"}),
+        ("adam", {"exp_avg", "exp_avg_sq", "step"}),
+        ("adamw", {"exp_avg", "exp_avg_sq", "step"}),
+        ("rmsprop", {"square_avg", "step"}),
+    ],
 )
 def test_restored_buffers_lie_in_memory_as_their_parameters_do(
     tiny: DeviceImages, name: str, buffers: set[str]
@@ -330,24 +397,51 @@ def test_a_checkpoint_of_sgd_is_refused_by_adamw(tiny: DeviceImages, momentum: f
 # What each key does
 
 
-@pytest.mark.parametrize("key", CONDITIONS)
+@pytest.mark.parametrize("key", [key for key in CONDITIONS if not key.startswith("model.")])
 def test_a_key_has_its_effect_under_its_condition_and_none_elsewhere(tiny: DeviceImages, key: str) -> None:
-    others = {
+    others: dict[str, Any] = {
         "optimizer.momentum": 0.3,
+        "optimizer.nesterov": False,
         "optimizer.beta1": 0.3,
         "optimizer.beta2": 0.3,
+        "optimizer.alpha": 0.3,
         "schedule.epochs": 3,
+        "schedule.every": 1,
+        "schedule.factor": 0.5,
+        "average.decay": 0.01,
+        "average.start": 1,
     }
     condition = CONDITIONS[key]
     room, name = key.split(".")
-    for value in ("sgd", "adamw") if condition.key == "optimizer.name" else ("constant", "cosine", "one-cycle"):
-        schedule: dict[str, Any] = {"name": "constant", "epochs": 2}
-        optimizer: dict[str, Any] = {"name": "sgd"}
-        {"schedule": schedule, "optimizer": optimizer}[room]["name"] = value
-        before = run(make_config(schedule=schedule, **optimizer), tiny).weights()
-        {"schedule": schedule, "optimizer": optimizer}[room][name] = others[key]
-        after = run(make_config(schedule=schedule, **optimizer), tiny).weights()
-        assert (before != after) == (value in condition.values), value
+    section: Any = TrialConfig.model_fields[room].annotation
+    epochs = 4 if room == "schedule" else 2  # without batch norm and with a rate of nothing, a plateau of two is over
+    for value in get_args(section.model_fields["name"].annotation):
+        told: dict[str, dict[str, Any]] = {
+            "optimizer": {"lr": 1e-30 if value == "plateau" else 0.05},  # at which nothing improves
+            "schedule": {"epochs": 2, "every": 2},
+            "average": {},
+        }
+
+        def weights(told: dict[str, dict[str, Any]] = told) -> tuple[list[float], bytes]:
+            config = make_config(
+                model={"batch_norm": room != "schedule"},
+                schedule=told["schedule"],
+                average=told["average"],
+                **told["optimizer"],
+            )
+            training = Training(config, tiny)
+            rates: list[float] = []
+            optimizer_of(training).register_step_pre_hook(
+                lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"])
+            )
+            for _ in range(epochs):
+                training.train_epoch()
+            return rates, training.weights()
+
+        told[room]["name"] = value
+        before = weights()
+        told[room][name] = others[key]
+        assert (before != weights()) == (value in condition.values), value
 
 
 @pytest.mark.parametrize(
@@ -360,10 +454,21 @@ def test_a_key_has_its_effect_under_its_condition_and_none_elsewhere(tiny: Devic
         {"batch_size": 8},
         {"label_smoothing": 0.1},
         {"name": "adamw"},
+        {"name": "adam"},
+        {"name": "rmsprop"},
+        {"nesterov": False},
+        {"l1": 0.01},
+        {"clip": 0.1},
+        {"class_weights": "balanced"},
+        {"average": {"name": "ema"}},
+        {"average": {"name": "swa"}},
+        {"train_share": 0.5},
         {"model": {"dropout": 0.1}},
         {"seed": 1},
         {"precision": "bfloat16"},
         {"schedule": {"name": "cosine", "epochs": 2}},
+        {"schedule": {"name": "exponential", "every": 1}},
+        {"schedule": {"warm_up": 1.0}},
     ],
     ids=str,
 )
@@ -397,36 +502,6 @@ def test_the_rate_of_every_step_follows_the_schedule_across_epochs(
         training.train_epoch()
     assert steps.rates == [learning_rate(config.schedule, 0.08, step, 4) for step in range(12)]
     assert len(set(steps.rates)) == 8  # the third epoch is past the end
-
-
-def test_momentum_and_rate_reach_the_optimizer() -> None:
-    net = build_model(make_config().model, ImageShape(8, 8, 1, 10), seed=0)
-    for momentum, nesterov in [(0.8, True), (0.0, False)]:
-        optimizer = build_optimizer(OptimizerConfig(lr=0.03, momentum=momentum), net)
-        assert isinstance(optimizer, torch.optim.SGD)
-        for group in optimizer.param_groups:
-            assert (group["lr"], group["momentum"], group["nesterov"]) == (0.03, momentum, nesterov)
-    optimizer = build_optimizer(OptimizerConfig(name="adamw", lr=0.03), net)
-    assert isinstance(optimizer, torch.optim.AdamW)
-    assert {group["betas"] for group in optimizer.param_groups} == {(0.9, 0.999)}
-    optimizer = build_optimizer(OptimizerConfig(name="adamw", beta1=0.8, beta2=0.95), net)
-    assert {group["betas"] for group in optimizer.param_groups} == {(0.8, 0.95)}
-
-
-@pytest.mark.parametrize("name", ["sgd", "adamw"])
-@pytest.mark.parametrize("batch_norm", [True, False])
-def test_weight_decay_shrinks_weights_and_spares_biases_and_norms(name: Any, batch_norm: bool) -> None:
-    net = build_model(make_config(model={"batch_norm": batch_norm}).model, ImageShape(8, 8, 1, 10), seed=0)
-    for parameter in net.parameters():
-        nn.init.constant_(parameter, 2.0)
-        parameter.grad = torch.zeros_like(parameter)
-    optimizer = build_optimizer(OptimizerConfig(name=name, lr=0.5, momentum=0.0, weight_decay=0.1), net)
-    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(net.parameters()))
-    optimizer.step()
-    for parameter in net.parameters():
-        # Without a gradient both kinds of decay take away the same: lr x decay x weight.
-        expected = 2.0 - 0.5 * 0.1 * 2.0 if parameter.ndim > 1 else 2.0
-        torch.testing.assert_close(parameter.detach(), torch.full_like(parameter, expected))
 
 
 def test_weight_decay_makes_smaller_weights(tiny: DeviceImages) -> None:
@@ -466,8 +541,10 @@ def test_dropout_is_at_work_in_training_alone(tiny: DeviceImages) -> None:
     first, again = training.evaluate("validation"), training.evaluate("validation")
     assert np.array_equal(first.probabilities, again.probabilities)
     assert (first.loss, first.accuracy) == (again.loss, again.accuracy)
+    drops: list[bool] = []
+    net_of(training).register_forward_pre_hook(lambda net, _: drops.append(net.training))
     training.train_epoch()
-    assert net_of(training).training  # the epoch after an evaluation drops again
+    assert drops[:4] == [True] * 4  # the epoch after an evaluation drops again
 
 
 def test_prediction_changes_no_statistics_of_batch_norm(tiny: DeviceImages) -> None:
@@ -529,14 +606,13 @@ def test_an_infinite_loss_is_named_though_the_losses_after_it_are_numbers(
     tiny: DeviceImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = Training(make_config(), tiny)
-    logits, steps = training._logits, Steps(training, monkeypatch)
+    predict, steps = training._predict, Steps(training, monkeypatch)
 
-    def overflowing(batch: Tensor) -> Tensor:
-        steps.batches.append(batch.tolist())
-        told = logits(batch)  # this far apart the loss is infinite, and the gradient is not
+    def overflowing(images: Tensor) -> Tensor:
+        told = predict(images)  # this far apart the loss is infinite, and the gradient is not
         return told + torch.tensor([3e38, -3e38, 0.0]) if len(steps.batches) == 2 else told
 
-    monkeypatch.setattr(training, "_logits", overflowing)
+    monkeypatch.setattr(training, "_predict", overflowing)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(TrialDiverged, match=r"^the training loss is inf in epoch 1, step 4 of 4$"):
@@ -557,7 +633,7 @@ def make_exploding(training: Training, monkeypatch: pytest.MonkeyPatch, losses: 
     told = iter(losses)
     train_batch = training.train_batch
 
-    def exploding(batch: Tensor, rate: float) -> tuple[Tensor, Tensor]:
+    def exploding(batch: Tensor, rate: float, watched: bool = False) -> tuple[Tensor, Tensor]:
         _, right = train_batch(batch, rate)
         return torch.tensor(next(told)), right
 
@@ -621,6 +697,7 @@ def test_an_epoch_waits_for_the_device_once_a_look_and_twice_at_its_end(monkeypa
             return whole(tensor, *given)
 
         monkeypatch.setattr(Tensor, name, watched)
+    monkeypatch.setattr(training, "_close_epoch", lambda rate: None)  # what it asks is for test_watch.py
     training.train_epoch()
     assert waits == ["__float__"] * (5 + 2)  # looks after steps 16, 32, 48, 64 and 70; then loss and accuracy
 
@@ -647,10 +724,10 @@ def test_prediction_goes_over_a_split_in_the_order_of_its_rows(
     training = run(make_config(), tiny)
     seen = Steps(training, monkeypatch)
     for split in ("validation", "test"):
-        seen.batches.clear()
+        seen.predicted.clear()
         evaluation = training.evaluate(split)
         rows = tiny.rows[split]
-        assert seen.rows == rows.tolist() == sorted(rows.tolist())
+        assert seen.predicted == [rows.tolist()] == [sorted(rows.tolist())]
         assert evaluation.accuracy == float((evaluation.probabilities.argmax(1) == tiny.labels[rows].numpy()).mean())
         told = evaluation.probabilities[np.arange(len(rows)), tiny.labels[rows].numpy()]
         assert evaluation.loss == pytest.approx(float(-np.log(told).mean()), rel=1e-5)
@@ -661,7 +738,7 @@ def test_a_split_larger_than_a_batch_of_prediction_is_predicted_whole(monkeypatc
     training = Training(make_config(), place(images))
     seen = Steps(training, monkeypatch)
     evaluation = training.evaluate("train")
-    assert [len(batch) for batch in seen.batches] == [EVALUATION_BATCH["cpu"], 3]
+    assert [len(batch) for batch in seen.predicted] == [EVALUATION_BATCH["cpu"], 3]
     assert evaluation.probabilities.shape == (EVALUATION_BATCH["cpu"] + 3, 3)
 
 
@@ -775,3 +852,30 @@ def test_seeds_for_different_purposes_differ_and_fit_into_63_bits() -> None:
     assert len(seeds) == 3 * len(purposes)
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert derive_seed(0, "weights") == derive_seed(0, "weights")
+
+
+def test_a_model_whose_answers_do_not_fit_the_classes_is_named_before_the_loss_is_asked(
+    tiny: DeviceImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainables.training.build_model", lambda *_: nn.Sequential(nn.Flatten(), nn.Linear(192, 2)))
+    with pytest.raises(ModelMismatch, match=r"^the model gives \(16, 2\) for 16 images of 3 classes, not logits"):
+        Training(make_config(), tiny).train_epoch()
+
+
+# Shares of the training images
+
+
+def test_a_share_of_the_training_images_is_trained_on_and_all_others_are_as_before(
+    tiny: DeviceImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[float, set[int]] = {}
+    for share in (0.25, 0.5, 1.0):
+        training = Training(make_config(train_share=share, batch_size=4), tiny)
+        steps = Steps(training, monkeypatch)
+        for _ in range(6):  # each leaves out what does not fill a batch
+            training.train_epoch()
+        seen[share] = set(steps.rows)
+        assert len(training.evaluate("validation").probabilities) == 20
+    assert seen[0.25] < seen[0.5] < seen[1.0] == set(tiny.rows["train"].tolist())
+    counts = {share: torch.bincount(tiny.labels[sorted(rows)]).tolist() for share, rows in seen.items()}
+    assert counts[0.5] == [int(count / 2 + 0.5) for count in counts[1.0]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
@@ -13,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load as load_tensors
 
 from tests.trainables.tiny_trials import label_hashes, make_config, make_images, place
 from tests.trainables.unwilling_stores import A_MOMENT_S, PATIENCE_S, Gated, Refusing
@@ -20,7 +23,7 @@ from trainables import layout
 from trainables.checkpoint import CheckpointId, committed_epochs, read_part, read_predictions
 from trainables.commit import Committer
 from trainables.config import ParentConfig, TrialConfig
-from trainables.errors import DataError
+from trainables.errors import DataError, TrialDiverged
 from trainables.folder import Folder
 from trainables.record import EpochResult
 from trainables.store import Store, StoredObject, get_json
@@ -36,7 +39,14 @@ CONFIG = make_config(IMAGES.data_id, model={"dropout": 0.2}, schedule={"name": "
 
 DIVERGING = make_config(IMAGES.data_id, lr=100, batch_size=8, model={"batch_norm": False, "blocks": 3, "width": 32})
 
-PURE_PARTS = ("weights.safetensors", "optimizer.safetensors", "validation.arrow", "test.arrow", "metrics.json")
+PURE_PARTS = (
+    "weights.safetensors",
+    "optimizer.safetensors",
+    "validation.arrow",
+    "test.arrow",
+    "watched.arrow",
+    "metrics.json",
+)
 """Parts of a checkpoint that follow from the configuration alone."""
 
 Bits = dict[int, dict[str, bytes]]
@@ -167,10 +177,19 @@ def test_no_number_measured_on_test_is_written_or_told(tmp_path: Path) -> None:
     (result,) = results(advance(store, 1))
     checkpoint = CheckpointId(CONFIG.trial_id, 1)
     known = {"epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"}
+    known |= {
+        "fit_loss",
+        "fit_accuracy",
+        "rate",
+        "grad_norm",
+        "update_ratio",
+        "dead_share",
+        "surge",
+    }  # of training images
     times = {"train_s", "evaluate_s"}
     assert set(asdict(result)) == known | times
     assert set(get_json(store, checkpoint.key(layout.METRICS))) == known
-    assert set(get_json(store, checkpoint.key(layout.TIMING))) == times | {"precision", "device", "torch"}
+    assert set(get_json(store, checkpoint.key(layout.TIMING))) == times | {"precision", "device", "torch", "cost"}
 
 
 def test_what_the_clock_says_is_told_and_kept_apart_from_the_metrics(tmp_path: Path) -> None:
@@ -591,6 +610,184 @@ def test_an_error_in_the_model_fails_the_trial_with_its_kind_and_message(
         assert trial.advance() == Step(end="failed", reason="RuntimeError: mat1 and mat2 shapes cannot be multiplied")
         assert trial.epoch == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def fail_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int, error: Exception) -> None:
+    """Let the second step of `epoch`, and of no other, raise `error`."""
+    train_batch, steps = Training.train_batch, itertools.count()
+
+    def failing(training: Training, *given: Any, **keys: Any) -> Any:
+        if training.epoch == epoch - 1 and next(steps) == 1:
+            raise error
+        return train_batch(training, *given, **keys)
+
+    monkeypatch.setattr(Training, "train_batch", failing)
+
+
+@pytest.mark.parametrize(
+    ("error", "end", "reason"),
+    [
+        (RuntimeError("a corrupt batch"), "failed", "RuntimeError: a corrupt batch"),
+        (DataError("wrong label: 12"), "failed", "wrong label: 12"),
+        (TrialDiverged("the training loss is nan"), "diverged", "the training loss is nan"),
+    ],
+)
+def test_what_a_trial_was_before_it_failed_is_whole_in_the_store_and_goes_on_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Bits, error: Exception, end: str, reason: str
+) -> None:
+    store = Folder(tmp_path)
+    with started(store) as trial:
+        fail_in_epoch(monkeypatch, 3, error)
+        assert [trial.advance().end for _ in range(2)] == [None, None]
+        assert trial.advance() == Step(end=end, reason=reason)  # type: ignore[arg-type]
+        assert trial.epoch == 2
+    assert bits(store) == {epoch: undisturbed[epoch] for epoch in (1, 2)}
+    last = CheckpointId(CONFIG.trial_id, 2)
+    predictions = read_predictions(store, last, "validation")
+    training = Training(CONFIG, PLACED)
+    training.restore(2, read_part(store, last, layout.WEIGHTS), read_part(store, last, layout.OPTIMIZER))
+    assert np.array_equal(training.evaluate("validation").probabilities, predictions.probabilities)
+    # Where the fault was of the machine, the next attempt goes on from it, and a child can.
+    advance(store, 1, epoch=2)
+    assert bits(store) == {epoch: undisturbed[epoch] for epoch in (1, 2, 3)}
+    assert results(advance(store, 1, child_of(CONFIG, 2)))[0].epoch == 3
+
+
+def test_weights_that_are_no_numbers_end_a_trial_whose_last_good_checkpoint_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Bits
+) -> None:
+    pixels = Training._pixels
+
+    def corrupt(training: Training, batch: Any) -> Any:
+        told = pixels(training, batch)
+        return told.fill_(float("nan")) if training.epoch == 2 and training._net.training else told
+
+    monkeypatch.setattr(Training, "_pixels", corrupt)
+    store = Folder(tmp_path)
+    with started(store) as trial:
+        ends = [trial.advance() for _ in range(3)]
+    assert ends[2] == Step(end="diverged", reason="the training loss is nan in epoch 3, step 4 of 4")
+    assert bits(store) == {epoch: undisturbed[epoch] for epoch in (1, 2)}
+
+
+def test_a_trial_that_is_asked_again_after_a_failure_starts_from_its_checkpoint_not_from_what_is_left_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Bits
+) -> None:
+    store = Folder(tmp_path)
+    with started(store) as trial:
+        fail_in_epoch(monkeypatch, 2, RuntimeError("once"))
+        assert [trial.advance().end for _ in range(3)] == [None, "failed", None]
+    assert bits(store) == {epoch: undisturbed[epoch] for epoch in (1, 2)}
+
+
+# Out of memory
+
+
+def limit_memory(monkeypatch: pytest.MonkeyPatch, images: int, since_epoch: int = 1) -> list[int]:
+    """Let no step hold more than so many images at a time from that epoch on; the sizes that were tried."""
+    descend, tried = Training._descend, list[int]()
+
+    def descending(training: Training, batch: Any, share: float = 1.0) -> Any:
+        tried.append(len(batch))
+        if len(batch) > images and training.epoch >= since_epoch - 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the documentation")
+        return descend(training, batch, share)
+
+    monkeypatch.setattr(Training, "_descend", descending)
+    return tried
+
+
+LARGE = make_config(IMAGES.data_id, batch_size=64, momentum=0.5, lr=0.02)
+
+
+def test_a_batch_that_does_not_fit_is_taken_in_parts_that_are_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = limit_memory(monkeypatch, 20)
+    store = Folder(tmp_path)
+    advance(store, 2, LARGE)
+    assert tried == [64, 32, 16, 16, 16, 16, 16, 16, 16, 16]  # one step an epoch
+    for epoch in (1, 2):
+        assert get_json(store, CheckpointId(LARGE.trial_id, epoch).key(layout.TIMING))["parts"] == 4
+
+
+def test_in_parts_it_makes_the_same_step_but_for_rounding_where_there_is_no_batch_norm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for batch_norm in (False, True):
+        config = LARGE.model_copy(update={"model": LARGE.model.model_copy(update={"batch_norm": batch_norm})})
+        whole, parts = Training(config, PLACED), Training(config, PLACED, parts=4)
+        told = [training.train_epoch() for training in (whole, parts)]
+        theirs, ours = (load_tensors(training.weights()) for training in (whole, parts))
+        same = all(torch.allclose(theirs[name], ours[name], rtol=1e-4, atol=1e-6) for name in theirs)
+        assert same == (not batch_norm)
+        if not batch_norm:
+            assert told[1] == pytest.approx(told[0], rel=1e-5)
+    assert int(ours["1.num_batches_tracked"]) == 4  # each part gives statistics of its own
+
+
+def test_memory_that_runs_out_in_a_later_epoch_repeats_that_epoch_from_its_last_good_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Folder(tmp_path)
+    tried = limit_memory(monkeypatch, 32, since_epoch=3)
+    config = LARGE.model_copy(update={"schedule": LARGE.schedule.model_copy(update={"name": "plateau"})})
+    advance(store, 4, config)
+    assert tried == [64, 64, 64, 32, 32, 32, 32]
+    told = [get_json(store, CheckpointId(config.trial_id, epoch).key(layout.TIMING)) for epoch in (1, 2, 3, 4)]
+    assert [timing.get("parts") for timing in told] == [None, None, 2, 2]
+    # The third epoch is as if it had been trained in parts at once.
+    monkeypatch.undo()
+    training, second = Training(config, PLACED, parts=2), CheckpointId(config.trial_id, 2)
+    training.restore(2, read_part(store, second, layout.WEIGHTS), read_part(store, second, layout.OPTIMIZER))
+    training.train_epoch()
+    assert training.weights() == bits(store, config)[3][layout.WEIGHTS]
+
+
+def test_a_trial_in_parts_goes_on_in_as_many_to_the_same_bits_though_there_is_room_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed, resumed = Folder(tmp_path / "undisturbed"), Folder(tmp_path / "resumed")
+    config = LARGE.model_copy(update={"model": LARGE.model.model_copy(update={"dropout": 0.2})})
+    with monkeypatch.context() as patch:
+        limit_memory(patch, 32)
+        advance(undisturbed, 3, config)
+        advance(resumed, 1, config)
+    advance(resumed, 2, config, epoch=1)
+    assert bits(resumed, config) == bits(undisturbed, config)
+
+
+def test_where_not_even_a_small_part_fits_the_trial_ends_with_a_plain_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Folder(tmp_path)
+    advance(store, 1, LARGE)
+    tried = limit_memory(monkeypatch, 0)
+    with started(store, LARGE, epoch=1) as trial:
+        step = trial.advance()
+    assert tried == [64, 32, 16, 8]
+    assert step.end == "failed"
+    assert step.reason == (
+        "out of memory: a batch of 64 images does not fit in 8 parts of 8 (CUDA out of memory. Tried to allocate 2.00 GiB.): "
+        "take a smaller model or smaller images, or fewer trials at a time on this device"
+    )
+    assert committed_epochs(store, LARGE.trial_id) == [1]
+    assert len(read_predictions(store, CheckpointId(LARGE.trial_id, 1), "test").rows) == 20
+
+
+def test_a_model_that_does_not_fit_fails_with_a_plain_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_large(*_: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory\nat 0x1")
+
+    monkeypatch.setattr("trainables.training.build_model", too_large)
+    with started(Folder(tmp_path)) as trial:
+        assert trial.advance() == Step(
+            end="failed",
+            reason="out of memory: [enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory",
+        )
+
+
+# Errors of ours
 
 
 def test_an_error_of_ours_fails_the_trial_with_its_message_alone(

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +230,39 @@ def test_a_trial_that_the_store_does_not_let_begin_is_stopped_and_no_worker_dies
     step = trainable.step()
     assert (step["name"], step["end"]) == (FIRST.trial_id, "stopped")
     assert "config.json was not taken" in step["reason"]
+
+
+def test_a_wrong_label_fails_every_trial_with_its_reason_and_no_worker_dies(tmp_path: Path) -> None:
+    store = Folder(tmp_path)
+    labels = IMAGES.labels.copy()
+    labels[5] = 3
+    trainable = TuneTrial.__new__(TuneTrial)
+    trainable.setup(told(FIRST), images=replace(IMAGES.arrays, labels=labels), store=store)
+    try:
+        for config in (FIRST, SECOND):
+            trainable.reset_config(told(config))
+            step = trainable.step()
+            assert (step["name"], step["end"], step["trained"]) == (config.trial_id, "failed", False)
+            assert step["reason"].startswith(
+                "wrong label: that of image 5 is 3, and 1 of 110 are outside the 3 classes"
+            )
+        trainable.reset_config({"name": "a net", "trial": FIRST.model_dump_json(), "range_test": "a net"})
+        assert "wrong label: that of image 5" in json.loads(trainable.step()["range_test"])["reason"]
+    finally:
+        trainable.cleanup()
+
+
+def test_a_label_that_went_wrong_after_a_trial_began_leaves_its_checkpoints(start: Start, tmp_path: Path) -> None:
+    first = start(FIRST)
+    first.step()
+    first.cleanup()
+    trainable = TuneTrial.__new__(TuneTrial)
+    trainable.setup(told(FIRST, 1), images=replace(IMAGES.arrays, labels=IMAGES.labels[1:]), store=Folder(tmp_path))
+    try:
+        assert "corrupt images: 110 images, but 109 labels" in trainable.step()["reason"]
+    finally:
+        trainable.cleanup()
+    assert list(weights(Folder(tmp_path), FIRST)) == [1]
 
 
 # Set-up

@@ -8,9 +8,17 @@ import numpy as np
 import torch
 
 from trainables import layout
-from trainables.config import ModelConfig, OptimizerConfig, ParentConfig, ScheduleConfig, TrialConfig
+from trainables.config import (
+    AugmentConfig,
+    AverageConfig,
+    ModelConfig,
+    OptimizerConfig,
+    ParentConfig,
+    ScheduleConfig,
+    TrialConfig,
+)
+from trainables.device_images import DeviceImages, place_images
 from trainables.images import ImageArrays, ImageSet, labels_sha256
-from trainables.training import DeviceImages, place_images
 
 CPU = torch.device("cpu")
 
@@ -42,6 +50,9 @@ def make_config(
     model: dict[str, Any] | None = None,
     schedule: dict[str, Any] | None = None,
     parent: ParentConfig | None = None,
+    average: dict[str, Any] | None = None,
+    augment: dict[str, Any] | None = None,
+    train_share: float = 1.0,
     **optimizer: Any,
 ) -> TrialConfig:
     """Two blocks of 4 and 8 channels, batches of 16; keyword arguments beyond the named ones go to the optimizer."""
@@ -52,5 +63,8 @@ def make_config(
         model=ModelConfig(**{"width": 4, **(model or {})}),
         optimizer=OptimizerConfig(**{"batch_size": 16, **optimizer}),
         schedule=ScheduleConfig(**(schedule or {})),
+        average=AverageConfig(**(average or {})),
+        augment=AugmentConfig(**(augment or {})),
+        train_share=train_share,
         parent=parent,
     )

@@ -1,5 +1,7 @@
 import pytest
 
+from runner.search.ablation import list_arms
+from runner.search.scope import Scope
 from tests.runner.search.play import Play, make_search, make_sweep
 from trainables.errors import SweepFileError
 
@@ -28,6 +30,14 @@ def test_every_arm_has_the_same_seeds_and_whole_comparisons_come_first():
 def test_a_single_change_is_not_tried_together_with_nothing():
     play = Play(make_search({"method": "ablation", "changes": {"x": {"model.dropout": 0.3}}}, scheduler=NONE))
     assert len(play.to_the_end(lambda values: 0.5)) == 2
+
+
+def test_a_change_that_has_all_others_takes_the_place_of_all_together():
+    changes = {**CHANGES, "both": {"model.dropout": 0.3, "model.batch_norm": False}}
+    spec = make_sweep({"method": "ablation", "changes": changes}, scheduler=NONE)
+    found = list_arms(Scope(spec, "data", "", spec.search, {}))
+    assert [name for name, _, _ in found] == ["baseline", "dropout", "no batch norm", "both"]
+    assert arms([trials[0] for _, _, trials in found]) == [(0.0, True), (0.3, True), (0.0, False), (0.3, False)]
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,27 @@ SPACE = {
 
 
 def test_a_key_has_its_own_conditions_and_those_of_the_sweep():
-    assert conditions_of("optimizer.momentum", SPACE) == {"optimizer.name": ("sgd",), "model.width": (8, 16)}
-    assert conditions_of("optimizer.beta1", SPACE) == {"optimizer.name": ("adamw",)}
-    assert conditions_of("model.width", SPACE) == {}
+    def told(key):
+        return {other: condition.values for other, condition in conditions_of(key, SPACE).items()}
+
+    assert told("optimizer.momentum") == {"optimizer.name": {"sgd"}, "model.width": {8, 16}}
+    assert told("optimizer.beta1") == {"optimizer.name": {"adam", "adamw"}}
+    assert told("optimizer.lr") == {}
+
+
+def test_a_condition_of_a_condition_counts_too():
+    conditions = conditions_of("model.neurons", SPACE)
+    assert list(conditions) == ["model.dense", "model.name"]
+    assert conditions["model.dense"].holds(1)
+    assert not conditions["model.dense"].holds(0)
+    assert conditions["model.name"].holds("cnn")
+    assert conditions["model.name"].holds("mine:build")  # which may ask for any key of `cnn`
+    assert not conditions["model.name"].holds("torchvision/resnet18")
+
+
+def test_a_key_that_is_not_known_is_one_of_a_persons_own_model():
+    [condition] = conditions_of("model.depth", SPACE).values()
+    assert (condition.holds("mine:build"), condition.holds("cnn")) == (True, False)
 
 
 def test_conditions_come_before_what_depends_on_them():
@@ -38,7 +56,7 @@ def test_conditions_come_before_what_depends_on_them():
 def test_only_what_has_an_effect_is_kept(name, width, kept):
     values = {"optimizer.name": name, "model.width": width, "optimizer.momentum": 0.6, "optimizer.beta1": 0.85}
     ordered = in_order(SPACE)
-    active = active_values(ordered, activity(SPACE, lambda key: None), values)
+    active = active_values(ordered, activity(SPACE, {"model.name": "cnn"}.__getitem__), values)
     assert set(active) == {"optimizer.name", "model.width"} | kept
 
 

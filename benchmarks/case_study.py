@@ -1,0 +1,106 @@
+"""Prints the table of docs/case_study.md as Markdown, from the run of an ablation in a store.
+
+    python -m benchmarks.case_study case-study
+    python -m benchmarks.case_study case-study/3f2a90c1 --store s3://bucket/prefix
+
+All figures are read from the run's ensemble.json: accuracies are shares of 1 there, losses nats.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from runner.locate import locate
+from trainables import layout
+from trainables.errors import CaucusError, RunMissing
+from trainables.store import get_json
+
+HEAD = (
+    "arm",
+    "seeds",
+    "training accuracy, as seen",
+    "training accuracy, evaluated",
+    "validation accuracy",
+    "gap, points",
+    "epochs to the training loss",
+    "epochs to the validation loss",
+)
+
+
+def tell_table(told: dict[str, Any]) -> Iterator[str]:
+    """Lines of Markdown from what ensemble.json holds: the arms, then the ensemble. Raises `RunMissing` without an ablation."""
+    found = told.get("ablation")
+    if found is None:
+        raise RunMissing("the run's ensemble.json has no ablation: name a run of search.method=ablation that has ended")
+    yield _line(HEAD)
+    yield _line(["---"] + ["--:"] * (len(HEAD) - 1))
+    reaches = {"baseline": found["baseline_reach"], **{row["name"]: row["reach"] for row in found["rows"]}}
+    for level in found["levels"]:
+        yield _line(
+            [
+                level["name"],
+                level["repeats"],
+                _mean(level["train"], "%"),
+                _mean(level["fit"], "%"),
+                _mean(level["validation"], "%"),
+                _mean(level["gap"], ""),
+                _reach(level["train_reach"]),
+                _reach(reaches[level["name"]]),
+            ]
+        )
+    yield ""
+    yield (
+        f"Means over the last {found['last_epochs']} of {found['epoch']} epochs and over seeds, ± half of the 95 % interval over "
+        f"seeds. Losses to be reached: {found['train_reach_loss']:.4f} (training, as seen), {found['reach_loss']:.4f} (validation)."
+    )
+    yield ""
+    yield from _tell_ensemble(told["verdict"])
+
+
+def _tell_ensemble(verdict: dict[str, Any]) -> Iterator[str]:
+    yield _line(["on the test split", "accuracy", "95 % interval"])
+    yield _line(["---", "--:", "--:"])
+    voted = verdict["votes"][verdict["vote"]]
+    for name, score in (("best single", verdict["best"]), (f"{verdict['vote']} vote of {voted['members']}", voted)):
+        low, high = score["ci95"]
+        yield _line([name, f"{score['test_accuracy']:.2%}", f"{low:.2%} to {high:.2%}"])
+
+
+def _mean(told: dict[str, Any] | None, unit: str) -> str:
+    if told is None:
+        return "-"
+    half = f" ± {100 * (told['ci95'][1] - told['value']):.1f}" if told["ci95"] else ""
+    return f"{100 * told['value']:.1f}{half}{unit and ' ' + unit}"
+
+
+def _reach(told: dict[str, Any]) -> str:
+    if told["epochs"] is None:
+        return f"none of {told['repeats']}"
+    some = f" ({told['reached']} of {told['repeats']})" if told["reached"] < told["repeats"] else ""
+    return f"{told['epochs']:.1f}{some}"
+
+
+def _line(cells: Any) -> str:
+    return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"
+
+
+def main() -> None:
+    """Print the table of the run that the command line names."""
+    parser = argparse.ArgumentParser(description="The table of a case study, as Markdown.")
+    parser.add_argument("run", help="NAME, or NAME/RUN")
+    parser.add_argument("--store", default="runs", help="a folder, or s3://bucket/prefix")
+    parser.add_argument("--endpoint-url", default=None, help="the S3 server, where it is not AWS")
+    words = parser.parse_args()
+    try:
+        found = locate(words.run, words.store, words.endpoint_url)
+        told = get_json(found.store, layout.run_key(found.name, found.run, layout.ENSEMBLE))
+        print("\n".join(tell_table(told)))
+    except CaucusError as error:
+        sys.exit(f"case_study: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""The report's section on what the nets cost: accuracy over parameters and arithmetic, and the frontier as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ensembles.charts import Chart, draw_costs
+from ensembles.select import Choice
+from trainables.record import TrialCost, TrialRecord, rank
+
+MOST_LINES = 20
+
+
+@dataclass(frozen=True)
+class CostLine:
+    """A trial that no cheaper one beats on validation. Sizes and times as a person reads them."""
+
+    trial_id: str
+    accuracy: float
+    """On validation, of its best epoch."""
+    parameters: int
+    flops: str
+    latency: str
+    """Of one image."""
+    batch_latency: str
+    """Of an image in a batch."""
+    memory: str
+    measured: bool
+    """Whether the device told the memory; else it is an estimate."""
+
+
+@dataclass(frozen=True)
+class CostSection:
+    """What the section shows."""
+
+    charts: tuple[Chart, ...]
+    lines: tuple[CostLine, ...]
+    more: int
+    """Lines with fewer parameters, which are not shown."""
+    measured: int
+    """Trials of which the cost is known."""
+
+
+def lay_out(records: Sequence[TrialRecord], choice: Choice) -> CostSection | None:
+    """The section; None where no trial with an epoch was measured."""
+    known = [record for record in rank(list(records)) if record.cost and record.best]
+    if not known:
+        return None
+    lines = [line for record in frontier(known) if (line := _line(record))]
+    drawn = [draw_costs(known, choice, of) for of in ("parameters", "flops")]
+    return CostSection(
+        charts=tuple(chart for chart in drawn if chart),
+        lines=tuple(lines[:MOST_LINES]),
+        more=max(0, len(lines) - MOST_LINES),
+        measured=len(known),
+    )
+
+
+def frontier(ranked: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Of trials in the order of their rank those that have fewer parameters than all before them, the best first."""
+    found: list[TrialRecord] = []
+    for record in ranked:
+        cost = record.cost
+        if cost and (not found or cost.parameters < _parameters(found[-1])):
+            found.append(record)
+    return found
+
+
+def _parameters(record: TrialRecord) -> int:
+    return record.cost.parameters if record.cost else 0
+
+
+def _line(record: TrialRecord) -> CostLine | None:
+    cost, best = record.cost, record.best
+    if cost is None or best is None:
+        return None
+    return CostLine(
+        trial_id=record.trial_id,
+        accuracy=best.validation_accuracy,
+        parameters=cost.parameters,
+        flops=show_count(cost.flops),
+        latency=show_seconds(cost.latency_s),
+        batch_latency=show_seconds(cost.batch_latency_s / cost.batch),
+        memory=show_bytes(cost),
+        measured=cost.step_bytes_measured,
+    )
+
+
+def show_count(count: float) -> str:
+    """A large number, short.
+
+    >>> show_count(168_448), show_count(911_601_664)
+    ('168 k', '912 M')
+    """
+    for size, name in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if count >= size:
+            return f"{count / size:.3g}{name}"
+    return f"{count:.3g}"
+
+
+def show_seconds(seconds: float) -> str:
+    """A short time.
+
+    >>> show_seconds(0.0000752), show_seconds(0.0319), show_seconds(1.2)
+    ('75 µs', '32 ms', '1.2 s')
+    """
+    if seconds < 1e-3:
+        return f"{1e6 * seconds:.2g} µs"
+    return f"{1e3 * seconds:.2g} ms" if seconds < 1 else f"{seconds:.2g} s"
+
+
+def show_bytes(cost: TrialCost) -> str:
+    """The memory of a training step in MiB.
+
+    >>> show_bytes(TrialCost(1, 1, 1.0, 1, 1.0, step_bytes=14_213_984, step_bytes_measured=False))
+    '13.6 MiB'
+    """
+    return f"{cost.step_bytes / 2**20:,.1f} MiB"

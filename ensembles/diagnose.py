@@ -1,0 +1,68 @@
+"""One verdict a trial, with its evidence and what to try next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ensembles.diagnosis_rules import FEWEST_EPOCHS, HEALTHY, LITTLE_DATA, RULES, Rule, Verdict
+from ensembles.diagnosis_signs import Setting, Signs, read_signs
+from ensembles.learning_curve import DataCurve, find_data_curves
+from trainables.record import TrialRecord
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is wrong with a trial, or that nothing is."""
+
+    trial_id: str
+    verdict: Verdict
+    evidence: Mapping[str, Any]
+    """Names of signs with their values, or what else shows it."""
+    patch: Mapping[str, Any]
+    """Keys and values for the next run, as overrides have them; empty where nothing is to be changed."""
+    says: str
+    source: str
+
+    def told(self) -> dict[str, Any]:
+        """As a JSON object."""
+        named = {"trial_id": self.trial_id, "verdict": self.verdict, "evidence": dict(self.evidence)}
+        return {**named, "patch": dict(self.patch), "says": self.says, "source": self.source}
+
+
+def diagnose_all(records: Sequence[TrialRecord], setting: Setting) -> list[Diagnosis]:
+    """One diagnosis a trial, in their order. `setting.best_accuracy` is taken from the trials themselves."""
+    best = max((at.validation_accuracy for one in records for at in one.epochs), default=0.0)
+    setting = replace(setting, best_accuracy=best)
+    curves = {name: curve for curve in find_data_curves(records, setting) for name in curve.largest}
+    return [_diagnose(record, setting, curves.get(record.trial_id)) for record in records]
+
+
+def diagnose(record: TrialRecord, setting: Setting) -> Diagnosis:
+    """The diagnosis of one trial by itself."""
+    return _diagnose(record, setting, None)
+
+
+def _diagnose(record: TrialRecord, setting: Setting, curve: DataCurve | None) -> Diagnosis:
+    if record.state == "diverged":
+        rate = next(rule for rule in RULES if rule.verdict == "rate-too-high")
+        return _tell(record, rate, {"reason": record.reason})
+    share = record.config.train_share
+    signs = read_signs(record, replace(setting, train_images=max(1, int(share * setting.train_images))))
+    if signs is None or signs.epochs < FEWEST_EPOCHS:
+        reason = f"{len(record.epochs)} epochs, of which {FEWEST_EPOCHS} are needed"
+        return Diagnosis(record.trial_id, "unknown", {"reason": reason}, {}, "Too few epochs to tell.", "")
+    rule = next((rule for rule in RULES if rule.holds(signs, record.config, setting)), HEALTHY)
+    if rule.verdict in ("healthy", "overfits") and curve is not None and curve.wants_more:
+        return _tell(record, LITTLE_DATA, curve.told())
+    return _tell(record, rule, _evidence(rule, signs))
+
+
+def _evidence(rule: Rule, signs: Signs) -> dict[str, Any]:
+    told = signs.told()
+    return {name: told[name] for name in rule.shows if told[name] is not None}
+
+
+def _tell(record: TrialRecord, rule: Rule, evidence: Mapping[str, Any]) -> Diagnosis:
+    return Diagnosis(record.trial_id, rule.verdict, evidence, rule.patch(record.config), rule.says, rule.source)

@@ -1,0 +1,274 @@
+"""The rules of a diagnosis: when a verdict holds, what shows it, what to try, and who says so.
+
+They are asked in this order, and the first that holds is the verdict: a net that diverged or died shows signs of
+everything that comes after. Thresholds were chosen on half of the planted faults of tests/planted_faults.py and are
+judged there on the other half.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ensembles.diagnosis_signs import Setting, Signs
+from trainables.config import TrialConfig
+
+Verdict = Literal[
+    "rate-too-high",
+    "dead-units",
+    "rate-too-low",
+    "noisy",
+    "overfits",
+    "little-data",
+    "underfits",
+    "slow",
+    "healthy",
+    "unknown",
+]
+
+FEWEST_EPOCHS = 4
+"""Fewer say nothing."""
+
+MOST_DEAD = 0.5
+"""Share of dead units in a layer. Healthy nets here have up to 0.1, those that learned a small set by heart up to 0.4."""
+
+HIGHEST_RATIO, LOWEST_RATIO = 1e-2, 1e-4
+"""Of a step to the weights. The rule of thumb is 1e-3 (Karpathy 2015); small healthy nets under SGD come to 0.02 here, so
+above the band alone is no fault: validation accuracy must swing as well."""
+
+WILD_RATIO = 0.05
+"""Above this any swing beyond chance is one. (Weights that decay towards nothing have a high ratio and do not swing.)"""
+
+WILD_SWING, SWING = 6.0, 2.0
+"""Change of validation accuracy from epoch to epoch, over what chance makes of so many images."""
+
+RISING = -0.05
+"""Share by which the training loss falls; below zero it rises."""
+
+LARGE_GAP, CLEAR = 0.04, 2.5
+"""Between training and validation accuracy, as an accuracy and in standard errors."""
+
+LOSS_GROWN = 2.0
+"""Validation loss over its lowest, where validation has over twice the errors of training."""
+
+GOOD = 0.8
+"""Share of the way from guessing to all right that a net should come on its training images."""
+
+BEHIND = 0.05
+"""A trial whose accuracy on training images is this far below the run's best on validation cannot hold what others learn."""
+
+STILL_FALLING = 0.015
+"""Share by which the training loss fell from the middle third of the epochs to the last: it has not converged."""
+
+AMPLE_RATIO = 3e-3
+"""A net whose weights move more than this, and that gets nowhere, is not slow: it underfits."""
+
+NEARLY_GOOD, FALLING_FAST = 0.9, 0.2
+"""Whatever its ratio, a trial that is not quite there and whose loss falls like this was ended too early."""
+
+STRONG_DECAY = 0.03
+"""Of weights, per unit of learning rate."""
+
+SMALL_BATCH, SURGE = 16, 3.0
+"""Images a step; highest loss of eight steps over the usual."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line of the table."""
+
+    verdict: Verdict
+    holds: Callable[[Signs, TrialConfig, Setting], bool]
+    shows: tuple[str, ...]
+    """Names of the signs that are its evidence."""
+    says: str
+    """What it means, for a reader."""
+    patch: Callable[[TrialConfig], Mapping[str, Any]]
+    """What to try next, as keys of a sweep file with values."""
+    source: str
+
+
+def _is_wild(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
+    ratio = signs.update_ratio or 0.0
+    small_batch = config.optimizer.batch_size <= SMALL_BATCH
+    # Both make accuracy swing as well, and are the nearer cause.
+    starved = config.optimizer.weight_decay >= STRONG_DECAY and _progress(signs.fit_accuracy, setting) < GOOD
+    by_heart = signs.gap > 2 * CLEAR * signs.gap_noise and signs.swing < WILD_SWING
+    return not (small_batch or starved or by_heart) and (
+        (ratio > WILD_RATIO and signs.swing > 1)
+        or signs.swing > WILD_SWING
+        or (ratio > HIGHEST_RATIO and signs.swing > SWING)
+        or signs.falling < RISING
+        or (signs.best_accuracy > 2 / setting.classes and signs.validation_loss > 1.2 * math.log(setting.classes))
+    )
+
+
+def _is_dead(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
+    return (signs.dead_share or 0.0) >= MOST_DEAD and _progress(signs.validation_accuracy, setting) < GOOD
+
+
+def _crawls(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
+    # A rate that a schedule has brought to zero, or a net that fits all it sees, moves as little and is no fault.
+    is_done = _progress(signs.fit_accuracy, setting) > GOOD
+    return signs.update_ratio is not None and signs.update_ratio < LOWEST_RATIO and not is_done
+
+
+def _is_noisy(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
+    shakes = (signs.surge or 1.0) > SURGE or signs.swing > SWING
+    return config.optimizer.batch_size <= SMALL_BATCH and shakes
+
+
+def _overfits(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
+    clear = signs.gap > CLEAR * signs.gap_noise
+    errors = (1 - signs.validation_accuracy) > 2 * (1 - signs.fit_accuracy)
+    return clear and (signs.gap > LARGE_GAP or (signs.loss_ratio > LOSS_GROWN and errors and signs.gap > LARGE_GAP / 2))
+
+
+def _is_low(signs: Signs, setting: Setting) -> bool:
+    behind = setting.best_accuracy - signs.fit_accuracy > BEHIND + CLEAR * signs.gap_noise
+    return _progress(signs.fit_accuracy, setting) < GOOD or behind
+
+
+def _is_slow(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
+    nearly = _progress(signs.fit_accuracy, setting) < NEARLY_GOOD
+    timid = (signs.update_ratio or 0.0) < AMPLE_RATIO and signs.falling > STILL_FALLING
+    return (nearly and signs.falling > FALLING_FAST) or (_is_low(signs, setting) and timid)
+
+
+def _underfits(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
+    return _is_low(signs, setting)
+
+
+def _progress(accuracy: float, setting: Setting) -> float:
+    guessing = 1 / setting.classes
+    return (accuracy - guessing) / (1 - guessing)
+
+
+def _lower_rate(config: TrialConfig) -> dict[str, Any]:
+    return {"optimizer.lr": _short(config.optimizer.lr / 10)}
+
+
+def _raise_rate(config: TrialConfig) -> dict[str, Any]:
+    return {"optimizer.lr": _short(config.optimizer.lr * 10)}
+
+
+def _revive(config: TrialConfig) -> dict[str, Any]:
+    leaky = {} if config.model.activation == "leaky_relu" else {"model.activation": "leaky_relu"}
+    return {**leaky, "model.init": "he", **({"optimizer.lr": _short(config.optimizer.lr / 3)})}
+
+
+def _calm(config: TrialConfig) -> dict[str, Any]:
+    return {"optimizer.batch_size": max(32, 4 * config.optimizer.batch_size)}
+
+
+def _regularise(config: TrialConfig) -> dict[str, Any]:
+    dropout = config.model.dropout
+    patch: dict[str, Any] = {"model.dropout": 0.2 if dropout < 0.1 else round(min(0.5, dropout + 0.2), 2)}
+    decay = config.optimizer.weight_decay
+    patch["optimizer.weight_decay"] = _short(max(5e-4, min(0.01, 3 * decay)))
+    if not any(config.augment.model_dump().values()):
+        patch |= {"augment.shift": 0.1, "augment.rotation": 10.0}
+    return patch
+
+
+def _grow(config: TrialConfig) -> dict[str, Any]:
+    patch: dict[str, Any] = {"model.width": min(1024, 2 * config.model.width)}
+    if config.model.blocks < 3:
+        patch["model.blocks"] = config.model.blocks + 1
+    if config.model.dropout:
+        patch["model.dropout"] = round(config.model.dropout / 2, 3)
+    if config.optimizer.weight_decay > 1e-3:
+        patch["optimizer.weight_decay"] = _short(config.optimizer.weight_decay / 10)
+    return patch
+
+
+def _hasten(config: TrialConfig) -> dict[str, Any]:
+    patch: dict[str, Any] = {"optimizer.lr": _short(config.optimizer.lr * 3)}
+    if not (config.model.batch_norm or config.model.group_norm):
+        patch["model.batch_norm"] = True
+    if config.schedule.name == "constant":
+        patch["schedule.name"] = "one-cycle"
+    return patch
+
+
+def _nothing(config: TrialConfig) -> dict[str, Any]:
+    return {}
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "rate-too-high",
+        _is_wild,
+        ("update_ratio", "swing_points", "falling", "surge", "validation_loss"),
+        "The learning rate is too high: accuracy swings from epoch to epoch, or the loss rises.",
+        _lower_rate,
+        "Bengio 2012, Practical recommendations, 3.1.1; Karpathy 2015, CS231n, update-to-weight ratio",
+    ),
+    Rule(
+        "dead-units",
+        _is_dead,
+        ("dead_share", "validation_accuracy"),
+        "Units are dead: no image activates them, so they learn nothing more.",
+        _revive,
+        "Maas et al. 2013, leaky ReLU; He et al. 2015, initialisation",
+    ),
+    Rule(
+        "rate-too-low",
+        _crawls,
+        ("update_ratio", "falling", "fit_accuracy"),
+        "The learning rate is too low: a step hardly moves the weights.",
+        _raise_rate,
+        "Karpathy 2015, CS231n, update-to-weight ratio; Smith 2017, range test",
+    ),
+    Rule(
+        "noisy",
+        _is_noisy,
+        ("surge", "swing_points"),
+        "Gradients are noisy: with so few images a step the loss jumps.",
+        _calm,
+        "Bottou et al. 2018, Optimization methods, 4; McCandlish et al. 2018, gradient noise scale",
+    ),
+    Rule(
+        "overfits",
+        _overfits,
+        ("fit_accuracy", "validation_accuracy", "gap", "loss_ratio"),
+        "It overfits: it knows its training images far better than others.",
+        _regularise,
+        "Srivastava et al. 2014, dropout; Krogh and Hertz 1991, weight decay; Goodfellow et al. 2016, 5.2 and 7",
+    ),
+    Rule(
+        "slow",
+        _is_slow,
+        ("falling", "fit_accuracy", "update_ratio"),
+        "It converges slowly: the training loss was still falling when it ended.",
+        _hasten,
+        "Ioffe and Szegedy 2015, batch normalisation; Smith 2018, one-cycle",
+    ),
+    Rule(
+        "underfits",
+        _underfits,
+        ("fit_accuracy", "validation_accuracy", "falling"),
+        "It underfits: it does not even learn its training images.",
+        _grow,
+        "Goodfellow et al. 2016, Deep Learning, 5.2 and 11.3",
+    ),
+)
+
+HEALTHY = Rule(
+    "healthy", lambda *_: True, ("fit_accuracy", "validation_accuracy", "gap"), "Nothing stands out.", _nothing, ""
+)
+
+LITTLE_DATA = Rule(
+    "little-data",
+    lambda *_: False,  # asked of several trials together: `ensembles/learning_curve.py`
+    (),
+    "More data would help: accuracy still grows with the number of training images.",
+    _nothing,
+    "Cortes et al. 1994; Hestness et al. 2017, power laws of the error",
+)

@@ -1,0 +1,127 @@
+"""What a trial's epochs say about it, in numbers: the evidence that the rules of a diagnosis look at."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from trainables.data_table import DataTable
+from trainables.record import EpochResult, TrialRecord
+
+LAST_SHARE, MOST_LAST = 5, 5
+"""The end of a trial is its last fifth, five epochs at most: one epoch is too noisy to judge by."""
+
+FIT_SHARE, SMALLEST_FIT, LARGEST_FIT = 0.04, 32, 2000
+"""Training images behind one `fit_accuracy`, as `trainables/watch.py` samples them."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a diagnosis must know beside the trial itself."""
+
+    classes: int
+    train_images: int
+    validation_images: int
+    best_accuracy: float = 0.0
+    """On validation, of the best trial of the run."""
+
+
+def setting_of(table: DataTable) -> Setting:
+    """The setting of a run over this data."""
+    return Setting(len(table.class_names), len(table.rows("train")), len(table.rows("validation")))
+
+
+@dataclass(frozen=True)
+class Signs:
+    """Of one trial. Shares are of 1, losses in nats; None where the trial's record does not say."""
+
+    epochs: int
+    fit_accuracy: float
+    """Of training images in evaluation mode, the mean of the last epochs; as seen in training where that is not known."""
+    validation_accuracy: float
+    """Mean of the last epochs."""
+    best_accuracy: float
+    """On validation, of the best epoch."""
+    gap: float
+    """The former less the latter."""
+    gap_noise: float
+    """Its standard error, from the number of images behind both."""
+    loss_ratio: float
+    """Validation loss at the end over its lowest."""
+    fit_loss: float
+    validation_loss: float
+    falling: float
+    """Share by which the training loss as seen has fallen from the middle third of the epochs to the last."""
+    swing: float
+    """Mean change of validation accuracy from one epoch to the next in the second half, over what so many images make by chance."""
+    swing_points: float
+    """The same change, as an accuracy."""
+    update_ratio: float | None
+    """Median over epochs."""
+    dead_share: float | None
+    """Mean of the last epochs."""
+    surge: float | None
+    """Highest of the second half."""
+
+    def told(self) -> dict[str, float | int | None]:
+        """All of it, rounded to four digits."""
+        return {
+            name: value if value is None or isinstance(value, int) else float(f"{value:.4g}")
+            for name, value in self.__dict__.items()
+        }
+
+
+def read_signs(record: TrialRecord, setting: Setting) -> Signs | None:
+    """The signs of a trial; None where it has no epoch."""
+    epochs = record.epochs
+    if not epochs:
+        return None
+    last = epochs[-max(1, min(MOST_LAST, len(epochs) // LAST_SHARE)) :]
+    fit = _mean(last, lambda at: at.train_accuracy if at.fit_accuracy is None else at.fit_accuracy)
+    validation = _mean(last, lambda at: at.validation_accuracy)
+    chosen = min(max(int(FIT_SHARE * setting.train_images), SMALLEST_FIT), LARGEST_FIT, setting.train_images)
+    seen = min(setting.train_images, chosen * len(last))
+    noise = math.sqrt(_variance(fit, seen) + _variance(validation, setting.validation_images))
+    second = epochs[len(epochs) // 2 :]
+    changes = [
+        abs(after.validation_accuracy - before.validation_accuracy)
+        for before, after in itertools.pairwise(second)
+    ]
+    swing = statistics.fmean(changes) if changes else 0.0
+    third = max(1, len(epochs) // 3)
+    middle = _mean(epochs[-2 * third : -third] or epochs[:1], lambda at: at.train_loss)
+    end = _mean(epochs[-third:], lambda at: at.train_loss)
+    ratios = [at.update_ratio for at in epochs if at.update_ratio is not None]
+    dead = [at.dead_share for at in last if at.dead_share is not None]
+    surges = [at.surge for at in second if at.surge is not None]
+    lowest = min(at.validation_loss for at in epochs)
+    return Signs(
+        epochs=len(epochs),
+        fit_accuracy=fit,
+        validation_accuracy=validation,
+        best_accuracy=max(at.validation_accuracy for at in epochs),
+        gap=fit - validation,
+        gap_noise=noise,
+        loss_ratio=_mean(last, lambda at: at.validation_loss) / max(lowest, 1e-9),
+        fit_loss=_mean(last, lambda at: at.train_loss if at.fit_loss is None else at.fit_loss),
+        validation_loss=_mean(last, lambda at: at.validation_loss),
+        falling=(middle - end) / max(middle, 1e-9),
+        swing=swing / math.sqrt(2 * _variance(validation, setting.validation_images)),
+        swing_points=swing,
+        update_ratio=statistics.median(ratios) if ratios else None,
+        dead_share=statistics.fmean(dead) if dead else None,
+        surge=max(surges) if surges else None,
+    )
+
+
+def _mean(epochs: Sequence[EpochResult], what: Callable[[EpochResult], float]) -> float:
+    return statistics.fmean(what(at) for at in epochs)
+
+
+def _variance(accuracy: float, images: int) -> float:
+    """Of an accuracy measured on so many images; with a pseudo-count, since 1 of 40 is not known exactly (Agresti and Coull 1998)."""
+    share = (accuracy * images + 2) / (images + 4)
+    return share * (1 - share) / max(1, images)

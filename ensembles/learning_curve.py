@@ -1,0 +1,89 @@
+"""How validation accuracy grows with the number of training images, and what twice as many would bring.
+
+The error is taken to fall as a power of the number of images, `error = a n^-b` (Hestness et al. 2017), fitted by least
+squares on logarithms, as Cortes et al. (1994) do without their floor: three shares of the data do not show one. So the
+gain of more data is overestimated where the floor is near; a gain is told only where the last doubling on record
+brought one as well.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ensembles.diagnosis_signs import Setting
+from trainables.config import short_hash
+from trainables.record import TrialRecord
+
+FEWEST_SHARES = 3
+LEAST_GAIN = 0.005
+"""Accuracy that twice the data must promise, and more than twice the noise of the measurement."""
+
+
+@dataclass(frozen=True)
+class DataCurve:
+    """Trials that differ in `train_share` and seed alone."""
+
+    images: tuple[int, ...]
+    """Training images, rising."""
+    accuracies: tuple[float, ...]
+    """Best validation accuracy, the mean over seeds."""
+    noise: float
+    """Standard error of the last of these."""
+    largest: tuple[str, ...]
+    """The trials with all the data that there is."""
+
+    @property
+    def exponent(self) -> float:
+        """By which power the error falls."""
+        x = [math.log(count) for count in self.images]
+        y = [math.log(max(1 - accuracy, 1e-4)) for accuracy in self.accuracies]
+        return -statistics.linear_regression(x, y).slope
+
+    @property
+    def promised(self) -> float:
+        """Gain in accuracy of twice as many images."""
+        return (1 - self.accuracies[-1]) * (1 - 2**-self.exponent) if self.exponent > 0 else 0.0
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether more data would help by more than the noise."""
+        gained = self.accuracies[-1] - self.accuracies[-2]
+        return self.promised > max(LEAST_GAIN, 2 * self.noise) and gained > 2 * self.noise
+
+    def told(self) -> dict[str, Any]:
+        """As plain numbers."""
+        return {
+            "train_images": list(self.images),
+            "validation_accuracy": [round(accuracy, 4) for accuracy in self.accuracies],
+            "gain_of_twice_the_data": round(self.promised, 4),
+            "exponent": round(self.exponent, 3),
+        }
+
+
+def find_data_curves(records: Sequence[TrialRecord], setting: Setting) -> list[DataCurve]:
+    """The curves that a run's trials allow: at least three shares of the data each."""
+    groups: dict[str, dict[float, list[TrialRecord]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        if record.best is not None and record.state == "finished":
+            told = record.config.model_dump(mode="json", exclude={"train_share", "seed"})
+            groups[short_hash(told, digits=16)][record.config.train_share].append(record)
+    return [_curve(shares, setting) for shares in groups.values() if len(shares) >= FEWEST_SHARES]
+
+
+def _curve(shares: dict[float, list[TrialRecord]], setting: Setting) -> DataCurve:
+    rising = sorted(shares)
+    found = [[one.best.validation_accuracy for one in shares[share] if one.best] for share in rising]
+    last = statistics.fmean(found[-1])
+    chance = last * (1 - last) / setting.validation_images
+    spread = statistics.variance(found[-1]) / len(found[-1]) if len(found[-1]) > 1 else 0.0
+    return DataCurve(
+        images=tuple(max(1, int(share * setting.train_images)) for share in rising),
+        accuracies=tuple(statistics.fmean(accuracies) for accuracies in found),
+        noise=math.sqrt(max(chance / len(found[-1]), spread)),
+        largest=tuple(one.trial_id for one in shares[rising[-1]]),
+    )

@@ -1,0 +1,155 @@
+"""One hand-made record a rule, and what a diagnosis hands on."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ensembles.diagnose import diagnose, diagnose_all
+from ensembles.diagnosis_rules import RULES
+from ensembles.diagnosis_section import lay_out, tell_evidence, tell_patch
+from ensembles.diagnosis_signs import Setting, read_signs
+from ensembles.learning_curve import find_data_curves
+from runner.spec import read_spec
+from tests.sweeps import ROOT
+from trainables.config import TrialConfig
+from trainables.record import EpochResult, TrialRecord
+
+SETTING = Setting(classes=10, train_images=1000, validation_images=500)
+
+
+def record(state="finished", reason="", epochs=10, config=None, seed=1, **series) -> TrialRecord:
+    """A trial whose epochs take each series' value, or that of its list."""
+    usual = {
+        "train_loss": [2.0 / at for at in range(1, epochs + 1)],
+        "train_accuracy": 0.95,
+        "validation_loss": 0.2,
+        "validation_accuracy": 0.95,
+        "fit_loss": 0.15,
+        "fit_accuracy": 0.96,
+        "rate": 0.1,
+        "grad_norm": 1.0,
+        "update_ratio": 1e-3,
+        "dead_share": 0.0,
+        "surge": 1.0,
+    } | series
+    told = [
+        {name: value[at] if isinstance(value, list) else value for name, value in usual.items()} for at in range(epochs)
+    ]
+    results = tuple(EpochResult(epoch=at, train_s=1.0, evaluate_s=0.1, **one) for at, one in enumerate(told, start=1))
+    return TrialRecord(TrialConfig(data_id="d", seed=seed, **(config or {})), state, reason, results)
+
+
+SWINGING = [0.9, 0.5] * 5
+
+TABLE = [
+    ("healthy", record()),
+    ("unknown", record(epochs=3)),
+    ("unknown", record(epochs=0, state="waiting")),
+    ("rate-too-high", record(state="diverged", reason="the loss is nan in epoch 2", epochs=1)),
+    ("rate-too-high", record(validation_accuracy=SWINGING, update_ratio=0.03)),
+    ("rate-too-high", record(train_loss=[1.0] * 5 + [2.0] * 5)),
+    ("rate-too-high", record(validation_loss=5.0)),
+    ("dead-units", record(dead_share=0.9, validation_accuracy=0.1, fit_accuracy=0.1, train_loss=2.3)),
+    ("rate-too-low", record(update_ratio=1e-5, validation_accuracy=0.2, fit_accuracy=0.2, train_loss=2.2)),
+    ("noisy", record(surge=5.0, config={"optimizer": {"batch_size": 4}})),
+    ("overfits", record(fit_accuracy=1.0, validation_accuracy=0.8)),
+    ("slow", record(fit_accuracy=0.6, validation_accuracy=0.6)),
+    ("underfits", record(fit_accuracy=0.4, validation_accuracy=0.4, train_loss=1.8)),
+]
+
+
+@pytest.mark.parametrize(("verdict", "told"), TABLE, ids=[f"{verdict}-{at}" for at, (verdict, _) in enumerate(TABLE)])
+def test_a_verdict_follows_from_the_epochs(verdict, told):
+    found = diagnose(told, SETTING)
+    assert found.verdict == verdict
+    assert bool(found.patch) == (verdict not in ("healthy", "unknown"))
+    assert found.evidence
+    json.dumps(found.told(), allow_nan=False)
+
+
+def test_each_rule_has_a_case_a_source_and_signs_that_exist():
+    names = set(read_signs(record(), SETTING).told())
+    for rule in RULES:
+        assert rule.verdict in {verdict for verdict, _ in TABLE}
+        assert rule.source
+        assert rule.says
+        assert set(rule.shows) <= names
+
+
+def test_a_gap_that_few_images_cannot_tell_from_none_is_no_overfitting():
+    few, many = (Setting(classes=10, train_images=images, validation_images=images) for images in (30, 5000))
+    told = record(fit_accuracy=0.97, validation_accuracy=0.9)
+    assert (diagnose(told, few).verdict, diagnose(told, many).verdict) == ("healthy", "overfits")
+
+
+def test_the_signs_of_a_small_table():
+    told = record(
+        epochs=4,
+        validation_accuracy=[0.5, 0.6, 0.7, 0.8],
+        validation_loss=[2.0, 1.0, 1.5, 1.25],
+        train_loss=[4.0, 3.0, 2.0, 1.0],
+        fit_accuracy=[0.5, 0.6, 0.7, 0.9],
+    )
+    signs = read_signs(told, Setting(classes=2, train_images=1000, validation_images=100))
+    assert (signs.epochs, signs.fit_accuracy, signs.validation_accuracy, signs.best_accuracy) == (4, 0.9, 0.8, 0.8)
+    assert signs.gap == pytest.approx(0.1)
+    assert signs.loss_ratio == pytest.approx(1.25)
+    assert signs.falling == pytest.approx(0.5)  # from 2 in the middle third to 1 in the last
+    assert signs.swing_points == pytest.approx(0.1)
+
+
+def test_a_journal_without_watched_epochs_is_read_by_what_it_has():
+    unwatched = dict.fromkeys(("fit_loss", "fit_accuracy", "update_ratio", "dead_share", "surge"))
+    told = record(train_accuracy=1.0, validation_accuracy=0.8, **unwatched)
+    found = diagnose(told, SETTING)
+    assert (found.verdict, found.evidence["fit_accuracy"]) == ("overfits", 1.0)
+
+
+def of_share(share, accuracy, seed=1):
+    return record(config={"train_share": share}, seed=seed, validation_accuracy=accuracy, fit_accuracy=1.0)
+
+
+def test_accuracy_that_still_grows_with_the_data_asks_for_more_of_it():
+    records = [of_share(0.25, 0.6), of_share(0.5, 0.76), of_share(1.0, 0.856)]  # a power of -0.74: 0.6 x fewer errors
+    found = diagnose_all(records, SETTING)
+    assert [one.verdict for one in found] == ["overfits", "overfits", "little-data"]
+    assert found[2].evidence["gain_of_twice_the_data"] == pytest.approx(0.144 * 0.4, abs=1e-3)
+    assert found[2].evidence["train_images"] == [250, 500, 1000]
+
+
+def test_accuracy_that_has_stopped_growing_does_not():
+    records = [of_share(0.25, 0.93), of_share(0.5, 0.955), of_share(1.0, 0.956)]
+    assert diagnose_all(records, SETTING)[2].verdict != "little-data"
+
+
+def test_two_shares_of_the_data_make_no_curve():
+    assert find_data_curves([of_share(0.5, 0.7), of_share(1.0, 0.9)], SETTING) == []
+
+
+def test_what_to_try_are_words_that_a_sweep_takes():
+    sweep = str(ROOT / "sweeps" / "digits.yaml")
+    for _, told in TABLE:
+        found = diagnose(told, SETTING)
+        spec = read_spec(sweep, tell_patch(found).split())
+        for key, value in found.patch.items():
+            assert spec.fixed(key) == value
+            assert key not in spec.search.space
+
+
+def test_a_trial_far_behind_the_best_of_its_run_underfits():
+    good, weak = (
+        record(seed=1, validation_accuracy=0.97),
+        record(seed=2, fit_accuracy=0.85, validation_accuracy=0.84, train_loss=0.5),
+    )
+    assert [one.verdict for one in diagnose_all([good, weak], Setting(10, 5000, 5000))] == ["healthy", "underfits"]
+
+
+def test_the_section_counts_verdicts_and_tells_evidence_in_words():
+    found = diagnose_all([told for _, told in TABLE], SETTING)
+    section = lay_out(found)
+    assert (section.counts[0].verdict, section.counts[0].trials) == ("rate-too-high", 4)
+    assert len(section.rows) == len(TABLE)
+    assert tell_evidence(found[3]) == "the loss is nan in epoch 2"
+    assert lay_out([]) is None

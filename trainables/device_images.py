@@ -1,0 +1,105 @@
+"""An image set on the device that trains."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trainables import layout
+from trainables.errors import DataError
+from trainables.image_shape import ImageShape
+from trainables.images import ImageArrays
+from trainables.train_share import choose_share
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceImages:
+    """An image set on the device that trains, shared by all trials there.
+
+    pixels    uint8 (images, height, width, channels)
+    labels    int64 (images,)
+    rows      for each split the positions of its images; `pseudo`, where there are any: those with pseudo-labels
+    mean, std float32 (channels,), of the training images
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    rows: dict[str, Tensor]
+    mean: Tensor
+    std: Tensor
+    shape: ImageShape
+
+
+def place_images(images: ImageArrays, device: torch.device) -> DeviceImages:
+    """`images` as tensors on `device`; on a CPU without a copy. Raises `DataError` as `check_arrays`."""
+    check_arrays(images)
+    _, height, width, channels = images.pixels.shape
+    with warnings.catch_warnings():  # arrays from Ray's object store are read-only; nobody writes to these tensors
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        pixels = torch.from_numpy(images.pixels).to(device)
+        labels = torch.from_numpy(images.labels).to(device)
+    # Mean and variance from the counts of the 256 grey levels: exact, and no float copy of the whole set.
+    train = images.pixels[images.rows("train")].reshape(-1, channels)
+    counts = np.stack([np.bincount(train[:, channel], minlength=256) for channel in range(channels)])
+    levels = np.arange(256) / 255
+    mean = counts @ levels / len(train)
+    std = np.sqrt(counts @ levels**2 / len(train) - mean**2)
+    return DeviceImages(
+        pixels=pixels,
+        labels=labels,
+        rows={split: torch.from_numpy(images.rows(split)).to(device) for split in layout.SPLITS},
+        mean=torch.tensor(mean, dtype=torch.float32, device=device),
+        std=torch.tensor(np.maximum(std, 1e-3), dtype=torch.float32, device=device),
+        shape=ImageShape(height, width, channels, images.classes),
+    )
+
+
+def check_arrays(images: ImageArrays) -> None:
+    """Raise `DataError` where training on `images` would go wrong without a word, or kill the process.
+
+    On a GPU a label outside the classes, or a position outside the images, ends the whole process and all that it trains.
+    """
+    pixels, labels, splits = images.pixels, images.labels, images.splits
+    if pixels.ndim != 4 or pixels.dtype != np.uint8:
+        raise DataError(
+            f"corrupt images: pixels are {pixels.dtype}{pixels.shape}, not uint8 (images, height, width, channels)"
+        )
+    if not len(pixels) == len(labels) == len(splits):
+        raise DataError(f"corrupt images: {len(pixels)} images, but {len(labels)} labels and {len(splits)} splits")
+    if labels.dtype != np.int64:
+        raise DataError(f"corrupt labels: they are {labels.dtype}, not int64")
+    if not len(images.rows("train")):
+        raise DataError(f"corrupt images: none of the {len(pixels)} is there to be trained on")
+    wrong = np.flatnonzero((labels < 0) | (labels >= images.classes))
+    if len(wrong):
+        raise DataError(
+            f"wrong label: that of image {wrong[0]} is {labels[wrong[0]]}, and {len(wrong)} of {len(labels)} "
+            f"are outside the {images.classes} classes (0 to {images.classes - 1}): mend the data set and run again"
+        )
+
+
+def add_pseudo_labelled(
+    images: DeviceImages, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]
+) -> DeviceImages:
+    """`images` with others behind them, to be trained on too. All positions, mean and std stay as they are."""
+    device, known = images.pixels.device, len(images.pixels)
+    return replace(
+        images,
+        pixels=torch.cat([images.pixels, torch.from_numpy(pixels.copy()).to(device)]),
+        labels=torch.cat([images.labels, torch.from_numpy(labels.copy()).to(device)]),
+        rows={**images.rows, "pseudo": torch.arange(known, known + len(pixels), device=device)},
+    )
+
+
+def choose_training_rows(images: DeviceImages, share: float) -> Tensor:
+    """Positions of the images that are trained on: of the training images this share, and all with pseudo-labels."""
+    rows = images.rows["train"]
+    if share < 1:
+        chosen = choose_share(images.labels.cpu().numpy(), rows.cpu().numpy(), share)
+        rows = torch.from_numpy(chosen).to(rows.device)
+    return torch.cat([rows, images.rows["pseudo"]]) if "pseudo" in images.rows else rows

@@ -1,0 +1,79 @@
+"""What a device says when its memory is used up, and how a batch is taken in parts then."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from trainables.errors import OutOfMemory
+
+SMALLEST_PART = 8
+"""Images. A net whose steps do not fit with so few has no business on this device; a smaller batch is never divided."""
+
+SAID = ("DefaultCPUAllocator", "can't allocate memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED")
+"""In the messages of a RuntimeError: torch has a class of its own for CUDA's allocator alone."""
+
+
+T = TypeVar("T")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` is what torch or numpy raise without memory. Where Linux kills the process instead, nothing is raised."""
+    if isinstance(error, OutOfMemory):
+        return False
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in SAID)
+
+
+def more_parts(parts: int, batch_size: int, said: str) -> int:
+    """Twice as many parts for a batch that did not fit in `parts`. Raises `OutOfMemory` where they would be too small."""
+    if batch_size // (2 * parts) < SMALLEST_PART:
+        tried = f"in {parts} parts of {-(-batch_size // parts)}" if parts > 1 else "as a whole"
+        raise OutOfMemory(
+            f"out of memory: a batch of {batch_size} images does not fit {tried} ({said}): "
+            "take a smaller model or smaller images, or fewer trials at a time on this device"
+        )
+    return 2 * parts
+
+
+class PredictionBatch:
+    """How many images a batch of prediction has: fewer where so many do not fit into memory."""
+
+    def __init__(self, images: int) -> None:
+        self.images = images
+
+    def fit(self, act: Callable[[int], T]) -> T:
+        """What `act` says with so many images a batch; it is begun anew with half of them where they do not fit.
+
+        Raises `OutOfMemory` where even few do not.
+        """
+        while True:
+            try:
+                return act(self.images)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                said = first_line(error)
+            if self.images < 2 * SMALLEST_PART:
+                raise OutOfMemory(
+                    f"out of memory: not even {self.images} images at a time can be predicted ({said}): "
+                    "take a smaller model or smaller images, or fewer trials at a time on this device"
+                )
+            self.images //= 2
+            free_memory()
+
+
+def free_memory() -> None:
+    """Give back what a failed step held."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def first_line(error: BaseException) -> str:
+    """Of its message; its class where there is none. CUDA adds a page on its allocator."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -1,0 +1,45 @@
+"""What a stored checkpoint says of images that are in no split."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from trainables import layout
+from trainables.checkpoint import CheckpointId, read_part
+from trainables.config import TrialConfig
+from trainables.device_images import DeviceImages
+from trainables.store import Store
+from trainables.training import Training
+
+
+def predict_images(
+    store: Store,
+    checkpoint: CheckpointId,
+    config: TrialConfig,
+    images: DeviceImages,
+    pixels: npt.NDArray[np.uint8],
+) -> npt.NDArray[np.float32]:
+    """Class probabilities float32 (images, classes) of `pixels` by the checkpoint of a trial, as it would predict a split.
+
+    `images` are those that the trial was trained on. Raises `ObjectMissing` and `DamagedObject`.
+    """
+    weights = read_part(store, checkpoint, layout.WEIGHTS)
+    optimizer_state = read_part(store, checkpoint, layout.OPTIMIZER)
+    known = len(images.pixels)
+    # In the place of validation, so that they are predicted the way the checkpoint's own predictions were made.
+    shown = replace(
+        images,
+        pixels=torch.cat([images.pixels, torch.from_numpy(pixels.copy()).to(images.pixels.device)]),
+        labels=torch.cat([images.labels, images.labels.new_zeros(len(pixels))]),
+        rows={
+            **images.rows,
+            "validation": torch.arange(known, known + len(pixels), device=images.pixels.device),
+        },
+    )
+    training = Training(config, shown)
+    training.restore(checkpoint.epoch, weights, optimizer_state)
+    return training.evaluate("validation").probabilities
