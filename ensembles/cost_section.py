@@ -104,10 +104,11 @@ def show_seconds(seconds: float) -> str:
 
     >>> show_seconds(0.0000752), show_seconds(0.0319), show_seconds(1.2)
     ('75 µs', '32 ms', '1.2 s')
+    >>> show_seconds(0.000134)
+    '130 µs'
     """
-    if seconds < 1e-3:
-        return f"{1e6 * seconds:.2g} µs"
-    return f"{1e3 * seconds:.2g} ms" if seconds < 1 else f"{seconds:.2g} s"
+    scale, unit = (1e6, "µs") if seconds < 1e-3 else (1e3, "ms") if seconds < 1 else (1, "s")
+    return f"{float(f'{scale * seconds:.2g}'):g} {unit}"
 
 
 def show_bytes(cost: TrialCost) -> str:

@@ -51,7 +51,8 @@ def _diagnose(record: TrialRecord, setting: Setting, curve: DataCurve | None) ->
     share = record.config.train_share
     signs = read_signs(record, replace(setting, train_images=max(1, int(share * setting.train_images))))
     if signs is None or signs.epochs < FEWEST_EPOCHS:
-        reason = f"{len(record.epochs)} epochs, of which {FEWEST_EPOCHS} are needed"
+        few = f"{len(record.epochs)} epochs, of which {FEWEST_EPOCHS} are needed"
+        reason = f"{record.state}: {record.reason}; {few}" if record.state == "failed" else few
         return Diagnosis(record.trial_id, "unknown", {"reason": reason}, {}, "Too few epochs to tell.", "")
     rule = next((rule for rule in RULES if rule.holds(signs, record.config, setting)), HEALTHY)
     if rule.verdict in ("healthy", "overfits") and curve is not None and curve.wants_more:
@@ -65,4 +66,4 @@ def _evidence(rule: Rule, signs: Signs) -> dict[str, Any]:
 
 
 def _tell(record: TrialRecord, rule: Rule, evidence: Mapping[str, Any]) -> Diagnosis:
-    return Diagnosis(record.trial_id, rule.verdict, evidence, rule.patch(record.config), rule.says, rule.source)
+    return Diagnosis(record.trial_id, rule.verdict, evidence, rule.patch_for(record), rule.says, rule.source)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ensembles.diagnosis_signs import Setting, Signs
-from trainables.config import TrialConfig
+from trainables.config import TrialConfig, condition_of, is_own
+from trainables.record import TrialRecord
 
 Verdict = Literal[
     "rate-too-high",
@@ -68,8 +69,14 @@ AMPLE_RATIO = 3e-3
 NEARLY_GOOD, FALLING_FAST = 0.9, 0.2
 """Whatever its ratio, a trial that is not quite there and whose loss falls like this was ended too early."""
 
+LEARNT = 0.1
+"""Share of that way which shows that a net has learnt something: its loss should be below that of guessing."""
+
 STRONG_DECAY = 0.03
 """Of weights, per unit of learning rate."""
+
+MOST_DROPOUT, MOST_DECAY, HIGHEST_RATE = 0.5, 0.01, 100.0
+"""What a patch goes up to; dropout of 0.2 to 0.5 is what Srivastava et al. (2014) find best."""
 
 SMALL_BATCH, SURGE = 16, 3.0
 """Images a step; highest loss of eight steps over the usual."""
@@ -85,9 +92,20 @@ class Rule:
     """Names of the signs that are its evidence."""
     says: str
     """What it means, for a reader."""
-    patch: Callable[[TrialConfig], Mapping[str, Any]]
-    """What to try next, as keys of a sweep file with values."""
+    patch: Callable[[TrialRecord], Mapping[str, Any]]
+    """What to try next, as keys of a sweep file with values; `patch_for` leaves out what would change nothing."""
     source: str
+
+    def patch_for(self, record: TrialRecord) -> dict[str, Any]:
+        """What to try next with this trial: only keys that have an effect on its net, and values that are new to it."""
+        patch = dict(self.patch(record))
+        told = record.config.flat() | patch
+        before = record.config.flat()
+        return {
+            key: value
+            for key, value in patch.items()
+            if before.get(key) != value and _has_effect(key, told) and _is_taken(key, record.config)
+        }
 
 
 def _is_wild(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
@@ -101,7 +119,9 @@ def _is_wild(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
         or signs.swing > WILD_SWING
         or (ratio > HIGHEST_RATIO and signs.swing > SWING)
         or signs.falling < RISING
-        or (signs.best_accuracy > 2 / setting.classes and signs.validation_loss > 1.2 * math.log(setting.classes))
+        or (
+            _progress(signs.best_accuracy, setting) > LEARNT and signs.validation_loss > 1.2 * math.log(setting.classes)
+        )
     )
 
 
@@ -142,38 +162,69 @@ def _underfits(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
 
 
 def _progress(accuracy: float, setting: Setting) -> float:
-    guessing = 1 / setting.classes
-    return (accuracy - guessing) / (1 - guessing)
+    return (accuracy - setting.guessing) / max(1 - setting.guessing, 1e-9)
 
 
-def _lower_rate(config: TrialConfig) -> dict[str, Any]:
-    return {"optimizer.lr": _short(config.optimizer.lr / 10)}
+def _has_effect(key: str, told: Mapping[str, Any]) -> bool:
+    """Whether `key` has one where all keys are as `told`: `torchvision/resnet18` has no `model.width`."""
+    while (condition := condition_of(key)) is not None:
+        if not condition.holds(told.get(condition.key)):
+            return False
+        key = condition.key
+    return True
 
 
-def _raise_rate(config: TrialConfig) -> dict[str, Any]:
-    return {"optimizer.lr": _short(config.optimizer.lr * 10)}
+def _is_taken(key: str, config: TrialConfig) -> bool:
+    """Which keys a person's own model takes is not on record; those that its trial sets are among them."""
+    if not (is_own(config.model.name) and key.startswith("model.")):
+        return True
+    return key.removeprefix("model.") in config.model.model_dump(exclude_defaults=True)
 
 
-def _revive(config: TrialConfig) -> dict[str, Any]:
-    leaky = {} if config.model.activation == "leaky_relu" else {"model.activation": "leaky_relu"}
-    return {**leaky, "model.init": "he", **({"optimizer.lr": _short(config.optimizer.lr / 3)})}
+def _lower_rate(record: TrialRecord) -> dict[str, Any]:
+    return {"optimizer.lr": _rate(record, 1 / 10)}
 
 
-def _calm(config: TrialConfig) -> dict[str, Any]:
-    return {"optimizer.batch_size": max(32, 4 * config.optimizer.batch_size)}
+def _raise_rate(record: TrialRecord) -> dict[str, Any]:
+    return {"optimizer.lr": _rate(record, 10)}
 
 
-def _regularise(config: TrialConfig) -> dict[str, Any]:
-    dropout = config.model.dropout
-    patch: dict[str, Any] = {"model.dropout": 0.2 if dropout < 0.1 else round(min(0.5, dropout + 0.2), 2)}
-    decay = config.optimizer.weight_decay
-    patch["optimizer.weight_decay"] = _short(max(5e-4, min(0.01, 3 * decay)))
-    if not any(config.augment.model_dump().values()):
-        patch |= {"augment.shift": 0.1, "augment.rotation": 10.0}
-    return patch
+def _revive(record: TrialRecord) -> dict[str, Any]:
+    return {"model.activation": "leaky_relu", "model.init": "he", "optimizer.lr": _rate(record, 1 / 3)}
 
 
-def _grow(config: TrialConfig) -> dict[str, Any]:
+def _calm(record: TrialRecord) -> dict[str, Any]:
+    return {"optimizer.batch_size": max(32, 4 * record.config.optimizer.batch_size)}
+
+
+def _regularise(record: TrialRecord) -> dict[str, Any]:
+    config = record.config
+    dropout, decay = config.model.dropout, config.optimizer.weight_decay
+    patch: dict[str, Any] = {}
+    if dropout < MOST_DROPOUT:
+        patch["model.dropout"] = 0.2 if dropout < 0.1 else round(min(MOST_DROPOUT, dropout + 0.2), 2)
+    else:
+        patch["model.width"] = max(1, config.model.width // 2)
+    if decay < MOST_DECAY:
+        patch["optimizer.weight_decay"] = _short(max(5e-4, min(MOST_DECAY, 3 * decay)))
+    return patch | _vary(record)
+
+
+def _vary(record: TrialRecord) -> dict[str, Any]:
+    """Augmentation: mild where there is none, stronger where there is."""
+    varied = record.config.augment
+    if not any(varied.model_dump().values()):
+        return {"augment.shift": 0.1, "augment.rotation": 10.0}
+    return {"augment.strength": round(min(1.0, varied.strength + 0.3), 2)}
+
+
+def _gather(record: TrialRecord) -> dict[str, Any]:
+    share = record.config.train_share
+    return {"train_share": min(1.0, round(2 * share, 4))} if share < 1 else _vary(record)
+
+
+def _grow(record: TrialRecord) -> dict[str, Any]:
+    config = record.config
     patch: dict[str, Any] = {"model.width": min(1024, 2 * config.model.width)}
     if config.model.blocks < 3:
         patch["model.blocks"] = config.model.blocks + 1
@@ -181,20 +232,28 @@ def _grow(config: TrialConfig) -> dict[str, Any]:
         patch["model.dropout"] = round(config.model.dropout / 2, 3)
     if config.optimizer.weight_decay > 1e-3:
         patch["optimizer.weight_decay"] = _short(config.optimizer.weight_decay / 10)
+    # Another net than cnn has no such sizes. How long a pruned trial might have run is not known here.
+    if config.model.name != "cnn" and record.state == "finished":
+        patch["scheduler.max_epochs"] = 2 * record.epochs[-1].epoch
     return patch
 
 
-def _hasten(config: TrialConfig) -> dict[str, Any]:
-    patch: dict[str, Any] = {"optimizer.lr": _short(config.optimizer.lr * 3)}
-    if not (config.model.batch_norm or config.model.group_norm):
+def _hasten(record: TrialRecord) -> dict[str, Any]:
+    config = record.config
+    patch: dict[str, Any] = {"optimizer.lr": _rate(record, 3)}
+    if not config.model.group_norm:
         patch["model.batch_norm"] = True
     if config.schedule.name == "constant":
         patch["schedule.name"] = "one-cycle"
     return patch
 
 
-def _nothing(config: TrialConfig) -> dict[str, Any]:
+def _nothing(record: TrialRecord) -> dict[str, Any]:
     return {}
+
+
+def _rate(record: TrialRecord, factor: float) -> float:
+    return _short(min(HIGHEST_RATE, record.config.optimizer.lr * factor))
 
 
 def _short(value: float) -> float:
@@ -269,6 +328,6 @@ LITTLE_DATA = Rule(
     lambda *_: False,  # asked of several trials together: `ensembles/learning_curve.py`
     (),
     "More data would help: accuracy still grows with the number of training images.",
-    _nothing,
+    _gather,
     "Cortes et al. 1994; Hestness et al. 2017, power laws of the error",
 )

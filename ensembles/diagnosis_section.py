@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from typing import Any
 
 from ensembles.diagnose import Diagnosis
 from ensembles.diagnosis_rules import Verdict
-from ensembles.hyperparameters import show_value
 
 MOST_ROWS = 200
 """Trials in the table: the best of them."""
@@ -74,7 +74,9 @@ def tell_evidence(found: Diagnosis) -> str:
 
 def tell_patch(found: Diagnosis) -> str:
     """As words on the command line: `model.dropout=0.2 optimizer.weight_decay=0.0005`."""
-    return " ".join(f"{key}={show_value(value)}" for key, value in found.patch.items())
+    return " ".join(
+        f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in found.patch.items()
+    )
 
 
 def _show(value: Any) -> str:

@@ -8,6 +8,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from trainables.data_table import DataTable
 from trainables.record import EpochResult, TrialRecord
 
@@ -27,11 +29,20 @@ class Setting:
     validation_images: int
     best_accuracy: float = 0.0
     """On validation, of the best trial of the run."""
+    majority_share: float = 0.0
+    """Share of the validation images that are of the most frequent class."""
+
+    @property
+    def guessing(self) -> float:
+        """Accuracy of naming one class for every image."""
+        return max(1 / self.classes, self.majority_share)
 
 
 def setting_of(table: DataTable) -> Setting:
     """The setting of a run over this data."""
-    return Setting(len(table.class_names), len(table.rows("train")), len(table.rows("validation")))
+    labels = table.labels_of("validation")
+    majority = float(np.bincount(labels).max() / len(labels)) if len(labels) else 0.0
+    return Setting(len(table.class_names), len(table.rows("train")), len(labels), majority_share=majority)
 
 
 @dataclass(frozen=True)
@@ -87,8 +98,7 @@ def read_signs(record: TrialRecord, setting: Setting) -> Signs | None:
     noise = math.sqrt(_variance(fit, seen) + _variance(validation, setting.validation_images))
     second = epochs[len(epochs) // 2 :]
     changes = [
-        abs(after.validation_accuracy - before.validation_accuracy)
-        for before, after in itertools.pairwise(second)
+        abs(after.validation_accuracy - before.validation_accuracy) for before, after in itertools.pairwise(second)
     ]
     swing = statistics.fmean(changes) if changes else 0.0
     third = max(1, len(epochs) // 3)

@@ -2,8 +2,8 @@
 
 The error is taken to fall as a power of the number of images, `error = a n^-b` (Hestness et al. 2017), fitted by least
 squares on logarithms, as Cortes et al. (1994) do without their floor: three shares of the data do not show one. So the
-gain of more data is overestimated where the floor is near; a gain is told only where the last doubling on record
-brought one as well.
+gain of more data is overestimated where the floor is near; a gain is told only where the newest images brought as much
+as the curve says, within the noise.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from trainables.config import short_hash
 from trainables.record import TrialRecord
 
 FEWEST_SHARES = 3
-LEAST_GAIN = 0.005
-"""Accuracy that twice the data must promise, and more than twice the noise of the measurement."""
+LEAST_GAIN = 0.01
+"""Accuracy that twice the data must promise, and more than the noise of one measurement."""
+
+CLEAR = 2.0
+"""Standard errors of a difference of two accuracies that are no chance."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,21 @@ class DataCurve:
     @property
     def promised(self) -> float:
         """Gain in accuracy of twice as many images."""
-        return (1 - self.accuracies[-1]) * (1 - 2**-self.exponent) if self.exponent > 0 else 0.0
+        return self._gain(self.accuracies[-1], 2.0)
 
     @property
     def wants_more(self) -> bool:
         """Whether more data would help by more than the noise."""
-        gained = self.accuracies[-1] - self.accuracies[-2]
-        return self.promised > max(LEAST_GAIN, 2 * self.noise) and gained > 2 * self.noise
+        # At most: the same validation images are behind both accuracies.
+        chance = CLEAR * math.sqrt(2) * self.noise
+        expected = self._gain(self.accuracies[-2], self.images[-1] / self.images[-2])
+        goes_on = self.accuracies[-1] - self.accuracies[-2] > expected - chance
+        grew = self.accuracies[-1] - self.accuracies[0] > chance
+        return self.promised > max(LEAST_GAIN, self.noise) and grew and goes_on
+
+    def _gain(self, accuracy: float, times: float) -> float:
+        """What so many times the images bring where `accuracy` has been reached."""
+        return (1 - accuracy) * (1 - times**-self.exponent) if self.exponent > 0 else 0.0
 
     def told(self) -> dict[str, Any]:
         """As plain numbers."""

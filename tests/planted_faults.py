@@ -94,6 +94,12 @@ def train(planted: Planted) -> tuple[TrialRecord, Setting]:
     return TrialRecord(config, "finished", "", tuple(results)), setting
 
 
+def train_shares(planted: Planted) -> tuple[list[TrialRecord], Setting]:
+    """Three records, on 25, 50 and 100 % of the training images."""
+    trained = [train(replace(planted, config={**planted.config, "train_share": share})) for share in (0.25, 0.5, 1.0)]
+    return [record for record, _ in trained], trained[-1][1]
+
+
 def config(**parts: Any) -> dict[str, Any]:
     """A configuration from `model_width=8` and the like."""
     told: dict[str, Any] = {}
@@ -116,6 +122,23 @@ def healthy(draw: int, count: int = 40) -> Iterator[Planted]:
     generator = np.random.default_rng([draw, 99])
     for number in range(count):
         yield replace(_healthy(generator, number), seed=1000 * draw + 500 + number)
+
+
+def starved(draw: int, count: int = 5) -> Iterator[Planted]:
+    """For `train_shares`: so few images that twice as many would clearly help."""
+    generator = np.random.default_rng([draw, 98])
+    for number in range(count):
+        images, rate = int(generator.integers(100, 300)), log_uniform(generator, 0.02, 0.06)
+        net = config(model_width=16, optimizer_lr=rate, optimizer_batch_size=16)
+        yield Planted("little-data", f"{images} images", net, 25, train_images=images, seed=1000 * draw + 800 + number)
+
+
+def sated(draw: int, count: int = 5) -> Iterator[Planted]:
+    """For `train_shares`: all images, where twice as many would bring less than can be measured."""
+    generator = np.random.default_rng([draw, 97])
+    for number in range(count):
+        net = config(model_width=16, optimizer_lr=log_uniform(generator, 0.02, 0.06), optimizer_batch_size=32)
+        yield Planted("healthy", "all images", net, 15, seed=1000 * draw + 900 + number)
 
 
 Generator = np.random.Generator

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from ensembles.diagnose import diagnose, diagnose_all
 from ensembles.diagnosis_rules import RULES
-from ensembles.diagnosis_section import lay_out, tell_evidence, tell_patch
-from ensembles.diagnosis_signs import Setting, read_signs
+from ensembles.diagnosis_section import tell_patch
+from ensembles.diagnosis_signs import Setting, read_signs, setting_of
 from ensembles.learning_curve import find_data_curves
 from runner.spec import read_spec
 from tests.sweeps import ROOT
 from trainables.config import TrialConfig
+from trainables.data_table import DataTable
 from trainables.record import EpochResult, TrialRecord
 
 SETTING = Setting(classes=10, train_images=1000, validation_images=500)
@@ -124,18 +126,119 @@ def test_accuracy_that_has_stopped_growing_does_not():
     assert diagnose_all(records, SETTING)[2].verdict != "little-data"
 
 
+def test_newest_images_that_bring_far_less_than_the_curve_says_ask_for_no_more():
+    setting = Setting(classes=10, train_images=1000, validation_images=5000)
+    rising, flat = ([of_share(0.25, 0.85), of_share(0.5, 0.9), of_share(1.0, last)] for last in (0.93, 0.901))
+    assert find_data_curves(flat, setting)[0].promised > 0.015
+    assert diagnose_all(rising, setting)[2].verdict == "little-data"
+    assert diagnose_all(flat, setting)[2].verdict == "overfits"
+
+
+def test_too_little_data_is_answered_with_the_rest_of_it_or_with_variations_of_what_there_is():
+    accuracies = (0.6, 0.76, 0.856)
+    part = [of_share(share, accuracy) for share, accuracy in zip((0.15, 0.3, 0.6), accuracies, strict=True)]
+    whole = [of_share(share, accuracy) for share, accuracy in zip((0.25, 0.5, 1.0), accuracies, strict=True)]
+    assert diagnose_all(part, SETTING)[2].patch == {"train_share": 1.0}
+    assert diagnose_all(whole, SETTING)[2].patch == {"augment.shift": 0.1, "augment.rotation": 10.0}
+
+
 def test_two_shares_of_the_data_make_no_curve():
     assert find_data_curves([of_share(0.5, 0.7), of_share(1.0, 0.9)], SETTING) == []
 
 
 def test_what_to_try_are_words_that_a_sweep_takes():
     sweep = str(ROOT / "sweeps" / "digits.yaml")
-    for _, told in TABLE:
-        found = diagnose(told, SETTING)
+    given = [told for _, told in TABLE] + [record(config=config, **series) for series, config, _ in PATCHES]
+    starved = [of_share(0.15, 0.6), of_share(0.3, 0.76), of_share(0.6, 0.856)]
+    for found in [*(diagnose(told, SETTING) for told in given), *diagnose_all(starved, SETTING)]:
         spec = read_spec(sweep, tell_patch(found).split())
         for key, value in found.patch.items():
             assert spec.fixed(key) == value
             assert key not in spec.search.space
+
+
+OVERFITTING = {"fit_accuracy": 1.0, "validation_accuracy": 0.8}
+UNDERFITTING = {"fit_accuracy": 0.4, "validation_accuracy": 0.4, "train_loss": 1.8}
+DEAD = {"dead_share": 0.9, "validation_accuracy": 0.1, "fit_accuracy": 0.1, "train_loss": 2.3}
+CRAWLING = {"update_ratio": 1e-5, "validation_accuracy": 0.2, "fit_accuracy": 0.2, "train_loss": 2.2}
+SLOW = {"fit_accuracy": 0.6, "validation_accuracy": 0.6}
+RESNET = {"name": "torchvision/resnet18"}
+
+PATCHES = [
+    (
+        OVERFITTING,
+        {},
+        {"model.dropout": 0.2, "optimizer.weight_decay": 5e-4, "augment.shift": 0.1, "augment.rotation": 10.0},
+    ),
+    (
+        OVERFITTING,
+        {"model": {"dropout": 0.4}, "optimizer": {"weight_decay": 0.002}, "augment": {"shift": 0.2}},
+        {"model.dropout": 0.5, "optimizer.weight_decay": 0.006, "augment.strength": 0.3},
+    ),
+    (
+        OVERFITTING,
+        {"model": {"dropout": 0.6, "width": 32}, "optimizer": {"weight_decay": 0.02}, "augment": {"strength": 1.0}},
+        {"model.width": 16},
+    ),
+    (
+        OVERFITTING,
+        {"model": RESNET, "augment": {"strength": 0.9}},
+        {"optimizer.weight_decay": 5e-4, "augment.strength": 1.0},
+    ),
+    (OVERFITTING, {"model": {"name": "mine:build"}, "augment": {"strength": 1.0}}, {"optimizer.weight_decay": 5e-4}),
+    (
+        OVERFITTING,
+        {"model": {"name": "mine:build", "dropout": 0.1}, "augment": {"strength": 1.0}},
+        {"model.dropout": 0.3, "optimizer.weight_decay": 5e-4},
+    ),
+    (UNDERFITTING, {}, {"model.width": 32, "model.blocks": 3}),
+    (
+        UNDERFITTING,
+        {"model": {"blocks": 3, "dropout": 0.4}, "optimizer": {"weight_decay": 0.01}},
+        {"model.width": 32, "model.dropout": 0.2, "optimizer.weight_decay": 0.001},
+    ),
+    (UNDERFITTING, {"model": RESNET}, {"scheduler.max_epochs": 20}),
+    (DEAD, {}, {"model.activation": "leaky_relu", "optimizer.lr": 0.0167}),
+    (
+        DEAD,
+        {"model": {"init": "orthogonal"}},
+        {"model.activation": "leaky_relu", "model.init": "he", "optimizer.lr": 0.0167},
+    ),
+    (CRAWLING, {"optimizer": {"lr": 1e-5}}, {"optimizer.lr": 1e-4}),
+    (CRAWLING, {"optimizer": {"lr": 1e-8}}, {"optimizer.lr": 1e-7}),
+    (CRAWLING, {"optimizer": {"lr": 50.0}}, {"optimizer.lr": 100.0}),
+    (
+        SLOW,
+        {"model": {"batch_norm": False}},
+        {"optimizer.lr": 0.15, "model.batch_norm": True, "schedule.name": "one-cycle"},
+    ),
+    (SLOW, {"model": {"group_norm": True}, "schedule": {"name": "cosine"}}, {"optimizer.lr": 0.15}),
+]
+
+
+@pytest.mark.parametrize(("series", "config", "patch"), PATCHES)
+def test_a_patch_changes_what_the_trial_has_and_names_no_key_without_effect(series, config, patch):
+    assert diagnose(record(config=config, **series), SETTING).patch == patch
+    before = record(config=config).config.flat()
+    assert all(before.get(key) != value for key, value in patch.items())
+
+
+def test_to_name_one_class_for_every_image_is_no_success():
+    told = record(validation_accuracy=0.9, fit_accuracy=0.9, train_loss=0.3, validation_loss=0.33)
+    even, uneven = (Setting(2, 1000, 500, majority_share=share) for share in (0.5, 0.9))
+    assert (diagnose(told, even).verdict, diagnose(told, uneven).verdict) == ("healthy", "underfits")
+
+
+def test_the_setting_of_a_run_is_counted_from_its_images():
+    labels, splits = np.array([0, 0, 1, 1, 1, 2, 0]), np.array([0, 0, 0, 1, 1, 1, 2], np.int8)
+    table = DataTable("d", "dots", ("a", "b", "c"), tuple("1234567"), labels, splits)
+    assert setting_of(table) == Setting(3, 3, 3, majority_share=2 / 3)
+
+
+def test_a_trial_that_failed_is_told_with_its_reason():
+    found = diagnose(record(epochs=2, state="failed", reason="out of memory at 64 images a step"), SETTING)
+    assert found.verdict == "unknown"
+    assert found.evidence == {"reason": "failed: out of memory at 64 images a step; 2 epochs, of which 4 are needed"}
 
 
 def test_a_trial_far_behind_the_best_of_its_run_underfits():
@@ -144,12 +247,3 @@ def test_a_trial_far_behind_the_best_of_its_run_underfits():
         record(seed=2, fit_accuracy=0.85, validation_accuracy=0.84, train_loss=0.5),
     )
     assert [one.verdict for one in diagnose_all([good, weak], Setting(10, 5000, 5000))] == ["healthy", "underfits"]
-
-
-def test_the_section_counts_verdicts_and_tells_evidence_in_words():
-    found = diagnose_all([told for _, told in TABLE], SETTING)
-    section = lay_out(found)
-    assert (section.counts[0].verdict, section.counts[0].trials) == ("rate-too-high", 4)
-    assert len(section.rows) == len(TABLE)
-    assert tell_evidence(found[3]) == "the loss is nan in epoch 2"
-    assert lay_out([]) is None

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from ensembles.diagnose import diagnose
-from tests.planted_faults import Planted, healthy, planted, train
+from ensembles.diagnose import diagnose, diagnose_all
+from tests.planted_faults import Planted, healthy, planted, sated, starved, train, train_shares
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("one_thread")]
 
@@ -36,3 +36,14 @@ def test_healthy_trainings_are_left_alone(draw):
     wrong = missed(trainings)
     assert len(trainings) == 40
     assert len(wrong) <= 4, wrong
+
+
+@pytest.mark.parametrize("draw", [0, 1])
+def test_too_few_images_are_told_from_the_learning_curve_and_enough_are_left_alone(draw):
+    given = [*starved(draw), *sated(draw)]
+    named = [diagnose_all(*train_shares(one))[-1].verdict for one in given]
+    wrong = [
+        f"{one.name} was called {verdict}" for one, verdict in zip(given, named, strict=True) if verdict != one.verdict
+    ]
+    assert len(given) == 10
+    assert len(wrong) <= 1, wrong

@@ -156,7 +156,10 @@ def test_publishing_writes_ensemble_table_and_report_and_nothing_else(run):
     where = publish(stored, conclusion, stored.note)
     assert where == f"runs/sweeps/dots/{run.run_id}/report.html"
     after = run.files()
-    assert {key: after.pop(stored.key(key)) != b"" for key in ("ensemble.json", "trials.parquet", "epochs.parquet", "report.html")}
+    assert {
+        key: after.pop(stored.key(key)) != b""
+        for key in ("ensemble.json", "trials.parquet", "epochs.parquet", "report.html")
+    }
     assert after == before
 
 
