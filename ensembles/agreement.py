@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ensembles.choice import Choice
 from ensembles.config import VoteMethod
 from ensembles.pool import PredictionPool
-from ensembles.select import Choice
 from ensembles.vote import vote
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ensembles.choice import Choice
 from ensembles.config import EnsembleConfig, VoteMethod
 from ensembles.metrics import (
     accuracy,
@@ -18,7 +19,7 @@ from ensembles.metrics import (
     wilson_interval,
 )
 from ensembles.pool import PredictionPool
-from ensembles.select import Choice, rank_members
+from ensembles.select import rank_members
 from ensembles.vote import VOTES, Ballot, vote
 from trainables.checkpoint import CheckpointId
 from trainables.errors import DamagedObject, MismatchedPredictions

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ensembles.choice import Choice
 from ensembles.config import VoteMethod
 from ensembles.evaluate import BOOTSTRAP_SEED
 from ensembles.labelling import Labelling
 from ensembles.metrics import mcnemar_p, paired_bootstrap
 from ensembles.pool import PredictionPool
-from ensembles.select import Choice
 from ensembles.vote import vote
 from trainables.checkpoint import CheckpointId
 from trainables.record import TrialRecord

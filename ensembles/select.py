@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from ensembles.choice import Choice
 from ensembles.config import EnsembleConfig
 from ensembles.metrics import LEAST_PROBABILITY, accuracy, log_loss
 from ensembles.pool import PredictionPool
-from trainables.checkpoint import CheckpointId
 from trainables.errors import MismatchedPredictions, SweepFileError
 from trainables.predictions import SUM_TOLERANCE
 
@@ -24,46 +22,6 @@ log-loss and 0.5 s by accuracy on one core; blocks of half a MiB take twice as l
 
 TIE = 1e-12
 """Losses that differ by less than this share are equal: rounding must not decide who votes."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A team and how it came about, valid by construction.
-
-    members             who votes, all different: greedy in the order of their first pick, top and best first the best,
-                        all as in the pool
-    weights             one a member, above zero, adding up to one: of greedy the share of the picks, else all equal
-    how                 the rule: best, top, all or greedy
-    metric              what `path` and `validation_score` are: log_loss (nats, low is good) or accuracy
-    picks               every pick of greedy in its order, also those after the best team; empty for other rules
-    path                validation score of the team after each pick
-    validation_score    of the weighted team on the images it was chosen on: flattering, never to be told as its worth
-    """
-
-    members: tuple[CheckpointId, ...]
-    weights: tuple[float, ...]
-    how: Literal["best", "top", "all", "greedy"]
-    metric: Literal["log_loss", "accuracy"]
-    picks: tuple[CheckpointId, ...]
-    path: tuple[float, ...]
-    validation_score: float
-
-    def __post_init__(self) -> None:
-        if not self.members or len(set(self.members)) != len(self.members):
-            raise ValueError(f"a team needs members, each once: {', '.join(map(str, self.members)) or 'none'}")
-        if len(self.weights) != len(self.members) or not all(weight > 0 for weight in self.weights):
-            raise ValueError(f"weights are {self.weights}: one above zero for each of {len(self.members)} members")
-        if not math.isclose(sum(self.weights), 1, rel_tol=1e-9):
-            raise ValueError(f"weights add up to {sum(self.weights)}, not to one")
-        if len(self.picks) != len(self.path):
-            raise ValueError(f"{len(self.picks)} picks, but {len(self.path)} scores of picks")
-        if self.path and self.validation_score not in self.path:
-            raise ValueError(f"the team's score of {self.validation_score} was reached by no pick")
-
-    @property
-    def kept_picks(self) -> int:
-        """How many of `picks` make the team: up to the first with the best score. Nothing where there are no picks."""
-        return self.path.index(self.validation_score) + 1 if self.path else 0
 
 
 def select(pool: PredictionPool, config: EnsembleConfig) -> Choice:

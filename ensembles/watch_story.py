@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ensembles.select import Choice
+from ensembles.choice import Choice
 from trainables import layout
 from trainables.checkpoint import CheckpointId, read_part
 from trainables.errors import DamagedObject, ObjectMissing

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ensembles.choice import Choice
 from ensembles.config import EnsembleConfig
 from ensembles.evaluate import Verdict, evaluate, to_json
 from ensembles.pool import candidates, read_pool
-from ensembles.pruned_section import read_curves
 from ensembles.pseudo_story import PseudoStory
-from ensembles.report import ReportInput, render_report
-from ensembles.select import Choice, select
+from ensembles.report.page import ReportInput, render_report
+from ensembles.report.pruned_section import read_curves
+from ensembles.select import select
 from ensembles.watch_story import read_watched
 from runner import epoch_table
 from runner.journal import Journal

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ensembles.diagnose import Diagnosis, diagnose_all
-from ensembles.diagnosis_signs import setting_of
+from ensembles.diagnosis.diagnose import Diagnosis, diagnose_all
+from ensembles.diagnosis.signs import setting_of
 from runner.run_state import RunState
 from trainables.data_table import read_data_table
 from trainables.record import rank

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ensembles.agreement import agree
+from ensembles.choice import Choice
 from ensembles.config import EnsembleConfig
 from ensembles.labelling import Labelling, count_labels
 from ensembles.pool import PredictionPool, candidates, read_pool
-from ensembles.select import Choice, select
+from ensembles.select import select
 from runner.cluster import Cluster
 from runner.pseudo_config import PSEUDO, PseudoConfig
 from runner.run_state import RunState

@@ -13,7 +13,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ensembles.hyperparameters import show_value
+from ensembles.report.hyperparameters import show_value
 from runner.search.scope import Scope
 from runner.search.space import Distribution, Value
 from runner.spec import SweepSpec

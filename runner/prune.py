@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ensembles.pool import read_pool
-from ensembles.pruned_chart import draw_pruned_curve, stand_alone
 from ensembles.pruned_curve import PrunedCurve, PrunedPoint, choose, judge_on_test, place_point, to_json
+from ensembles.report.pruned_chart import draw_pruned_curve, stand_alone
 from runner.conclusion import StoredRun
 from runner.spec import nearest
 from trainables import layout

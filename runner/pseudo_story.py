@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ensembles.choice import Choice
 from ensembles.config import VoteMethod
 from ensembles.labelling import read_labelling
 from ensembles.pool import read_pool
 from ensembles.pseudo_story import Gain, PseudoStory, TrialPair, make_team, measure_gain
-from ensembles.select import Choice
 from runner.pseudo_config import PSEUDO
 from runner.run_state import RunState
 from runner.spec import SweepSpec

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ensembles.evaluate import Score, Verdict
-from ensembles.pseudo_section import lay_out
 from ensembles.pseudo_story import PseudoStory
+from ensembles.report.pseudo_section import lay_out
 from runner.conclusion import Conclusion
 from runner.duration import show_duration
 from runner.pipeline import RunResult

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from rich.table import Table
 from rich.text import Text
 
-from ensembles.hyperparameters import keys_that_vary, show_value
+from ensembles.report.hyperparameters import keys_that_vary, show_value
 from runner.run_state import RunState
 from trainables.record import TrialRecord, TrialState, rank
 

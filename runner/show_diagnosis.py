@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from ensembles.diagnose import Diagnosis
-from ensembles.diagnosis_section import tell_evidence, tell_patch
+from ensembles.diagnosis.diagnose import Diagnosis
+from ensembles.report.diagnosis_section import tell_evidence, tell_patch
 
 STYLES = {"healthy": "green", "unknown": "dim"}
 

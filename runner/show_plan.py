@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ensembles.hyperparameters import keys_that_vary, show_value
+from ensembles.report.hyperparameters import keys_that_vary, show_value
 from runner.budget import told_caps
 from runner.duration import show_duration
 from runner.plan import Plan, count_points

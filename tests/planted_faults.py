@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ensembles.diagnosis_signs import Setting
+from ensembles.diagnosis.signs import Setting
 from trainables.config import TrialConfig
 from trainables.device_images import place_images
 from trainables.errors import TrialDiverged

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ensembles.hyperparameters import show_value
+from ensembles.report.hyperparameters import show_value
 from runner.event import Decided, Event
 from runner.run_state import RunState
 from runner.search.proposal import Decide, Over, Plan, Step, Wait

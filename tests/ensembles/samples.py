@@ -8,14 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ensembles.ablation import Arm, compare
+from ensembles.choice import Choice
 from ensembles.config import EnsembleConfig
 from ensembles.evaluate import evaluate
 from ensembles.pool import PredictionPool, candidates
 from ensembles.pruning_audit import AuditedTrial, judge_pruning
-from ensembles.report import ReportInput
+from ensembles.report.page import ReportInput
 from ensembles.search_story import LineageStep, RangeCurve, SearchDecision, SearchStory, StageRow
 from ensembles.seed_noise import measure_noise
-from ensembles.select import Choice, rank_members, select
+from ensembles.select import rank_members, select
 from trainables.checkpoint import CheckpointId
 from trainables.config import ModelConfig, OptimizerConfig, TrialConfig
 from trainables.data_table import DataTable

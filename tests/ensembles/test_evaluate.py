@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ensembles.choice import Choice
 from ensembles.config import EnsembleConfig
 from ensembles.evaluate import Verdict, evaluate, from_json, to_json
 from ensembles.metrics import mcnemar_p, paired_bootstrap, wilson_interval
 from ensembles.pool import PredictionPool
-from ensembles.select import Choice
 from tests.ensembles.samples import make_choice, make_pool, make_run, member
 from trainables.errors import DamagedObject, MismatchedPredictions
 

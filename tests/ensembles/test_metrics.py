@@ -11,9 +11,15 @@ import sklearn.metrics
 
 from ensembles.metrics import (
     accuracy,
+    balanced_accuracy,
+    brier,
+    cost_of,
     expected_calibration_error,
     log_loss,
+    macro_f1,
     mcnemar_p,
+    mean_auc,
+    measure,
     paired_bootstrap,
     wilson_interval,
 )
@@ -138,3 +144,43 @@ def test_mcnemar_by_hand() -> None:
 def test_mcnemar_sees_no_difference_where_there_is_none() -> None:
     assert mcnemar_p(flags(3, 2), flags(3, 2)) == 1
     assert mcnemar_p(np.array([True, False]), np.array([False, True])) == 1
+
+
+def test_balanced_accuracy_and_macro_f1_by_hand() -> None:
+    # Class 0: 2 of 3 right, class 1: 1 of 1; class 2 has no image, but is predicted once.
+    predicted, labels = np.array([0, 0, 2, 1]), np.array([0, 0, 0, 1])
+    assert balanced_accuracy(predicted, labels, 4) == pytest.approx((2 / 3 + 1) / 2)
+    assert macro_f1(predicted, labels, 4) == pytest.approx((2 * 2 / (3 + 2) + 1 + 0) / 3)
+
+
+def test_brier_and_auc_by_hand() -> None:
+    # 0.5² + 0.25² + 0.25², then 0.1² + 0.2² + 0.1², then 0.25² + 0.75² + 0.5².
+    assert brier(PROBABILITIES, LABELS) == pytest.approx((0.375 + 0.06 + 0.875) / 3)
+    # Class 0: 0.5 is above 0.1 and 0.25: 1. Class 1: 0.8 is above 0.25, 0.25 is equal to it: 3/4. Class 2 has no image.
+    assert mean_auc(PROBABILITIES, LABELS) == pytest.approx((1 + 0.75) / 2)
+
+
+def test_without_two_classes_there_is_no_curve() -> None:
+    assert mean_auc(PROBABILITIES, np.array([1, 1, 1])) == 0.5
+
+
+@pytest.mark.parametrize("classes", [2, 7])
+def test_all_metrics_are_those_of_scikit_learn(classes: int) -> None:
+    rng = np.random.default_rng(2)
+    probabilities, labels = rng.dirichlet(np.ones(classes), 300).round(2), rng.integers(0, classes, 300)
+    probabilities /= probabilities.sum(1, keepdims=True)
+    predicted, one_hot = probabilities.argmax(1), np.eye(classes)[labels]
+    theirs = {
+        "accuracy": sklearn.metrics.accuracy_score(labels, predicted),
+        "balanced_accuracy": sklearn.metrics.balanced_accuracy_score(labels, predicted),
+        "macro_f1": sklearn.metrics.f1_score(labels, predicted, average="macro"),
+        "auc": sklearn.metrics.roc_auc_score(one_hot, probabilities, average="macro"),
+        "brier": np.mean(np.sum((probabilities - one_hot) ** 2, axis=1)),
+        "log_loss": sklearn.metrics.log_loss(labels, np.maximum(probabilities, 1e-12)),
+    }
+    for metric, value in theirs.items():
+        assert measure(metric, probabilities, labels) == pytest.approx(value, abs=1e-9)  # type: ignore[arg-type]
+
+
+def test_costs_are_low_where_scores_are_good() -> None:
+    assert (cost_of("accuracy", 0.9), cost_of("log_loss", 0.3), cost_of("brier", 0.1)) == (-0.9, 0.3, 0.1)

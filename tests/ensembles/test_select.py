@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ensembles.choice import Choice
 from ensembles.config import EnsembleConfig
 from ensembles.metrics import accuracy, log_loss
 from ensembles.pool import PredictionPool
-from ensembles.select import Choice, rank_members, select
+from ensembles.select import rank_members, select
 from ensembles.vote import vote
 from tests.ensembles.samples import make_choice, make_pool, member
 from trainables.errors import CaucusError, MismatchedPredictions

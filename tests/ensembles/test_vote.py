@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ensembles.select import Choice
+from ensembles.choice import Choice
 from ensembles.vote import VOTES, vote
 from tests.ensembles.samples import make_choice, make_pool, member
 from trainables.errors import MismatchedPredictions

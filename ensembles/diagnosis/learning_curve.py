@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ensembles.diagnosis_signs import Setting
+from ensembles.diagnosis.signs import Setting
 from trainables.config import short_hash
 from trainables.record import TrialRecord
 

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from ensembles.diagnose import diagnose, diagnose_all
-from ensembles.diagnosis_rules import RULES
-from ensembles.diagnosis_section import tell_patch
-from ensembles.diagnosis_signs import Setting, read_signs, setting_of
-from ensembles.learning_curve import find_data_curves
+from ensembles.diagnosis.diagnose import diagnose, diagnose_all
+from ensembles.diagnosis.learning_curve import find_data_curves
+from ensembles.diagnosis.rules import RULES
+from ensembles.diagnosis.signs import Setting, read_signs, setting_of
+from ensembles.report.diagnosis_section import tell_patch
 from runner.spec import read_spec
 from tests.sweeps import ROOT
 from trainables.config import TrialConfig

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ensembles.choice import Choice
 from ensembles.search_story import RangeCurve
-from ensembles.select import Choice
 from trainables.checkpoint import CheckpointId
 from trainables.record import TrialRecord, rank
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ensembles.charts import ACCENT, FAINT, INK, MUTED, Chart, blank, inline, page_style
 from ensembles.pruned_curve import PrunedCurve
+from ensembles.report.charts import ACCENT, FAINT, INK, MUTED, Chart, blank, inline, page_style
 
 PAPER = {"ink": "#1b1d21", "muted": "#5b626c", "line": "#e3e3dc", "faint": "#a9aeb6", "accent": "#1f5bb5"}
 """The report's colours in light, for a file that has no page around it."""

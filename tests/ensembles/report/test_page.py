@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from ensembles.config import EnsembleConfig
-from ensembles.report import ReportInput, render_report
+from ensembles.report.page import ReportInput, render_report
 from tests.ensembles.samples import make_run
 from trainables.checkpoint import CheckpointId
 from trainables.record import TrialRecord

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ensembles.charts import Chart, draw_costs
-from ensembles.select import Choice
+from ensembles.choice import Choice
+from ensembles.report.charts import Chart, draw_costs
 from trainables.record import TrialCost, TrialRecord, rank
 
 MOST_LINES = 20

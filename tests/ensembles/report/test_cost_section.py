@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ensembles.cost_section import frontier, lay_out
-from ensembles.report import render_report
+from ensembles.report.cost_section import frontier, lay_out
+from ensembles.report.page import render_report
 from tests.ensembles.samples import make_run
 from trainables.record import TrialCost, rank
 

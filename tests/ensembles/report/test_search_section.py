@@ -6,12 +6,12 @@ import re
 from dataclasses import replace
 
 from ensembles.ablation import Contrast, Mean
-from ensembles.report import render_report
-from ensembles.search_section import FIRST_DECISIONS, LAST_DECISIONS, MOST_FOLDED, MOST_GROUPS, lay_out
+from ensembles.report.page import render_report
+from ensembles.report.search_section import FIRST_DECISIONS, LAST_DECISIONS, MOST_FOLDED, MOST_GROUPS, lay_out
 from ensembles.search_story import RangeCurve, SearchDecision, SearchStory, StageRow
 from ensembles.seed_noise import measure_noise
+from tests.ensembles.report.test_page import HOSTILE, Reading, headings
 from tests.ensembles.samples import make_record, make_run, make_story
-from tests.ensembles.test_report import HOSTILE, Reading, headings
 from trainables.config import ModelConfig
 
 GIVEN = make_run()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ensembles.ablation import Ablation, ArmRow, Contrast
-from ensembles.charts import Chart, draw_range_test
-from ensembles.hyperparameters import keys_that_vary, show_value
 from ensembles.pruning_audit import PruningAudit
+from ensembles.report.charts import Chart, draw_range_test
+from ensembles.report.hyperparameters import keys_that_vary, show_value
 from ensembles.search_story import LineageStep, RangeCurve, SearchDecision, SearchStory, StageRow
 from ensembles.seed_noise import SeedGroup, SeedNoise
 

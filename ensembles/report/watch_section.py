@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ensembles.charts import Chart
-from ensembles.watch_charts import draw_layers, draw_watched
+from ensembles.report.charts import Chart
+from ensembles.report.watch_charts import draw_layers, draw_watched
 from ensembles.watch_story import WatchedTrial
 from trainables.watched import LayerWatched
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 import pytest
 
 from ensembles.labelling import ClassLabels, LabelCount, Labelling
-from ensembles.pseudo_section import MOST_CLASSES, lay_out
 from ensembles.pseudo_story import Change, Gain, PseudoStory, TrialPair
-from ensembles.report import render_report
+from ensembles.report.page import render_report
+from ensembles.report.pseudo_section import MOST_CLASSES, lay_out
+from tests.ensembles.report.test_page import Reading
 from tests.ensembles.samples import make_record, make_run
-from tests.ensembles.test_report import Reading
 
 LABELLING = Labelling(
     confidence=0.95,

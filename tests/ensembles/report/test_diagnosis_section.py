@@ -3,13 +3,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from ensembles.diagnose import diagnose_all
-from ensembles.diagnosis_section import MOST_ROWS, lay_out, tell_evidence, tell_patch
-from ensembles.diagnosis_signs import setting_of
-from ensembles.report import render_report
+from ensembles.diagnosis.diagnose import diagnose_all
+from ensembles.diagnosis.signs import setting_of
+from ensembles.report.diagnosis_section import MOST_ROWS, lay_out, tell_evidence, tell_patch
+from ensembles.report.page import render_report
+from tests.ensembles.diagnosis.test_diagnose import SETTING, TABLE, record
+from tests.ensembles.report.test_page import Reading
 from tests.ensembles.samples import make_run
-from tests.ensembles.test_diagnose import SETTING, TABLE, record
-from tests.ensembles.test_report import Reading
 
 OVERFITS = record(seed=2, fit_accuracy=1.0, validation_accuracy=0.8)
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from ensembles.report import render_report
-from ensembles.watch_charts import MOST_LAYERS, draw_layers, draw_watched, tell_watched
-from ensembles.watch_section import MOST_ROWS, lay_out
+from ensembles.report.page import render_report
+from ensembles.report.watch_charts import MOST_LAYERS, draw_layers, draw_watched, tell_watched
+from ensembles.report.watch_section import MOST_ROWS, lay_out
 from ensembles.watch_story import MOST_TRIALS, WatchedTrial, read_watched
+from tests.ensembles.report.test_page import Reading
 from tests.ensembles.samples import make_choice, make_record, make_run, member
-from tests.ensembles.test_report import Reading
 from trainables import layout
 from trainables.checkpoint import CheckpointId, write_checkpoint
 from trainables.config import TrialConfig

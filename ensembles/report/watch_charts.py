@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ensembles.charts import ACCENT, FAINT, INK, MUTED, Chart, blank_grid, inline, page_style
+from ensembles.report.charts import ACCENT, FAINT, INK, MUTED, Chart, blank_grid, inline, page_style
 from trainables.record import EpochResult, TrialRecord
 from trainables.watched import LayerWatched
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ensembles.hyperparameters import keys_that_vary
+from ensembles.report.hyperparameters import keys_that_vary
 from trainables.config import ModelConfig, OptimizerConfig, TrialConfig
 from trainables.record import TrialRecord
 

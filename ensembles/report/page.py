@@ -10,21 +10,21 @@ from typing import Literal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ensembles.charts import Chart, draw_greedy_path, draw_learning_curves
-from ensembles.cost_section import lay_out as lay_out_cost
-from ensembles.diagnose import diagnose_all
-from ensembles.diagnosis_section import lay_out as lay_out_diagnosis
-from ensembles.diagnosis_signs import setting_of
+from ensembles.choice import Choice
+from ensembles.diagnosis.diagnose import diagnose_all
+from ensembles.diagnosis.signs import setting_of
 from ensembles.evaluate import Score, Verdict
-from ensembles.hyperparameters import keys_that_vary, show_value
 from ensembles.pruned_curve import PrunedCurve
-from ensembles.pruned_section import lay_out as lay_out_pruned
-from ensembles.pseudo_section import lay_out as lay_out_pseudo
 from ensembles.pseudo_story import PseudoStory
-from ensembles.search_section import lay_out
+from ensembles.report.charts import Chart, draw_greedy_path, draw_learning_curves
+from ensembles.report.cost_section import lay_out as lay_out_cost
+from ensembles.report.diagnosis_section import lay_out as lay_out_diagnosis
+from ensembles.report.hyperparameters import keys_that_vary, show_value
+from ensembles.report.pruned_section import lay_out as lay_out_pruned
+from ensembles.report.pseudo_section import lay_out as lay_out_pseudo
+from ensembles.report.search_section import lay_out
+from ensembles.report.watch_section import lay_out as lay_out_watch
 from ensembles.search_story import SearchStory
-from ensembles.select import Choice
-from ensembles.watch_section import lay_out as lay_out_watch
 from ensembles.watch_story import WatchedTrial
 from trainables import layout
 from trainables.checkpoint import CheckpointId

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ensembles.charts import Chart
-from ensembles.pruned_chart import draw_pruned_curve
 from ensembles.pruned_curve import PrunedCurve, PrunedPoint, from_json
+from ensembles.report.charts import Chart
+from ensembles.report.pruned_chart import draw_pruned_curve
 from trainables import layout
 from trainables.errors import DamagedObject, ObjectMissing
 from trainables.store import Store, get_json

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ensembles.diagnosis_signs import Setting, Signs
+from ensembles.diagnosis.signs import Setting, Signs
 from trainables.config import TrialConfig, condition_of, is_own
 from trainables.record import TrialRecord
 
@@ -126,7 +126,9 @@ def _is_wild(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
 
 
 def _is_dead(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
-    return (signs.dead_share or 0.0) >= MOST_DEAD and _progress(signs.validation_accuracy, setting) < GOOD
+    # A net that knows its training images by heart has idle units as well: the living ones were enough.
+    is_done = _progress(signs.fit_accuracy, setting) >= GOOD
+    return (signs.dead_share or 0.0) >= MOST_DEAD and not is_done
 
 
 def _crawls(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
@@ -272,7 +274,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "dead-units",
         _is_dead,
-        ("dead_share", "validation_accuracy"),
+        ("dead_share", "fit_accuracy"),
         "Units are dead: no image activates them, so they learn nothing more.",
         _revive,
         "Maas et al. 2013, leaky ReLU; He et al. 2015, initialisation",
@@ -325,7 +327,7 @@ HEALTHY = Rule(
 
 LITTLE_DATA = Rule(
     "little-data",
-    lambda *_: False,  # asked of several trials together: `ensembles/learning_curve.py`
+    lambda *_: False,  # asked of several trials together: `ensembles/diagnosis/learning_curve.py`
     (),
     "More data would help: accuracy still grows with the number of training images.",
     _gather,

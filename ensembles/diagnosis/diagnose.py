@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ensembles.diagnosis_rules import FEWEST_EPOCHS, HEALTHY, LITTLE_DATA, RULES, Rule, Verdict
-from ensembles.diagnosis_signs import Setting, Signs, read_signs
-from ensembles.learning_curve import DataCurve, find_data_curves
+from ensembles.diagnosis.learning_curve import DataCurve, find_data_curves
+from ensembles.diagnosis.rules import FEWEST_EPOCHS, HEALTHY, LITTLE_DATA, RULES, Rule, Verdict
+from ensembles.diagnosis.signs import Setting, Signs, read_signs
 from trainables.record import TrialRecord
 
 

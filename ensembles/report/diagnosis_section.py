@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ensembles.diagnose import Diagnosis
-from ensembles.diagnosis_rules import Verdict
+from ensembles.diagnosis.diagnose import Diagnosis
+from ensembles.diagnosis.rules import Verdict
 
 MOST_ROWS = 200
 """Trials in the table: the best of them."""

@@ -9,9 +9,9 @@ from dataclasses import replace
 import matplotlib as mpl
 import pytest
 
-from ensembles import charts
-from ensembles.charts import draw_greedy_path, draw_learning_curves, draw_range_test
 from ensembles.config import EnsembleConfig
+from ensembles.report import charts
+from ensembles.report.charts import draw_greedy_path, draw_learning_curves, draw_range_test
 from ensembles.search_story import RangeCurve
 from tests.ensembles.samples import make_choice, make_run
 

@@ -7,13 +7,13 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
 
-from ensembles.pruned_chart import PAPER, draw_pruned_curve, stand_alone
 from ensembles.pruned_curve import to_json
-from ensembles.pruned_section import lay_out, read_curves
-from ensembles.report import render_report
+from ensembles.report.page import render_report
+from ensembles.report.pruned_chart import PAPER, draw_pruned_curve, stand_alone
+from ensembles.report.pruned_section import lay_out, read_curves
+from tests.ensembles.report.test_page import HOSTILE, Reading
 from tests.ensembles.samples import make_run
 from tests.ensembles.test_pruned_curve import make_curve, make_point
-from tests.ensembles.test_report import HOSTILE, Reading
 from trainables import layout
 from trainables.folder import Folder
 from trainables.store import to_json as json_bytes
