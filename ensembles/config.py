@@ -9,7 +9,7 @@ from pydantic import Field
 from trainables.config import Frozen
 
 VoteMethod = Literal["hard", "majority", "soft", "geometric", "weighted", "confidence", "rank", "stacked"]
-SelectMethod = Literal["best", "top", "all", "greedy", "greedy-once", "cma-es", "stable", "smallest"]
+SelectMethod = Literal["best", "top", "all", "greedy", "greedy-once", "cma-es", "stable", "smallest", "boosted"]
 Metric = Literal["log_loss", "accuracy", "balanced_accuracy", "macro_f1", "auc", "brier"]
 TieRule = Literal["caucus", "autogluon", "auto-sklearn"]
 Calibration = Literal["none", "temperature", "vector", "isotonic"]
@@ -30,7 +30,8 @@ class EnsembleConfig(Frozen):
     select: SelectMethod = "greedy"
     """Who votes. `best`: the best checkpoint alone; `top`: the `size` best; `all`: every candidate; `greedy`: who improves the
     team most, pick by pick, with replacement (Caruana 2004); `greedy-once`: without; `cma-es`: weights by CMA-ES; `stable`: members
-    that bootstraps of the selection pick again and again; `smallest`: the fewest that are statistically as good as greedy's."""
+    that bootstraps of the selection pick again and again; `smallest`: the fewest that are statistically as good as greedy's;
+    `boosted`: the rounds of `search.method: boosting`, each weighted as its round says."""
     size: Annotated[int, Field(ge=1)] = 8
     """Picks of `greedy`, where one checkpoint may be picked more than once; at most so many members elsewhere."""
     vote: VoteMethod = "soft"
