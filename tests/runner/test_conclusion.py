@@ -59,10 +59,16 @@ def test_an_override_changes_the_ensemble_of_the_file(run, word):
     [
         ("ensemble.sise=4", "ensemble.sise: no such key; did you mean size?"),
         ("sise=4", "ensemble.sise: no such key; did you mean size?"),
-        ("zebra=4", "ensemble.zebra: no such key; known are select, size, vote, metric, pool, runs, ties, start, bags, diverse, budget, calibrate, bootstraps, seed"),
+        (
+            "zebra=4",
+            "ensemble.zebra: no such key; known are select, size, vote, metric, pool, runs, ties, start, bags, diverse, budget, calibrate, bootstraps, seed",
+        ),
         ("size=0", "ensemble.size is 0: must be greater than or equal to 1"),
         ("size=many", "ensemble.size is 'many': must be a valid integer"),
-        ("vote=loud", "ensemble.vote is 'loud': must be 'hard', 'majority', 'soft', 'geometric', 'weighted', 'confidence', 'rank' or 'stacked'"),
+        (
+            "vote=loud",
+            "ensemble.vote is 'loud': must be 'hard', 'majority', 'soft', 'geometric', 'weighted', 'confidence', 'rank' or 'stacked'",
+        ),
         ("size", "'size' is no override: write key=value"),
     ],
 )
