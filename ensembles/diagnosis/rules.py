@@ -112,7 +112,7 @@ def _is_wild(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
     ratio = signs.update_ratio or 0.0
     small_batch = config.optimizer.batch_size <= SMALL_BATCH
     # Both make accuracy swing as well, and are the nearer cause.
-    starved = config.optimizer.weight_decay >= STRONG_DECAY and _progress(signs.fit_accuracy, setting) < GOOD
+    starved = _is_starved(signs, config, setting)
     by_heart = signs.gap > 2 * CLEAR * signs.gap_noise and signs.swing < WILD_SWING
     return not (small_batch or starved or by_heart) and (
         (ratio > WILD_RATIO and signs.swing > 1)
@@ -128,7 +128,12 @@ def _is_wild(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
 def _is_dead(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
     # A net that knows its training images by heart has idle units as well: the living ones were enough.
     is_done = _progress(signs.fit_accuracy, setting) >= GOOD
-    return (signs.dead_share or 0.0) >= MOST_DEAD and not is_done
+    return (signs.dead_share or 0.0) >= MOST_DEAD and not is_done and not _is_starved(signs, config, setting)
+
+
+def _is_starved(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
+    """Whether decay has taken the weights away: what is then seen of rate and units is its doing."""
+    return config.optimizer.weight_decay >= STRONG_DECAY and _progress(signs.fit_accuracy, setting) < GOOD
 
 
 def _crawls(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
