@@ -12,6 +12,10 @@ from ensembles.config import VoteMethod
 from ensembles.pool import PredictionPool
 from ensembles.vote import vote
 
+MEANS: frozenset[VoteMethod] = frozenset({"soft", "weighted", "geometric", "confidence"})
+"""Votes that tell how sure they are of images they have not seen. Shares of voices and of ranks say nothing of that, and a
+stacked vote would have to be on record, with what it has learned, to give the same labels again."""
+
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
@@ -33,11 +37,11 @@ def agree(pool: PredictionPool, choice: Choice, method: VoteMethod, confidence: 
     """What the members of `choice` label of the images of `pool` (Lee 2013, with a vote in place of the one net).
 
     An image is labelled where the vote's highest probability is at least `confidence` and that class is the likeliest
-    one of at least `agreement` members, each counted once whatever its weight. A hard vote has only shares of voices
-    to offer, which say nothing of how sure anyone is: the soft vote takes its place. Equal probabilities go to the lower
-    class number. Raises `MismatchedPredictions` where a member has no predictions.
+    one of at least `agreement` members, each counted once whatever its weight. Votes that are no mean of probabilities
+    are replaced by the soft one. Equal probabilities go to the lower class number. Raises `MismatchedPredictions` where a
+    member has no predictions.
     """
-    ballot = vote(pool, choice, "weighted" if method == "weighted" else "soft")
+    ballot = vote(pool, choice, method if method in MEANS else "soft")
     # In float32, as it is written down: 0.95 as a float32 is a little below 0.95, and must still count as 0.95.
     top = ballot.probabilities.max(1).astype(np.float32)
     agreeing = np.zeros(len(top), np.int64)

@@ -15,12 +15,14 @@ class Choice:
 
     members             who votes, all different: greedy in the order of their first pick, top and best first the best,
                         all as in the pool
-    weights             one a member, above zero, adding up to one: of greedy the share of the picks, else all equal
+    weights             one a member, above zero, adding up to one: of greedy the share of the picks, of `best`, `top` and
+                        `all` all equal
     how                 the rule, as `ensemble.select` names it
     metric              what `path` and `validation_score` are; of log_loss (nats) and brier low is good, of the others high
     picks               every pick of greedy in its order, also those after the best team; empty for other rules
     path                validation score of the team after each pick
     validation_score    of the weighted team on the images it was chosen on: flattering, never to be told as its worth
+    kept                how many of `picks` make the team; 0: up to the first with the best score
     """
 
     members: tuple[CheckpointId, ...]
@@ -30,6 +32,7 @@ class Choice:
     picks: tuple[CheckpointId, ...]
     path: tuple[float, ...]
     validation_score: float
+    kept: int = 0
 
     def __post_init__(self) -> None:
         if not self.members or len(set(self.members)) != len(self.members):
@@ -42,8 +45,12 @@ class Choice:
             raise ValueError(f"{len(self.picks)} picks, but {len(self.path)} scores of picks")
         if self.path and self.validation_score not in self.path:
             raise ValueError(f"the team's score of {self.validation_score} was reached by no pick")
+        if not 0 <= self.kept <= len(self.picks):
+            raise ValueError(f"{self.kept} of {len(self.picks)} picks cannot make the team")
 
     @property
     def kept_picks(self) -> int:
-        """How many of `picks` make the team: up to the first with the best score. Nothing where there are no picks."""
+        """How many of `picks` make the team. Nothing where there are no picks."""
+        if self.kept:
+            return self.kept
         return self.path.index(self.validation_score) + 1 if self.path else 0

@@ -13,6 +13,8 @@ SelectMethod = Literal["best", "top", "all", "greedy", "greedy-once", "cma-es", 
 Metric = Literal["log_loss", "accuracy", "balanced_accuracy", "macro_f1", "auc", "brier"]
 TieRule = Literal["caucus", "autogluon", "auto-sklearn"]
 Calibration = Literal["none", "temperature", "vector", "isotonic"]
+PoolRule = Literal["best", "every", "snapshots"]
+Correction = Literal["cross-fit", "bootstrap"]
 
 
 class CostBudget(Frozen):
@@ -31,7 +33,8 @@ class EnsembleConfig(Frozen):
     """Who votes. `best`: the best checkpoint alone; `top`: the `size` best; `all`: every candidate; `greedy`: who improves the
     team most, pick by pick, with replacement (Caruana 2004); `greedy-once`: without; `cma-es`: weights by CMA-ES; `stable`: members
     that bootstraps of the selection pick again and again; `smallest`: the fewest that are statistically as good as greedy's;
-    `boosted`: the rounds of `search.method: boosting`, each weighted as its round says."""
+    `boosted`: the rounds of `search.method: boosting`, each weighted as its round says; of gradient boosting, each round of
+    which holds those before, the best one of each chain alone."""
     size: Annotated[int, Field(ge=1)] = 8
     """Picks of `greedy`, where one checkpoint may be picked more than once; at most so many members elsewhere."""
     vote: VoteMethod = "soft"
@@ -41,8 +44,9 @@ class EnsembleConfig(Frozen):
     that members give to classes; `stacked`: a logistic regression on the members' log-probabilities."""
     metric: Metric = "log_loss"
     """What `greedy` and its kin improve on validation, and how `best` and `top` rank where it is set."""
-    pool: Literal["best", "every"] = "best"
-    """The candidates. `best`: each trial at its best epoch; `every`: every kept checkpoint of every trial."""
+    pool: PoolRule = "best"
+    """The candidates. `best`: each trial at its best epoch; `every`: every kept checkpoint of every trial; `snapshots`: the
+    last epoch of each cycle of a cyclic schedule (Huang et al. 2017), of other trials the ends of five equal parts."""
     runs: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Other runs over the same data and split, in the same store, whose checkpoints may vote as well: `name/run`."""
     ties: TieRule = "caucus"
@@ -58,7 +62,15 @@ class EnsembleConfig(Frozen):
     """Greedy takes only who still fits, and weighs the gain against the cost."""
     calibrate: Calibration = "temperature"
     """How the vote's probabilities are made honest, on validation, after averaging (Rahaman and Thiery 2020)."""
+    correct: Correction = "bootstrap"
+    """How scores are freed of having been selected on validation. `bootstrap`: the images that a bootstrap did not draw score
+    what it selects; `cross-fit`: each tenth of the images scores what the other nine select."""
     bootstraps: Annotated[int, Field(ge=0, le=1000)] = 40
-    """Repetitions of the whole selection on bootstraps of the validation images, behind the corrected estimate; 0 for none."""
+    """Repetitions of the whole selection behind the corrected estimate and the band of the greedy path; 0 for neither."""
+    rounds: Annotated[tuple[tuple[str, Annotated[float, Field(gt=0)]], ...], Field(strict=False)] = ()
+    """`boosted`: the checkpoint that each round ended with, and its weight; left out, those that the run has on record."""
+    chains: Annotated[tuple[Annotated[tuple[str, ...], Field(strict=False)], ...], Field(strict=False)] = ()
+    """`boosted`: the checkpoints that the rounds of each chain of gradient boosting ended with, of which the best by `metric`
+    votes; left out, those that the run has on record."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Of every random draw of the ensemble stage."""

@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ensembles.choice import Choice
-from ensembles.config import EnsembleConfig, VoteMethod
-from ensembles.metrics import (
-    accuracy,
-    expected_calibration_error,
-    log_loss,
-    mcnemar_p,
-    paired_bootstrap,
-    wilson_interval,
-)
+from ensembles.config import Calibration, EnsembleConfig, VoteMethod
+from ensembles.honest.corrected import Corrected, CorrectedScore
+from ensembles.honest.estimate import Estimate
+from ensembles.metrics import mcnemar_p, paired_bootstrap
 from ensembles.pool import PredictionPool
+from ensembles.ready_vote import ReadyVote, as_ballot, prepare_mean, prepare_vote
+from ensembles.score import Score, read_estimate, read_score, score_vote
 from ensembles.select import rank_members
+from ensembles.verdict_sentence import tell_correction, tell_cost, tell_finding
 from ensembles.vote import VOTES, Ballot, vote
 from trainables.checkpoint import CheckpointId
 from trainables.errors import DamagedObject, MismatchedPredictions
+from trainables.record import TrialCost
 
 BOOTSTRAP_SEED = 0
 """The same predictions give the same verdict, bit for bit."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """What one way to predict is worth. Accuracies are shares of 1."""
-
-    members: int
-    """Checkpoints behind it."""
-    validation_accuracy: float
-    """On the images that it was chosen on: flattering, and shown as such."""
-    test_accuracy: float
-    ci95: tuple[float, float]
-    """Wilson's 95 % interval of `test_accuracy`."""
-    test_nll: float
-    """Mean negative log-likelihood on test in nats; see `metrics.log_loss`. Of a hard vote, that of shares of voices."""
-    test_ece: float
-    """Expected calibration error on test, in 15 bins."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +40,8 @@ class Verdict:
     best: Score
     """The best single checkpoint."""
     baselines: dict[str, Score]
-    """`top`: soft vote of the `ensemble.size` best by validation accuracy, or of as many as there are; `all`: of all."""
+    """`top`: soft vote of the `ensemble.size` best by validation accuracy, or of as many as there are; `all`: of all that
+    have predictions on both splits."""
     validation_images: int
     test_images: int
     gain: float
@@ -76,6 +60,114 @@ class Verdict:
     """What to ship."""
     sentence: str
     """The verdict in plain English: the headline, a colon, and why."""
+    corrected_gain: Estimate | None = None
+    """What `gain` is on validation, each of both selected on other images than it is scored on."""
+    calibration: Calibration = "none"
+    """How the probabilities of every vote were made honest, on validation."""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The verdict in at most three sentences: what to ship and why; what the selection is worth; what it costs."""
+        score = self.votes[self.vote]
+        told = (self.sentence, tell_correction(score), tell_cost(score, self.best))
+        return tuple(sentence for sentence in told if sentence)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Everything that is judged on test, chosen and fitted on validation.
+
+    labels      int64 (images,), of validation
+    votes       the team, by every way of voting
+    best        the best single checkpoint
+    top         the soft vote of the most accurate
+    everyone    the soft vote of all candidates
+    """
+
+    choice: Choice
+    config: EnsembleConfig
+    labels: npt.NDArray[np.int64]
+    votes: Mapping[VoteMethod, ReadyVote]
+    best: ReadyVote
+    top: ReadyVote
+    everyone: ReadyVote
+    corrected: Corrected | None
+    costs: Mapping[str, TrialCost]
+
+
+def prepare(
+    choice: Choice,
+    config: EnsembleConfig,
+    validation: PredictionPool,
+    ranked: Sequence[CheckpointId],
+    mean: npt.NDArray[np.float64],
+    corrected: Corrected | None = None,
+    costs: Mapping[str, TrialCost] | None = None,
+) -> Prepared:
+    """What is to be judged beside the team of `choice`: the first of `ranked`, the first `config.size`, and all.
+
+    `ranked` are the candidates, best first, and `mean` theirs on validation, float64 (images, classes); `validation` holds
+    the team and the first of them, of the others nothing is needed. `corrected` is what `correct` says of the choice,
+    `costs` what the trials' nets cost. Raises `MismatchedPredictions`.
+    """
+    calibrate = config.calibrate
+    return Prepared(
+        choice=choice,
+        config=config,
+        labels=validation.labels,
+        votes={method: prepare_vote(choice, method, calibrate, validation) for method in VOTES},
+        best=prepare_vote(_equals(ranked[:1]), "soft", calibrate, validation),
+        top=prepare_vote(_equals(ranked[: config.size]), "soft", calibrate, validation),
+        everyone=prepare_mean(tuple(ranked), mean, calibrate, validation.labels),
+        corrected=corrected,
+        costs=costs or {},
+    )
+
+
+def judge(prepared: Prepared, test: PredictionPool, mean: npt.NDArray[np.float64]) -> Verdict:
+    """The verdict on what was prepared; `mean` is that of all candidates on test, float64 (images, classes).
+
+    Raises `MismatchedPredictions` where `test` lacks a member.
+    """
+    config, corrected = prepared.config, prepared.corrected
+    singles = corrected.baselines if corrected else {}
+
+    def score(ready: ReadyVote, ballot: Ballot, found: CorrectedScore | None) -> Score:
+        return score_vote(ready, prepared.labels, ballot, test.labels, found, prepared.costs)
+
+    ballots = {method: ready.vote(test) for method, ready in prepared.votes.items()}
+    votes = {
+        method: score(ready, ballots[method], corrected.votes.get(method) if corrected else None)
+        for method, ready in prepared.votes.items()
+    }
+    best_ballot = prepared.best.vote(test)
+    best = score(prepared.best, best_ballot, singles.get("best"))
+    right, best_right = ballots[config.vote].predicted == test.labels, best_ballot.predicted == test.labels
+    gain_ci95, p = paired_bootstrap(right, best_right, BOOTSTRAP_SEED), mcnemar_p(right, best_right)
+    is_best = prepared.choice.members == prepared.best.members
+    headline, why = tell_finding(config.vote, votes[config.vote], best, gain_ci95, p, len(right), is_best)
+    return Verdict(
+        vote=config.vote,
+        votes=votes,
+        best_member=prepared.best.members[0],
+        best=best,
+        baselines={
+            "top": score(prepared.top, prepared.top.vote(test), singles.get("top")),
+            "all": score(prepared.everyone, as_ballot(mean), singles.get("all")),
+        },
+        validation_images=len(prepared.labels),
+        test_images=len(test.labels),
+        gain=float(np.mean(right) - np.mean(best_right)),
+        gain_ci95=gain_ci95,
+        mcnemar_p=p,
+        fixed=int(np.count_nonzero(right & ~best_right)),
+        broken=int(np.count_nonzero(best_right & ~right)),
+        ship=gain_ci95[0] > 0,
+        headline=headline,
+        sentence=f"{headline}: {why}",
+        corrected_gain=corrected.gain if corrected else None,
+        calibration=config.calibrate,
+    )
 
 
 def evaluate(
@@ -84,8 +176,10 @@ def evaluate(
     validation_pool: PredictionPool,
     test_pool: PredictionPool,
     best: CheckpointId,
+    corrected: Corrected | None = None,
+    costs: Mapping[str, TrialCost] | None = None,
 ) -> Verdict:
-    """The verdict on the team of `choice`, voting as `config.vote` says, against the checkpoint `best`.
+    """The verdict on the team of `choice`, voting as `config.vote` says, against the checkpoint `best`, from whole pools.
 
     Both must have been chosen on validation. The baselines vote with those members that both pools have. Raises
     `MismatchedPredictions` where the pools are not validation and test of the same data, or lack a member of the team.
@@ -99,87 +193,15 @@ def evaluate(
             f"validation is of data {validation_pool.data_id}, but test of {test_pool.data_id}: read both for one run"
         )
     tested = set(test_pool.members)
-    ranked = [validation_pool.members[position] for position in rank_members(validation_pool)]
-    everyone = [member for member in ranked if member in tested]
-
-    def judge(team: Choice, method: VoteMethod) -> tuple[Score, Ballot]:
-        ballot = vote(test_pool, team, method)
-        return _score(team, vote(validation_pool, team, method), ballot, validation_pool, test_pool), ballot
-
-    votes = {method: judge(choice, method) for method in VOTES}
-    score, ballot = votes[config.vote]
-    best_score, best_ballot = judge(_equals([best]), "soft")
-    right = ballot.predicted == test_pool.labels
-    best_right = best_ballot.predicted == test_pool.labels
-    gain_ci95 = paired_bootstrap(right, best_right, BOOTSTRAP_SEED)
-    p = mcnemar_p(right, best_right)
-    headline, why = _tell(config.vote, score, best_score, gain_ci95, p, len(right), choice.members == (best,))
-    return Verdict(
-        vote=config.vote,
-        votes={method: found for method, (found, _) in votes.items()},
-        best_member=best,
-        best=best_score,
-        baselines={
-            "top": judge(_equals(everyone[: config.size]), "soft")[0],
-            "all": judge(_equals(everyone), "soft")[0],
-        },
-        validation_images=len(validation_pool.labels),
-        test_images=len(test_pool.labels),
-        gain=float(np.mean(right) - np.mean(best_right)),
-        gain_ci95=gain_ci95,
-        mcnemar_p=p,
-        fixed=int(np.count_nonzero(right & ~best_right)),
-        broken=int(np.count_nonzero(best_right & ~right)),
-        ship=gain_ci95[0] > 0,
-        headline=headline,
-        sentence=f"{headline}: {why}",
-    )
+    order = [validation_pool.members[position] for position in rank_members(validation_pool)]
+    ranked = [best, *(member for member in order if member in tested and member != best)]
+    means = [vote(pool, _equals(ranked), "soft").probabilities for pool in (validation_pool, test_pool)]
+    return judge(prepare(choice, config, validation_pool, ranked, means[0], corrected, costs), test_pool, means[1])
 
 
 def _equals(members: Sequence[CheckpointId]) -> Choice:
     """A team of equals, for comparison."""
     return Choice(tuple(members), (1 / len(members),) * len(members), "all", "accuracy", (), (), 0.0)
-
-
-def _score(
-    team: Choice, on_validation: Ballot, on_test: Ballot, validation_pool: PredictionPool, test_pool: PredictionPool
-) -> Score:
-    labels = test_pool.labels
-    right = on_test.predicted == labels
-    confidence = on_test.probabilities[np.arange(len(labels)), on_test.predicted]
-    return Score(
-        members=len(team.members),
-        validation_accuracy=accuracy(on_validation.predicted, validation_pool.labels),
-        test_accuracy=accuracy(on_test.predicted, labels),
-        ci95=wilson_interval(int(np.count_nonzero(right)), len(labels)),
-        test_nll=log_loss(on_test.probabilities, labels),
-        test_ece=expected_calibration_error(confidence, right),
-    )
-
-
-def _tell(
-    method: VoteMethod, score: Score, best: Score, interval: tuple[float, float], p: float, images: int, alone: bool
-) -> tuple[str, str]:
-    """What to ship, and why."""
-    keep, seen = "Ship the best single checkpoint", f"of {images:,} test images"
-    if alone:
-        return keep, f"the team is this checkpoint alone, right on {best.test_accuracy:.2%} {seen}."
-    what, team = "Ship the ensemble", f"the {method} vote of {score.members}"
-    if score.members == 1:  # greedy found no second voice, and by log-loss it may start from another than the best
-        what, team = "Ship the team's checkpoint", "the one checkpoint of the team"
-    gain = 100 * (score.test_accuracy - best.test_accuracy)
-    low, high = 100 * interval[0], 100 * interval[1]
-    shown = f"95 % interval {low:+.2f} to {high:+.2f}, McNemar p {_show_p(p)}"
-    right = f"{team} is right on {score.test_accuracy:.2%} {seen}"
-    if low > 0:
-        return what, f"{right}, {gain:.2f} points more than the best single checkpoint ({shown})."
-    if high < 0:
-        return keep, f"{right}, {-gain:.2f} points less ({shown})."
-    return keep, f"{right}, a difference of {gain:+.2f} points ({shown}) that these images cannot tell from none."
-
-
-def _show_p(p: float) -> str:
-    return "below 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def to_json(verdict: Verdict, choice: Choice) -> dict[str, object]:
@@ -196,16 +218,13 @@ def from_json(told: dict[str, Any]) -> tuple[Verdict, Choice]:
         for key in ("weights", "path"):
             choice[key] = tuple(choice[key])
         verdict["best_member"] = CheckpointId(**verdict["best_member"])
-        verdict["best"] = _read_score(verdict["best"])
+        verdict["best"] = read_score(verdict["best"])
+        verdict["corrected_gain"] = read_estimate(verdict.get("corrected_gain"))
         for key in ("votes", "baselines"):
-            verdict[key] = {how: _read_score(score) for how, score in verdict[key].items()}
+            verdict[key] = {how: read_score(score) for how, score in verdict[key].items()}
         verdict["gain_ci95"] = tuple(verdict["gain_ci95"])
         return Verdict(**verdict), Choice(**choice)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedObject(
             f"the stored ensemble is not readable ({type(error).__name__}: {error}): write it again with `caucus report`"
         ) from None
-
-
-def _read_score(told: dict[str, Any]) -> Score:
-    return Score(**told | {"ci95": tuple(told["ci95"])})

@@ -89,9 +89,10 @@ def mcnemar_p(correct_a: npt.NDArray[np.bool_], correct_b: npt.NDArray[np.bool_]
     lost = int(np.count_nonzero(correct_b & ~correct_a))
     if gained + lost == 0:
         return 1.0
-    from scipy.stats import binomtest  # 0.6 s, and only a verdict needs it
-
-    return float(binomtest(gained, gained + lost, 0.5).pvalue)
+    # Twice the tail of the binomial distribution. `scipy.stats.binomtest` says the same, but takes 0.7 s to import.
+    count, few = gained + lost, np.arange(min(gained, lost))
+    logs = np.concatenate([[0.0], np.cumsum(np.log((count - few) / (few + 1)))]) - count * math.log(2)
+    return min(1.0, 2 * float(np.exp(logs).sum()))
 
 
 def measure(metric: Metric, probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:

@@ -163,8 +163,8 @@ def from_json(told: dict[str, Any]) -> PrunedCurve:
         return PrunedCurve(**kept)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedObject(
-            f"a curve of pruned checkpoints is not readable ({type(error).__name__}: {error}): "
-            "delete it and prune again"
+            f"a curve of sparsified checkpoints is not readable ({type(error).__name__}: {error}): "
+            "delete it and run `caucus sparsify` again"
         ) from None
 
 
@@ -194,8 +194,10 @@ def _tell(curve: PrunedCurve) -> list[str]:
     control = next((point for point in curve.points if point.sparsity == 0), None)
     if control and curve.epochs:
         more = 100 * (control.accuracy - chosen.accuracy) if chosen else 0.0
-        compared = f", {abs(more):.2f} points {'more' if more > 0 else 'less'} than the pruned one" if more else ""
-        told.append(f"Trained on as long without pruning, the checkpoint comes to {control.accuracy:.2%}{compared}.")
+        compared = f", {abs(more):.2f} points {'more' if more > 0 else 'less'} than the sparsified one" if more else ""
+        told.append(
+            f"Trained on as long without sparsifying, the checkpoint comes to {control.accuracy:.2%}{compared}."
+        )
     if curve.test:
         told.append(_tell_test(curve.test))
     return told

@@ -13,7 +13,7 @@ from ensembles.evaluate import BOOTSTRAP_SEED
 from ensembles.labelling import Labelling
 from ensembles.metrics import mcnemar_p, paired_bootstrap
 from ensembles.pool import PredictionPool
-from ensembles.vote import vote
+from ensembles.vote import fit_voter
 from trainables.checkpoint import CheckpointId
 from trainables.record import TrialRecord
 
@@ -81,9 +81,10 @@ def measure_gain(
 
     Raises `MismatchedPredictions` where a pool lacks a member.
     """
+    voters = [fit_voter(validation_pool, team, method) for team in (before, after)]
 
     def change(pool: PredictionPool) -> Change:
-        right_before, right_after = (vote(pool, team, method).predicted == pool.labels for team in (before, after))
+        right_before, right_after = (voter.vote(pool).predicted == pool.labels for voter in voters)
         return Change(
             before=float(np.mean(right_before)),
             after=float(np.mean(right_after)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ensembles.ablation import Ablation
@@ -80,8 +80,12 @@ class SearchStory:
     audit: PruningAudit | None = None
     range_tests: tuple[RangeCurve, ...] = ()
     lineage: tuple[LineageStep, ...] = ()
+    rungs: tuple[int, ...] = ()
+    """Epochs at which trials are ended, rising."""
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Of dotted keys that are numbers, between which values the search looked: of all stages together."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to tell."""
-        return self == SearchStory()
+        """Whether there is nothing to tell but where the search looked."""
+        return replace(self, rungs=(), ranges={}) == SearchStory()

@@ -265,20 +265,21 @@ def ensemble(
     as_json: AsJson = False,
     store: StoreUri = "runs",
     endpoint_url: EndpointUrl = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every choice by every vote, not by the configured one alone.")
+    ] = False,
 ) -> None:
-    """Choose and vote again, from the stored predictions, such as with ensemble.size=4. Changes nothing in the store."""
+    """Choose and vote again, from the stored predictions, such as with ensemble.size=4. Changes nothing in the store but the
+    data set's ledger, which counts the look at test."""
 
     def answer() -> int:
-        from runner.conclusion import choose_and_judge, load_run
+        from runner.conclusion import load_run
         from runner.locate import locate
-        from runner.result import show_verdict, tell_conclusion
+        from runner.revote import tell_revote, vote_again
+        from runner.show_revote import show_revote
 
-        conclusion = choose_and_judge(load_run(locate(run, store, endpoint_url), overrides or []))
-        if as_json:
-            _print_json(tell_conclusion(conclusion))
-        else:
-            _console().print(show_verdict(conclusion.verdict, len(conclusion.choice.members)))
-            _console().print(conclusion.verdict.sentence, markup=False, highlight=False)
+        revote = vote_again(load_run(locate(run, store, endpoint_url), overrides or []), everything)
+        _print_json(tell_revote(revote)) if as_json else show_revote(revote, _console())
         return DONE
 
     raise typer.Exit(_answer(as_json, answer))
@@ -311,7 +312,7 @@ def report(
 
 
 @app.command()
-def prune(
+def sparsify(
     run: Run,
     trial: Annotated[
         str | None, typer.Option("--trial", help="Whose checkpoint; left out, the best trial's on validation.")
@@ -323,26 +324,153 @@ def prune(
     sparsity: Annotated[
         str, typer.Option("--sparsity", help="Shares of the weights, or of each layer's channels, to take out.")
     ] = "0.5,0.7,0.9,0.95",
-    epochs: Annotated[int, typer.Option("--epochs", min=0, help="Epochs of fine-tuning after pruning.")] = 5,
+    epochs: Annotated[int, typer.Option("--epochs", min=0, help="Epochs of fine-tuning after sparsifying.")] = 5,
     as_json: AsJson = False,
     store: StoreUri = "runs",
     endpoint_url: EndpointUrl = None,
 ) -> None:
-    """Prune a trained checkpoint to several sparsities, train what is left, and say how much can go. Needs the data."""
+    """Take weights out of a trained net at several sparsities, train what is left, and say how much can go. Needs the data."""
 
     def answer() -> int:
         from runner.conclusion import load_run
         from runner.locate import locate
-        from runner.prune import check_words, prune_run
+        from runner.sparsify import check_words, sparsify_run
 
         words = check_words(trial, best, method, sparsity)
         say = partial(print, file=sys.stderr if as_json else sys.stdout, flush=True)
-        found = prune_run(load_run(locate(run, store, endpoint_url), []), trial, *words, epochs, say)
+        found = sparsify_run(load_run(locate(run, store, endpoint_url), []), trial, *words, epochs, say)
         if as_json:
             _print_json(found.told())
         else:
             print(" ".join(found.curve.sentences))
             print(f"chart: {found.chart}; `caucus report {run}` shows it")
+        return DONE
+
+    raise typer.Exit(_answer(as_json, answer))
+
+
+@app.command()
+def export(
+    run: Run,
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A new folder, or s3://bucket/prefix.")],
+    overrides: Overrides = None,
+    single: Annotated[bool, typer.Option("--single", help="The best single checkpoint instead of the team.")] = False,
+    as_json: AsJson = False,
+    store: StoreUri = "runs",
+    endpoint_url: EndpointUrl = None,
+) -> None:
+    """Bundle the team of a run for deployment: weights, manifest, model card, and one program that needs torch alone."""
+
+    def answer() -> int:
+        from runner.conclusion import load_run
+        from runner.export import export_run, show_export
+        from runner.locate import locate
+
+        say = partial(print, file=sys.stderr, flush=True)
+        found = export_run(
+            load_run(locate(run, store, endpoint_url), overrides or []), bundle, single, endpoint_url, say
+        )
+        _print_json(found.told()) if as_json else print(show_export(found))
+        return DONE
+
+    raise typer.Exit(_answer(as_json, answer))
+
+
+@app.command()
+def predict(
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="What `caucus export` wrote.")],
+    images: Annotated[
+        str,
+        typer.Argument(
+            metavar="IMAGES", help="A folder, an image, a .csv or .parquet with a column `image`, an .npz, or s3://…"
+        ),
+    ],
+    out: Annotated[str, typer.Option("--out", help="The file to write: .csv or .parquet.")],
+    cascade: Annotated[
+        bool, typer.Option("--cascade", help="Ask more members only while they disagree or are not sure: faster.")
+    ] = False,
+    own_code: Annotated[
+        bool, typer.Option("--own-code", help="Run the bundle's own models (module:function) from the current folder.")
+    ] = False,
+    as_json: AsJson = False,
+    endpoint_url: EndpointUrl = None,
+) -> None:
+    """Say what a bundle's team makes of images: class, calibrated probability, agreement. On a GPU where there is one."""
+
+    def answer() -> int:
+        from runner.predict import predict_images, show_predicted
+
+        say = partial(print, file=sys.stderr, flush=True)
+        found = predict_images(bundle, images, out, cascade, own_code, endpoint_url, say)
+        _print_json(found.told()) if as_json else print(show_predicted(found))
+        return DONE
+
+    raise typer.Exit(_answer(as_json, answer))
+
+
+@app.command()
+def prune(
+    store: Annotated[str, typer.Argument(metavar="STORE", help="A folder or s3://bucket/prefix, as in a sweep file.")],
+    keep_size: Annotated[
+        int, typer.Option("--keep-size", min=1, help="Choices of so many members, and of fewer, stay what they are.")
+    ] = 20,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete it. Without this nothing is changed.")] = False,
+    as_json: AsJson = False,
+    endpoint_url: EndpointUrl = None,
+) -> None:
+    """Say which checkpoints no ensemble needs and no run goes on from, and with --delete delete them."""
+
+    def answer() -> int:
+        from runner.retention import carry_out, plan_retention
+        from runner.show_retention import show_retention, tell_consequences
+        from trainables.stores import open_store
+
+        found = plan_retention(open_store(store, endpoint_url), keep_size)
+        found = carry_out(found) if delete else found
+        if as_json:
+            _print_json(found.told())
+        else:
+            _console().print(show_retention(found))
+            print(*tell_consequences(found), sep="\n")
+        return DONE
+
+    raise typer.Exit(_answer(as_json, answer))
+
+
+@app.command()
+def soup(
+    run: Run,
+    trial: Annotated[
+        list[str] | None,
+        typer.Option("--trial", help="Whose epochs; left out, the best trial's on validation. Again for its siblings."),
+    ] = None,
+    kind: Annotated[
+        str, typer.Option("--kind", help="uniform: all of them; greedy: each that does not lower validation.")
+    ] = "greedy",
+    epochs: Annotated[str, typer.Option("--epochs", help="'last 5', all, 3-9 or 3,5,9.")] = "last 5",
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="What greedy looks at; left out, accuracy. As ensemble.metric.")
+    ] = None,
+    as_json: AsJson = False,
+    store: StoreUri = "runs",
+    endpoint_url: EndpointUrl = None,
+) -> None:
+    """Average the weights of several epochs of a trial into one net, and say what it is worth. Needs the data."""
+
+    def answer() -> int:
+        from runner.conclusion import load_run
+        from runner.locate import locate
+        from runner.show_soup import show_soup
+        from runner.soup import cook_run, parse_kind, parse_metric
+
+        words = (trial or [], parse_kind(kind), epochs, parse_metric(metric))
+        say = partial(print, file=sys.stderr if as_json else sys.stdout, flush=True)
+        found = cook_run(load_run(locate(run, store, endpoint_url), []), *words, say)
+        if as_json:
+            _print_json(found.told())
+        else:
+            _console().print(show_soup(found.story))
+            print(found.story.sentence)
         return DONE
 
     raise typer.Exit(_answer(as_json, answer))

@@ -7,19 +7,26 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ensembles.candidates import candidates
 from ensembles.choice import Choice
 from ensembles.config import EnsembleConfig
-from ensembles.evaluate import Verdict, evaluate, to_json
-from ensembles.pool import candidates, read_pool
+from ensembles.evaluate import Verdict, to_json
+from ensembles.honest.corrected import Corrected
+from ensembles.honest.evidence import Evidence
+from ensembles.honest.gather import gather_evidence
+from ensembles.honest.ledger import COUNTED, Ledger, read_ledger, record_look
 from ensembles.pseudo_story import PseudoStory
-from ensembles.report.page import ReportInput, render_report
+from ensembles.report.page import ReportInput, render_report, write_files
 from ensembles.report.pruned_section import read_curves
-from ensembles.select import select
+from ensembles.selection.boosted import with_rounds
+from ensembles.stored_pool import StoredPool, open_pool
 from ensembles.watch_story import read_watched
 from runner import epoch_table
 from runner.journal import Journal
+from runner.judge import Chosen, choose, costs_of, judge_on_test
 from runner.locate import Located
 from runner.overrides import apply_overrides
+from runner.pooled_runs import pool_records, read_other_runs
 from runner.pseudo_story import tell_pseudo
 from runner.run_state import RunState
 from runner.spec import SweepSpec, nearest, rule
@@ -81,6 +88,12 @@ class Conclusion:
     """Checkpoints that could have voted, but whose predictions cannot be read or do not line up."""
     pseudo: PseudoStory | None = None
     """What a second stage with pseudo-labels brought."""
+    corrected: Corrected | None = None
+    """What the scores on validation are worth without the luck of having been selected there; None where that was not asked."""
+    evidence: Evidence | None = None
+    """What the predictions say of the team beside its scores."""
+    pool: StoredPool | None = None
+    """The candidates, for another choice among them."""
 
 
 def load_run(found: Located, overrides: list[str]) -> StoredRun:
@@ -116,8 +129,42 @@ def _read_spec(told: object) -> SweepSpec | None:
 
 
 def choose_and_judge(stored: StoredRun) -> Conclusion:
-    """Choose the team on validation, let it vote, and judge it on test. Raises `NothingToVote`."""
+    """Choose the team on validation, let it vote, and judge it on test. Raises `NothingToVote`. Writes nothing."""
+    records = pool_trials(stored)
+    config = with_rounds(stored.ensemble, stored.state.trials.values())
+    return judge_team(stored, choose(open_candidates(stored, records), config, costs_of(records)))
+
+
+def judge_team(stored: StoredRun, chosen: Chosen) -> Conclusion:
+    """The judgement on a team that was chosen for the run."""
+    # Only here, after everything has been chosen, are predictions on test opened.
+    judged = judge_on_test(chosen)
+    table, choice, best = chosen.pool.table, chosen.choice, judged.verdict.best_member
+    image_ids = [table.image_ids[row] for row in table.rows("test")]
+    return Conclusion(
+        records=rank(list(stored.state.trials.values())),
+        table=table,
+        best=best,
+        choice=choice,
+        verdict=judged.verdict,
+        left_out=chosen.pool.truth.left_out + judged.untested,
+        pseudo=tell_pseudo(stored.store, stored.state, stored.spec, table, stored.ensemble.vote, choice, best),
+        corrected=chosen.corrected,
+        evidence=gather_evidence(judged.prepared, chosen.validation, judged.test, image_ids),
+        pool=chosen.pool,
+    )
+
+
+def pool_trials(stored: StoredRun) -> list[TrialRecord]:
+    """The run's trials with those of the runs that its ensemble names, ranked."""
     records = rank(list(stored.state.trials.values()))
+    if not stored.ensemble.runs or not records:
+        return records
+    return pool_records(records, read_other_runs(stored.store, stored.ensemble.runs, records[0].config.data_id))
+
+
+def open_candidates(stored: StoredRun, records: list[TrialRecord]) -> StoredPool:
+    """Who may vote of the trials in `records`, by the rule of the run's ensemble. Raises `NothingToVote`."""
     members = candidates(records, stored.ensemble.pool)
     if not members:
         reason = next(
@@ -125,21 +172,25 @@ def choose_and_judge(stored: StoredRun) -> Conclusion:
         )
         raise NothingToVote(f"{stored.run} has nothing to vote with: {reason}")
     table = read_data_table(stored.store, records[0].config.data_id)
-    validation = read_pool(stored.store, members, "validation", table)
-    choice = select(validation, stored.ensemble)
-    best = select(validation, EnsembleConfig(select="best")).members[0]
-    # Only here, after everything has been chosen, are predictions on test opened.
-    test = read_pool(stored.store, list(validation.members), "test", table)
-    verdict = evaluate(choice, stored.ensemble, validation, test, best)
-    pseudo = tell_pseudo(stored.store, stored.state, stored.spec, table, stored.ensemble.vote, choice, best)
-    return Conclusion(records, table, best, choice, verdict, validation.left_out + test.left_out, pseudo)
+    return open_pool(stored.store, members, table)
+
+
+def enter_into_ledger(stored: StoredRun, conclusion: Conclusion) -> Ledger:
+    """Count the team as a decision on validation, and its verdict as a look at test."""
+    decided = {"ensemble": stored.ensemble.model_dump(mode="json", exclude_defaults=True)}
+    return record_look(stored.store, conclusion.table.data_id, _images_of(conclusion.table), stored.run, decided)
+
+
+def _images_of(table: DataTable) -> dict[str, int]:
+    return {split: len(table.rows(split)) for split in COUNTED}
 
 
 def publish(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
-    """Write ensemble.json, trials.parquet, epochs.parquet and report.html of the run; returns where the report lies.
+    """Enter the decision into the ledger, and write ensemble.json, the run's tables and its report; returns where that lies.
 
     `note` is a remark for the report, such as that the budget ran out.
     """
+    enter_into_ledger(stored, conclusion)
     told = {"config": stored.ensemble.model_dump(mode="json"), **to_json(conclusion.verdict, conclusion.choice)}
     if ablation := tell_search(stored.state, stored.spec).ablation:
         told["ablation"] = asdict(ablation)
@@ -147,7 +198,10 @@ def publish(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
     stored.store.put(stored.key(layout.TRIALS_TABLE), to_parquet(conclusion.records))
     epochs = epoch_table.to_parquet(conclusion.records, len(conclusion.table.rows("train")))
     stored.store.put(stored.key(layout.EPOCHS_TABLE), epochs)
-    stored.store.put(stored.key(layout.REPORT), render(stored, conclusion, note).encode())
+    for part, body in write_files(report_input(stored, conclusion, note)).items():
+        stored.store.put(stored.key(part), body)
+    if conclusion.pool:
+        conclusion.pool.keep_means()  # so that another vote of many checkpoints need not read them all
     return f"{stored.store.uri}/{stored.key(layout.REPORT)}"
 
 
@@ -162,20 +216,26 @@ def write_report(stored: StoredRun, conclusion: Conclusion, note: str, path: str
 
 def render(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
     """The report of the run as one HTML document."""
-    return render_report(
-        ReportInput(
-            run=stored.run,
-            table=conclusion.table,
-            records=conclusion.records,
-            choice=conclusion.choice,
-            verdict=conclusion.verdict,
-            left_out=conclusion.left_out,
-            command=stored.command,
-            versions=stored.state.versions,
-            notes=[note] if note else [],
-            search=tell_search(stored.state, stored.spec),
-            pseudo=conclusion.pseudo,
-            pruned=read_curves(stored.store, stored.name, stored.run_id),
-            watched=read_watched(stored.store, conclusion.records, conclusion.choice),
-        )
+    return render_report(report_input(stored, conclusion, note))
+
+
+def report_input(stored: StoredRun, conclusion: Conclusion, note: str) -> ReportInput:
+    """Everything that the report of the run tells."""
+    ledger = read_ledger(stored.store, conclusion.table.data_id, _images_of(conclusion.table))
+    return ReportInput(
+        run=stored.run,
+        table=conclusion.table,
+        records=conclusion.records,
+        choice=conclusion.choice,
+        verdict=conclusion.verdict,
+        left_out=conclusion.left_out,
+        command=stored.command,
+        versions=stored.state.versions,
+        notes=[*([note] if note else []), *ledger.warnings],
+        search=tell_search(stored.state, stored.spec),
+        pseudo=conclusion.pseudo,
+        pruned=read_curves(stored.store, stored.name, stored.run_id),
+        watched=read_watched(stored.store, conclusion.records, conclusion.choice),
+        evidence=conclusion.evidence,
+        corrected=conclusion.corrected,
     )

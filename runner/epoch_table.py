@@ -41,5 +41,7 @@ def _images_per_s(record: TrialRecord, epoch: EpochResult, train_images: int) ->
     if config.pseudo_table or epoch.train_s <= 0:
         return None
     images = round(config.train_share * train_images)
+    if config.bag.kind == "fold":
+        images -= round(images / config.bag.of)
     size = min(config.optimizer.batch_size, images)
     return round(images // size * size / epoch.train_s, 1) if size else None

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ensembles.agreement import agree
+from ensembles.candidates import candidates
 from ensembles.choice import Choice
 from ensembles.config import EnsembleConfig
 from ensembles.labelling import Labelling, count_labels
-from ensembles.pool import PredictionPool, candidates, read_pool
+from ensembles.pool import PredictionPool, read_pool
 from ensembles.select import select
 from runner.cluster import Cluster
 from runner.pseudo_config import PSEUDO, PseudoConfig
@@ -107,7 +108,7 @@ def choose_team(store: Store, spec: SweepSpec, data_id: str, records: Sequence[T
     members = candidates(ranked, spec.ensemble.pool)
     if not members:
         return None
-    pool = read_pool(store, members, "validation", read_data_table(store, data_id))
+    pool = read_pool(store, members, "validation", read_data_table(store, data_id), merge=True)
     choice = select(pool, spec.ensemble)
     best = select(pool, EnsembleConfig(select="best")).members[0]
     by_name = {record.trial_id: record for record in ranked}

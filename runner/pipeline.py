@@ -7,7 +7,7 @@ import math
 import platform
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -16,6 +16,7 @@ from runner.budget import Budget
 from runner.cluster import connected
 from runner.conclusion import Conclusion, NothingToVote, StoredRun, choose_and_judge, publish
 from runner.conductor import Conductor
+from runner.deleted import read_deleted
 from runner.former_run import read_former, read_trained
 from runner.journal import Journal
 from runner.label import label, mend_table, read_unlabelled
@@ -99,7 +100,8 @@ def run_sweep(
 
     log = RunLog(journal, [*listeners, StatusWriter(store, spec, run)])
     stored = StoredRun(store, spec.name, run, log.state, spec.ensemble, command, spec)
-    conductor = Conductor(spec, search, log, lost_epochs(store, log.state))
+    deleted = read_deleted(store, spec.name, run)
+    conductor = Conductor(spec, search, log, lost_epochs(store, log.state, deleted))
     second = search if isinstance(search, SecondStage) else None
     unlabelled = read_unlabelled(spec, images) if second and second.needs_images else None
     with cut_short_by_the_store():
@@ -123,7 +125,7 @@ def run_sweep(
             reason = "" if conductor.is_over else OUT_OF_BUDGET
             epochs_trained, busy_s = 0, 0.0
         conclusion = conclude(stored)
-        outcome, reason = judge_outcome(log.state, conclusion, reason, lost_epochs(store, log.state))
+        outcome, reason = judge_outcome(log.state, conclusion, reason, lost_epochs(store, log.state, deleted))
         report = publish(stored, conclusion, reason) if conclusion else None
         if log.state.closed is None or (log.state.closed.state, log.state.closed.reason) != (outcome, reason):
             log.close(outcome, reason)  # last: a run that says it is done has its report
@@ -170,17 +172,21 @@ def write_head(store: Store, spec: SweepSpec, run: str, images: ImageSet, comman
     store.put(layout.latest_key(spec.name), run.encode())
 
 
-def lost_epochs(store: Store, state: RunState) -> dict[str, set[int]]:
+def lost_epochs(store: Store, state: RunState, deleted: Mapping[str, set[int]] | None = None) -> dict[str, set[int]]:
     """Epochs on record whose checkpoints are not in the store, by trial; trials without any are left out.
 
-    After a clean end there are none, and nobody looks: what is missing then was deleted on purpose.
+    Those that retention has `deleted` are not lost. After a clean end there are none, and nobody looks: what is missing
+    then was deleted on purpose, if only by hand.
     """
     if state.closed and state.closed.state == "done":
         return {}
     recorded = {
         name: {epoch.epoch for epoch in record.epochs} for name, record in state.trials.items() if record.epochs
     }
-    lost = {name: epochs - set(committed_epochs(store, name)) for name, epochs in recorded.items()}
+    known = deleted or {}
+    lost = {
+        name: epochs - known.get(name, set()) - set(committed_epochs(store, name)) for name, epochs in recorded.items()
+    }
     return {name: epochs for name, epochs in lost.items() if epochs}
 
 

@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ensembles.evaluate import Score, Verdict
+from ensembles.evaluate import Verdict
+from ensembles.honest.estimate import Estimate
 from ensembles.pseudo_story import PseudoStory
 from ensembles.report.pseudo_section import lay_out
+from ensembles.score import Score
 from runner.conclusion import Conclusion
 from runner.duration import show_duration
 from runner.pipeline import RunResult
@@ -59,11 +61,18 @@ def tell_conclusion(conclusion: Conclusion) -> dict[str, Any]:
             "test_nll": voted.test_nll,
             "test_ece": voted.test_ece,
             "ci95": list(voted.ci95),
+            "validation_accuracy": voted.validation_accuracy,
+            "corrected": _tell_estimate(voted.corrected),
+            "test_ece_calibrated": voted.test_ece_calibrated,
         },
         "votes": {how: score.test_accuracy for how, score in verdict.votes.items()},
         "verdict": verdict.sentence,
         **({"pseudo_labels": _tell_pseudo(pseudo)} if pseudo else {}),
     }
+
+
+def _tell_estimate(found: Estimate | None) -> dict[str, Any] | None:
+    return {"value": found.value, "ci95": list(found.ci95)} if found else None
 
 
 def _tell_pseudo(pseudo: PseudoStory) -> dict[str, Any]:
@@ -92,7 +101,8 @@ def show_result(result: RunResult, console: Console) -> None:
         console.print()
         console.print(show_verdict(result.conclusion.verdict, len(result.conclusion.choice.members)))
         console.print()
-        console.print(result.conclusion.verdict.sentence, markup=False, highlight=False)
+        for sentence in result.conclusion.verdict.sentences:
+            console.print(sentence, markup=False, highlight=False)
         if result.conclusion.pseudo:
             say(f"pseudo-labels: {' '.join(lay_out(result.conclusion.pseudo).sentences)}")
     trained = f"{result.epochs_trained} epochs trained" if result.epochs_trained else "nothing to train"
@@ -113,7 +123,7 @@ def show_verdict(verdict: Verdict, members: int) -> Table:
         pad_edge=False,
     )
     table.add_column("", no_wrap=True)
-    for heading in ("test accuracy", "95 % interval", "NLL", "ECE", "validation (chosen on)"):
+    for heading in ("test accuracy", "95 % interval", "NLL", "ECE", "validation (chosen on)", "corrected"):
         table.add_column(heading, justify="right", no_wrap=True)
     rows: list[tuple[str, Score]] = [("best single", verdict.best)]
     rows += [(f"{how} vote of {members}", score) for how, score in verdict.votes.items()]
@@ -127,6 +137,7 @@ def show_verdict(verdict: Verdict, members: int) -> Table:
             f"{score.test_nll:.4f}",
             f"{score.test_ece:.4f}",
             f"{score.validation_accuracy:.2%}",
+            f"{score.corrected.value:.2%}" if score.corrected else "-",
         )
         table.add_row(*(Text(cell, style="bold" if chosen else "") for cell in cells))
     return table

@@ -23,6 +23,7 @@ from trainables.config import (
     OWN,
     AugmentConfig,
     AverageConfig,
+    BagConfig,
     Condition,
     Frozen,
     ModelConfig,
@@ -92,6 +93,7 @@ class SweepSpec(Frozen):
     average: AverageConfig = AverageConfig()
     augment: AugmentConfig = AugmentConfig()
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    bag: BagConfig = BagConfig()
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     scheduler: SchedulerConfig = SchedulerConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
@@ -153,6 +155,7 @@ PARTS: dict[str, type[Frozen]] = {
     "schedule": ScheduleConfig,
     "average": AverageConfig,
     "augment": AugmentConfig,
+    "bag": BagConfig,
 }
 """Sections of a sweep file that are sections of a trial's configuration."""
 
@@ -213,7 +216,11 @@ def parse_spec(raw: dict[str, Any], where: str) -> SweepSpec:
 
 def trial_keys() -> list[str]:
     """Dotted keys of a trial that a sweep may set or vary."""
-    return [key for key in _keys(TrialConfig) if key not in ("data_id", "parent", "pseudo_table")]
+    return [
+        key
+        for key in _keys(TrialConfig)
+        if key not in ("data_id", "parent", "pseudo_table") and not key.startswith("boost.")
+    ]
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -264,12 +271,17 @@ def _check_scheduler(spec: SweepSpec, where: str) -> None:
     """Ablations and ladders compare at equal epochs, and a population decides for itself who goes on."""
     for stage, method in spec.search.parts:
         scheduler = stage_scheduler(spec, stage)
-        if method.method in ("ablation", "ladder", "pbt", "replay") and scheduler.method != "none":
+        if (
+            method.method in ("ablation", "ladder", "pbt", "replay", "bagging", "boosting")
+            and scheduler.method != "none"
+        ):
             why = {
                 "ablation": "compares trials at equal epochs",
                 "ladder": "compares steps at equal epochs",
                 "pbt": "decides for itself who goes on",
                 "replay": "trains a schedule to its end",
+                "bagging": "wants each of its members whole",
+                "boosting": "builds each round on the end of the one before",
             }[method.method]
             raise SweepFileError(
                 f"{where}: search.method is {method.method}, which {why}, but scheduler.method is {scheduler.method}: "

@@ -11,6 +11,7 @@ from ensembles.search_story import LineageStep, RangeCurve, SearchDecision, Sear
 from ensembles.seed_noise import measure_noise
 from runner.event import Decided
 from runner.run_state import RunState
+from runner.schedulers.rung import rung_epochs
 from runner.search.ablation import BASELINE, list_arms
 from runner.search.best import best_group, group_trials
 from runner.search.config import MethodConfig
@@ -36,6 +37,8 @@ def tell_search(state: RunState, spec: SweepSpec | None) -> SearchStory:
             for key, test in state.range_tests.items()
         ),
         lineage=tuple(_lineage(state)),
+        rungs=tuple(_rungs(state, spec)) if spec else (),
+        ranges=_ranges(spec) if spec else {},
     )
 
 
@@ -117,3 +120,33 @@ def _lineage(state: RunState) -> Iterator[LineageStep]:
     found = [decision for decision in state.decisions if decision.what == "schedule"]
     for step in found[-1].values.get("steps", ()) if found else ():
         yield LineageStep(step["first_epoch"], step["last_epoch"], step["trial_id"], step["values"], step["accuracy"])
+
+
+def _rungs(state: RunState, spec: SweepSpec) -> list[int]:
+    """Of every stage that has begun; of brackets those of all. A median has none: it asks at every epoch."""
+    found: set[int] = set()
+    for stage, _ in spec.search.parts:
+        config = stage_scheduler(spec, stage)
+        if config.method not in ("asha", "asha-promote", "hyperband") or (stage and stage not in state.stages):
+            continue
+        epochs = rung_epochs(config.grace_epochs, config.reduction, config.max_epochs)
+        if config.method == "hyperband":  # counted from the end, rounded down
+            epochs = [config.max_epochs // config.reduction**power for power in range(len(epochs))]
+        found |= {epoch for epoch in epochs if epoch < config.max_epochs}
+    return sorted(found)
+
+
+def _ranges(spec: SweepSpec) -> dict[str, tuple[float, float]]:
+    """The widest ends of the stages that look between fixed ones; a choice between numbers reaches from least to most."""
+    found: dict[str, tuple[float, float]] = {}
+    for _, method in spec.search.parts:
+        for key, distribution in method.space.items():
+            ends = [
+                float(end)
+                for end in distribution.extremes()
+                if isinstance(end, int | float) and not isinstance(end, bool)
+            ]
+            if len(ends) > 1:
+                low, high = found.get(key, (ends[0], ends[0]))
+                found[key] = (min(low, *ends), max(high, *ends))
+    return found

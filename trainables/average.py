@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from trainables.boosted_net import trained_part
 from trainables.config import AverageConfig
 from trainables.errors import CheckpointMismatch
 from trainables.out_of_memory import PredictionBatch
@@ -90,35 +91,9 @@ class Average:
     def measure_statistics(
         self, rows: Tensor, seed: int, room: PredictionBatch, predict: Callable[[Tensor], Tensor]
     ) -> None:
-        """Batch-norm statistics of the averaged net, from images of `rows` that `seed` chooses; `predict` takes rows."""
-        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:STATISTICS_IMAGES]
-        chosen = rows[order.to(rows.device)]
-
-        def measure(size: int) -> None:
-            size = min(size, len(chosen))
-            with self._measuring(), torch.no_grad():
-                for batch in torch.split(chosen[: len(chosen) // size * size], size):
-                    predict(batch)
-
+        """Batch-norm statistics of the averaged net; see `measure_statistics`."""
         with self.shown():
-            room.fit(measure)
-
-    @contextlib.contextmanager
-    def _measuring(self) -> Iterator[None]:
-        """Meanwhile batch norm takes its statistics from what goes through the net: the mean over batches, begun anew."""
-        norms = _batch_norms(self._net)
-        momenta = [norm.momentum for norm in norms]
-        self._net.eval()
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # which is torch's word for a plain mean
-            norm.train()
-        try:
-            yield
-        finally:
-            for norm, momentum in zip(norms, momenta, strict=True):
-                norm.momentum = momentum
-                norm.eval()
+            measure_statistics(self._net, rows, seed, room, predict)
 
     def state(self) -> dict[str, Tensor]:
         """What is needed to go on, beside the averaged weights; empty where there is no average yet.
@@ -156,6 +131,40 @@ class Average:
                 value.data, self._tensors[name].data = self._tensors[name].data, value.data
 
 
+def measure_statistics(
+    net: nn.Module, rows: Tensor, seed: int, room: PredictionBatch, predict: Callable[[Tensor], Tensor]
+) -> None:
+    """Give `net` batch-norm statistics of its own activations, from images of `rows` that `seed` chooses; `predict` takes rows."""
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:STATISTICS_IMAGES]
+    chosen = rows[order.to(rows.device)]
+
+    def measure(size: int) -> None:
+        size = min(size, len(chosen))
+        with _measuring(net), torch.no_grad():
+            for batch in torch.split(chosen[: len(chosen) // size * size], size):
+                predict(batch)
+
+    room.fit(measure)
+
+
+@contextlib.contextmanager
+def _measuring(net: nn.Module) -> Iterator[None]:
+    """Meanwhile batch norm takes its statistics from what goes through the net: the mean over batches, begun anew."""
+    norms = _batch_norms(net)
+    momenta = [norm.momentum for norm in norms]
+    net.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # which is torch's word for a plain mean
+        norm.train()
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()
+
+
 def split_state(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
     """What `optimizer.safetensors` holds: tensors of the optimizer, the net's own weights, and all the rest."""
     raw = {key.removeprefix(RAW): value for key, value in tensors.items() if key.startswith(RAW)}
@@ -175,4 +184,5 @@ def check_model(net: nn.Module, stored: dict[str, Tensor]) -> None:
 
 
 def _batch_norms(net: nn.Module) -> list[_BatchNorm]:
-    return [layer for layer in net.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+    modules = trained_part(net).modules()  # those of frozen nets keep the statistics that they predict with
+    return [layer for layer in modules if isinstance(layer, _BatchNorm) and layer.track_running_stats]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from trainables import layout
 from trainables.errors import DamagedObject, ObjectMissing
 from trainables.predictions import Predictions, from_arrow
 from trainables.store import Store, get_json, sha256_of, to_json
+from trainables.truth import Truth, truth_from_arrow
 
 
 @dataclass(frozen=True, order=True)
@@ -41,21 +42,42 @@ def write_checkpoint(store: Store, checkpoint: CheckpointId, parts: dict[str, by
     store.put(checkpoint.key(layout.MANIFEST), to_json(manifest))
 
 
-def read_part(store: Store, checkpoint: CheckpointId, part: str) -> bytes:
-    """One part of a checkpoint, proved by the manifest.
+@dataclass(frozen=True)
+class Promise:
+    """What a manifest says of one part."""
+
+    size_bytes: int
+    sha256: str
+
+
+def read_promises(store: Store, checkpoint: CheckpointId) -> dict[str, Promise]:
+    """The parts that the manifest of `checkpoint` proves, by file name; what it does not tell in full is left out.
+
+    Raises `ObjectMissing` where there is no such checkpoint, and `DamagedObject` where its manifest is not readable.
+    """
+    parts = get_json(store, checkpoint.key(layout.MANIFEST)).get("parts")
+    return {
+        name: Promise(told["size_bytes"], told["sha256"])
+        for name, told in (parts.items() if isinstance(parts, dict) else ())
+        if isinstance(told, dict) and isinstance(told.get("size_bytes"), int) and isinstance(told.get("sha256"), str)
+    }
+
+
+def read_part(
+    store: Store, checkpoint: CheckpointId, part: str, promises: Mapping[str, Promise] | None = None
+) -> bytes:
+    """One part of a checkpoint, proved by the manifest; `promises` is what `read_promises` said, where that is known.
 
     Raises `ObjectMissing` where there is no such checkpoint or part, and `DamagedObject` where it is not what was written.
     """
-    manifest = get_json(store, checkpoint.key(layout.MANIFEST))
-    parts = manifest.get("parts")
-    promised = parts.get(part) if isinstance(parts, dict) else None
-    if not isinstance(promised, dict):
+    promised = (read_promises(store, checkpoint) if promises is None else promises).get(part)
+    if promised is None:
         raise ObjectMissing(f"checkpoint {checkpoint} in {store.uri} has no {part}")
     data = store.get(checkpoint.key(part))
-    if len(data) != promised.get("size_bytes") or sha256_of(data) != promised.get("sha256"):
+    if len(data) != promised.size_bytes or sha256_of(data) != promised.sha256:
         raise DamagedObject(
             f"{store.uri}/{checkpoint.key(part)} is not what its manifest promises "
-            f"({len(data)} bytes of {promised.get('size_bytes')}): delete this checkpoint's folder, the next run writes it again"
+            f"({len(data)} bytes of {promised.size_bytes}): delete this checkpoint's folder, the next run writes it again"
         )
     return data
 
@@ -71,6 +93,18 @@ def committed(store: Store, trial_ids: Iterable[str]) -> list[CheckpointId]:
     return sorted(CheckpointId(name, epoch) for name in trial_ids for epoch in committed_epochs(store, name))
 
 
-def read_predictions(store: Store, checkpoint: CheckpointId, split: str) -> Predictions:
+def read_predictions(
+    store: Store, checkpoint: CheckpointId, split: str, promises: Mapping[str, Promise] | None = None
+) -> Predictions:
     """A checkpoint's predictions on `split`. Raises as `read_part` does, and `MismatchedPredictions`."""
-    return from_arrow(read_part(store, checkpoint, layout.predictions_part(split)))
+    return from_arrow(read_part(store, checkpoint, layout.predictions_part(split), promises))
+
+
+def read_truth(
+    store: Store, checkpoint: CheckpointId, split: str, promises: Mapping[str, Promise] | None = None
+) -> Truth:
+    """Those columns of a checkpoint's predictions on `split` that choosing needs. Raises as `read_predictions` does.
+
+    Checkpoints that were written before there were such parts have none: `ObjectMissing`.
+    """
+    return truth_from_arrow(read_part(store, checkpoint, layout.truth_part(split), promises))

@@ -139,11 +139,13 @@ class OptimizerConfig(Frozen):
 class ScheduleConfig(Frozen):
     """How the learning rate moves over the epochs."""
 
-    name: Literal["constant", "step", "exponential", "cosine", "one-cycle", "plateau"] = "constant"
-    """`cosine` falls from the peak to zero; `one-cycle` climbs in the first quarter, then falls linearly to zero; `step`
-    and `exponential` fall by `factor` every so many epochs, in steps or smoothly; `plateau` when the validation loss has not improved."""
+    name: Literal["constant", "step", "exponential", "cosine", "cyclic", "one-cycle", "plateau"] = "constant"
+    """`cosine` falls from the peak to zero; `cyclic` does so `cycles` times (Huang et al. 2017); `one-cycle` climbs in the
+    first quarter, then falls linearly to zero; `step` and `exponential` fall by `factor` every so many epochs, in steps or smoothly; `plateau` when the validation loss has not improved."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """Length of the cycle of `cosine` and `one-cycle` in epochs; left out, `scheduler.max_epochs`."""
+    """Length of `cosine`, `one-cycle` and all cycles of `cyclic` in epochs; left out, `scheduler.max_epochs`."""
+    cycles: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Of `cyclic`: so many falls, each of whole epochs, at most one an epoch. The end of each is a snapshot."""
     every: Annotated[int, Field(ge=1)] = 10
     """Epochs after which `step` and `exponential` have fallen by `factor`; of `plateau`, epochs without improvement that are too many."""
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
@@ -203,6 +205,23 @@ class AugmentConfig(Frozen):
     greatest strength (after RandAugment, Cubuk et al. 2020)."""
 
 
+class BagConfig(Frozen):
+    """Which of the training images are trained on, for members of a team that see different ones. Validation and test stay."""
+
+    kind: Literal["none", "bootstrap", "fold"] = "none"
+    """`bootstrap`: as many as there are, drawn with replacement (Breiman 1996); `fold`: all but one of `of` folds."""
+    number: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """Which bootstrap; of `fold` the fold that is left out. The same images for every configuration."""
+    of: Annotated[int, Field(ge=2, le=1000)] = 10
+    """Folds that the training images are dealt into, for `fold` alone."""
+
+    @model_validator(mode="after")
+    def _is_one_of_the_folds(self) -> Self:
+        if self.kind == "fold" and self.number > self.of:
+            raise ValueError(f"number is {self.number}, but there are only {self.of} folds: lower it or raise of")
+        return self
+
+
 class ParentConfig(Frozen):
     """A checkpoint that a trial goes on from, instead of from fresh weights."""
 
@@ -211,6 +230,28 @@ class ParentConfig(Frozen):
 
     def __str__(self) -> str:
         return f"{self.trial_id}@{self.epoch}"
+
+
+class BoostConfig(Frozen):
+    """A round of boosting, and the round that it follows. Set by `search.method: boosting` alone."""
+
+    kind: Literal["none", "samme", "gradient"] = "none"
+    """`samme`: images that the round before had wrong count more in the loss (Zhu et al. 2009); `gradient`: a new net is added
+    to those of the rounds before, which stay as they are (Friedman 2001)."""
+    former: ParentConfig | None = None
+    """The checkpoint of the round before, which has the weights of the images, or the nets; None of the first."""
+    round: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Of `gradient`: so many nets the trial's own holds, one of each round up to this one."""
+    shrinkage: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Of `gradient`: what the logits of each net after the first are multiplied by."""
+
+    @model_validator(mode="after")
+    def _later_rounds_have_a_former(self) -> Self:
+        if self.kind == "gradient" and (self.round == 1) != (self.former is None):
+            raise ValueError(f"round is {self.round}, but former is {self.former}: the first round alone has none")
+        if self.kind != "gradient" and (self.round != 1 or self.shrinkage != 1):
+            raise ValueError(f"round and shrinkage are of gradient boosting, not of {self.kind}: leave them out")
+        return self
 
 
 class TrialConfig(Frozen):
@@ -227,12 +268,14 @@ class TrialConfig(Frozen):
     augment: AugmentConfig = AugmentConfig()
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the training images that are trained on, of each class alike: how accuracy grows with data."""
+    bag: BagConfig = BagConfig()
     pseudo_table: Annotated[str, Field(pattern=r"^([0-9a-f]{16})?$")] = ""
     """Name of a table of pseudo-labelled images in the store, which are trained on too."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of convolutions. `auto`: bfloat16 where the device has units for it (AMX, recent GPUs), else float32."""
     parent: ParentConfig | None = None
     """The checkpoint that weights and optimizer start from; epochs go on counting from there."""
+    boost: BoostConfig = BoostConfig()
 
     @cached_property
     def trial_id(self) -> str:
@@ -245,9 +288,10 @@ class TrialConfig(Frozen):
         return short_hash(told, digits=12)
 
     def flat(self) -> dict[str, Any]:
-        """Dotted keys with their values; the parent as `0f3a…@3`."""
-        told = flatten(self.model_dump(mode="json", exclude={"parent"}))
-        return told | {"parent": str(self.parent) if self.parent else None}
+        """Dotted keys with their values; the parent, and the round of boosting before, as `0f3a…@3`."""
+        told = flatten(self.model_dump(mode="json", exclude={"parent": True, "boost": {"former"}}))
+        named = {"parent": self.parent, "boost.former": self.boost.former}
+        return told | {key: str(value) if value else None for key, value in named.items()}
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with the fields of `update`; pydantic's own would keep the name of the original."""
@@ -298,9 +342,12 @@ CONDITIONS: Mapping[str, Condition] = {
     "optimizer.beta1": Condition("optimizer.name", frozenset({"adam", "adamw"})),
     "optimizer.beta2": Condition("optimizer.name", frozenset({"adam", "adamw"})),
     "optimizer.alpha": Condition("optimizer.name", frozenset({"rmsprop"})),
-    "schedule.epochs": Condition("schedule.name", frozenset({"cosine", "one-cycle"})),
+    "schedule.epochs": Condition("schedule.name", frozenset({"cosine", "cyclic", "one-cycle"})),
+    "schedule.cycles": Condition("schedule.name", frozenset({"cyclic"})),
     "schedule.every": Condition("schedule.name", frozenset({"step", "exponential", "plateau"})),
     "schedule.factor": Condition("schedule.name", frozenset({"step", "exponential", "plateau"})),
+    "bag.number": Condition("bag.kind", frozenset({"bootstrap", "fold"})),
+    "bag.of": Condition("bag.kind", frozenset({"fold"})),
     "average.decay": Condition("average.name", frozenset({"ema"})),
     "average.start": Condition("average.name", frozenset({"ema", "swa"})),
 }

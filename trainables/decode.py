@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -108,7 +108,7 @@ def _each(work: Callable[[int], T], files: Sequence[str]) -> list[T]:
     results = [result for result in done if not isinstance(result, Exception)]
     if len(results) < len(done):
         failed = [
-            f"{file} ({_reason(why)})" for file, why in zip(files, done, strict=True) if isinstance(why, Exception)
+            f"{file} ({reason_of(why)})" for file, why in zip(files, done, strict=True) if isinstance(why, Exception)
         ]
         raise DataError(
             f"{len(failed)} of {len(files)} files cannot be read as images: {some_of(failed)}: repair or remove them"
@@ -116,7 +116,7 @@ def _each(work: Callable[[int], T], files: Sequence[str]) -> list[T]:
     return results
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """What Pillow complains of, without the path that its message may repeat."""
     if isinstance(error, UnidentifiedImageError):
         return f"none of {', '.join(FORMATS)}"
@@ -145,7 +145,13 @@ def _orientation(image: Image.Image) -> int:
 
 def _decode(path: Path, height: int, width: int, channels: int) -> npt.NDArray[np.uint8]:
     # a file, not a path: Pillow 13 maps a turned, uncompressed TIFF that it opens by path with height and width swapped
-    with path.open("rb") as file, Image.open(file, formats=FORMATS) as opened:
+    with path.open("rb") as file:
+        return decode_image(file, height, width, channels)
+
+
+def decode_image(file: BinaryIO, height: int, width: int, channels: int) -> npt.NDArray[np.uint8]:
+    """Pixels of one image file, uint8 (height, width, channels), as `decode_files` makes them; `reason_of` tells what it raises."""
+    with Image.open(file, formats=FORMATS) as opened:
         upright = opened if _orientation(opened) == 1 else ImageOps.exif_transpose(opened)
         plain = _eight_bits(upright).convert("L" if channels == 1 else "RGB")
     if plain.size != (width, height):

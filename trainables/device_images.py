@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from trainables import layout
+from trainables.bag import choose_bag
+from trainables.config import BagConfig
 from trainables.errors import DataError
 from trainables.image_shape import ImageShape
-from trainables.images import ImageArrays
+from trainables.images import ImageArrays, channel_statistics
 from trainables.train_share import choose_share
 
 
@@ -43,18 +45,13 @@ def place_images(images: ImageArrays, device: torch.device) -> DeviceImages:
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         pixels = torch.from_numpy(images.pixels).to(device)
         labels = torch.from_numpy(images.labels).to(device)
-    # Mean and variance from the counts of the 256 grey levels: exact, and no float copy of the whole set.
-    train = images.pixels[images.rows("train")].reshape(-1, channels)
-    counts = np.stack([np.bincount(train[:, channel], minlength=256) for channel in range(channels)])
-    levels = np.arange(256) / 255
-    mean = counts @ levels / len(train)
-    std = np.sqrt(counts @ levels**2 / len(train) - mean**2)
+    mean, std = channel_statistics(images)
     return DeviceImages(
         pixels=pixels,
         labels=labels,
         rows={split: torch.from_numpy(images.rows(split)).to(device) for split in layout.SPLITS},
         mean=torch.tensor(mean, dtype=torch.float32, device=device),
-        std=torch.tensor(np.maximum(std, 1e-3), dtype=torch.float32, device=device),
+        std=torch.tensor(std, dtype=torch.float32, device=device),
         shape=ImageShape(height, width, channels, images.classes),
     )
 
@@ -96,10 +93,17 @@ def add_pseudo_labelled(
     )
 
 
-def choose_training_rows(images: DeviceImages, share: float) -> Tensor:
-    """Positions of the images that are trained on: of the training images this share, and all with pseudo-labels."""
+WHOLE = BagConfig()
+
+
+def choose_training_rows(images: DeviceImages, share: float, bag: BagConfig = WHOLE, data_id: str = "") -> Tensor:
+    """Positions of the images that are trained on: of the training images this share, of these the bag's, and all with pseudo-labels.
+
+    int64 (images,); a bootstrap has some more than once.
+    """
     rows = images.rows["train"]
-    if share < 1:
-        chosen = choose_share(images.labels.cpu().numpy(), rows.cpu().numpy(), share)
+    if share < 1 or bag.kind != "none":
+        labels = images.labels.cpu().numpy()
+        chosen = choose_bag(labels, choose_share(labels, rows.cpu().numpy(), share), bag, data_id)
         rows = torch.from_numpy(chosen).to(rows.device)
     return torch.cat([rows, images.rows["pseudo"]]) if "pseudo" in images.rows else rows

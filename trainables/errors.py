@@ -37,6 +37,10 @@ class MismatchedPredictions(CaucusError, ValueError):
     """Predictions that do not line up: other images, other labels, another split, or not probabilities."""
 
 
+class PoolTooLarge(CaucusError, MemoryError):
+    """Predictions that fit neither into memory nor onto the scratch disk."""
+
+
 class RunMissing(CaucusError, LookupError):
     """No run of that name lies in the store."""
 

@@ -91,6 +91,28 @@ class Folder(Store):
         except OSError as error:
             raise self._failure(error, f"listing {prefix or 'it'}") from None
 
+    def written_unix_s(self, prefix: str) -> dict[str, float]:
+        """See `Store.written_unix_s`."""
+        told: dict[str, float] = {}
+        for found in self.find(prefix):
+            with contextlib.suppress(*_ABSENT):
+                told[found.key] = (self.root / found.key).stat().st_mtime
+        return told
+
+    def unfinished(self) -> list[tuple[Path, int, float]]:
+        """Files that writers began and did not end, and probes: path, bytes, and when each was written (Unix seconds)."""
+        told = []
+        for folder, below, names in os.walk(self.root):
+            below.sort()
+            for name in sorted(names):
+                if name.startswith(OWN):
+                    path = Path(folder, name)
+                    with contextlib.suppress(*_ABSENT):
+                        found = path.lstat()
+                        if stat.S_ISREG(found.st_mode):
+                            told.append((path, found.st_size, found.st_mtime))
+        return told
+
     def delete(self, key: str) -> None:
         """See `Store.delete`. Folders that become empty go too, as they do in a bucket."""
         path = self.root / check_key(key)

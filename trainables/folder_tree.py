@@ -34,7 +34,7 @@ def find_images(path: Path) -> dict[str, str]:
         class_of = {
             Path(file).relative_to(path).as_posix(): class_name
             for class_name in classes
-            for file in _images_in(str(path / class_name))
+            for file in images_in(str(path / class_name))
         }
     except OSError as error:
         raise DataError(f"data.path {path} cannot be read: {error}") from None
@@ -63,7 +63,8 @@ def _require_classes(path: Path, classes: list[str]) -> None:
         )
 
 
-def _images_in(folder: str) -> Iterator[str]:
+def images_in(folder: str) -> Iterator[str]:
+    """Every image below `folder`, at any depth, hidden ones left out. Raises `OSError` where a folder cannot be read."""
     for here, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".") and not _leads_back(here, name)]
         for name in files:

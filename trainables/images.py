@@ -98,6 +98,21 @@ class ImageSet:
         )
 
 
+def channel_statistics(images: ImageArrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean and standard deviation of each channel over the training images, pixels from 0 to 1: float64 (channels,).
+
+    From the counts of the 256 grey levels: exact, and no float copy of the whole set. A channel that hardly varies gets a
+    deviation of 0.001.
+    """
+    channels = images.pixels.shape[3]
+    train = images.pixels[images.rows("train")].reshape(-1, channels)
+    counts = np.stack([np.bincount(train[:, channel], minlength=256) for channel in range(channels)])
+    levels = np.arange(256) / 255
+    mean = counts @ levels / len(train)
+    deviation = np.sqrt(counts @ levels**2 / len(train) - mean**2)
+    return mean, np.maximum(deviation, 1e-3)
+
+
 def hash_images(pixels: npt.NDArray[np.uint8]) -> tuple[str, ...]:
     """Hexadecimal SHA-256 of each image's pixels: (images, height, width, channels)."""
     return tuple(hashlib.sha256(image.tobytes()).hexdigest() for image in pixels)

@@ -3,12 +3,19 @@
 caucus.json                            the format of the store
 data/<data_id>/                        data.json, images.parquet
 data/<data_id>/pseudo/<hash>.parquet   images that an ensemble has labelled
+data/<data_id>/ledger/<split>/         one object for each decision that was taken on a split
+data/<data_id>/means/<hash>.arrow      the mean of many checkpoints' predictions: can be deleted, is made again
 weights/<sha256>.safetensors           weights from elsewhere that trials start from
 trials/<trial_id>/                     config.json, then a folder per kept epoch
-trials/<trial_id>/epoch-0003/          weights, optimizer, validation, test, metrics, watched, timing, LAST manifest.json
+trials/<trial_id>/epoch-0003/          weights, optimizer, validation, validation-truth, test, metrics, watched, timing,
+                                       LAST manifest.json
 trials/<trial_id>/pruned/0003-…/       weights, predictions, metrics of a pruned checkpoint, LAST manifest.json
-sweeps/<name>/<run>/                   sweep.json, events/, status.json, trials.parquet, epochs.parquet, ensemble.json, report.html
+trials/<trial_id>/soups/greedy-…/      weights, predictions, metrics of an average of checkpoints, LAST manifest.json
+sweeps/<name>/<run>/                   sweep.json, events/, status.json, trials.parquet, epochs.parquet, ensemble.json,
+                                       report.html, report.json, missed.csv
 sweeps/<name>/<run>/pruned/            a curve of accuracy against sparsity each: JSON and its chart
+sweeps/<name>/<run>/soups/             a soup's story each: what its ingredients and it are worth
+sweeps/<name>/<run>/deleted.json       epochs of its trials whose checkpoints were deleted on purpose
 sweeps/<name>/latest                   the name of the newest run
 """
 
@@ -28,6 +35,8 @@ METRICS = "metrics.json"
 """What an epoch measured: the same bytes whenever the same trial is trained on the same machine."""
 WATCHED = "watched.arrow"
 """What was seen of each layer at the end of an epoch."""
+BOOST = "boost.arrow"
+"""What a round of boosting leaves to the one after it."""
 TIMING = "timing.json"
 """What an epoch took, and on what: never the same twice."""
 
@@ -40,8 +49,17 @@ ENSEMBLE = "ensemble.json"
 TRIALS_TABLE = "trials.parquet"
 EPOCHS_TABLE = "epochs.parquet"
 REPORT = "report.html"
+REPORT_JSON = "report.json"
+"""The report's figures without its words."""
+MISSED = "missed.csv"
+"""Test images that no member of the team has right."""
 
+DELETED = "deleted.json"
+"""Epochs whose checkpoints retention has deleted: not lost, so not to be trained again."""
+
+DATA = "data/"
 TRIALS = "trials/"
+WEIGHTS_FOLDER = "weights/"
 SWEEPS = "sweeps/"
 
 _EPOCH = re.compile(r"epoch-(\d{4,})")
@@ -55,6 +73,21 @@ def data_key(data_id: str, part: str) -> str:
 def pseudo_key(data_id: str, name: str) -> str:
     """Key of a table of pseudo-labelled images; its name is the hash of its bytes."""
     return data_key(data_id, f"pseudo/{name}.parquet")
+
+
+def ledger_prefix(data_id: str, split: str) -> str:
+    """The decisions that were taken on `split` of a data set lie under this prefix."""
+    return data_key(data_id, f"ledger/{split}/")
+
+
+def ledger_key(data_id: str, split: str, name: str) -> str:
+    """Key of one decision; its name is the hash of what was decided."""
+    return f"{ledger_prefix(data_id, split)}{name}.json"
+
+
+def mean_key(data_id: str, name: str) -> str:
+    """Key of the mean of some checkpoints' predictions; its name follows from the hashes of theirs."""
+    return data_key(data_id, f"means/{name}.arrow")
 
 
 def initial_weights_key(sha256: str) -> str:
@@ -92,6 +125,11 @@ def predictions_part(split: str) -> str:
     return f"{split}.arrow"
 
 
+def truth_part(split: str) -> str:
+    """Name of the file inside a checkpoint with those columns of its predictions that choosing needs."""
+    return f"{split}-truth.arrow"
+
+
 def sweep_prefix(name: str) -> str:
     """All runs of a sweep lie under this prefix."""
     return f"{SWEEPS}{name}/"
@@ -124,3 +162,22 @@ def pruned_curves_prefix(name: str, run: str) -> str:
 def pruned_curve_key(name: str, run: str, trial_id: str, method: str, kind: str = "json") -> str:
     """Key of the curve of one trial's checkpoint by one method, or (`kind` svg) of its chart."""
     return f"{pruned_curves_prefix(name, run)}{trial_id}-{method}.{kind}"
+
+
+def soup_prefix(trial_id: str, kind: str, digest: str) -> str:
+    """The average of some checkpoints, named by a hash of which, lies under this prefix.
+
+    >>> soup_prefix("0f3a", "greedy", "9c1e")
+    'trials/0f3a/soups/greedy-9c1e/'
+    """
+    return f"{trial_prefix(trial_id)}soups/{kind}-{digest}/"
+
+
+def soup_stories_prefix(name: str, run: str) -> str:
+    """What a run's soups came to lies under this prefix."""
+    return run_key(name, run, "soups/")
+
+
+def soup_story_key(name: str, run: str, trial_id: str, kind: str, digest: str) -> str:
+    """Key of what one soup came to."""
+    return f"{soup_stories_prefix(name, run)}{trial_id}-{kind}-{digest}.json"

@@ -18,19 +18,21 @@ class Loss:
         self._smoothing = config.label_smoothing
         self._weights = balance(labels, classes) if config.class_weights == "balanced" else None
 
-    def __call__(self, logits: Tensor, labels: Tensor, mixed: Mixed | None = None) -> Tensor:
-        """Of float32 (images, classes) and int64 (images,).
+    def __call__(
+        self, logits: Tensor, labels: Tensor, mixed: Mixed | None = None, weights: Tensor | None = None
+    ) -> Tensor:
+        """Of float32 (images, classes) and int64 (images,); `weights` float32 (images,), 1 for an image that counts as usual.
 
         Of mixed images both labels count by their share (Zhang et al. 2018). With class weights an image counts by that
         of its label, and the sum is divided by the number of images, not by that of weights as torch's own does: so the
         weights hold from batch to batch too, down to batches of one image.
         """
-        if mixed is None and self._weights is None:
+        if mixed is None and self._weights is None and weights is None:
             return functional.cross_entropy(logits, labels, label_smoothing=self._smoothing)
         losses = self._of_each(logits, labels)
         if mixed is not None:
             losses = mixed.share * losses + (1 - mixed.share) * self._of_each(logits, mixed.others)
-        return losses.mean()
+        return (losses if weights is None else losses * weights).mean()
 
     def _of_each(self, logits: Tensor, labels: Tensor) -> Tensor:
         losses = functional.cross_entropy(logits, labels, label_smoothing=self._smoothing, reduction="none")

@@ -18,7 +18,7 @@ BUFFERS = {"sgd": {"momentum_buffer"}, "adam": _ADAM, "adamw": _ADAM, "rmsprop":
 
 
 def build_optimizer(config: OptimizerConfig, net: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer over all parameters of `net`. L1 and L2 spare biases and norms (all tensors of one dimension), unless `decay_all`.
+    """The optimizer over all parameters of `net` that need a gradient. L1 and L2 spare biases and norms (all tensors of one dimension), unless `decay_all`.
 
     What torch's own step leaves out hangs on it as hooks, so that `step()` does all. In this order: the gradient of the
     loss is clipped; coupled L1 and L2 are added to it; decoupled L2 shrinks the weights by rate x weight_decay, as
@@ -27,7 +27,7 @@ def build_optimizer(config: OptimizerConfig, net: nn.Module) -> torch.optim.Opti
     only where it is decoupled.
     """
     decoupled = config.decay == "decoupled" or (config.decay == "auto" and config.name == "adamw")
-    parameters = list(net.parameters())
+    parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
     decayed = [parameter for parameter in parameters if parameter.ndim > 1 or config.decay_all]
     spared = [parameter for parameter in parameters if parameter.ndim <= 1 and not config.decay_all]
     by_torch = not decoupled or config.name in ("adam", "adamw")
@@ -109,7 +109,8 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, net: nn.Module) -> dict[
 def check_tensors(config: OptimizerConfig, net: nn.Module, tensors: Mapping[str, Tensor], epoch: int) -> None:
     """Raise `CheckpointMismatch` where `tensors`, of the end of `epoch`, are not what this optimizer keeps of `net`."""
     kind = config.name
-    expected = {f"{name}/{buffer}" for name, _ in net.named_parameters() for buffer in BUFFERS[kind]}
+    trained = [name for name, parameter in net.named_parameters() if parameter.requires_grad]
+    expected = {f"{name}/{buffer}" for name in trained for buffer in BUFFERS[kind]}
     may_be_empty = epoch == 0 or kind == "sgd"  # which keeps nothing where it has no momentum
     if tensors.keys() != expected and (tensors or not may_be_empty):
         found = ", ".join(sorted({key.rsplit("/", 1)[-1] for key in tensors})) or "nothing"

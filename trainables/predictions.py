@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trainables import layout
+from trainables.arrow_column import to_array
 from trainables.errors import MismatchedPredictions
 
 SUM_TOLERANCE = 1e-3
@@ -38,6 +39,8 @@ class Predictions:
             raise MismatchedPredictions(
                 f"probabilities are {found.dtype}{found.shape}, not float32 ({len(self.rows)} images, classes)"
             )
+        if _is_surely_fine(found):
+            return
         if not np.isfinite(found).all():
             raise MismatchedPredictions(
                 f"{int((~np.isfinite(found)).any(1).sum())} of {len(found)} rows hold a NaN or an infinity"
@@ -46,6 +49,15 @@ class Predictions:
             raise MismatchedPredictions(
                 "a row is no probability distribution: a negative entry, or a sum other than one"
             )
+
+
+def _is_surely_fine(found: npt.NDArray[np.float32]) -> bool:
+    """Whether every row is a distribution beyond doubt, in a tenth of the time of the exact look: a NaN or an infinity
+    anywhere shows in its row's sum, and sums in float32 are off by less than half of the tolerance."""
+    if not found.size:
+        return False
+    sums = np.einsum("ij->i", found)  # no matrix product, whose threads would fight with those that read files
+    return bool(found.min() >= 0 and np.abs(sums - 1).max() <= SUM_TOLERANCE / 2)
 
 
 def to_arrow(predictions: Predictions) -> bytes:
@@ -74,8 +86,8 @@ def from_arrow(data: bytes) -> Predictions:
         told = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
         column = table["probabilities"]
         lists = column.chunk(0) if column.num_chunks else pa.array([], column.type)
-        probabilities = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), column.type.list_size)
-        rows = table["row"].to_numpy()
+        probabilities = to_array(lists.flatten()).reshape(len(lists), column.type.list_size)
+        rows = to_array(table["row"])
         return Predictions(told["data_id"], told["split"], told["labels_sha256"], rows, probabilities)
     except MismatchedPredictions:
         raise

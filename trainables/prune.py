@@ -11,16 +11,15 @@ from torch import nn
 
 from trainables import layout
 from trainables.average import check_model
+from trainables.boosted_net import build_net
 from trainables.config import AverageConfig, ScheduleConfig, TrialConfig
 from trainables.device_images import DeviceImages
 from trainables.errors import CheckpointMismatch
-from trainables.models import build_model
 from trainables.predictions import Predictions, to_arrow
 from trainables.prune_channels import check_channels, remove_channels
 from trainables.prune_magnitude import hold_zeros, prune_magnitude
 from trainables.pruned_checkpoint import PrunedId, PruneMethod
 from trainables.pruned_size import measure_size
-from trainables.seed import derive_seed
 from trainables.store import to_json
 from trainables.training import Training
 
@@ -79,7 +78,7 @@ def prune_checkpoint(task: PruningTask, wanted: PrunedId) -> dict[str, bytes]:
 
 def load_net(config: TrialConfig, images: DeviceImages, weights: bytes) -> nn.Module:
     """The net of a checkpoint on the images' device. Raises `CheckpointMismatch` where `weights` are not of it."""
-    net = build_model(config.model, images.shape, derive_seed(config.seed, "weights"))
+    net = build_net(config, images.shape)
     try:
         tensors = load_tensors(weights)
     except (SafetensorError, ValueError, KeyError) as error:
@@ -92,7 +91,7 @@ def load_net(config: TrialConfig, images: DeviceImages, weights: bytes) -> nn.Mo
 def prune_net(net: nn.Module, config: TrialConfig, method: PruneMethod, sparsity: float) -> nn.Module:
     """`net` itself with zeros, or a smaller one; at a sparsity of 0 as it is."""
     if method == "channel":
-        check_channels(config.model)
+        check_channels(config.model, config.boost.round)
         return remove_channels(net, sparsity) if sparsity else net
     prune_magnitude(net, sparsity)
     return net

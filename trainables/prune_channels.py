@@ -14,9 +14,14 @@ from trainables.errors import CheckpointMismatch, ModelUnusable
 from trainables.image_shape import ImageShape
 
 
-def check_channels(config: ModelConfig) -> None:
-    """Raise `ModelUnusable` where channels of a net cannot be taken out without changing what the others compute."""
-    if config.name != "cnn":
+def check_channels(config: ModelConfig, rounds: int = 1) -> None:
+    """Raise `ModelUnusable` where channels of a net cannot be taken out without changing what the others compute.
+
+    `rounds` is how many nets of this model a round of gradient boosting adds up.
+    """
+    if rounds > 1:
+        why = f"boost.round is {rounds}: a round of gradient boosting is a sum of nets, all of them frozen but one"
+    elif config.name != "cnn":
         why = f"model.name is {config.name}: only of the plain cnn is it known which layers read a channel"
     elif config.residual:
         why = "model.residual is true: a channel that is added to another one cannot be taken out alone"
@@ -24,7 +29,7 @@ def check_channels(config: ModelConfig) -> None:
         why = "model.group_norm is true: without a channel its group has other statistics"
     else:
         return
-    raise ModelUnusable(f"channels cannot be pruned here, {why}; take --method magnitude")
+    raise ModelUnusable(f"channels cannot be taken out here, {why}; take --method magnitude")
 
 
 def remove_channels(net: nn.Module, share: float) -> nn.Sequential:
@@ -93,7 +98,7 @@ def kept_channels(size: int, share: float) -> int:
 
 def _sequence(net: nn.Module) -> nn.Sequential:
     if not isinstance(net, nn.Sequential):
-        raise ModelUnusable(f"channels cannot be pruned of a {type(net).__name__}, only of the plain cnn")
+        raise ModelUnusable(f"channels cannot be taken out of a {type(net).__name__}, only of the plain cnn")
     return net
 
 

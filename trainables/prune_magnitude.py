@@ -38,14 +38,14 @@ def prune_magnitude(net: nn.Module, sparsity: float) -> None:
 
 
 def hold_zeros(net: nn.Module) -> None:
-    """Weights that are zero now stay zero in every later training of `net`, with an optimizer that begins afresh.
+    """Weights that are zero now stay zero in every later training of `net`, with an optimizer that begins afresh; frozen ones do anyway.
 
     Their gradients are held at zero, so momentum and second moments begin at zero and stay there, and decay of any kind
     has nothing to shrink. Clipping sees the gradient of what is left alone.
     """
     for weight in prunable_weights(net):
         mask = weight.detach() != 0
-        if not mask.all():
+        if weight.requires_grad and not mask.all():
             weight.register_hook(_Masked(mask))  # type: ignore[no-untyped-call]
 
 

@@ -41,6 +41,10 @@ class EpochResult:
     update_ratio: float | None = None
     dead_share: float | None = None
     surge: float | None = None
+    round_error: float | None = None
+    """Of a round of SAMME: share of the weights whose training images it has wrong."""
+    round_weight: float | None = None
+    """Of its vote; not above zero where it is no better than guessing. Of gradient boosting what its logits are multiplied by."""
 
     @property
     def busy_s(self) -> float:

@@ -142,6 +142,16 @@ class S3Store(Store):
         )
         return sorted({name for name in found if is_key(name)})
 
+    def written_unix_s(self, prefix: str) -> dict[str, float]:
+        """See `Store.written_unix_s`."""
+        start = len(self._name(""))
+        found = (
+            (item["Key"][start:], item["LastModified"].timestamp())
+            for page in self._pages(check_prefix(prefix))
+            for item in page.get("Contents", ())
+        )
+        return {key: written for key, written in found if is_key(key)}
+
     def delete(self, key: str) -> None:
         """See `Store.delete`. A refusal is not repeated: roles that may write but not delete are common."""
         self._delete(check_key(key))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from trainables.config import ScheduleConfig
+from trainables.config import ScheduleConfig, TrialConfig
 
 WARM_UP = 0.25
 """Share of a one-cycle schedule that climbs."""
@@ -18,7 +18,8 @@ def learning_rate(schedule: ScheduleConfig, peak: float, step: int, steps_per_ep
     """The rate for `step` (counted from 0 over all epochs). Past the end of its cycle a schedule stays at its last rate.
 
     `falls` is what `count_falls` says at the beginning of the epoch; it counts for `plateau` alone. `cosine` is
-    Loshchilov and Hutter's (2017) without restarts; `one-cycle` is Smith's (2018) in its linear form, without the cycle
+    Loshchilov and Hutter's (2017) without restarts, `cyclic` with them as in Huang et al. (2017), except that a cycle
+    is of whole epochs; `one-cycle` is Smith's (2018) in its linear form, without the cycle
     of the momentum. `warm_up` multiplies any of them by a line from zero to one (Goyal et al. 2017).
 
     >>> [round(learning_rate(ScheduleConfig(name="one-cycle", epochs=2), 1.0, step, 4), 2) for step in range(8)]
@@ -44,12 +45,46 @@ def _without_warm_up(schedule: ScheduleConfig, peak: float, step: int, steps_per
         raise ValueError(f"schedule.epochs is not set, but a {schedule.name} schedule needs its length")
     total = schedule.epochs * steps_per_epoch
     at = min(step, total - 1)
-    if schedule.name == "cosine":
+    if schedule.name == "cyclic":
+        begin, end = _cycle(schedule, at // steps_per_epoch)
+        at, total = at - begin * steps_per_epoch, (end - begin) * steps_per_epoch
+    if schedule.name in ("cosine", "cyclic"):
         return peak * (1 + math.cos(math.pi * at / total)) / 2
     climb = max(1, round(WARM_UP * total))
     if at < climb:
         return peak * (at + 1) / climb
     return peak * (total - at) / (total - climb + 1)
+
+
+def snapshot_epochs(config: TrialConfig, max_epochs: int) -> tuple[int, ...]:
+    """The last epoch of each cycle of a trial with a `cyclic` schedule, up to `max_epochs`, rising; of others none.
+
+    Cycles are as equal as whole epochs allow.
+
+    >>> schedule = ScheduleConfig(name="cyclic", cycles=3, epochs=8)
+    >>> snapshot_epochs(TrialConfig(data_id="d", seed=0, schedule=schedule), 8)
+    (3, 6, 8)
+    """
+    if config.schedule.name != "cyclic":
+        return ()
+    return tuple(end for end in _cycle_ends(config.schedule) if end <= max_epochs)
+
+
+def _cycle_ends(schedule: ScheduleConfig) -> list[int]:
+    if schedule.epochs is None:
+        raise ValueError("schedule.epochs is not set, but a cyclic schedule needs its length")
+    cycles = min(schedule.cycles, schedule.epochs)
+    return [-(-schedule.epochs * cycle // cycles) for cycle in range(1, cycles + 1)]
+
+
+def _cycle(schedule: ScheduleConfig, epochs: int) -> tuple[int, int]:
+    """After so many whole epochs: the epochs before the cycle under way, and those at its end."""
+    begin = 0
+    for end in _cycle_ends(schedule):
+        if epochs < end:
+            return begin, end
+        begin = end
+    raise ValueError(f"epoch {epochs + 1} lies past the last cycle, which ends with epoch {begin}")
 
 
 def count_falls(schedule: ScheduleConfig, losses: Sequence[float]) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainables import layout
-from trainables.config import ScheduleConfig, TrialConfig
+from trainables.config import BagConfig, ScheduleConfig, TrialConfig
 from trainables.errors import CaucusError
 from trainables.folder import Folder
 from trainables.images import ImageArrays, labels_sha256
@@ -100,8 +100,9 @@ class Stopwatch:
         from trainables.device_images import choose_training_rows
         from trainables.training import Training
 
-        rows = choose_training_rows(self._images, config.train_share)
-        config = config.model_copy(update={"train_share": 1.0})  # which the few steps here are of anyway
+        rows = choose_training_rows(self._images, config.train_share, config.bag, config.data_id)
+        # The few steps here are of a part of the images anyway.
+        config = config.model_copy(update={"train_share": 1.0, "bag": BagConfig()})
         size = min(config.optimizer.batch_size, len(rows))
         steps = len(rows) // size
         start_s = time.perf_counter()

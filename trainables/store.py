@@ -53,6 +53,10 @@ class Store(Protocol):
         """Names of the folders directly under `prefix` (which ends in a slash, or is ""), sorted."""
         ...
 
+    def written_unix_s(self, prefix: str) -> dict[str, float]:
+        """When each object whose key starts with `prefix` was written, by the store's own clock."""
+        ...
+
     def delete(self, key: str) -> None:
         """Remove what lies under `key`; nothing happens where nothing lies there."""
         ...

@@ -20,14 +20,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.augment import Augment
-from trainables.average import Average, check_model, split_state
+from trainables.average import Average, check_model, measure_statistics, split_state
+from trainables.boosted_net import BoostedNet, build_net, take_former, trained_part
 from trainables.config import TrialConfig
 from trainables.cost import measure_cost, measure_once, measured_peak
 from trainables.device_images import DeviceImages, choose_training_rows
 from trainables.errors import CheckpointMismatch, ModelMismatch, TrialDiverged
 from trainables.initial_weights import start_from
 from trainables.loss import Loss
-from trainables.models import build_model
 from trainables.optimizer import build_optimizer, check_tensors, optimizer_tensors, restore_tensors
 from trainables.out_of_memory import PredictionBatch
 from trainables.precision import resolve_precision
@@ -80,29 +80,38 @@ class Training:
         parts: int = 1,
         initial: bytes | None = None,
         net: nn.Module | None = None,
+        image_weights: npt.NDArray[np.float64] | None = None,
+        former: bytes | None = None,
     ) -> None:
-        """`initial` are weights to start from; `net` takes the place of the one that `config` names."""
+        """`initial` are weights to start from; `net` takes the place of the one that `config` names; `former` are the
+        weights of the round of gradient boosting before, without which `restore` has to bring them.
+
+        `image_weights` float64 (images,), adding up to one, say how much each image of `trained_rows` counts in the loss.
+        """
         self.config = config
         self.epoch = 0
         self.parts = parts
         self._start = config.parent.epoch if config.parent else 0
         self._images = images
-        self._rows = choose_training_rows(images, config.train_share)
+        self._rows = choose_training_rows(images, config.train_share, config.bag, config.data_id)
         self._device = images.pixels.device
         self.precision = resolve_precision(config.precision, self._device)
         if net is None:
-            net = build_model(config.model, images.shape, derive_seed(config.seed, "weights"))
+            net = build_net(config, images.shape)
         if initial is not None:
-            start_from(net, initial)
+            start_from(trained_part(net), initial)
+        if former is not None and isinstance(net, BoostedNet):
+            take_former(net, former)
         # channels_last makes a training step 1.5 times faster on a CPU core and is what tensor cores want.
         self._net = net.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimizer = build_optimizer(config.optimizer, self._net)
         self._average = Average(config.average, self._net)
         self._loss = Loss(config.optimizer, images.labels[self._rows], images.shape.classes)
+        self._image_weights = self._spread(image_weights)
         self._losses: list[float] = []
         self._prediction_batch = PredictionBatch(EVALUATION_BATCH[self._device.type])
         self._augment = Augment(config.augment, images.shape, self._device)
-        self._watch = Watch(self._net)
+        self._watch = Watch(trained_part(self._net))
         self.watched: Watched | None = None
         """What was seen in the epoch before."""
 
@@ -188,7 +197,8 @@ class Training:
             images = self._augment.vary(images)
         mixed = self._augment.mix(images, labels) if self._augment.mixes else None
         logits = self._predict(self._normalise(mixed.images if mixed else images))
-        loss = self._loss(logits, labels, mixed)
+        weights = None if self._image_weights is None else self._image_weights[batch]
+        loss = self._loss(logits, labels, mixed, weights)
         if share != 1:
             loss = loss * share
         loss.backward()  # type: ignore[no-untyped-call]
@@ -207,6 +217,13 @@ class Training:
 
         with self._average.shown(), torch.inference_mode():
             return self._watch.close(self._prediction_batch.fit(look), self._images.labels[rows], rate)
+
+    def measure_statistics(self, seed: int) -> None:
+        """Give the net batch-norm statistics of its own activations on training images, unvaried, that `seed` chooses.
+
+        For weights that were put together from others, whose statistics are of other activations.
+        """
+        measure_statistics(self._net, self._rows, seed, self._prediction_batch, self._logits)
 
     def evaluate(self, split: str) -> Evaluation:
         """Predict every image of `split`, in the order of its rows. Raises `TrialDiverged` on a logit that is no finite number."""
@@ -227,6 +244,30 @@ class Training:
         if split == "validation" and len(self._losses) == self.epoch - self._start - 1:
             self._losses.append(loss)
         return evaluation
+
+    @property
+    def trained_rows(self) -> npt.NDArray[np.int64]:
+        """Positions of the images that are trained on."""
+        return self._rows.cpu().numpy()
+
+    def find_wrong(self) -> npt.NDArray[np.bool_]:
+        """Which images of `trained_rows` the net as it is now, in evaluation mode, has wrong: (images,)."""
+        self._net.eval()
+
+        def predict(size: int) -> Tensor:
+            return torch.cat([self._logits(batch) for batch in torch.split(self._rows, size)])
+
+        with self._average.shown(), torch.inference_mode():
+            wrong = self._prediction_batch.fit(predict).argmax(1) != self._images.labels[self._rows]
+        return wrong.cpu().numpy()
+
+    def _spread(self, weights: npt.NDArray[np.float64] | None) -> Tensor | None:
+        """Float32, one for each position, that of an image with a usual share 1."""
+        if weights is None:
+            return None
+        spread = torch.ones(len(self._images.labels), dtype=torch.float32)
+        spread[self._rows.cpu()] = torch.from_numpy(weights * len(weights)).to(torch.float32)
+        return spread.to(self._device)
 
     def _validation_losses(self) -> list[float]:
         """Of `plateau`, one an epoch since this trial began, the last one included."""
@@ -260,7 +301,8 @@ class Training:
                 peak_bytes -= self._images.pixels.nbytes
             return measure_cost(self._net, shape, size, optimizer_bytes, autocast, peak_bytes)
 
-        return measure_once((model, shape, size, optimizer_bytes, self.precision, str(self._device)), measure)
+        rounds = self.config.boost.round
+        return measure_once((model, rounds, shape, size, optimizer_bytes, self.precision, str(self._device)), measure)
 
     def weights(self) -> bytes:
         """Weights and batch-norm statistics that predict, so averaged ones where there are any, as a safetensors file."""

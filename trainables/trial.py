@@ -11,12 +11,16 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from trainables import layout
+from trainables.boost_table import BoostTable, boost_from_arrow, boost_to_arrow
 from trainables.checkpoint import CheckpointId, committed_epochs, read_part
 from trainables.commit import Committer
-from trainables.config import TrialConfig
+from trainables.config import ParentConfig, TrialConfig
 from trainables.cost import begin_peak
-from trainables.device_images import DeviceImages
+from trainables.device_images import DeviceImages, choose_training_rows
 from trainables.errors import (
     CaucusError,
     CheckpointMismatch,
@@ -29,8 +33,10 @@ from trainables.initial_weights import load_initial_weights
 from trainables.out_of_memory import first_line, free_memory, is_out_of_memory, more_parts
 from trainables.predictions import Predictions, to_arrow
 from trainables.record import OUT_OF_BUDGET, EpochResult, TrialCost, TrialState
+from trainables.samme import JudgedRound, judge_round
 from trainables.store import Store, to_json
 from trainables.training import Evaluation, OutOfTime, Training
+from trainables.truth import take_truth, truth_to_arrow
 from trainables.watched import layers_to_arrow
 
 PARENT_WAIT_S = 60.0
@@ -80,6 +86,7 @@ class Trial:
         self._committed = set(committed_epochs(store, config.trial_id))
         self._training: Training | None = None
         self._parts = 1
+        self._image_weights: npt.NDArray[np.float64] | None = None
         self.cost: TrialCost | None = None
         """What its net costs, once an epoch was trained, or read with it."""
 
@@ -155,23 +162,66 @@ class Trial:
                 self._committed.discard(candidate)
                 continue
             self._parts = max(self._parts, timing.get("parts", 1))  # as it began, so to the same bits
-            training = Training(self.config, self._images, self._parts)
+            training = self._begin_training(should_stop)
             training.restore(candidate, weights, optimizer_state)
             return training
         initial = None if self.config.parent else load_initial_weights(self._store, self.config.model.weights)
-        training = Training(self.config, self._images, self._parts, initial)
+        boost = self.config.boost
+        former = self._read_nets(boost.former, should_stop) if boost.kind == "gradient" else None
+        try:
+            training = self._begin_training(should_stop, initial, former)
+        except CheckpointMismatch as error:
+            raise ParentUnusable(f"its former round {boost.former} does not fit: {error}") from None
         if self.config.parent:
             self._restore_parent(
                 training, CheckpointId(self.config.parent.trial_id, self.config.parent.epoch), should_stop
             )
         return training
 
-    def _restore_parent(self, training: Training, parent: CheckpointId, should_stop: Callable[[], bool]) -> None:
-        if not self._wait_for(parent, PARENT_WAIT_S, PARENT_POLL_S, should_stop):
+    def _begin_training(
+        self, should_stop: Callable[[], bool], initial: bytes | None = None, former: bytes | None = None
+    ) -> Training:
+        boost = self.config.boost
+        if boost.kind == "samme" and boost.former and self._image_weights is None:
+            self._image_weights = self._read_former(boost.former, should_stop)
+        return Training(
+            self.config, self._images, self._parts, initial, image_weights=self._image_weights, former=former
+        )
+
+    def _read_nets(self, former: ParentConfig | None, should_stop: Callable[[], bool]) -> bytes | None:
+        """The nets of the rounds of gradient boosting before; None in the first one. Every checkpoint of a round holds them too."""
+        if former is None:
+            return None
+        checkpoint = CheckpointId(former.trial_id, former.epoch)
+        self._require(checkpoint, "former round", should_stop)
+        try:
+            return read_part(self._store, checkpoint, layout.WEIGHTS)
+        except (DamagedObject, ObjectMissing) as error:
+            raise ParentUnusable(f"its former round {former} cannot be read: {error}") from None
+
+    def _read_former(self, former: ParentConfig, should_stop: Callable[[], bool]) -> npt.NDArray[np.float64]:
+        """The weights of the images, from the round of boosting before."""
+        checkpoint = CheckpointId(former.trial_id, former.epoch)
+        self._require(checkpoint, "former round", should_stop)
+        try:
+            table = boost_from_arrow(read_part(self._store, checkpoint, layout.BOOST))
+        except (DamagedObject, ObjectMissing) as error:
+            raise ParentUnusable(f"its former round {former} cannot be read: {error}") from None
+        rows = choose_training_rows(self._images, self.config.train_share).cpu().numpy()
+        if table.data_id != self.config.data_id or not np.array_equal(table.rows, rows):
+            raise ParentUnusable(f"its former round {former} was trained on other images: keep data and train_share")
+        return table.weights
+
+    def _require(self, checkpoint: CheckpointId, what: str, should_stop: Callable[[], bool]) -> None:
+        """Raise `ParentUnusable` where the store neither has `checkpoint` nor gets it in time."""
+        if not self._wait_for(checkpoint, PARENT_WAIT_S, PARENT_POLL_S, should_stop):
             raise ParentUnusable(
-                f"its parent {parent} is not in the store {self._store.uri}, nor came within {PARENT_WAIT_S:g} s: "
-                f"train {parent.trial_id} up to epoch {parent.epoch} first, or name another parent"
+                f"its {what} {checkpoint} is not in the store {self._store.uri}, nor came within {PARENT_WAIT_S:g} s: "
+                f"train {checkpoint.trial_id} up to epoch {checkpoint.epoch} first, or name another {what.split()[-1]}"
             )
+
+    def _restore_parent(self, training: Training, parent: CheckpointId, should_stop: Callable[[], bool]) -> None:
+        self._require(parent, "parent", should_stop)
         try:
             weights = read_part(self._store, parent, layout.WEIGHTS)
             optimizer_state = read_part(self._store, parent, layout.OPTIMIZER)
@@ -204,6 +254,7 @@ class Trial:
         train_s = seconds_since(start_s)
         start_s = time.monotonic()
         validation, test = training.evaluate("validation"), training.evaluate("test")
+        judged = self._judge_round(training)
         result = EpochResult(
             epoch=training.epoch,
             train_loss=train_loss,
@@ -213,6 +264,8 @@ class Trial:
             train_s=train_s,
             evaluate_s=seconds_since(start_s),
             **(training.watched.scalars() if training.watched else {}),
+            round_error=judged.error if judged else None,
+            round_weight=judged.weight if judged else self._weight_in_sum(),
         )
         measured = asdict(result)
         timing = {
@@ -227,21 +280,39 @@ class Trial:
         parts = {
             layout.WEIGHTS: training.weights(),
             layout.OPTIMIZER: training.optimizer_state(),
-            layout.predictions_part("validation"): self._predictions("validation", validation),
-            layout.predictions_part("test"): self._predictions("test", test),
+            layout.predictions_part("validation"): to_arrow(told := self._predictions("validation", validation)),
+            layout.truth_part("validation"): truth_to_arrow(take_truth(told, self._labels("validation"))),
+            layout.predictions_part("test"): to_arrow(self._predictions("test", test)),
             layout.METRICS: to_json(measured),
             layout.WATCHED: layers_to_arrow(training.watched.layers if training.watched else ()),
             layout.TIMING: to_json(timing),
         }
+        if judged:
+            table = BoostTable(self.config.data_id, training.trained_rows.astype(np.int32), judged.weights)
+            parts[layout.BOOST] = boost_to_arrow(table)
         self._committer.commit(self._id(training.epoch), parts)
         self._committed.add(training.epoch)
         return result
 
-    def _predictions(self, split: str, evaluation: Evaluation) -> bytes:
+    def _judge_round(self, training: Training) -> JudgedRound | None:
+        """What a round of SAMME would come to if it ended now: any epoch may be its last one."""
+        if self.config.boost.kind != "samme":
+            return None
+        wrong = training.find_wrong()
+        weights = np.full(len(wrong), 1 / len(wrong)) if self._image_weights is None else self._image_weights
+        return judge_round(weights, wrong, self._images.shape.classes)
+
+    def _weight_in_sum(self) -> float | None:
+        """Of a round of gradient boosting."""
+        boost = self.config.boost
+        return (boost.shrinkage if boost.former else 1.0) if boost.kind == "gradient" else None
+
+    def _predictions(self, split: str, evaluation: Evaluation) -> Predictions:
         rows = self._images.rows[split].cpu().numpy().astype("int32")
-        return to_arrow(
-            Predictions(self.config.data_id, split, self._labels_sha256[split], rows, evaluation.probabilities)
-        )
+        return Predictions(self.config.data_id, split, self._labels_sha256[split], rows, evaluation.probabilities)
+
+    def _labels(self, split: str) -> npt.NDArray[np.int64]:
+        return self._images.labels[self._images.rows[split]].cpu().numpy()
 
     def _id(self, epoch: int) -> CheckpointId:
         return CheckpointId(self.config.trial_id, epoch)

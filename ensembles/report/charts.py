@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ensembles.choice import Choice
+from ensembles.metrics import LOW_IS_GOOD
+from ensembles.report.metric_text import name_metric, show_score, tell_way
 from ensembles.search_story import RangeCurve
 from trainables.checkpoint import CheckpointId
 from trainables.record import TrialRecord, rank
@@ -62,6 +64,10 @@ def page_style() -> Iterator[None]:
         yield
 
 
+Band = tuple[float, float, float]
+"""Low end, middle and high end."""
+
+
 @dataclass(frozen=True)
 class Chart:
     """A chart and what it shows in words, for those who do not see it."""
@@ -71,8 +77,11 @@ class Chart:
 
 
 @page_style()
-def draw_learning_curves(records: Sequence[TrialRecord], choice: Choice) -> Chart | None:
-    """Validation accuracy over the epochs of every trial, the team's on top; None where no trial has an epoch."""
+def draw_learning_curves(records: Sequence[TrialRecord], choice: Choice, rungs: Sequence[int] = ()) -> Chart | None:
+    """Validation accuracy over the epochs of every trial, the team's on top, and the epochs at which trials are ended.
+
+    None where no trial has an epoch.
+    """
     trained = [record for record in rank(list(records)) if record.epochs]
     voting = {member.trial_id for member in choice.members}
     team = [record for record in trained if record.trial_id in voting]
@@ -86,6 +95,9 @@ def draw_learning_curves(records: Sequence[TrialRecord], choice: Choice) -> Char
     longest = max(record.epochs[-1].epoch for record in trained)
 
     figure, axes = blank(height=4.6)
+    marked = [rung for rung in rungs if 1 <= rung < longest]
+    for rung in marked:
+        axes.axvline(rung, color=FAINT, linewidth=1.0, linestyle=(0, (2, 3)), zorder=1)
     for record in reversed(drawn):
         _draw_curve(axes, record, color=FAINT, linewidth=1.0, alpha=0.9, zorder=2)
     for record in reversed(team):
@@ -99,10 +111,13 @@ def draw_learning_curves(records: Sequence[TrialRecord], choice: Choice) -> Char
             markersize=6,
             color=ACCENT,
             zorder=4,
+            gid=_OF_TRIAL + record.trial_id,
         )
     axes.plot([], [], color=ACCENT, linewidth=1.6, marker="o", markersize=6, label="team, voting at the dot")
     if drawn:
         axes.plot([], [], color=FAINT, linewidth=1.0, label="other trials")
+    if marked:
+        axes.plot([], [], color=FAINT, linewidth=1.0, linestyle=(0, (2, 3)), label="rungs")
     room = max(float(seen.max()) - floor, 0.01)
     bottom = max(0.0, floor - 0.05 * room)
     axes.set_ylim(bottom, float(seen.max()) + 0.06 * room)
@@ -114,6 +129,8 @@ def draw_learning_curves(records: Sequence[TrialRecord], choice: Choice) -> Char
     axes.legend(loc="lower right", labelcolor=MUTED)
 
     caption = _tell_curves(trained, team)
+    if marked:
+        caption += f" Rungs, at which trials are ended: {', '.join(map(str, marked))}."
     if seen.min() < bottom:
         caption += f" What lies below {bottom:.0%} is cut off."
     if len(drawn) < len(others):
@@ -122,22 +139,31 @@ def draw_learning_curves(records: Sequence[TrialRecord], choice: Choice) -> Char
 
 
 @page_style()
-def draw_greedy_path(choice: Choice) -> Chart | None:
-    """The team's validation score after each greedy pick; None where the team was chosen otherwise."""
+def draw_greedy_path(choice: Choice, band: Sequence[Band] = ()) -> Chart | None:
+    """The team's validation score after each greedy pick, and its band over bootstraps; None where it was chosen otherwise."""
     if not choice.path:
         return None
     picks = np.arange(1, len(choice.path) + 1)
     kept = choice.kept_picks
-    loss = choice.metric == "log_loss"
-    name = "log-loss" if loss else "accuracy"
-    figure, axes = blank(height=3.0)
+    low_is_good = choice.metric in LOW_IS_GOOD
+    name = name_metric(choice.metric)
+    figure, axes = blank(height=3.3 if band else 3.0)
+    if band:
+        low, middle, high = np.array(band[: len(picks)]).T
+        axes.fill_between(picks[: len(low)], low, high, color=FAINT, alpha=0.22, linewidth=0, zorder=1)
+        style = {"color": MUTED, "linewidth": 1.3, "linestyle": (0, (4, 2))}
+        axes.plot(picks[: len(low)], middle, zorder=2, label="on images that the picks did not see", **style)
     axes.plot(picks, choice.path, color=FAINT, linewidth=1.6, marker="o", markersize=5, zorder=2)
-    axes.plot(picks[:kept], choice.path[:kept], color=ACCENT, linewidth=1.8, marker="o", markersize=5, zorder=3)
+    label = "as selected"
+    axes.plot(
+        picks[:kept], choice.path[:kept], color=ACCENT, linewidth=1.8, marker="o", markersize=5, zorder=3, label=label
+    )
     axes.plot(picks[kept - 1], choice.path[kept - 1], color=ACCENT, marker="o", markersize=9, zorder=4)
     axes.annotate(
         "the team",
         (kept, choice.path[kept - 1]),
-        xytext=(0, 12 if loss else -18),
+        # The band lies on the worse side of the path; without one there is most room on the better side.
+        xytext=(0, -18 if low_is_good == bool(band) else 12),
         textcoords="offset points",
         ha="center",
         color=INK,
@@ -146,15 +172,21 @@ def draw_greedy_path(choice: Choice) -> Chart | None:
     axes.set_xlabel("picks")
     axes.set_ylabel(f"validation {name}")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    if not loss:
+    if show_score(choice.metric, 0).endswith("%"):
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
-    shown = f"{choice.path[0]:.4f}", f"{choice.validation_score:.4f}"
-    if not loss:
-        shown = f"{choice.path[0]:.2%}", f"{choice.validation_score:.2%}"
+    if band:
+        axes.legend(loc="center right", labelcolor=MUTED)
+    shown = show_score(choice.metric, choice.path[0]), show_score(choice.metric, choice.validation_score)
     caption = (
-        f"Validation {name} of the team after each pick ({'lower' if loss else 'higher'} is better): {shown[0]} with the "
+        f"Validation {name} of the team after each pick ({tell_way(choice.metric)}): {shown[0]} with the "
         f"first, {shown[1]} at pick {kept} of {len(choice.path)}, the best on the way, where the team was taken."
     )
+    if band:
+        at = min(kept, len(band)) - 1
+        caption += (
+            " The band is what the team so far scores on images that its picks did not see: the middle four fifths of "
+            f"bootstraps of the images, {show_score(choice.metric, band[at][1])} in the middle at pick {at + 1}."
+        )
     return Chart(inline(figure, "path", caption), caption)
 
 
@@ -189,59 +221,6 @@ def draw_range_test(curve: RangeCurve, number: int) -> Chart | None:
     return Chart(inline(figure, f"range {number}", caption), caption)
 
 
-@page_style()
-def draw_costs(records: Sequence[TrialRecord], choice: Choice, of: str) -> Chart | None:
-    """Best validation accuracy of each trial over what its net costs, `parameters` or `flops`; None where all cost the same."""
-    voting = {member.trial_id for member in choice.members}
-    points = [
-        (float(getattr(record.cost, of)), record.best.validation_accuracy, record.trial_id in voting)
-        for record in records
-        if record.cost and record.best
-    ]
-    points = [point for point in points if point[0] > 0]
-    if len({cost for cost, _, _ in points}) < 2:
-        return None
-    figure, axes = blank(height=3.6)
-    axes.set_xscale("log")
-    frontier = _cheapest(points)
-    axes.step(*zip(*frontier, strict=True), where="post", color=MUTED, linewidth=1.2, zorder=2, label="best so far")
-    for votes, color, size, label in ((False, FAINT, 4, "other trials"), (True, ACCENT, 6, "team")):
-        drawn = [(cost, accuracy) for cost, accuracy, is_voting in points if is_voting is votes]
-        if drawn:
-            costs, accuracies = zip(*drawn, strict=True)
-            axes.plot(
-                costs, accuracies, linestyle="none", marker="o", markersize=size, color=color, zorder=3, label=label
-            )
-    name = {"parameters": "parameters", "flops": "operations of one prediction"}[of]
-    axes.set_xlabel(name)
-    axes.set_ylabel("validation accuracy")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value < 1e6 else f"{value:.0e}")
-    axes.xaxis.set_minor_formatter(lambda value, _: "")
-    axes.xaxis.set_tick_params(which="minor", size=0)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
-    # A net near chance is no choice, and would press those that are to one line.
-    floor = float(np.percentile([accuracy for _, accuracy, _ in points], 10))
-    highest = max(accuracy for _, accuracy, _ in points)
-    room = max(highest - floor, 0.01)
-    axes.set_ylim(max(0.0, floor - 0.1 * room), highest + 0.08 * room)
-    axes.legend(loc="lower right", labelcolor=MUTED)
-    cheapest, dearest = frontier[0], frontier[-1]
-    caption = (
-        f"Best validation accuracy of {len(points)} trials over the {name} of their nets: {cheapest[1]:.2%} with "
-        f"{cheapest[0]:,.0f}, the least, and {dearest[1]:.2%}, the best, with {dearest[0]:,.0f}."
-    )
-    return Chart(inline(figure, f"cost {of}", caption), caption)
-
-
-def _cheapest(points: Sequence[tuple[float, float, bool]]) -> list[tuple[float, float]]:
-    """Of each cost at which accuracy rises above all cheaper ones, cost and accuracy, rising."""
-    found: list[tuple[float, float]] = []
-    for cost, accuracy, _ in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not found or accuracy > found[-1][1]:
-            found.append((cost, accuracy))
-    return found
-
-
 def _tell_curves(trained: Sequence[TrialRecord], team: Sequence[TrialRecord]) -> str:
     ends = [record.epochs[-1].epoch for record in trained]
     return (
@@ -259,6 +238,7 @@ def _span(records: Sequence[TrialRecord]) -> str:
 
 def _draw_curve(axes: Any, record: TrialRecord, **style: Any) -> None:
     """A trial with one epoch is a small dot: a line of one point would not show."""
+    style |= {"gid": _OF_TRIAL + record.trial_id}
     style |= {"marker": "o", "markersize": 2.5} if len(record.epochs) == 1 else {}
     axes.plot([epoch.epoch for epoch in record.epochs], [epoch.validation_accuracy for epoch in record.epochs], **style)
 
@@ -281,6 +261,10 @@ def blank_grid(height: float, width: float, rows: int, columns: int) -> tuple[Fi
     return figure, axes
 
 
+_OF_TRIAL = "trial:"
+"""Begins the id of a group that is of one trial: the page lights those up together."""
+
+
 def inline(figure: Figure, name: str, caption: str) -> str:
     """The figure as an `<svg>` element for a page. Equal figures give equal text: no date, no random ids."""
     from xml.sax.saxutils import quoteattr
@@ -295,6 +279,7 @@ def inline(figure: Figure, name: str, caption: str) -> str:
     found = re.search(r'viewBox="([^"]+)"', text)
     assert found is not None, "matplotlib writes a viewBox"
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(rf' id="{_OF_TRIAL}([0-9a-f]+)"', r' data-t="\1"', body)
     body = re.sub(r' id="[a-z0-9.]+_\d+"', "", body)  # names of groups, the same in every chart; nothing refers to them
     # A hundredth of a point is finer than any screen. Only in paths and places: the numbers on the axes are text.
     body = re.sub(r' (d|x|y|transform)="[^"]*"', lambda at: re.sub(r"(\.\d\d)\d+", r"\1", at[0]), body)

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ensembles.choice import Choice
-from ensembles.report.charts import Chart, draw_costs
+from ensembles.evaluate import Verdict
+from ensembles.report.charts import Chart
+from ensembles.report.cost_chart import draw_costs
+from ensembles.report.counts import show_count
 from trainables.record import TrialCost, TrialRecord, rank
 
 MOST_LINES = 20
@@ -31,6 +34,21 @@ class CostLine:
 
 
 @dataclass(frozen=True)
+class WayLine:
+    """One way to predict, with the sums over its members: they all look at every image."""
+
+    label: str
+    members: int
+    test_accuracy: float
+    parameters: int
+    flops: str
+    latency: str
+    """Of one image, one member after the other."""
+    factor: float
+    """Its arithmetic over that of the best single checkpoint."""
+
+
+@dataclass(frozen=True)
 class CostSection:
     """What the section shows."""
 
@@ -40,21 +58,51 @@ class CostSection:
     """Lines with fewer parameters, which are not shown."""
     measured: int
     """Trials of which the cost is known."""
+    ways: tuple[WayLine, ...]
+    """The best single checkpoint, the team and the baselines; empty where the cost of their nets is not known."""
 
 
-def lay_out(records: Sequence[TrialRecord], choice: Choice) -> CostSection | None:
+def lay_out(records: Sequence[TrialRecord], choice: Choice, verdict: Verdict | None = None) -> CostSection | None:
     """The section; None where no trial with an epoch was measured."""
     known = [record for record in rank(list(records)) if record.cost and record.best]
     if not known:
         return None
     lines = [line for record in frontier(known) if (line := _line(record))]
-    drawn = [draw_costs(known, choice, of) for of in ("parameters", "flops")]
+    drawn = [draw_costs(known, choice, "parameters"), draw_costs(known, choice, "flops")]
     return CostSection(
         charts=tuple(chart for chart in drawn if chart),
         lines=tuple(lines[:MOST_LINES]),
         more=max(0, len(lines) - MOST_LINES),
         measured=len(known),
+        ways=tuple(_ways(verdict)) if verdict else (),
     )
+
+
+def _ways(verdict: Verdict) -> list[WayLine]:
+    """The best single checkpoint, the team, and the baselines, where all of their nets were measured."""
+    top, everyone = verdict.baselines["top"], verdict.baselines["all"]
+    named = (
+        ("best single checkpoint", verdict.best),
+        (f"the team, {verdict.vote} vote", verdict.votes[verdict.vote]),
+        (f"soft vote of the best {top.members}", top),
+        (f"soft vote of all {everyone.members}", everyone),
+    )
+    single = verdict.best.cost
+    if single is None or single.flops == 0:
+        return []
+    return [
+        WayLine(
+            label=label,
+            members=score.members,
+            test_accuracy=score.test_accuracy,
+            parameters=score.cost.parameters,
+            flops=show_count(score.cost.flops),
+            latency=show_seconds(score.cost.latency_s),
+            factor=score.cost.flops / single.flops,
+        )
+        for label, score in named
+        if score.cost
+    ]
 
 
 def frontier(ranked: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -85,18 +133,6 @@ def _line(record: TrialRecord) -> CostLine | None:
         memory=show_bytes(cost),
         measured=cost.step_bytes_measured,
     )
-
-
-def show_count(count: float) -> str:
-    """A large number, short.
-
-    >>> show_count(168_448), show_count(911_601_664)
-    ('168 k', '912 M')
-    """
-    for size, name in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if count >= size:
-            return f"{count / size:.3g}{name}"
-    return f"{count:.3g}"
 
 
 def show_seconds(seconds: float) -> str:

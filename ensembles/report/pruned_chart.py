@@ -25,13 +25,15 @@ def draw_pruned_curve(curve: PrunedCurve, number: int = 0) -> Chart:
     axes.set_xscale("log")
     axes.axhline(unpruned.accuracy, color=FAINT, linewidth=1.2, linestyle=(0, (2, 3)), zorder=1)
     style = {"marker": "o", "markersize": 5}
-    axes.plot(left, [point.before_accuracy for point in points], color=FAINT, linewidth=1.4, label="pruned", **style)
+    axes.plot(
+        left, [point.before_accuracy for point in points], color=FAINT, linewidth=1.4, label="sparsified", **style
+    )
     axes.plot(
         left,
         [point.accuracy for point in points],
         color=ACCENT,
         linewidth=1.8,
-        label=f"pruned, trained on for {curve.epochs} epoch{'s' * (curve.epochs != 1)}",
+        label=f"sparsified, trained on for {curve.epochs} epoch{'s' * (curve.epochs != 1)}",
         **style,
     )
     for point, share in zip(points, left, strict=True):
@@ -55,8 +57,8 @@ def draw_pruned_curve(curve: PrunedCurve, number: int = 0) -> Chart:
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
     axes.legend(loc="lower left", labelcolor=MUTED)
     caption = (
-        f"Validation accuracy of {curve.trial_id}@{curve.epoch} over the share of its weights that are left, pruned by "
-        f"{curve.method}; each point has its sparsity. The dotted line is the unpruned checkpoint, {unpruned.accuracy:.2%}."
+        f"Validation accuracy of {curve.trial_id}@{curve.epoch} over the share of its weights that are left, sparsified by "
+        f"{curve.method}; each point has its sparsity. The dotted line is the checkpoint as trained, {unpruned.accuracy:.2%}."
     )
     if chosen:
         caption += f" The large point is the highest sparsity that loses no more than noise, {chosen.sparsity:.4g}."

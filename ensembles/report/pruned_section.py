@@ -1,4 +1,4 @@
-"""The report's section on pruned checkpoints: the curves that a run's store holds, as sentences, charts and tables."""
+"""The report's section on sparsified checkpoints: the curves that a run's store holds, as sentences, charts and tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CurveView:
     title: str
     chart: Chart
     rows: tuple[PrunedPoint, ...]
-    """The unpruned checkpoint, then sparsity rising."""
+    """The checkpoint as trained, then sparsity rising."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def read_curves(store: Store, name: str, run: str) -> tuple[PrunedCurve, ...]:
 
 
 def lay_out(curves: Sequence[PrunedCurve]) -> PrunedSection | None:
-    """The section, None where nothing was pruned."""
+    """The section, None where nothing was sparsified."""
     shown = tuple(
         CurveView(
             curve=curve,

@@ -12,6 +12,8 @@ from trainables.watched import LayerWatched
 
 MOST_ROWS = 200
 """Layers in a trial's table: the first of them."""
+MOST_ROWS_OF_ALL = 600
+"""Layers in the tables of all trials together; those of the heaviest come first."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +39,19 @@ class WatchSection:
 
 def lay_out(trials: Sequence[WatchedTrial]) -> WatchSection | None:
     """The section; None where nothing was watched."""
-    rows = []
+    rows: list[WatchedRow] = []
     for trial in trials:
         if (chart := draw_watched(trial.record)) is None:
             continue
+        room = min(MOST_ROWS, MOST_ROWS_OF_ALL - sum(len(row.layers) for row in rows))
         rows.append(
             WatchedRow(
                 trial_id=trial.record.trial_id,
                 epoch=trial.epoch,
                 chart=chart,
                 histograms=draw_layers(trial.layers, trial.record.trial_id),
-                layers=trial.layers[:MOST_ROWS],
-                more=max(0, len(trial.layers) - MOST_ROWS),
+                layers=trial.layers[:room],
+                more=max(0, len(trial.layers) - room),
             )
         )
     return WatchSection(tuple(rows)) if rows else None

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from runner.run_state import RunState
 from runner.search.ablation import AblationSearch
+from runner.search.bagging import BaggingSearch
+from runner.search.boosting import BoostingSearch
 from runner.search.draw import RandomSearch, draw_trials
 from runner.search.former import Former
 from runner.search.ladder import LadderSearch
@@ -52,6 +54,10 @@ def choose_method(scope: Scope, former: Former | None, trained: Sequence[TrialCo
             return AblationSearch(scope)
         case "ladder":
             return LadderSearch(scope)
+        case "bagging":
+            return BaggingSearch(scope)
+        case "boosting":
+            return BoostingSearch(scope)
         case "pbt":
             from runner.search.population import PopulationSearch
 

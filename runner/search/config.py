@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, model_validator
 
 from runner.schedulers.config import SchedulerConfig
 from runner.search.parse_space import parse_distribution
@@ -15,7 +15,9 @@ Space = dict[str, Annotated[Distribution, PlainValidator(parse_distribution), Pl
 Scalar = str | int | float | bool | None
 Values = dict[str, Scalar]
 
-Method = Literal["random", "grid", "jittered", "tpe", "gp", "bohb", "pbt", "ablation", "ladder", "replay"]
+Method = Literal[
+    "random", "grid", "jittered", "tpe", "gp", "bohb", "pbt", "ablation", "ladder", "replay", "bagging", "boosting"
+]
 
 DRAWN: tuple[Method, ...] = ("random", "tpe", "gp", "bohb")
 """Methods that have as many trials as are asked for."""
@@ -44,6 +46,38 @@ class PopulationConfig(Frozen):
     """A number moves up or down by this; a choice to a neighbour."""
 
 
+class BagsConfig(Frozen):
+    """`bagging`: the same configuration on different training images (Breiman 1996)."""
+
+    kind: Literal["bootstrap", "fold"] = "bootstrap"
+    """`bootstrap`: as many images as there are, drawn with replacement; `fold`: all but one of `count` folds."""
+    count: Annotated[int, Field(ge=2, le=1000)] = 10
+    """Members, one a bag; more bootstraps only add to the end."""
+
+
+class BoostingConfig(Frozen):
+    """`boosting`: rounds of the same configuration, each of which looks at what the ones before had wrong."""
+
+    kind: Literal["samme", "gradient"] = "samme"
+    """`samme`: images that were wrong count more, and the rounds vote (Zhu et al. 2009); `gradient`: each round adds a net to the
+    logits of those before, which stay as they are, and descends the loss of the sum (Friedman 2001)."""
+    rounds: Annotated[int, Field(ge=1, le=1000)] = 5
+    """At most; a round of `samme` that is no better than guessing, or has every training image right, is the last one."""
+    shrinkage: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """`gradient`: what the logits of each net after the first are multiplied by. Friedman shrinks by 0.1 or less, since a tree is
+    fitted at a stroke; a net descends the loss of the sum, can undo the factor by larger weights, and has its own rate, epochs
+    and decay against overfitting. So 1: each net as it is. A smaller one begins nearer to the round before, and learns slower."""
+    stop_early: bool = False
+    """`gradient`: a round whose validation loss at its end is not below that of the round before is the last one."""
+
+    @model_validator(mode="after")
+    def _keys_belong_to_the_kind(self) -> BoostingConfig:
+        for key in ("shrinkage", "stop_early"):
+            if self.kind != "gradient" and getattr(self, key) != BoostingConfig.model_fields[key].default:
+                raise ValueError(f"{key} means nothing to kind {self.kind}: it goes with gradient; remove it")
+        return self
+
+
 class WarmStartConfig(Frozen):
     """What a former run over the same data has found."""
 
@@ -61,7 +95,8 @@ class MethodConfig(Frozen):
     method: Method = "random"
     """`random` draws; `grid` takes every point of a mesh; `jittered` shifts each point a little; `tpe`, `gp`, `bohb`
     learn where to look (Optuna); `pbt` evolves a population; `ablation` takes changes one at a time; `ladder` grows
-    the net until the gain no longer pays; `replay` trains the schedule that a `pbt` run has found."""
+    the net until the gain no longer pays; `replay` trains the schedule that a `pbt` run has found; `bagging` trains one
+    configuration on different training images; `boosting` in rounds, each on what the ones before had wrong."""
     trials: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """How many `random`, `tpe`, `gp` or `bohb` ones; 16 where left out. A mesh has as many as its points."""
     space: Space = Field(default_factory=dict)
@@ -90,6 +125,13 @@ class MethodConfig(Frozen):
     replay: str | None = None
     """`replay`: the `pbt` run whose schedule is trained, `NAME` or `NAME/RUN` in the sweep's own store."""
 
+    bags: Annotated[BagsConfig, BeforeValidator(lambda told: {"count": told} if isinstance(told, int) else told)] = (
+        BagsConfig()
+    )
+    """`bagging`: what its members see. `bags: 10` is short for ten bootstraps."""
+
+    boosting: BoostingConfig = BoostingConfig()
+
     @model_validator(mode="after")
     def _keys_belong_to_the_method(self) -> MethodConfig:
         for key, methods in BELONGS.items():
@@ -103,7 +145,7 @@ class MethodConfig(Frozen):
             raise ValueError("an ablation needs its changes: `changes: {dropout: {model.dropout: 0.3}}`")
         if self.method == "ladder":
             self._check_steps()
-        if self.method in ("ablation", "ladder", "replay") and self.space:
+        if self.method in ("ablation", "ladder", "replay", "bagging", "boosting") and self.space:
             raise ValueError(f"method {self.method} draws nothing: remove space")
         if self.method == "replay" and not self.replay:
             raise ValueError("a replay needs the run whose schedule it trains: `replay: NAME/RUN`")
@@ -175,6 +217,8 @@ BELONGS: dict[str, tuple[Method, ...]] = {
     "gain": ("ladder",),
     "patience": ("ladder",),
     "replay": ("replay",),
+    "bags": ("bagging",),
+    "boosting": ("boosting",),
 }
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ensembles.ablation import Arm, compare
+from ensembles.candidates import candidates
 from ensembles.choice import Choice
 from ensembles.config import EnsembleConfig
 from ensembles.evaluate import evaluate
-from ensembles.pool import PredictionPool, candidates
+from ensembles.pool import PredictionPool
 from ensembles.pruning_audit import AuditedTrial, judge_pruning
 from ensembles.report.page import ReportInput
 from ensembles.search_story import LineageStep, RangeCurve, SearchDecision, SearchStory, StageRow

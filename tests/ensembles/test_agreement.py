@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from ensembles.agreement import agree
+from ensembles.vote import vote
 from tests.ensembles.samples import make_choice, make_pool
 
 # Three members, five images, three classes; what each gives to classes 0, 1, 2.
@@ -53,9 +54,17 @@ def test_a_weighted_vote_weighs_and_members_still_count_once():
     assert found.agreeing.tolist() == [3, 2, 3, 2, 3]
 
 
-def test_a_hard_vote_labels_by_the_soft_one():
-    hard, soft = (agree(POOL, ALL, method, 0.75, 2) for method in ("hard", "soft"))
-    assert hard.confidence.tolist() == soft.confidence.tolist()
+@pytest.mark.parametrize("method", ["hard", "majority", "rank", "stacked"])
+def test_a_vote_that_is_no_mean_labels_by_the_soft_one(method):
+    found, soft = (agree(POOL, ALL, each, 0.75, 2) for each in (method, "soft"))
+    assert found.confidence.tolist() == soft.confidence.tolist()
+
+
+@pytest.mark.parametrize("method", ["geometric", "confidence"])
+def test_other_means_label_by_themselves(method):
+    found = agree(POOL, ALL, method, 0.75, 2)
+    assert found.confidence.tolist() == vote(POOL, ALL, method).probabilities.max(1).astype(np.float32).tolist()
+    assert found.confidence[3] > 0.9  # two sure of class 1 against one who wavers: 0.83 by the soft vote
 
 
 def test_a_team_of_some_of_the_candidates_is_asked_alone():

@@ -13,10 +13,14 @@ import pytest
 from ensembles.choice import Choice
 from ensembles.config import EnsembleConfig
 from ensembles.evaluate import Verdict, evaluate, from_json, to_json
+from ensembles.honest.corrected import correct
 from ensembles.metrics import mcnemar_p, paired_bootstrap, wilson_interval
 from ensembles.pool import PredictionPool
+from ensembles.score import PredictionCost
+from ensembles.vote import VOTES
 from tests.ensembles.samples import make_choice, make_pool, make_run, member
 from trainables.errors import DamagedObject, MismatchedPredictions
+from trainables.record import TrialCost
 
 
 def binary(split: str, *told: list[float]) -> PredictionPool:
@@ -54,11 +58,9 @@ def test_a_verdict_by_hand() -> None:
 def test_validation_accuracy_of_each_vote_by_hand() -> None:
     # Means on validation .75 .75 .5 .1: the tie is for class 0.
     verdict = evaluate(team(0.5, 0.5), EnsembleConfig(size=2), VALIDATION, TEST, member(0))
-    assert {how: score.validation_accuracy for how, score in verdict.votes.items()} == {
-        "hard": 0.75,
-        "soft": 0.75,
-        "weighted": 0.75,
-    }
+    found = {how: score.validation_accuracy for how, score in verdict.votes.items()}
+    assert tuple(found) == VOTES
+    assert found["hard"] == found["soft"] == found["weighted"] == found["majority"] == 0.75
 
 
 def test_the_baselines_are_the_top_by_validation_and_all() -> None:
@@ -162,6 +164,80 @@ def test_a_stored_ensemble_that_is_damaged_is_refused(part: str, key: str, value
         from_json(told)
     with pytest.raises(DamagedObject):
         from_json({})
+
+
+def test_every_figure_of_a_score_by_hand() -> None:
+    verdict = evaluate(team(0.5, 0.5), EnsembleConfig(size=2, calibrate="none"), VALIDATION, TEST, member(0))
+    soft, told = verdict.votes["soft"], np.array([0.4, 0.75, 0.675, 0.35])
+    assert soft.validation_nll == pytest.approx(-np.log([0.75, 0.75, 0.5, 0.1]).mean(), rel=1e-6)
+    assert soft.test_brier == pytest.approx(np.mean(2 * (1 - told) ** 2), rel=1e-6)
+    assert soft.test_balanced_accuracy == 0.5  # only class 0 occurs
+    assert soft.test_macro_f1 == pytest.approx((2 * 2 / 6 + 0) / 2)
+    assert (soft.test_nll_calibrated, soft.test_ece_calibrated) == (soft.test_nll, soft.test_ece)
+    assert soft.test_nll_best_temperature <= soft.test_nll
+    assert (soft.corrected, soft.corrected_nll, soft.cost) == (None, None, None)
+
+
+def test_calibration_is_fitted_on_validation_and_scored_on_test() -> None:
+    # Told .9 on validation, right on half of the images: worth .5, whatever test looks like.
+    validation = binary("validation", [0.9] * 500 + [0.1] * 500)
+    given = binary("test", [0.9] * 10)
+    found = evaluate(team(1.0), EnsembleConfig(calibrate="temperature"), validation, given, member(0)).best
+    assert found.test_ece == pytest.approx(0.1)
+    assert found.test_ece_calibrated == pytest.approx(0.5, abs=0.05)
+    assert found.test_nll_calibrated == pytest.approx(np.log(2), abs=0.1)
+
+
+def test_the_corrected_scores_stand_beside_those_they_correct() -> None:
+    config = EnsembleConfig(size=2, vote="hard")
+    choice = team(0.5, 0.5)
+    corrected = correct(VALIDATION, choice, config, ("soft",))
+    assert corrected is not None
+    verdict = evaluate(choice, config, VALIDATION, TEST, member(0), corrected)
+    assert verdict.votes["hard"].corrected == corrected.votes["hard"].accuracy
+    assert verdict.votes["soft"].corrected_nll == corrected.votes["soft"].log_loss
+    assert verdict.votes["weighted"].corrected is None  # was not asked for
+    assert verdict.best.corrected == corrected.baselines["best"].accuracy
+    assert verdict.baselines["all"].corrected == corrected.baselines["all"].accuracy
+    assert verdict.corrected_gain == corrected.gain
+    assert from_json(json.loads(json.dumps(to_json(verdict, choice)))) == (verdict, choice)
+
+
+def test_a_team_costs_the_sum_of_its_members_and_what_is_not_known_is_none() -> None:
+    costs = {member(0).trial_id: TrialCost(100, 5000, 0.001, 32, 0.01, 1, True)}
+    unknown = evaluate(team(0.5, 0.5), EnsembleConfig(), VALIDATION, TEST, member(0), costs=costs)
+    assert unknown.votes["soft"].cost is None
+    assert unknown.best.cost == PredictionCost(100, 5000, 0.001)
+    assert len(unknown.sentences) == 1
+    costs[member(1).trial_id] = TrialCost(300, 10_000, 0.004, 32, 0.01, 1, True)
+    known = evaluate(team(0.5, 0.5), EnsembleConfig(), VALIDATION, TEST, member(0), costs=costs)
+    assert known.votes["soft"].cost == PredictionCost(400, 15_000, 0.005)
+    assert known.sentences[-1] == (
+        "A prediction takes 4.0 times the parameters, 3.0 times the arithmetic and 5.0 times the latency of the best "
+        "single checkpoint's."
+    )
+    assert from_json(json.loads(json.dumps(to_json(known, team(0.5, 0.5)))))[0] == known
+
+
+def test_an_ensemble_stored_by_an_older_version_is_read() -> None:
+    verdict = evaluate(team(0.5, 0.5), EnsembleConfig(size=2, calibrate="none"), VALIDATION, TEST, member(0))
+    told = json.loads(json.dumps(to_json(verdict, team(0.5, 0.5))))
+    old = ("members", "validation_accuracy", "test_accuracy", "ci95", "test_nll", "test_ece")
+
+    def strip(score: dict[str, object]) -> dict[str, object]:
+        return {key: value for key, value in score.items() if key in old}
+
+    told["verdict"] = {
+        key: value for key, value in told["verdict"].items() if key not in ("corrected_gain", "calibration")
+    }
+    told["verdict"]["best"] = strip(told["verdict"]["best"])
+    for part in ("votes", "baselines"):
+        told["verdict"][part] = {how: strip(score) for how, score in told["verdict"][part].items()}
+    found, _ = from_json(told)
+    assert (found.gain, found.sentence, found.corrected_gain) == (verdict.gain, verdict.sentence, None)
+    assert found.votes["soft"].test_accuracy == verdict.votes["soft"].test_accuracy
+    assert found.votes["soft"].test_brier is None
+    assert found.best.cost is None
 
 
 def test_choosing_and_voting_load_nothing_heavy() -> None:

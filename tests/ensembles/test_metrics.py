@@ -141,6 +141,14 @@ def test_mcnemar_by_hand() -> None:
     assert mcnemar_p(b, a) == pytest.approx(22 / 1024)
 
 
+@pytest.mark.parametrize(
+    ("gained", "lost"), [(0, 1), (1, 4), (37, 12), (300, 280), (4000, 3600), (0, 900), (5000, 5000)]
+)
+def test_mcnemar_is_the_exact_test_of_scipy(gained: int, lost: int) -> None:
+    a = np.array([True] * gained + [False] * lost)
+    assert mcnemar_p(a, ~a) == pytest.approx(scipy.stats.binomtest(gained, gained + lost, 0.5).pvalue, rel=1e-9)
+
+
 def test_mcnemar_sees_no_difference_where_there_is_none() -> None:
     assert mcnemar_p(flags(3, 2), flags(3, 2)) == 1
     assert mcnemar_p(np.array([True, False]), np.array([False, True])) == 1

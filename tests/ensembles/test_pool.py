@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from ensembles.pool import READERS, PredictionPool, candidates, read_pool
-from tests.ensembles.samples import make_pool, member
+from ensembles.lined_up import READERS
+from ensembles.pool import PredictionPool, read_pool
+from tests.ensembles.samples import CLASSES, make_pool, member
 from trainables import layout
 from trainables.checkpoint import CheckpointId, write_checkpoint
-from trainables.config import TrialConfig
 from trainables.data_table import DataTable
 from trainables.errors import CaucusError, MismatchedPredictions, StoreError
 from trainables.folder import Folder
 from trainables.predictions import Predictions, to_arrow
-from trainables.record import EpochResult, TrialRecord
 
 TABLE = DataTable(
     data_id="d1",
@@ -163,19 +165,142 @@ def test_a_split_without_images_is_no_pool() -> None:
         make_pool(np.empty((2, 0, 3)), [])
 
 
-def result(epoch: int, accuracy: float) -> EpochResult:
-    return EpochResult(epoch, 1.0, 0.5, 1.0, accuracy, 1.0, 1.0)
+def unchecked(rows: list[list[float]]) -> bytes:
+    """A predictions file of the three validation images that nobody has looked into."""
+    shares = pa.array(rows, pa.list_(pa.float32(), len(rows[0])))
+    told = {"data_id": "d1", "split": "validation", "labels_sha256": TABLE.labels_sha256("validation")}
+    table = pa.table({"row": pa.array(VALIDATION), "probabilities": shares}, metadata=told)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
 
 
-def test_candidates_are_the_best_epochs_or_all() -> None:
-    records = [
-        TrialRecord(
-            TrialConfig(data_id="d1", seed=2), "finished", "", (result(1, 0.5), result(2, 0.7), result(3, 0.7))
-        ),
-        TrialRecord(TrialConfig(data_id="d1", seed=0), "failed", "out of memory"),
-        TrialRecord(TrialConfig(data_id="d1", seed=1), "pruned", "", (result(1, 0.9),)),
+EVEN = [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([EVEN, EVEN, [0.5, float("nan")]], "1 of 3 rows hold a NaN or an infinity"),
+        ([EVEN, [float("inf"), 0], [float("nan"), 1]], "2 of 3 rows hold a NaN or an infinity"),
+        ([EVEN, [1.25, -0.25], EVEN], "a negative entry, or a sum other than one"),
+        ([EVEN, [0.5, 0.4], EVEN], "a negative entry, or a sum other than one"),
+        ([[0, 0], EVEN, EVEN], "a negative entry, or a sum other than one"),
+    ],
+    ids=["NaN", "infinity", "negative", "sum of 0.9", "sum of 0"],
+)
+def test_numbers_that_are_no_probabilities_are_left_out_by_name(
+    tmp_path: Path, rows: list[list[float]], reason: str
+) -> None:
+    store = Folder(tmp_path)
+    members = [write(store, 0, predictions(1)), write(store, 1, unchecked(rows))]
+    pool = read_pool(store, members, "validation", TABLE)
+    assert pool.members == (member(0),)
+    ((name, why),) = pool.left_out
+    assert name == member(1)
+    assert reason in why
+
+
+@pytest.mark.parametrize("damage", ["flipped bit", "truncated", "longer", "empty"])
+def test_damaged_bytes_are_left_out_by_name_wherever_they_are(tmp_path: Path, damage: str) -> None:
+    store, whole = Folder(tmp_path), predictions(2)
+    places = range(0, len(whole), 97) if damage in ("flipped bit", "truncated") else [0]
+    for place in places:
+        members = [write(store, 0, predictions(1)), write(store, 1, whole)]
+        changed = {
+            "flipped bit": whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :],
+            "truncated": whole[:place],
+            "longer": whole + b"\0",
+            "empty": b"",
+        }[damage]
+        store.put(member(1).key("validation.arrow"), changed)
+        pool = read_pool(store, members, "validation", TABLE)
+        assert pool.members == (member(0),)
+        assert "is not what its manifest promises" in pool.left_out[0][1]
+
+
+def test_of_duplicates_the_first_stays_and_the_others_are_named(tmp_path: Path) -> None:
+    store = Folder(tmp_path)
+    said = [1, 2, 1, 3, 2, 1]
+    members = [write(store, number, predictions(tenth)) for number, tenth in enumerate(said)]
+    pool = read_pool(store, members, "validation", TABLE, merge=True)
+    assert pool.members == (member(0), member(1), member(3))
+    assert pool.probabilities[:, 0, 0] == pytest.approx([0.51, 0.52, 0.53])
+    reason = "its predictions on validation are those of {}, bit for bit: the same net has one voice"
+    assert pool.left_out == (
+        (member(2), reason.format(member(0))),
+        (member(4), reason.format(member(1))),
+        (member(5), reason.format(member(0))),
+    )
+    kept = read_pool(store, members[::-1], "validation", TABLE, merge=True).members
+    assert kept == (member(5), member(4), member(3))
+
+
+def test_nobody_is_merged_unless_asked_for(tmp_path: Path) -> None:
+    store = Folder(tmp_path)
+    members = [write(store, number, predictions()) for number in range(3)]
+    assert read_pool(store, members, "validation", TABLE).members == tuple(members)
+
+
+def test_predictions_that_differ_in_the_last_bit_are_no_duplicates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nearly = np.nextafter(np.float32(0.5), np.float32(1))
+    store = Folder(tmp_path)
+    members = [
+        write(store, 0, unchecked([EVEN] * 3)),
+        write(store, 1, unchecked([EVEN, EVEN, [float(nearly), 0.5]])),
+        write(store, 2, unchecked([EVEN] * 3)),
     ]
-    first, _, third = (record.trial_id for record in records)
-    assert candidates(records, "best") == [CheckpointId(first, 2), CheckpointId(third, 1)]
-    every = [CheckpointId(first, 1), CheckpointId(first, 2), CheckpointId(first, 3), CheckpointId(third, 1)]
-    assert candidates(records, "every") == every
+    assert read_pool(store, members, "validation", TABLE, merge=True).members == (member(0), member(1))
+    monkeypatch.setattr("ensembles.pool.zlib.crc32", lambda data: 7)  # checksums that all collide decide nothing
+    assert read_pool(store, members, "validation", TABLE, merge=True).members == (member(0), member(1))
+
+
+LARGE = DataTable(
+    "d1", "large", CLASSES, tuple(map(str, range(2000))), np.arange(2000) % 10, np.repeat(np.array([1], np.int8), 2000)
+)
+
+
+def write_large(store: Folder, count: int) -> list[CheckpointId]:
+    """`count` checkpoints on the 2,000 images of `LARGE`, all different; every tenth is damaged."""
+    rng, rows = np.random.default_rng(0), LARGE.rows("validation").astype(np.int32)
+    for number in range(count):
+        shares = rng.dirichlet(np.ones(10), 2000).astype(np.float32)
+        write(store, number, to_arrow(Predictions("d1", "validation", LARGE.labels_sha256("validation"), rows, shares)))
+        if number % 10 == 3:
+            store.put(member(number).key("validation.arrow"), b"damaged")
+    return [member(number) for number in range(count)]
+
+
+def test_a_pool_takes_its_own_memory_and_less_than_a_tenth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ensembles.pool.IN_FLIGHT_BYTES", 0)  # so that this one counts as large
+    store = Folder(tmp_path)
+    members = write_large(store, 200)
+    read_pool(store, members[:4], "validation", LARGE, merge=True)
+    tracemalloc.start()
+    pool = read_pool(store, members, "validation", LARGE, merge=True)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(pool.members) == 180
+    assert peak < 1.1 * (200 * 2000 * 10 * 4)
+
+
+def test_a_pool_above_the_limit_lies_in_a_scratch_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ensembles.pool.IN_FLIGHT_BYTES", 0)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    store = Folder(tmp_path)
+    members = write_large(store, 100)
+    held = read_pool(store, members, "validation", LARGE)
+    tracemalloc.start()
+    mapped = read_pool(store, members, "validation", LARGE, limit_bytes=4_000_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.2 * (100 * 2000 * 10 * 4)
+    assert mapped.members == held.members
+    np.testing.assert_array_equal(mapped.probabilities, held.probabilities)
+    assert type(mapped.probabilities) is np.ndarray
+    assert list(scratch.iterdir()) == []

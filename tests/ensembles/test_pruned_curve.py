@@ -111,7 +111,7 @@ def test_the_sentences_say_what_can_go_and_what_it_costs() -> None:
     )
     assert (
         third
-        == "Trained on as long without pruning, the checkpoint comes to 96.00%, 6.00 points more than the pruned one."
+        == "Trained on as long without sparsifying, the checkpoint comes to 96.00%, 6.00 points more than the sparsified one."
     )
     assert fourth.startswith("On test it is right on 75.00% of 4 test images against 50.00%: +25.00 points")
     assert "of each layer's channels" in make_curve(method="channel").sentences[0]
@@ -129,7 +129,7 @@ def test_where_nothing_can_go_it_says_so_and_test_is_silent() -> None:
     told = make_curve(points=(make_point(0.0), make_point(0.5, 0, 30, 1e-9)), test=None).sentences
     assert len(told) == 2
     assert told[0].startswith("No sparsity that was tried")
-    assert told[1] == "Trained on as long without pruning, the checkpoint comes to 90.00%."
+    assert told[1] == "Trained on as long without sparsifying, the checkpoint comes to 90.00%."
 
 
 def test_a_curve_comes_back_from_its_record() -> None:
@@ -146,5 +146,5 @@ def test_a_curve_comes_back_from_its_record() -> None:
     "harm", [{"points": [{}]}, {"points": 3}, {"unpruned": None}, {"test": {"images": 1}}, {"more": 1}]
 )
 def test_a_record_that_is_none_is_refused(harm: dict[str, Any]) -> None:
-    with pytest.raises(DamagedObject, match="delete it and prune again"):
+    with pytest.raises(DamagedObject, match="delete it and run `caucus sparsify` again"):
         from_json(json.loads(json.dumps(to_json(make_curve()))) | harm)

@@ -28,6 +28,13 @@ def test_the_same_team_gains_nothing():
     assert (gain.test.difference, gain.test.ci95, gain.test.mcnemar_p) == (0, (0, 0), 1)
 
 
+def test_a_stacked_vote_learns_from_validation_alone():
+    before, after = make_team([member(0)]), make_team([member(0), member(1)])
+    gain = measure_gain("team", before, after, "stacked", *POOLS)
+    # Validation has images of the first class alone: two members learn to say that of all, one has nothing to learn.
+    assert (gain.validation.before, gain.validation.after, gain.test.after) == (0.5, 1, 0.5)
+
+
 def test_a_member_without_predictions_is_told():
     with pytest.raises(MismatchedPredictions):
         measure_gain("team", make_team([member(7)]), make_team([member(0)]), "soft", *POOLS)

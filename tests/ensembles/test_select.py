@@ -164,7 +164,8 @@ def test_many_images_are_scored_block_by_block_to_the_same_end(metric: Metric, m
     rng = np.random.default_rng(6)
     pool = make_pool(rng.dirichlet(np.full(5, 0.3), (7, 501)), rng.integers(0, 5, 501))
     whole = select(pool, EnsembleConfig(metric=metric))
-    monkeypatch.setattr("ensembles.select.BLOCK_VALUES", 100)
+    monkeypatch.setattr("ensembles.selection.by_loss.BLOCK_VALUES", 100)
+    monkeypatch.setattr("ensembles.selection.by_accuracy.BLOCK_VALUES", 100)
     blocks = select(pool, EnsembleConfig(metric=metric))
     assert blocks.picks == whole.picks
     assert blocks.path == pytest.approx(whole.path, rel=1e-12)

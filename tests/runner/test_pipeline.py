@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from ensembles.vote import VOTES
 from tests.sweeps import DIGITS, ROOT, SMALL, bucket_bits, caucus, events, outcome, run_sweep, trial_bits
 from trainables.fashion_mnist import DEBIAN
 
@@ -38,7 +39,7 @@ def test_the_result_says_what_was_done_and_what_came_of_it(finished):
     assert result["best"]["test_accuracy"] > 0.85
     low, high = result["ensemble"]["ci95"]
     assert low < result["ensemble"]["test_accuracy"] < high
-    assert set(result["votes"]) == {"hard", "soft", "weighted"}
+    assert set(result["votes"]) == set(VOTES)
     assert result["ensemble"]["test_accuracy"] == result["votes"]["soft"]
     assert 0 < result["busy_s"] <= result["wall_s"] * result["slots"]
     assert result["report"] == f"{store}/sweeps/{result['run']}/report.html"
@@ -55,6 +56,8 @@ def test_the_store_holds_what_was_promised(finished):
         "trials.parquet",
         "epochs.parquet",
         "report.html",
+        "report.json",
+        "missed.csv",
     }
     table = pq.read_table(run / "trials.parquet").to_pydict()
     assert table["trial_id"][0] == result["best"]["trial_id"]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from ensembles.vote import VOTES
 from runner.conclusion import choose_and_judge, load_run
 from runner.pipeline import RunResult
 from runner.result import show_verdict, tell_conclusion, tell_result
@@ -65,8 +66,11 @@ def test_the_json_of_a_run_has_every_documented_key(run, conclusion):
             "test_nll": voted.test_nll,
             "test_ece": voted.test_ece,
             "ci95": [voted.ci95[0], voted.ci95[1]],
+            "validation_accuracy": voted.validation_accuracy,
+            "corrected": {"value": voted.corrected.value, "ci95": list(voted.corrected.ci95)},
+            "test_ece_calibrated": voted.test_ece_calibrated,
         },
-        "votes": {how: verdict.votes[how].test_accuracy for how in ("hard", "soft", "weighted")},
+        "votes": {how: verdict.votes[how].test_accuracy for how in VOTES},
         "verdict": verdict.sentence,
         "report": "runs/sweeps/dots/x/report.html",
         "wall_s": 20.0,
@@ -98,15 +102,16 @@ def test_states_that_no_trial_is_in_are_counted_as_zero(run):
 def test_the_table_sets_the_best_single_against_every_vote(conclusion):
     lines = show(conclusion.verdict, 3)
     assert " ".join(lines[0].split()) == "On the test split, which nothing was chosen on"
-    for heading in ("test accuracy", "95 % interval", "NLL", "ECE", "validation (chosen on)"):
+    for heading in ("test accuracy", "95 % interval", "NLL", "ECE", "validation (chosen on)", "corrected"):
         assert heading in lines[1]
     scores = {"best single": conclusion.verdict.best}
     scores |= {f"{how} vote of 3": score for how, score in conclusion.verdict.votes.items()}
-    assert len(lines) == 2 + 4
+    assert len(lines) == 2 + 1 + len(VOTES)
     for line, (label, score) in zip(lines[2:], scores.items(), strict=True):
         low, high = score.ci95
         numbers = [f"{score.test_accuracy:.2%}", f"{low:.2%}", "to", f"{high:.2%}"]
         numbers += [f"{score.test_nll:.4f}", f"{score.test_ece:.4f}", f"{score.validation_accuracy:.2%}"]
+        numbers.append(f"{score.corrected.value:.2%}" if score.corrected else "-")
         assert line.split() == [*label.split(), *numbers]
 
 

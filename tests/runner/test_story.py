@@ -25,6 +25,33 @@ def test_a_search_that_decided_nothing_has_no_story(tmp_path):
     assert tell_search(RunState(), None).is_empty
 
 
+def test_rungs_are_those_of_the_stages_that_have_begun():
+    def rungs(scheduler, **search):
+        state, spec = played(
+            {"trials": 9, "space": {"optimizer.lr": {"log": [0.01, 0.1]}}, **search},
+            lambda values: 0.5,
+            scheduler=scheduler,
+        )
+        return tell_search(state, spec).rungs
+
+    assert rungs({"method": "asha", "max_epochs": 27, "grace_epochs": 3}) == (3, 9)
+    assert rungs({"method": "asha", "max_epochs": 9, "brackets": 2}) == (1, 3)
+    assert rungs({"method": "hyperband", "max_epochs": 8, "reduction": 3}) == (2,)  # 8, 8 // 3
+    assert rungs({"method": "none", "max_epochs": 3}) == ()
+    assert tell_search(RunState(), None).rungs == ()
+
+
+def test_ranges_are_the_widest_ends_between_which_the_stages_look():
+    space = {
+        "optimizer.lr": {"log": [0.01, 0.1]},
+        "model.width": {"choice": [16, 8, 32]},
+        "model.batch_norm": {"choice": [True, False]},
+        "optimizer.name": {"choice": ["sgd", "adamw"]},
+    }
+    state, spec = played({"trials": 3, "space": space}, lambda values: 0.5)
+    assert tell_search(state, spec).ranges == {"optimizer.lr": (0.01, 0.1), "model.width": (8.0, 32.0)}
+
+
 def test_stages_and_borders_are_told_with_their_reasons():
     stages = [
         {

@@ -58,7 +58,13 @@ def test_each_split_has_its_rows_and_labels(tmp_path: Path) -> None:
 def test_the_summary_counts_images_by_split(tmp_path: Path) -> None:
     images = make()
     write_data_table(Folder(tmp_path), images)
-    assert get_json(Folder(tmp_path), f"data/{images.data_id}/data.json") == {
+    summary = get_json(Folder(tmp_path), f"data/{images.data_id}/data.json")
+    # Training images are numbers 0 and 3: the grey levels 0 to 5 and 18 to 23.
+    assert summary.pop("normalisation") == {
+        "mean": [pytest.approx(11.5 / 255)],
+        "std": [pytest.approx(np.std([*range(6), *range(18, 24)]) / 255)],
+    }
+    assert summary == {
         "name": "tiny",
         "class_names": ["cat", "<b>dog"],
         "image_shape": {"height": 2, "width": 3, "channels": 1},

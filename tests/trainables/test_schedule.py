@@ -10,8 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.trainables.tiny_trials import make_config
 from trainables.config import ScheduleConfig
-from trainables.schedule import count_falls, learning_rate
+from trainables.schedule import count_falls, learning_rate, snapshot_epochs
 
 
 def rates(name: str, epochs: int | None, peak: float, steps_per_epoch: int, steps: int, **keys: Any) -> list[float]:
@@ -30,6 +31,29 @@ def test_cosine_falls_from_the_peak_along_half_a_wave() -> None:
     assert rates("cosine", 2, 0.8, 2, 4) == pytest.approx([0.8, 0.4 * (1 + root), 0.4, 0.4 * (1 - root)])
 
 
+def test_a_cyclic_rate_falls_from_the_peak_in_each_cycle_as_a_cosine_of_that_length_does() -> None:
+    falls = [*rates("cosine", 3, 0.8, 2, 6), *rates("cosine", 3, 0.8, 2, 6), *rates("cosine", 2, 0.8, 2, 4)]
+    assert rates("cyclic", 8, 0.8, 2, 16, cycles=3) == falls
+    assert rates("cyclic", 8, 0.8, 2, 16, cycles=1) == rates("cosine", 8, 0.8, 2, 16)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "cycles", "ends"),
+    [(8, 3, (3, 6, 8)), (30, 5, (6, 12, 18, 24, 30)), (7, 5, (2, 3, 5, 6, 7)), (2, 5, (1, 2)), (9, 1, (9,))],
+)
+def test_snapshots_are_the_last_epochs_of_the_cycles(epochs: int, cycles: int, ends: tuple[int, ...]) -> None:
+    config = make_config(schedule={"name": "cyclic", "epochs": epochs, "cycles": cycles})
+    assert snapshot_epochs(config, 100) == ends
+    assert snapshot_epochs(config, ends[-1] - 1) == ends[:-1]
+    # after each of them, and nowhere else, the rate is at its peak again
+    told = rates("cyclic", epochs, 1.0, 4, 4 * epochs, cycles=cycles)
+    assert [step // 4 for step in range(1, 4 * epochs) if told[step] == 1.0] == list(ends[:-1])
+
+
+def test_a_trial_without_cycles_has_no_snapshots() -> None:
+    assert snapshot_epochs(make_config(schedule={"name": "cosine", "epochs": 9, "cycles": 3}), 9) == ()
+
+
 def test_one_cycle_climbs_for_a_quarter_of_the_steps_and_falls_on_a_line() -> None:
     # 8 steps: 2 of them climb; then the 6 that are left fall by a seventh of the peak each
     expected = [1 / 2, 1, 6 / 7, 5 / 7, 4 / 7, 3 / 7, 2 / 7, 1 / 7]
@@ -43,14 +67,14 @@ def test_one_cycle_over_a_single_step_is_at_its_peak() -> None:
 
 @pytest.mark.parametrize(
     ("name", "last"),
-    [("cosine", 0.5 * (1 + math.cos(math.pi * 7 / 8))), ("one-cycle", 1 / 7)],
+    [("cosine", 0.5 * (1 + math.cos(math.pi * 7 / 8))), ("cyclic", 0.5), ("one-cycle", 1 / 7)],
 )
 def test_past_its_end_a_schedule_stays_at_its_last_rate(name: str, last: float) -> None:
     assert rates(name, 4, 1.0, 2, 12)[7:] == pytest.approx([last] * 5)
     assert last > 0
 
 
-@pytest.mark.parametrize("name", ["cosine", "one-cycle"])
+@pytest.mark.parametrize("name", ["cosine", "cyclic", "one-cycle"])
 def test_a_schedule_without_its_length_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=rf"schedule\.epochs is not set, but a {name} schedule needs its length"):
         rates(name, None, 1.0, 2, 1)
@@ -66,7 +90,7 @@ def test_exponential_falls_as_far_as_steps_do_but_smoothly() -> None:
     assert told == pytest.approx([0.8 / 2**step for step in range(9)])
 
 
-@pytest.mark.parametrize("name", ["constant", "step", "exponential", "cosine", "one-cycle", "plateau"])
+@pytest.mark.parametrize("name", ["constant", "step", "exponential", "cosine", "cyclic", "one-cycle", "plateau"])
 def test_warm_up_is_a_line_from_zero_to_where_the_schedule_has_it(name: str) -> None:
     cold = rates(name, 4, 0.8, 4, 12)
     warm = rates(name, 4, 0.8, 4, 12, warm_up=1.5)

@@ -7,6 +7,7 @@ import multiprocessing
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -53,6 +54,18 @@ def test_what_is_not_there_is_missing(store: Store) -> None:
 
 def test_an_empty_store_has_nothing(store: Store) -> None:
     assert (store.find(""), store.find("trials/"), store.folders(""), store.stat("caucus.json")) == ([], [], [], None)
+
+
+def test_it_tells_when_each_object_was_written(store: Store) -> None:
+    before_s = time.time()
+    for key in ("trials/a/weights", "trials/b/weights", "latest"):
+        store.put(key, b"x")
+    told = store.written_unix_s("trials/")
+    assert set(told) == {"trials/a/weights", "trials/b/weights"}
+    assert all(
+        abs(written_s - before_s) < 3600 for written_s in told.values()
+    )  # S3 tells whole seconds, by its own clock
+    assert store.written_unix_s("nothing/") == {}
 
 
 def test_find_lists_all_depths_sorted_by_key(store: Store) -> None:

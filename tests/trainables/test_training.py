@@ -197,6 +197,7 @@ SCHEDULES: list[dict[str, Any]] = [
     {"name": "step", "every": 1, "factor": 0.5},
     {"name": "exponential", "every": 1, "factor": 0.5},
     {"name": "cosine", "epochs": EPOCHS},
+    {"name": "cyclic", "epochs": EPOCHS, "cycles": 2},
     {"name": "one-cycle", "epochs": EPOCHS},
     {"name": "plateau", "every": 1, "factor": 0.5},
 ]
@@ -397,7 +398,7 @@ def test_a_checkpoint_of_sgd_is_refused_by_adamw(tiny: DeviceImages, momentum: f
 # What each key does
 
 
-@pytest.mark.parametrize("key", [key for key in CONDITIONS if not key.startswith("model.")])
+@pytest.mark.parametrize("key", [key for key in CONDITIONS if not key.startswith(("model.", "bag."))])
 def test_a_key_has_its_effect_under_its_condition_and_none_elsewhere(tiny: DeviceImages, key: str) -> None:
     others: dict[str, Any] = {
         "optimizer.momentum": 0.3,
@@ -406,6 +407,7 @@ def test_a_key_has_its_effect_under_its_condition_and_none_elsewhere(tiny: Devic
         "optimizer.beta2": 0.3,
         "optimizer.alpha": 0.3,
         "schedule.epochs": 3,
+        "schedule.cycles": 1,
         "schedule.every": 1,
         "schedule.factor": 0.5,
         "average.decay": 0.01,
@@ -463,10 +465,13 @@ def test_a_key_has_its_effect_under_its_condition_and_none_elsewhere(tiny: Devic
         {"average": {"name": "ema"}},
         {"average": {"name": "swa"}},
         {"train_share": 0.5},
+        {"bag": {"kind": "bootstrap"}},
+        {"bag": {"kind": "fold"}},
         {"model": {"dropout": 0.1}},
         {"seed": 1},
         {"precision": "bfloat16"},
         {"schedule": {"name": "cosine", "epochs": 2}},
+        {"schedule": {"name": "cyclic", "epochs": 2, "cycles": 2}},
         {"schedule": {"name": "exponential", "every": 1}},
         {"schedule": {"warm_up": 1.0}},
     ],

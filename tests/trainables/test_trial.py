@@ -43,6 +43,7 @@ PURE_PARTS = (
     "weights.safetensors",
     "optimizer.safetensors",
     "validation.arrow",
+    "validation-truth.arrow",
     "test.arrow",
     "watched.arrow",
     "metrics.json",
@@ -185,6 +186,8 @@ def test_no_number_measured_on_test_is_written_or_told(tmp_path: Path) -> None:
         "update_ratio",
         "dead_share",
         "surge",
+        "round_error",
+        "round_weight",
     }  # of training images
     times = {"train_s", "evaluate_s"}
     assert set(asdict(result)) == known | times
@@ -258,8 +261,8 @@ def test_a_trial_cut_off_after_every_epoch_leaves_the_bits_of_an_undisturbed_one
 def test_a_trial_in_one_go_builds_its_net_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[Training] = []
 
-    def build(*given: Any) -> Training:
-        built.append(Training(*given))
+    def build(*given: Any, **named: Any) -> Training:
+        built.append(Training(*given, **named))
         return built[-1]
 
     monkeypatch.setattr("trainables.trial.Training", build)

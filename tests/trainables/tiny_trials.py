@@ -11,6 +11,7 @@ from trainables import layout
 from trainables.config import (
     AugmentConfig,
     AverageConfig,
+    BagConfig,
     ModelConfig,
     OptimizerConfig,
     ParentConfig,
@@ -53,6 +54,7 @@ def make_config(
     average: dict[str, Any] | None = None,
     augment: dict[str, Any] | None = None,
     train_share: float = 1.0,
+    bag: dict[str, Any] | None = None,
     **optimizer: Any,
 ) -> TrialConfig:
     """Two blocks of 4 and 8 channels, batches of 16; keyword arguments beyond the named ones go to the optimizer."""
@@ -66,5 +68,6 @@ def make_config(
         average=AverageConfig(**(average or {})),
         augment=AugmentConfig(**(augment or {})),
         train_share=train_share,
+        bag=BagConfig(**(bag or {})),
         parent=parent,
     )

@@ -51,7 +51,9 @@ def test_the_same_run_gives_the_same_bytes_whatever_a_person_has_configured() ->
 
 
 def test_numbers_on_the_axes_are_not_cut() -> None:
-    choice = replace(GIVEN.choice, path=(0.2625, 0.2575), picks=GIVEN.choice.members[:2], validation_score=0.2575)
+    choice = replace(
+        GIVEN.choice, path=(0.2625, 0.2575), picks=GIVEN.choice.members[:2], validation_score=0.2575, kept=2
+    )
     chart = draw_greedy_path(choice)
     assert chart is not None
     shown = re.findall(r">(0\.\d+)<", chart.svg)

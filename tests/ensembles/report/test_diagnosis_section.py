@@ -39,7 +39,7 @@ def test_the_report_shows_each_trial_with_its_verdict_and_a_strangers_words_as_w
     run = make_run()
     stranger = record(state="diverged", reason="loss <script>alert(1)</script> & more", epochs=1)
     page = render_report(replace(run, records=[*run.records, stranger, OVERFITS]))
-    assert "<script" not in page
+    assert page.count("<script") == 1  # its own
     section = page[page.index('aria-labelledby="diagnosis"') :]
     text = Reading(section[: section.index("</section>")]).text
     assert "loss <script>alert(1)</script> & more" in text

@@ -9,7 +9,7 @@ from ensembles.report.page import render_report
 from ensembles.report.watch_charts import MOST_LAYERS, draw_layers, draw_watched, tell_watched
 from ensembles.report.watch_section import MOST_ROWS, lay_out
 from ensembles.watch_story import MOST_TRIALS, WatchedTrial, read_watched
-from tests.ensembles.report.test_page import Reading
+from tests.ensembles.report.test_page import Reading, thousand_trials
 from tests.ensembles.samples import make_choice, make_record, make_run, member
 from trainables import layout
 from trainables.checkpoint import CheckpointId, write_checkpoint
@@ -81,7 +81,7 @@ def test_names_of_layers_are_text_in_the_page():
     layers = (replace(RELU, layer=evil), replace(CONV, layer=evil, kind="<b>Own</b>"))
     page = render_report(replace(make_run(), watched=(WatchedTrial(watched_record(0.7, 0.8), 2, layers),)))
     reading = Reading(page)
-    assert "script" not in reading.tags
+    assert reading.tags.count("script") == 1
     assert reading.text.count("<b>Own</b>") == 1
     assert evil in reading.text
     assert "2 layers after epoch 2" in reading.text
@@ -123,3 +123,21 @@ def test_members_that_are_unknown_or_were_not_watched_are_left_out(tmp_path):
     old = TrialRecord(TrialConfig(data_id="d1", seed=9), "finished", "", make_record((0.7,)).epochs)
     assert read_watched(stored(tmp_path), [old], choose((old, 1.0))) == ()
     assert read_watched(stored(tmp_path), [old], replace(make_choice(1.0), members=(member(0),))) == ()
+
+
+def test_many_trials_of_many_layers_share_the_room() -> None:
+    trials = [WatchedTrial(watched_record(0.7), 1, (CONV,) * MOST_ROWS) for _ in range(6)]
+    section = lay_out(trials)
+    assert section is not None
+    assert [len(row.layers) for row in section.rows] == [MOST_ROWS] * 3 + [0, 0, 0]
+    assert [row.more for row in section.rows] == [0] * 3 + [MOST_ROWS] * 3
+
+
+def test_a_thousand_trials_with_the_deepest_nets_watched_still_fit():
+    curve = tuple(0.5 + 0.01 * epoch for epoch in range(27))
+    layers = tuple(
+        replace(RELU if number % 2 else CONV, layer=f"features.{number}.block") for number in range(MOST_ROWS)
+    )
+    trials = tuple(WatchedTrial(watched_record(*curve), 27, layers) for _ in range(MOST_TRIALS))
+    page = render_report(replace(thousand_trials(), watched=trials))
+    assert len(page.encode()) < 1_500_000

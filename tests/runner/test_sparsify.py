@@ -1,4 +1,4 @@
-"""`caucus prune`: the curve of a checkpoint that was really trained, from the store and back into it."""
+"""`caucus sparsify`: the curve of a checkpoint that was really trained, from the store and back into it."""
 
 from __future__ import annotations
 
@@ -8,71 +8,24 @@ from typing import Any
 
 import pytest
 
-import runner.prune
-from runner.conclusion import StoredRun, choose_and_judge, load_run, render
-from runner.locate import Located
-from runner.pipeline import write_head
-from runner.prune import CannotPrune, Pruning, check_words, parse_sparsities, prune_run
-from runner.search.choose import list_trials
-from runner.spec import parse_spec
-from tests.runner.sample_run import open_log
+import runner.sparsify
+from runner.conclusion import choose_and_judge, render
+from runner.sparsify import CannotSparsify, Sparsified, check_words, parse_sparsities, sparsify_run
+from runner.trained_trial import NoSuchTrial
+from tests.runner.trained_run import load, plain, residual, train_run
 from tests.sweeps import caucus
 from trainables import layout
 from trainables.checkpoint import CheckpointId, committed_epochs, read_part
-from trainables.commit import Committer
-from trainables.data import load_images
 from trainables.errors import DamagedObject, ModelUnusable, ObjectMissing, RunMismatch, StoreError
 from trainables.folder import Folder
-from trainables.images import labels_sha256
 from trainables.pruned_checkpoint import PrunedId
 from trainables.store import get_json, to_json
 from trainables.training import Training, TrialDiverged
 
-EPOCHS = 3
-SWEEP: dict[str, Any] = {
-    "name": "digits",
-    "data": {"name": "digits", "validation": 0.25, "test": 0.25},
-    "store": "runs",
-    "model": {"width": 8},
-    "optimizer": {"batch_size": 64},
-    "search": {"method": "grid", "space": {"model.residual": {"choice": [False, True]}}},
-    "scheduler": {"method": "none", "max_epochs": EPOCHS},
-    "ensemble": {"size": 2},
-}
-
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two trials on digits, a plain net and a residual one, and one more trial that has no epoch."""
-    import torch
-
-    from trainables.device_images import place_images
-    from trainables.trial import Trial
-
-    torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("store")
-    store, spec = Folder(folder, "runs"), parse_spec(SWEEP, "digits.yaml")
-    images = load_images(spec.data)
-    placed = place_images(images.arrays, torch.device("cpu"))
-    hashes = {split: labels_sha256(images.labels[images.rows(split)]) for split in layout.SPLITS}
-    trials = list_trials(spec, images.data_id)
-    run = spec.run_id(images.data_id)
-    write_head(store, spec, run, images, "caucus run digits.yaml")
-    log = open_log(store, "digits", run)
-    log.open({}, slots=1)
-    log.plan([*trials, trials[0].model_copy(update={"seed": 77})])
-    for config in trials:
-        committer = Committer(store)
-        store.put(layout.config_key(config.trial_id), to_json(config.model_dump(mode="json")))
-        log.start(config.trial_id)
-        trial = Trial(config, placed, hashes, store, committer)
-        for epoch in range(1, EPOCHS + 1):
-            step = trial.advance()
-            assert step.result is not None, step.reason
-            log.report(config.trial_id, step.result, True, ("finished", "") if epoch == EPOCHS else None)
-        committer.close()
-    log.close("done", "")
-    return folder
+    return train_run(tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture
@@ -81,24 +34,11 @@ def store(trained: Path, tmp_path: Path) -> Folder:
     return Folder(tmp_path / "runs", "runs")
 
 
-def load(store: Folder) -> StoredRun:
-    run = store.get(layout.latest_key("digits")).decode()
-    return load_run(Located(store, "digits", run), [])
-
-
-def plain(stored: StoredRun) -> str:
-    return next(name for name, one in stored.state.trials.items() if not one.config.model.residual)
-
-
-def residual(stored: StoredRun) -> str:
-    return next(name for name, one in stored.state.trials.items() if one.config.model.residual)
-
-
 def bits(store: Folder) -> dict[str, bytes]:
     return {found.key: store.get(found.key) for found in store.find("")}
 
 
-def prune(store: Folder, **keys: Any) -> tuple[Pruning, list[str]]:
+def sparsify(store: Folder, **keys: Any) -> tuple[Sparsified, list[str]]:
     stored, lines = load(store), []
     told = {
         "trial_id": plain(stored),
@@ -107,13 +47,13 @@ def prune(store: Folder, **keys: Any) -> tuple[Pruning, list[str]]:
         "epochs": 1,
         "say": lines.append,
     }
-    return prune_run(stored, **{**told, **keys}), lines
+    return sparsify_run(stored, **{**told, **keys}), lines
 
 
 @pytest.mark.parametrize("method", ["magnitude", "channel"])
 def test_a_curve_is_made_and_kept(store: Folder, method: str) -> None:
     before = bits(store)
-    found, lines = prune(store, method=method)
+    found, lines = sparsify(store, method=method)
     curve = found.curve
     assert [point.sparsity for point in curve.points] == [0, 0.5, 0.98]
     assert len(lines) == 4  # the unpruned one, then one a sparsity
@@ -135,11 +75,11 @@ def test_a_curve_is_made_and_kept(store: Folder, method: str) -> None:
     assert committed_epochs(store, curve.trial_id) == [1, 2, 3]
 
 
-def test_pruned_checkpoints_can_be_read_and_vote_as_any_other(store: Folder) -> None:
+def test_sparsified_checkpoints_can_be_read_and_vote_as_any_other(store: Folder) -> None:
     from ensembles.pool import read_pool
     from trainables.data_table import read_data_table
 
-    curve = prune(store)[0].curve
+    curve = sparsify(store)[0].curve
     names = [PrunedId(curve.trial_id, curve.epoch, "magnitude", share, 1) for share in (0.5, 0.98)]
     assert [str(name) for name in names] == [point.name for point in curve.points[1:]]
     table = read_data_table(store, load(store).state.trials[curve.trial_id].config.data_id)
@@ -153,13 +93,13 @@ def test_pruned_checkpoints_can_be_read_and_vote_as_any_other(store: Folder) -> 
 def test_the_same_again_reads_what_is_stored_and_more_sparsities_add_to_it(
     store: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, _ = prune(store)
+    first, _ = sparsify(store)
     kept = bits(store)
-    more, lines = prune(store, sparsities=[0.5, 0.8, 0.98])
+    more, lines = sparsify(store, sparsities=[0.5, 0.8, 0.98])
     assert [line.endswith("(from the store)") for line in lines] == [False, True, True, False, True]
     assert [point for point in more.curve.points if point.sparsity != 0.8] == list(first.curve.points)
     monkeypatch.setattr(Training, "train_epoch", None)
-    again, lines = prune(store)
+    again, lines = sparsify(store)
     assert again == first
     assert {key: bits(store)[key] for key in kept} == kept
     assert all(line.endswith("(from the store)") for line in lines[1:])
@@ -169,17 +109,17 @@ def test_two_stores_hold_the_same_bits(store: Folder, trained: Path, tmp_path: P
     shutil.copytree(trained, tmp_path / "other")
     other = Folder(tmp_path / "other", "runs")
     for one in (store, other):
-        prune(one)
+        sparsify(one)
     assert bits(store) == bits(other)
 
 
-def test_a_damaged_pruned_checkpoint_is_made_anew(store: Folder) -> None:
-    found, _ = prune(store)
+def test_a_damaged_sparsified_checkpoint_is_made_anew(store: Folder) -> None:
+    found, _ = sparsify(store)
     kept = bits(store)
     for part in (layout.WEIGHTS, "validation.arrow", "test.arrow", layout.METRICS):
         key = PrunedId(found.curve.trial_id, found.curve.epoch, "magnitude", 0.5, 1).key(part)
         store.put(key, store.get(key)[:-1])
-        assert prune(store)[0] == found
+        assert sparsify(store)[0] == found
         assert bits(store) == kept
 
 
@@ -187,14 +127,14 @@ def test_test_is_scored_for_the_chosen_one_beside_the_unpruned_and_last(
     store: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[tuple[str, str]] = []
-    real = runner.prune.read_pool
+    real = runner.sparsify.read_pool
 
     def read_pool(given: Any, members: Any, split: str, table: Any) -> Any:
         opened.append((str(members[0]), split))
         return real(given, members, split, table)
 
-    monkeypatch.setattr(runner.prune, "read_pool", read_pool)
-    found, _ = prune(store, sparsities=[0.1, 0.98])
+    monkeypatch.setattr(runner.sparsify, "read_pool", read_pool)
+    found, _ = sparsify(store, sparsities=[0.1, 0.98])
     chosen = found.curve.chosen
     assert chosen is not None
     assert chosen.sparsity == 0.1
@@ -202,14 +142,14 @@ def test_test_is_scored_for_the_chosen_one_beside_the_unpruned_and_last(
     assert [name for name, split in opened if split == "test"] == [chosen.name, unpruned]
     assert [split for _, split in opened][-2:] == ["test", "test"]
     opened.clear()
-    assert prune(store, sparsities=[0.98])[0].curve.test is None
+    assert sparsify(store, sparsities=[0.98])[0].curve.test is None
     assert {split for _, split in opened} == {"validation"}
 
 
-def test_without_a_name_the_best_trial_is_pruned(store: Folder) -> None:
+def test_without_a_name_the_best_trial_is_sparsified(store: Folder) -> None:
     stored = load(store)
     best = choose_and_judge(stored).best
-    curve = prune(store, trial_id=None, sparsities=[0.5])[0].curve
+    curve = sparsify(store, trial_id=None, sparsities=[0.5])[0].curve
     assert (curve.trial_id, curve.epoch) == (best.trial_id, best.epoch)
 
 
@@ -218,9 +158,9 @@ def test_the_report_has_the_curves_from_then_on(store: Folder) -> None:
         stored = load(store)
         return render(stored, choose_and_judge(stored), "")
 
-    assert "Pruned checkpoints" not in page()
-    curve = prune(store)[0].curve
-    assert "Pruned checkpoints" in page()
+    assert "Sparsified checkpoints" not in page()
+    curve = sparsify(store)[0].curve
+    assert "Sparsified checkpoints" in page()
     assert 'By magnitude: <a class="id" href="#trial-' in page()
     assert f"{curve.trial_id}@{curve.epoch}-magnitude-0.5-1" in page() or curve.chosen is None
 
@@ -238,7 +178,7 @@ def test_a_fine_tuning_that_diverges_is_told_and_the_others_are_kept(
         return real(task, wanted)
 
     monkeypatch.setattr(prune_module, "prune_checkpoint", prune_checkpoint)
-    found, lines = prune(store)
+    found, lines = sparsify(store)
     assert found.curve.failed == ((0.98, "the training loss is nan in epoch 4"),)
     assert [point.sparsity for point in found.curve.points] == [0, 0.5]
     assert lines[-1].endswith("the training loss is nan in epoch 4")
@@ -247,11 +187,11 @@ def test_a_fine_tuning_that_diverges_is_told_and_the_others_are_kept(
 def test_an_unknown_trial_and_one_without_an_epoch_are_named(store: Folder) -> None:
     stored, before = load(store), bits(store)
     wrong = plain(stored)[:-1] + "z"
-    with pytest.raises(CannotPrune, match=f"{wrong}.*did you mean {plain(stored)}"):
-        prune(store, trial_id=wrong)
+    with pytest.raises(NoSuchTrial, match=f"{wrong}.*did you mean {plain(stored)}"):
+        sparsify(store, trial_id=wrong)
     idle = next(name for name, one in stored.state.trials.items() if not one.epochs)
-    with pytest.raises(CannotPrune, match=f"trial {idle} has no checkpoint"):
-        prune(store, trial_id=idle)
+    with pytest.raises(NoSuchTrial, match=f"trial {idle} has no checkpoint"):
+        sparsify(store, trial_id=idle)
     assert bits(store) == before
 
 
@@ -264,11 +204,11 @@ def test_a_checkpoint_that_is_gone_or_damaged_is_named(store: Folder) -> None:
     store.put(weights, store.get(weights)[:-1])
     before = bits(store)
     with pytest.raises(DamagedObject, match=f"{weights} is not what its manifest promises"):
-        prune(store)
+        sparsify(store)
     assert bits(store) == before
     store.delete(checkpoint.key(layout.MANIFEST))
     with pytest.raises(ObjectMissing, match=f"checkpoint {checkpoint}, the best epoch of its trial, is not in"):
-        prune(store)
+        sparsify(store)
     with pytest.raises(StoreError):
         read_part(store, checkpoint, layout.WEIGHTS)
 
@@ -281,39 +221,39 @@ def test_other_data_than_the_runs_are_refused(store: Folder) -> None:
     store.put(key, to_json(head))
     before = bits(store)
     with pytest.raises(RunMismatch, match=r"was trained on data .* but its sweep names data"):
-        prune(store)
+        sparsify(store)
     head["spec"] = {"of": "another version"}
     store.put(key, to_json(head))
     with pytest.raises(RunMismatch, match="another version"):
-        prune(store)
+        sparsify(store)
     assert bits(store).keys() == before.keys()
 
 
 def test_channels_of_a_residual_net_are_refused_before_anything_is_read(store: Folder) -> None:
     before = bits(store)
     with pytest.raises(ModelUnusable, match=r"model\.residual is true.*--method magnitude"):
-        prune(store, trial_id=residual(load(store)), method="channel")
+        sparsify(store, trial_id=residual(load(store)), method="channel")
     assert bits(store) == before
-    assert prune(store, trial_id=residual(load(store)), sparsities=[0.5])[0].curve.points[1].nonzero > 0
+    assert sparsify(store, trial_id=residual(load(store)), sparsities=[0.5])[0].curve.points[1].nonzero > 0
 
 
 @pytest.mark.parametrize("told", ["0", "1", "1.5", "-0.5", "nan", "half", "", "0.5,", "0.5;0.9"])
 def test_a_sparsity_outside_0_to_1_is_named(told: str) -> None:
-    with pytest.raises(CannotPrune, match=r"--sparsity has .*above 0 and below 1"):
+    with pytest.raises(CannotSparsify, match=r"--sparsity has .*above 0 and below 1"):
         parse_sparsities(told)
 
 
 def test_words_are_checked() -> None:
     assert check_words(None, True, "channel", "0.95,0.5") == ("channel", [0.5, 0.95])
-    with pytest.raises(CannotPrune, match="--method is 'chanel', not one of magnitude, channel"):
+    with pytest.raises(CannotSparsify, match="--method is 'chanel', not one of magnitude, channel"):
         check_words(None, False, "chanel", "0.5")
-    with pytest.raises(CannotPrune, match="--trial 0f3a and --best name two trials"):
+    with pytest.raises(CannotSparsify, match="--trial 0f3a and --best name two trials"):
         check_words("0f3a", True, "channel", "0.5")
 
 
 def test_the_verb_prints_one_object_and_names_what_is_wrong(store: Folder, tmp_path: Path) -> None:
-    words = ("prune", "digits", "--store", str(tmp_path / "runs"), "--trial", plain(load(store)))
+    words = ("sparsify", "digits", "--store", str(tmp_path / "runs"), "--trial", plain(load(store)))
     told = caucus(*words, "--method", "channel", "--sparsity", "0.5", "--epochs", "1")
     assert [point["sparsity"] for point in told["points"]] == [0, 0.5]
     assert get_json(store, told["key"]) == {key: value for key, value in told.items() if key not in ("key", "chart")}
-    assert caucus(*words, "--sparsity", "2", code=2)["kind"] == "CannotPrune"
+    assert caucus(*words, "--sparsity", "2", code=2)["kind"] == "CannotSparsify"

@@ -1,0 +1,135 @@
+"""A large run as it might have been stored, made in seconds and without training: for measuring what reads runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from runner.event import Event, TrialMeasured
+from runner.journal import Journal, UnwrittenJournal
+from runner.pipeline import write_head
+from runner.run_log import RunLog
+from runner.search.choose import list_trials
+from runner.spec import SweepSpec, parse_spec
+from trainables import layout
+from trainables.checkpoint import CheckpointId, write_checkpoint
+from trainables.folder import Folder
+from trainables.images import ImageSet, labels_sha256
+from trainables.predictions import Predictions, to_arrow
+from trainables.record import EpochResult, TrialCost
+from trainables.store import Store, StoredObject, to_json
+from trainables.truth import take_truth, truth_to_arrow
+
+BATCH = 100
+"""Events that are written at a time."""
+
+COST = TrialCost(100_000, 2_000_000, 1e-4, 64, 1e-3, 2**20, False)
+
+NOISES = 24
+"""Different noises that the trials' errors are mixed from: drawing anew for each would take most of the time."""
+
+
+@dataclass(frozen=True)
+class HastyFolder(Folder):
+    """A folder that does not wait for the disk."""
+
+    def put(self, key: str, data: bytes) -> StoredObject:
+        """Write without a flush, and in place."""
+        path = self.root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return StoredObject(key, len(data))
+
+
+def make_images(images: int, classes: int) -> ImageSet:
+    """Images of one pixel: one for training, and `images` each for validation and test."""
+    rng = np.random.default_rng(0)
+    count = 2 * images + 1
+    return ImageSet(
+        name="large",
+        pixels=rng.integers(0, 256, (count, 1, 1, 1)).astype(np.uint8),
+        labels=rng.integers(0, classes, count),
+        image_ids=tuple(f"{number:06d}" for number in range(count)),
+        class_names=tuple(f"class {number}" for number in range(classes)),
+        splits=np.repeat(np.array([0, 1, 2], np.int8), [1, images, images]),
+    )
+
+
+def make_spec(store_uri: str, checkpoints: int) -> SweepSpec:
+    """A random search over learning rates, one epoch a trial."""
+    return parse_spec(
+        {
+            "name": "large",
+            "data": {"path": "images/of/one/pixel"},
+            "store": store_uri,
+            "search": {
+                "method": "random",
+                "trials": checkpoints,
+                "space": {"optimizer.lr": {"log": [1e-4, 1.0]}, "model.dropout": {"uniform": [0.0, 0.5]}},
+            },
+            "scheduler": {"method": "none", "max_epochs": 1},
+        },
+        "large.yaml",
+    )
+
+
+def write_stored_run(
+    store: Store, checkpoints: int, images: int, classes: int, with_truth: bool = True
+) -> tuple[str, SweepSpec]:
+    """A run of as many trials, each with one checkpoint and predictions on validation and test; its `name/run` and sweep.
+
+    Errors are those of nets of different skill that share a part of their noise, about a tenth wrong. `with_truth`: whether
+    the checkpoints have the part that choosing reads.
+    """
+    data, spec = make_images(images, classes), make_spec(store.uri, checkpoints)
+    run_id = spec.run_id(data.data_id)
+    write_head(store, spec, run_id, data, "caucus run large.yaml")
+    log = RunLog(UnwrittenJournal(), [])
+    log.open({"python": "3", "caucus": "0"}, slots=1)
+    trials = list_trials(spec, data.data_id)
+    log.plan(trials)
+    rng = np.random.default_rng(1)
+    rows = {split: data.rows(split) for split in ("validation", "test")}
+    labels = {split: data.labels[found] for split, found in rows.items()}
+    proofs = {split: labels_sha256(found) for split, found in labels.items()}
+    common = {split: rng.standard_normal((images, classes), np.float32) for split in rows}
+    noises = {split: rng.standard_normal((NOISES, images, classes), np.float32) for split in rows}
+    for trial in trials:
+        skill, mixed = 3.2 + 0.3 * rng.standard_normal(), rng.choice(NOISES, 2, replace=False)
+        parts: dict[str, bytes] = {layout.WEIGHTS: b"weights", layout.METRICS: b"{}", layout.TIMING: b"{}"}
+        told: dict[str, Predictions] = {}
+        for split, found in rows.items():
+            logits = common[split] + 0.7 * (noises[split][mixed[0]] + noises[split][mixed[1]])
+            logits[np.arange(images), labels[split]] += np.float32(skill)
+            shares = _softmax(np.float32(1.5) * logits)
+            told[split] = Predictions(data.data_id, split, proofs[split], found.astype(np.int32), shares)
+            parts[layout.predictions_part(split)] = to_arrow(told[split])
+        truth = take_truth(told["validation"], labels["validation"])
+        if with_truth:
+            parts[layout.truth_part("validation")] = truth_to_arrow(truth)
+        loss = float(-np.log(np.maximum(truth.truth, 1e-12)).mean())
+        accuracy = float((truth.predicted == labels["validation"]).mean())
+        result = EpochResult(1, 0.4, 0.9, loss, accuracy, 1.0, 0.5)
+        parts[layout.METRICS] = to_json({key: value for key, value in asdict(result).items() if key[-2:] != "_s"})
+        write_checkpoint(store, CheckpointId(trial.trial_id, 1), parts)
+        log.start(trial.trial_id)
+        log.write(TrialMeasured, trial_id=trial.trial_id, cost=COST)
+        log.report(trial.trial_id, result, True, ("finished", ""))
+    log.close("done", "")
+    journal = Journal(store, spec.name, run_id)
+    for events in _batches(log.events):
+        journal.append(*events)
+    return f"{spec.name}/{run_id}", spec
+
+
+def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    odds: npt.NDArray[np.float32] = np.exp(logits - logits.max(1, keepdims=True))
+    odds /= odds.sum(1, keepdims=True)
+    return odds
+
+
+def _batches(events: list[Event]) -> Iterable[list[Event]]:
+    return (events[start : start + BATCH] for start in range(0, len(events), BATCH))

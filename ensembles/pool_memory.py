@@ -1,0 +1,84 @@
+"""Where a pool lies: in memory, or where that is too small in a scratch file that is mapped into it."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from trainables.errors import PoolTooLarge, SweepFileError
+
+SHARE_OF_FREE = 0.5
+"""Of the free memory a pool may take: what is chosen from it needs some too."""
+
+LIMIT_VARIABLE = "CAUCUS_POOL_BYTES"
+"""Environment variable with what a pool may take, for a machine that has other work to do."""
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def free_memory_bytes() -> int:
+    """Memory that this process could take now, without swapping and within the limit of its container."""
+    found = [_available_bytes()]
+    try:  # cgroup v2: a container is killed at its own limit, whatever the machine has
+        limit = (_CGROUP / "memory.max").read_text().strip()
+        if limit != "max":
+            used = int((_CGROUP / "memory.current").read_text())
+            told = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+            found.append(int(limit) - used + int(told.get("inactive_file", 0)))  # cache that can go counts as free
+    except (OSError, ValueError):
+        pass
+    return max(0, min(found))
+
+
+def _available_bytes() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024 * int(line.split()[1])
+    except (OSError, ValueError):
+        pass
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2  # macOS does not tell what is free
+
+
+def pool_limit_bytes() -> int:
+    """What a pool may take: `LIMIT_VARIABLE`, else half of the free memory. Raises `SweepFileError` where that is no number."""
+    told = os.environ.get(LIMIT_VARIABLE, "").strip()
+    if not told:
+        return int(SHARE_OF_FREE * free_memory_bytes())
+    if not told.isdecimal():
+        raise SweepFileError(f"{LIMIT_VARIABLE} is {told!r}: a whole number of bytes, such as 2000000000, or nothing")
+    return int(told)
+
+
+def hold(shape: tuple[int, ...], limit_bytes: int | None = None) -> npt.NDArray[np.float32]:
+    """An array of float32 to be filled. Above `limit_bytes` (left out: `pool_limit_bytes`) it is a scratch file in the
+    folder for temporary files (TMPDIR), mapped: the system keeps in memory what is in use, and the file is gone with the
+    array. Raises `PoolTooLarge` where there is no room for that either.
+    """
+    size_bytes = 4 * math.prod(shape)
+    limit_bytes = pool_limit_bytes() if limit_bytes is None else limit_bytes
+    if size_bytes <= limit_bytes or size_bytes == 0:
+        return np.empty(shape, np.float32)
+    folder = tempfile.gettempdir()
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            # A full disk under a mapped file kills the process: take the room first.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size_bytes)
+            elif shutil.disk_usage(folder).free < size_bytes:
+                raise OSError("no space left on device")
+            return np.asarray(
+                np.memmap(file, np.float32, "r+" if hasattr(os, "posix_fallocate") else "w+", shape=shape)
+            )
+    except OSError as error:
+        raise PoolTooLarge(
+            f"the pool takes {size_bytes / 2**20:,.0f} MiB, more than the {limit_bytes / 2**20:,.0f} MiB of memory it may, "
+            f"and {folder} cannot hold it either ({error.strerror or error}): set TMPDIR to a larger disk, or take fewer "
+            "candidates (ensemble.pool: best)"
+        ) from None

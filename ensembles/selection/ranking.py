@@ -1,0 +1,64 @@
+"""Candidates by what each is worth alone; and the teams that follow from that at once: the best, the top ones, all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ensembles.choice import Choice
+from ensembles.config import EnsembleConfig, Metric
+from ensembles.metrics import accuracy, cost_of, log_loss, measure
+from ensembles.pool import PredictionPool
+from trainables.errors import SweepFileError
+
+
+def rank_members(pool: PredictionPool, metric: Metric = "accuracy") -> list[int]:
+    """Positions of the pool's members, best first: by `metric`, of equals the higher accuracy, then the lower log-loss,
+    then the position."""
+
+    def place(position: int) -> tuple[float, float, float, int]:
+        alone = pool.probabilities[position]
+        right, loss = accuracy(alone.argmax(1), pool.labels), log_loss(alone, pool.labels)
+        score = {"accuracy": right, "log_loss": loss}.get(metric)
+        return cost_of(metric, measure(metric, alone, pool.labels) if score is None else score), -right, loss, position
+
+    return sorted(range(len(pool.members)), key=place)
+
+
+def rank_for(pool: PredictionPool, config: EnsembleConfig) -> list[int]:
+    """By `ensemble.metric` where it is another than its default, else by accuracy: a stored sweep file has all keys set."""
+    default = EnsembleConfig.model_fields["metric"].default
+    return rank_members(pool, "accuracy" if config.metric == default else config.metric)
+
+
+def select_ranked(pool: PredictionPool, config: EnsembleConfig) -> Choice:
+    """`best`, `top` or `all`. Raises `SweepFileError` where `top` asks for more than there are."""
+    order = list(range(len(pool.members))) if config.select == "all" else rank_for(pool, config)
+    if config.select == "top" and config.size > len(order):
+        raise SweepFileError(
+            f"ensemble.size is {config.size}, but only {len(order)} checkpoints can vote: "
+            "lower ensemble.size or raise search.trials"
+        )
+    return weigh(pool, config, order[: {"best": 1, "top": config.size, "all": len(order)}[config.select]])
+
+
+def weigh(
+    pool: PredictionPool, config: EnsembleConfig, positions: Sequence[int], weights: Sequence[float] = ()
+) -> Choice:
+    """The team of these, all equal where no weights are given, with its score."""
+    mean = np.zeros(pool.probabilities.shape[1:])
+    for position, weight in zip(positions, weights or [1.0] * len(positions), strict=True):
+        mean += (
+            pool.probabilities[position] if weight == 1 else weight * pool.probabilities[position].astype(np.float64)
+        )
+    mean /= sum(weights) or len(positions)
+    return Choice(
+        members=tuple(pool.members[position] for position in positions),
+        weights=tuple(weight / sum(weights) for weight in weights) or (1 / len(positions),) * len(positions),
+        how=config.select,
+        metric=config.metric,
+        picks=(),
+        path=(),
+        validation_score=measure(config.metric, mean, pool.labels),
+    )

@@ -1,0 +1,60 @@
+"""Members that greedy picks whatever images it happens to see (stability selection: Meinshausen and Bühlmann 2010)."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.choice import Choice
+from ensembles.config import EnsembleConfig
+from ensembles.pool import PredictionPool
+from ensembles.selection.by_loss import greedy_by_loss, take_truth
+from ensembles.selection.greedy import pick
+from ensembles.selection.ranking import rank_members, weigh
+from ensembles.selection.tie import FirstOfTeam
+
+BOOTSTRAPS = 40
+"""Where `ensemble.bootstraps` is 0."""
+OFTEN = 0.5
+"""Share of the bootstraps that must pick a member; where nobody is picked so often, who is picked most often stands alone."""
+CANDIDATES = 100
+"""Of a larger pool the best alone by the metric: what is below them no bootstrap picks, and copies of rows cost memory."""
+STREAM = 0x57AB1
+"""Keeps these draws apart from others with the same seed."""
+
+
+def select_stable(pool: PredictionPool, config: EnsembleConfig) -> Choice:
+    """At most `config.size` members, most often picked first, of equals as in the pool; each weighs as often as it is picked."""
+    shares = stabilities(pool, config)
+    often = [int(position) for position in np.argsort(-shares, kind="stable") if shares[position] >= OFTEN]
+    chosen = often[: config.size] or [int(shares.argmax())]
+    return weigh(pool, config, chosen, [float(shares[position]) for position in chosen])
+
+
+def stabilities(pool: PredictionPool, config: EnsembleConfig) -> npt.NDArray[np.float64]:
+    """float64 (members,): the share of bootstraps of the images (Efron 1979) in which greedy's team has each."""
+    rng = np.random.default_rng([STREAM, config.seed])
+    kept = np.sort(rank_members(pool, config.metric)[: max(CANDIDATES, config.size)])
+    by_loss = config.metric == "log_loss" and config.ties == "caucus" and not config.start and not config.diverse
+    truth = take_truth(pool.probabilities, pool.labels)[kept] if by_loss else None
+    images, rounds = len(pool.labels), config.bootstraps or BOOTSTRAPS
+    picked = np.zeros(len(pool.members))
+    for _ in range(rounds):
+        rows = np.sort(rng.integers(0, images, images))
+        if truth is not None:
+            steps = list(greedy_by_loss(truth[:, rows], config.size))
+            count = FirstOfTeam().keep([loss for _, loss in steps], 0)
+            team = {position for position, _ in steps[:count]}
+        else:
+            seen = PredictionPool(
+                pool.data_id,
+                pool.split,
+                tuple(pool.members[position] for position in kept),
+                pool.probabilities[np.ix_(kept, rows)],
+                pool.labels[rows],
+                pool.class_names,
+            )
+            found = pick(seen, config)
+            team = set(found.positions[: found.kept])
+        picked[kept[list(team)]] += 1
+    return picked / rounds

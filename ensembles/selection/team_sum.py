@@ -1,0 +1,186 @@
+"""A growing team's mean prediction, in the arithmetic of those whose picks are to be the same, rounding for rounding."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.config import TieRule
+
+Floats = npt.NDArray[np.float64]
+ROWS = slice(None)
+
+SKLEARN_LEAST = float(np.finfo(np.float64).eps)
+"""What scikit-learn's log-loss takes no probability for smaller than, as AutoGluon 1.6 calls it."""
+OLD_LEAST = 1e-15
+"""The same of scikit-learn 0.24, the last that auto-sklearn runs with."""
+
+
+class TeamSum(Protocol):
+    """The team so far, and what it would say with one more."""
+
+    least: float
+    count: int
+
+    def take(self, one: npt.NDArray[np.float32]) -> None:
+        """Let `one` join: float32 (images, classes), or of any other shape that the sum was made with."""
+
+    def base(self, rows: Any = ROWS) -> Floats:
+        """The team's part of the mean that it has with one more; the newcomer's is its prediction times `share`."""
+
+    def join(self, one: npt.NDArray[np.float32], rows: Any = ROWS) -> Floats:
+        """The mean with `one`, which has these rows alone, before it is scaled to a sum of one."""
+
+    def scale(self, joined: Floats) -> Floats:
+        """What `join` said, as it is scored."""
+
+    def loss(self, told: Floats, norm: Floats) -> float:
+        """Log-loss in nats of what `join` gives to the true class, (images,), and of the rows' sums."""
+
+    @property
+    def share(self) -> float:
+        """Of the newcomer in the mean."""
+
+
+class PlainSum:
+    """Sums in float64, as `vote` adds up."""
+
+    least = 1e-12
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.count = 0
+        self._total = np.zeros(shape)
+
+    def take(self, one: npt.NDArray[np.float32]) -> None:
+        """See `TeamSum`."""
+        self._total += one
+        self.count += 1
+
+    def base(self, rows: Any = ROWS) -> Floats:
+        """See `TeamSum`."""
+        part: Floats = self._total[rows] * self.share
+        return part
+
+    def join(self, one: npt.NDArray[np.float32], rows: Any = ROWS) -> Floats:
+        """The sum, not the mean: sums of float32 are exact in float64, so that ties stay ties."""
+        summed: Floats = self._total[rows] + one
+        return summed
+
+    def scale(self, joined: Floats) -> Floats:
+        """See `TeamSum`."""
+        return joined
+
+    def loss(self, told: Floats, norm: Floats) -> float:
+        """See `TeamSum`."""
+        raise NotImplementedError("by log-loss, sums in float64 need the true class alone: see LossCosts")
+
+    @property
+    def share(self) -> float:
+        """See `TeamSum`."""
+        return 1.0 / (self.count + 1)
+
+
+class AutoGluonSum:
+    """As AutoGluon's `EnsembleSelection` goes on from pick to pick: the mean in float64, shares of float32 in float32."""
+
+    least = SKLEARN_LEAST
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.count = 0
+        self._mean = np.zeros(shape)
+
+    def take(self, one: npt.NDArray[np.float32]) -> None:
+        """See `TeamSum`."""
+        self.count += 1
+        self._mean *= (self.count - 1) / self.count
+        self._mean += one / self.count
+
+    def base(self, rows: Any = ROWS) -> Floats:
+        """See `TeamSum`."""
+        part: Floats = (self.count / float(self.count + 1)) * self._mean[rows]
+        return part
+
+    def join(self, one: npt.NDArray[np.float32], rows: Any = ROWS) -> Floats:
+        """See `TeamSum`."""
+        joined = self.base(rows)
+        joined += self.share * one  # a Python float leaves float32 as it is: this product is rounded to 24 bits
+        return joined
+
+    def scale(self, joined: Floats) -> Floats:
+        """See `TeamSum`."""
+        joined /= joined.sum(axis=1)[:, np.newaxis]
+        return joined
+
+    def loss(self, told: Floats, norm: Floats) -> float:
+        """See `TeamSum`."""
+        from scipy.special import (
+            xlogy,
+        )  # its logarithm is not numpy's in the last bit, and it is what scikit-learn asks
+
+        given = np.clip(told / norm, self.least, 1 - self.least)
+        return float(np.mean(-xlogy(np.ones(len(given)), given)))
+
+    @property
+    def share(self) -> float:
+        """See `TeamSum`."""
+        return 1.0 / float(self.count + 1)
+
+
+class AutoSklearnSum:
+    """As auto-sklearn's `EnsembleSelection` does in its fast mode: a sum in float64, then its mean."""
+
+    least = OLD_LEAST
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.count = 0
+        self._total = np.zeros(shape)
+
+    def take(self, one: npt.NDArray[np.float32]) -> None:
+        """See `TeamSum`."""
+        self._total += one
+        self.count += 1
+
+    def base(self, rows: Any = ROWS) -> Floats:
+        """See `TeamSum`."""
+        part: Floats = self._total[rows] * self.share
+        return part
+
+    def join(self, one: npt.NDArray[np.float32], rows: Any = ROWS) -> Floats:
+        """See `TeamSum`."""
+        joined: Floats = self._total[rows] + one
+        joined *= self.share
+        return joined
+
+    def scale(self, joined: Floats) -> Floats:
+        """By accuracy nothing is scaled."""
+        return joined
+
+    def loss(self, told: Floats, norm: Floats) -> float:
+        """Here `norm` is the sum of the clipped row."""
+        given = np.clip(told, self.least, 1 - self.least) / norm
+        return float(np.mean(-np.log(given)))
+
+    @property
+    def share(self) -> float:
+        """See `TeamSum`."""
+        return 1.0 / float(self.count + 1)
+
+
+def make_sum(ties: TieRule, shape: tuple[int, ...]) -> TeamSum:
+    """Of nobody yet."""
+    kinds: dict[TieRule, type[PlainSum] | type[AutoGluonSum] | type[AutoSklearnSum]] = {
+        "caucus": PlainSum,
+        "autogluon": AutoGluonSum,
+        "auto-sklearn": AutoSklearnSum,
+    }
+    return kinds[ties](shape)
+
+
+def norms(team: TeamSum, joined: Floats) -> Floats:
+    """(images,): what the rows of `join` are divided by where they are scored by log-loss."""
+    if isinstance(team, AutoSklearnSum):
+        joined = np.clip(joined, team.least, 1 - team.least)
+    found: Floats = joined.sum(axis=1)
+    return found

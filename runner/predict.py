@@ -1,0 +1,171 @@
+"""`caucus predict`: what a bundle says of new images, as a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ensembles.bundle import read_bundle
+from ensembles.cascade import Answers
+from runner.ready_team import make_ready
+from trainables.errors import DataError, SweepFileError
+from trainables.new_images import BadImage, find_new_images, read_chunks
+from trainables.stores import open_store
+
+ENDINGS = (".csv", ".parquet")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What was done."""
+
+    images: int
+    """Rows of the table that was written."""
+    bad: tuple[BadImage, ...]
+    out: str
+    members: int
+    asked: float
+    """Members asked an image, on average."""
+    device: str
+    seconds: float
+    """From the first image read to the last one predicted."""
+
+    def told(self) -> dict[str, Any]:
+        """As one JSON object."""
+        return {
+            "images": self.images,
+            "bad": [{"image": one.name, "reason": one.reason} for one in self.bad],
+            "out": self.out,
+            "members": self.members,
+            "members_asked": round(self.asked, 4),
+            "device": self.device,
+            "seconds": round(self.seconds, 3),
+            "images_per_second": round(self.images / self.seconds, 1),
+        }
+
+
+def show_predicted(found: Predicted) -> str:
+    """What a person reads."""
+    bad = f", {len(found.bad):,} could not be read" if found.bad else ""
+    asked = f", {found.asked:.2f} of {found.members} members asked an image" if found.asked < found.members else ""
+    rate = found.images / found.seconds
+    return (
+        f"{found.out}: {found.images:,} image{'s' * (found.images != 1)}{bad}; {found.seconds:.1f} s on {found.device}, "
+        f"{rate:,.{0 if rate >= 10 else 1}f} images/s{asked}"
+    )
+
+
+def predict_images(
+    bundle_uri: str,
+    told: str,
+    out: str,
+    cascade: bool = False,
+    own_code: bool = False,
+    endpoint_url: str | None = None,
+    say: Say = lambda line: None,
+) -> Predicted:
+    """Predict the images that `told` names (see `find_new_images`) and write one row each to `out`, a CSV or Parquet file.
+
+    Columns: `image`, `class`, `probability` (calibrated), `agreement` (share of the members asked whose own class it is).
+    `say` gets a line for each image that cannot be predicted. Raises `BundleError`, `DataError`, `StoreError`.
+    """
+    path = check_out(out)
+    bundle = read_bundle(open_store(bundle_uri, endpoint_url))
+    images = find_new_images(told, endpoint_url)
+    team = make_ready(bundle, cascade, own_code)
+    names: list[str] = []
+    found: list[Answers] = []
+    bad: list[BadImage] = []
+    start_s = time.perf_counter()
+    for chunk in read_chunks(images, team.shape):
+        for one in chunk.bad:
+            say(f"{show_name(one.name)}: {one.reason}")
+        bad += chunk.bad
+        names += chunk.names
+        if chunk.names:
+            found.append(team.predict(chunk.pixels))
+    seconds = time.perf_counter() - start_s
+    if not found:
+        raise DataError(
+            f"none of the {len(bad)} images of {told} can be read: {show_name(bad[0].name)}: {bad[0].reason}"
+        )
+    write_table(path, names, found, team.class_names)
+    asked = np.concatenate([one.asked for one in found])
+    device = str(team.device.type)
+    return Predicted(len(names), tuple(bad), out, len(team.net.nets), float(asked.mean()), device, seconds)
+
+
+def check_out(out: str) -> Path:
+    """The file to write. Raises `SweepFileError` unless it ends as a table does and its folder is there."""
+    path = Path(out).expanduser()
+    if path.suffix.lower() not in ENDINGS:
+        raise SweepFileError(f"--out is {out!r}: name a file that ends with {' or '.join(ENDINGS)}")
+    if not path.parent.is_dir() or path.is_dir():
+        why = "is a folder" if path.is_dir() else f"lies in {path.parent}, which is no folder"
+        raise SweepFileError(f"--out is {out!r}: it {why}: name a file in a folder that is there")
+    return path
+
+
+def write_table(path: Path, names: list[str], found: list[Answers], class_names: tuple[str, ...]) -> None:
+    """Write one row an image, whole or not at all. Raises `SweepFileError` where that cannot be."""
+    probabilities = np.concatenate([one.probabilities for one in found])
+    predicted = np.concatenate([one.predicted for one in found])
+    told = probabilities[np.arange(len(predicted)), predicted]
+    agreement = np.concatenate([one.agreement for one in found])
+    classes = [class_names[position] for position in predicted]
+    if path.suffix.lower() == ".csv":
+        data = _to_csv(names, classes, told, agreement)
+    else:
+        data = _to_parquet(names, classes, told, agreement)
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise SweepFileError(f"--out is {str(path)!r}: cannot be written ({error.strerror or error})") from None
+
+
+def _to_csv(names: list[str], classes: list[str], told: Any, agreement: Any) -> bytes:
+    """With quotes wherever a name holds a delimiter, a quote or a line break; six decimals."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "class", "probability", "agreement"])
+    for name, class_name, share, agreeing in zip(names, classes, told.tolist(), agreement.tolist(), strict=True):
+        writer.writerow([name, class_name, f"{share:.6f}", f"{agreeing:.6f}"])
+    return text.getvalue().encode()
+
+
+def _to_parquet(names: list[str], classes: list[str], told: Any, agreement: Any) -> bytes:
+    table = pa.table(
+        {
+            "image": pa.array(names, pa.string()),
+            "class": pa.array(classes, pa.string()),
+            "probability": pa.array(told),
+            "agreement": pa.array(agreement),
+        }
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue())
+
+
+def show_name(name: str) -> str:
+    """A file's name for a terminal, which obeys some characters that a name may hold.
+
+    >>> show_name("cat.png"), show_name("a\\x1b[2Jb.png")
+    ('cat.png', "'a\\\\x1b[2Jb.png'")
+    """
+    return name if name.isprintable() else ascii(name)

@@ -1,0 +1,454 @@
+"""What a store can do without: no choice up to a size changes, and no run loses what it needs to go on.
+
+Deleting is for a store on which nothing runs: a sweep that starts meanwhile may count on what is just going.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ensembles.choice import Choice
+from ensembles.config import EnsembleConfig, Metric
+from ensembles.retain import CHANGED, KEPT_EQUAL, agree, choices_kept, choose_each, retain
+from ensembles.selection.boosted import with_rounds
+from ensembles.stored_pool import StoredPool
+from runner.conclusion import NothingToVote, StoredRun, load_run, open_candidates, pool_trials
+from runner.deleted import add_deleted
+from runner.journal import Journal
+from runner.judge import costs_of
+from runner.locate import Located
+from runner.run_state import RunState
+from runner.store_without import without
+from trainables import layout
+from trainables.checkpoint import CheckpointId
+from trainables.errors import CaucusError, MismatchedPredictions, StoreError
+from trainables.folder import Folder
+from trainables.initial_weights import BY_HASH
+from trainables.record import ENDED, TrialCost
+from trainables.store import Store, StoredObject, check_format, get_json
+
+YOUNG_S = 24 * 3600.0
+"""What no run refers to may be on its way in before it is this old."""
+
+DELETERS = 8
+"""Deletions at a time: each is a round trip in a bucket."""
+
+NAMED = re.compile(r"([0-9a-f]{12})@(\d+)")
+CHECKPOINT_KEY = re.compile(r"trials/([^/]+)/epoch-(\d{4,})/[^/]+")
+DERIVED_KEY = re.compile(r"trials/[^/]+/(?:pruned|soups)/[^/]+/[^/]+")
+"""Sparsified checkpoints and soups: nobody can make them again without their training data, so whole ones stay."""
+
+
+@dataclass(frozen=True)
+class Doomed:
+    """Something that can go.
+
+    what        its kind, as the table shows it
+    first       keys that are deleted before all others, so that no reader sees half of it
+    rest        the other keys
+    paths       files of a folder store that are no objects
+    """
+
+    what: str
+    first: tuple[str, ...] = ()
+    rest: tuple[str, ...] = ()
+    paths: tuple[Path, ...] = ()
+    size_bytes: int = 0
+    checkpoint: CheckpointId | None = None
+
+    @property
+    def objects(self) -> int:
+        """How many objects it has."""
+        return len(self.first) + len(self.rest) + len(self.paths)
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What can go, what stays and why.
+
+    kept        checkpoints that stay, each with its first reason
+    epochs      of each run (`name/run`) the epochs on its record that are to go, by trial
+    """
+
+    store: Store
+    doomed: tuple[Doomed, ...]
+    kept: Mapping[CheckpointId, str]
+    kept_bytes: int
+    epochs: Mapping[str, Mapping[str, set[int]]]
+    notes: tuple[str, ...] = ()
+    deleted: bool = False
+
+    @property
+    def objects(self) -> int:
+        """How many objects go."""
+        return sum(one.objects for one in self.doomed)
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes that frees."""
+        return sum(one.size_bytes for one in self.doomed)
+
+    def told(self) -> dict[str, Any]:
+        """As one JSON object."""
+        return {
+            "store": self.store.uri,
+            "objects": self.objects,
+            "bytes": self.size_bytes,
+            "deleted": self.deleted,
+            "kinds": [
+                {
+                    "what": what,
+                    "count": len(many),
+                    "objects": _count(many),
+                    "bytes": sum(one.size_bytes for one in many),
+                }
+                for what, many in by_kind(self.doomed).items()
+            ],
+            "kept": {
+                "checkpoints": len(self.kept),
+                "bytes": self.kept_bytes,
+                "because": dict(Counter(self.kept.values())),
+            },
+            "stays_equal": list(KEPT_EQUAL),
+            "changes": list(CHANGED),
+            "notes": list(self.notes),
+        }
+
+
+def by_kind(doomed: Iterable[Doomed]) -> dict[str, list[Doomed]]:
+    """What goes, by kind, in the order of the first of each."""
+    kinds: dict[str, list[Doomed]] = {}
+    for one in doomed:
+        kinds.setdefault(one.what, []).append(one)
+    return kinds
+
+
+def _count(many: Iterable[Doomed]) -> int:
+    return sum(one.objects for one in many)
+
+
+@dataclass
+class _Keeping:
+    """Checkpoints that stay, as far as they are known."""
+
+    stored: Mapping[CheckpointId, list[StoredObject]]
+    reasons: dict[CheckpointId, str] = field(default_factory=dict)
+    named: set[str] = field(default_factory=set)
+    """Hashes of weights and names of pseudo-labels that a run refers to."""
+
+    def keep(self, members: Iterable[CheckpointId], reason: str) -> None:
+        for member in members:
+            if member in self.stored:
+                self.reasons.setdefault(member, reason)
+
+    def of(self, trial_id: str) -> list[CheckpointId]:
+        return sorted(member for member in self.stored if member.trial_id == trial_id)
+
+
+@dataclass(frozen=True, eq=False)
+class _Team:
+    """Choices of a run that have to stay what they are."""
+
+    stored: StoredRun
+    asked: list[EnsembleConfig]
+    candidates: tuple[CheckpointId, ...]
+    choices: tuple[Choice | None, ...]
+
+
+def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None) -> Retention:
+    """What of `store` can go. Changes nothing.
+
+    Raises `StoreError` where it is no store of Caucus, and `DamagedObject` where the record of a run cannot be read: what
+    that run needs is then not known.
+    """
+    store.check()
+    if not check_format(store):
+        raise StoreError(
+            f"{store.uri} is no store of Caucus: name the folder or s3://bucket/prefix that `store` names in a sweep file "
+            "(weights are taken out of a trained net by `caucus sparsify RUN`)"
+        )
+    now_unix_s = time.time() if now_unix_s is None else now_unix_s
+    whole, halves = find_checkpoints(store)
+    keeping = _Keeping(whole)
+    runs = list(_find_runs(store))
+    states = [RunState(Journal(store, found.name, found.run).events) for found in runs]
+    loaded, notes = _load(runs)
+    metrics = [stored.ensemble.metric for stored in loaded if stored]
+    teams: list[_Team] = []
+    for found, state, stored in zip(runs, states, loaded, strict=True):
+        _keep_referenced(store, found, state, keeping)
+        if stored is None or not _is_done(state):
+            for trial_id in state.trials:
+                keeping.keep(keeping.of(trial_id), "its run has not come to its end, or cannot be read")
+            continue
+        _keep_what_goes_on(state, keeping)
+        for config in _configs(stored):
+            _keep_team(replace(stored, ensemble=config), keep_size, metrics, keeping, teams, notes)
+    _prove(teams, keeping, notes)
+    doomed = list(_doom(store, states, keeping, halves, now_unix_s))
+    epochs = {
+        f"{found.name}/{found.run}": gone
+        for found, state in zip(runs, states, strict=True)
+        if (gone := _on_record(state, doomed))
+    }
+    kept_bytes = sum(each.size_bytes for member in keeping.reasons for each in whole[member])
+    return Retention(store, tuple(doomed), keeping.reasons, kept_bytes, epochs, tuple(dict.fromkeys(notes)))
+
+
+def find_checkpoints(store: Store) -> tuple[dict[CheckpointId, list[StoredObject]], dict[str, list[StoredObject]]]:
+    """The whole checkpoints of a store with their objects; and what has no manifest, by its folder."""
+    folders: dict[str, list[StoredObject]] = defaultdict(list)
+    for each in store.find(layout.TRIALS):
+        if CHECKPOINT_KEY.fullmatch(each.key) or DERIVED_KEY.fullmatch(each.key):
+            folders[each.key.rpartition("/")[0] + "/"].append(each)
+    whole, halves = {}, {}
+    for folder, parts in folders.items():
+        told = CHECKPOINT_KEY.fullmatch(parts[0].key)
+        if all(each.key != folder + layout.MANIFEST for each in parts):
+            halves[folder] = parts
+        elif told:
+            whole[CheckpointId(told[1], int(told[2]))] = parts
+    return whole, halves
+
+
+def _find_runs(store: Store) -> Iterator[Located]:
+    for name in store.folders(layout.SWEEPS):
+        for run in store.folders(layout.sweep_prefix(name)):
+            yield Located(store, name, run)
+
+
+def _load(runs: Iterable[Located]) -> tuple[list[StoredRun | None], list[str]]:
+    """The runs, None for those that cannot be voted on again, and of these a note each."""
+    loaded: list[StoredRun | None] = []
+    notes = []
+    for found in runs:
+        try:
+            loaded.append(load_run(found, []))
+        except CaucusError as error:
+            loaded.append(None)
+            notes.append(f"{found.name}/{found.run} keeps everything: {error}")
+    return loaded, notes
+
+
+def _is_done(state: RunState) -> bool:
+    return state.closed is not None and state.closed.state == "done"
+
+
+def _configs(stored: StoredRun) -> list[EnsembleConfig]:
+    """What the run's sweep asks for, and what its report was last written with, where that is something else."""
+    found = [stored.ensemble]
+    with contextlib.suppress(StoreError, ValidationError, KeyError):
+        found.append(EnsembleConfig.model_validate(get_json(stored.store, stored.key(layout.ENSEMBLE))["config"]))
+    return list(dict.fromkeys(found))
+
+
+def _keep_referenced(store: Store, found: Located, state: RunState, keeping: _Keeping) -> None:
+    """What the run's trials start from and its decisions, curves and soups were made of."""
+    sources: list[tuple[Any, str]] = [
+        (record.config.model_dump(mode="json"), "a trial starts from it") for record in state.trials.values()
+    ]
+    sources += [(decision.values, "a decision of a search is based on it") for decision in state.decisions]
+    for prefix in (
+        layout.pruned_curves_prefix(found.name, found.run),
+        layout.soup_stories_prefix(found.name, found.run),
+    ):
+        for each in store.find(prefix):
+            if each.key.endswith(".json"):
+                with contextlib.suppress(StoreError):
+                    told = get_json(store, each.key)
+                    told.pop("candidates", None)  # of a soup: those that did not go in are no part of it
+                    sources.append((told, "it was sparsified, or went into a soup"))
+    with contextlib.suppress(StoreError):
+        sources.append((get_json(store, layout.run_key(found.name, found.run, layout.SWEEP)), "a sweep names it"))
+    for told, reason in sources:
+        members, names = references(told)
+        keeping.keep(sorted(members), reason)
+        keeping.named |= names
+
+
+def references(told: Any) -> tuple[set[CheckpointId], set[str]]:
+    """Checkpoints that a JSON value names, in any of the ways in which records do, and all other texts in it.
+
+    >>> sorted(map(str, references({"parent": {"trial_id": "0f3a00000000", "epoch": 3}, "team": [["0f3a00000001", 2]]})[0]))
+    ['0f3a00000000@3', '0f3a00000001@2']
+    """
+    members: set[CheckpointId] = set()
+    names: set[str] = set()
+    match told:
+        case str():
+            members |= {CheckpointId(name, int(epoch)) for name, epoch in NAMED.findall(told)}
+            names.add(told.removeprefix(BY_HASH))
+        case {"trial_id": str(name), "epoch": int(epoch)}:
+            members.add(CheckpointId(name, epoch))
+        case [str(name), int(epoch)]:
+            members.add(CheckpointId(name, epoch))
+    for below in told.values() if isinstance(told, dict) else told if isinstance(told, (list, tuple)) else ():
+        more_members, more_names = references(below)
+        members |= more_members
+        names |= more_names
+    return members, names
+
+
+def _keep_what_goes_on(state: RunState, keeping: _Keeping) -> None:
+    """The newest checkpoint of trials that a larger budget continues, that may be audited, or that a population goes on from."""
+    breeds = any(references(record.config.model_dump(mode="json"))[0] for record in state.trials.values())
+    audits = any(record.audited_from is not None for record in state.trials.values())
+    for record in state.trials.values():
+        if record.state not in ENDED or breeds or (audits and record.state == "pruned"):
+            keeping.keep(keeping.of(record.trial_id)[-1:], "a trial goes on from it")
+
+
+def _keep_team(
+    stored: StoredRun,
+    keep_size: int,
+    metrics: Iterable[Metric],
+    keeping: _Keeping,
+    teams: list[_Team],
+    notes: list[str],
+) -> None:
+    """Who the run's choices take, and the newest checkpoint of its own team's trials, of which the report shows the layers."""
+    config = with_rounds(stored.ensemble, stored.state.trials.values())
+    asked = choices_kept(config, keep_size, metrics)
+    try:
+        pool, costs = _open(stored)
+        kept = retain(pool.read(pool.members, "validation"), asked, costs)
+    except NothingToVote:
+        return
+    except StoreError:
+        raise
+    except CaucusError as error:
+        notes.append(f"{stored.run} keeps everything: {error}")
+        for trial_id in stored.state.trials:
+            keeping.keep(keeping.of(trial_id), "its run cannot be voted on")
+        return
+    if kept.all_stay:
+        notes.append(f"{stored.run} keeps all {len(kept.members)} candidates: its choices depend on each of them")
+    own = kept.choices[0]
+    if own is not None:
+        keeping.keep(own.members, "it votes in a run's own team")
+    keeping.keep(sorted(kept.members), "a choice up to --keep-size takes it")
+    if own is not None:
+        for trial_id in sorted({member.trial_id for member in own.members}):
+            keeping.keep(keeping.of(trial_id)[-1:], "the newest of a trial of the team")
+    everyone = (*pool.members, *(member for member, _ in pool.truth.left_out))
+    teams.append(_Team(stored, asked, everyone, kept.choices))
+
+
+def _open(stored: StoredRun) -> tuple[StoredPool, dict[str, TrialCost]]:
+    """The run's candidates as a vote finds them, and what their nets cost. Raises `NothingToVote`."""
+    records = pool_trials(stored)
+    return open_candidates(stored, records), costs_of(records)
+
+
+def _prove(teams: list[_Team], keeping: _Keeping, notes: list[str]) -> None:
+    """Make every choice again from the store as it will be. Where one is another, all its candidates stay, which may
+    change what others choose from: so again, until none is another."""
+    left = list(teams)
+    while wrong := [team for team in left if not _chooses_again(team, keeping)]:
+        for team in wrong:
+            keeping.keep(team.candidates, "a choice depends on it")
+            notes.append(f"{team.stored.run} keeps all candidates: a choice among what was to stay would be another")
+        left = [team for team in left if team not in wrong]
+
+
+def _chooses_again(team: _Team, keeping: _Keeping) -> bool:
+    gone = [member for member in keeping.stored if member not in keeping.reasons]
+    try:
+        pool, costs = _open(replace(team.stored, store=without(team.stored.store, gone)))
+        return agree(team.choices, choose_each(pool.read(pool.members, "validation"), team.asked, costs))
+    except (NothingToVote, MismatchedPredictions):
+        return False
+
+
+def _doom(
+    store: Store,
+    states: Iterable[RunState],
+    keeping: _Keeping,
+    halves: Mapping[str, list[StoredObject]],
+    now_unix_s: float,
+) -> Iterator[Doomed]:
+    known = {trial_id for state in states for trial_id in state.trials}
+    for member in sorted(keeping.stored):
+        parts = keeping.stored[member]
+        if member in keeping.reasons:
+            continue
+        if member.trial_id in known:
+            yield _doom_checkpoint("checkpoints that no choice takes", member, parts)
+        elif _is_old(store, parts, now_unix_s):
+            yield _doom_checkpoint("checkpoints of trials that no run has", member, parts)
+        else:
+            keeping.keep([member], "it is younger than a day, and no run has it yet")
+    for parts in halves.values():
+        if _is_old(store, parts, now_unix_s):
+            rest = tuple(each.key for each in parts)
+            size = sum(each.size_bytes for each in parts)
+            yield Doomed("checkpoints without a manifest, older than a day", rest=rest, size_bytes=size)
+    yield from _doom_unnamed(store, keeping.named, now_unix_s)
+    if isinstance(store, Folder):
+        for path, size_bytes, written_unix_s in store.unfinished():
+            if now_unix_s - written_unix_s > YOUNG_S:
+                yield Doomed("unfinished writes, older than a day", paths=(path,), size_bytes=size_bytes)
+
+
+def _doom_checkpoint(what: str, member: CheckpointId, parts: Iterable[StoredObject]) -> Doomed:
+    manifest = member.key(layout.MANIFEST)
+    size = sum(each.size_bytes for each in parts)
+    rest = tuple(each.key for each in parts if each.key != manifest)
+    return Doomed(what, (manifest,), rest, size_bytes=size, checkpoint=member)
+
+
+def _doom_unnamed(store: Store, named: set[str], now_unix_s: float) -> Iterator[Doomed]:
+    """Initial weights and tables of pseudo-labels that no run refers to."""
+    found = [(each, "initial weights that no run starts from") for each in store.find(layout.WEIGHTS_FOLDER)]
+    for data_id in store.folders(layout.DATA):
+        what = "tables of pseudo-labels that no run names"
+        found += [(each, what) for each in store.find(layout.data_key(data_id, "pseudo/"))]
+    for each, what in found:
+        if each.key.rpartition("/")[2].partition(".")[0] not in named and _is_old(store, [each], now_unix_s):
+            yield Doomed(what, rest=(each.key,), size_bytes=each.size_bytes)
+
+
+def _is_old(store: Store, parts: Iterable[StoredObject], now_unix_s: float) -> bool:
+    keys = [each.key for each in parts]
+    folder = keys[0].rpartition("/")[0] + "/"
+    written = store.written_unix_s(folder)
+    return all(now_unix_s - written.get(key, now_unix_s) > YOUNG_S for key in keys)
+
+
+def _on_record(state: RunState, doomed: Iterable[Doomed]) -> dict[str, set[int]]:
+    """Of what goes, the epochs that the run has on record, by trial."""
+    gone: dict[str, set[int]] = defaultdict(set)
+    for one in doomed:
+        if one.checkpoint and one.checkpoint.trial_id in state.trials:
+            gone[one.checkpoint.trial_id].add(one.checkpoint.epoch)
+    return dict(gone)
+
+
+def carry_out(planned: Retention) -> Retention:
+    """Delete what can go: of each checkpoint the manifest first. Raises `StoreError`; what is left then can be deleted later."""
+    for run, epochs in planned.epochs.items():
+        name, _, run_id = run.partition("/")
+        add_deleted(planned.store, name, run_id, epochs)
+    with ThreadPoolExecutor(DELETERS, thread_name_prefix="delete") as deleters:
+        list(deleters.map(lambda one: _delete(planned.store, one), planned.doomed))
+    return replace(planned, deleted=True)
+
+
+def _delete(store: Store, one: Doomed) -> None:
+    for key in (*one.first, *one.rest):
+        store.delete(key)
+    for path in one.paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"store {store.uri}: {error.strerror} while deleting {path}: delete it by hand") from None

@@ -1,0 +1,70 @@
+"""Weights by CMA-ES: the strategy on known functions, and teams whose best weights are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ensembles.config import EnsembleConfig, Metric
+from ensembles.metrics import cost_of
+from ensembles.select import select
+from ensembles.selection.cma_es import minimise
+from tests.ensembles.samples import make_pool, member
+
+
+def test_it_finds_the_bottom_of_a_long_narrow_valley() -> None:
+    scales = 10.0 ** np.linspace(0, 4, 5)
+    target = np.array([1.0, -2.0, 0.5, 0.0, 3.0])
+
+    def cost(point: np.ndarray) -> float:
+        return float((scales * (point - target) ** 2).sum())
+
+    assert minimise(cost, np.zeros(5), 0.5, 400, seed=1) == pytest.approx(target, abs=1e-4)
+
+
+def test_it_never_ends_above_where_it_began_and_the_seed_alone_decides() -> None:
+    def cost(point: np.ndarray) -> float:
+        return 0.0 if not point.any() else 1.0
+
+    assert not minimise(cost, np.zeros(3), 0.5, 5, seed=0).any()
+
+    def bowl(point: np.ndarray) -> float:
+        return float(((point - 1) ** 2).sum())
+
+    first, again, other = (minimise(bowl, np.zeros(3), 0.5, 5, seed=seed) for seed in (0, 0, 1))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_the_better_of_two_weighs_more_as_its_log_loss_asks() -> None:
+    # Truth .9 or .1 against the opposite, three to one: the best weight w of the first has .1 + .8 w = 3/4, so w = .8125.
+    told = np.array([[0.9, 0.9, 0.9, 0.1], [0.1, 0.1, 0.1, 0.9]])
+    pool = make_pool(np.stack([told, 1 - told], axis=2), [0] * 4)
+    choice = select(pool, EnsembleConfig(select="cma-es", size=2))
+    assert choice.members == (member(0), member(1))
+    assert choice.weights[0] == pytest.approx(0.8125, abs=0.01)
+    assert choice.picks == ()
+
+
+def test_where_nothing_is_gained_all_weigh_the_same() -> None:
+    twin = [[0.7, 0.3], [0.4, 0.6]]
+    choice = select(make_pool([twin, twin, twin], [0, 1]), EnsembleConfig(select="cma-es", metric="accuracy"))
+    assert choice.weights == pytest.approx((1 / 3,) * 3)
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "accuracy", "balanced_accuracy", "macro_f1", "auc", "brier"])
+def test_by_no_metric_is_it_worse_than_equal_weights(metric: Metric) -> None:
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, 3, 120)
+    logits = rng.normal(size=(6, 120, 3)) + 0.8 * np.eye(3)[labels]
+    table = np.exp(logits) / np.exp(logits).sum(2, keepdims=True)
+    pool = make_pool(table, labels)
+    found = select(pool, EnsembleConfig(select="cma-es", size=6, metric=metric))
+    equal = select(pool, EnsembleConfig(select="all", metric=metric))
+    assert cost_of(metric, found.validation_score) <= cost_of(metric, equal.validation_score) + 1e-12
+
+
+def test_at_most_size_members_vote() -> None:
+    rng = np.random.default_rng(5)
+    pool = make_pool(rng.dirichlet(np.ones(3), (9, 50)), rng.integers(0, 3, 50))
+    assert len(select(pool, EnsembleConfig(select="cma-es", size=4)).members) <= 4

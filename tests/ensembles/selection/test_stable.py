@@ -1,0 +1,63 @@
+"""Members that selections agree on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ensembles.config import EnsembleConfig
+from ensembles.pool import PredictionPool
+from ensembles.select import select
+from ensembles.selection.stable import stabilities
+from tests.ensembles.samples import make_pool, member
+
+
+def two_good_ones(seed: int = 0) -> PredictionPool:
+    """0 and 1 know different halves of the images, the other four know nothing."""
+    rng = np.random.default_rng(seed)
+    told = rng.uniform(0.3, 0.5, (6, 200))
+    told[0, :100], told[1, 100:] = 0.95, 0.95
+    return make_pool(np.stack([told, 1 - told], axis=2), np.zeros(200, int))
+
+
+def test_who_is_needed_is_picked_by_every_bootstrap() -> None:
+    shares = stabilities(two_good_ones(), EnsembleConfig(size=4, bootstraps=20))
+    assert shares[:2].tolist() == [1.0, 1.0]
+    assert (shares[2:] == 0).all()
+
+
+def test_the_team_is_who_is_picked_often_weighed_by_how_often() -> None:
+    pool = two_good_ones()
+    config = EnsembleConfig(select="stable", size=4, bootstraps=20)
+    choice = select(pool, config)
+    assert choice.members == (member(0), member(1))
+    assert choice.weights == pytest.approx((0.5, 0.5))
+    assert choice == select(pool, config)
+
+
+def test_copies_share_the_picks_of_one_and_the_first_is_picked() -> None:
+    twin = np.array([[0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
+    shares = stabilities(make_pool([twin, twin], [0, 1, 1]), EnsembleConfig(size=3, bootstraps=7))
+    assert shares.tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("changes", [{"metric": "accuracy"}, {"start": 1}, {"ties": "autogluon"}, {"diverse": True}])
+def test_every_kind_of_greedy_may_be_repeated(changes: dict[str, object]) -> None:
+    config = EnsembleConfig.model_validate({"select": "stable", "size": 4, "bootstraps": 5, **changes})
+    shares = stabilities(two_good_ones(), config)
+    assert shares[:2].max() == 1.0
+    assert set(select(two_good_ones(), config).members) <= {member(number) for number in range(6)}
+
+
+def test_where_no_bootstrap_is_asked_for_it_still_has_some() -> None:
+    config = EnsembleConfig(select="stable", size=4, bootstraps=0)
+    assert select(two_good_ones(), config).members == (member(0), member(1))
+
+
+def test_where_nobody_is_picked_often_the_most_often_picked_stands_alone() -> None:
+    rng = np.random.default_rng(1)
+    table = np.eye(2)[rng.integers(0, 2, (60, 40))] * 0.2 + 0.4
+    choice = select(
+        make_pool(table, rng.integers(0, 2, 40)), EnsembleConfig(select="stable", size=1, metric="accuracy")
+    )
+    assert len(choice.members) == 1

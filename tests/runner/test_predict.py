@@ -1,0 +1,243 @@
+"""What a person types to predict images, what is written, and what they are told when it cannot be done."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from click.testing import Result
+from PIL import Image
+from typer.testing import CliRunner
+
+from ensembles.bundle import read_bundle
+from ensembles.cascade import NEVER
+from ensembles.pool import read_pool
+from runner.command import app
+from runner.export import export_run
+from runner.predict import write_table
+from runner.ready_team import make_ready
+from tests.runner.test_export import vote_of_stored
+from tests.runner.trained_digits import TrainedRun, write_trained_run
+from tests.servers import S3Server
+from trainables.data_table import read_data_table
+from trainables.folder import Folder
+from trainables.stores import open_store
+
+COLUMNS = ["image", "class", "probability", "agreement"]
+TAKEN = 60
+"""Test images that are predicted."""
+
+AWKWARD = {3: 'x,"y"\n.png', 4: "=cmd|' /C calc'!A0.png", 5: "ü ß.png", 6: "<b>.png"}
+"""Names of some of the images, by their position among the test images."""
+
+
+@pytest.fixture(scope="module")
+def run(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    return write_trained_run(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="module")
+def bundle(run: TrainedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundles") / "team"
+    export_run(run.stored(), str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images(run: TrainedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first test images as files, some in folders, some under names that need care; and three bad ones."""
+    folder = tmp_path_factory.mktemp("images")
+    for position, row in enumerate(run.images.rows("test")[:TAKEN]):
+        path = folder / name_of(position)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(run.images.pixels[row, :, :, 0]).save(path)
+    (folder / "bad.png").write_bytes(b"rubbish")
+    (folder / "cut.png").write_bytes((folder / name_of(0)).read_bytes()[:60])
+    (folder / os.fsdecode(b"\xff\x1b[2J.png")).write_bytes(b"")
+    return folder
+
+
+def name_of(position: int) -> str:
+    return AWKWARD.get(position, f"{position % 3}/deep/{position:02d}.png")
+
+
+def predict(*words: Any) -> Result:
+    return CliRunner().invoke(app, ["predict", *map(str, words)])
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def check_rows(run: TrainedRun, bundle: Path, rows: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
+    """`rows` are of the first test images, under `names`, and say what the stored predictions come to."""
+    probabilities, predicted = vote_of_stored(run, read_bundle(Folder(bundle)).manifest)
+    at = {row["image"]: row for row in rows}
+    assert set(at) == set(names)
+    for position, name in enumerate(names):
+        assert at[name]["class"] == run.images.class_names[predicted[position]]
+        assert float(at[name]["probability"]) == pytest.approx(probabilities[position].max(), abs=2e-5)
+
+
+def test_a_folder_becomes_a_table_and_bad_images_are_listed(
+    run: TrainedRun, bundle: Path, images: Path, tmp_path: Path
+) -> None:
+    answer = predict(bundle, images, "--out", tmp_path / "out.csv", "--json")
+    assert answer.exit_code == 0, answer.output
+    told = json.loads(answer.stdout)
+    assert (told["images"], told["out"]) == (TAKEN, str(tmp_path / "out.csv"))
+    assert [one["image"] for one in told["bad"]] == ["bad.png", "cut.png", ascii("\udcff\x1b[2J.png")]
+    assert all(one["reason"] for one in told["bad"])
+    assert "\x1b" not in answer.stderr
+    assert len(answer.stderr.splitlines()) == 3
+    rows = read_csv(tmp_path / "out.csv")
+    assert list(rows[0]) == COLUMNS
+    check_rows(run, bundle, rows, [name_of(position) for position in range(TAKEN)])
+
+
+def test_parquet_says_the_same_as_csv(bundle: Path, images: Path, tmp_path: Path) -> None:
+    for name in ("out.csv", "out.PARQUET"):
+        assert predict(bundle, images, "--out", tmp_path / name).exit_code == 0
+    table = pq.read_table(tmp_path / "out.PARQUET")
+    assert table.column_names == COLUMNS
+    for row, other in zip(table.to_pylist(), read_csv(tmp_path / "out.csv"), strict=True):
+        assert (row["image"], row["class"]) == (other["image"], other["class"])
+        assert row["probability"] == pytest.approx(float(other["probability"]), abs=1e-6)
+        assert row["agreement"] == pytest.approx(float(other["agreement"]), abs=1e-6)
+
+
+def test_tables_arrays_and_single_files_are_read(run: TrainedRun, bundle: Path, images: Path, tmp_path: Path) -> None:
+    names = [name_of(position) for position in range(10)]
+    with (images / "table.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["image", "label"], *([name, "?"] for name in names)])
+    np.savez(tmp_path / "arrays.npz", images=run.images.pixels[run.images.rows("test")[:10]])
+    for told, expected in (
+        (images / "table.csv", names),
+        (tmp_path / "arrays.npz", [str(position) for position in range(10)]),
+        (images / name_of(0), [str(images / name_of(0))]),
+    ):
+        answer = predict(bundle, told, "--out", tmp_path / "out.csv")
+        assert answer.exit_code == 0, answer.output
+        assert f"{len(expected)} image" in answer.stdout
+        check_rows(run, bundle, read_csv(tmp_path / "out.csv"), expected)
+
+
+def test_bundle_and_images_may_lie_in_a_bucket(
+    run: TrainedRun, bundle: Path, images: Path, tmp_path: Path, moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moto_s3.login(monkeypatch)
+    place = f"s3://{moto_s3.new_bucket()}"
+    export_run(run.stored(), f"{place}/bundles/team")
+    here, there = Folder(bundle), open_store(f"{place}/bundles/team")
+    assert {found.key: here.get(found.key) for found in here.find("")} == {
+        found.key: there.get(found.key) for found in there.find("")
+    }
+    store = open_store(f"{place}/images")
+    for position in range(3):
+        store.put(name_of(position), (images / name_of(position)).read_bytes())
+    store.put("bad.png", b"rubbish")
+    answer = predict(f"{place}/bundles/team", f"{place}/images", "--out", tmp_path / "out.csv", "--json")
+    assert answer.exit_code == 0, answer.output
+    assert json.loads(answer.stdout)["bad"][0]["image"] == "bad.png"
+    check_rows(run, bundle, read_csv(tmp_path / "out.csv"), [name_of(position) for position in range(3)])
+
+
+def test_agreement_is_the_share_of_members_whose_own_class_it_is(run: TrainedRun, bundle: Path) -> None:
+    pixels = run.images.pixels[run.images.rows("test")]
+    read = read_bundle(Folder(bundle))
+    answers = make_ready(read).predict(pixels)
+    table = read_data_table(run.store, read.manifest.data.id)
+    pool = read_pool(run.store, list(read.manifest.checkpoints), "test", table)
+    for position in range(len(pixels)):
+        own = [int(told[position].argmax()) for told in pool.probabilities]
+        assert answers.agreement[position] == own.count(answers.predicted[position]) / 3
+    assert 0 < (answers.agreement < 1).mean() < 0.5
+
+
+def test_a_cascade_asks_fewer_members_and_says_what_the_whole_team_says_where_it_asks_all(
+    run: TrainedRun, bundle: Path, images: Path, tmp_path: Path
+) -> None:
+    answer = predict(bundle, images, "--out", tmp_path / "out.csv", "--json", "--cascade")
+    told = json.loads(answer.stdout)
+    assert (told["images"], told["members"]) == (TAKEN, 3)
+    assert 1 <= told["members_asked"] < 3
+    read = read_bundle(Folder(bundle))
+    pixels = run.images.pixels[run.images.rows("test")]
+    whole, steps = make_ready(read).predict(pixels), make_ready(read, cascade=True).predict(pixels)
+    everybody = steps.asked == 3
+    assert everybody.any()
+    assert np.allclose(steps.probabilities[everybody], whole.probabilities[everybody], atol=1e-5)
+    labels = run.images.labels[run.images.rows("test")]
+    assert abs((steps.predicted == labels).mean() - (whole.predicted == labels).mean()) < 0.02
+
+
+def test_a_cascade_with_a_threshold_of_never_is_the_team(run: TrainedRun, bundle: Path) -> None:
+    read = read_bundle(Folder(bundle))
+    pixels = run.images.pixels[run.images.rows("test")]
+    team = make_ready(read, cascade=True)
+    assert team.cascade is not None
+    never = replace(team, cascade=replace(team.cascade, threshold=NEVER)).predict(pixels)
+    whole = make_ready(read).predict(pixels)
+    assert np.array_equal(never.probabilities, whole.probabilities)
+    assert np.array_equal(never.agreement, whole.agreement)
+
+
+def test_class_names_and_file_names_survive_a_csv(tmp_path: Path, run: TrainedRun, bundle: Path) -> None:
+    answers = make_ready(read_bundle(Folder(bundle))).predict(run.images.pixels[:3])
+    hostile = ('a,b"c\nd', "<script>", "=1+1", *run.images.class_names[3:])
+    write_table(tmp_path / "out.csv", ["x\ny", "'", '"'], [answers], tuple(hostile))
+    rows = read_csv(tmp_path / "out.csv")
+    assert [row["image"] for row in rows] == ["x\ny", "'", '"']
+    assert [row["class"] for row in rows] == [hostile[position] for position in answers.predicted]
+
+
+def test_what_cannot_be_done_is_said_with_exit_code_2(bundle: Path, images: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "only_bad").mkdir()
+    (tmp_path / "only_bad" / "x.png").write_bytes(b"rubbish")
+    damaged = tmp_path / "damaged"
+    for found in Folder(bundle).find(""):
+        Folder(damaged).put(found.key, Folder(bundle).get(found.key))
+    weights = next((damaged / "members").iterdir())
+    weights.write_bytes(bytes([*weights.read_bytes()[:-1], 0xFF]))
+    out = tmp_path / "out.csv"
+    for words, said in (
+        ([tmp_path / "empty", images, "--out", out], "is no bundle"),
+        ([damaged, images, "--out", out], "is not what the manifest promises"),
+        ([bundle, tmp_path / "empty", "--out", out], "holds no image"),
+        ([bundle, tmp_path / "only_bad", "--out", out], "none of the 1 images"),
+        ([bundle, tmp_path / "gone", "--out", out], "does not exist"),
+        ([bundle, damaged / "manifest.json", "--out", out], "ends with .json"),
+        ([bundle, images, "--out", tmp_path / "out.txt"], "name a file that ends with .csv or .parquet"),
+        ([bundle, images, "--out", tmp_path / "no" / "out.csv"], "which is no folder"),
+        ([bundle, "ftp://x/y", "--out", out], "ftp://"),
+    ):
+        answer = predict(*words, "--json")
+        assert answer.exit_code == 2, (said, answer.output)
+        assert said in json.loads(answer.stdout)["error"]
+        assert "Traceback" not in answer.output
+    assert not out.exists()
+
+
+def test_an_unfinished_table_is_never_seen(
+    bundle: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out.csv").write_text("before")
+
+    def fail(self: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    answer = predict(bundle, images, "--out", tmp_path / "out.csv")
+    assert (answer.exit_code, "No space left" in answer.stderr) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+    assert (tmp_path / "out.csv").read_text() == "before"

@@ -1,0 +1,80 @@
+"""A small run whose trials were really trained, in a store, without Ray: for the tests of what uses its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from runner.conclusion import StoredRun
+from runner.journal import Journal
+from runner.pipeline import versions, write_head
+from runner.run_log import RunLog
+from runner.run_state import RunState
+from runner.search.choose import list_trials
+from runner.spec import SweepSpec, parse_spec
+from trainables import layout
+from trainables.commit import Committer
+from trainables.data import load_images
+from trainables.device_images import place_images
+from trainables.folder import Folder
+from trainables.images import ImageSet, labels_sha256
+from trainables.store import to_json
+from trainables.trial import Trial
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedRun:
+    """The run, its sweep and its images."""
+
+    store: Folder
+    spec: SweepSpec
+    images: ImageSet
+    run_id: str
+
+    def stored(self, **ensemble: Any) -> StoredRun:
+        """The run with other keys of the ensemble."""
+        state = RunState(Journal(self.store, self.spec.name, self.run_id).events)
+        config = self.spec.ensemble.model_validate(self.spec.ensemble.model_dump() | ensemble)
+        command = "caucus run small.yaml"
+        return StoredRun(self.store, self.spec.name, self.run_id, state, config, command, self.spec)
+
+
+def write_trained_run(folder: Path, epochs: int = 2, **parts: Any) -> TrainedRun:
+    """Four trials on the digits, of one and two blocks; `parts` replace parts of the sweep. Takes some seconds."""
+    told: dict[str, Any] = {
+        "name": "small",
+        "data": {"name": "digits", "validation": 0.25, "test": 0.25},
+        "store": "runs",
+        "model": {"width": 8},
+        "search": {
+            "method": "grid",
+            "space": {"optimizer.lr": {"choice": [0.02, 0.1]}, "model.blocks": {"choice": [1, 2]}},
+        },
+        "scheduler": {"method": "none", "max_epochs": epochs},
+        "ensemble": {"select": "top", "size": 3, "bootstraps": 0},
+    }
+    store, spec = Folder(folder, str(folder)), parse_spec(told | parts, "small.yaml")
+    images = load_images(spec.data)
+    run_id = spec.run_id(images.data_id)
+    write_head(store, spec, run_id, images, "caucus run small.yaml")
+    log = RunLog(Journal(store, spec.name, run_id), [])
+    log.open(versions(), slots=1)
+    trials = list_trials(spec, images.data_id)
+    log.plan(trials)
+    placed = place_images(images.arrays, torch.device("cpu"))
+    hashes = {split: labels_sha256(images.labels[images.rows(split)]) for split in layout.SPLITS}
+    committer = Committer(store)
+    for config in trials:
+        store.put(layout.config_key(config.trial_id), to_json(config.model_dump(mode="json")))
+        log.start(config.trial_id)
+        trial = Trial(config, placed, hashes, store, committer)
+        for epoch in range(1, epochs + 1):
+            step = trial.advance()
+            assert step.result is not None, step.reason
+            log.report(config.trial_id, step.result, True, ("finished", "") if epoch == epochs else None)
+    committer.close()
+    log.close("done", "")
+    return TrainedRun(store, spec, images, run_id)
