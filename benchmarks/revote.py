@@ -2,7 +2,8 @@
 
     python -m benchmarks.revote         1,000 checkpoints x 10,000 images x 10 classes: half a minute, and 1 GB of scratch disk
 
-The files were just written, so they are in the system's cache: what is measured is not the disk.
+The run has been published before, as every run is at its end, so the means of all are in the store; `unpublished_s` is what
+the vote takes without. The files were just written and are in the system's cache: what is measured is not the disk.
 """
 
 from __future__ import annotations
@@ -64,11 +65,13 @@ def stages_s(profile: str) -> dict[str, float]:
 
 
 def measure(checkpoints: int, images: int, classes: int, words: list[str], times: int) -> dict[str, Any]:
-    """The figure: the quickest of `times` votes, and what it is spent on."""
+    """The figure: the quickest of `times` votes of a published run, and what it is spent on."""
     with tempfile.TemporaryDirectory() as folder:
         write_stored_run(HastyFolder(Path(folder)), checkpoints, images, classes)
+        first_s = vote(folder, words)[1]
+        report = [sys.executable, "-m", "runner.command", "report", "large", "--store", folder, "--json"]
+        subprocess.run(report, capture_output=True, check=True, cwd=Path(__file__).parents[1])
         told = [vote(folder, words) for _ in range(times)]
-        peak_bytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
         profile = str(Path(folder) / "profile")
         vote(folder, words, profile)
         spent = stages_s(profile)
@@ -76,7 +79,7 @@ def measure(checkpoints: int, images: int, classes: int, words: list[str], times
     figure = at_most(best_s, "s", GOAL_S) | {
         "cpu_s": round(cpu_s, 2),
         "spent_under_profiler_s": spent,
-        "peak_mib": round(peak_bytes / 2**20),
+        "unpublished_s": round(first_s, 2),
         "pool": f"{checkpoints} x {images} x {classes}",
         "members": result["ensemble"]["members"],
     }
