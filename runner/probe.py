@@ -55,6 +55,7 @@ def architecture_of(config: TrialConfig) -> dict[str, Any]:
     flat = flatten(config.model_dump(mode="json", include={"model", "optimizer", "precision"}))
     kept = {key: value for key, value in flat.items() if not key.startswith("optimizer.")}
     kept |= {key: flat[key] for key in ("optimizer.name", "optimizer.batch_size")}
+    kept["boost.round"] = config.boost.round  # a round of gradient boosting predicts with the nets of those before, too
     return {key: value > 0 if isinstance(value, float) else value for key, value in kept.items()}
 
 

@@ -11,8 +11,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -24,8 +23,10 @@ from ensembles.selection.boosted import with_rounds
 from ensembles.stored_pool import StoredPool
 from runner.conclusion import NothingToVote, StoredRun, load_run, open_candidates, pool_trials
 from runner.deleted import add_deleted
+from runner.doomed import Doomed, by_kind, count_objects
 from runner.journal import Journal
 from runner.judge import costs_of
+from runner.keeping import Keeping, keep_referenced, keep_what_goes_on
 from runner.locate import Located
 from runner.run_state import RunState
 from runner.store_without import without
@@ -33,8 +34,7 @@ from trainables import layout
 from trainables.checkpoint import CheckpointId
 from trainables.errors import CaucusError, MismatchedPredictions, StoreError
 from trainables.folder import Folder
-from trainables.initial_weights import BY_HASH
-from trainables.record import ENDED, TrialCost
+from trainables.record import TrialCost
 from trainables.store import Store, StoredObject, check_format, get_json
 
 YOUNG_S = 24 * 3600.0
@@ -43,33 +43,9 @@ YOUNG_S = 24 * 3600.0
 DELETERS = 8
 """Deletions at a time: each is a round trip in a bucket."""
 
-NAMED = re.compile(r"([0-9a-f]{12})@(\d+)")
 CHECKPOINT_KEY = re.compile(r"trials/([^/]+)/epoch-(\d{4,})/[^/]+")
 DERIVED_KEY = re.compile(r"trials/[^/]+/(?:pruned|soups)/[^/]+/[^/]+")
 """Sparsified checkpoints and soups: nobody can make them again without their training data, so whole ones stay."""
-
-
-@dataclass(frozen=True)
-class Doomed:
-    """Something that can go.
-
-    what        its kind, as the table shows it
-    first       keys that are deleted before all others, so that no reader sees half of it
-    rest        the other keys
-    paths       files of a folder store that are no objects
-    """
-
-    what: str
-    first: tuple[str, ...] = ()
-    rest: tuple[str, ...] = ()
-    paths: tuple[Path, ...] = ()
-    size_bytes: int = 0
-    checkpoint: CheckpointId | None = None
-
-    @property
-    def objects(self) -> int:
-        """How many objects it has."""
-        return len(self.first) + len(self.rest) + len(self.paths)
 
 
 @dataclass(frozen=True)
@@ -109,7 +85,7 @@ class Retention:
                 {
                     "what": what,
                     "count": len(many),
-                    "objects": _count(many),
+                    "objects": count_objects(many),
                     "bytes": sum(one.size_bytes for one in many),
                 }
                 for what, many in by_kind(self.doomed).items()
@@ -123,36 +99,6 @@ class Retention:
             "changes": list(CHANGED),
             "notes": list(self.notes),
         }
-
-
-def by_kind(doomed: Iterable[Doomed]) -> dict[str, list[Doomed]]:
-    """What goes, by kind, in the order of the first of each."""
-    kinds: dict[str, list[Doomed]] = {}
-    for one in doomed:
-        kinds.setdefault(one.what, []).append(one)
-    return kinds
-
-
-def _count(many: Iterable[Doomed]) -> int:
-    return sum(one.objects for one in many)
-
-
-@dataclass
-class _Keeping:
-    """Checkpoints that stay, as far as they are known."""
-
-    stored: Mapping[CheckpointId, list[StoredObject]]
-    reasons: dict[CheckpointId, str] = field(default_factory=dict)
-    named: set[str] = field(default_factory=set)
-    """Hashes of weights and names of pseudo-labels that a run refers to."""
-
-    def keep(self, members: Iterable[CheckpointId], reason: str) -> None:
-        for member in members:
-            if member in self.stored:
-                self.reasons.setdefault(member, reason)
-
-    def of(self, trial_id: str) -> list[CheckpointId]:
-        return sorted(member for member in self.stored if member.trial_id == trial_id)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,19 +125,19 @@ def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None
         )
     now_unix_s = time.time() if now_unix_s is None else now_unix_s
     whole, halves = find_checkpoints(store)
-    keeping = _Keeping(whole)
+    keeping = Keeping(whole)
     runs = list(_find_runs(store))
     states = [RunState(Journal(store, found.name, found.run).events) for found in runs]
     loaded, notes = _load(runs)
     metrics = [stored.ensemble.metric for stored in loaded if stored]
     teams: list[_Team] = []
     for found, state, stored in zip(runs, states, loaded, strict=True):
-        _keep_referenced(store, found, state, keeping)
+        keep_referenced(store, found, state, keeping)
         if stored is None or not _is_done(state):
             for trial_id in state.trials:
                 keeping.keep(keeping.of(trial_id), "its run has not come to its end, or cannot be read")
             continue
-        _keep_what_goes_on(state, keeping)
+        keep_what_goes_on(state, keeping)
         for config in _configs(stored):
             _keep_team(replace(stored, ensemble=config), keep_size, metrics, keeping, teams, notes)
     _prove(teams, keeping, notes)
@@ -252,67 +198,11 @@ def _configs(stored: StoredRun) -> list[EnsembleConfig]:
     return list(dict.fromkeys(found))
 
 
-def _keep_referenced(store: Store, found: Located, state: RunState, keeping: _Keeping) -> None:
-    """What the run's trials start from and its decisions, curves and soups were made of."""
-    sources: list[tuple[Any, str]] = [
-        (record.config.model_dump(mode="json"), "a trial starts from it") for record in state.trials.values()
-    ]
-    sources += [(decision.values, "a decision of a search is based on it") for decision in state.decisions]
-    for prefix in (
-        layout.pruned_curves_prefix(found.name, found.run),
-        layout.soup_stories_prefix(found.name, found.run),
-    ):
-        for each in store.find(prefix):
-            if each.key.endswith(".json"):
-                with contextlib.suppress(StoreError):
-                    told = get_json(store, each.key)
-                    told.pop("candidates", None)  # of a soup: those that did not go in are no part of it
-                    sources.append((told, "it was sparsified, or went into a soup"))
-    with contextlib.suppress(StoreError):
-        sources.append((get_json(store, layout.run_key(found.name, found.run, layout.SWEEP)), "a sweep names it"))
-    for told, reason in sources:
-        members, names = references(told)
-        keeping.keep(sorted(members), reason)
-        keeping.named |= names
-
-
-def references(told: Any) -> tuple[set[CheckpointId], set[str]]:
-    """Checkpoints that a JSON value names, in any of the ways in which records do, and all other texts in it.
-
-    >>> sorted(map(str, references({"parent": {"trial_id": "0f3a00000000", "epoch": 3}, "team": [["0f3a00000001", 2]]})[0]))
-    ['0f3a00000000@3', '0f3a00000001@2']
-    """
-    members: set[CheckpointId] = set()
-    names: set[str] = set()
-    match told:
-        case str():
-            members |= {CheckpointId(name, int(epoch)) for name, epoch in NAMED.findall(told)}
-            names.add(told.removeprefix(BY_HASH))
-        case {"trial_id": str(name), "epoch": int(epoch)}:
-            members.add(CheckpointId(name, epoch))
-        case [str(name), int(epoch)]:
-            members.add(CheckpointId(name, epoch))
-    for below in told.values() if isinstance(told, dict) else told if isinstance(told, (list, tuple)) else ():
-        more_members, more_names = references(below)
-        members |= more_members
-        names |= more_names
-    return members, names
-
-
-def _keep_what_goes_on(state: RunState, keeping: _Keeping) -> None:
-    """The newest checkpoint of trials that a larger budget continues, that may be audited, or that a population goes on from."""
-    breeds = any(references(record.config.model_dump(mode="json"))[0] for record in state.trials.values())
-    audits = any(record.audited_from is not None for record in state.trials.values())
-    for record in state.trials.values():
-        if record.state not in ENDED or breeds or (audits and record.state == "pruned"):
-            keeping.keep(keeping.of(record.trial_id)[-1:], "a trial goes on from it")
-
-
 def _keep_team(
     stored: StoredRun,
     keep_size: int,
     metrics: Iterable[Metric],
-    keeping: _Keeping,
+    keeping: Keeping,
     teams: list[_Team],
     notes: list[str],
 ) -> None:
@@ -350,7 +240,7 @@ def _open(stored: StoredRun) -> tuple[StoredPool, dict[str, TrialCost]]:
     return open_candidates(stored, records), costs_of(records)
 
 
-def _prove(teams: list[_Team], keeping: _Keeping, notes: list[str]) -> None:
+def _prove(teams: list[_Team], keeping: Keeping, notes: list[str]) -> None:
     """Make every choice again from the store as it will be. Where one is another, all its candidates stay, which may
     change what others choose from: so again, until none is another."""
     left = list(teams)
@@ -361,7 +251,7 @@ def _prove(teams: list[_Team], keeping: _Keeping, notes: list[str]) -> None:
         left = [team for team in left if team not in wrong]
 
 
-def _chooses_again(team: _Team, keeping: _Keeping) -> bool:
+def _chooses_again(team: _Team, keeping: Keeping) -> bool:
     gone = [member for member in keeping.stored if member not in keeping.reasons]
     try:
         pool, costs = _open(replace(team.stored, store=without(team.stored.store, gone)))
@@ -373,7 +263,7 @@ def _chooses_again(team: _Team, keeping: _Keeping) -> bool:
 def _doom(
     store: Store,
     states: Iterable[RunState],
-    keeping: _Keeping,
+    keeping: Keeping,
     halves: Mapping[str, list[StoredObject]],
     now_unix_s: float,
 ) -> Iterator[Doomed]:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from ensembles.retain import CHANGED, KEPT_EQUAL
-from runner.retention import Retention, by_kind
+from runner.doomed import by_kind
+from runner.retention import Retention
 
 
 def show_retention(found: Retention) -> Table:

@@ -85,6 +85,8 @@ class Stopwatch:
         config = config.model_copy(update={"optimizer": optimizer, "schedule": ScheduleConfig(), "parent": None})
         # Weights cost nothing, and may not be in a store yet.
         config = config.model_copy(update={"model": config.model.model_copy(update={"weights": ""})})
+        # A later round of gradient boosting keeps its number of nets, fresh ones, which take as long as trained ones.
+        config = config.model_copy(update={"boost": config.boost.model_copy(update={"former": None})})
         try:
             sketch = self._time_steps(config, limit_s / WHOLE_EPOCHS)
             if sketch.epoch_s * WHOLE_EPOCHS > limit_s:

@@ -19,10 +19,11 @@ from runner.probe import (
 )
 from runner.spec import ResourcesConfig
 from tests.trainables.tiny_trials import make_config, make_images
-from trainables.config import ParentConfig
+from trainables.config import BoostConfig, ParentConfig
 from trainables.stopwatch import EpochTime, ProbeFailed
 
 ONE_CORE = ResourcesConfig()
+FORMER = ParentConfig(trial_id="0" * 12, epoch=3)
 
 
 def test_an_architecture_is_what_decides_the_time_of_a_step():
@@ -30,7 +31,8 @@ def test_an_architecture_is_what_decides_the_time_of_a_step():
     same = [
         make_config(seed=3, model={"dropout": 0.4}),
         make_config(lr=0.7, momentum=0.0, weight_decay=0.1, model={"dropout": 0.1}),
-        make_config(model={"dropout": 0.1}).model_copy(update={"parent": ParentConfig(trial_id="0" * 12, epoch=3)}),
+        make_config(model={"dropout": 0.1}).model_copy(update={"parent": FORMER}),
+        make_config(model={"dropout": 0.1}).model_copy(update={"boost": BoostConfig(kind="samme", former=FORMER)}),
     ]
     others = [
         make_config(model={"dropout": 0.0}),
@@ -39,9 +41,12 @@ def test_an_architecture_is_what_decides_the_time_of_a_step():
         make_config(model={"dropout": 0.1}, batch_size=32),
         make_config(model={"dropout": 0.1}, name="adamw"),
         make_config(model={"dropout": 0.1}, precision="bfloat16"),
+        make_config(model={"dropout": 0.1}).model_copy(
+            update={"boost": BoostConfig(kind="gradient", round=3, former=FORMER)}
+        ),
     ]
     assert {name_architecture(config) for config in same} == {name}
-    assert len({name, *map(name_architecture, others)}) == 7
+    assert len({name, *map(name_architecture, others)}) == 8
 
 
 def test_what_is_left_of_a_trial_without_its_architecture_and_seed():

@@ -15,8 +15,9 @@ from rich.console import Console
 from runner.conclusion import choose_and_judge
 from runner.deleted import add_deleted, read_deleted
 from runner.event import Decided
+from runner.keeping import references
 from runner.pipeline import lost_epochs
-from runner.retention import Retention, carry_out, plan_retention, references
+from runner.retention import Retention, carry_out, plan_retention
 from runner.show_retention import show_retention, tell_consequences
 from runner.store_without import without
 from tests.runner.sample_run import SampleRun, make_spec, open_log, write_epoch, write_sample_run

@@ -219,3 +219,22 @@ def test_tensors_of_another_optimizer_are_refused_but_adam_and_adamw_keep_the_sa
         return
     with pytest.raises(CheckpointMismatch, match=f"its optimizer is another one: it keeps .*, {ours} keeps "):
         check_tensors(OptimizerConfig(name=ours), net, told, epoch=1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_frozen_part_is_left_alone_by_steps_and_decay_and_has_no_tensors(name: Any) -> None:
+    net = nn.Sequential(Point([1.0, -2.0], [3.0]), Point([1.0, -2.0], [3.0]))
+    net[0].requires_grad_(False)
+    decay: dict[str, Any] = {"decay": "decoupled", "weight_decay": 0.1, "l1": 0.1, "decay_all": True}
+    config = OptimizerConfig(name=name, **decay)
+    optimizer = build_optimizer(config, net)
+    for value in net[1].parameters():
+        value.grad = torch.ones_like(value)
+    optimizer.step()
+    assert net[0].weight.tolist() == [[1.0, -2.0]]
+    assert net[0].bias.tolist() == [3.0]
+    assert net[1].weight.tolist() != [[1.0, -2.0]]
+    tensors = optimizer_tensors(optimizer, net)
+    assert {key.split(".")[0] for key in tensors} == {"1"}
+    check_tensors(config, net, tensors, epoch=1)
+    restore_tensors(build_optimizer(config, net), net, tensors)

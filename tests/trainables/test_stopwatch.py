@@ -2,7 +2,8 @@ import pytest
 
 import trainables.training
 from tests.trainables.tiny_trials import make_config, make_images
-from trainables.config import ParentConfig
+from trainables.boosted_net import build_net
+from trainables.config import BoostConfig, ParentConfig
 from trainables.data import DataConfig, load_images
 from trainables.stopwatch import EpochTime, ProbeFailed, Stopwatch
 from trainables.training import Training
@@ -85,6 +86,21 @@ def test_a_trial_that_cannot_be_built_says_why(monkeypatch):
         raise MemoryError("no room")
 
     watch = Stopwatch(make_images().arrays)
-    monkeypatch.setattr(trainables.training, "build_model", refuse)
+    monkeypatch.setattr(trainables.training, "build_net", refuse)
     with pytest.raises(ProbeFailed, match="an epoch cannot be timed: MemoryError: no room"):
         watch.time_epoch(make_config(), limit_s=0.1)
+
+
+def test_a_later_round_of_gradient_boosting_is_timed_with_all_its_nets_and_without_the_round_before(monkeypatch):
+    timed = []
+
+    def build(config, shape):
+        timed.append((config.boost.round, config.boost.former))
+        return build_net(config, shape)
+
+    monkeypatch.setattr(trainables.training, "build_net", build)
+    images = make_images()
+    boost = BoostConfig(kind="gradient", former=ParentConfig(trial_id="0" * 12, epoch=3), round=3)
+    config = make_config(images.data_id).model_copy(update={"boost": boost})
+    assert Stopwatch(images.arrays).time_epoch(config, limit_s=0.1).epoch_s > 0
+    assert set(timed) == {(3, None)}

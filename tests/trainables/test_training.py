@@ -862,7 +862,7 @@ def test_seeds_for_different_purposes_differ_and_fit_into_63_bits() -> None:
 def test_a_model_whose_answers_do_not_fit_the_classes_is_named_before_the_loss_is_asked(
     tiny: DeviceImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainables.training.build_model", lambda *_: nn.Sequential(nn.Flatten(), nn.Linear(192, 2)))
+    monkeypatch.setattr("trainables.training.build_net", lambda *_: nn.Sequential(nn.Flatten(), nn.Linear(192, 2)))
     with pytest.raises(ModelMismatch, match=r"^the model gives \(16, 2\) for 16 images of 3 classes, not logits"):
         Training(make_config(), tiny).train_epoch()
 

@@ -608,7 +608,7 @@ def test_an_error_in_the_model_fails_the_trial_with_its_kind_and_message(
     def broken(*_: object) -> None:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr("trainables.training.build_model", broken)
+    monkeypatch.setattr("trainables.training.build_net", broken)
     with started(Folder(tmp_path)) as trial:
         assert trial.advance() == Step(end="failed", reason="RuntimeError: mat1 and mat2 shapes cannot be multiplied")
         assert trial.epoch == 0
@@ -782,7 +782,7 @@ def test_a_model_that_does_not_fit_fails_with_a_plain_reason(tmp_path: Path, mon
     def too_large(*_: object) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory\nat 0x1")
 
-    monkeypatch.setattr("trainables.training.build_model", too_large)
+    monkeypatch.setattr("trainables.training.build_net", too_large)
     with started(Folder(tmp_path)) as trial:
         assert trial.advance() == Step(
             end="failed",
@@ -799,7 +799,7 @@ def test_an_error_of_ours_fails_the_trial_with_its_message_alone(
     def broken(*_: object) -> None:
         raise DataError("tiny: two images have the same id")
 
-    monkeypatch.setattr("trainables.training.build_model", broken)
+    monkeypatch.setattr("trainables.training.build_net", broken)
     with started(Folder(tmp_path)) as trial:
         assert trial.advance() == Step(end="failed", reason="tiny: two images have the same id")
 

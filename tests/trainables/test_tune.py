@@ -123,7 +123,7 @@ def test_a_trial_that_fails_is_told_and_raises_nothing(start: Start, monkeypatch
     def broken(*_: object) -> None:
         raise RuntimeError("no such layer")
 
-    monkeypatch.setattr("trainables.training.build_model", broken)
+    monkeypatch.setattr("trainables.training.build_net", broken)
     assert start(FIRST).step() == {
         "name": FIRST.trial_id,
         "trained": False,
