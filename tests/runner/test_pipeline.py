@@ -152,6 +152,7 @@ def write_images(folder: Path) -> list[tuple[str, int]]:
     return listed
 
 
+@pytest.mark.long
 def test_a_persons_own_images_work_as_a_tree_and_as_a_table(tmp_path):
     listed = write_images(tmp_path / "images")
     table = tmp_path / "labels.csv"
@@ -205,6 +206,7 @@ def test_a_sweep_whose_trials_all_fail_ends_with_code_4_and_the_first_reason(tmp
     assert result["trials"]["diverged"] == 2
 
 
+@pytest.mark.long
 def test_a_budget_ends_the_sweep_and_what_was_trained_votes(tmp_path):
     words = [
         *SMALL,
@@ -222,6 +224,7 @@ def test_a_budget_ends_the_sweep_and_what_was_trained_votes(tmp_path):
     assert outcome(again) == outcome(result)
 
 
+@pytest.mark.long
 def test_all_slots_stay_in_use_after_a_stage_that_needed_only_one(tmp_path):
     sweep = tmp_path / "sweep.yaml"
     stages = [

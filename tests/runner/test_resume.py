@@ -47,6 +47,7 @@ def test_more_trials_train_only_the_new_ones(undisturbed, tmp_path):
     assert larger["run"] == undisturbed[1]["run"]
 
 
+@pytest.mark.long
 def test_a_new_run_uses_what_another_one_trained(undisturbed, tmp_path):
     store = shutil.copytree(undisturbed[0], tmp_path / "runs")
     longer = run_sweep(*SMALL, f"store={store}", "scheduler.max_epochs=8")
