@@ -37,17 +37,23 @@ def make_member(precision: str = "float32", **told: Any) -> nn.Module:
     return Member(make_team(images, train(images, precision, **told)[0]))
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+MODELS = [
+    {},
+    {"convs": 2, "residual": True, "group_norm": True, "head": "average", "dense": 1},
+    {"name": "torchvision/resnet18"},
+    {"name": "torchvision/squeezenet1_1"},
+]
+
+
+# timm's net in float32 alone: in bfloat16, on images of 8 x 8 and a CPU with AMX, about one of 40 trainings of it came to a
+# NaN, the others to the same bits. The net is trained before it is written; the program is not to blame.
 @pytest.mark.parametrize(
-    "model",
+    ("precision", "model"),
     [
-        {},
-        {"convs": 2, "residual": True, "group_norm": True, "head": "average", "dense": 1},
-        {"name": "torchvision/resnet18"},
-        {"name": "torchvision/squeezenet1_1"},
-        {"name": "timm/resnet10t"},
+        *(("float32", model) for model in (*MODELS, {"name": "timm/resnet10t"})),
+        *(("bfloat16", model) for model in MODELS),
     ],
-    ids=lambda model: model.get("name", "cnn"),
+    ids=lambda value: value if isinstance(value, str) else value.get("name", "cnn"),
 )
 def test_a_program_says_what_the_net_says_of_any_number_of_images(
     one_thread: None, precision: str, model: dict[str, Any]
