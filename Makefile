@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/set-up
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep fashion test test-long check format bench clean
+.PHONY: help setup sweep fashion test test-long faults soak check format bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,12 @@ test: check ## lint, types, import rules and all tests but the long ones
 
 test-long: $(STAMP) ## the long tests: kills, a cluster of three nodes, real data; CI runs them after `make test`
 	$(BIN)/pytest -m "long and not gpu"
+
+faults: $(STAMP) ## the faults of store and processes, three times each, with their figures; about an hour
+	CAUCUS_FAULT_TIMES=3 $(BIN)/pytest -rA tests/runner/test_store_faults.py tests/runner/test_process_faults.py tests/runner/test_damage.py
+
+soak: $(STAMP) ## a sweep on four nodes while something is killed every 20 s; more than an hour in all
+	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),30)
 
 check: $(STAMP) ## lint, format, types and the import rules
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ensembles.config import Metric, SelectMethod
@@ -54,3 +55,17 @@ class Choice:
         if self.kept:
             return self.kept
         return self.path.index(self.validation_score) + 1 if self.path else 0
+
+
+def team_of_equals(
+    members: Sequence[CheckpointId],
+    how: SelectMethod = "all",
+    metric: Metric = "accuracy",
+    validation_score: float = 0.0,
+) -> Choice:
+    """A team whose votes count the same, for comparison: nothing of how it was picked, and a score only where it is told.
+
+    Raises `ValueError` where there are no members, or one is there twice.
+    """
+    share = 1 / max(1, len(members))  # of nobody `Choice` says what is wrong
+    return Choice(tuple(members), (share,) * len(members), how, metric, (), (), validation_score)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.calibrate import Calibrator, calibrate, cross_fit, fit_calibration
+from ensembles.calibrate import Calibrator, calibrate
 from ensembles.cascade import Cascade, Shares, ask_in_turn, fit_cascade
 from ensembles.choice import Choice
 from ensembles.config import Calibration, VoteMethod
-from ensembles.honest.corrected import FITTED
 from ensembles.pool import PredictionPool
-from ensembles.vote import Voter, fit_voter
+from ensembles.ready_vote import prepare_vote
+from ensembles.vote import Voter
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +41,9 @@ def decide(
 
     `costs` are those of the members' predictions, in any unit; where one is 0, which is unknown, all count the same.
     """
-    voter = fit_voter(pool, choice, method)
-    ballot = voter.vote(pool)
-    fitted = method in FITTED and kind != "none"
-    unseen = cross_fit(pool, choice, method, "none") if fitted else ballot.probabilities
-    calibrator = fit_calibration(kind, unseen, pool.labels)
+    ready = prepare_vote(choice, method, kind, pool)
+    voter, calibrator = ready.voter, ready.calibrator
+    assert voter is not None
     cascade, found = None, None
     if len(choice.members) > 1:
         costs = costs if min(costs) > 0 else [1.0] * len(costs)

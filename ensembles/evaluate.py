@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.choice import Choice
+from ensembles.choice import Choice, team_of_equals
 from ensembles.config import Calibration, EnsembleConfig, VoteMethod
 from ensembles.honest.corrected import Corrected, CorrectedScore
 from ensembles.honest.estimate import Estimate
@@ -116,8 +116,8 @@ def prepare(
         config=config,
         labels=validation.labels,
         votes={method: prepare_vote(choice, method, calibrate, validation) for method in VOTES},
-        best=prepare_vote(_equals(ranked[:1]), "soft", calibrate, validation),
-        top=prepare_vote(_equals(ranked[: config.size]), "soft", calibrate, validation),
+        best=prepare_vote(team_of_equals(ranked[:1]), "soft", calibrate, validation),
+        top=prepare_vote(team_of_equals(ranked[: config.size]), "soft", calibrate, validation),
         everyone=prepare_mean(tuple(ranked), mean, calibrate, validation.labels),
         corrected=corrected,
         costs=costs or {},
@@ -195,13 +195,8 @@ def evaluate(
     tested = set(test_pool.members)
     order = [validation_pool.members[position] for position in rank_members(validation_pool)]
     ranked = [best, *(member for member in order if member in tested and member != best)]
-    means = [vote(pool, _equals(ranked), "soft").probabilities for pool in (validation_pool, test_pool)]
+    means = [vote(pool, team_of_equals(ranked), "soft").probabilities for pool in (validation_pool, test_pool)]
     return judge(prepare(choice, config, validation_pool, ranked, means[0], corrected, costs), test_pool, means[1])
-
-
-def _equals(members: Sequence[CheckpointId]) -> Choice:
-    """A team of equals, for comparison."""
-    return Choice(tuple(members), (1 / len(members),) * len(members), "all", "accuracy", (), (), 0.0)
 
 
 def to_json(verdict: Verdict, choice: Choice) -> dict[str, object]:

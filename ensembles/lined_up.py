@@ -27,6 +27,7 @@ UNUSABLE = (ObjectMissing, DamagedObject, MismatchedPredictions)
 Manifests = Mapping[CheckpointId, dict[str, Promise] | str]
 """Of each checkpoint what its manifest promises, or why it cannot be used."""
 
+Part = TypeVar("Part", Predictions, Truth)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -96,23 +97,25 @@ def predictions_of(
 
     `manifests` is what `read_manifests` said, where that is known.
     """
-    promises = None if manifests is None else manifests[member]
-    if isinstance(promises, str):
-        return promises
-    try:
-        found = read_predictions(store, member, images.split, promises)
-    except UNUSABLE as error:
-        return str(error)
-    return images.why_not(found) or found
+    return _prove(read_predictions, store, member, images, None if manifests is None else manifests[member])
 
 
 def truth_of(store: Store, member: CheckpointId, images: SplitImages, manifests: Manifests) -> Truth | str:
     """As `predictions_of`, of the columns that choosing needs."""
-    promises = manifests[member]
+    return _prove(read_truth, store, member, images, manifests[member])
+
+
+def _prove(
+    read: Callable[[Store, CheckpointId, str, dict[str, Promise] | None], Part],
+    store: Store,
+    member: CheckpointId,
+    images: SplitImages,
+    promises: dict[str, Promise] | str | None,
+) -> Part | str:
     if isinstance(promises, str):
         return promises
     try:
-        found = read_truth(store, member, images.split, promises)
+        found = read(store, member, images.split, promises)
     except UNUSABLE as error:
         return str(error)
     return images.why_not(found) or found

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trainables.arrow_column import to_array
+from trainables.arrow_file import reading_table, write_table
 from trainables.errors import MismatchedPredictions
 
 
@@ -25,29 +26,19 @@ def mean_to_arrow(mean: MeanFile) -> bytes:
     """The bytes of an Arrow IPC file: `probabilities` fixed_size_list<float64>; the SHA-256 of its numbers as metadata."""
     told = np.ascontiguousarray(mean.probabilities, "<f8")
     lists = pa.FixedSizeListArray.from_arrays(pa.array(told.reshape(-1)), told.shape[1])
-    table = pa.table({"probabilities": lists}, metadata={"rows_sha256": mean.rows_sha256, "sha256": _sha256(told)})
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
+    proof = {"rows_sha256": mean.rows_sha256, "sha256": _sha256(told)}
+    return write_table(pa.table({"probabilities": lists}, metadata=proof))
 
 
 def mean_from_arrow(data: bytes) -> MeanFile:
     """The inverse of `mean_to_arrow`. Raises `MismatchedPredictions` where `data` is something else, or damaged."""
-    try:
-        table = pa.ipc.open_file(pa.BufferReader(data)).read_all().combine_chunks()
-        table.validate(full=True)
-        told = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    with reading_table(data, "a file of mean probabilities", MismatchedPredictions) as (table, told):
         column = table["probabilities"]
         lists = column.chunk(0)
         found = to_array(lists.flatten()).reshape(len(lists), column.type.list_size)
         if found.dtype != np.float64 or _sha256(found) != told["sha256"]:
             raise MismatchedPredictions("not a file of mean probabilities: its numbers have another SHA-256")
         return MeanFile(told["rows_sha256"], found)
-    except MismatchedPredictions:
-        raise
-    except (pa.ArrowException, KeyError, AttributeError, ValueError, IndexError, OSError) as error:
-        raise MismatchedPredictions(f"not a file of mean probabilities: {error}") from None
 
 
 def _sha256(found: npt.NDArray[np.float64]) -> str:

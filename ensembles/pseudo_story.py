@@ -5,30 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from ensembles.change import Change, measure_change
 from ensembles.choice import Choice
 from ensembles.config import VoteMethod
-from ensembles.evaluate import BOOTSTRAP_SEED
 from ensembles.labelling import Labelling
-from ensembles.metrics import mcnemar_p, paired_bootstrap
 from ensembles.pool import PredictionPool
 from ensembles.vote import fit_voter
 from trainables.checkpoint import CheckpointId
 from trainables.record import TrialRecord
-
-
-@dataclass(frozen=True)
-class Change:
-    """Accuracy before and after, shares of 1, of the same images."""
-
-    before: float
-    after: float
-    difference: float
-    ci95: tuple[float, float]
-    """Of the difference, by paired bootstrap."""
-    mcnemar_p: float
-    """Exact p of McNemar's test that both are right equally often."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +69,7 @@ def measure_gain(
 
     def change(pool: PredictionPool) -> Change:
         right_before, right_after = (voter.vote(pool).predicted == pool.labels for voter in voters)
-        return Change(
-            before=float(np.mean(right_before)),
-            after=float(np.mean(right_after)),
-            difference=float(np.mean(right_after) - np.mean(right_before)),
-            ci95=paired_bootstrap(right_after, right_before, BOOTSTRAP_SEED),
-            mcnemar_p=mcnemar_p(right_after, right_before),
-        )
+        return measure_change(right_after, right_before)
 
     return Gain(label, len(before.members), len(after.members), change(validation_pool), change(test_pool))
 

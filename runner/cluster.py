@@ -11,11 +11,15 @@ from pathlib import Path
 import ensembles
 import runner
 import trainables
+from runner.auth_token import asks_for_token, find_token_fault, provide_private_token
 from runner.spec import ResourcesConfig
 from trainables.errors import CaucusError
 
 OBJECT_STORE_BYTES = 256 * 1024**2
 """Shared memory of a local Ray beside the images: results and actors' arguments are small."""
+
+NO_CLUSTER = "Could not find any running Ray instance"
+"""Ray's words where there is none on this machine."""
 
 
 class ClusterError(CaucusError, RuntimeError):
@@ -56,10 +60,15 @@ def connected(
 
 def _connect(address: str | None, images_bytes: int, own_code: Sequence[Path]) -> bool:
     """Join or start a Ray; whether it was joined."""
+    if address and (fault := find_token_fault(os.environ)):
+        raise ClusterError(f"no Ray cluster can be joined: {fault}")
     if address == "any":
         try:
             _join("auto", own_code)
-        except ClusterError:
+        except ClusterError as error:
+            # On a head that asks for a token, a run must not end up on the head alone because its token is wrong.
+            if asks_for_token(os.environ) and NO_CLUSTER not in str(error):
+                raise
             _start(images_bytes, own_code)
             return False
     elif address:
@@ -78,7 +87,8 @@ def _join(address: str, own_code: Sequence[Path]) -> None:
     try:
         ray.init(address=address, runtime_env={"py_modules": modules}, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise ClusterError(f"the Ray cluster at {address} cannot be reached: {error}") from None
+        hint = "; is your token the cluster's?" if asks_for_token(os.environ) else ""
+        raise ClusterError(f"the Ray cluster at {address} cannot be reached: {error}{hint}") from None
 
 
 def _start(images_bytes: int, own_code: Sequence[Path]) -> None:
@@ -89,6 +99,7 @@ def _start(images_bytes: int, own_code: Sequence[Path]) -> None:
         known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         folders = [str(path.parent) for path in own_code if str(path.parent) not in known]
         os.environ["PYTHONPATH"] = os.pathsep.join(one for one in (*folders, *known) if one)
+    provide_private_token(os.environ)
     memory_bytes = OBJECT_STORE_BYTES + 2 * images_bytes
     try:
         ray.init(
@@ -123,6 +134,16 @@ def count_nodes() -> int:
 
     alive = [node for node in ray.nodes() if node.get("Alive") and node.get("Resources", {}).get("CPU", 0) > 0]
     return max(1, len(alive))
+
+
+def keep_credentials_out_of_ray() -> None:
+    """Tune copies the driver's AWS keys into the environment that it asks Ray for, which Ray's agents write to their logs in
+    plain words and its dashboard shows. Each machine has keys of its own: in its environment, a file, or as its role."""
+    from ray.tune.execution import class_cache
+
+    class_cache.ENV_VARS_TO_PROPAGATE = {
+        name for name in class_cache.ENV_VARS_TO_PROPAGATE if not name.startswith("AWS_")
+    }
 
 
 def quieten_ray() -> None:

@@ -15,6 +15,7 @@ from ensembles.honest.corrected import Corrected
 from ensembles.honest.evidence import Evidence
 from ensembles.honest.gather import gather_evidence
 from ensembles.honest.ledger import COUNTED, Ledger, read_ledger, record_look
+from ensembles.night_story import NightStory
 from ensembles.pseudo_story import PseudoStory
 from ensembles.report.page import ReportInput, render_report, write_files
 from ensembles.report.pruned_section import read_curves
@@ -22,7 +23,8 @@ from ensembles.selection.boosted import with_rounds
 from ensembles.stored_pool import StoredPool, open_pool
 from ensembles.watch_story import read_watched
 from runner import epoch_table
-from runner.journal import Journal
+from runner.accepted import read_night
+from runner.journal import read_state
 from runner.judge import Chosen, choose, costs_of, judge_on_test
 from runner.locate import Located
 from runner.overrides import apply_overrides
@@ -35,10 +37,9 @@ from runner.trial_table import to_parquet
 from trainables import layout
 from trainables.checkpoint import CheckpointId
 from trainables.data_table import DataTable, read_data_table
-from trainables.errors import CaucusError, SweepFileError
+from trainables.errors import CaucusError, DamagedObject, SweepFileError
 from trainables.record import TrialRecord, rank
-from trainables.store import Store, get_json
-from trainables.store import to_json as json_bytes
+from trainables.store import Store, get_json, seal_json
 
 
 class NothingToVote(CaucusError, LookupError):
@@ -115,7 +116,7 @@ def load_run(found: Located, overrides: list[str]) -> StoredRun:
                 f"ensemble.{key}: no such key{nearest(key, list(EnsembleConfig.model_fields))}"
             ) from None
         raise SweepFileError(f"ensemble.{key} is {problem['input']!r}: {rule(problem)}") from None
-    state = RunState(Journal(found.store, found.name, found.run).events)
+    state = read_state(found.store, found.name, found.run)
     command = str(head.get("command", ""))
     return StoredRun(found.store, found.name, found.run, state, ensemble, command, _read_spec(spec))
 
@@ -194,7 +195,7 @@ def publish(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
     told = {"config": stored.ensemble.model_dump(mode="json"), **to_json(conclusion.verdict, conclusion.choice)}
     if ablation := tell_search(stored.state, stored.spec).ablation:
         told["ablation"] = asdict(ablation)
-    stored.store.put(stored.key(layout.ENSEMBLE), json_bytes(told))
+    stored.store.put(stored.key(layout.ENSEMBLE), seal_json(told))
     stored.store.put(stored.key(layout.TRIALS_TABLE), to_parquet(conclusion.records))
     epochs = epoch_table.to_parquet(conclusion.records, len(conclusion.table.rows("train")))
     stored.store.put(stored.key(layout.EPOCHS_TABLE), epochs)
@@ -238,4 +239,13 @@ def report_input(stored: StoredRun, conclusion: Conclusion, note: str) -> Report
         watched=read_watched(stored.store, conclusion.records, conclusion.choice),
         evidence=conclusion.evidence,
         corrected=conclusion.corrected,
+        night=_night_of(stored),
     )
+
+
+def _night_of(stored: StoredRun) -> NightStory | None:
+    """What the run came to as a night; a record that cannot be read is left out: a report must not fail for it."""
+    try:
+        return read_night(stored.store, stored.name, stored.run_id)
+    except DamagedObject:
+        return None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from trainables import layout
 from trainables.errors import DamagedObject, ObjectMissing
-from trainables.store import Store, get_json, to_json
+from trainables.store import Store, get_json, seal_json
 
 
 def read_deleted(store: Store, name: str, run: str) -> dict[str, set[int]]:
@@ -27,4 +27,4 @@ def add_deleted(store: Store, name: str, run: str, epochs: Mapping[str, set[int]
     for trial_id, more in epochs.items():
         known.setdefault(trial_id, set()).update(more)
     told = {trial_id: sorted(known[trial_id]) for trial_id in sorted(known)}
-    store.put(layout.run_key(name, run, layout.DELETED), to_json({"epochs": told}))
+    store.put(layout.run_key(name, run, layout.DELETED), seal_json({"epochs": told}))

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
-from trainables.errors import StoreError
+from trainables.errors import DamagedObject
 from trainables.record import EpochResult, TrialCost, TrialState
 
 
@@ -196,7 +196,7 @@ def to_line(event: Event) -> bytes:
 
 
 def from_line(line: bytes, where: str) -> Event | None:
-    """The inverse of `to_line`; None for a kind that this version does not know. Raises `StoreError`, naming `where`."""
+    """The inverse of `to_line`; None for a kind that this version does not know. Raises `DamagedObject`, naming `where`."""
     try:
         told = json.loads(line)
         kind = KINDS.get(told.pop("kind"))
@@ -209,6 +209,6 @@ def from_line(line: bytes, where: str) -> Event | None:
         known = {known.name for known in fields(kind)}
         return kind(**{key: value for key, value in told.items() if key in known})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StoreError(
-            f"{where} holds a line that is no event ({error}): restore it, or delete the run's folder"
+        raise DamagedObject(
+            f"{where} holds a line that is no event ({error}): restore that object, or run the sweep again"
         ) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from ensembles.pool import read_pool
 from runner.conclusion import Conclusion, StoredRun, choose_and_judge
 from runner.pipeline import versions
 from trainables import layout
-from trainables.checkpoint import CheckpointId, read_part
+from trainables.checkpoint import CheckpointId, read_json_part, read_part
 from trainables.config import TrialConfig
 from trainables.data import load_images
 from trainables.errors import DamagedObject, MismatchedPredictions, RunMismatch
@@ -27,6 +26,7 @@ from trainables.image_shape import ImageShape
 from trainables.images import channel_statistics
 from trainables.store import Store, get_json
 from trainables.stores import open_store
+from trainables.trial_config import read_config
 
 if TYPE_CHECKING:
     from trainables.team_net import TeamNet
@@ -141,8 +141,8 @@ def alone(best: CheckpointId) -> Choice:
 
 def read_member(store: Store, member: CheckpointId) -> StoredMember:
     """What the store has of a member, proved by its manifest. Raises `StoreError`."""
-    timing = json.loads(read_part(store, member, layout.TIMING))
-    config = TrialConfig.model_validate(get_json(store, layout.config_key(member.trial_id)))
+    timing = read_json_part(store, member, layout.TIMING)
+    config = read_config(store, member.trial_id)
     precision = timing.get("precision", "float32")
     return StoredMember(config, read_part(store, member, layout.WEIGHTS), precision, timing.get("cost") or {})
 

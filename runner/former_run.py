@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import contextlib
 
-from runner.journal import Journal
+from runner.journal import read_state
+from runner.latest import read_latest
 from runner.locate import existing_run
-from runner.run_state import RunState
 from runner.search.former import Former
 from runner.spec import SweepSpec
 from trainables import layout
 from trainables.config import TrialConfig
-from trainables.errors import ObjectMissing, RunMismatch, SweepFileError
+from trainables.errors import DamagedObject, ObjectMissing, RunMismatch, SweepFileError
 from trainables.store import Store, get_json
 
 
 def read_former(store: Store, spec: SweepSpec, data_id: str) -> Former | None:
     """The run that `search.warm_start` or a `replay` names, None where neither does.
 
-    Raises `RunMissing` where it is not in the store, and `RunMismatch` where it is of other data.
+    Raises `RunMissing` where it is not in the store, and `RunMismatch` where it is of other data, unless a warm start allows that.
     """
     replays = [method.replay for _, method in spec.search.parts if method.replay]
     warm = spec.search.warm_start
@@ -35,24 +35,24 @@ def read_former(store: Store, spec: SweepSpec, data_id: str) -> Former | None:
         head = get_json(store, layout.run_key(name, run, layout.SWEEP))
     except ObjectMissing:
         head = {}
-    if head.get("data_id") != data_id:
+    if head.get("data_id") != data_id and not (warm and warm.other_data and not replays):
         raise RunMismatch(
             f"{key} is {told}, which was run on other data ({head.get('data_id')}, this sweep has {data_id}): its scores "
             "say nothing here; name a run on the same images and split, or remove the key"
         )
-    state = RunState(Journal(store, name, run).events)
+    state = read_state(store, name, run)
     return Former(f"{name}/{run}", tuple(state.trials.values()), tuple(state.decisions))
 
 
 def read_trained(store: Store, spec: SweepSpec, data_id: str) -> list[TrialConfig]:
     """Trials with a result of all runs of the same sweep over the same data, the newest run's first."""
     runs = store.folders(layout.sweep_prefix(spec.name))
-    with contextlib.suppress(ObjectMissing):
-        newest = store.get(layout.latest_key(spec.name)).decode().strip()
+    with contextlib.suppress(ObjectMissing, DamagedObject):
+        newest = read_latest(store, spec.name)
         runs.sort(key=lambda run: run != newest)
     found: dict[str, TrialConfig] = {}
     for run in runs:
-        for record in RunState(Journal(store, spec.name, run).events).trials.values():
+        for record in read_state(store, spec.name, run).trials.values():
             if record.epochs and record.config.data_id == data_id:
                 found.setdefault(record.trial_id, record.config)
     return list(found.values())

@@ -30,6 +30,7 @@ from trainables.images import ImageArrays, ImageSet
 from trainables.pseudo_table import PseudoTable, read_pseudo_table, write_pseudo_table
 from trainables.record import TrialRecord, rank
 from trainables.store import Store
+from trainables.trusted_code import trust, trusted
 from trainables.unlabelled import UnlabelledImages, load_unlabelled
 
 
@@ -200,7 +201,7 @@ def _predict_all(
     task = ray.remote(num_cpus=spec.resources.cpus, num_gpus=cluster.gpus_per_trial)(_predict)
     shared = ray.put(images), ray.put(pixels)
     told = [config.model_dump(mode="json") for config in configs]
-    answers = ray.get([task.remote(store, *pair, *shared) for pair in zip(members, told, strict=True)])
+    answers = ray.get([task.remote(store, *pair, *shared, trusted()) for pair in zip(members, told, strict=True)])
     for answer in answers:
         if isinstance(answer, str):  # raised there, it would come with a traceback of Ray's
             raise StoreError(answer)
@@ -213,8 +214,10 @@ def _predict(
     config: dict[str, Any],
     images: ImageArrays,
     pixels: npt.NDArray[np.uint8],
+    own: tuple[str, ...] = (),
 ) -> npt.NDArray[np.float32] | str:
-    """Runs in a worker: what `member` says of `pixels`, or why it cannot."""
+    """Runs in a worker, which may import the models named `own`: what `member` says of `pixels`, or why it cannot."""
+    trust(own)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
 

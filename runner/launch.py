@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from runner.budget import Budget
-from runner.cluster import Cluster, count_nodes
+from runner.cluster import Cluster, count_nodes, keep_credentials_out_of_ray
 from runner.conductor import Conductor
 from runner.event import NodesChanged
+from runner.lease import Lease
 from runner.run_log import RunLog
+from runner.scratch import scratch_folder
 from runner.spec import SweepSpec
 from trainables.images import ImageArrays
 from trainables.record import OUT_OF_BUDGET
 from trainables.store import Store
+from trainables.trusted_code import trusted
 
 WORKER_LOSSES = 3
-"""How often a trial is started anew when its worker dies; what raises in its own code is not tried again."""
+"""How often a trial is started anew when its worker dies, before it has trained another epoch; what raises in its own code is not tried again."""
 
 PENDING_TRIALS = 16
 """Trials queued beyond the running ones on a cluster, so that it sees what to grow for."""
@@ -42,11 +44,13 @@ def launch(
     cluster: Cluster,
     budget: Budget,
     deadline_unix_s: float,
+    lease: Lease | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> str:
     """Train what `conductor` says on the connected `cluster`; every event is in `log` when this returns.
 
     At `deadline_unix_s`, when `budget` is spent, at SIGINT and at SIGTERM, the epochs under way are given up and their
-    trials are `stopped`. Returns why it ended early, "" where every trial came to its own end. Raises the `StoreError`
+    trials are `stopped`; so they are where the `lease` is lost. Returns why it ended early, "" where every trial came to its own end. Raises the `StoreError`
     of an event that could not be written.
     """
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(PENDING_TRIALS if cluster.elastic else max(1, cluster.slots))
@@ -56,23 +60,26 @@ def launch(
 
     from runner.recording import Recording
     from runner.trial_queue import Slots, TrialQueue, Until
+    from runner.watchdog import Watch, Watchdog
     from trainables.tune import TuneTrial
 
+    keep_credentials_out_of_ray()
     trainable = tune.with_parameters(
         TuneTrial,
         images=images,
         store=store,
-        deadline_unix_s=deadline_unix_s,
+        own_models=trusted(),
     )
     trainable = tune.with_resources(trainable, {"cpu": spec.resources.cpus, "gpu": cluster.gpus_per_trial})
     # On a cluster that shrinks, a slot without work is given back, or its node would be paid for.
-    tasks = TrialQueue(conductor, 0 if cluster.elastic else spec.resources.slots or cluster.slots)
+    slots = 0 if cluster.elastic else spec.resources.slots or cluster.slots
+    tasks = TrialQueue(conductor, slots, lambda: deadline_unix_s - time.time())
     queue: Any = tasks
     if not cluster.elastic or spec.resources.slots:
         queue = ConcurrencyLimiter(queue, max_concurrent=spec.resources.slots or cluster.slots)
     spent = ""
     counted_s = -NODES_EVERY_S
-    with tempfile.TemporaryDirectory(prefix="caucus-tune-") as scratch, _interruptible() as interrupted:
+    with scratch_folder() as scratch, _interruptible() as interrupted:
 
         def is_over() -> bool:
             nonlocal spent, counted_s
@@ -81,7 +88,8 @@ def launch(
                 if (nodes := count_nodes()) != log.state.nodes:
                     log.write(NodesChanged, nodes=nodes)
             spent = budget.spent(log.state, log.elapsed_s)
-            return interrupted.is_set() or bool(spent) or time.time() > deadline_unix_s
+            is_taken = lease is not None and lease.is_lost
+            return interrupted.is_set() or bool(spent) or time.time() > deadline_unix_s or is_taken
 
         # `tune.run`, not a `Tuner`: the latter pickles all of its arguments to a file that nobody here may read.
         try:
@@ -93,7 +101,7 @@ def launch(
                 search_alg=queue,
                 scheduler=Recording(conductor, tasks.has_more),
                 stop=Until(is_over),
-                callbacks=[Slots(conductor, log)],
+                callbacks=[Slots(conductor, log), Watch(Watchdog(spec.resources.hang), say)],
                 reuse_actors=True,
                 max_failures=WORKER_LOSSES,
                 raise_on_failed_trial=False,
@@ -106,6 +114,8 @@ def launch(
                 raise
             raise log.failure from None
         over = is_over()
+    if lease is not None and lease.is_lost:
+        lease.confirm()
     left = [record for record in log.state.pending() if record.state == "running"]
     out_of_budget = f"{OUT_OF_BUDGET} ({spent})" if spent else OUT_OF_BUDGET
     reason = "interrupted" if interrupted.is_set() else out_of_budget if over else "Tune gave it up"

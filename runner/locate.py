@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.latest import read_latest
 from runner.spec import nearest, read_spec
 from trainables import layout
 from trainables.errors import ObjectMissing, RunMissing
@@ -61,7 +62,7 @@ def _only_sweep(store: Store) -> str:
 
 def _latest(store: Store, name: str) -> str:
     try:
-        return store.get(layout.latest_key(name)).decode().strip()
+        return read_latest(store, name)
     except ObjectMissing:
         names = store.folders(layout.SWEEPS)
         raise RunMissing(f"{store.uri} holds no sweep {name!r}{nearest(name, names)}") from None

@@ -19,6 +19,7 @@ from runner.spec import SweepSpec
 from trainables.config import ModelConfig, TrialConfig
 from trainables.errors import ModelUnusable
 from trainables.images import ImageSet
+from trainables.trusted_code import trust, trusted
 
 MOST = 12
 """Nets that are checked beyond one of each name and file of weights: a step of a large one takes seconds."""
@@ -45,7 +46,7 @@ def check_models(
         here, there = context.Pipe(duplex=False)
         shape = (height, width, channels, len(images.class_names))
         told = [net.model_dump(mode="json") for net in nets]
-        process = context.Process(target=_check, args=(there, folder, shape, told), daemon=True)
+        process = context.Process(target=_check, args=(there, folder, shape, told, trusted()), daemon=True)
         process.start()
         there.close()
         try:
@@ -98,8 +99,11 @@ def _receive(pipe: Connection, net: ModelConfig) -> dict[str, Any]:
     return dict(told)
 
 
-def _check(pipe: Connection, folder: str, shape: tuple[int, int, int, int], told: list[dict[str, Any]]) -> None:
-    """What the process does: tell of each net what was found, or the error."""
+def _check(
+    pipe: Connection, folder: str, shape: tuple[int, int, int, int], told: list[dict[str, Any]], own: tuple[str, ...]
+) -> None:
+    """What the process does: tell of each net what was found, or the error. It may import the models named `own`."""
+    trust(own)
     from trainables.check_model import check_model
     from trainables.image_shape import ImageShape
 

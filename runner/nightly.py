@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The script for `ray submit cluster.yaml runner/nightly.py SWEEP OVERRIDES…` and for cron: runs a sweep on the Ray that is there.
+"""The script for `ray submit cluster.yaml runner/nightly.py SWEEP OVERRIDES…` and for cron: a night of a sweep, on the Ray that is there.
 
 `ray submit` copies this one file to the head's home folder and runs it there; all that it does is in the installed
 package, and the workers get this driver's code, whatever version is installed on them.
@@ -15,6 +15,6 @@ from pathlib import Path
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
 
 if __name__ == "__main__":
-    from runner.command import nightly
+    from runner.verbs_night import nightly
 
     nightly()

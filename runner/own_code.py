@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.overrides import own_model_names
+from trainables.config import is_own
+from trainables.trusted_code import trust
 
 if TYPE_CHECKING:
+    from runner.conclusion import StoredRun
     from runner.spec import SweepSpec
 
 
@@ -23,6 +26,14 @@ def look_beside(sweep_file: str) -> None:
     for folder in (Path(sweep_file).absolute().parent, Path.cwd()):
         if str(folder) not in sys.path:
             sys.path.append(str(folder))
+
+
+def trust_run(stored: StoredRun) -> None:
+    """From now on models that the trials of a stored run, or of runs that it pools, name may be imported: for --own-code."""
+    from runner.conclusion import pool_trials
+
+    names = {record.config.model.name for record in pool_trials(stored)}
+    trust(name for name in names if is_own(name))
 
 
 def find_own_code(spec: SweepSpec) -> list[Path]:

@@ -7,7 +7,7 @@ import math
 import platform
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -20,10 +20,13 @@ from runner.deleted import read_deleted
 from runner.former_run import read_former, read_trained
 from runner.journal import Journal
 from runner.label import label, mend_table, read_unlabelled
+from runner.latest import write_latest
 from runner.launch import launch
+from runner.lease import take_lease
 from runner.model_check import check_models
 from runner.own_code import find_own_code
 from runner.price import find_price
+from runner.proof import give_up, prove, restore_configs
 from runner.run_log import Listener, RunLog
 from runner.run_state import RunState
 from runner.search.choose import choose_search, list_trials
@@ -36,11 +39,11 @@ from trainables import layout
 from trainables.checkpoint import committed_epochs
 from trainables.data import load_images
 from trainables.data_table import write_data_table
-from trainables.errors import ObjectMissing, RunCutShort, RunMismatch, StoreError, SweepFileError
+from trainables.errors import DamagedObject, ObjectMissing, RunCutShort, RunMismatch, StoreError, SweepFileError
 from trainables.images import ImageSet
 from trainables.initial_weights import store_weights
 from trainables.record import OUT_OF_BUDGET
-from trainables.store import Store, check_format, get_json, mark_format, to_json
+from trainables.store import Store, check_format, get_json, mark_format, seal_json
 from trainables.stores import open_store
 
 CLOSING_SHARE, CLOSING_S = 0.25, 20.0
@@ -69,14 +72,24 @@ class RunResult:
     wall_s: float
 
 
+REPAIRS = 2
+"""How often the epochs whose checkpoints are not whole at the end are trained again before the run is told to be partial."""
+
+
 def run_sweep(
-    spec: SweepSpec, run: str | None, address: str | None, command: str, listeners: list[Listener]
+    spec: SweepSpec,
+    run: str | None,
+    address: str | None,
+    command: str,
+    listeners: list[Listener],
+    say: Callable[[str], None] = lambda _: None,
 ) -> RunResult:
     """Run a sweep to its end, or on from where it is: train what is not trained yet, choose, vote, judge, report.
 
     `run` names the run (left out: `SweepSpec.run_id`), `address` a Ray cluster (left out: one of our own on this
-    machine), `command` is what the report says to type. Raises `CaucusError`, with nothing written, where the sweep
-    cannot be run, and `RunCutShort` where the store gives out on the way.
+    machine), `command` is what the report says to type, `say` tells a person what is no event. Raises `CaucusError`, with
+    nothing written, where the sweep cannot be run, `RunTaken` where another driver has the run, and `RunCutShort` where
+    the store gives out on the way or another driver takes the run over.
     """
     start_s = time.monotonic()
     if run is not None and not re.fullmatch(NAME_PATTERN, run):
@@ -89,44 +102,65 @@ def run_sweep(
     check_format(store)
     spec, weights = settle_weights(spec, store)
     run = run or spec.run_id(images.data_id)
-    journal = Journal(store, spec.name, run)
+    is_new = not Journal(store, spec.name, run, mend=True).events
     former = read_former(store, spec, images.data_id)
-    trained = [] if journal.events else read_trained(store, spec, images.data_id)
-    search = choose_search(spec, images.data_id, former, trained)
+    trained = read_trained(store, spec, images.data_id) if is_new else []
+    choose_search(spec, images.data_id, former, trained)
     trials = len(list_trials(spec, images.data_id, former)) or spec.search.wanted
     check_store(store, spec, run, images.data_id, needed_bytes=CHECKPOINT_BYTES * trials)
-    if not journal.events:
+    if is_new:
         check_models(spec, images, list_trials(spec, images.data_id, former), weights)
 
-    log = RunLog(journal, [*listeners, StatusWriter(store, spec, run)])
-    stored = StoredRun(store, spec.name, run, log.state, spec.ensemble, command, spec)
-    deleted = read_deleted(store, spec.name, run)
-    conductor = Conductor(spec, search, log, lost_epochs(store, log.state, deleted))
-    second = search if isinstance(search, SecondStage) else None
-    unlabelled = read_unlabelled(spec, images) if second and second.needs_images else None
-    with cut_short_by_the_store():
-        if not conductor.is_over and time_left_s(spec, log) > 0 and not budget.spent(log.state, log.elapsed_s):
-            again_bytes = images.pixels.nbytes + unlabelled.pixels.nbytes if unlabelled else 0
-            with connected(spec.resources, images.pixels.nbytes + again_bytes, address, find_own_code(spec)) as cluster:
+    with take_lease(store, spec.name, run, say) as lease, cut_short_by_the_store():
+        journal = Journal(store, spec.name, run, lease.number, mend=True)
+        if journal.damage:
+            say(
+                f"{journal.damage.partition(':')[0]}: the journal is read up to there, later epochs are found in the store"
+            )
+        status = StatusWriter(store, spec, run, lease)
+        log = RunLog(journal, [*listeners, status])
+        stored = StoredRun(store, spec.name, run, log.state, spec.ensemble, command, spec)
+        deleted = read_deleted(store, spec.name, run)
+        lost = lost_epochs(store, log.state, deleted)
+        reason, epochs_trained, busy_s = "", 0, 0.0
+        for repair in range(REPAIRS + 1):
+            search = choose_search(spec, images.data_id, former, trained)
+            conductor = Conductor(spec, search, log, lost)
+            second = search if isinstance(search, SecondStage) else None
+            if not conductor.is_over and time_left_s(spec, log) > 0 and not budget.spent(log.state, log.elapsed_s):
+                unlabelled = read_unlabelled(spec, images) if second and second.needs_images else None
+                again_bytes = images.pixels.nbytes + unlabelled.pixels.nbytes if unlabelled else 0
+                image_bytes = images.pixels.nbytes + again_bytes
+                with connected(spec.resources, image_bytes, address, find_own_code(spec)) as cluster:
+                    write_head(store, spec, run, images, command)
+                    for data in weights.values():
+                        store_weights(store, data)
+                    log.open(versions(), cluster.slots)
+                    deadline_unix_s = time.time() + time_left_s(spec, log)
+                    if second:
+                        mend_table(store, spec, log.state, images, cluster)
+                    given = (spec, images.arrays, store, log, cluster, budget, deadline_unix_s, lease, say)
+                    reason = launch(conductor, *given)
+                    if second and not reason and second.is_due(log.state):
+                        conductor.decide(label(store, spec, log.state, images, cluster, unlabelled))
+                        reason = launch(conductor, *given)
+                epochs_trained += log.state.epochs_trained
+                busy_s += log.state.busy_s
+            else:
                 write_head(store, spec, run, images, command)
-                for data in weights.values():
-                    store_weights(store, data)
-                log.open(versions(), cluster.slots)
-                deadline_unix_s = time.time() + time_left_s(spec, log)
-                if second:
-                    mend_table(store, spec, log.state, images, cluster)
-                reason = launch(conductor, spec, images.arrays, store, log, cluster, budget, deadline_unix_s)
-                if second and not reason and second.is_due(log.state):
-                    conductor.decide(label(store, spec, log.state, images, cluster, unlabelled))
-                    reason = launch(conductor, spec, images.arrays, store, log, cluster, budget, deadline_unix_s)
-            epochs_trained, busy_s = log.state.epochs_trained, log.state.busy_s
-        else:
-            write_head(store, spec, run, images, command)
-            reason = "" if conductor.is_over else OUT_OF_BUDGET
-            epochs_trained, busy_s = 0, 0.0
+                reason = "" if conductor.is_over else OUT_OF_BUDGET
+            lease.confirm()
+            restore_configs(store, log.state.trials.values())
+            proof = prove(store, log.state.trials.values(), deleted)
+            lost = proof.lost
+            if reason or not lost or repair == REPAIRS:
+                break
+            say(f"{next(iter(proof.broken.values()))}; {len(proof.broken)} checkpoint(s) in all are made again")
+            give_up(store, proof.broken)
         conclusion = conclude(stored)
-        outcome, reason = judge_outcome(log.state, conclusion, reason, lost_epochs(store, log.state, deleted))
+        outcome, reason = judge_outcome(log.state, conclusion, reason, lost)
         report = publish(stored, conclusion, reason) if conclusion else None
+        status.verdict = conclusion.verdict.sentence if conclusion else None
         if log.state.closed is None or (log.state.closed.state, log.state.closed.reason) != (outcome, reason):
             log.close(outcome, reason)  # last: a run that says it is done has its report
     wall_s = time.monotonic() - start_s
@@ -148,7 +182,7 @@ def check_store(store: Store, spec: SweepSpec, run: str, data_id: str, needed_by
     check_format(store)
     try:
         head = get_json(store, layout.run_key(spec.name, run, layout.SWEEP))
-    except ObjectMissing:
+    except (ObjectMissing, DamagedObject):  # it is written again
         head = {}
     if head and head.get("fingerprint") != spec.run_id(data_id):
         raise RunMismatch(
@@ -168,15 +202,15 @@ def write_head(store: Store, spec: SweepSpec, run: str, images: ImageSet, comman
         "data_id": images.data_id,
         "command": command,
     }
-    store.put(layout.run_key(spec.name, run, layout.SWEEP), to_json(head))
-    store.put(layout.latest_key(spec.name), run.encode())
+    store.put(layout.run_key(spec.name, run, layout.SWEEP), seal_json(head))
+    write_latest(store, spec.name, run)
 
 
 def lost_epochs(store: Store, state: RunState, deleted: Mapping[str, set[int]] | None = None) -> dict[str, set[int]]:
     """Epochs on record whose checkpoints are not in the store, by trial; trials without any are left out.
 
-    Those that retention has `deleted` are not lost. After a clean end there are none, and nobody looks: what is missing
-    then was deleted on purpose, if only by hand.
+    Those that retention has `deleted` are not lost. After a clean end there were none: what has been lost since is found
+    by `prove`, which looks at every object.
     """
     if state.closed and state.closed.state == "done":
         return {}

@@ -19,6 +19,7 @@ from runner.forecast import expected_epochs
 from runner.former_run import read_former, read_trained
 from runner.history import History
 from runner.journal import Journal
+from runner.latest import read_latest
 from runner.outlook import Forecast, Prospect, foresee, survey
 from runner.pace import Overheads, Pace, find_pace
 from runner.pipeline import versions
@@ -278,7 +279,7 @@ def _known_data_id(store: Store, spec: SweepSpec) -> str | None:
     try:
         if not check_format(store):
             return None
-        latest = store.get(layout.latest_key(spec.name)).decode().strip()
+        latest = read_latest(store, spec.name)
         head = get_json(store, layout.run_key(spec.name, latest, layout.SWEEP))
     except (ObjectMissing, StoreError):
         return None

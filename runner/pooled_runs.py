@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from runner.journal import Journal
+from runner.journal import read_state
 from runner.locate import existing_run
-from runner.run_state import RunState
 from trainables import layout
 from trainables.errors import RunMismatch, SweepFileError
 from trainables.record import TrialRecord, rank
@@ -31,7 +30,7 @@ def read_other_runs(store: Store, runs: Sequence[str], data_id: str) -> list[Tri
                 f"ensemble.runs holds {told}, whose data is {other}, but this run's is {data_id}: only checkpoints that saw "
                 "the same images, classes and split can vote together; leave it out"
             )
-        found += RunState(Journal(store, name, run).events).trials.values()
+        found += read_state(store, name, run).trials.values()
     return found
 
 

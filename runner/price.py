@@ -17,6 +17,8 @@ KEY = "price_per_node_hour"
 def find_price(spec: SweepSpec) -> float | None:
     """The price of a node for an hour: `budget.price`, else `metadata: {price_per_node_hour: …}` of the cluster file in
     this folder or in the checkout; None where neither says. Raises `SweepFileError` where a money budget has no price.
+
+    Of several types the dearest counts: which of them a cluster gets is not known before, and a budget is no estimate.
     """
     price = spec.budget.price
     for folder in (Path(), Path(runner.__file__ or "").parents[1]):
@@ -29,15 +31,25 @@ def find_price(spec: SweepSpec) -> float | None:
     return price
 
 
+def find_prices(config: object, where: str) -> float | dict[str, float] | None:
+    """What a cluster file says that its nodes cost an hour: one price, or one a type of node. Raises `SweepFileError`."""
+    metadata = config.get("metadata") if isinstance(config, dict) else None
+    told: Any = metadata.get(KEY) if isinstance(metadata, dict) else None
+    if not isinstance(told, dict):
+        return None if told is None else _check(told, f"{where}.{KEY}")
+    return {str(name): _check(price, f"{where}.{KEY}.{name}") for name, price in told.items()} or None
+
+
 def _price_in(path: Path) -> float | None:
     try:
-        told: Any = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        config = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except OSError:
         return None
-    metadata = told.get("metadata") if isinstance(told, dict) else None
-    price = metadata.get(KEY) if isinstance(metadata, dict) else None
-    if price is None:
-        return None
+    prices = find_prices(config, f"{path}: metadata")
+    return max(prices.values()) if isinstance(prices, dict) else prices
+
+
+def _check(price: Any, where: str) -> float:
     if isinstance(price, bool) or not isinstance(price, int | float) or not 0 < price < float("inf"):
-        raise SweepFileError(f"{path}: metadata.{KEY} is {price!r}: a number above 0 is needed")
+        raise SweepFileError(f"{where} is {price!r}: a number above 0 is needed")
     return float(price)

@@ -21,6 +21,7 @@ from runner.spec import ResourcesConfig
 from trainables.config import TrialConfig, flatten, short_hash
 from trainables.images import ImageArrays
 from trainables.stopwatch import EpochTime, ProbeFailed, Stopwatch
+from trainables.trusted_code import trust, trusted
 
 EACH_S = 1.0
 """Time of one measurement. (Its preparations take about half as much again.)"""
@@ -142,7 +143,7 @@ def probe(
             visible = _visible_gpus(slot, gpus, resources)
             # `daemon`: they end with this process, however that ends.
             process = context.Process(
-                target=_measure, args=(there, start, folder, resources.cpus, visible, share), daemon=True
+                target=_measure, args=(there, start, folder, resources.cpus, visible, share, trusted()), daemon=True
             )
             process.start()
             there.close()
@@ -186,9 +187,19 @@ def _collect(pipes: Mapping[Connection, SpawnProcess]) -> Probe:
 
 
 def _measure(
-    pipe: Connection, start: Any, folder: str, cores: int, visible_gpus: str | None, told: list[dict[str, Any]]
+    pipe: Connection,
+    start: Any,
+    folder: str,
+    cores: int,
+    visible_gpus: str | None,
+    told: list[dict[str, Any]],
+    own: tuple[str, ...] = (),
 ) -> None:
-    """What each process does: tell how long torch took to import, then one (architecture, time) or error after the other."""
+    """What each process does: tell how long torch took to import, then one (architecture, time) or error after the other.
+
+    It may import the models named `own`.
+    """
+    trust(own)
     os.environ["OMP_NUM_THREADS"] = str(cores)
     if visible_gpus is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible_gpus

@@ -16,6 +16,7 @@ from ensembles.decision import vote_as_one
 from ensembles.vote import Voter, read_voter
 from trainables.config import is_own
 from trainables.image_shape import ImageShape
+from trainables.trusted_code import trust
 
 if TYPE_CHECKING:
     import torch
@@ -80,6 +81,7 @@ def make_ready(bundle: Bundle, cascade: bool = False, own_code: bool = False) ->
             f"bundle {bundle.uri} has models of a person's own, {', '.join(names)}: predicting runs that code from the "
             "current folder; add --own-code where you trust it, or run its program.pt2, which holds the nets themselves"
         )
+    trust(names)
     try:
         voter, calibrator = read_voter(manifest.voter), read_calibrator(manifest.calibrator)
         steps = read_cascade(manifest.cascade) if cascade and manifest.cascade else None

@@ -24,15 +24,16 @@ from ensembles.stored_pool import StoredPool
 from runner.conclusion import NothingToVote, StoredRun, load_run, open_candidates, pool_trials
 from runner.deleted import add_deleted
 from runner.doomed import Doomed, by_kind, count_objects
-from runner.journal import Journal
+from runner.journal import read_state
 from runner.judge import costs_of
 from runner.keeping import Keeping, keep_referenced, keep_what_goes_on
+from runner.lease import LIVE_S, find_live
 from runner.locate import Located
 from runner.run_state import RunState
 from runner.store_without import without
 from trainables import layout
 from trainables.checkpoint import CheckpointId
-from trainables.errors import CaucusError, MismatchedPredictions, StoreError
+from trainables.errors import CaucusError, MismatchedPredictions, RunTaken, StoreError
 from trainables.folder import Folder
 from trainables.record import TrialCost
 from trainables.store import Store, StoredObject, check_format, get_json
@@ -126,8 +127,8 @@ def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None
     now_unix_s = time.time() if now_unix_s is None else now_unix_s
     whole, halves = find_checkpoints(store)
     keeping = Keeping(whole)
-    runs = list(_find_runs(store))
-    states = [RunState(Journal(store, found.name, found.run).events) for found in runs]
+    runs = list(find_runs(store))
+    states = [read_state(store, found.name, found.run) for found in runs]
     loaded, notes = _load(runs)
     metrics = [stored.ensemble.metric for stored in loaded if stored]
     teams: list[_Team] = []
@@ -145,7 +146,7 @@ def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None
     epochs = {
         f"{found.name}/{found.run}": gone
         for found, state in zip(runs, states, strict=True)
-        if (gone := _on_record(state, doomed))
+        if (gone := on_record(state, doomed))
     }
     kept_bytes = sum(each.size_bytes for member in keeping.reasons for each in whole[member])
     return Retention(store, tuple(doomed), keeping.reasons, kept_bytes, epochs, tuple(dict.fromkeys(notes)))
@@ -167,7 +168,8 @@ def find_checkpoints(store: Store) -> tuple[dict[CheckpointId, list[StoredObject
     return whole, halves
 
 
-def _find_runs(store: Store) -> Iterator[Located]:
+def find_runs(store: Store) -> Iterator[Located]:
+    """All runs of all sweeps of a store."""
     for name in store.folders(layout.SWEEPS):
         for run in store.folders(layout.sweep_prefix(name)):
             yield Located(store, name, run)
@@ -273,9 +275,9 @@ def _doom(
         if member in keeping.reasons:
             continue
         if member.trial_id in known:
-            yield _doom_checkpoint("checkpoints that no choice takes", member, parts)
+            yield doom_checkpoint("checkpoints that no choice takes", member, parts)
         elif _is_old(store, parts, now_unix_s):
-            yield _doom_checkpoint("checkpoints of trials that no run has", member, parts)
+            yield doom_checkpoint("checkpoints of trials that no run has", member, parts)
         else:
             keeping.keep([member], "it is younger than a day, and no run has it yet")
     for parts in halves.values():
@@ -290,7 +292,8 @@ def _doom(
                 yield Doomed("unfinished writes, older than a day", paths=(path,), size_bytes=size_bytes)
 
 
-def _doom_checkpoint(what: str, member: CheckpointId, parts: Iterable[StoredObject]) -> Doomed:
+def doom_checkpoint(what: str, member: CheckpointId, parts: Iterable[StoredObject]) -> Doomed:
+    """A whole checkpoint that can go, its manifest first; `what` is its kind."""
     manifest = member.key(layout.MANIFEST)
     size = sum(each.size_bytes for each in parts)
     rest = tuple(each.key for each in parts if each.key != manifest)
@@ -315,7 +318,7 @@ def _is_old(store: Store, parts: Iterable[StoredObject], now_unix_s: float) -> b
     return all(now_unix_s - written.get(key, now_unix_s) > YOUNG_S for key in keys)
 
 
-def _on_record(state: RunState, doomed: Iterable[Doomed]) -> dict[str, set[int]]:
+def on_record(state: RunState, doomed: Iterable[Doomed]) -> dict[str, set[int]]:
     """Of what goes, the epochs that the run has on record, by trial."""
     gone: dict[str, set[int]] = defaultdict(set)
     for one in doomed:
@@ -325,7 +328,16 @@ def _on_record(state: RunState, doomed: Iterable[Doomed]) -> dict[str, set[int]]
 
 
 def carry_out(planned: Retention) -> Retention:
-    """Delete what can go: of each checkpoint the manifest first. Raises `StoreError`; what is left then can be deleted later."""
+    """Delete what can go: of each checkpoint the manifest first.
+
+    Raises `RunTaken`, with nothing deleted, while any run of the store is being driven: its trials may need what no record
+    names yet. Raises `StoreError` where the store does not let it; what is left then can be deleted later.
+    """
+    for run, driver in find_live(planned.store).items():
+        raise RunTaken(
+            f"run {run} in {planned.store.uri} is being driven by {driver}: nothing is deleted before its end"
+            f" (or before {LIVE_S / 60:.0f} minutes without a sign of it)"
+        )
     for run, epochs in planned.epochs.items():
         name, _, run_id = run.partition("/")
         add_deleted(planned.store, name, run_id, epochs)

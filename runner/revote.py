@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ensembles.choice import Choice
+from ensembles.choice import Choice, team_of_equals
 from ensembles.config import EnsembleConfig, Metric, SelectMethod, VoteMethod
 from ensembles.honest.estimate import Estimate
 from ensembles.honest.ledger import Ledger
@@ -99,7 +99,7 @@ def _take_baseline(how: SelectMethod, mine: Chosen, conclusion: Conclusion) -> R
     by_loss = config.metric == "log_loss" and score.validation_nll is not None
     selected = score.validation_nll if by_loss and score.validation_nll is not None else score.validation_accuracy
     metric: Metric = "log_loss" if by_loss else "accuracy"
-    choice = Choice(tuple(members), (1 / len(members),) * len(members), how, metric, (), (), selected)
+    choice = team_of_equals(members, how, metric, selected)
     return Row(choice, mine.config.vote, score, score.corrected_nll if by_loss else score.corrected, False)
 
 
@@ -117,9 +117,8 @@ def _who_is_tested(choice: Choice, test: PredictionPool) -> Choice:
     """Of all candidates those that have predictions on test: a mere comparison does not fail for one that has none."""
     if choice.how != "all" or set(choice.members) <= set(test.members):
         return choice
-    members = tuple(member for member in choice.members if member in set(test.members))
-    weights = (1 / len(members),) * len(members)
-    return Choice(members, weights, "all", choice.metric, (), (), choice.validation_score)
+    members = [member for member in choice.members if member in set(test.members)]
+    return team_of_equals(members, "all", choice.metric, choice.validation_score)
 
 
 def tell_revote(revote: Revote) -> dict[str, Any]:

@@ -60,6 +60,7 @@ class RunState:
         """Epochs of all trials, whether trained by this run or found in the store."""
         self.recorded_busy_s = 0.0
         """What those took."""
+        self.recorded_events = 0
         self.node_s = 0.0
         """Seconds over all executions, summed over nodes."""
         self.slots = 0
@@ -83,6 +84,7 @@ class RunState:
         """Take one event into account."""
         self.node_s += max(0.0, event.elapsed_s - self.elapsed_s) * self.nodes
         self.elapsed_s = max(self.elapsed_s, event.elapsed_s)
+        self.recorded_events += 1
         match event:
             case RunOpened():
                 self.closed, self.epochs_trained, self.busy_s = None, 0, 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,15 +12,16 @@ import numpy.typing as npt
 
 from ensembles.config import Metric
 from ensembles.honest.ledger import COUNTED, record_look
-from ensembles.metrics import LOW_IS_GOOD, measure
+from ensembles.metrics import cost_of, measure
 from ensembles.pool import PredictionPool, read_pool
 from ensembles.soup_story import SoupStory, compare, score, to_json
 from runner.conclusion import StoredRun
-from runner.trained_trial import find_trial, hash_labels, parts_of, place_as_trained, read_images
+from runner.trained_trial import find_trial, parts_of, place_as_trained, read_images
 from trainables import layout
-from trainables.checkpoint import CheckpointId, committed_epochs, read_part, write_checkpoint
+from trainables.checkpoint import CheckpointId, committed_epochs, read_json_part, read_part, write_checkpoint
 from trainables.data_table import DataTable, read_data_table
 from trainables.errors import CaucusError, DamagedObject, MismatchedPredictions, ObjectMissing
+from trainables.images import hash_labels
 from trainables.record import EpochResult, TrialRecord
 from trainables.soup_id import KINDS, SoupId, SoupKind, name_soup
 from trainables.store import to_json as json_bytes
@@ -83,7 +83,7 @@ def cook_run(
     known = _is_stored(stored, wanted, table)
     if not known:
         _cook(stored, {record.trial_id: record for record in records}, wanted, names, metric, table)
-    measured = json.loads(read_part(stored.store, wanted, layout.METRICS))
+    measured = read_json_part(stored.store, wanted, layout.METRICS)
     say(f"{wanted}: of {', '.join(measured['ingredients'])}" + (" (from the store)" if known else ""))
     ingredients = [name for name in names if str(name) in set(measured["ingredients"])]
     story = _tell(stored, owner, wanted, names, ingredients, metric, table)
@@ -151,7 +151,7 @@ def _is_stored(stored: StoredRun, wanted: SoupId, table: DataTable) -> bool:
         read_part(stored.store, wanted, layout.WEIGHTS)
         for split in ("validation", "test"):
             read_pool(stored.store, [wanted], split, table)
-        return bool(json.loads(read_part(stored.store, wanted, layout.METRICS))["ingredients"])
+        return bool(read_json_part(stored.store, wanted, layout.METRICS)["ingredients"])
     except (ObjectMissing, DamagedObject, MismatchedPredictions, KeyError, ValueError):
         return False
 
@@ -175,8 +175,7 @@ def _cook(
     labels = table.labels_of("validation")
 
     def taste(found: Evaluation) -> float:
-        told = measure(metric, found.probabilities, labels)
-        return -told if metric in LOW_IS_GOOD else told
+        return -cost_of(metric, measure(metric, found.probabilities, labels))
 
     kitchen = Kitchen(config, placed, hash_labels(images), parts_of(store, names[0]))
     write_checkpoint(store, wanted, cook(kitchen, wanted, ordered, taste).parts)

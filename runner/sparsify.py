@@ -15,16 +15,9 @@ from ensembles.pool import read_pool
 from ensembles.pruned_curve import PrunedCurve, PrunedPoint, choose, judge_on_test, place_point, to_json
 from ensembles.report.pruned_chart import draw_pruned_curve, stand_alone
 from runner.conclusion import StoredRun
-from runner.trained_trial import (
-    best_checkpoint,
-    find_trial,
-    hash_labels,
-    parts_of,
-    place_as_trained,
-    read_images,
-)
+from runner.trained_trial import best_checkpoint, find_trial, parts_of, place_as_trained, read_images
 from trainables import layout
-from trainables.checkpoint import CheckpointId, read_part, write_checkpoint
+from trainables.checkpoint import CheckpointId, read_json_part, read_part, write_checkpoint
 from trainables.data_table import DataTable, read_data_table
 from trainables.errors import (
     CaucusError,
@@ -33,7 +26,7 @@ from trainables.errors import (
     ObjectMissing,
     TrialDiverged,
 )
-from trainables.images import ImageSet
+from trainables.images import ImageSet, hash_labels
 from trainables.pruned_checkpoint import METHODS, PrunedId, PruneMethod
 from trainables.record import TrialRecord
 from trainables.store import Store
@@ -191,11 +184,11 @@ def open_task(stored: StoredRun, record: TrialRecord, checkpoint: CheckpointId, 
 
 def _measure_unpruned(store: Store, task: PruningTask, checkpoint: CheckpointId) -> dict[str, Any]:
     """Of the checkpoint as it is: what it measured of itself, and its size."""
-    from trainables.prune import load_net
+    from trainables.load_net import load_net
     from trainables.pruned_size import measure_size
 
-    metrics = json.loads(read_part(store, checkpoint, layout.METRICS))
-    net = load_net(task.config, task.images, task.weights).eval()
+    metrics = read_json_part(store, checkpoint, layout.METRICS)
+    net = load_net(task.config, task.images.shape, task.weights).to(task.images.pixels.device).eval()
     return {
         "before_accuracy": metrics["validation_accuracy"],
         "accuracy": metrics["validation_accuracy"],
@@ -210,7 +203,7 @@ def _provide(store: Store, task: PruningTask, wanted: PrunedId, table: DataTable
         for part in (layout.WEIGHTS, layout.predictions_part("test")):  # proved whole, not looked into
             read_part(store, wanted, part)
         read_pool(store, [wanted], "validation", table)
-        return json.loads(read_part(store, wanted, layout.METRICS)), True
+        return read_json_part(store, wanted, layout.METRICS), True
     except (ObjectMissing, DamagedObject, MismatchedPredictions):
         pass
     from trainables.prune import prune_checkpoint

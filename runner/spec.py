@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from ensembles.config import EnsembleConfig
 from runner.duration import parse_duration
+from runner.night_config import KeepConfig, NightlyConfig
 from runner.overrides import apply_overrides, own_model_names
 from runner.own_code import look_beside
 from runner.pseudo_config import PSEUDO, PseudoConfig
@@ -36,6 +37,7 @@ from trainables.config import (
 )
 from trainables.data import DataConfig
 from trainables.errors import SweepFileError
+from trainables.trusted_code import trust
 
 Seconds = Annotated[float, BeforeValidator(parse_duration)]
 
@@ -75,6 +77,8 @@ class ResourcesConfig(Frozen):
     """GPUs, or a share of one; left out: one where the cluster has any."""
     slots: Annotated[int, Field(ge=1)] | None = None
     """Trials at a time; left out: as many as fit."""
+    hang: Annotated[float, BeforeValidator(parse_duration), Field(gt=0)] = 120.0
+    """A trial that is silent for so long, and for ten of its epochs, hangs: it begins again from its newest checkpoint."""
 
 
 class SweepSpec(Frozen):
@@ -101,6 +105,9 @@ class SweepSpec(Frozen):
     """A second stage, trained with what the first one's team labels."""
     budget: BudgetConfig = BudgetConfig()
     resources: ResourcesConfig = ResourcesConfig()
+    nightly: NightlyConfig = NightlyConfig()
+    keep: KeepConfig | None = None
+    """Which nights keep their checkpoints; left out, all do."""
 
     def trial(
         self, data_id: str, values: Mapping[str, Any], max_epochs: int | None = None, repeat: int = 0
@@ -197,8 +204,9 @@ def read_spec(path: str, overrides: list[str]) -> SweepSpec:
     Raises `SweepFileError`: one line a problem, each with the file, the key, the value and the rule.
     """
     raw = apply_overrides(read_sweep_file(path), overrides, trial_keys())
-    if own_model_names(raw):
+    if names := own_model_names(raw):
         look_beside(path)
+        trust(names)
     return parse_spec(raw, path)
 
 

@@ -9,23 +9,31 @@ from runner.duration import show_duration
 from runner.event import Event, RunClosed
 from runner.forecast import seconds_left
 from runner.journal import Journal
+from runner.lease import Lease, find_driver
 from runner.locate import Located
 from runner.run_state import RunState
 from runner.spec import SweepSpec
 from trainables import layout
-from trainables.errors import ObjectMissing
+from trainables.errors import DamagedObject, ObjectMissing
 from trainables.record import rank
-from trainables.store import Store, get_json, to_json
+from trainables.store import Store, get_json, seal_json
 
-SILENT_AFTER_S = 120.0
-"""A driver writes at least once an epoch of its fastest trial; one that is silent for longer is taken for gone."""
+SILENT_AFTER_S = 30.0
+"""A driver whose heart has not beaten for so long is taken for gone; an outage of the store looks the same from afar."""
 
 WRITE_EVERY_S = 2.0
 """A run with many short epochs does not write its status for each of them."""
 
 
-def summarise(state: RunState, name: str, run: str, eta_s: float | None = None) -> dict[str, Any]:
-    """The content of status.json: state, counts, the best trial so far, seconds taken and seconds left."""
+def summarise(
+    state: RunState,
+    name: str,
+    run: str,
+    eta_s: float | None = None,
+    verdict: str | None = None,
+    driver: int = 0,
+) -> dict[str, Any]:
+    """The content of status.json: state, counts, the best trial so far, seconds taken and seconds left, what it came to."""
     leader = next(iter(rank(list(state.trials.values()))), None)
     best = leader.best if leader else None
     return {
@@ -33,6 +41,8 @@ def summarise(state: RunState, name: str, run: str, eta_s: float | None = None) 
         "state": state.closed.state if state.closed else "running",
         "reason": state.closed.reason if state.closed else "",
         "heartbeat_unix_s": round(time.time(), 3),
+        "verdict": verdict,
+        "journal": {"driver": driver, "events": state.recorded_events},
         "elapsed_s": round(state.elapsed_s, 3),
         "eta_s": None if eta_s is None else round(eta_s, 1),
         "trials": {"planned": len(state.trials), **state.counts()},
@@ -45,7 +55,10 @@ def summarise(state: RunState, name: str, run: str, eta_s: float | None = None) 
 class StatusWriter:
     """Listens to a run and keeps its status.json true, to within `WRITE_EVERY_S` while it runs."""
 
-    def __init__(self, store: Store, spec: SweepSpec, run: str) -> None:
+    def __init__(self, store: Store, spec: SweepSpec, run: str, lease: Lease | None = None) -> None:
+        self.verdict: str | None = None
+        """The sentence of a run that has voted."""
+        self._lease = lease
         self._store = store
         self._spec = spec
         self._run = run
@@ -56,29 +69,37 @@ class StatusWriter:
         closes = isinstance(event, RunClosed)
         if closes or time.monotonic() - self._written_s >= WRITE_EVERY_S:
             eta_s = None if closes else seconds_left(state, self._spec)
-            self.write(summarise(state, self._spec.name, self._run, eta_s))
+            driver = self._lease.number if self._lease else 0
+            self.write(summarise(state, self._spec.name, self._run, eta_s, self.verdict, driver))
 
     def write(self, status: dict[str, Any]) -> None:
-        """Replace status.json."""
-        self._store.put(layout.run_key(self._spec.name, self._run, layout.STATUS), to_json(status))
+        """Replace status.json, but where the run is another driver's by now."""
+        if self._lease is not None and self._lease.is_lost:
+            return
+        self._store.put(layout.run_key(self._spec.name, self._run, layout.STATUS), seal_json(status))
         self._written_s = time.monotonic()
 
 
 def read_status(found: Located) -> dict[str, Any]:
-    """status.json of a run, with the age of its heartbeat; rebuilt from the events where it is missing.
+    """status.json of a run, with the age of its heartbeat; rebuilt from the events where it is missing or damaged.
 
-    A run that says `running` but was not heard of for `SILENT_AFTER_S` is `stale`: its driver is gone.
+    A run that says `running` is `stale` where its driver has ended or was not heard of for `SILENT_AFTER_S`.
     """
+    driver = find_driver(found.store, found.name, found.run)
     try:
         told = get_json(found.store, layout.run_key(found.name, found.run, layout.STATUS))
-    except ObjectMissing:
+    except (ObjectMissing, DamagedObject):
         events = Journal(found.store, found.name, found.run).events
         told = summarise(RunState(events), found.name, found.run)
         told["heartbeat_unix_s"] = events[-1].at_unix_s if events else None
     heartbeat = told.get("heartbeat_unix_s")
+    if driver and driver.beat_unix_s is not None and isinstance(heartbeat, int | float | None):
+        heartbeat = max(heartbeat or 0.0, driver.beat_unix_s)
+        told["heartbeat_unix_s"] = heartbeat
     age_s = max(0.0, time.time() - heartbeat) if isinstance(heartbeat, int | float) else None
     told["heartbeat_age_s"] = None if age_s is None else round(age_s, 1)
-    if told.get("state") == "running" and age_s is not None and age_s > SILENT_AFTER_S:
+    is_silent = age_s is not None and age_s > SILENT_AFTER_S
+    if told.get("state") == "running" and (is_silent or (driver is not None and driver.has_ended)):
         told["state"] = "stale"
     return told
 
@@ -93,6 +114,8 @@ def show_status(told: dict[str, Any]) -> str:
     if told["best"]:
         best = told["best"]
         lines.append(f"best: {best['trial_id']}, validation {best['validation_accuracy']:.2%} at epoch {best['epoch']}")
+    if told.get("verdict"):
+        lines.append(f"verdict: {told['verdict']}")
     left = f", about {show_duration(told['eta_s'])} left" if told["eta_s"] is not None else ""
     age_s = told["heartbeat_age_s"]
     heard = "not heard of yet" if age_s is None else f"last heard of {show_duration(age_s)} ago"

@@ -27,6 +27,10 @@ class StoreWithout(Store):
         """Raises `StoreError`: nothing is tried by writing."""
         raise StoreError(f"store {self.uri} is looked at as if something were deleted: {key} is not written there")
 
+    def create(self, key: str, data: bytes) -> bool:
+        """Raises `StoreError`."""
+        raise StoreError(f"store {self.uri} is looked at as if something were deleted: {key} is not written there")
+
     def get(self, key: str) -> bytes:
         """See `Store.get`."""
         if self._is_gone(key):

@@ -45,6 +45,8 @@ def parse_yaml(text: str, where: str) -> Any:
                 f"{where}: stands for more than {MOST_VALUES:,} values: write it without nested aliases"
             )
         return raw
+    except SweepFileError:
+        raise
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""

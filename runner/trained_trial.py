@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
 from runner.conclusion import StoredRun
 from runner.spec import nearest
 from trainables import layout
-from trainables.checkpoint import CheckpointId, read_part
+from trainables.checkpoint import CheckpointId, read_json_part
 from trainables.config import TrialConfig
 from trainables.data import load_images
 from trainables.errors import CaucusError, ObjectMissing, RunMismatch
-from trainables.images import ImageSet, labels_sha256
+from trainables.images import ImageSet
 from trainables.record import TrialRecord, rank
 from trainables.store import Store
 
@@ -88,11 +87,6 @@ def place_as_trained(store: Store, config: TrialConfig, images: ImageSet) -> Dev
     return placed
 
 
-def hash_labels(images: ImageSet) -> dict[str, str]:
-    """Of each split, for predictions."""
-    return {split: labels_sha256(images.labels[images.rows(split)]) for split in layout.SPLITS}
-
-
 def parts_of(store: Store, checkpoint: CheckpointId) -> int:
     """In how many parts a batch was taken when it was trained."""
-    return int(json.loads(read_part(store, checkpoint, layout.TIMING)).get("parts", 1))
+    return int(read_json_part(store, checkpoint, layout.TIMING).get("parts", 1))

@@ -32,8 +32,16 @@ class TrialQueue(Searcher):  # type: ignore[misc]
     For that reason nothing is given out either until all slots have begun to stand by.
     """
 
-    def __init__(self, conductor: Conductor, slots: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        conductor: Conductor,
+        slots: int = 0,
+        left_s: Callable[[], float] = lambda: math.inf,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__()
+        self._left_s = left_s
+        """Seconds until the run has to end; the clocks of other machines may differ, how long a second is does not."""
         self._clock = clock
         self._begun: set[str] = set()
         """Tune's trials in which slots have stood by."""
@@ -58,7 +66,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
             return str(Searcher.FINISHED)
         self._given[trial_id] = task.name
         self._holders[task.name] = trial_id
-        told = {"name": task.name, "trial": json.dumps(task.trial.model_dump(mode="json"))}
+        told = {"name": task.name, "trial": json.dumps(task.trial.model_dump(mode="json")), "left_s": self._left_s()}
         return told | ({"range_test": task.key} if isinstance(task, RangeTask) else {"epoch": task.after_epoch})
 
     def has_more(self, trial_id: str) -> bool:
@@ -96,6 +104,23 @@ class Slots(tune.Callback):  # type: ignore[misc]
     def __init__(self, conductor: Conductor, log: RunLog) -> None:
         self._conductor = conductor
         self._log = log
+        self._reached: dict[str, int] = {}
+        """Of each of Tune's trials the newest epoch that it has trained."""
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A trial that gets ahead has its losses forgotten: in a long night a spot machine is taken away from it many times.
+
+        Not where it trains the same epoch again and again: then the epoch is what kills its worker.
+        """
+        if result.get("trained") and result.get("epoch", 0) > self._reached.get(trial.trial_id, 0):
+            self._reached[trial.trial_id] = result["epoch"]
+            trial.run_metadata.num_failures = 0
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The slot is free again."""
+        self._reached.pop(trial.trial_id, None)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tune has an actor for `trial`."""

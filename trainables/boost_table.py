@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from trainables.arrow_file import reading_table, write_table
 from trainables.errors import DamagedObject
 
 
@@ -36,21 +37,11 @@ class BoostTable:
 
 def boost_to_arrow(table: BoostTable) -> bytes:
     """The bytes of an Arrow IPC file: `row` int32, `weight` float64, the data's name as metadata."""
-    columns = pa.table(
-        {"row": pa.array(table.rows), "weight": pa.array(table.weights)}, metadata={"data_id": table.data_id}
-    )
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, columns.schema) as writer:
-        writer.write_table(columns)
-    return bytes(sink.getvalue())
+    columns = {"row": pa.array(table.rows), "weight": pa.array(table.weights)}
+    return write_table(pa.table(columns, metadata={"data_id": table.data_id}))
 
 
 def boost_from_arrow(data: bytes) -> BoostTable:
     """The inverse of `boost_to_arrow`. Raises `DamagedObject` where `data` is something else."""
-    try:
-        found = pa.ipc.open_file(pa.BufferReader(data)).read_all().combine_chunks()
-        found.validate(full=True)
-        told = {key.decode(): value.decode() for key, value in (found.schema.metadata or {}).items()}
+    with reading_table(data, "a table of boosting", DamagedObject) as (found, told):
         return BoostTable(told["data_id"], found["row"].to_numpy(), found["weight"].to_numpy())
-    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
-        raise DamagedObject(f"not a table of boosting: {error}") from None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from trainables import layout
 from trainables.errors import DamagedObject, ObjectMissing
 from trainables.predictions import Predictions, from_arrow
-from trainables.store import Store, get_json, sha256_of, to_json
+from trainables.store import Store, get_json, parse_json, seal_json, sha256_of
 from trainables.truth import Truth, truth_from_arrow
 
 
@@ -30,16 +31,28 @@ class CheckpointId:
 def write_checkpoint(store: Store, checkpoint: CheckpointId, parts: dict[str, bytes]) -> None:
     """Store all `parts` (file name to bytes), then the manifest that makes them a checkpoint.
 
-    Raises `StoreError` when the store stays unwilling; then no reader sees this checkpoint.
+    A checkpoint that is there and whole stays as it is: a worker that was cut off, and whose trial another one took up,
+    comes back and writes what it had. Raises `StoreError` when the store stays unwilling; then no reader sees this checkpoint.
     """
+    if is_whole(store, checkpoint):
+        return
     manifest = {
         "trial_id": checkpoint.trial_id,
         "epoch": checkpoint.epoch,
         "parts": {name: {"size_bytes": len(data), "sha256": sha256_of(data)} for name, data in parts.items()},
     }
+    told, key = seal_json(manifest), checkpoint.key(layout.MANIFEST)
+    _write_parts(store, checkpoint, parts)
+    if (store.create(key, told) and store.stat(key) is not None) or is_whole(store, checkpoint):
+        return
+    # Another writer came between parts and manifest, and their times differ if nothing else does: now it has ended.
+    _write_parts(store, checkpoint, parts)
+    store.put(key, told)
+
+
+def _write_parts(store: Store, checkpoint: CheckpointId, parts: dict[str, bytes]) -> None:
     for name, data in parts.items():
         store.put(checkpoint.key(name), data)
-    store.put(checkpoint.key(layout.MANIFEST), to_json(manifest))
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,24 @@ def read_part(
             f"({len(data)} bytes of {promised.size_bytes}): delete this checkpoint's folder, the next run writes it again"
         )
     return data
+
+
+def read_json_part(store: Store, checkpoint: CheckpointId, part: str) -> dict[str, Any]:
+    """One part that is a JSON object. Raises as `read_part` does."""
+    return parse_json(read_part(store, checkpoint, part), f"{store.uri}/{checkpoint.key(part)}")
+
+
+def is_whole(store: Store, checkpoint: CheckpointId) -> bool:
+    """Whether the store has this checkpoint with all that its manifest promises. One question where there is no manifest."""
+    if store.stat(checkpoint.key(layout.MANIFEST)) is None:
+        return False
+    try:
+        promises = read_promises(store, checkpoint)
+        for part in promises:
+            read_part(store, checkpoint, part, promises)
+    except (DamagedObject, ObjectMissing):
+        return False
+    return bool(promises)
 
 
 def committed_epochs(store: Store, trial_id: str) -> list[int]:

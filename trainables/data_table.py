@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +12,10 @@ import pyarrow.parquet as pq
 
 from trainables import layout
 from trainables.arrow_column import to_array
-from trainables.errors import DamagedObject
+from trainables.errors import DamagedObject, ObjectMissing
 from trainables.images import ImageSet, channel_statistics, labels_sha256
-from trainables.store import Store, get_json, to_json
+from trainables.plain_parquet import read_columns, to_objects
+from trainables.store import Store, get_json, seal_json, sha256_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +48,9 @@ class DataTable:
 
 
 def write_data_table(store: Store, images: ImageSet) -> None:
-    """Record `images` under its `data_id`, once: nothing is written where the record is there already."""
-    if store.stat(layout.data_key(images.data_id, "data.json")):
+    """Record `images` under its `data_id`, once: nothing is written where the record is there already, and whole."""
+    with contextlib.suppress(ObjectMissing, DamagedObject):
+        read_data_table(store, images.data_id)
         return
     table = pa.table(
         {
@@ -59,7 +62,8 @@ def write_data_table(store: Store, images: ImageSet) -> None:
     )
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    store.put(layout.data_key(images.data_id, "images.parquet"), bytes(sink.getvalue()))
+    data = bytes(sink.getvalue())
+    store.put(layout.data_key(images.data_id, "images.parquet"), data)
     height, width, channels = images.pixels.shape[1:]
     mean, std = channel_statistics(images.arrays)
     summary = {
@@ -68,8 +72,9 @@ def write_data_table(store: Store, images: ImageSet) -> None:
         "image_shape": {"height": height, "width": width, "channels": channels},
         "normalisation": {"mean": mean.tolist(), "std": std.tolist()},
         "images": {split: len(images.rows(split)) for split in layout.SPLITS},
+        "images_sha256": sha256_of(data),
     }
-    store.put(layout.data_key(images.data_id, "data.json"), to_json(summary))
+    store.put(layout.data_key(images.data_id, "data.json"), seal_json(summary))
 
 
 def read_data_table(store: Store, data_id: str) -> DataTable:
@@ -77,19 +82,32 @@ def read_data_table(store: Store, data_id: str) -> DataTable:
     summary = get_json(store, layout.data_key(data_id, "data.json"))
     raw = store.get(layout.data_key(data_id, "images.parquet"))
     try:
-        # Not `read_table`, which imports pandas where that is installed: 0.3 s of every verb that votes.
-        table = pq.ParquetFile(pa.BufferReader(raw)).read(columns=["image_id", "label", "split"])
+        if sha256_of(raw) != summary.get("images_sha256", sha256_of(raw)):
+            raise ValueError("images.parquet is not what was written")
+        table = read_columns(raw, ["image_id", "label", "split"])
         names = summary["class_names"]
-        assert isinstance(names, list)
+        if not isinstance(names, list):
+            raise ValueError("class_names is no list")
         return DataTable(
             data_id=data_id,
             name=str(summary["name"]),
             class_names=tuple(str(name) for name in names),
-            image_ids=tuple(table["image_id"].to_pylist()),
+            image_ids=tuple(to_objects(table["image_id"])),
             labels=to_array(table["label"]),
             splits=to_array(table["split"]),
         )
-    except (pa.ArrowException, KeyError, AssertionError, OSError) as error:
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        raise DamagedObject(
+            f"the record of data {data_id} in {store.uri} is damaged ({error}): delete data/{data_id}, the next run writes it again"
+        ) from None
+
+
+def read_image_sha256(store: Store, data_id: str) -> tuple[str, ...]:
+    """Hexadecimal SHA-256 of each image's pixels, in the order of the table. Raises as `read_data_table` does."""
+    raw = store.get(layout.data_key(data_id, "images.parquet"))
+    try:
+        return tuple(digest.hex() for digest in to_objects(read_columns(raw, ["sha256"])["sha256"]))
+    except (pa.ArrowException, KeyError, OSError) as error:
         raise DamagedObject(
             f"the record of data {data_id} in {store.uri} is damaged ({error}): delete data/{data_id}, the next run writes it again"
         ) from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +26,9 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 
 MIXED_SIZE_PX = 64
 """Height and width of images that differ in size, where none is asked for."""
+
+MOST_PIXELS = 89_478_485
+"""Of an image file; Pillow warns from here on. Decoded and converted they take half a gigabyte, in each of up to 8 threads."""
 
 _GREY_MODES = ("1", "L", "LA", "F")
 _TURNED = (5, 6, 7, 8)
@@ -127,7 +132,7 @@ def reason_of(error: Exception) -> str:
 
 def _look(path: Path) -> tuple[int, int, bool]:
     """Height and width of the upright image, and whether it is stored as grey: from the file's head alone."""
-    with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+    with open_regular(path) as file, _open_image(file) as image:
         width, height = image.size
         if _orientation(image) in _TURNED:
             width, height = height, width
@@ -145,13 +150,33 @@ def _orientation(image: Image.Image) -> int:
 
 def _decode(path: Path, height: int, width: int, channels: int) -> npt.NDArray[np.uint8]:
     # a file, not a path: Pillow 13 maps a turned, uncompressed TIFF that it opens by path with height and width swapped
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return decode_image(file, height, width, channels)
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """A file for reading, links followed. Raises `OSError`, also for a pipe or a device, which could keep a reader for ever."""
+    file: BinaryIO = open(path, "rb", opener=lambda told, flags: os.open(told, flags | os.O_NONBLOCK))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "a pipe or a device, no file")
+    return file
+
+
+def _open_image(file: BinaryIO) -> Image.Image:
+    """The head of an image file. Raises `ValueError` where it declares more pixels than any photograph has."""
+    image = Image.open(file, formats=FORMATS)
+    if image.width * image.height > MOST_PIXELS:
+        image.close()
+        raise ValueError(
+            f"{image.width} x {image.height} pixels, more than {MOST_PIXELS:,}: a decompression bomb, or to be shrunk first"
+        )
+    return image
 
 
 def decode_image(file: BinaryIO, height: int, width: int, channels: int) -> npt.NDArray[np.uint8]:
     """Pixels of one image file, uint8 (height, width, channels), as `decode_files` makes them; `reason_of` tells what it raises."""
-    with Image.open(file, formats=FORMATS) as opened:
+    with _open_image(file) as opened:
         upright = opened if _orientation(opened) == 1 else ImageOps.exif_transpose(opened)
         plain = _eight_bits(upright).convert("L" if channels == 1 else "RGB")
     if plain.size != (width, height):
@@ -165,7 +190,11 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         raise ValueError("floating-point pixels: save it with 8 or 16 bits")
     if not image.mode.startswith("I"):
         return image
-    deep = np.asarray(image).astype(np.int64)
-    if deep.min() < 0 or deep.max() > _DEEPEST:
+    stored = np.asarray(image)
+    if stored.min() < 0 or stored.max() > _DEEPEST:
         raise ValueError("32-bit pixels: save it with 8 or 16 bits")
-    return Image.fromarray(((deep * 255 + _DEEPEST // 2) // _DEEPEST).astype(np.uint8))
+    deep = stored.astype(np.uint32)  # one copy that is worked on in place: an image may be large
+    deep *= 255
+    deep += _DEEPEST // 2
+    deep //= _DEEPEST
+    return Image.fromarray(deep.astype(np.uint8))

@@ -49,6 +49,14 @@ class RunMismatch(CaucusError, ValueError):
     """A run of that name exists and was started with something else."""
 
 
+class RunTaken(CaucusError, BlockingIOError):
+    """Another driver has the run."""
+
+
+class NightDropped(CaucusError, LookupError):
+    """A night that is over, and whose checkpoints retention has deleted."""
+
+
 class RunCutShort(CaucusError, RuntimeError):
     """A run that was under way cannot go on. What reached the store is kept, and the next execution continues it."""
 

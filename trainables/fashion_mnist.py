@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables import layout
+from trainables.bomb import Bomb, check_unpacked
 from trainables.decode import fit_grey
 from trainables.errors import DataError
 from trainables.images import ImageSet
@@ -32,6 +33,8 @@ DOWNLOADS = Path("data")
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 """Where the Debian package `dataset-fashion-mnist` puts its files."""
+
+_READ_BYTES = 2**24
 
 _PREFIXES = {"train": "train", "test": "t10k"}
 _NAMES = tuple(
@@ -81,9 +84,8 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
     Raises `DataError` that names the file and what is wrong with it.
     """
     try:
-        raw = path.read_bytes()
-        data = gzip.decompress(raw) if path.suffix == ".gz" else raw
-    except (OSError, EOFError, zlib.error) as error:
+        data = _unpack(path) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, Bomb, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({error}): fetch it again") from None
     head = np.frombuffer(data[: 4 * (1 + dimensions)], ">u4") if len(data) >= 4 * (1 + dimensions) else None
     magic = 0x800 + dimensions  # 8 stands for unsigned bytes
@@ -97,6 +99,17 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
     if held != promised:
         raise DataError(f"{path} promises {promised} bytes of {shape} values, but holds {held}: fetch it again")
     return np.frombuffer(data, np.uint8, offset=head.nbytes).reshape(shape)
+
+
+def _unpack(path: Path) -> bytes:
+    """The content of a gzip file. Raises `Bomb` once it has come to more than such a file can honestly hold."""
+    packed_bytes, parts, unpacked_bytes = path.stat().st_size, [], 0
+    with gzip.open(path) as file:
+        while part := file.read(_READ_BYTES):
+            unpacked_bytes += len(part)
+            check_unpacked(packed_bytes, unpacked_bytes)
+            parts.append(part)
+    return b"".join(parts)
 
 
 def _find(root: Path) -> dict[str, Path]:

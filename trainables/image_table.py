@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import zipfile
+import zlib
 from collections.abc import Sequence
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from trainables.bomb import check_unpacked
 from trainables.csv_table import DELIMITERS
 from trainables.errors import DataError
 
 TABLES = (".csv", ".parquet", ".npz")
 COLUMN = "image"
 """Of a table: file names, relative to its folder; in Parquet also the bytes of image files."""
+
+_NO_ARRAYS = (
+    ValueError,
+    OSError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+"""What zipfile and numpy raise at damaged archives, at encrypted ones, and at packers that they do not know."""
 
 
 def read_csv(told: str, data: bytes) -> list[str]:
@@ -39,10 +54,11 @@ def read_parquet(told: str, data: bytes) -> list[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from trainables.plain_parquet import read_columns, to_objects
+
     try:
-        file = pq.ParquetFile(pa.BufferReader(data))
-        _check_column(told, file.schema_arrow.names)
-        cells: list[Any] = file.read(columns=[COLUMN])[COLUMN].to_pylist()
+        _check_column(told, pq.read_schema(pa.BufferReader(data)).names)
+        cells = to_objects(read_columns(data, [COLUMN])[COLUMN])
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{told} cannot be read as Parquet ({error}): write it again") from None
     if other := next((cell for cell in cells if not isinstance(cell, str | bytes | dict | None)), None):
@@ -59,20 +75,35 @@ def _check_column(told: str, columns: Sequence[str]) -> None:
 def read_arrays(told: str, data: bytes) -> npt.NDArray[np.uint8]:
     """Images of an `.npz` file, uint8 (images, height, width) or (images, height, width, 1, 3 or 4). Raises `DataError`."""
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            names = arrays.files
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            check_unpacked(len(data), sum(part.file_size for part in archive.infolist()))
+            names = [part.removesuffix(".npy") for part in archive.namelist() if part.endswith(".npy")]
             name = next(
                 (known for known in ("images", COLUMN, "pixels") if known in names), names[0] if len(names) == 1 else ""
             )
             if not name:
                 raise DataError(f"{told} holds arrays {', '.join(names) or 'none'}: call the one with images 'images'")
-            pixels = arrays[name]
-    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            part = archive.getinfo(f"{name}.npy")
+            with archive.open(part) as file:
+                _check_header(told, name, file, part.file_size)
+            with archive.open(part) as file:
+                found: npt.NDArray[np.uint8] = np.lib.format.read_array(file, allow_pickle=False)
+            return found
+    except DataError:
+        raise
+    except _NO_ARRAYS as error:
         raise DataError(f"{told} cannot be read as arrays ({error}): save it again with numpy.savez") from None
-    if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or (pixels.ndim == 4 and pixels.shape[3] not in (1, 3, 4)):
+
+
+def _check_header(told: str, name: str, file: IO[bytes], size_bytes: int) -> None:
+    """Raise `DataError` unless an array is one of images: before memory is taken for the shape that it declares."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(file)
+    if kind != np.uint8 or len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3, 4)):
         raise DataError(
-            f"{name} of {told} is {pixels.dtype}{pixels.shape}: it must be uint8 (images, height, width) or "
+            f"{name} of {told} is {kind}{shape}: it must be uint8 (images, height, width) or "
             "(images, height, width, channels), with 1, 3 or 4 channels and values from 0 to 255"
         )
-    found: npt.NDArray[np.uint8] = pixels
-    return found
+    if math.prod(shape) != size_bytes - file.tell():
+        raise ValueError(f"{name} declares {math.prod(shape):,} pixels and holds {size_bytes - file.tell():,}")

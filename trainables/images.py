@@ -121,3 +121,8 @@ def hash_images(pixels: npt.NDArray[np.uint8]) -> tuple[str, ...]:
 def labels_sha256(labels: npt.NDArray[np.int64]) -> str:
     """Hexadecimal SHA-256 of labels in their order: what predictions carry to prove that they line up."""
     return hashlib.sha256(np.ascontiguousarray(labels, "<i8").tobytes()).hexdigest()
+
+
+def hash_labels(images: ImageSet | ImageArrays) -> dict[str, str]:
+    """`labels_sha256` of each split, for predictions."""
+    return {split: labels_sha256(images.labels[images.rows(split)]) for split in layout.SPLITS}

@@ -15,6 +15,9 @@ sweeps/<name>/<run>/                   sweep.json, events/, status.json, trials.
                                        report.html, report.json, missed.csv
 sweeps/<name>/<run>/pruned/            a curve of accuracy against sparsity each: JSON and its chart
 sweeps/<name>/<run>/soups/             a soup's story each: what its ingredients and it are worth
+sweeps/<name>/<run>/drivers/            who drives the run: an object for each execution that began, and its heartbeat
+sweeps/<name>/<run>/night.json         of a night: its verdict beside the last accepted one, and why
+sweeps/<name>/<run>/answers.arrow      of a night: what its team says of each test image
 sweeps/<name>/<run>/deleted.json       epochs of its trials whose checkpoints were deleted on purpose
 sweeps/<name>/latest                   the name of the newest run
 """
@@ -53,6 +56,10 @@ REPORT_JSON = "report.json"
 """The report's figures without its words."""
 MISSED = "missed.csv"
 """Test images that no member of the team has right."""
+
+NIGHT = "night.json"
+ANSWERS = "answers.arrow"
+"""What the team of a night says of each test image."""
 
 DELETED = "deleted.json"
 """Epochs whose checkpoints retention has deleted: not lost, so not to be trained again."""
@@ -143,6 +150,21 @@ def latest_key(name: str) -> str:
 def run_key(name: str, run: str, part: str) -> str:
     """Key of `part` (sweep.json, status.json, report.html …) of one run."""
     return f"{sweep_prefix(name)}{run}/{part}"
+
+
+def drivers_prefix(name: str, run: str) -> str:
+    """What tells the drivers of a run apart lies under this prefix."""
+    return run_key(name, run, "drivers/")
+
+
+def claim_key(name: str, run: str, number: int) -> str:
+    """Key of the claim of a run's driver (they are counted from 1): created once, never changed."""
+    return f"{drivers_prefix(name, run)}{number:06d}.json"
+
+
+def beat_key(name: str, run: str, number: int) -> str:
+    """Key of the heartbeat of a run's driver, which it alone writes, again and again."""
+    return f"{drivers_prefix(name, run)}{number:06d}.beat"
 
 
 def pruned_prefix(trial_id: str, epoch: int, method: str, sparsity: float, epochs: int) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from trainables.decode import SUFFIXES, decode_image, reason_of
+from trainables.decode import SUFFIXES, decode_image, open_regular, reason_of
 from trainables.errors import DataError, ObjectMissing, StoreError
 from trainables.folder_tree import images_in
 from trainables.image_shape import ImageShape
@@ -175,7 +175,7 @@ def _from_cell(row: int, cell: Any, locate: Callable[[str], Callable[[Size], Pix
 
 
 def _from_file(path: str | Path, size: Size) -> Pixels:
-    with open(path, "rb") as file:  # noqa: PTH123 a folder's own names, some 100,000 of them
+    with open_regular(path) as file:
         return decode_image(file, *size)
 
 

@@ -22,6 +22,7 @@ from torch import nn
 from trainables.config import ModelConfig
 from trainables.errors import ModelUnusable
 from trainables.image_shape import ImageShape
+from trainables.trusted_code import check_trusted
 
 RESERVED = ("name", "weights")
 
@@ -43,7 +44,11 @@ def build_own(config: ModelConfig, shape: ImageShape) -> nn.Module:
 
 
 def find_function(name: str) -> Callable[..., Any]:
-    """The function that `module:function` names. Modules are looked for where Python does, and in the current folder."""
+    """The function that `module:function` names. Modules are looked for where Python does, and in the current folder.
+
+    Raises `ModelUnusable`, with nothing imported, where nobody but a store has named it.
+    """
+    check_trusted(name)
     module_name, _, function_name = name.partition(":")
     here = str(Path.cwd())
     added = here not in sys.path

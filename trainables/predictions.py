@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from trainables import layout
 from trainables.arrow_column import to_array
+from trainables.arrow_file import reading_table, write_table
 from trainables.errors import MismatchedPredictions
 
 SUM_TOLERANCE = 1e-3
@@ -72,24 +73,14 @@ def to_arrow(predictions: Predictions) -> bytes:
             "labels_sha256": predictions.labels_sha256,
         },
     )
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
+    return write_table(table)
 
 
 def from_arrow(data: bytes) -> Predictions:
     """The inverse of `to_arrow`, zero-copy. Raises `MismatchedPredictions` where `data` is something else."""
-    try:
-        table = pa.ipc.open_file(pa.BufferReader(data)).read_all().combine_chunks()
-        table.validate(full=True)  # damaged lengths would otherwise be read beyond the end of the buffer
-        told = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    with reading_table(data, "a predictions file", MismatchedPredictions) as (table, told):
         column = table["probabilities"]
         lists = column.chunk(0) if column.num_chunks else pa.array([], column.type)
         probabilities = to_array(lists.flatten()).reshape(len(lists), column.type.list_size)
         rows = to_array(table["row"])
         return Predictions(told["data_id"], told["split"], told["labels_sha256"], rows, probabilities)
-    except MismatchedPredictions:
-        raise
-    except (pa.ArrowException, KeyError, AttributeError, ValueError, OSError) as error:
-        raise MismatchedPredictions(f"not a predictions file: {error}") from None

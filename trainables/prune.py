@@ -5,16 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 from torch import nn
 
 from trainables import layout
-from trainables.average import check_model
-from trainables.boosted_net import build_net
 from trainables.config import AverageConfig, ScheduleConfig, TrialConfig
 from trainables.device_images import DeviceImages
-from trainables.errors import CheckpointMismatch
+from trainables.load_net import load_net
 from trainables.predictions import Predictions, to_arrow
 from trainables.prune_channels import check_channels, remove_channels
 from trainables.prune_magnitude import hold_zeros, prune_magnitude
@@ -51,7 +47,8 @@ def prune_checkpoint(task: PruningTask, wanted: PrunedId) -> dict[str, bytes]:
     in its next epochs, at every sparsity alike. Metrics hold figures of validation alone. Raises `TrialDiverged`,
     `CheckpointMismatch` where the weights are of another model, `ModelUnusable` where channels of it cannot be pruned.
     """
-    net = prune_net(load_net(task.config, task.images, task.weights), task.config, wanted.method, wanted.sparsity)
+    whole = load_net(task.config, task.images.shape, task.weights).to(task.images.pixels.device)
+    net = prune_net(whole, task.config, wanted.method, wanted.sparsity)
     training = Training(fine_tuning_config(task.config), task.images, task.parts, net=net)
     hold_zeros(net)
     training.epoch = wanted.epoch
@@ -74,18 +71,6 @@ def prune_checkpoint(task: PruningTask, wanted: PrunedId) -> dict[str, bytes]:
         found = Predictions(task.config.data_id, split, task.labels_sha256[split], rows, evaluation.probabilities)
         parts[layout.predictions_part(split)] = to_arrow(found)
     return parts
-
-
-def load_net(config: TrialConfig, images: DeviceImages, weights: bytes) -> nn.Module:
-    """The net of a checkpoint on the images' device. Raises `CheckpointMismatch` where `weights` are not of it."""
-    net = build_net(config, images.shape)
-    try:
-        tensors = load_tensors(weights)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise CheckpointMismatch(f"its weights are no safetensors file ({error})") from None
-    check_model(net, tensors)
-    net.load_state_dict(tensors)
-    return net.to(images.pixels.device)
 
 
 def prune_net(net: nn.Module, config: TrialConfig, method: PruneMethod, sparsity: float) -> nn.Module:

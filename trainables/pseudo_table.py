@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from trainables import layout
 from trainables.errors import DamagedObject, DataError, ObjectMissing
+from trainables.plain_parquet import read_columns, to_objects
 from trainables.store import Store, sha256_of
 
 NAME_DIGITS = 16
@@ -69,7 +70,7 @@ def read_pseudo_table(store: Store, data_id: str, name: str) -> PseudoTable:
     """The table of that name. Raises `ObjectMissing` where there is none, `DamagedObject` where it is not what its name promises."""
     data = _read_proved(store, data_id, name)
     try:
-        found = pq.read_table(pa.BufferReader(data)).combine_chunks()
+        found = read_columns(data, ["image_id", "label", "confidence", "agreeing", "pixels"])
         told = {key.decode(): value.decode() for key, value in (found.schema.metadata or {}).items()}
         shape = tuple(int(told[side]) for side in ("height", "width", "channels"))
         pixels = np.frombuffer(b"".join(found["pixels"].to_pylist()), np.uint8)
@@ -79,7 +80,7 @@ def read_pseudo_table(store: Store, data_id: str, name: str) -> PseudoTable:
             labels=found["label"].to_numpy().astype(np.int64),
             confidence=found["confidence"].to_numpy().astype(np.float32),
             agreeing=found["agreeing"].to_numpy().astype(np.int64),
-            image_ids=tuple(found["image_id"].to_pylist()),
+            image_ids=tuple(to_objects(found["image_id"])),
         )
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise _damaged(store, data_id, name, str(error)) from None

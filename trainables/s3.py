@@ -39,7 +39,8 @@ from trainables.store import Store, StoredObject, sha256_of
 
 T = TypeVar("T")
 
-LONGEST_PAUSE_S = 5.0
+LONGEST_PAUSE_S = 2.0
+"""Between two attempts: what an outage costs beyond its end is this, or the time-out of an attempt that it swallowed."""
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
@@ -56,10 +57,10 @@ class S3Store(Store):
     bucket: str
     prefix: str = ""
     endpoint_url: str | None = None
-    deadline_s: float = 90.0
-    """No attempt of an operation begins later than this after its first one."""
+    deadline_s: float = 300.0
+    """No attempt of an operation begins later than this after its first one: an outage of some minutes passes unnoticed."""
     connect_timeout_s: float = 5.0
-    read_timeout_s: float = 20.0
+    read_timeout_s: float = 10.0
 
     # What one process has built and learnt, not part of the value: the client with the process that it belongs to
     # (its connections do not survive a fork), and whether the bucket ever answered as it should.
@@ -88,6 +89,31 @@ class S3Store(Store):
     def put(self, key: str, data: bytes) -> StoredObject:
         """See `Store.put`."""
         return self._put(check_key(key), data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """See `Store.create`. Raises `StoreError` where the server does not know `If-None-Match`."""
+        name, was_sent = self._name(check_key(key)), False
+
+        def write(client: Any) -> bool:
+            nonlocal was_sent
+            try:
+                was_sent, again = True, was_sent
+                client.put_object(
+                    Bucket=self.bucket,
+                    Key=name,
+                    Body=data,
+                    ContentMD5=_md5(data),
+                    Metadata={"sha256": sha256_of(data)},
+                    IfNoneMatch="*",
+                )
+            except boto.ClientError as error:
+                if status_of(error) != 412:
+                    raise
+                # An attempt whose answer was lost may have been the one that wrote it.
+                return again and bytes(client.get_object(Bucket=self.bucket, Key=name)["Body"].read()) == data
+            return self._look(client, name) == (len(data), sha256_of(data))
+
+        return self._repeat(f"creating {key}", write)
 
     def get(self, key: str) -> bytes:
         """See `Store.get`."""
@@ -171,20 +197,25 @@ class S3Store(Store):
 
     def _put(self, key: str, data: bytes) -> StoredObject:
         name, sha256 = self._name(key), sha256_of(data)
-        md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+        md5 = _md5(data)
 
         def write(client: Any) -> StoredObject:
             client.put_object(Bucket=self.bucket, Key=name, Body=data, ContentMD5=md5, Metadata={"sha256": sha256})
-            try:
-                seen = client.head_object(Bucket=self.bucket, Key=name)
-            except boto.ClientError as error:
-                raise NotConfirmed("is not there") if status_of(error) == 404 else error from None
-            metadata = {name.lower(): value for name, value in seen["Metadata"].items()}
-            if seen["ContentLength"] != len(data) or metadata.get("sha256") != sha256:
-                raise NotConfirmed(f"is there with {seen['ContentLength']} bytes and sha256 {metadata.get('sha256')}")
+            size_bytes, seen = self._look(client, name)
+            if (size_bytes, seen) != (len(data), sha256):
+                raise NotConfirmed(f"is there with {size_bytes} bytes and sha256 {seen}")
             return StoredObject(key, len(data))
 
         return self._repeat(f"writing {key} ({len(data)} bytes)", write)
+
+    def _look(self, client: Any, name: str) -> tuple[int, str | None]:
+        """Size and SHA-256 of what was written a moment ago, as the server shows it. Raises `NotConfirmed` where nothing is there."""
+        try:
+            seen = client.head_object(Bucket=self.bucket, Key=name)
+        except boto.ClientError as error:
+            raise NotConfirmed("is not there") if status_of(error) == 404 else error from None
+        metadata = {name.lower(): value for name, value in seen["Metadata"].items()}
+        return seen["ContentLength"], metadata.get("sha256")
 
     def _delete(self, key: str) -> None:
         def remove(client: Any) -> None:
@@ -271,6 +302,11 @@ class S3Store(Store):
     def _failure(self, error: Exception, doing: str) -> StoreError:
         endpoint = self._held[1].meta.endpoint_url if self._held else self.endpoint_url or "Amazon S3"
         return explain(error, doing, Place(self.uri, self.bucket, endpoint))
+
+
+def _md5(data: bytes) -> str:
+    """As the header of an upload has it."""
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 
 def _check_endpoint(url: str) -> None:

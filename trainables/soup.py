@@ -21,8 +21,8 @@ from trainables.checkpoint import CheckpointId
 from trainables.config import AverageConfig, ScheduleConfig, TrialConfig
 from trainables.device_images import DeviceImages
 from trainables.errors import CheckpointMismatch
+from trainables.load_net import load_net
 from trainables.predictions import Predictions, to_arrow
-from trainables.prune import load_net
 from trainables.seed import derive_seed
 from trainables.soup_id import SoupId
 from trainables.store import to_json
@@ -149,7 +149,8 @@ def _taste(kitchen: Kitchen, taken: Sequence[Ingredient], seed: int) -> tuple[Tr
         weights = save_tensors(mean_tensors([_load(each) for each in taken]))
     # No average of its own: what is put together here is what predicts.
     plain = kitchen.config.model_copy(update={"average": AverageConfig(), "schedule": ScheduleConfig()})
-    soup = Training(plain, kitchen.images, kitchen.parts, net=load_net(kitchen.config, kitchen.images, weights))
+    net = load_net(kitchen.config, kitchen.images.shape, weights).to(kitchen.images.pixels.device)
+    soup = Training(plain, kitchen.images, kitchen.parts, net=net)
     soup.epoch = max(each.checkpoint.epoch for each in taken)
     if len(taken) > 1:
         soup.measure_statistics(seed)

@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainables import layout
 from trainables.config import BagConfig, ScheduleConfig, TrialConfig
 from trainables.errors import CaucusError
 from trainables.folder import Folder
-from trainables.images import ImageArrays, labels_sha256
+from trainables.images import ImageArrays, hash_labels
 
 if TYPE_CHECKING:
     from trainables.device_images import DeviceImages
@@ -72,7 +71,7 @@ class Stopwatch:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._images = place_images(images, device)
         self._evaluation_batch = EVALUATION_BATCH[device.type]
-        self._labels_sha256 = {split: labels_sha256(images.labels[images.rows(split)]) for split in layout.SPLITS}
+        self._labels_sha256 = hash_labels(images)
 
     def time_epoch(self, config: TrialConfig, limit_s: float = 1.0) -> EpochTime:
         """What an epoch of `config` takes, from a measurement of about `limit_s`, and of four steps at the least.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from trainables import layout
 from trainables.errors import DamagedObject, ObjectMissing, StoreTooNew
@@ -34,6 +36,13 @@ class Store(Protocol):
         """Write `data` whole under `key`, replacing what was there.
 
         Returns only when the store has confirmed size and content; a reader never sees half of it.
+        """
+        ...
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write `data` whole under `key` if nothing lies there; False, with nothing changed, where something does.
+
+        Of any number of writers at the same time exactly one is told True. `data` tells them apart: no two write the same.
         """
         ...
 
@@ -80,16 +89,47 @@ def to_json(value: object) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
+_SEAL = "sha256"
+
+
+def seal_json(value: Mapping[str, object]) -> bytes:
+    """`to_json` with a hash of all else at its end, which `get_json` proves and leaves out.
+
+    A flipped bit may leave a document that is valid and says something else.
+    """
+    body = to_json(value).removesuffix(b"\n}\n")
+    return body + f',\n "{_SEAL}": "{sha256_of(body)}"\n}}\n'.encode()
+
+
+def _unseal(value: dict[str, object], data: bytes) -> bool:
+    """Take the hash out of `value`, where it has one; whether `data` is what was sealed. Others pass: older versions sealed nothing."""
+    name = next(reversed(value), "")
+    if len(name) != len(_SEAL) or sum(map(operator.ne, name, _SEAL)) > 1:  # a bit of its name may be flipped as well
+        return True
+    del value[name]
+    return seal_json(value) == data
+
+
 def get_json(store: Store, key: str) -> dict[str, object]:
-    """The JSON object under `key`. Raises `ObjectMissing`, or `DamagedObject` where it is not a JSON object."""
+    """The JSON object under `key`, without its seal.
+
+    Raises `ObjectMissing`, or `DamagedObject` where it is not a JSON object or not what was sealed.
+    """
+    data = store.get(key)
+    value = parse_json(data, f"{store.uri}/{key}")
+    if not _unseal(value, data):
+        raise DamagedObject(f"{store.uri}/{key} is not what was written: restore or delete it")
+    return value
+
+
+def parse_json(data: bytes, where: str) -> dict[str, Any]:
+    """The JSON object that `data` is. Raises `DamagedObject`, naming `where`, for anything else."""
     try:
-        value = json.loads(store.get(key))
+        value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise DamagedObject(f"{store.uri}/{key} is not readable as JSON ({error}): restore or delete it") from None
+        raise DamagedObject(f"{where} is not readable as JSON ({error}): restore or delete it") from None
     if not isinstance(value, dict):
-        raise DamagedObject(
-            f"{store.uri}/{key} holds a {type(value).__name__}, not a JSON object: restore or delete it"
-        )
+        raise DamagedObject(f"{where} holds a {type(value).__name__}, not a JSON object: restore or delete it")
     return value
 
 
@@ -100,7 +140,7 @@ def check_format(store: Store) -> bool:
     except ObjectMissing:
         return False
     found = mark.get("format")
-    if not isinstance(found, int) or found > layout.FORMAT:
+    if not isinstance(found, int) or not 0 < found <= layout.FORMAT:
         raise StoreTooNew(
             f"store {store.uri} has format {found!r}, written by Caucus {mark.get('written_by', '?')}; "
             f"this version reads up to {layout.FORMAT}: upgrade caucus, or name another store"
@@ -111,4 +151,4 @@ def check_format(store: Store) -> bool:
 def mark_format(store: Store, written_by: str) -> None:
     """Write the store's format mark, unless it is there. Raises like `check_format`."""
     if not check_format(store):
-        store.put(layout.FORMAT_KEY, to_json({"format": layout.FORMAT, "written_by": written_by}))
+        store.put(layout.FORMAT_KEY, seal_json({"format": layout.FORMAT, "written_by": written_by}))

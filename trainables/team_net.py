@@ -7,15 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
-from trainables.average import check_model
-from trainables.boosted_net import build_net
 from trainables.config import TrialConfig
-from trainables.errors import CheckpointMismatch
 from trainables.image_shape import ImageShape
+from trainables.load_net import load_net
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,19 +25,6 @@ class MemberWeights:
     config: TrialConfig
     weights: bytes
     precision: str
-
-
-def load_net(config: TrialConfig, shape: ImageShape, weights: bytes) -> nn.Module:
-    """The net of a checkpoint, as it predicts, on the CPU. Raises `CheckpointMismatch` where `weights` are not of it."""
-    net = build_net(config, shape)
-    try:
-        tensors = load_tensors(weights)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise CheckpointMismatch(f"its weights are no safetensors file ({error})") from None
-    check_model(net, tensors)
-    net.load_state_dict(tensors)
-    # channels_last as in training: faster on a CPU core, and the same arithmetic
-    return net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 class TeamNet(nn.Module):
@@ -65,7 +48,9 @@ class TeamNet(nn.Module):
         calibrate: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.nets = nn.ModuleList([load_net(one.config, shape, one.weights) for one in members])
+        nets = [load_net(one.config, shape, one.weights).eval().requires_grad_(False) for one in members]
+        # channels_last as in training: faster on a CPU core, and the same arithmetic
+        self.nets = nn.ModuleList([net.to(memory_format=torch.channels_last) for net in nets])
         self.shape = shape
         self.precisions = tuple(one.precision for one in members)
         self.vote = vote

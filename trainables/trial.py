@@ -6,7 +6,6 @@ is asked for, or from its parent's. So a resumed, an extended and an undisturbed
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 from trainables import layout
 from trainables.boost_table import BoostTable, boost_from_arrow, boost_to_arrow
-from trainables.checkpoint import CheckpointId, committed_epochs, read_part
+from trainables.checkpoint import CheckpointId, committed_epochs, read_json_part, read_part
 from trainables.commit import Committer
 from trainables.config import ParentConfig, TrialConfig
 from trainables.cost import begin_peak
@@ -114,8 +113,8 @@ class Trial:
         if epoch not in self._committed:
             return None
         try:
-            metrics = json.loads(read_part(self._store, self._id(epoch), layout.METRICS))
-            timing = json.loads(read_part(self._store, self._id(epoch), layout.TIMING))
+            metrics = read_json_part(self._store, self._id(epoch), layout.METRICS)
+            timing = read_json_part(self._store, self._id(epoch), layout.TIMING)
             if self.cost is None and isinstance(timing.get("cost"), dict):
                 self.cost = TrialCost(**timing["cost"])
             return EpochResult(**metrics, train_s=timing["train_s"], evaluate_s=timing["evaluate_s"])
@@ -157,7 +156,7 @@ class Trial:
             try:
                 weights = read_part(self._store, self._id(candidate), layout.WEIGHTS)
                 optimizer_state = read_part(self._store, self._id(candidate), layout.OPTIMIZER)
-                timing = json.loads(read_part(self._store, self._id(candidate), layout.TIMING))
+                timing = read_json_part(self._store, self._id(candidate), layout.TIMING)
             except (DamagedObject, ObjectMissing, ValueError):
                 self._committed.discard(candidate)
                 continue

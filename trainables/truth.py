@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from trainables import layout
 from trainables.arrow_column import to_array
+from trainables.arrow_file import reading_table, write_table
 from trainables.errors import MismatchedPredictions
 from trainables.predictions import SUM_TOLERANCE, Predictions
 
@@ -85,18 +86,12 @@ def truth_to_arrow(truth: Truth) -> bytes:
             "classes": str(truth.classes),
         },
     )
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
+    return write_table(table)
 
 
 def truth_from_arrow(data: bytes) -> Truth:
     """The inverse of `truth_to_arrow`. Raises `MismatchedPredictions` where `data` is something else."""
-    try:
-        table = pa.ipc.open_file(pa.BufferReader(data)).read_all()
-        table.validate(full=True)  # damaged lengths would otherwise be read beyond the end of the buffer
-        told = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    with reading_table(data, "a file of true-class probabilities", MismatchedPredictions) as (table, told):
         return Truth(
             told["data_id"],
             told["split"],
@@ -106,7 +101,3 @@ def truth_from_arrow(data: bytes) -> Truth:
             to_array(table["truth"]),
             to_array(table["predicted"]),
         )
-    except MismatchedPredictions:
-        raise
-    except (pa.ArrowException, KeyError, AttributeError, ValueError, OSError) as error:
-        raise MismatchedPredictions(f"not a file of true-class probabilities: {error}") from None

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
-from trainables import layout
 from trainables.config import TrialConfig
 from trainables.errors import DataError, StoreError
-from trainables.images import ImageArrays, labels_sha256
-from trainables.store import Store, to_json
+from trainables.images import ImageArrays, hash_labels
+from trainables.store import Store
+from trainables.trial_config import write_config
+from trainables.trusted_code import trust
 
 if TYPE_CHECKING:
     from trainables.device_images import DeviceImages
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 class TuneTrial(tune.Trainable):  # type: ignore[misc]
     """Advances one trial by one epoch a step; reused for the next trial, so that torch is imported once a slot.
 
-    Its Tune configuration is {"name": its trial_id, "trial": JSON of a `TrialConfig`, "epoch": the last epoch that the run has on record};
+    Its Tune configuration is {"name": its trial_id, "trial": JSON of a `TrialConfig`, "epoch": the last epoch that the run has on record,
+    "left_s": how many seconds later it has to stop (left out: never)};
     or, with "range_test" in place of "epoch", names an architecture whose learning-rate range test is to be made with that trial;
     or is {"name": …, "standby": seconds}: to wait so long, a step, until there is work.
     A step's result holds "trial_id" of ours as "name", and either the fields of an `EpochResult` (with the first a "cost" as JSON), or "end" and "reason",
@@ -42,6 +44,8 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
     _refused: Step
     _architecture: str
     _cost_told: bool
+    _until_s: float
+    """When it has to stop, on this machine's monotonic clock."""
 
     def setup(
         self,
@@ -49,9 +53,13 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         *,
         images: ImageArrays | None = None,
         store: Store | None = None,
-        deadline_unix_s: float = math.inf,
+        own_models: tuple[str, ...] = (),
     ) -> None:
-        """Once an actor: pin the threads, place the images, then begin the first trial."""
+        """Once an actor: pin the threads, place the images, then begin the first trial.
+
+        `own_models` are those of a person's own that it may import: a journal could name others.
+        """
+        trust(own_models)
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once by CUDA; without it its sums vary
         import torch
 
@@ -64,12 +72,11 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
         torch.use_deterministic_algorithms(True, warn_only=True)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._deadline_unix_s = deadline_unix_s
         self._fault = ""
         try:
             self._images = place_images(images, device)
             self._pseudo_table, self._with_table = "", self._images
-            self._labels_sha256 = {split: labels_sha256(images.labels[images.rows(split)]) for split in layout.SPLITS}
+            self._labels_sha256 = hash_labels(images)
         except DataError as error:  # the same in every worker: raised here it would count as the death of each of them
             self._fault = str(error)
         self._store = store
@@ -114,6 +121,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         self._name, self._standby_s = config["name"], config.get("standby", 0.0)
         if self._standby_s:
             return
+        self._until_s = time.monotonic() + config.get("left_s", math.inf)
         trial = TrialConfig.model_validate(json.loads(config["trial"]))
         self._config = trial
         self._cost_told = False
@@ -123,10 +131,8 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         if self._fault:
             self._trial, self._refused = None, Step(end="failed", reason=self._fault)
             return
-        key = layout.config_key(trial.trial_id)
         try:
-            if self._store.stat(key) is None:
-                self._store.put(key, to_json(trial.model_dump(mode="json")))
+            write_config(self._store, trial)
             images = self._with_pseudo_labelled(trial)
             self._trial = Trial(trial, images, self._labels_sha256, self._store, self._committer, epoch=config["epoch"])
         except StoreError as error:  # raised here it would count as the death of a worker
@@ -166,4 +172,4 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         return told | {"busy_s": round(time.monotonic() - start_s, 3)}
 
     def _is_too_late(self) -> bool:
-        return time.time() > self._deadline_unix_s
+        return time.monotonic() > self._until_s

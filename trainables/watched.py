@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from trainables.arrow_file import reading_table, write_table
 from trainables.errors import DamagedObject
 
 
@@ -75,17 +76,13 @@ _SCHEMA = pa.schema(
 
 def layers_to_arrow(layers: tuple[LayerWatched, ...]) -> bytes:
     """The bytes of an Arrow IPC file: one row a layer, one column a field of `LayerWatched`."""
-    table = pa.Table.from_pylist([asdict(layer) for layer in layers], schema=_SCHEMA)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
+    return write_table(pa.Table.from_pylist([asdict(layer) for layer in layers], schema=_SCHEMA))
 
 
 def layers_from_arrow(data: bytes) -> tuple[LayerWatched, ...]:
     """The inverse of `layers_to_arrow`. Raises `DamagedObject` where `data` is something else."""
-    try:
-        rows: list[dict[str, Any]] = pa.ipc.open_file(pa.BufferReader(data)).read_all().to_pylist()
+    with reading_table(data, "a table of watched layers", DamagedObject) as (table, _):
+        rows: list[dict[str, Any]] = table.to_pylist()
         names = {one.name for one in fields(LayerWatched)}
         return tuple(
             LayerWatched(
@@ -93,5 +90,3 @@ def layers_from_arrow(data: bytes) -> tuple[LayerWatched, ...]:
             )
             for row in rows
         )
-    except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
-        raise DamagedObject(f"not a table of watched layers: {error}") from None

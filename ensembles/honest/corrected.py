@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.choice import Choice
+from ensembles.choice import Choice, team_of_equals
 from ensembles.config import Correction, EnsembleConfig, Metric, VoteMethod
 from ensembles.honest.estimate import (
     Estimate,
@@ -165,8 +165,8 @@ class _Tally:
     def _score(self, one: Repetition, ways: dict[tuple[str, str], PerImage]) -> None:
         rows = one.part.outside
         right = {method: self._add(ways, method, one, one.choice, method) for method in self.methods}
-        best = self._add(ways, "best", one, _equals(one.best[:1]), "soft")
-        self._add(ways, "top", one, _equals(one.best), "soft")
+        best = self._add(ways, "best", one, team_of_equals(one.best[:1]), "soft")
+        self._add(ways, "top", one, team_of_equals(one.best), "soft")
         ways["gain", "right"].add(rows, right[self._method].astype(np.float64) - best)
 
     def tell(self, name: str) -> CorrectedScore:
@@ -193,10 +193,6 @@ class _Tally:
         ways[name, "right"].add(rows, right)
         ways[name, "loss"].add(rows, of_each_image("log_loss", ballot.probabilities, labels))
         return right
-
-
-def _equals(members: Sequence[CheckpointId]) -> Choice:
-    return Choice(tuple(members), (1 / len(members),) * len(members), "all", "accuracy", (), (), 0.0)
 
 
 def _tell_all(pool: Candidates) -> CorrectedScore:

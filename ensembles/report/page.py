@@ -17,6 +17,7 @@ from ensembles.diagnosis.diagnose import diagnose_all
 from ensembles.diagnosis.signs import setting_of
 from ensembles.evaluate import Verdict
 from ensembles.honest.evidence import Evidence
+from ensembles.night_story import NightStory
 from ensembles.pruned_curve import PrunedCurve
 from ensembles.pseudo_story import PseudoStory
 from ensembles.report import (
@@ -28,6 +29,7 @@ from ensembles.report import (
     diagnosis_section,
     images_section,
     ladder_section,
+    night_section,
     path_section,
     pruned_section,
     pseudo_section,
@@ -83,6 +85,8 @@ class ReportInput:
     """What the predictions say of the team beside its scores."""
     corrected: Corrected | None = None
     """What the team is worth on validation once the selection is paid for."""
+    night: NightStory | None = None
+    """Of a night, what it is worth beside the last accepted one."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ class Report:
     run: str
     notes: tuple[str, ...]
     verdict: verdict_section.VerdictSection
+    night: night_section.NightSection | None
     ladder: ladder_section.LadderSection
     baselines: baselines_section.BaselinesSection
     path: path_section.PathSection | None
@@ -134,6 +139,7 @@ def lay_out(given: ReportInput) -> Report:
         run=given.run,
         notes=tuple(given.notes),
         verdict=verdict_section.lay_out(verdict, choice),
+        night=night_section.lay_out(given.night) if given.night else None,
         ladder=ladder_section.lay_out(verdict),
         baselines=baselines_section.lay_out(verdict),
         path=path_section.lay_out(choice, corrected),

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from ensembles.change import Change
 from ensembles.labelling import ClassLabels, LabelCount, Labelling
-from ensembles.pseudo_story import Change, Gain, PseudoStory, TrialPair
+from ensembles.pseudo_story import Gain, PseudoStory, TrialPair
 
 MOST_CLASSES = 200
 """Of more classes, those with the most labelled images are shown."""

@@ -6,10 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ensembles.config import Metric, TieRule
-from ensembles.metrics import LOW_IS_GOOD, measure
+from ensembles.metrics import LOW_IS_GOOD, cost_of, measure
 
 BRIER_ERROR = 1e-9
 """How far sums of products in another order may be off."""
+
+
+def to_cost(score: float, metric: Metric, ties: TieRule) -> float:
+    """The score, turned so that low is good; both libraries take what is missing to one. The same turns it back."""
+    return cost_of(metric, score) if ties == "caucus" or metric in LOW_IS_GOOD else 1 - score
 
 
 class MeasuredCosts:
@@ -33,8 +38,7 @@ class MeasuredCosts:
         for position in near:
             joined = self._total + self._pool[position]
             joined /= self._count + 1
-            score = measure(self._metric, joined, self._labels)
-            costs[position] = score if self._metric in LOW_IS_GOOD else -score if self._ties == "caucus" else 1 - score
+            costs[position] = to_cost(measure(self._metric, joined, self._labels), self._metric, self._ties)
         return costs
 
     def take(self, position: int) -> None:

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from ensembles.choice import Choice
 from ensembles.config import EnsembleConfig, Metric, TieRule
-from ensembles.metrics import LOW_IS_GOOD, measure
+from ensembles.metrics import measure
 from ensembles.pool import PredictionPool
 from ensembles.selection.by_accuracy import AccuracyCosts
 from ensembles.selection.by_loss import LossCosts, take_truth
-from ensembles.selection.by_measure import MeasuredCosts
+from ensembles.selection.by_measure import MeasuredCosts, to_cost
 from ensembles.selection.by_reference_loss import ReferenceLossCosts
 from ensembles.selection.diversity import TeamErrors
 from ensembles.selection.fit import Purse, make_purse
@@ -108,7 +108,7 @@ def make_costs(pool: PredictionPool, metric: Metric, ties: TieRule) -> Costs:
 def to_choice(pool: PredictionPool, config: EnsembleConfig, steps: Steps) -> Choice:
     """The team of the kept picks, each member weighing as many as are its own."""
     counts = Counter(steps.positions[: steps.kept])
-    path = tuple(_to_score(cost, config.metric, config.ties) for cost in steps.costs)
+    path = tuple(to_cost(cost, config.metric, config.ties) for cost in steps.costs)
     return Choice(
         members=tuple(pool.members[position] for position in counts),
         weights=tuple(count / steps.kept for count in counts.values()),
@@ -188,15 +188,7 @@ def _by_price(costs: npt.NDArray[np.float64], worth: float, prices: npt.NDArray[
 def _nothing(metric: Metric, ties: TieRule, classes: int) -> float:
     """The cost before the first pick: of giving every class the same."""
     uniform, labels = np.full((classes, classes), 1 / classes), np.arange(classes)
-    return _to_cost(measure(metric, uniform, labels), metric, ties)
-
-
-def _to_cost(score: float, metric: Metric, ties: TieRule) -> float:
-    return score if metric in LOW_IS_GOOD else -score if ties == "caucus" else 1 - score
-
-
-def _to_score(cost: float, metric: Metric, ties: TieRule) -> float:
-    return _to_cost(cost, metric, ties)  # each is its own inverse
+    return to_cost(measure(metric, uniform, labels), metric, ties)
 
 
 def _measure_path(pool: PredictionPool, metric: Metric, ties: TieRule, positions: list[int]) -> tuple[float, ...]:
@@ -204,5 +196,5 @@ def _measure_path(pool: PredictionPool, metric: Metric, ties: TieRule, positions
     total, path = np.zeros(pool.probabilities.shape[1:]), []
     for count, position in enumerate(positions, start=1):
         total += pool.probabilities[position]
-        path.append(_to_cost(measure(metric, total / count, pool.labels), metric, ties))
+        path.append(to_cost(measure(metric, total / count, pool.labels), metric, ties))
     return tuple(path)

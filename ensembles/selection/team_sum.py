@@ -128,33 +128,16 @@ class AutoGluonSum:
         return 1.0 / float(self.count + 1)
 
 
-class AutoSklearnSum:
-    """As auto-sklearn's `EnsembleSelection` does in its fast mode: a sum in float64, then its mean."""
+class AutoSklearnSum(PlainSum):
+    """As auto-sklearn's `EnsembleSelection` does in its fast mode: a sum in float64, then its mean, which by accuracy is not
+    scaled."""
 
     least = OLD_LEAST
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.count = 0
-        self._total = np.zeros(shape)
-
-    def take(self, one: npt.NDArray[np.float32]) -> None:
-        """See `TeamSum`."""
-        self._total += one
-        self.count += 1
-
-    def base(self, rows: Any = ROWS) -> Floats:
-        """See `TeamSum`."""
-        part: Floats = self._total[rows] * self.share
-        return part
-
     def join(self, one: npt.NDArray[np.float32], rows: Any = ROWS) -> Floats:
-        """See `TeamSum`."""
-        joined: Floats = self._total[rows] + one
+        """The mean, of the same sum."""
+        joined = super().join(one, rows)
         joined *= self.share
-        return joined
-
-    def scale(self, joined: Floats) -> Floats:
-        """By accuracy nothing is scaled."""
         return joined
 
     def loss(self, told: Floats, norm: Floats) -> float:
@@ -162,15 +145,10 @@ class AutoSklearnSum:
         given = np.clip(told, self.least, 1 - self.least) / norm
         return float(np.mean(-np.log(given)))
 
-    @property
-    def share(self) -> float:
-        """See `TeamSum`."""
-        return 1.0 / float(self.count + 1)
-
 
 def make_sum(ties: TieRule, shape: tuple[int, ...]) -> TeamSum:
     """Of nobody yet."""
-    kinds: dict[TieRule, type[PlainSum] | type[AutoGluonSum] | type[AutoSklearnSum]] = {
+    kinds: dict[TieRule, type[PlainSum] | type[AutoGluonSum]] = {
         "caucus": PlainSum,
         "autogluon": AutoGluonSum,
         "auto-sklearn": AutoSklearnSum,

@@ -87,6 +87,8 @@ class WarmStartConfig(Frozen):
     """So many of its best points come first."""
     tell: bool = True
     """`tpe`, `gp`, `bohb`: whether the model begins with all of its results."""
+    other_data: bool = False
+    """Whether it may be a run over other data: then its best points come first, but its results are not told."""
 
 
 class MethodConfig(Frozen):

@@ -83,4 +83,5 @@ def begin_warm(spec: SweepSpec, data_id: str, former: Former | None, search: Sea
         return search
     stage, method = spec.search.parts[0]
     scope = Scope(spec, data_id, stage, method, dict(getattr(method, "set", {})))
-    return WarmSearch(scope, former, wanted.best, wanted.tell and method.method in MODELLED, search)
+    same_data = former is None or all(record.config.data_id == data_id for record in former.records)
+    return WarmSearch(scope, former, wanted.best, wanted.tell and same_data and method.method in MODELLED, search)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runner.conclusion import StoredRun
-from runner.journal import Journal
+from runner.journal import Journal, read_state
 from runner.locate import Located
 from runner.pipeline import write_head
 from runner.run_log import RunLog
@@ -60,7 +60,7 @@ class SampleRun:
 
     @property
     def state(self) -> RunState:
-        return RunState(Journal(self.store, self.spec.name, self.run_id).events)
+        return read_state(self.store, self.spec.name, self.run_id)
 
     @property
     def stored(self) -> StoredRun:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from runner.command import app
+from runner import verbs_ahead, verbs_change, verbs_hand_over, verbs_look
+from runner.command import VERBS, app
 from tests.servers import free_ports
 
 SWEEP = """
@@ -192,3 +193,15 @@ def test_an_error_is_told_without_a_traceback_by_the_real_command(home):
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "caucus: missing.yaml: no such sweep file; there are sweep.yaml\n"
+
+
+def test_no_verb_is_left_out_of_the_command():
+    files = (verbs_ahead, verbs_look, verbs_change, verbs_hand_over)
+    written = {
+        name
+        for file in files
+        for name, value in vars(file).items()
+        if getattr(value, "__module__", "") == file.__name__
+    }
+    assert {"run", *written} == {word.replace("-", "_") for word in VERBS}
+    assert [command.name for command in app.registered_commands] == list(VERBS)

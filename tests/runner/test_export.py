@@ -27,21 +27,17 @@ from trainables.errors import DamagedObject, StoreError
 from trainables.folder import Folder
 from trainables.program import find_pickles, read_program
 from trainables.store import StoredObject, get_json, to_json
+from trainables.trusted_code import trust
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 CLOSE = 1e-5
 """The same arithmetic as when the run was trained, bfloat16 where that was: what is left are batches of another size."""
 
 
-@pytest.fixture(scope="module")
-def run(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
-    return write_trained_run(tmp_path_factory.mktemp("trained"))
-
-
-@pytest.fixture(scope="module")
-def bundle(run: TrainedRun, tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    folder = tmp_path_factory.mktemp("bundles") / "team"
-    export_run(run.stored(), str(folder))
-    return Folder(folder, "team")
+@pytest.fixture
+def bundle(digits_bundle: Path) -> Folder:
+    return Folder(digits_bundle, "team")
 
 
 def vote_of_stored(run: TrainedRun, manifest: Manifest) -> tuple[np.ndarray, np.ndarray]:
@@ -67,8 +63,8 @@ def check_equal(run: TrainedRun, folder: Folder, own_code: bool = False) -> None
         assert np.abs(program(torch.from_numpy(pixels[:1])).numpy() - expected[:1]).max() < CLOSE
 
 
-def test_members_and_program_say_what_the_run_has_stored(run: TrainedRun, bundle: Folder) -> None:
-    check_equal(run, bundle)
+def test_members_and_program_say_what_the_run_has_stored(digits_run: TrainedRun, bundle: Folder) -> None:
+    check_equal(digits_run, bundle)
 
 
 @pytest.mark.parametrize(
@@ -81,32 +77,32 @@ def test_members_and_program_say_what_the_run_has_stored(run: TrainedRun, bundle
     ],
 )
 def test_every_kind_of_vote_and_calibration_survives(
-    run: TrainedRun, tmp_path: Path, vote: Any, calibration: Any
+    digits_run: TrainedRun, tmp_path: Path, vote: Any, calibration: Any
 ) -> None:
-    export_run(run.stored(vote=vote, calibrate=calibration), str(tmp_path / "b"))
+    export_run(digits_run.stored(vote=vote, calibrate=calibration), str(tmp_path / "b"))
     manifest = read_bundle(Folder(tmp_path / "b")).manifest
     assert (manifest.vote, manifest.calibrator["kind"]) == (vote, calibration)
-    check_equal(run, Folder(tmp_path / "b"))
+    check_equal(digits_run, Folder(tmp_path / "b"))
 
 
-def test_weights_are_copies_and_there_is_no_pickle(run: TrainedRun, bundle: Folder) -> None:
+def test_weights_are_copies_and_there_is_no_pickle(digits_run: TrainedRun, bundle: Folder) -> None:
     manifest = read_bundle(bundle).manifest
     assert len(manifest.members) == 3
     for member in manifest.members:
-        assert bundle.get(member.file) == run.store.get(member.checkpoint.key(layout.WEIGHTS))
+        assert bundle.get(member.file) == digits_run.store.get(member.checkpoint.key(layout.WEIGHTS))
     assert find_pickles(bundle.get("program.pt2")) == []
     assert {found.key for found in bundle.find("")} == {*manifest.files, "manifest.json"}
 
 
-def test_the_manifest_tells_where_it_comes_from_and_what_it_is_worth(run: TrainedRun, bundle: Folder) -> None:
+def test_the_manifest_tells_where_it_comes_from_and_what_it_is_worth(digits_run: TrainedRun, bundle: Folder) -> None:
     manifest = read_bundle(bundle).manifest
-    assert manifest.run == f"small/{run.run_id}"
-    assert manifest.data.id == run.images.data_id
-    assert manifest.data.images == {split: len(run.images.rows(split)) for split in layout.SPLITS}
-    assert manifest.class_names == run.images.class_names
+    assert manifest.run == f"small/{digits_run.run_id}"
+    assert manifest.data.id == digits_run.images.data_id
+    assert manifest.data.images == {split: len(digits_run.images.rows(split)) for split in layout.SPLITS}
+    assert manifest.class_names == digits_run.images.class_names
     assert torch.__version__.startswith(manifest.versions["torch"])
-    predicted = vote_of_stored(run, manifest)[1]
-    labels = run.images.labels[run.images.rows("test")]
+    predicted = vote_of_stored(digits_run, manifest)[1]
+    labels = digits_run.images.labels[digits_run.images.rows("test")]
     assert manifest.scores["team"]["test_accuracy"] == pytest.approx((predicted == labels).mean())
     assert manifest.cascade_found is not None
     assert manifest.cascade_found.accuracy >= manifest.cascade_found.whole_accuracy - 0.001
@@ -115,52 +111,54 @@ def test_the_manifest_tells_where_it_comes_from_and_what_it_is_worth(run: Traine
     assert manifest.data.id in card
 
 
-def test_the_same_run_gives_the_same_bytes(run: TrainedRun, bundle: Folder, tmp_path: Path) -> None:
-    export_run(run.stored(), str(tmp_path / "again"))
+def test_the_same_run_gives_the_same_bytes(digits_run: TrainedRun, bundle: Folder, tmp_path: Path) -> None:
+    export_run(digits_run.stored(), str(tmp_path / "again"))
     again = Folder(tmp_path / "again")
     assert {key.key: again.get(key.key) for key in again.find("")} == {
         key.key: bundle.get(key.key) for key in bundle.find("")
     }
 
 
-def test_the_single_model_is_bundled_where_that_is_asked_for(run: TrainedRun, tmp_path: Path) -> None:
-    found = export_run(run.stored(), str(tmp_path / "one"), single=True)
+def test_the_single_model_is_bundled_where_that_is_asked_for(digits_run: TrainedRun, tmp_path: Path) -> None:
+    found = export_run(digits_run.stored(), str(tmp_path / "one"), single=True)
     manifest = found.manifest
     assert (len(manifest.members), manifest.team, manifest.cascade) == (1, False, None)
     assert found.told()["test_accuracy"] == manifest.scores["best"]["test_accuracy"]
-    check_equal(run, Folder(tmp_path / "one"))
+    check_equal(digits_run, Folder(tmp_path / "one"))
 
 
 def test_a_run_that_was_recorded_without_mean_and_deviation_reads_its_images(
-    run: TrainedRun, bundle: Folder, tmp_path: Path
+    digits_run: TrainedRun, bundle: Folder, tmp_path: Path
 ) -> None:
-    key = layout.data_key(run.images.data_id, "data.json")
-    whole = run.store.get(key)
-    record = get_json(run.store, key)
+    key = layout.data_key(digits_run.images.data_id, "data.json")
+    whole = digits_run.store.get(key)
+    record = get_json(digits_run.store, key)
     del record["normalisation"]
     try:
-        run.store.put(key, to_json(record))
-        found = export_run(run.stored(), str(tmp_path / "old"))
+        digits_run.store.put(key, to_json(record))
+        found = export_run(digits_run.stored(), str(tmp_path / "old"))
     finally:
-        run.store.put(key, whole)
+        digits_run.store.put(key, whole)
     assert found.manifest.preparation == read_bundle(bundle).manifest.preparation
 
 
-def test_damaged_weights_stop_it_before_anything_is_written(run: TrainedRun, bundle: Folder, tmp_path: Path) -> None:
+def test_damaged_weights_stop_it_before_anything_is_written(
+    digits_run: TrainedRun, bundle: Folder, tmp_path: Path
+) -> None:
     member = read_bundle(bundle).manifest.members[0]
     key = member.checkpoint.key(layout.WEIGHTS)
-    whole = run.store.get(key)
+    whole = digits_run.store.get(key)
     try:
-        run.store.put(key, whole[:-1] + bytes([whole[-1] ^ 1]))
+        digits_run.store.put(key, whole[:-1] + bytes([whole[-1] ^ 1]))
         with pytest.raises(DamagedObject, match="not what its manifest promises"):
-            export_run(run.stored(), str(tmp_path / "b"))
+            export_run(digits_run.stored(), str(tmp_path / "b"))
     finally:
-        run.store.put(key, whole)
+        digits_run.store.put(key, whole)
     assert not (tmp_path / "b").exists()
 
 
 def test_a_store_that_gives_out_on_the_way_leaves_no_bundle(
-    run: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    digits_run: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = Folder.put
 
@@ -171,15 +169,15 @@ def test_a_store_that_gives_out_on_the_way_leaves_no_bundle(
 
     monkeypatch.setattr(Folder, "put", give_out)
     with pytest.raises(StoreError, match="no space"):
-        export_run(run.stored(), str(tmp_path / "half"))
+        export_run(digits_run.stored(), str(tmp_path / "half"))
     with pytest.raises(BundleError, match="written half"):
         read_bundle(Folder(tmp_path / "half"))
 
 
-def test_a_run_without_an_epoch_and_a_folder_in_use_are_refused(run: TrainedRun, bundle: Folder) -> None:
+def test_a_run_without_an_epoch_and_a_folder_in_use_are_refused(digits_run: TrainedRun, bundle: Folder) -> None:
     with pytest.raises(BundleError, match="is a bundle already"):
-        export_run(run.stored(), str(bundle.root))
-    empty = run.stored()
+        export_run(digits_run.stored(), str(bundle.root))
+    empty = digits_run.stored()
     for record in list(empty.state.trials):
         del empty.state.trials[record]
     with pytest.raises(NothingToVote, match="nothing to vote with"):
@@ -215,6 +213,7 @@ def own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "caucus_test_nets.py").write_text(OWN)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "caucus_test_nets", raising=False)
+    trust(["caucus_test_nets:build", "caucus_test_nets:build_moody"])
 
 
 def test_a_persons_own_model_is_exported_and_its_code_runs_only_where_that_is_allowed(
@@ -246,8 +245,8 @@ SMALLER: dict[str, Any] = {
 }
 
 
-def test_the_verb_tells_what_it_wrote(run: TrainedRun, tmp_path: Path) -> None:
-    words = ["export", "small", str(tmp_path / "b"), "ensemble.size=2", "--store", run.store.uri]
+def test_the_verb_tells_what_it_wrote(digits_run: TrainedRun, tmp_path: Path) -> None:
+    words = ["export", "small", str(tmp_path / "b"), "ensemble.size=2", "--store", digits_run.store.uri]
     answer = CliRunner().invoke(app, [*words, "--json"])
     assert answer.exit_code == 0, answer.output
     told = json.loads(answer.stdout)

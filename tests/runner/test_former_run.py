@@ -41,6 +41,12 @@ def test_a_run_over_other_data_is_refused_by_name(sample):
         read_former(sample.store, replay, "ffffffffffffffff")
 
 
+def test_a_warm_start_may_begin_with_points_of_other_data_where_it_says_so(sample):
+    spec = make_spec("runs", search={"space": LR, "warm_start": {"run": "dots", "other_data": True}})
+    former = read_former(sample.store, spec, "ffffffffffffffff")
+    assert [record.config.data_id for record in former.records] == [sample.images.data_id] * 7
+
+
 def test_a_run_that_is_not_there_is_refused_with_the_nearest_one(sample):
     with pytest.raises(RunMissing, match="did you mean dots"):
         read_former(sample.store, warm("dot"), sample.images.data_id)

@@ -1,9 +1,10 @@
 import pytest
 
-from runner.event import TrialEnded, TrialStarted, to_line
-from runner.journal import SEGMENT_BYTES, Journal
-from trainables.errors import StoreError
+from runner.event import RunOpened, TrialEnded, TrialStarted, to_line
+from runner.journal import SEGMENT_BYTES, Journal, read_state, seal
+from trainables.errors import DamagedObject, StoreError
 from trainables.folder import Folder
+from trainables.store import seal_json
 
 PREFIX = "sweeps/dots/r1/events/"
 
@@ -15,6 +16,15 @@ def started(number):
 @pytest.fixture
 def store(tmp_path):
     return Folder(tmp_path, "runs")
+
+
+def sealed(*events):
+    """The lines of `events`, each with the checksum of all up to it."""
+    lines, chained = b"", 0
+    for event in events:
+        line, chained = seal(to_line(event), chained)
+        lines += line
+    return lines
 
 
 def again(store):
@@ -39,7 +49,7 @@ def test_each_event_can_be_read_as_soon_as_it_is_appended(store):
 
 def test_what_append_returned_from_is_on_the_disk(store, tmp_path):
     Journal(store, "dots", "r1").append(started(0), started(1))
-    assert (tmp_path / PREFIX / "000000.jsonl").read_bytes() == to_line(started(0)) + to_line(started(1))
+    assert (tmp_path / PREFIX / "000000.jsonl").read_bytes() == sealed(started(0), started(1))
 
 
 def test_a_second_driver_goes_on_where_the_first_one_ended(store):
@@ -65,12 +75,12 @@ def test_order_is_kept_over_many_segments_and_drivers(store):
     assert again(store) == events
     sizes = [found.size_bytes for found in store.find(PREFIX)]
     assert len(sizes) > 4
-    assert all(SEGMENT_BYTES <= size < SEGMENT_BYTES + 25 * len(to_line(events[-1])) for size in sizes[:-1])
+    assert all(SEGMENT_BYTES <= size < SEGMENT_BYTES + 25 * len(sealed(events[-1])) for size in sizes[:-1])
 
 
 def test_a_segment_is_closed_once_it_has_64_kib_and_never_written_again(store):
     journal = Journal(store, "dots", "r1")
-    lines = (SEGMENT_BYTES - 1) // len(to_line(started(1000)))  # all of the same length
+    lines = (SEGMENT_BYTES - 1) // len(sealed(started(1000)))  # all of the same length
     journal.append(*(started(number) for number in range(1000, 1000 + lines)))
     assert keys(store) == [PREFIX + "000000.jsonl"]
     journal.append(started(2000))  # below 64 KiB before it: still the same segment
@@ -79,7 +89,8 @@ def test_a_segment_is_closed_once_it_has_64_kib_and_never_written_again(store):
     journal.append(started(2001))
     assert keys(store) == [PREFIX + "000000.jsonl", PREFIX + "000001.jsonl"]
     assert store.get(PREFIX + "000000.jsonl") == closed
-    assert store.get(PREFIX + "000001.jsonl") == to_line(started(2001))
+    assert store.get(PREFIX + "000001.jsonl").startswith(to_line(started(2001))[:-2])
+    assert again(store) == journal.events
 
 
 def test_events_that_are_appended_together_are_in_one_object(store):
@@ -111,11 +122,157 @@ def test_kinds_of_a_later_version_are_skipped_and_kept(store):
     journal = Journal(store, "dots", "r1")
     journal.append(started(1))
     assert journal.events == [started(0), started(1)]
-    assert store.get(PREFIX + "000000.jsonl") == to_line(started(0)) + later + to_line(started(1))
+    assert store.get(PREFIX + "000000.jsonl") == to_line(started(0)) + later + sealed(started(1))
 
 
 def test_a_damaged_line_is_an_error_that_names_its_object(store):
     store.put(PREFIX + "000000.jsonl", to_line(started(0)))
     store.put(PREFIX + "000001.jsonl", to_line(started(1))[:-9])
-    with pytest.raises(StoreError, match=r"^runs/sweeps/dots/r1/events/000001\.jsonl holds a line that is no event"):
+    with pytest.raises(StoreError, match=r"^runs/sweeps/dots/r1/events/000001\.jsonl holds a line that is not whole"):
         again(store)
+
+
+def test_what_adds_up_to_a_state_is_read_in_one_go(store):
+    Journal(store, "dots", "r1").append(RunOpened(at_unix_s=1.0, elapsed_s=0.0, versions={}, slots=7))
+    assert read_state(store, "dots", "r1").slots == 7
+
+
+def take_over(store, driver, **words):
+    return Journal(store, "dots", "r1", driver, **words)
+
+
+def test_each_driver_writes_segments_of_its_own(store):
+    take_over(store, 1).append(started(0))
+    take_over(store, 2).append(started(1))
+    assert again(store) == [started(0), started(1)]
+    assert keys(store) == [PREFIX + "000001-000000.jsonl", PREFIX + "000002-000000.jsonl"]
+
+
+def test_what_a_driver_writes_after_it_lost_the_run_is_not_read(store):
+    orphan = take_over(store, 1)
+    orphan.append(started(0))
+    heir = take_over(store, 2)
+    orphan.append(started(10))  # between the heir's reading and its first event
+    heir.append(started(1))
+    orphan.append(*(started(number) for number in range(2000)))  # more than a segment
+    orphan.append(started(11))
+    assert len(keys(store)) == 3
+    assert again(store) == [started(0), started(1)]
+    assert take_over(store, 3).events == [started(0), started(1)]
+
+
+def test_a_driver_that_lost_the_run_before_its_first_event_is_not_read_either(store):
+    orphan = take_over(store, 1)
+    take_over(store, 2).append(started(1))
+    orphan.append(started(0))
+    assert again(store) == [started(1)]
+
+
+def test_a_driver_that_never_wrote_leaves_no_gap(store):
+    take_over(store, 1).append(started(0))
+    silent = take_over(store, 2)
+    take_over(store, 3).append(started(2))
+    silent.append(started(1))
+    assert again(store) == [started(0), started(2)]
+
+
+def test_what_was_written_before_drivers_were_told_apart_counts(store):
+    store.put(PREFIX + "000000.jsonl", to_line(started(0)))
+    store.put(PREFIX + "000001.jsonl", to_line(started(1)))
+    take_over(store, 1).append(started(2))
+    assert again(store) == [started(0), started(1), started(2)]
+
+
+def test_every_flipped_bit_of_a_journal_is_noticed_or_changes_no_event(store):
+    take_over(store, 1).append(started(0), started(1))
+    take_over(store, 2).append(started(2))
+    whole = again(store)
+    noticed = 0
+    for key in keys(store):
+        data = store.get(key)
+        for bit in range(8 * len(data)):
+            damaged = bytearray(data)
+            damaged[bit // 8] ^= 1 << bit % 8
+            store.put(key, bytes(damaged))
+            try:
+                assert again(store) == whole
+            except DamagedObject:
+                noticed += 1
+        store.put(key, data)
+    assert noticed > 1000
+
+
+@pytest.mark.parametrize("lost", range(4))
+def test_an_object_that_is_lost_is_noticed_unless_it_was_the_last(store, lost):
+    journal = take_over(store, 1)
+    for number in range(3):
+        journal.append(*(started(number * 1000 + at) for at in range(700)))
+    take_over(store, 2).append(started(9000))
+    key = keys(store)[lost]
+    store.delete(key)
+    if lost == 3:
+        assert len(again(store)) == 2100  # nothing but status.json knows of it, and there is none
+    else:
+        with pytest.raises(DamagedObject, match=r"misses one|shorter"):
+            again(store)
+
+
+def test_a_driver_that_mends_reads_up_to_the_damage_and_the_next_ones_believe_it(store):
+    take_over(store, 1).append(started(0), started(1), started(2))
+    take_over(store, 2).append(started(3))
+    key = keys(store)[0]
+    data = store.get(key)
+    second = data.index(b"000000000001")
+    store.put(key, data[:second] + b"f" + data[second + 1 :])
+    with pytest.raises(
+        DamagedObject, match=r"000001-000000\.jsonl holds a line that is not what was written.*run the sweep again"
+    ):
+        again(store)
+    mended = take_over(store, 3, mend=True)
+    assert mended.events == [started(0)]
+    assert "000001-000000.jsonl" in mended.damage
+    mended.append(started(4))
+    assert again(store) == take_over(store, 4).events == [started(0), started(4)]
+
+
+def count(store, driver, events):
+    store.put("sweeps/dots/r1/status.json", seal_json({"journal": {"driver": driver, "events": events}}))
+
+
+@pytest.mark.parametrize("lost", range(4))
+def test_what_status_has_counted_must_be_there(store, lost):
+    """A last segment that is gone, whole lines at its end, or all of the journal: nothing in it tells of them."""
+    journal = take_over(store, 1)
+    for number in range(3):
+        journal.append(*(started(number * 1000 + at) for at in range(700)))
+    count(store, 1, 2100)
+    assert len(again(store)) == 2100
+    if lost < 3:
+        for key in keys(store)[lost:]:
+            store.delete(key)
+    else:
+        store.put(keys(store)[2], b"".join(store.get(keys(store)[2]).splitlines(keepends=True)[:-5]))
+    with pytest.raises(
+        DamagedObject, match=rf"events/ lacks the last {(2100, 1400, 700, 5)[lost]} of 2100 events: run the"
+    ):
+        again(store)
+    mended = take_over(store, 2, mend=True)
+    assert (len(mended.events), "lacks the last" in mended.damage) == ((0, 700, 1400, 2095)[lost], True)
+    mended.append(started(9000))
+    assert len(again(store)) == len(mended.events)  # what the driver before has counted does not count any more
+
+
+def test_a_journal_may_be_ahead_of_status_and_of_a_driver_that_lost_the_run(store):
+    take_over(store, 1).append(started(0), started(1))
+    count(store, 1, 1)
+    assert len(again(store)) == 2
+    take_over(store, 2).append(started(2))
+    count(store, 1, 99)  # an orphan that does not know yet
+    assert len(again(store)) == 3
+
+
+@pytest.mark.parametrize("told", [b"{", b'{"journal": 7}', b'{"journal": {"driver": 1}}'])
+def test_a_status_that_counts_nothing_proves_nothing(store, told):
+    take_over(store, 1).append(started(0))
+    store.put("sweeps/dots/r1/status.json", told)
+    assert len(again(store)) == 1

@@ -11,6 +11,7 @@ from runner.spec import parse_spec
 from tests.sweeps import CAUCUS
 from trainables.errors import ModelUnusable
 from trainables.images import ImageSet
+from trainables.trusted_code import trust
 
 CODE = """
 from torch import nn
@@ -26,6 +27,7 @@ def build(shape, width=4, depth=1):
 def code(tmp_path, monkeypatch):
     (tmp_path / "nets_to_check.py").write_text(CODE)
     monkeypatch.syspath_prepend(tmp_path)
+    trust(["nets_to_check:build"])
     return "nets_to_check:build"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.verbs_night import find_sweep
 from tests.sweeps import ROOT, SMALL
 
 CLUSTER = """
@@ -61,6 +63,8 @@ def test_the_one_file_runs_a_sweep_on_the_cluster_with_the_drivers_code(cluster,
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["outcome"], result["epochs_trained"], result["slots"]) == ("done", 30, 2)
+    assert re.fullmatch(r"digits/\d{4}-\d\d-\d\d", result["run"])  # today in UTC
+    assert (result["night"]["verdict"], result["night"]["exit_code"]) == ("accepted", 0)
     assert "runner/nightly.py" in (tmp_path / "runs" / "sweeps" / result["run"] / "sweep.json").read_text()
 
 
@@ -78,3 +82,12 @@ def test_the_script_defines_nothing_else():
 
     tree = ast.parse(Path(ROOT / "runner" / "nightly.py").read_text())
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+
+
+def test_a_sweep_of_the_checkout_is_found_from_any_folder_and_one_that_is_here_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_sweep("sweeps/digits.yaml") == ROOT / "sweeps" / "digits.yaml"
+    assert find_sweep("sweeps/none.yaml") == Path("sweeps/none.yaml")
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "digits.yaml").write_text("name: mine")
+    assert find_sweep("sweeps/digits.yaml") == Path("sweeps/digits.yaml")

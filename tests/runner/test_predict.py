@@ -25,11 +25,13 @@ from runner.export import export_run
 from runner.predict import write_table
 from runner.ready_team import make_ready
 from tests.runner.test_export import vote_of_stored
-from tests.runner.trained_digits import TrainedRun, write_trained_run
+from tests.runner.trained_digits import TrainedRun
 from tests.servers import S3Server
 from trainables.data_table import read_data_table
 from trainables.folder import Folder
 from trainables.stores import open_store
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 COLUMNS = ["image", "class", "probability", "agreement"]
 TAKEN = 60
@@ -40,25 +42,13 @@ AWKWARD = {3: 'x,"y"\n.png', 4: "=cmd|' /C calc'!A0.png", 5: "ü ß.png", 6: "<b
 
 
 @pytest.fixture(scope="module")
-def run(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
-    return write_trained_run(tmp_path_factory.mktemp("trained"))
-
-
-@pytest.fixture(scope="module")
-def bundle(run: TrainedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bundles") / "team"
-    export_run(run.stored(), str(folder))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def images(run: TrainedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def images(digits_run: TrainedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first test images as files, some in folders, some under names that need care; and three bad ones."""
     folder = tmp_path_factory.mktemp("images")
-    for position, row in enumerate(run.images.rows("test")[:TAKEN]):
+    for position, row in enumerate(digits_run.images.rows("test")[:TAKEN]):
         path = folder / name_of(position)
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(run.images.pixels[row, :, :, 0]).save(path)
+        Image.fromarray(digits_run.images.pixels[row, :, :, 0]).save(path)
     (folder / "bad.png").write_bytes(b"rubbish")
     (folder / "cut.png").write_bytes((folder / name_of(0)).read_bytes()[:60])
     (folder / os.fsdecode(b"\xff\x1b[2J.png")).write_bytes(b"")
@@ -89,9 +79,9 @@ def check_rows(run: TrainedRun, bundle: Path, rows: Sequence[dict[str, Any]], na
 
 
 def test_a_folder_becomes_a_table_and_bad_images_are_listed(
-    run: TrainedRun, bundle: Path, images: Path, tmp_path: Path
+    digits_run: TrainedRun, digits_bundle: Path, images: Path, tmp_path: Path
 ) -> None:
-    answer = predict(bundle, images, "--out", tmp_path / "out.csv", "--json")
+    answer = predict(digits_bundle, images, "--out", tmp_path / "out.csv", "--json")
     assert answer.exit_code == 0, answer.output
     told = json.loads(answer.stdout)
     assert (told["images"], told["out"]) == (TAKEN, str(tmp_path / "out.csv"))
@@ -101,12 +91,12 @@ def test_a_folder_becomes_a_table_and_bad_images_are_listed(
     assert len(answer.stderr.splitlines()) == 3
     rows = read_csv(tmp_path / "out.csv")
     assert list(rows[0]) == COLUMNS
-    check_rows(run, bundle, rows, [name_of(position) for position in range(TAKEN)])
+    check_rows(digits_run, digits_bundle, rows, [name_of(position) for position in range(TAKEN)])
 
 
-def test_parquet_says_the_same_as_csv(bundle: Path, images: Path, tmp_path: Path) -> None:
+def test_parquet_says_the_same_as_csv(digits_bundle: Path, images: Path, tmp_path: Path) -> None:
     for name in ("out.csv", "out.PARQUET"):
-        assert predict(bundle, images, "--out", tmp_path / name).exit_code == 0
+        assert predict(digits_bundle, images, "--out", tmp_path / name).exit_code == 0
     table = pq.read_table(tmp_path / "out.PARQUET")
     assert table.column_names == COLUMNS
     for row, other in zip(table.to_pylist(), read_csv(tmp_path / "out.csv"), strict=True):
@@ -115,29 +105,36 @@ def test_parquet_says_the_same_as_csv(bundle: Path, images: Path, tmp_path: Path
         assert row["agreement"] == pytest.approx(float(other["agreement"]), abs=1e-6)
 
 
-def test_tables_arrays_and_single_files_are_read(run: TrainedRun, bundle: Path, images: Path, tmp_path: Path) -> None:
+def test_tables_arrays_and_single_files_are_read(
+    digits_run: TrainedRun, digits_bundle: Path, images: Path, tmp_path: Path
+) -> None:
     names = [name_of(position) for position in range(10)]
     with (images / "table.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["image", "label"], *([name, "?"] for name in names)])
-    np.savez(tmp_path / "arrays.npz", images=run.images.pixels[run.images.rows("test")[:10]])
+    np.savez(tmp_path / "arrays.npz", images=digits_run.images.pixels[digits_run.images.rows("test")[:10]])
     for told, expected in (
         (images / "table.csv", names),
         (tmp_path / "arrays.npz", [str(position) for position in range(10)]),
         (images / name_of(0), [str(images / name_of(0))]),
     ):
-        answer = predict(bundle, told, "--out", tmp_path / "out.csv")
+        answer = predict(digits_bundle, told, "--out", tmp_path / "out.csv")
         assert answer.exit_code == 0, answer.output
         assert f"{len(expected)} image" in answer.stdout
-        check_rows(run, bundle, read_csv(tmp_path / "out.csv"), expected)
+        check_rows(digits_run, digits_bundle, read_csv(tmp_path / "out.csv"), expected)
 
 
 def test_bundle_and_images_may_lie_in_a_bucket(
-    run: TrainedRun, bundle: Path, images: Path, tmp_path: Path, moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch
+    digits_run: TrainedRun,
+    digits_bundle: Path,
+    images: Path,
+    tmp_path: Path,
+    moto_s3: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     moto_s3.login(monkeypatch)
     place = f"s3://{moto_s3.new_bucket()}"
-    export_run(run.stored(), f"{place}/bundles/team")
-    here, there = Folder(bundle), open_store(f"{place}/bundles/team")
+    export_run(digits_run.stored(), f"{place}/bundles/team")
+    here, there = Folder(digits_bundle), open_store(f"{place}/bundles/team")
     assert {found.key: here.get(found.key) for found in here.find("")} == {
         found.key: there.get(found.key) for found in there.find("")
     }
@@ -148,15 +145,15 @@ def test_bundle_and_images_may_lie_in_a_bucket(
     answer = predict(f"{place}/bundles/team", f"{place}/images", "--out", tmp_path / "out.csv", "--json")
     assert answer.exit_code == 0, answer.output
     assert json.loads(answer.stdout)["bad"][0]["image"] == "bad.png"
-    check_rows(run, bundle, read_csv(tmp_path / "out.csv"), [name_of(position) for position in range(3)])
+    check_rows(digits_run, digits_bundle, read_csv(tmp_path / "out.csv"), [name_of(position) for position in range(3)])
 
 
-def test_agreement_is_the_share_of_members_whose_own_class_it_is(run: TrainedRun, bundle: Path) -> None:
-    pixels = run.images.pixels[run.images.rows("test")]
-    read = read_bundle(Folder(bundle))
+def test_agreement_is_the_share_of_members_whose_own_class_it_is(digits_run: TrainedRun, digits_bundle: Path) -> None:
+    pixels = digits_run.images.pixels[digits_run.images.rows("test")]
+    read = read_bundle(Folder(digits_bundle))
     answers = make_ready(read).predict(pixels)
-    table = read_data_table(run.store, read.manifest.data.id)
-    pool = read_pool(run.store, list(read.manifest.checkpoints), "test", table)
+    table = read_data_table(digits_run.store, read.manifest.data.id)
+    pool = read_pool(digits_run.store, list(read.manifest.checkpoints), "test", table)
     for position in range(len(pixels)):
         own = [int(told[position].argmax()) for told in pool.probabilities]
         assert answers.agreement[position] == own.count(answers.predicted[position]) / 3
@@ -164,25 +161,25 @@ def test_agreement_is_the_share_of_members_whose_own_class_it_is(run: TrainedRun
 
 
 def test_a_cascade_asks_fewer_members_and_says_what_the_whole_team_says_where_it_asks_all(
-    run: TrainedRun, bundle: Path, images: Path, tmp_path: Path
+    digits_run: TrainedRun, digits_bundle: Path, images: Path, tmp_path: Path
 ) -> None:
-    answer = predict(bundle, images, "--out", tmp_path / "out.csv", "--json", "--cascade")
+    answer = predict(digits_bundle, images, "--out", tmp_path / "out.csv", "--json", "--cascade")
     told = json.loads(answer.stdout)
     assert (told["images"], told["members"]) == (TAKEN, 3)
     assert 1 <= told["members_asked"] < 3
-    read = read_bundle(Folder(bundle))
-    pixels = run.images.pixels[run.images.rows("test")]
+    read = read_bundle(Folder(digits_bundle))
+    pixels = digits_run.images.pixels[digits_run.images.rows("test")]
     whole, steps = make_ready(read).predict(pixels), make_ready(read, cascade=True).predict(pixels)
     everybody = steps.asked == 3
     assert everybody.any()
     assert np.allclose(steps.probabilities[everybody], whole.probabilities[everybody], atol=1e-5)
-    labels = run.images.labels[run.images.rows("test")]
+    labels = digits_run.images.labels[digits_run.images.rows("test")]
     assert abs((steps.predicted == labels).mean() - (whole.predicted == labels).mean()) < 0.02
 
 
-def test_a_cascade_with_a_threshold_of_never_is_the_team(run: TrainedRun, bundle: Path) -> None:
-    read = read_bundle(Folder(bundle))
-    pixels = run.images.pixels[run.images.rows("test")]
+def test_a_cascade_with_a_threshold_of_never_is_the_team(digits_run: TrainedRun, digits_bundle: Path) -> None:
+    read = read_bundle(Folder(digits_bundle))
+    pixels = digits_run.images.pixels[digits_run.images.rows("test")]
     team = make_ready(read, cascade=True)
     assert team.cascade is not None
     never = replace(team, cascade=replace(team.cascade, threshold=NEVER)).predict(pixels)
@@ -191,35 +188,35 @@ def test_a_cascade_with_a_threshold_of_never_is_the_team(run: TrainedRun, bundle
     assert np.array_equal(never.agreement, whole.agreement)
 
 
-def test_class_names_and_file_names_survive_a_csv(tmp_path: Path, run: TrainedRun, bundle: Path) -> None:
-    answers = make_ready(read_bundle(Folder(bundle))).predict(run.images.pixels[:3])
-    hostile = ('a,b"c\nd', "<script>", "=1+1", *run.images.class_names[3:])
+def test_class_names_and_file_names_survive_a_csv(tmp_path: Path, digits_run: TrainedRun, digits_bundle: Path) -> None:
+    answers = make_ready(read_bundle(Folder(digits_bundle))).predict(digits_run.images.pixels[:3])
+    hostile = ('a,b"c\nd', "<script>", "=1+1", *digits_run.images.class_names[3:])
     write_table(tmp_path / "out.csv", ["x\ny", "'", '"'], [answers], tuple(hostile))
     rows = read_csv(tmp_path / "out.csv")
     assert [row["image"] for row in rows] == ["x\ny", "'", '"']
     assert [row["class"] for row in rows] == [hostile[position] for position in answers.predicted]
 
 
-def test_what_cannot_be_done_is_said_with_exit_code_2(bundle: Path, images: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_done_is_said_with_exit_code_2(digits_bundle: Path, images: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "only_bad").mkdir()
     (tmp_path / "only_bad" / "x.png").write_bytes(b"rubbish")
     damaged = tmp_path / "damaged"
-    for found in Folder(bundle).find(""):
-        Folder(damaged).put(found.key, Folder(bundle).get(found.key))
+    for found in Folder(digits_bundle).find(""):
+        Folder(damaged).put(found.key, Folder(digits_bundle).get(found.key))
     weights = next((damaged / "members").iterdir())
     weights.write_bytes(bytes([*weights.read_bytes()[:-1], 0xFF]))
     out = tmp_path / "out.csv"
     for words, said in (
         ([tmp_path / "empty", images, "--out", out], "is no bundle"),
         ([damaged, images, "--out", out], "is not what the manifest promises"),
-        ([bundle, tmp_path / "empty", "--out", out], "holds no image"),
-        ([bundle, tmp_path / "only_bad", "--out", out], "none of the 1 images"),
-        ([bundle, tmp_path / "gone", "--out", out], "does not exist"),
-        ([bundle, damaged / "manifest.json", "--out", out], "ends with .json"),
-        ([bundle, images, "--out", tmp_path / "out.txt"], "name a file that ends with .csv or .parquet"),
-        ([bundle, images, "--out", tmp_path / "no" / "out.csv"], "which is no folder"),
-        ([bundle, "ftp://x/y", "--out", out], "ftp://"),
+        ([digits_bundle, tmp_path / "empty", "--out", out], "holds no image"),
+        ([digits_bundle, tmp_path / "only_bad", "--out", out], "none of the 1 images"),
+        ([digits_bundle, tmp_path / "gone", "--out", out], "does not exist"),
+        ([digits_bundle, damaged / "manifest.json", "--out", out], "ends with .json"),
+        ([digits_bundle, images, "--out", tmp_path / "out.txt"], "name a file that ends with .csv or .parquet"),
+        ([digits_bundle, images, "--out", tmp_path / "no" / "out.csv"], "which is no folder"),
+        ([digits_bundle, "ftp://x/y", "--out", out], "ftp://"),
     ):
         answer = predict(*words, "--json")
         assert answer.exit_code == 2, (said, answer.output)
@@ -229,7 +226,7 @@ def test_what_cannot_be_done_is_said_with_exit_code_2(bundle: Path, images: Path
 
 
 def test_an_unfinished_table_is_never_seen(
-    bundle: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    digits_bundle: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "out.csv").write_text("before")
 
@@ -237,7 +234,7 @@ def test_an_unfinished_table_is_never_seen(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", fail)
-    answer = predict(bundle, images, "--out", tmp_path / "out.csv")
+    answer = predict(digits_bundle, images, "--out", tmp_path / "out.csv")
     assert (answer.exit_code, "No space left" in answer.stderr) == (2, True)
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
     assert (tmp_path / "out.csv").read_text() == "before"

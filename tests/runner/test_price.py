@@ -34,3 +34,14 @@ def test_a_price_that_is_no_number_above_zero_is_refused(elsewhere, price):
     (elsewhere / "cluster.yaml").write_text(f"metadata: {{price_per_node_hour: {price}}}\n")
     with pytest.raises(SweepFileError, match=r"metadata\.price_per_node_hour is .*: a number above 0 is needed"):
         find_price(make_spec("runs"))
+
+
+def test_of_several_types_of_node_the_dearest_counts(elsewhere):
+    (elsewhere / "cluster.yaml").write_text("metadata: {price_per_node_hour: {small: 1, large: 5.5}}\n")
+    assert find_price(make_spec("runs")) == 5.5
+
+
+def test_a_type_whose_price_is_no_number_is_refused_by_name(elsewhere):
+    (elsewhere / "cluster.yaml").write_text("metadata: {price_per_node_hour: {small: 1, large: dear}}\n")
+    with pytest.raises(SweepFileError, match=r"metadata\.price_per_node_hour\.large is 'dear': a number above 0"):
+        find_price(make_spec("runs"))

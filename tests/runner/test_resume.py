@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -45,6 +46,31 @@ def test_more_trials_train_only_the_new_ones(undisturbed, tmp_path):
     larger = run_sweep(*SMALL, f"store={store}", "search.trials=7")
     assert (larger["epochs_trained"], larger["trials"]["finished"]) == (12, 7)
     assert larger["run"] == undisturbed[1]["run"]
+
+
+def test_what_was_lost_or_damaged_after_the_end_is_made_again_and_nothing_else(undisturbed, tmp_path):
+    store = shutil.copytree(undisturbed[0], tmp_path / "runs")
+    flipped, deleted = sorted(store.glob("trials/*/epoch-0003/weights.safetensors"))[:2]
+    flipped.write_bytes(flipped.read_bytes()[:-1] + bytes([flipped.read_bytes()[-1] ^ 1]))
+    deleted.unlink()
+    result = run_sweep(*SMALL, f"store={store}")
+    assert (result["outcome"], result["epochs_trained"]) == ("done", 2)
+    assert outcome(result) == outcome(undisturbed[1])
+    assert trial_bits(store) == trial_bits(undisturbed[0])
+    assert run_sweep(*SMALL, f"store={store}")["epochs_trained"] == 0
+
+
+def test_a_second_driver_is_refused_and_the_first_one_is_not_disturbed(undisturbed, tmp_path):
+    store = tmp_path / "runs"
+    first = start_sweep(*SMALL, f"store={store}")
+    first.wait_for(lambda: reported_epochs(store) >= 2)
+    second = run_sweep(*SMALL, f"store={store}", code=2)
+    assert second["kind"] == "RunTaken"
+    assert f"is being driven by process {first.process.pid} on" in second["error"]
+    output, errors = first.process.communicate(timeout=300)
+    assert first.process.returncode == 0, errors
+    assert outcome(json.loads(output)) == outcome(undisturbed[1])
+    assert trial_bits(store) == trial_bits(undisturbed[0])
 
 
 @pytest.mark.long

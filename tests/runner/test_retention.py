@@ -16,6 +16,7 @@ from runner.conclusion import choose_and_judge
 from runner.deleted import add_deleted, read_deleted
 from runner.event import Decided
 from runner.keeping import references
+from runner.lease import take_lease
 from runner.pipeline import lost_epochs
 from runner.retention import Retention, carry_out, plan_retention
 from runner.show_retention import show_retention, tell_consequences
@@ -25,11 +26,11 @@ from tests.sweeps import caucus
 from trainables import layout
 from trainables.checkpoint import CheckpointId, committed, committed_epochs
 from trainables.config import ModelConfig, ParentConfig
-from trainables.errors import DamagedObject, StoreError
+from trainables.errors import DamagedObject, RunTaken, StoreError
 from trainables.folder import Folder
 from trainables.initial_weights import name_weights, store_weights
 from trainables.key import OWN
-from trainables.store import Store
+from trainables.store import Store, get_json, seal_json
 from trainables.stores import open_store
 
 DAY_S = 24 * 3600.0
@@ -216,7 +217,9 @@ def test_what_is_deleted_adds_up(sample: SampleRun) -> None:
 
 def test_a_run_that_cannot_be_read_keeps_everything_and_is_named(sample: SampleRun) -> None:
     key = sample.stored.key(layout.SWEEP)
-    sample.store.put(key, sample.store.get(key).replace(b'"size": 3', b'"sise": 3'))
+    head: dict[str, Any] = get_json(sample.store, key)
+    head["spec"]["ensemble"]["sise"] = head["spec"]["ensemble"].pop("size")
+    sample.store.put(key, seal_json(head))
     found = plan_retention(sample.store, 1)
     assert found.doomed == ()
     assert [note for note in found.notes if "dots" in note and "sise" in note]
@@ -298,3 +301,28 @@ def test_a_bucket_is_pruned_as_a_folder_is(sample: SampleRun, moto_s3: Any, monk
     bucket.put(half, b"half")
     assert plan_retention(bucket, 2).doomed == ()
     assert [one.rest for one in plan_retention(bucket, 2, time.time() + DAY_S + 60).doomed] == [(half,)]
+
+
+def test_nothing_is_deleted_while_a_run_of_the_store_is_being_driven(sample: SampleRun) -> None:
+    found = plan_retention(sample.store, 1)
+    before = left(sample)
+    with (
+        take_lease(sample.store, "spots", "r9"),
+        pytest.raises(RunTaken, match=r"run spots/r9 in .* is being driven by process \d+ on"),
+    ):
+        carry_out(found)
+    assert left(sample) == before
+    carry_out(found)
+    assert left(sample) < before
+
+
+def test_a_driver_that_was_not_heard_of_for_long_holds_nothing_up(sample: SampleRun) -> None:
+    claim = layout.claim_key("spots", "r9", 1)
+    sample.store.put(claim, b'{"host": "elsewhere", "pid": 7}\n')
+    with pytest.raises(RunTaken, match="process 7 on elsewhere"):
+        carry_out(plan_retention(sample.store, 1))
+    old_unix_s = time.time() - 601
+    os.utime(sample.store.root / claim, (old_unix_s, old_unix_s))
+    before = left(sample)
+    carry_out(plan_retention(sample.store, 1))
+    assert left(sample) < before

@@ -13,7 +13,7 @@ from ensembles.soup_story import from_json, read_soups
 from runner.retention import plan_retention
 from runner.soup import CannotCook, Cooked, choose_epochs, cook_run, parse_kind, parse_metric
 from runner.trained_trial import NoSuchTrial
-from tests.runner.trained_run import load, plain, residual, train_run
+from tests.runner.trained_run import load, plain, residual
 from tests.sweeps import caucus
 from trainables import layout
 from trainables.checkpoint import CheckpointId, committed_epochs
@@ -25,17 +25,6 @@ from trainables.store import get_json
 from trainables.training import Training
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train_run(tmp_path_factory.mktemp("store"))
-
-
-@pytest.fixture
-def store(trained: Path, tmp_path: Path) -> Folder:
-    shutil.copytree(trained, tmp_path / "runs")
-    return Folder(tmp_path / "runs", "runs")
-
-
 def bits(store: Folder) -> dict[str, bytes]:
     return {found.key: store.get(found.key) for found in store.find("") if "/ledger/" not in found.key}
 
@@ -45,11 +34,11 @@ def cook(store: Folder, *trials: str, kind: Any = "uniform", epochs: str = "all"
 
 
 @pytest.mark.parametrize("kind", ["uniform", "greedy"])
-def test_a_soup_is_a_checkpoint_of_its_own_that_reads_and_votes(store: Folder, kind: Any) -> None:
-    before = bits(store)
-    found = cook(store, kind=kind)
+def test_a_soup_is_a_checkpoint_of_its_own_that_reads_and_votes(trained_store: Folder, kind: Any) -> None:
+    before = bits(trained_store)
+    found = cook(trained_store, kind=kind)
     story = found.story
-    record = load(store).state.trials[story.trial_id]
+    record = load(trained_store).state.trials[story.trial_id]
     assert record.best is not None
     assert story.best.name == story.candidates[0] == f"{story.trial_id}@{record.best.epoch}"
     assert story.best.validation_accuracy == record.best.validation_accuracy
@@ -59,20 +48,20 @@ def test_a_soup_is_a_checkpoint_of_its_own_that_reads_and_votes(store: Folder, k
         assert story.soup.validation_accuracy >= story.best.validation_accuracy
     ordered = [CheckpointId(*_split(name)) for name in story.candidates]
     soup = name_soup(kind, ordered, "accuracy")
-    table = read_data_table(store, record.config.data_id)
+    table = read_data_table(trained_store, record.config.data_id)
     for split, told in (("validation", story.soup.validation_accuracy), ("test", story.soup.test_accuracy)):
-        pool = read_pool(store, [soup, *ordered], split, table)
+        pool = read_pool(trained_store, [soup, *ordered], split, table)
         assert pool.left_out == ()
         assert (pool.probabilities[0].argmax(1) == pool.labels).mean() == told
         mean = pool.probabilities[[pool.position(CheckpointId(*_split(name))) for name in story.ingredients]].mean(0)
         vote = story.vote.validation_accuracy if split == "validation" else story.vote.test_accuracy
         assert (mean.argmax(1) == pool.labels).mean() == pytest.approx(vote, abs=0.005)
-    after = bits(store)
+    after = bits(trained_store)
     assert {key: after[key] for key in before} == before
     assert all("soups/" in key for key in after.keys() - before.keys())
-    assert committed_epochs(store, story.trial_id) == [1, 2, 3]
-    assert from_json(get_json(store, found.key)) == story
-    assert read_soups(store, "digits", load(store).run_id) == (story,)
+    assert committed_epochs(trained_store, story.trial_id) == [1, 2, 3]
+    assert from_json(get_json(trained_store, found.key)) == story
+    assert read_soups(trained_store, "digits", load(trained_store).run_id) == (story,)
 
 
 def _split(name: str) -> tuple[str, int]:
@@ -81,51 +70,51 @@ def _split(name: str) -> tuple[str, int]:
 
 
 def test_the_same_again_is_read_and_another_store_gets_the_same_bits(
-    store: Folder, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained_store: Folder, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(trained, tmp_path / "other")
+    shutil.copytree(trained_run, tmp_path / "other")
     other = Folder(tmp_path / "other", "runs")
-    first = cook(store, kind="greedy")
+    first = cook(trained_store, kind="greedy")
     assert cook(other, kind="greedy") == first
-    assert bits(other) == bits(store)
+    assert bits(other) == bits(trained_store)
     monkeypatch.setattr(Training, "evaluate", None)
-    assert cook(store, kind="greedy") == first
+    assert cook(trained_store, kind="greedy") == first
 
 
-def test_a_damaged_soup_is_made_anew(store: Folder) -> None:
-    found, kept = cook(store), bits(store)
+def test_a_damaged_soup_is_made_anew(trained_store: Folder) -> None:
+    found, kept = cook(trained_store), bits(trained_store)
     for part in (layout.WEIGHTS, "validation.arrow", "test.arrow", layout.METRICS):
-        store.put(found.checkpoint + part, kept[found.checkpoint + part][:-1])
-        assert cook(store) == found
-        assert bits(store) == kept
+        trained_store.put(found.checkpoint + part, kept[found.checkpoint + part][:-1])
+        assert cook(trained_store) == found
+        assert bits(trained_store) == kept
 
 
-def test_what_greedy_looks_at_can_be_another_metric(store: Folder) -> None:
-    found = cook(store, kind="greedy", metric="log_loss")
+def test_what_greedy_looks_at_can_be_another_metric(trained_store: Folder) -> None:
+    found = cook(trained_store, kind="greedy", metric="log_loss")
     assert found.story.soup.validation_loss <= found.story.best.validation_loss
-    assert found.checkpoint != cook(store, kind="greedy").checkpoint
+    assert found.checkpoint != cook(trained_store, kind="greedy").checkpoint
 
 
-def test_epochs_of_other_nets_are_refused_with_nothing_written(store: Folder) -> None:
-    before, stored = bits(store), load(store)
+def test_epochs_of_other_nets_are_refused_with_nothing_written(trained_store: Folder) -> None:
+    before, stored = bits(trained_store), load(trained_store)
     with pytest.raises(CheckpointMismatch, match=r"different architectures \(model.residual\)"):
-        cook(store, plain(stored), residual(stored))
+        cook(trained_store, plain(stored), residual(stored))
     with pytest.raises(NoSuchTrial, match="has no such trial"):
-        cook(store, "0f3a")
+        cook(trained_store, "0f3a")
     with pytest.raises(CannotCook, match=r"--epochs 2 leaves .*@2 of .*two or more"):
-        cook(store, epochs="2")
-    store.delete(CheckpointId(plain(stored), 1).key(layout.WEIGHTS))
+        cook(trained_store, epochs="2")
+    trained_store.delete(CheckpointId(plain(stored), 1).key(layout.WEIGHTS))
     with pytest.raises(ObjectMissing):
-        cook(store)
-    assert bits(store).keys() >= before.keys() - {CheckpointId(plain(stored), 1).key(layout.WEIGHTS)}
-    assert not [key for key in bits(store) if "soups/" in key]
+        cook(trained_store)
+    assert bits(trained_store).keys() >= before.keys() - {CheckpointId(plain(stored), 1).key(layout.WEIGHTS)}
+    assert not [key for key in bits(trained_store) if "soups/" in key]
 
 
-def test_what_went_into_a_soup_is_not_deleted_and_neither_is_the_soup(store: Folder) -> None:
-    without = plan_retention(store, 1)
+def test_what_went_into_a_soup_is_not_deleted_and_neither_is_the_soup(trained_store: Folder) -> None:
+    without = plan_retention(trained_store, 1)
     assert [one for one in without.doomed if one.checkpoint]
-    story = cook(store).story
-    found = plan_retention(store, 1)
+    story = cook(trained_store).story
+    found = plan_retention(trained_store, 1)
     kept = {str(member) for member in found.kept}
     assert {*story.ingredients} <= kept
     assert not [key for one in found.doomed for key in (*one.first, *one.rest) if "soups/" in key]
@@ -165,11 +154,11 @@ def test_kinds_and_metrics_are_checked() -> None:
         parse_metric("loss")
 
 
-def test_the_verb_prints_one_object(store: Folder, tmp_path: Path) -> None:
-    words = ("soup", "digits", "--store", str(tmp_path / "runs"), "--trial", plain(load(store)))
+def test_the_verb_prints_one_object(trained_store: Folder, tmp_path: Path) -> None:
+    words = ("soup", "digits", "--store", str(tmp_path / "runs"), "--trial", plain(load(trained_store)))
     told = caucus(*words, "--kind", "uniform", "--epochs", "last 2")
     assert (told["kind"], len(told["ingredients"])) == ("uniform", 2)
-    assert get_json(store, told["key"]) == {
+    assert get_json(trained_store, told["key"]) == {
         key: value for key, value in told.items() if key not in ("key", "checkpoint")
     }
     assert caucus(*words, "--kind", "thick", code=2)["kind"] == "CannotCook"

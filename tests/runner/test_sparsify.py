@@ -12,7 +12,7 @@ import runner.sparsify
 from runner.conclusion import choose_and_judge, render
 from runner.sparsify import CannotSparsify, Sparsified, check_words, parse_sparsities, sparsify_run
 from runner.trained_trial import NoSuchTrial
-from tests.runner.trained_run import load, plain, residual, train_run
+from tests.runner.trained_run import load, plain, residual
 from tests.sweeps import caucus
 from trainables import layout
 from trainables.checkpoint import CheckpointId, committed_epochs, read_part
@@ -21,17 +21,6 @@ from trainables.folder import Folder
 from trainables.pruned_checkpoint import PrunedId
 from trainables.store import get_json, to_json
 from trainables.training import Training, TrialDiverged
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train_run(tmp_path_factory.mktemp("store"))
-
-
-@pytest.fixture
-def store(trained: Path, tmp_path: Path) -> Folder:
-    shutil.copytree(trained, tmp_path / "runs")
-    return Folder(tmp_path / "runs", "runs")
 
 
 def bits(store: Folder) -> dict[str, bytes]:
@@ -51,13 +40,13 @@ def sparsify(store: Folder, **keys: Any) -> tuple[Sparsified, list[str]]:
 
 
 @pytest.mark.parametrize("method", ["magnitude", "channel"])
-def test_a_curve_is_made_and_kept(store: Folder, method: str) -> None:
-    before = bits(store)
-    found, lines = sparsify(store, method=method)
+def test_a_curve_is_made_and_kept(trained_store: Folder, method: str) -> None:
+    before = bits(trained_store)
+    found, lines = sparsify(trained_store, method=method)
     curve = found.curve
     assert [point.sparsity for point in curve.points] == [0, 0.5, 0.98]
     assert len(lines) == 4  # the unpruned one, then one a sparsity
-    assert curve.unpruned.accuracy == load(store).state.trials[curve.trial_id].best.validation_accuracy  # type: ignore[union-attr]
+    assert curve.unpruned.accuracy == load(trained_store).state.trials[curve.trial_id].best.validation_accuracy  # type: ignore[union-attr]
     control, half, last = curve.points
     assert control.before_accuracy == curve.unpruned.accuracy
     assert last.accuracy < half.accuracy
@@ -66,65 +55,65 @@ def test_a_curve_is_made_and_kept(store: Folder, method: str) -> None:
     assert curve.unpruned.compressed_bytes > half.compressed_bytes > last.compressed_bytes
     assert not last.within_noise
     assert curve.rate == pytest.approx(0.005)
-    assert found.key == f"{load(store).key('pruned/')}{curve.trial_id}-{method}.json"
-    assert get_json(store, found.key)["sentences"] == curve.sentences
-    assert store.get(found.chart).startswith(b"<svg ")
-    after = bits(store)
+    assert found.key == f"{load(trained_store).key('pruned/')}{curve.trial_id}-{method}.json"
+    assert get_json(trained_store, found.key)["sentences"] == curve.sentences
+    assert trained_store.get(found.chart).startswith(b"<svg ")
+    after = bits(trained_store)
     assert {key: after[key] for key in before} == before
     assert all("pruned/" in key for key in after.keys() - before.keys())
-    assert committed_epochs(store, curve.trial_id) == [1, 2, 3]
+    assert committed_epochs(trained_store, curve.trial_id) == [1, 2, 3]
 
 
-def test_sparsified_checkpoints_can_be_read_and_vote_as_any_other(store: Folder) -> None:
+def test_sparsified_checkpoints_can_be_read_and_vote_as_any_other(trained_store: Folder) -> None:
     from ensembles.pool import read_pool
     from trainables.data_table import read_data_table
 
-    curve = sparsify(store)[0].curve
+    curve = sparsify(trained_store)[0].curve
     names = [PrunedId(curve.trial_id, curve.epoch, "magnitude", share, 1) for share in (0.5, 0.98)]
     assert [str(name) for name in names] == [point.name for point in curve.points[1:]]
-    table = read_data_table(store, load(store).state.trials[curve.trial_id].config.data_id)
+    table = read_data_table(trained_store, load(trained_store).state.trials[curve.trial_id].config.data_id)
     for split in ("validation", "test"):
-        pool = read_pool(store, [CheckpointId(curve.trial_id, curve.epoch), *names], split, table)
+        pool = read_pool(trained_store, [CheckpointId(curve.trial_id, curve.epoch), *names], split, table)
         assert pool.left_out == ()
     right = pool.probabilities.argmax(2) == pool.labels
     assert curve.test is None or curve.test.unpruned == right[0].mean()
 
 
 def test_the_same_again_reads_what_is_stored_and_more_sparsities_add_to_it(
-    store: Folder, monkeypatch: pytest.MonkeyPatch
+    trained_store: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, _ = sparsify(store)
-    kept = bits(store)
-    more, lines = sparsify(store, sparsities=[0.5, 0.8, 0.98])
+    first, _ = sparsify(trained_store)
+    kept = bits(trained_store)
+    more, lines = sparsify(trained_store, sparsities=[0.5, 0.8, 0.98])
     assert [line.endswith("(from the store)") for line in lines] == [False, True, True, False, True]
     assert [point for point in more.curve.points if point.sparsity != 0.8] == list(first.curve.points)
     monkeypatch.setattr(Training, "train_epoch", None)
-    again, lines = sparsify(store)
+    again, lines = sparsify(trained_store)
     assert again == first
-    assert {key: bits(store)[key] for key in kept} == kept
+    assert {key: bits(trained_store)[key] for key in kept} == kept
     assert all(line.endswith("(from the store)") for line in lines[1:])
 
 
-def test_two_stores_hold_the_same_bits(store: Folder, trained: Path, tmp_path: Path) -> None:
-    shutil.copytree(trained, tmp_path / "other")
+def test_two_stores_hold_the_same_bits(trained_store: Folder, trained_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained_run, tmp_path / "other")
     other = Folder(tmp_path / "other", "runs")
-    for one in (store, other):
+    for one in (trained_store, other):
         sparsify(one)
-    assert bits(store) == bits(other)
+    assert bits(trained_store) == bits(other)
 
 
-def test_a_damaged_sparsified_checkpoint_is_made_anew(store: Folder) -> None:
-    found, _ = sparsify(store)
-    kept = bits(store)
+def test_a_damaged_sparsified_checkpoint_is_made_anew(trained_store: Folder) -> None:
+    found, _ = sparsify(trained_store)
+    kept = bits(trained_store)
     for part in (layout.WEIGHTS, "validation.arrow", "test.arrow", layout.METRICS):
         key = PrunedId(found.curve.trial_id, found.curve.epoch, "magnitude", 0.5, 1).key(part)
-        store.put(key, store.get(key)[:-1])
-        assert sparsify(store)[0] == found
-        assert bits(store) == kept
+        trained_store.put(key, trained_store.get(key)[:-1])
+        assert sparsify(trained_store)[0] == found
+        assert bits(trained_store) == kept
 
 
 def test_test_is_scored_for_the_chosen_one_beside_the_unpruned_and_last(
-    store: Folder, monkeypatch: pytest.MonkeyPatch
+    trained_store: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[tuple[str, str]] = []
     real = runner.sparsify.read_pool
@@ -134,7 +123,7 @@ def test_test_is_scored_for_the_chosen_one_beside_the_unpruned_and_last(
         return real(given, members, split, table)
 
     monkeypatch.setattr(runner.sparsify, "read_pool", read_pool)
-    found, _ = sparsify(store, sparsities=[0.1, 0.98])
+    found, _ = sparsify(trained_store, sparsities=[0.1, 0.98])
     chosen = found.curve.chosen
     assert chosen is not None
     assert chosen.sparsity == 0.1
@@ -142,31 +131,31 @@ def test_test_is_scored_for_the_chosen_one_beside_the_unpruned_and_last(
     assert [name for name, split in opened if split == "test"] == [chosen.name, unpruned]
     assert [split for _, split in opened][-2:] == ["test", "test"]
     opened.clear()
-    assert sparsify(store, sparsities=[0.98])[0].curve.test is None
+    assert sparsify(trained_store, sparsities=[0.98])[0].curve.test is None
     assert {split for _, split in opened} == {"validation"}
 
 
-def test_without_a_name_the_best_trial_is_sparsified(store: Folder) -> None:
-    stored = load(store)
+def test_without_a_name_the_best_trial_is_sparsified(trained_store: Folder) -> None:
+    stored = load(trained_store)
     best = choose_and_judge(stored).best
-    curve = sparsify(store, trial_id=None, sparsities=[0.5])[0].curve
+    curve = sparsify(trained_store, trial_id=None, sparsities=[0.5])[0].curve
     assert (curve.trial_id, curve.epoch) == (best.trial_id, best.epoch)
 
 
-def test_the_report_has_the_curves_from_then_on(store: Folder) -> None:
+def test_the_report_has_the_curves_from_then_on(trained_store: Folder) -> None:
     def page() -> str:
-        stored = load(store)
+        stored = load(trained_store)
         return render(stored, choose_and_judge(stored), "")
 
     assert "Sparsified checkpoints" not in page()
-    curve = sparsify(store)[0].curve
+    curve = sparsify(trained_store)[0].curve
     assert "Sparsified checkpoints" in page()
     assert 'By magnitude: <a class="id" href="#trial-' in page()
     assert f"{curve.trial_id}@{curve.epoch}-magnitude-0.5-1" in page() or curve.chosen is None
 
 
 def test_a_fine_tuning_that_diverges_is_told_and_the_others_are_kept(
-    store: Folder, monkeypatch: pytest.MonkeyPatch
+    trained_store: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trainables import prune as prune_module
 
@@ -178,63 +167,65 @@ def test_a_fine_tuning_that_diverges_is_told_and_the_others_are_kept(
         return real(task, wanted)
 
     monkeypatch.setattr(prune_module, "prune_checkpoint", prune_checkpoint)
-    found, lines = sparsify(store)
+    found, lines = sparsify(trained_store)
     assert found.curve.failed == ((0.98, "the training loss is nan in epoch 4"),)
     assert [point.sparsity for point in found.curve.points] == [0, 0.5]
     assert lines[-1].endswith("the training loss is nan in epoch 4")
 
 
-def test_an_unknown_trial_and_one_without_an_epoch_are_named(store: Folder) -> None:
-    stored, before = load(store), bits(store)
+def test_an_unknown_trial_and_one_without_an_epoch_are_named(trained_store: Folder) -> None:
+    stored, before = load(trained_store), bits(trained_store)
     wrong = plain(stored)[:-1] + "z"
     with pytest.raises(NoSuchTrial, match=f"{wrong}.*did you mean {plain(stored)}"):
-        sparsify(store, trial_id=wrong)
+        sparsify(trained_store, trial_id=wrong)
     idle = next(name for name, one in stored.state.trials.items() if not one.epochs)
     with pytest.raises(NoSuchTrial, match=f"trial {idle} has no checkpoint"):
-        sparsify(store, trial_id=idle)
-    assert bits(store) == before
+        sparsify(trained_store, trial_id=idle)
+    assert bits(trained_store) == before
 
 
-def test_a_checkpoint_that_is_gone_or_damaged_is_named(store: Folder) -> None:
-    stored = load(store)
+def test_a_checkpoint_that_is_gone_or_damaged_is_named(trained_store: Folder) -> None:
+    stored = load(trained_store)
     best = stored.state.trials[plain(stored)].best
     assert best is not None
     checkpoint = CheckpointId(plain(stored), best.epoch)
     weights = checkpoint.key(layout.WEIGHTS)
-    store.put(weights, store.get(weights)[:-1])
-    before = bits(store)
+    trained_store.put(weights, trained_store.get(weights)[:-1])
+    before = bits(trained_store)
     with pytest.raises(DamagedObject, match=f"{weights} is not what its manifest promises"):
-        sparsify(store)
-    assert bits(store) == before
-    store.delete(checkpoint.key(layout.MANIFEST))
+        sparsify(trained_store)
+    assert bits(trained_store) == before
+    trained_store.delete(checkpoint.key(layout.MANIFEST))
     with pytest.raises(ObjectMissing, match=f"checkpoint {checkpoint}, the best epoch of its trial, is not in"):
-        sparsify(store)
+        sparsify(trained_store)
     with pytest.raises(StoreError):
-        read_part(store, checkpoint, layout.WEIGHTS)
+        read_part(trained_store, checkpoint, layout.WEIGHTS)
 
 
-def test_other_data_than_the_runs_are_refused(store: Folder) -> None:
-    stored = load(store)
+def test_other_data_than_the_runs_are_refused(trained_store: Folder) -> None:
+    stored = load(trained_store)
     key = stored.key(layout.SWEEP)
-    head = get_json(store, key)
+    head = get_json(trained_store, key)
     head["spec"]["data"]["split_seed"] = 5  # type: ignore[index]
-    store.put(key, to_json(head))
-    before = bits(store)
+    trained_store.put(key, to_json(head))
+    before = bits(trained_store)
     with pytest.raises(RunMismatch, match=r"was trained on data .* but its sweep names data"):
-        sparsify(store)
+        sparsify(trained_store)
     head["spec"] = {"of": "another version"}
-    store.put(key, to_json(head))
+    trained_store.put(key, to_json(head))
     with pytest.raises(RunMismatch, match="another version"):
-        sparsify(store)
-    assert bits(store).keys() == before.keys()
+        sparsify(trained_store)
+    assert bits(trained_store).keys() == before.keys()
 
 
-def test_channels_of_a_residual_net_are_refused_before_anything_is_read(store: Folder) -> None:
-    before = bits(store)
+def test_channels_of_a_residual_net_are_refused_before_anything_is_read(trained_store: Folder) -> None:
+    before = bits(trained_store)
     with pytest.raises(ModelUnusable, match=r"model\.residual is true.*--method magnitude"):
-        sparsify(store, trial_id=residual(load(store)), method="channel")
-    assert bits(store) == before
-    assert sparsify(store, trial_id=residual(load(store)), sparsities=[0.5])[0].curve.points[1].nonzero > 0
+        sparsify(trained_store, trial_id=residual(load(trained_store)), method="channel")
+    assert bits(trained_store) == before
+    assert (
+        sparsify(trained_store, trial_id=residual(load(trained_store)), sparsities=[0.5])[0].curve.points[1].nonzero > 0
+    )
 
 
 @pytest.mark.parametrize("told", ["0", "1", "1.5", "-0.5", "nan", "half", "", "0.5,", "0.5;0.9"])
@@ -251,9 +242,11 @@ def test_words_are_checked() -> None:
         check_words("0f3a", True, "channel", "0.5")
 
 
-def test_the_verb_prints_one_object_and_names_what_is_wrong(store: Folder, tmp_path: Path) -> None:
-    words = ("sparsify", "digits", "--store", str(tmp_path / "runs"), "--trial", plain(load(store)))
+def test_the_verb_prints_one_object_and_names_what_is_wrong(trained_store: Folder, tmp_path: Path) -> None:
+    words = ("sparsify", "digits", "--store", str(tmp_path / "runs"), "--trial", plain(load(trained_store)))
     told = caucus(*words, "--method", "channel", "--sparsity", "0.5", "--epochs", "1")
     assert [point["sparsity"] for point in told["points"]] == [0, 0.5]
-    assert get_json(store, told["key"]) == {key: value for key, value in told.items() if key not in ("key", "chart")}
+    assert get_json(trained_store, told["key"]) == {
+        key: value for key, value in told.items() if key not in ("key", "chart")
+    }
     assert caucus(*words, "--sparsity", "2", code=2)["kind"] == "CannotSparsify"

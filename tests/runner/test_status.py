@@ -4,12 +4,13 @@ import time
 import pytest
 
 from runner.event import RunClosed
+from runner.lease import take_lease
 from runner.locate import Located
 from runner.run_state import RunState
 from runner.status import SILENT_AFTER_S, WRITE_EVERY_S, StatusWriter, read_status, show_status, summarise
 from tests.runner.sample_run import make_result, make_spec, make_trial, open_log, write_sample_run
 from trainables import layout
-from trainables.errors import DamagedObject
+from trainables.errors import RunCutShort
 from trainables.folder import Folder
 from trainables.record import rank
 from trainables.store import get_json, to_json
@@ -31,13 +32,15 @@ def clock(monkeypatch):
 
 def test_a_status_holds_state_counts_the_best_and_the_time(tmp_path):
     run = write_sample_run(tmp_path)
-    told = summarise(run.state, "dots", run.run_id, 12.345)
+    told = summarise(run.state, "dots", run.run_id, 12.345, "ship it")
     leader = rank(list(run.state.trials.values()))[0]
     heartbeat_unix_s = told.pop("heartbeat_unix_s")
     assert told == {
         "run": f"dots/{run.run_id}",
         "state": "done",
         "reason": "the budget ran out",
+        "verdict": "ship it",
+        "journal": {"driver": 0, "events": 30},
         "elapsed_s": run.state.elapsed_s,
         "eta_s": 12.3,
         "trials": {"planned": 7, "finished": 2, "pruned": 1, "stopped": 1, "diverged": 1, "failed": 1, "waiting": 1},
@@ -110,6 +113,31 @@ def test_a_run_that_has_fallen_silent_is_stale(tmp_path, monkeypatch):
     assert read_status(run.found)["state"] == "partial"
 
 
+def test_a_run_whose_heart_beats_is_running_however_long_its_epochs_take(tmp_path, monkeypatch):
+    run = write_sample_run(tmp_path)
+    told = summarise(RunState(), "dots", run.run_id)
+    run.store.put(layout.run_key("dots", run.run_id, layout.STATUS), to_json(told | {"heartbeat_unix_s": 1000.0}))
+    beat = {"beat": 9, "at_unix_s": 5000.0, "ended": False}
+    run.store.put(layout.claim_key("dots", run.run_id, 3), to_json({"host": "elsewhere", "pid": 7}))
+    run.store.put(layout.beat_key("dots", run.run_id, 3), to_json(beat))
+    monkeypatch.setattr(time, "time", lambda: 5002.0)
+    found = read_status(run.found)
+    assert (found["state"], found["heartbeat_age_s"], found["heartbeat_unix_s"]) == ("running", 2.0, 5000.0)
+    run.store.put(layout.beat_key("dots", run.run_id, 3), to_json(beat | {"ended": True}))
+    assert read_status(run.found)["state"] == "stale"  # it ended without a word
+
+
+def test_a_driver_that_lost_the_run_leaves_its_status_alone(store):
+    with take_lease(store, "dots", "r1") as lease:
+        writer = StatusWriter(store, make_spec("runs"), "r1", lease)
+        writer.write({"state": "running"})
+        store.put(layout.claim_key("dots", "r1", 2), b"{}")
+        with pytest.raises(RunCutShort):
+            lease.confirm()
+        writer.write({"state": "done"})
+    assert get_json(store, KEY) == {"state": "running"}
+
+
 def test_a_clock_that_is_behind_the_drivers_makes_no_negative_age(tmp_path, monkeypatch):
     run = write_sample_run(tmp_path)
     told = summarise(RunState(), "dots", run.run_id)
@@ -144,11 +172,12 @@ def test_a_run_without_an_event_yet_was_never_heard_of(tmp_path):
     assert (told["state"], told["heartbeat_unix_s"], told["heartbeat_age_s"]) == ("running", None, None)
 
 
-def test_a_damaged_status_is_an_error_that_names_it(tmp_path):
+def test_a_damaged_status_is_rebuilt_from_the_events(tmp_path):
     run = write_sample_run(tmp_path)
+    expected = read_status(run.found)
     run.store.put(layout.run_key("dots", run.run_id, layout.STATUS), b"{")
-    with pytest.raises(DamagedObject, match=r"status\.json is not readable as JSON"):
-        read_status(run.found)
+    assert read_status(run.found) | {"heartbeat_age_s": 0} == expected | {"heartbeat_age_s": 0}
+    assert expected["trials"]["finished"] == 2
 
 
 def test_a_person_reads_a_status_in_a_few_lines(tmp_path):

@@ -53,7 +53,7 @@ def test_nothing_is_given_out_until_all_slots_stand_by(tmp_path):
 def test_slots_that_do_not_begin_keep_nobody_waiting_for_ever(tmp_path):
     driver, _ = make_queue(tmp_path)
     now = [100.0]
-    ask = stand_by(driver, TrialQueue(driver.conductor, 3, lambda: now[0]), ["slot1", "slot2", "slot3"])
+    ask = stand_by(driver, TrialQueue(driver.conductor, 3, clock=lambda: now[0]), ["slot1", "slot2", "slot3"])
     assert ask("slot1") == "CONTINUE"
     now[0] += BEGIN_S + 1
     assert ask("slot1") == "STOP"
@@ -151,3 +151,21 @@ def test_what_tune_pickles_of_the_stopper_holds_nothing():
     over = []
     assert Until(lambda: bool(over)).__getstate__() == {}
     pickle.dumps(Until(lambda: bool(over)))  # a lambda alone cannot be pickled
+
+
+def test_a_trial_that_gets_ahead_may_lose_its_worker_any_number_of_times(tmp_path):
+    driver, _queue = make_queue(tmp_path)
+    trial = SimpleNamespace(trial_id="tune1", run_metadata=SimpleNamespace(num_failures=0))
+    slots = Slots(driver.conductor, driver.log)
+
+    def lose_and_hear(**result):
+        trial.run_metadata.num_failures += 1
+        slots.on_trial_result(1, [trial], trial, result)
+        return trial.run_metadata.num_failures
+
+    assert [lose_and_hear(epoch=epoch, trained=True) for epoch in (1, 2, 3)] == [0, 0, 0]
+    # Read from the store, or trained again: that is no way ahead, and an epoch may be what kills workers.
+    assert lose_and_hear(epoch=3, trained=True) == 1
+    assert lose_and_hear(epoch=4, trained=False) == 2
+    assert lose_and_hear(standby=True) == 3
+    assert lose_and_hear(epoch=4, trained=True) == 0

@@ -6,23 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from runner.conclusion import StoredRun
-from runner.journal import Journal
+from runner.journal import Journal, read_state
 from runner.pipeline import versions, write_head
 from runner.run_log import RunLog
-from runner.run_state import RunState
 from runner.search.choose import list_trials
 from runner.spec import SweepSpec, parse_spec
-from trainables import layout
-from trainables.commit import Committer
+from tests.runner.train_trials import train_trials
 from trainables.data import load_images
-from trainables.device_images import place_images
 from trainables.folder import Folder
-from trainables.images import ImageSet, labels_sha256
-from trainables.store import to_json
-from trainables.trial import Trial
+from trainables.images import ImageSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +29,7 @@ class TrainedRun:
 
     def stored(self, **ensemble: Any) -> StoredRun:
         """The run with other keys of the ensemble."""
-        state = RunState(Journal(self.store, self.spec.name, self.run_id).events)
+        state = read_state(self.store, self.spec.name, self.run_id)
         config = self.spec.ensemble.model_validate(self.spec.ensemble.model_dump() | ensemble)
         command = "caucus run small.yaml"
         return StoredRun(self.store, self.spec.name, self.run_id, state, config, command, self.spec)
@@ -64,17 +57,6 @@ def write_trained_run(folder: Path, epochs: int = 2, **parts: Any) -> TrainedRun
     log.open(versions(), slots=1)
     trials = list_trials(spec, images.data_id)
     log.plan(trials)
-    placed = place_images(images.arrays, torch.device("cpu"))
-    hashes = {split: labels_sha256(images.labels[images.rows(split)]) for split in layout.SPLITS}
-    committer = Committer(store)
-    for config in trials:
-        store.put(layout.config_key(config.trial_id), to_json(config.model_dump(mode="json")))
-        log.start(config.trial_id)
-        trial = Trial(config, placed, hashes, store, committer)
-        for epoch in range(1, epochs + 1):
-            step = trial.advance()
-            assert step.result is not None, step.reason
-            log.report(config.trial_id, step.result, True, ("finished", "") if epoch == epochs else None)
-    committer.close()
+    train_trials(store, log, trials, images, epochs)
     log.close("done", "")
     return TrainedRun(store, spec, images, run_id)

@@ -6,17 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from runner.conclusion import StoredRun, load_run
+from runner.latest import read_latest
 from runner.locate import Located
 from runner.pipeline import write_head
 from runner.search.choose import list_trials
 from runner.spec import parse_spec
 from tests.runner.sample_run import open_log
-from trainables import layout
-from trainables.commit import Committer
+from tests.runner.train_trials import train_trials
 from trainables.data import load_images
 from trainables.folder import Folder
-from trainables.images import labels_sha256
-from trainables.store import to_json
 
 EPOCHS = 3
 SWEEP: dict[str, Any] = {
@@ -33,38 +31,21 @@ SWEEP: dict[str, Any] = {
 
 def train_run(folder: Path) -> Path:
     """A plain net and a residual one, and one more trial that has no epoch, in a store in `folder`; returns that."""
-    import torch
-
-    from trainables.device_images import place_images
-    from trainables.trial import Trial
-
-    torch.set_num_threads(1)
     store, spec = Folder(folder, "runs"), parse_spec(SWEEP, "digits.yaml")
     images = load_images(spec.data)
-    placed = place_images(images.arrays, torch.device("cpu"))
-    hashes = {split: labels_sha256(images.labels[images.rows(split)]) for split in layout.SPLITS}
     trials = list_trials(spec, images.data_id)
     run = spec.run_id(images.data_id)
     write_head(store, spec, run, images, "caucus run digits.yaml")
     log = open_log(store, "digits", run)
     log.open({}, slots=1)
     log.plan([*trials, trials[0].model_copy(update={"seed": 77})])
-    for config in trials:
-        committer = Committer(store)
-        store.put(layout.config_key(config.trial_id), to_json(config.model_dump(mode="json")))
-        log.start(config.trial_id)
-        trial = Trial(config, placed, hashes, store, committer)
-        for epoch in range(1, EPOCHS + 1):
-            step = trial.advance()
-            assert step.result is not None, step.reason
-            log.report(config.trial_id, step.result, True, ("finished", "") if epoch == EPOCHS else None)
-        committer.close()
+    train_trials(store, log, trials, images, EPOCHS)
     log.close("done", "")
     return folder
 
 
 def load(store: Folder) -> StoredRun:
-    run = store.get(layout.latest_key("digits")).decode()
+    run = read_latest(store, "digits")
     return load_run(Located(store, "digits", run), [])
 
 

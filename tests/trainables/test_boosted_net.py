@@ -17,14 +17,15 @@ from torch import nn
 from torch.nn import functional
 
 from tests.trainables.test_trial import advance, bits, failure
-from tests.trainables.tiny_trials import label_hashes, make_config, make_images, place
+from tests.trainables.tiny_trials import make_config, make_images, place
 from trainables import layout
 from trainables.boosted_net import BoostedNet, build_net, take_former, trained_part
 from trainables.checkpoint import CheckpointId, read_part, read_predictions
 from trainables.config import BoostConfig, ParentConfig, TrialConfig
 from trainables.errors import CheckpointMismatch, ModelUnusable
 from trainables.folder import Folder
-from trainables.images import channel_statistics
+from trainables.images import channel_statistics, hash_labels
+from trainables.load_net import load_net
 from trainables.predict import predict_images
 from trainables.program import read_program, write_program
 from trainables.prune import PruningTask, prune_checkpoint
@@ -32,7 +33,7 @@ from trainables.prune_channels import check_channels
 from trainables.pruned_checkpoint import PrunedId
 from trainables.soup import Ingredient, Kitchen, cook
 from trainables.soup_id import name_soup
-from trainables.team_net import MemberWeights, TeamNet, load_net
+from trainables.team_net import MemberWeights, TeamNet
 from trainables.training import Training
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -150,7 +151,7 @@ def test_a_round_moves_its_own_net_alone(average: dict[str, Any], optimizer: dic
 
 
 def test_a_round_predicts_the_sum_of_all_rounds(trained: Folder) -> None:
-    nets = load_net(THIRD, PLACED.shape, weights_of(trained, THIRD))
+    nets = load_net(THIRD, PLACED.shape, weights_of(trained, THIRD)).eval()
     assert isinstance(nets, BoostedNet)
     any_training = Training(FIRST, PLACED)
     images = any_training._normalise(any_training._pixels(PLACED.rows["validation"]))
@@ -338,7 +339,7 @@ def test_its_cost_is_that_of_all_rounds(trained: Folder) -> None:
 
 
 def test_sparsifying_takes_weights_out_of_all_nets_and_tunes_the_newest(trained: Folder) -> None:
-    task = PruningTask(SECOND, weights_of(trained, SECOND), PLACED, label_hashes(IMAGES))
+    task = PruningTask(SECOND, weights_of(trained, SECOND), PLACED, hash_labels(IMAGES))
     parts = prune_checkpoint(task, PrunedId(SECOND.trial_id, EPOCHS, "magnitude", 0.5, 2))
     before, after = load_tensors(task.weights), load_tensors(parts[layout.WEIGHTS])
     for name in before:
@@ -364,7 +365,7 @@ def test_a_soup_of_a_rounds_epochs_keeps_the_rounds_before_as_they_were(trained:
         Ingredient(CheckpointId(SECOND.trial_id, epoch), SECOND, weights_of(trained, SECOND, epoch)) for epoch in (3, 2)
     ]
     wanted = name_soup("uniform", [each.checkpoint for each in found], "accuracy")
-    soup = cook(Kitchen(SECOND, PLACED, label_hashes(IMAGES)), wanted, found, lambda told: told.accuracy)
+    soup = cook(Kitchen(SECOND, PLACED, hash_labels(IMAGES)), wanted, found, lambda told: told.accuracy)
     tensors = load_tensors(soup.parts[layout.WEIGHTS])
     epochs = [load_tensors(each.weights) for each in found]
     for name, value in tensors.items():
@@ -374,7 +375,7 @@ def test_a_soup_of_a_rounds_epochs_keeps_the_rounds_before_as_they_were(trained:
             assert torch.allclose(value, (epochs[0][name] + epochs[1][name]) / 2)
     other = Ingredient(CheckpointId(THIRD.trial_id, 3), THIRD, weights_of(trained, THIRD))
     with pytest.raises(CheckpointMismatch, match="began from different weights"):
-        cook(Kitchen(SECOND, PLACED, label_hashes(IMAGES)), wanted, [found[0], other], lambda told: told.accuracy)
+        cook(Kitchen(SECOND, PLACED, hash_labels(IMAGES)), wanted, [found[0], other], lambda told: told.accuracy)
 
 
 def test_a_batch_in_parts_descends_as_a_whole_one_does(trained: Folder) -> None:

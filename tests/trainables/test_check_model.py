@@ -10,6 +10,7 @@ from trainables.check_model import IMAGES, check_model
 from trainables.config import ModelConfig
 from trainables.errors import ModelUnusable
 from trainables.image_shape import ImageShape
+from trainables.trusted_code import trust
 
 SHAPE = ImageShape(8, 8, 1, 10)
 
@@ -54,6 +55,7 @@ def build(shape, fault=""):
 def name(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("own")
     (folder / "checked_nets.py").write_text(CODE)
+    trust(["checked_nets:build"])
     return str(folder)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from trainables.checkpoint import (
     CheckpointId,
     committed,
     committed_epochs,
+    is_whole,
     read_part,
     read_predictions,
     write_checkpoint,
@@ -21,7 +24,7 @@ from trainables.checkpoint import (
 from trainables.errors import DamagedObject, MismatchedPredictions, ObjectMissing, StoreError
 from trainables.folder import Folder
 from trainables.predictions import Predictions, to_arrow
-from trainables.store import StoredObject, sha256_of
+from trainables.store import StoredObject, get_json, sha256_of
 
 PARTS = {"weights.safetensors": b"weights", "metrics.json": b"{}"}
 
@@ -34,10 +37,17 @@ class Stubborn(Folder):
     order: list[str] = field(default_factory=list)
 
     def put(self, key: str, data: bytes) -> StoredObject:
+        self.take(key)
+        return super().put(key, data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        self.take(key)
+        return super().create(key, data)
+
+    def take(self, key: str) -> None:
         self.order.append(key)
         if len(self.order) > self.refuses:
             raise StoreError("store runs: no space left on device")
-        return super().put(key, data)
 
 
 def test_a_checkpoint_reads_back_part_by_part(tmp_path: Path) -> None:
@@ -45,7 +55,7 @@ def test_a_checkpoint_reads_back_part_by_part(tmp_path: Path) -> None:
     write_checkpoint(store, checkpoint, PARTS)
     assert read_part(store, checkpoint, "weights.safetensors") == b"weights"
     assert read_part(store, checkpoint, "metrics.json") == b"{}"
-    assert json.loads((tmp_path / "trials/0f3a/epoch-0002/manifest.json").read_text()) == {
+    assert get_json(store, "trials/0f3a/epoch-0002/manifest.json") == {
         "trial_id": "0f3a",
         "epoch": 2,
         "parts": {
@@ -78,6 +88,72 @@ def test_a_cut_off_checkpoint_can_be_written_again(tmp_path: Path) -> None:
         write_checkpoint(Stubborn(tmp_path, refuses=1), checkpoint, {"weights.safetensors": b"half"})
     write_checkpoint(Folder(tmp_path), checkpoint, PARTS)
     assert read_part(Folder(tmp_path), checkpoint, "weights.safetensors") == b"weights"
+
+
+@dataclass(frozen=True)
+class InTurn(Folder):
+    """Lets two threads at it one call at a time, in the order of `turns`; when those are used up, as they come."""
+
+    turns: list[str] = field(default_factory=list)
+    ended: set[str] = field(default_factory=set)
+    """Threads that call no more: their turns are skipped."""
+    moved: threading.Condition = field(default_factory=threading.Condition)
+
+    def wait(self) -> None:
+        me = threading.current_thread().name
+        with self.moved:
+            assert self.moved.wait_for(lambda: not self.turns or self.turns[0] in (me, *self.ended), 10)
+            while self.turns and self.turns.pop(0) != me:
+                pass
+            self.moved.notify_all()
+
+    def end(self) -> None:
+        with self.moved:
+            self.ended.add(threading.current_thread().name)
+            self.moved.notify_all()
+
+    def put(self, key: str, data: bytes) -> StoredObject:
+        self.wait()
+        return super().put(key, data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        self.wait()
+        return super().create(key, data)
+
+    def stat(self, key: str) -> StoredObject | None:
+        self.wait()
+        return super().stat(key)
+
+    def get(self, key: str) -> bytes:
+        self.wait()
+        return super().get(key)
+
+
+def test_two_workers_that_write_the_same_checkpoint_leave_a_whole_one_in_any_order(tmp_path: Path) -> None:
+    orders = [tuple(turn in own for turn in range(8)) for own in itertools.combinations(range(8), 4)]
+    assert len(orders) == 70
+    broken = [order for at, order in enumerate(orders) if not is_whole_after(order, tmp_path / str(at))]
+    assert broken == []
+
+
+def is_whole_after(order: tuple[bool, ...], folder: Path) -> bool:
+    """Whether a checkpoint is whole that two have written, whose calls to the store came in this order."""
+    folder.mkdir()
+    checkpoint = CheckpointId("0f3a", 2)
+    store = InTurn(folder, turns=["orphan" if own else "heir" for own in order])
+
+    def write(name: str) -> None:
+        try:
+            write_checkpoint(store, checkpoint, {"timing.json": name.encode()})
+        finally:
+            store.end()
+
+    threads = [threading.Thread(target=write, args=(name,), name=name) for name in ("orphan", "heir")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    return is_whole(Folder(folder), checkpoint)
 
 
 @pytest.mark.parametrize("stored", [b"Weights", b"weight", b"weights and more", b""])

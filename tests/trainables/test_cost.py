@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from tests.trainables.tiny_trials import label_hashes, make_config, make_images, place
+from tests.trainables.tiny_trials import make_config, make_images, place
 from trainables import cost
 from trainables.commit import Committer
 from trainables.config import ModelConfig
 from trainables.cost import estimate_step_bytes, measure_cost, measure_once, trace
 from trainables.folder import Folder
 from trainables.image_shape import ImageShape
+from trainables.images import hash_labels
 from trainables.models import build_model
 from trainables.training import Training
 from trainables.trial import Trial
@@ -128,7 +129,7 @@ def test_a_trial_tells_its_cost_with_its_first_epoch_and_finds_it_again_in_the_s
 
     def begin() -> Trial:
         committer = Committer(Folder(tmp_path))
-        trial = Trial(config, place(images), label_hashes(images), Folder(tmp_path), committer)
+        trial = Trial(config, place(images), hash_labels(images), Folder(tmp_path), committer)
         assert trial.cost is None
         trial.advance()
         committer.close()

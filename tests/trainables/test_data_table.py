@@ -64,6 +64,10 @@ def test_the_summary_counts_images_by_split(tmp_path: Path) -> None:
         "mean": [pytest.approx(11.5 / 255)],
         "std": [pytest.approx(np.std([*range(6), *range(18, 24)]) / 255)],
     }
+    assert (
+        summary.pop("images_sha256")
+        == hashlib.sha256((tmp_path / "data" / images.data_id / "images.parquet").read_bytes()).hexdigest()
+    )
     assert summary == {
         "name": "tiny",
         "class_names": ["cat", "<b>dog"],
@@ -93,6 +97,20 @@ def test_a_record_that_was_cut_off_is_written_again(tmp_path: Path) -> None:
     store.put(f"data/{images.data_id}/images.parquet", b"half")
     write_data_table(store, images)
     assert read_data_table(store, images.data_id).labels.tolist() == [0, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("part", ["data.json", "images.parquet"])
+def test_a_record_of_which_a_bit_has_flipped_is_told_and_written_again(tmp_path: Path, part: str) -> None:
+    images, store = make(), Folder(tmp_path)
+    write_data_table(store, images)
+    path = tmp_path / "data" / images.data_id / part
+    whole = path.read_bytes()
+    for at in range(0, 8 * len(whole), 61):
+        path.write_bytes(whole[: at // 8] + bytes([whole[at // 8] ^ 1 << at % 8]) + whole[at // 8 + 1 :])
+        with pytest.raises(DamagedObject):
+            read_data_table(store, images.data_id)
+    write_data_table(store, images)
+    assert path.read_bytes() == whole
 
 
 def test_data_that_was_never_recorded_is_missing(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from trainables.errors import DataError
-from trainables.images import ImageSet, labels_sha256
+from trainables.images import ImageSet, hash_labels, labels_sha256
 
 
 def tiny() -> ImageSet:
@@ -83,3 +83,10 @@ def test_the_hash_of_labels_depends_on_their_order_not_on_their_type() -> None:
     assert labels_sha256(np.array([1, 2])) != labels_sha256(np.array([2, 1]))
     assert labels_sha256(np.array([1, 2])) == hashlib.sha256(bytes([1, *[0] * 7, 2, *[0] * 7])).hexdigest()
     assert labels_sha256(np.array([1, 2], np.int32)) == labels_sha256(np.array([1, 2]))  # type: ignore[arg-type]
+
+
+def test_each_split_has_the_hash_of_its_own_labels() -> None:
+    images = tiny()
+    expected = {"train": images.labels[[0, 2]], "validation": images.labels[[1]], "test": images.labels[[]]}
+    assert hash_labels(images) == {split: labels_sha256(labels) for split, labels in expected.items()}
+    assert hash_labels(images.arrays) == hash_labels(images)

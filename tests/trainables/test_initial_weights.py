@@ -11,13 +11,14 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from tests.trainables.tiny_trials import CPU, label_hashes, make_config, make_images, place
+from tests.trainables.tiny_trials import CPU, make_config, make_images, place
 from trainables import layout
 from trainables.commit import Committer
 from trainables.config import ModelConfig, TrialConfig
 from trainables.errors import DamagedObject, ModelUnusable, ObjectMissing
 from trainables.folder import Folder
 from trainables.image_shape import ImageShape
+from trainables.images import hash_labels
 from trainables.initial_weights import (
     load_initial_weights,
     name_weights,
@@ -133,7 +134,7 @@ def test_a_trial_starts_from_the_file_and_is_named_by_its_content(tmp_path: Path
 
     def train(trial_config: TrialConfig) -> bytes:
         committer = Committer(store)
-        trial = Trial(trial_config, place(images), label_hashes(images), store, committer)
+        trial = Trial(trial_config, place(images), hash_labels(images), store, committer)
         step = trial.advance()
         committer.close()
         assert step.result, step.reason
@@ -151,7 +152,7 @@ def test_a_trial_whose_file_is_gone_is_stopped_with_its_reason(tmp_path: Path) -
     store = Folder(tmp_path)
     committer = Committer(store)
     config = make_config(model={"weights": "sha256:" + "0" * 64})
-    step = Trial(config, place(images), label_hashes(images), store, committer).advance()
+    step = Trial(config, place(images), hash_labels(images), store, committer).advance()
     committer.close()
     assert (step.result, step.end) == (None, "stopped")
     assert "weights/000" in step.reason

@@ -13,6 +13,7 @@ from trainables.config import ModelConfig, TrialConfig
 from trainables.errors import ModelUnusable
 from trainables.image_shape import ImageShape
 from trainables.models import build_model
+from trainables.trusted_code import trust
 
 SHAPE = ImageShape(8, 8, 1, 10)
 
@@ -48,6 +49,8 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
     name = f"own_{abs(hash(request.node.nodeid))}"
     (tmp_path / f"{name}.py").write_text(CODE)
     monkeypatch.chdir(tmp_path)
+    functions = ("build", "takes_all", "buidl", "NUMBER", "nothing", "text", "broken")
+    trust([*(f"{name}:{function}" for function in functions), "no_such_module_anywhere:build"])
     return name
 
 
@@ -101,6 +104,14 @@ def test_what_cannot_be_built_is_refused_with_its_reason(
 ) -> None:
     with pytest.raises(ModelUnusable, match=said):
         build_model(ModelConfig.model_validate({"name": name.format(m=module), **keys}), SHAPE, 0)
+
+
+def test_a_model_that_no_person_has_named_is_not_even_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "unasked.py").write_text("from pathlib import Path\nPath('ran').touch()\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelUnusable, match=r"unasked:build: a store or a bundle says so, and not you.*--own-code"):
+        build_model(ModelConfig(name="unasked:build"), SHAPE, 0)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_keys_of_its_own_are_part_of_the_trials_name() -> None:

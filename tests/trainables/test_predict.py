@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trainables.tiny_trials import CPU, label_hashes, make_config, make_images, place
+from tests.trainables.tiny_trials import CPU, make_config, make_images, place
 from trainables.checkpoint import CheckpointId, read_predictions
 from trainables.commit import Committer
 from trainables.config import AverageConfig
 from trainables.device_images import add_pseudo_labelled, choose_training_rows, place_images
 from trainables.errors import DamagedObject, ObjectMissing
 from trainables.folder import Folder
+from trainables.images import hash_labels
 from trainables.predict import predict_images
 from trainables.training import Training
 from trainables.trial import Trial
@@ -18,7 +19,7 @@ IMAGES = make_images()
 
 def train(store, config, images, epochs=2):
     committer = Committer(store)
-    trial = Trial(config, images, label_hashes(IMAGES), store, committer)
+    trial = Trial(config, images, hash_labels(IMAGES), store, committer)
     for _ in range(epochs):
         assert trial.advance().trained
     committer.close()

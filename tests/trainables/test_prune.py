@@ -9,9 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from tests.trainables.tiny_trials import label_hashes, make_config, make_images, place
+from tests.trainables.tiny_trials import make_config, make_images, place
 from trainables import layout
 from trainables.errors import CheckpointMismatch, ModelUnusable
+from trainables.images import hash_labels
 from trainables.predictions import from_arrow
 from trainables.prune import RATE_SHARE, PruningTask, fine_tuning_config, prune_checkpoint
 from trainables.prune_channels import kept_channels
@@ -30,7 +31,7 @@ def make_task(epochs: int = 2, **keys: Any) -> tuple[PruningTask, Training]:
     training = Training(config, PLACED)
     for _ in range(epochs):
         training.train_epoch()
-    return PruningTask(config, training.weights(), PLACED, label_hashes(IMAGES)), training
+    return PruningTask(config, training.weights(), PLACED, hash_labels(IMAGES)), training
 
 
 def wanted(sparsity: float, epochs: int = 2, method: Any = "magnitude") -> PrunedId:
@@ -126,7 +127,7 @@ def test_predictions_carry_what_a_vote_needs() -> None:
         found = from_arrow(parts[f"{split}.arrow"])
         assert (found.data_id, found.split) == ("tiny", split)
         assert found.rows.tolist() == IMAGES.rows(split).tolist()
-        assert found.labels_sha256 == label_hashes(IMAGES)[split]
+        assert found.labels_sha256 == hash_labels(IMAGES)[split]
         assert not (
             found.probabilities == from_arrow(prune_checkpoint(task, wanted(0.9))[f"{split}.arrow"]).probabilities
         ).all()

@@ -10,12 +10,14 @@ import torch
 from safetensors.torch import load as load_tensors
 from torch import Tensor
 
-from tests.trainables.tiny_trials import label_hashes, make_config, make_images, place
+from tests.trainables.tiny_trials import make_config, make_images, place
 from trainables import layout
 from trainables.average import measure_statistics
 from trainables.checkpoint import CheckpointId
 from trainables.config import ParentConfig, TrialConfig
 from trainables.errors import CheckpointMismatch
+from trainables.images import hash_labels
+from trainables.load_net import load_net
 from trainables.out_of_memory import PredictionBatch
 from trainables.predictions import from_arrow
 from trainables.seed import derive_seed
@@ -43,7 +45,7 @@ def trained() -> list[Ingredient]:
 
 
 def kitchen(config: TrialConfig) -> Kitchen:
-    return Kitchen(config, place(IMAGES), label_hashes(IMAGES))
+    return Kitchen(config, place(IMAGES), hash_labels(IMAGES))
 
 
 def name(kind: SoupKind, ordered: list[Ingredient]) -> SoupId:
@@ -55,11 +57,8 @@ def accuracy(found: Evaluation) -> float:
 
 
 def alone(each: Ingredient) -> Evaluation:
-    from trainables.prune import load_net
-
-    return Training(each.config, place(IMAGES), net=load_net(each.config, place(IMAGES), each.weights)).evaluate(
-        "validation"
-    )
+    placed = place(IMAGES)
+    return Training(each.config, placed, net=load_net(each.config, placed.shape, each.weights)).evaluate("validation")
 
 
 def test_the_mean_of_two_nets_by_hand() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from trainables import layout
-from trainables.errors import ObjectMissing, StoreError, StoreTooNew
+from trainables.errors import DamagedObject, ObjectMissing, StoreError, StoreTooNew
 from trainables.folder import Folder
-from trainables.store import Store, check_format, get_json, mark_format, sha256_of, to_json
+from trainables.store import Store, check_format, get_json, mark_format, seal_json, sha256_of, to_json
 
 
 @pytest.fixture
@@ -55,6 +56,37 @@ def test_json_that_is_no_object_is_told(store: Store, data: bytes, kind: str) ->
     store.put("status.json", data)
     with pytest.raises(StoreError, match=f"holds a {kind}, not a JSON object"):
         get_json(store, "status.json")
+
+
+SEALED = seal_json({"b": {"c": [1, 0.1]}, "a": "Größe"})
+
+
+def test_sealed_json_comes_back_as_it_was(store: Store) -> None:
+    store.put("status.json", SEALED)
+    assert get_json(store, "status.json") == {"b": {"c": [1, 0.1]}, "a": "Größe"}
+    assert list(json.loads(SEALED)) == ["a", "b", "sha256"]
+
+
+def test_every_flipped_bit_of_sealed_json_is_noticed(store: Store) -> None:
+    for at in range(8 * len(SEALED)):
+        data = bytearray(SEALED)
+        data[at // 8] ^= 1 << at % 8
+        store.put("status.json", bytes(data))
+        with pytest.raises(DamagedObject, match="restore or delete it"):
+            get_json(store, "status.json")
+
+
+def test_sealed_json_that_is_cut_off_is_noticed(store: Store) -> None:
+    for size in range(len(SEALED) - 1):
+        store.put("status.json", SEALED[:size])
+        with pytest.raises(DamagedObject):
+            get_json(store, "status.json")
+
+
+def test_a_hash_under_a_name_of_its_own_is_no_seal(store: Store) -> None:
+    told = {"a": sha256_of(b""), "b": 1}
+    store.put("status.json", to_json(told))
+    assert get_json(store, "status.json") == told
 
 
 def test_a_new_store_has_no_mark_until_it_is_marked(store: Store) -> None:

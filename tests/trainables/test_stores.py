@@ -43,6 +43,23 @@ def test_a_second_put_replaces_the_first(store: Store) -> None:
     assert store.find("") == [StoredObject("latest", 6)]
 
 
+def test_what_lies_there_is_not_created_again(store: Store) -> None:
+    assert store.create("drivers/1.json", b"first")
+    assert not store.create("drivers/1.json", b"second")
+    assert store.get("drivers/1.json") == b"first"
+    store.delete("drivers/1.json")
+    assert store.create("drivers/1.json", b"third")
+    assert store.find("") == [StoredObject("drivers/1.json", 5)]
+
+
+def test_of_many_that_create_the_same_object_exactly_one_does(store: Store) -> None:
+    for race in range(20):
+        with ThreadPoolExecutor(8) as writers:
+            told = list(writers.map(lambda n, race=race: store.create(f"drivers/{race}", b"%d" % n), range(8)))  # type: ignore[misc]
+        assert sum(told) == 1
+        assert store.get(f"drivers/{race}") == b"%d" % told.index(True)
+
+
 def test_what_is_not_there_is_missing(store: Store) -> None:
     store.put("trials/a/config.json", b"{}")
     for key in ("trials/b", "trials/a", "trials/a/config.json/more"):

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from tests.trainables.tiny_trials import make_config, make_images, place
-from trainables.errors import CheckpointMismatch
 from trainables.images import ImageSet, channel_statistics
-from trainables.team_net import MemberWeights, TeamNet, load_net
+from trainables.team_net import MemberWeights, TeamNet
 from trainables.training import Training
 
 
@@ -61,16 +60,6 @@ def test_members_of_different_shape_and_precision_vote_together(one_thread: None
         said = team(torch.from_numpy(images.pixels[images.rows("test")]))
     assert said.dtype == torch.float32
     assert np.allclose(said.numpy(), (a + b) / 2, atol=1e-7)
-
-
-def test_weights_of_another_net_are_refused() -> None:
-    images = make_images()
-    member, _ = train(images)
-    other = make_config(images.data_id, model={"width": 8})
-    with pytest.raises(CheckpointMismatch, match="another model"):
-        load_net(other, place(images).shape, member.weights)
-    with pytest.raises(CheckpointMismatch, match="no safetensors"):
-        load_net(member.config, place(images).shape, b"\x80\x04rubbish")
 
 
 def test_a_team_without_a_vote_cannot_be_asked_as_one() -> None:

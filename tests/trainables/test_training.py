@@ -14,13 +14,13 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.trainables.tiny_trials import CPU, label_hashes, make_config, make_images, place
+from tests.trainables.tiny_trials import CPU, make_config, make_images, place
 from trainables.config import CONDITIONS, TrialConfig
 from trainables.data import DataConfig, load_images
 from trainables.device_images import DeviceImages, place_images
 from trainables.errors import CheckpointMismatch, ModelMismatch, TrialDiverged
 from trainables.image_shape import ImageShape
-from trainables.images import ImageArrays
+from trainables.images import ImageArrays, hash_labels
 from trainables.predictions import Predictions, from_arrow, to_arrow
 from trainables.schedule import learning_rate
 from trainables.training import (
@@ -754,7 +754,7 @@ def test_probabilities_make_predictions_that_survive_the_trip_through_arrow(prec
     for split in ("validation", "test"):
         probabilities = training.evaluate(split).probabilities
         rows = images.rows(split).astype(np.int32)
-        predictions = Predictions(images.data_id, split, label_hashes(images)[split], rows, probabilities)
+        predictions = Predictions(images.data_id, split, hash_labels(images)[split], rows, probabilities)
         assert probabilities.shape == (20, 3)
         assert np.array_equal(from_arrow(to_arrow(predictions)).probabilities, probabilities)
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainables import layout
 from trainables.config import (
     AugmentConfig,
     AverageConfig,
@@ -19,7 +18,7 @@ from trainables.config import (
     TrialConfig,
 )
 from trainables.device_images import DeviceImages, place_images
-from trainables.images import ImageArrays, ImageSet, labels_sha256
+from trainables.images import ImageSet
 
 CPU = torch.device("cpu")
 
@@ -38,10 +37,6 @@ def make_images(train: int = 70, seed: int = 0, channels: int = 3) -> ImageSet:
 
 def place(images: ImageSet) -> DeviceImages:
     return place_images(images.arrays, CPU)
-
-
-def label_hashes(images: ImageSet | ImageArrays) -> dict[str, str]:
-    return {split: labels_sha256(images.labels[images.rows(split)]) for split in layout.SPLITS}
 
 
 def make_config(

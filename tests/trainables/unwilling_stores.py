@@ -33,13 +33,20 @@ class Gated(Folder):
     writers: set[threading.Thread] = field(default_factory=set)
 
     def put(self, key: str, data: bytes) -> StoredObject:
+        self.wait(key)
+        return super().put(key, data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        self.wait(key)
+        return super().create(key, data)
+
+    def wait(self, key: str) -> None:
         self.writers.add(threading.current_thread())
         if self.held in key:
             self.reached.set()
             if not self.gate.wait(PATIENCE_S):
                 raise TimeoutError(f"nobody opened the gate for {key}")
         self.order.append(key)
-        return super().put(key, data)
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,11 @@ class Refusing(Folder):
         if any(word in key for word in self.refused):
             raise StoreError(f"store runs: {key} was not taken")
         return super().put(key, data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        if any(word in key for word in self.refused):
+            raise StoreError(f"store runs: {key} was not taken")
+        return super().create(key, data)
 
     def get(self, key: str) -> bytes:
         if any(word in key for word in self.refused):

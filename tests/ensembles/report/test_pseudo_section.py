@@ -3,8 +3,9 @@ from dataclasses import replace
 
 import pytest
 
+from ensembles.change import Change
 from ensembles.labelling import ClassLabels, LabelCount, Labelling
-from ensembles.pseudo_story import Change, Gain, PseudoStory, TrialPair
+from ensembles.pseudo_story import Gain, PseudoStory, TrialPair
 from ensembles.report.page import render_report
 from ensembles.report.pseudo_section import MOST_CLASSES, lay_out
 from tests.ensembles.report.test_page import Reading

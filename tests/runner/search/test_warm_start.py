@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from runner.event import Decided
@@ -62,3 +64,18 @@ def test_a_model_is_told_all_results_of_the_former_run(method):
     assert values["told"][4]["state"] == "diverged"
     alone = Play(make_search({**search, "warm_start": {**warm, "tell": False}}, FORMER))
     assert rates(told.to_the_end(lambda v: 0.5)) != rates(alone.to_the_end(lambda v: 0.5))
+
+
+def test_results_on_other_data_are_not_told_but_the_best_points_come_first():
+    pytest.importorskip("optuna")
+    records = tuple(
+        replace(record, config=record.config.model_copy(update={"data_id": "other"})) for record in FORMER.records
+    )
+    warm = {"run": "t", "best": 2, "other_data": True}
+    search = {"method": "tpe", "startup": 1, "trials": 4, "space": SPACE, "warm_start": warm}
+    play = Play(make_search(search, Former("t/r0", records, ())))
+    trials = play.to_the_end(lambda values: 0.5)
+    (decision,) = play.decisions("warm-start")
+    assert (decision.reason, decision.values["told"]) == ("2 of the best points of t/r0 come first", [])
+    assert rates(trials)[:2] == [0.03, 0.01]
+    assert not {trial.trial_id for trial in trials} & {record.trial_id for record in records}

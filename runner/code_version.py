@@ -1,0 +1,87 @@
+"""Which code and which packages this driver runs: what a later night is compared with where its numbers fell."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+import ensembles
+import runner
+import trainables
+from ensembles.night_story import NightFacts
+from runner.own_code import find_own_code
+from runner.spec import SweepSpec
+
+GIT_S = 10.0
+HASH_DIGITS = 12
+EXTRAS = ("optuna", "timm")
+"""Packages that are not always there, and decide numbers where they are."""
+
+
+def tell_facts(spec: SweepSpec, data_id: str) -> NightFacts:
+    """What decides this night's numbers beside its sweep file. Nothing heavy is imported."""
+    packages = [Path(str(package.__file__)).parent for package in (trainables, ensembles, runner)]
+    return NightFacts(
+        data_id=data_id,
+        caucus=version("caucus"),
+        commit=_commit(packages[0].parent),
+        code=hash_sources(packages),
+        own_code={path.name: hash_sources([path]) for path in find_own_code(spec)},
+        versions={"python": platform.python_version(), **_versions()},
+    )
+
+
+def hash_sources(places: Iterable[Path]) -> str:
+    """Hash of all Python files in `places`, files and folders, by their names and bytes."""
+    digest = hashlib.sha256()
+    for place in places:
+        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
+            data = path.read_bytes()
+            digest.update(f"{path.relative_to(place.parent).as_posix()} {len(data)}\n".encode())
+            digest.update(data)
+    return digest.hexdigest()[:HASH_DIGITS]
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages that Caucus needs, as far as they are installed, by name."""
+    needed = [told for told in requires("caucus") or () if "extra ==" not in told]
+    names = [found[0] for told in needed if (found := re.match(r"[A-Za-z0-9._-]+", told))]
+    versions = {}
+    for name in sorted({*names, *EXTRAS}):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _commit(checkout: Path) -> str | None:
+    """The commit that is checked out; None where that is not known, as in an image without git."""
+    commit = _git(checkout, "rev-parse", f"--short={HASH_DIGITS}", "HEAD")
+    if not commit:
+        return None
+    changed = _git(checkout, "status", "--porcelain", "--", "trainables", "ensembles", "runner")
+    return f"{commit}+" if changed else commit
+
+
+def _git(checkout: Path, *words: str) -> str | None:
+    if not (checkout / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(checkout), *words],
+            capture_output=True,
+            text=True,
+            timeout=GIT_S,
+            check=False,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

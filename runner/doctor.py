@@ -1,0 +1,140 @@
+"""Can Caucus run here? This machine and installation first, then, where a sweep is named, its data and its store."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from runner.auth_token import asks_for_token, find_token_fault
+from runner.cluster import OBJECT_STORE_BYTES
+from runner.cluster_rules import CONSTRAINTS, pinned_ray
+from runner.finding import Checkup, Fact, Finding
+from runner.spec import SweepSpec, read_spec
+from trainables.errors import CaucusError, StoreError
+from trainables.store import Store, check_format
+from trainables.stores import open_store
+
+LEAST_FREE_BYTES = 2 * 1024**3
+"""Ray alone writes some hundred megabytes of logs and spilled objects; below this a night is likely to end early."""
+
+OLDEST_PYTHON = (3, 11)
+SHARED_MEMORY = Path("/dev/shm")
+
+
+def check_machine(sweep: str | None, overrides: list[str]) -> Checkup:
+    """What is right and what is wrong here, and with the sweep file `sweep` if one is named. Trains nothing.
+
+    The store gets a probe, which is deleted again where deleting is allowed.
+    """
+    found = [*_check_installation(), *_check_disk()]
+    if sweep is not None:
+        found += _check_sweep(sweep, overrides)
+    facts = tuple(one for one in found if isinstance(one, Fact))
+    return Checkup(facts, tuple(one for one in found if isinstance(one, Finding)))
+
+
+def _check_installation() -> Iterator[Fact | Finding]:
+    python = platform.python_version()
+    if sys.version_info < OLDEST_PYTHON:
+        yield Finding("Python", f"is {python}", "3.11 is the oldest that Caucus runs on", "make setup with a newer one")
+    else:
+        yield Fact(
+            "Python", f"{python}, {len(os.sched_getaffinity(0)) if sys.platform == 'linux' else os.cpu_count()} cores"
+        )
+    yield Fact("Caucus", f"{version('caucus')} in {Path(__file__).parents[1]}")
+    yield _check_torch()
+    ray, pinned = version("ray"), pinned_ray(Path())
+    if pinned and ray != pinned:
+        advice = f"pip install --constraint {CONSTRAINTS} --editable ."
+        yield Finding("Ray", f"is {ray}", f"{CONSTRAINTS} says {pinned}, and all nodes need the same", advice)
+    else:
+        yield Fact("Ray", f"{ray}, as {CONSTRAINTS} pins it" if pinned else ray)
+    if fault := find_token_fault(os.environ):
+        yield Finding("token", fault)
+    elif asks_for_token(os.environ):
+        yield Fact("token", "there, and readable by nobody else")
+
+
+def _check_torch() -> Fact | Finding:
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # a CUDA library that does not load is an OSError
+        return Finding("torch", f"cannot be imported ({error})", "Trials need it", "make setup")
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    seen = ", ".join(gpus) if gpus else "no GPU: trials train on the CPU"
+    return Fact("torch", f"{torch.__version__}, {seen}")
+
+
+def _check_disk() -> Iterator[Fact | Finding]:
+    for folder in dict.fromkeys([Path().resolve(), Path(tempfile.gettempdir())]):
+        free = shutil.disk_usage(folder).free
+        if free < LEAST_FREE_BYTES:
+            what = f"{free / 2**30:.1f} GiB free in {folder}"
+            yield Finding("disk", what, f"A run wants {LEAST_FREE_BYTES / 2**30:g} GiB there", "free some space")
+        else:
+            yield Fact("disk", f"{free / 2**30:.0f} GiB free in {folder}")
+    if SHARED_MEMORY.is_dir():
+        size = shutil.disk_usage(SHARED_MEMORY).total
+        if size < OBJECT_STORE_BYTES:
+            rule = f"Ray keeps its objects there, {OBJECT_STORE_BYTES / 2**20:.0f} MiB and the images"
+            yield Finding("shared memory", f"{size / 2**20:.0f} MiB", rule, "start the container with --shm-size=2g")
+
+
+def _check_sweep(sweep: str, overrides: list[str]) -> Iterator[Fact | Finding]:
+    try:
+        spec = read_spec(sweep, overrides)
+    except CaucusError as error:
+        yield Finding("sweep", str(error))
+        return
+    yield Fact("sweep", f"{sweep}: {spec.name}, {spec.search.method}")
+    yield _check_data(spec)
+    yield from _check_store(spec)
+
+
+def _check_data(spec: SweepSpec) -> Fact | Finding:
+    from trainables.data import load_images
+
+    try:
+        images = load_images(spec.data)
+    except CaucusError as error:
+        return Finding("data", str(error))
+    count, *shape = images.pixels.shape
+    return Fact(
+        "data",
+        f"{count:,} images of {' x '.join(map(str, shape))}, {len(images.class_names)} classes, {images.data_id}",
+    )
+
+
+def _check_store(spec: SweepSpec) -> Iterator[Fact | Finding]:
+    try:
+        store = open_store(spec.store.uri, spec.store.endpoint_url)
+        store.check_writable()
+        known = check_format(store)
+        told_apart = _tells_writers_apart(store)
+    except CaucusError as error:
+        yield Finding("store", str(error))
+        return
+    yield Fact("store", f"{store.uri}: can be read and written, {'has runs of Caucus' if known else 'new'}")
+    if not told_apart:
+        rule = "Two drivers of one run are told apart by conditional writes (If-None-Match)"
+        yield Finding(
+            "store", f"{store.uri} lets two writers create one object", rule, "take another server, or a folder"
+        )
+
+
+def _tells_writers_apart(store: Store) -> bool:
+    """Whether the store refuses to create what is there."""
+    key = f"probe-{secrets.token_hex(8)}"
+    try:
+        return store.create(key, b"first") and not store.create(key, b"second")
+    finally:
+        with contextlib.suppress(StoreError):  # a role that may write but not delete is as it should be
+            store.delete(key)

@@ -1,0 +1,54 @@
+"""What `caucus doctor` finds, and what it merely tells."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong."""
+
+    where: str
+    """A key path such as `available_node_types.g5.node_config`, or a part of this machine."""
+    what: str
+    """What is there."""
+    rule: str = ""
+    """What should be; empty where `what` says it all."""
+    advice: str = ""
+    """What to do; empty where `what` says it all."""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" + (f". {self.rule}: {self.advice}" if self.rule else "")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that was looked at and is as it should be."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """What one look at a machine or at a file came to."""
+
+    facts: tuple[Fact, ...]
+    findings: tuple[Finding, ...]
+
+    def told(self) -> dict[str, object]:
+        """The checkup as JSON."""
+        return {
+            "facts": [asdict(fact) for fact in self.facts],
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+
+    def lines(self) -> list[str]:
+        """The checkup for a person: what is right first, then what is not."""
+        good = [f"  ok  {fact}" for fact in self.facts]
+        bad = [f"WRONG  {finding}" for finding in self.findings]
+        return [*good, *bad, f"{len(self.findings)} thing(s) to correct" if bad else "nothing to correct"]

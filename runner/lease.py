@@ -1,0 +1,215 @@
+"""One driver a run. Whoever drives it has the newest claim; all that older ones still write is not read (`journal.py`).
+
+A claim is an object that is created once, under the next free number: of any number of drivers that try, the store lets
+one. Its holder shows that it lives by writing a heartbeat. A driver that finds a claim takes the run over only where the
+heartbeat has ended, where the process is gone from this machine, or where the heartbeat has not changed for `SILENT_S`
+by its own clock, so that clocks need not agree.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from runner.this_process import describe_process, is_gone
+from trainables import layout
+from trainables.errors import ObjectMissing, RunCutShort, RunTaken, StoreError
+from trainables.store import Store, get_json, to_json
+
+BEAT_S = 3.0
+"""A heartbeat is written so often."""
+
+SILENT_S = 15.0
+"""A heartbeat that does not change for so long has stopped. A store may be out of reach for some seconds."""
+
+LIVE_S = 600.0
+"""A driver that was not heard of for so long, by the store's clock, is gone for those who delete. Clocks may be minutes apart."""
+
+POLL_S = 0.5
+
+RIVALS = 4
+"""A claim is tried so often at once: a server that lets two of them be the first would let two drivers, too."""
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Who has claimed a run, as the store has it."""
+
+    number: int
+    """Counted from 1: which driver of the run it is."""
+    told: dict[str, Any]
+    """What the claim says of its process."""
+    beat: dict[str, Any] | None
+    """Its newest heartbeat, None before the first."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it said that it ended, or is known to be gone."""
+        return bool(self.beat and self.beat.get("ended")) or is_gone(self.told)
+
+    @property
+    def beat_unix_s(self) -> float | None:
+        """When it was last heard of, by its own clock."""
+        at = self.beat.get("at_unix_s") if self.beat else self.told.get("at_unix_s")
+        return float(at) if isinstance(at, int | float) else None
+
+    def __str__(self) -> str:
+        return f"process {self.told.get('pid', '?')} on {self.told.get('host', '?')}"
+
+
+def find_driver(store: Store, name: str, run: str) -> Driver | None:
+    """The newest driver of a run, whether it lives or not; None where none ever claimed it."""
+    prefix = layout.drivers_prefix(name, run)
+    claims = [found.key.removeprefix(prefix) for found in store.find(prefix) if found.key.endswith(".json")]
+    numbers = [int(claim.removesuffix(".json")) for claim in claims if claim.removesuffix(".json").isdecimal()]
+    if not numbers:
+        return None
+    number = max(numbers)
+    return Driver(
+        number,
+        _read(store, layout.claim_key(name, run, number)) or {},
+        _read(store, layout.beat_key(name, run, number)),
+    )
+
+
+def find_live(store: Store) -> dict[str, Driver]:
+    """The runs of a store, as `<name>/<run>`, whose drivers may still be there: what they rest on must not be deleted."""
+    found: dict[str, Driver] = {}
+    now_unix_s = time.time()
+    for name in store.folders(layout.SWEEPS):
+        for run in store.folders(layout.sweep_prefix(name)):
+            driver = find_driver(store, name, run)
+            if driver and not driver.has_ended:
+                written = store.written_unix_s(layout.drivers_prefix(name, run))
+                newest_unix_s = max(written.values(), default=now_unix_s)
+                if now_unix_s - newest_unix_s < LIVE_S:
+                    found[f"{name}/{run}"] = driver
+    return found
+
+
+def take_lease(store: Store, name: str, run: str, say: Callable[[str], None] = lambda _: None) -> Lease:
+    """The right to drive a run, from now on until `Lease.release` or until another driver takes it over.
+
+    Waits up to `SILENT_S` to see whether the driver before is still there, and tells `say` so. Raises `RunTaken` where it
+    is, and `StoreError` where the store cannot tell two drivers apart.
+    """
+    while True:
+        before = find_driver(store, name, run)
+        if before and not before.has_ended:
+            say(f"{name}/{run} was driven by {before}: waiting up to {SILENT_S:g} s to see whether it still is")
+            _wait_for_silence(store, name, run, before)
+        number = before.number + 1 if before else 1
+        claims = _claim(store, layout.claim_key(name, run, number))
+        if claims > 1:
+            raise StoreError(
+                f"store {store.uri} let {claims} writers be the first to create the same object: it ignores If-None-Match, and "
+                "cannot tell two drivers of one run apart: take a server that knows conditional writes, or a folder"
+            )
+        if claims == 1:
+            return Lease(store, name, run, number)
+
+
+def _wait_for_silence(store: Store, name: str, run: str, seen: Driver) -> None:
+    """Return once the driver `seen` is known to have stopped. Raises `RunTaken` at its next heartbeat."""
+    quiet_since_s = time.monotonic()
+    while time.monotonic() - quiet_since_s < SILENT_S:
+        time.sleep(POLL_S)
+        now = find_driver(store, name, run)
+        if now is None or now.has_ended:
+            return
+        if (now.number, now.beat) != (seen.number, seen.beat):
+            raise RunTaken(
+                f"run {name}/{run} in {store.uri} is being driven by {now}: wait for its end, stop it, or take another --run-id"
+            )
+
+
+def _claim(store: Store, key: str) -> int:
+    """How many of `RIVALS` attempts at the same time were told that they created `key`: 1 or, where others were faster, 0."""
+    told = {**describe_process(), "at_unix_s": round(time.time(), 3)}
+
+    def attempt(_: int) -> bool:
+        return store.create(key, to_json({**told, "nonce": secrets.token_hex(16)}))
+
+    with ThreadPoolExecutor(RIVALS, thread_name_prefix="claim") as rivals:
+        return sum(rivals.map(attempt, range(RIVALS)))
+
+
+def _read(store: Store, key: str) -> dict[str, Any] | None:
+    """What lies under `key`; None where nothing does, or where it cannot be understood."""
+    try:
+        return get_json(store, key)
+    except ObjectMissing:
+        return None
+    except ValueError:  # a `DamagedObject`
+        return {}
+
+
+class Lease:
+    """The claim of this process on a run. Its heart beats in a thread of its own, from `take_lease` to `release`.
+
+    A context manager: it is released at the end of the block.
+    """
+
+    def __init__(self, store: Store, name: str, run: str, number: int) -> None:
+        self.number = number
+        self._store = store
+        self._name = name
+        self._run = run
+        self._beats = 0
+        self._lost = threading.Event()
+        self._ended = threading.Event()
+        self._write_beat()
+        self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._heart.start()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another driver is known to have taken the run over. Asks nobody."""
+        return self._lost.is_set()
+
+    def confirm(self) -> None:
+        """Raise `RunCutShort` where another driver has taken the run over. Asks the store, unless that is known."""
+        if not self.is_lost and self._store.stat(layout.claim_key(self._name, self._run, self.number + 1)) is None:
+            return
+        self._lost.set()
+        raise RunCutShort(
+            f"run {self._name}/{self._run} in {self._store.uri} was taken over by {find_driver(self._store, self._name, self._run)}, "
+            f"which had not heard of this one for {SILENT_S:g} s: what that one writes counts"
+        )
+
+    def release(self) -> None:
+        """Say that this driver has ended. What cannot be said any more, others find out by `SILENT_S`."""
+        if not self._ended.is_set():
+            self._ended.set()
+            self._heart.join(timeout=BEAT_S)
+            try:
+                self._write_beat(ended=True)
+            except StoreError:
+                return
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.release()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_S) and not self.is_lost:
+            try:
+                self._write_beat()
+                if self._store.stat(layout.claim_key(self._name, self._run, self.number + 1)) is not None:
+                    self._lost.set()
+            except StoreError:
+                continue  # the run itself says so, where it lasts
+
+    def _write_beat(self, ended: bool = False) -> None:
+        self._beats += 1
+        told = {"beat": self._beats, "at_unix_s": round(time.time(), 3), "ended": ended}
+        self._store.put(layout.beat_key(self._name, self._run, self.number), (json.dumps(told) + "\n").encode())

@@ -1,0 +1,107 @@
+"""Verbs for before a run: what it will take, what would go wrong, what a sweep's keys do."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from runner.terminal import Terminal, say
+from runner.verb import DONE, WRONG_INPUT, AsJson, Overrides, RunId, SweepFile, exit_code, print_json
+
+
+def plan(
+    sweep: SweepFile,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    run_id: RunId = None,
+    measure: Annotated[
+        bool | None,
+        typer.Option(
+            "--probe/--no-probe",
+            help="Measure all anew, or nothing. Left out: what earlier runs of the sweep in the store do not tell.",
+        ),
+    ] = None,
+    slots: Annotated[
+        int | None, typer.Option("--slots", min=1, help="Trials at a time on your cluster; left out, on this machine.")
+    ] = None,
+    nodes: Annotated[int, typer.Option("--nodes", min=1, help="Nodes of your cluster that are paid for.")] = 1,
+) -> None:
+    """Say what a sweep will take and cost: stages, trials, epochs, time; and what the store has of it. Changes nothing."""
+
+    def answer() -> int:
+        from runner.plan import plan_sweep
+        from runner.show_plan import show_plan
+        from runner.spec import read_spec
+
+        planned = plan_sweep(read_spec(sweep, overrides or []), run_id, measure, slots, nodes)
+        print_json(planned.told()) if as_json else Terminal().print(show_plan(planned))
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
+def doctor(
+    sweep: Annotated[
+        str | None, typer.Argument(metavar="[SWEEP]", help="A sweep file whose data and store are to be tried.")
+    ] = None,
+    overrides: Overrides = None,
+    cluster_file: Annotated[
+        str | None,
+        typer.Option("--cluster-file", help="A file for `ray up`: checked offline, instead of this machine."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is wrong with this machine, a sweep's data and store, or a cluster file, before anything starts."""
+
+    def answer() -> int:
+        from runner.cluster_file import check_cluster_file
+        from runner.doctor import check_machine
+
+        checkup = check_cluster_file(cluster_file) if cluster_file else check_machine(sweep, overrides or [])
+        print_json(checkup.told()) if as_json else print(*checkup.lines(), sep="\n")
+        return WRONG_INPUT if checkup.findings else DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
+def lr_range(
+    sweep: SweepFile,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    steps: Annotated[int, typer.Option("--steps", min=20, help="Training steps of each test.")] = 200,
+) -> None:
+    """Find the range of good learning rates for each architecture of a sweep, in some seconds each, on this machine."""
+
+    def answer() -> int:
+        from runner.lr_range import measure_ranges, show_ranges
+        from runner.spec import read_spec
+
+        tested = list(measure_ranges(read_spec(sweep, overrides or []), steps))
+        print_json({"tests": [one.told() for one in tested]}) if as_json else Terminal().print(show_ranges(tested))
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
+def preview(
+    sweep: SweepFile,
+    overrides: Overrides = None,
+    out: Annotated[
+        str | None, typer.Option("--out", help="The PNG file to write; left out, SWEEP-preview.png here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw what a sweep's augmentation does to some training images: a row an operation, at its greatest value."""
+
+    def answer() -> int:
+        from runner import preview
+        from runner.spec import read_spec
+
+        spec = read_spec(sweep, overrides or [])
+        rows = preview.preview(spec)
+        path = preview.write_sheet(spec, rows, out)
+        print_json({"path": str(path), "rows": [row.told() for row in rows]}) if as_json else say(str(path))
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))

@@ -1,0 +1,126 @@
+"""Verbs that look at a run: how it stands, what its trials are worth, and its vote and report once more."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from runner.terminal import Terminal, say
+from runner.verb import DONE, AsJson, EndpointUrl, Overrides, Run, StoreUri, exit_code, print_json
+
+
+def status(run: Run, as_json: AsJson = False, store: StoreUri = "runs", endpoint_url: EndpointUrl = None) -> None:
+    """Say how a run stands: state, trials, best so far, time left. Works from any machine that reads the store."""
+
+    def answer() -> int:
+        from runner.locate import locate
+        from runner.status import read_status, show_status
+
+        told = read_status(locate(run, store, endpoint_url))
+        print_json(told) if as_json else Terminal().print(show_status(told))
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
+def top(
+    run: Run,
+    as_json: AsJson = False,
+    store: StoreUri = "runs",
+    endpoint_url: EndpointUrl = None,
+    most: Annotated[int, typer.Option("--most", "-n", min=1, help="How many trials.")] = 20,
+) -> None:
+    """Rank the trials of a run, best validation accuracy first."""
+
+    def answer() -> int:
+        from runner.journal import read_state
+        from runner.locate import locate
+        from runner.show import show_trials, tell_trials
+
+        found = locate(run, store, endpoint_url)
+        state = read_state(found.store, found.name, found.run)
+        if as_json:
+            print_json({"run": f"{found.name}/{found.run}", "trials": tell_trials(state, most)})
+        else:
+            Terminal().print(show_trials(state, most, f"{found.name}/{found.run}"))
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
+def diagnose(
+    run: Run,
+    as_json: AsJson = False,
+    store: StoreUri = "runs",
+    endpoint_url: EndpointUrl = None,
+    most: Annotated[int, typer.Option("--most", "-n", min=1, help="How many trials; --json tells all.")] = 20,
+) -> None:
+    """Say of each trial what is wrong with it, what shows it, and what to try next, as words for `caucus run`."""
+
+    def answer() -> int:
+        from runner.diagnosis import diagnose_run
+        from runner.journal import read_state
+        from runner.locate import locate
+        from runner.show_diagnosis import show_diagnoses
+
+        found = locate(run, store, endpoint_url)
+        diagnoses = diagnose_run(found.store, read_state(found.store, found.name, found.run))
+        if as_json:
+            print_json([one.told() for one in diagnoses])
+        else:
+            Terminal().print(show_diagnoses(diagnoses, most, f"{found.name}/{found.run}"))
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
+def ensemble(
+    run: Run,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    store: StoreUri = "runs",
+    endpoint_url: EndpointUrl = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every choice by every vote, not by the configured one alone.")
+    ] = False,
+) -> None:
+    """Choose and vote again, from the stored predictions, such as with ensemble.size=4. Changes nothing in the store but the
+    data set's ledger, which counts the look at test."""
+
+    def answer() -> int:
+        from runner.conclusion import load_run
+        from runner.locate import locate
+        from runner.revote import tell_revote, vote_again
+        from runner.show_revote import show_revote
+
+        revote = vote_again(load_run(locate(run, store, endpoint_url), overrides or []), everything)
+        print_json(tell_revote(revote)) if as_json else show_revote(revote, Terminal())
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
+def report(
+    run: Run,
+    overrides: Overrides = None,
+    out: Annotated[
+        str | None, typer.Option("--out", help="A file to write instead of the run's own report.html.")
+    ] = None,
+    as_json: AsJson = False,
+    store: StoreUri = "runs",
+    endpoint_url: EndpointUrl = None,
+) -> None:
+    """Write the report of a run again, from the store."""
+
+    def answer() -> int:
+        from runner.conclusion import choose_and_judge, load_run, publish, write_report
+        from runner.locate import locate
+
+        stored = load_run(locate(run, store, endpoint_url), overrides or [])
+        conclusion = choose_and_judge(stored)
+        where = write_report(stored, conclusion, stored.note, out) if out else publish(stored, conclusion, stored.note)
+        print_json({"run": stored.run, "report": where}) if as_json else say(where)
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))

@@ -1,0 +1,110 @@
+"""What `runner/nightly.py` does: a night of a sweep, on the cluster whose head this is, or on a Ray of our own where there is none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from runner.terminal import Terminal, say
+from runner.verb import AsJson, Overrides, SweepFile, exit_code, print_json
+
+if TYPE_CHECKING:
+    from runner.hook import HookResult
+
+PROGRAM = "python runner/nightly.py"
+
+OWN = "own"
+
+NightAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="A Ray cluster; auto: the one on this machine; own: one of our own. Left out: RAY_ADDRESS, else auto if there is one.",
+    ),
+]
+NightId = Annotated[
+    str | None, typer.Option("--run-id", help="Name of the night to start or continue; left out, today's date in UTC.")
+]
+
+
+def nightly() -> None:
+    """Read the words of the command line and run the night."""
+    typer.run(run_nightly)
+
+
+def run_nightly(
+    sweep: SweepFile,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    address: NightAddress = None,
+    run_id: NightId = None,
+) -> None:
+    """Run a sweep for the night, compare it with the last accepted night, and tell whom it concerns.
+
+    Ends with 0 where the night is accepted, 3 where it is no better, 4 where it was cut short or failed, 2 for wrong input.
+    """
+    where = address or os.environ.get("RAY_ADDRESS") or "any"
+    joined = None if where == OWN else where
+    raise typer.Exit(exit_code(as_json, lambda: _run(sweep, overrides or [], as_json, joined, run_id)))
+
+
+def _run(sweep: str, overrides: list[str], as_json: bool, address: str | None, run_id: str | None) -> int:
+    from runner.night import exit_code_of, name_night, run_night
+    from runner.night_config import mask_words
+    from runner.progress import Progress
+    from runner.result import show_result
+    from runner.show_night import show_night, tell_hook, tell_night
+    from runner.spec import read_spec
+
+    found = find_sweep(sweep)
+    spec = read_spec(str(found), overrides)
+    run = run_id or name_night()
+    command = shlex.join([*PROGRAM.split(), sweep, *mask_words(overrides), "--run-id", run])
+    tell = partial(say, file=sys.stderr)
+    console = Terminal(stderr=as_json)
+    # Ray prints the death of a worker on standard output, which belongs to the JSON object.
+    redirected = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
+    folder = found.absolute().parent
+    try:
+        with Progress(console, spec) as progress, redirected:
+            night = run_night(spec, run, address, command, [progress], tell)
+    except Exception as error:  # whatever it is: somebody waits to hear of the night
+        told = {"run": f"{spec.name}/{run}", "error": str(error), "kind": type(error).__name__}
+        _call(spec.nightly.hook, told, folder)
+        raise
+    told = tell_night(night)
+    code = exit_code_of(night.story)
+    if not as_json:
+        show_result(night.result, console)
+        for line in show_night(night):
+            console.print(line, highlight=False, soft_wrap=True)
+    hook = _call(spec.nightly.hook, told, folder)
+    if as_json:
+        print_json(told | {"hook": tell_hook(hook) if hook else None})
+    return code
+
+
+def find_sweep(told: str) -> Path:
+    """The sweep file that is meant: `ray submit` runs the script in the head's home folder, where `sweeps/…` is one of the checkout."""
+    installed = Path(__file__).parents[1] / told
+    return installed if installed.is_file() and not Path(told).exists() else Path(told)
+
+
+def _call(hook: str | None, told: dict[str, Any], folder: Path) -> HookResult | None:
+    """Call the hook, if there is one; a failure is told and changes nothing."""
+    if hook is None:
+        return None
+    from runner.hook import call_hook
+    from trainables.store import to_json
+
+    result = call_hook(hook, to_json(told), folder)
+    if result.failure:
+        say(f"caucus: nightly.hook did not work: {result.failure}", file=sys.stderr)
+    return result

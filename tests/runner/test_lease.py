@@ -1,0 +1,186 @@
+"""One driver a run, whoever tries."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from runner import lease
+from runner.lease import find_driver, take_lease
+from runner.this_process import describe_process, is_gone
+from trainables import layout
+from trainables.errors import RunCutShort, RunTaken, StoreError
+from trainables.folder import Folder
+from trainables.store import to_json
+from trainables.stores import open_store
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Folder(tmp_path, "runs")
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(lease, "BEAT_S", 0.1)
+    monkeypatch.setattr(lease, "SILENT_S", 1.0)
+    monkeypatch.setattr(lease, "POLL_S", 0.05)
+
+
+def claim(store, number=1, **told):
+    """What another driver has left."""
+    store.put(layout.claim_key("dots", "r1", number), to_json({"host": "elsewhere", "pid": 7, **told}))
+
+
+def beat(store, number=1, **told):
+    store.put(layout.beat_key("dots", "r1", number), to_json({"beat": 1, "at_unix_s": 1.0, "ended": False, **told}))
+
+
+def test_the_first_driver_gets_the_run_at_once(store):
+    with take_lease(store, "dots", "r1") as held:
+        assert held.number == 1
+        assert not held.is_lost
+        held.confirm()
+        found = find_driver(store, "dots", "r1")
+        assert (found.number, found.has_ended) == (1, False)
+    assert find_driver(store, "dots", "r1").has_ended
+
+
+def test_a_run_that_is_driven_is_not_driven_twice(store, impatient):
+    with (
+        take_lease(store, "dots", "r1"),
+        pytest.raises(
+            RunTaken, match=r"run dots/r1 in runs is being driven by process \d+ on .*: wait for its end, stop it"
+        ),
+    ):
+        take_lease(store, "dots", "r1")
+
+
+def test_after_the_end_the_next_driver_need_not_wait(store):
+    take_lease(store, "dots", "r1").release()
+    said = []
+    with take_lease(store, "dots", "r1", said.append) as held:
+        assert (held.number, said) == (2, [])
+
+
+def test_runs_have_drivers_of_their_own(store):
+    with take_lease(store, "dots", "r1"), take_lease(store, "dots", "r2"), take_lease(store, "spots", "r1"):
+        assert find_driver(store, "dots", "r3") is None
+
+
+def test_a_process_that_is_gone_from_this_machine_is_not_waited_for(store):
+    code = "import json; from runner.this_process import describe_process; print(json.dumps(describe_process()))"
+    told = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+    claim(store, **told)
+    beat(store)
+    assert is_gone(told)
+    said = []
+    with take_lease(store, "dots", "r1", said.append) as held:
+        assert (held.number, said) == (2, [])
+
+
+def test_a_process_is_known_by_more_than_its_id():
+    told = describe_process()
+    assert not is_gone(told)
+    assert is_gone({**told, "started": "1"})
+    assert not is_gone({**told, "machine": "another"})
+    assert not is_gone({})
+
+
+def test_a_driver_elsewhere_is_waited_for_until_it_is_silent_whatever_its_clock_says(store, impatient):
+    claim(store)
+    beat(store, at_unix_s=time.time() + 3600)
+    said = []
+    with take_lease(store, "dots", "r1", said.append) as held:
+        assert held.number == 2
+    assert said == ["dots/r1 was driven by process 7 on elsewhere: waiting up to 1 s to see whether it still is"]
+
+
+def test_a_driver_elsewhere_that_still_beats_keeps_the_run_whatever_its_clock_says(store, impatient):
+    claim(store)
+    beat(store, at_unix_s=1.0)
+    later = threading.Timer(0.5, beat, (store,), {"beat": 2, "at_unix_s": 1.0})
+    later.start()
+    with pytest.raises(RunTaken, match="on elsewhere"):
+        take_lease(store, "dots", "r1")
+    later.join()
+
+
+def test_a_claim_that_cannot_be_read_is_waited_for_like_any_other(store, impatient):
+    store.put(layout.claim_key("dots", "r1", 1), b"{")
+    with take_lease(store, "dots", "r1") as held:
+        assert held.number == 2
+
+
+def test_a_driver_that_was_taken_for_gone_notices_and_stops(store, impatient):
+    with take_lease(store, "dots", "r1") as held:
+        claim(store, number=2)
+        held._heart.join(timeout=30)
+        assert held.is_lost
+        with pytest.raises(RunCutShort, match=r"was taken over by process 7 on elsewhere"):
+            held.confirm()
+
+
+def test_confirming_asks_the_store(store):
+    with take_lease(store, "dots", "r1") as held:
+        claim(store, number=2)
+        with pytest.raises(RunCutShort):
+            held.confirm()
+
+
+def test_a_store_that_fails_for_a_while_does_not_stop_the_heart(store, impatient, monkeypatch):
+    with take_lease(store, "dots", "r1") as held:
+        with monkeypatch.context() as broken:
+
+            def refuse(self, key, data):
+                raise StoreError("not now")
+
+            broken.setattr(Folder, "put", refuse)
+            time.sleep(0.5)
+        seen = find_driver(store, "dots", "r1").beat
+        end_s = time.monotonic() + 30
+        while find_driver(store, "dots", "r1").beat == seen:
+            assert time.monotonic() < end_s
+            time.sleep(0.05)
+        assert not held.is_lost
+
+
+class Careless(Folder):
+    """Knows no conditions."""
+
+    def create(self, key, data):
+        self.put(key, data)
+        return True
+
+
+def test_a_store_that_ignores_conditions_is_refused(tmp_path):
+    with pytest.raises(StoreError, match=r"let 4 writers be the first.*ignores If-None-Match.*conditional writes"):
+        take_lease(Careless(tmp_path, "runs"), "dots", "r1")
+
+
+@pytest.mark.parametrize("kind", ["folder", "moto", "weed"])
+def test_of_drivers_that_start_at_the_same_time_exactly_one_wins(kind, request, tmp_path, monkeypatch, impatient):
+    if kind == "folder":
+        store = Folder(tmp_path, "runs")
+    else:
+        server = request.getfixturevalue(f"{kind}_s3")
+        server.login(monkeypatch)
+        store = open_store(f"s3://{server.new_bucket()}/runs")
+
+    def drive(run):
+        try:
+            return take_lease(store, "dots", run)
+        except RunTaken:
+            return None
+
+    for race in range(10):
+        with ThreadPoolExecutor(2) as drivers:
+            taken = [held for held in drivers.map(drive, [f"r{race}"] * 2) if held]
+        assert [held.number for held in taken] == [1]
+        taken[0].release()
