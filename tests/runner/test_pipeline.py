@@ -51,6 +51,7 @@ def test_the_store_holds_what_was_promised(finished):
     assert {path.name for path in run.iterdir()} == {
         "sweep.json",
         "events",
+        "drivers",
         "status.json",
         "ensemble.json",
         "trials.parquet",
