@@ -8,6 +8,7 @@ by its own clock, so that clocks need not agree.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import threading
@@ -28,6 +29,9 @@ BEAT_S = 3.0
 
 SILENT_S = 15.0
 """A heartbeat that does not change for so long has stopped. A store may be out of reach for some seconds."""
+
+RELEASE_S = 10.0
+"""A driver that ends waits so long for its last heartbeat to be written."""
 
 LIVE_S = 600.0
 """A driver that was not heard of for so long, by the store's clock, is gone for those who delete. Clocks may be minutes apart."""
@@ -185,14 +189,10 @@ class Lease:
         )
 
     def release(self) -> None:
-        """Say that this driver has ended. What cannot be said any more, others find out by `SILENT_S`."""
+        """Say that this driver has ended. A store that is out of reach holds nobody up: others find it out by `SILENT_S`."""
         if not self._ended.is_set():
             self._ended.set()
-            self._heart.join(timeout=BEAT_S)
-            try:
-                self._write_beat(ended=True)
-            except StoreError:
-                return
+            self._heart.join(timeout=RELEASE_S)
 
     def __enter__(self) -> Lease:
         return self
@@ -208,6 +208,8 @@ class Lease:
                     self._lost.set()
             except StoreError:
                 continue  # the run itself says so, where it lasts
+        with contextlib.suppress(StoreError):
+            self._write_beat(ended=True)
 
     def _write_beat(self, ended: bool = False) -> None:
         self._beats += 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from trainables import layout
 from trainables.checkpoint import CheckpointId, read_part, read_promises
-from trainables.errors import DamagedObject, ObjectMissing
+from trainables.errors import DamagedObject, ObjectMissing, StoreError
 from trainables.record import TrialRecord
 from trainables.store import Store
 from trainables.trial_config import write_config
@@ -92,10 +92,10 @@ def _find_fault(store: Store, member: CheckpointId, sizes: Mapping[str, int], is
 
 
 def give_up(store: Store, broken: Iterable[CheckpointId]) -> None:
-    """Take the manifests of broken checkpoints away, so that their trials train these epochs again. Raises `StoreError`.
+    """Take the manifests of broken checkpoints away, so that their trials train these epochs again.
 
-    Where deleting is not allowed what is broken stays, and is told.
+    Where the store does not let it what is broken stays, and the run is told to be partial.
     """
     for member in broken:
-        with contextlib.suppress(ObjectMissing):
+        with contextlib.suppress(StoreError):
             store.delete(member.key(layout.MANIFEST))

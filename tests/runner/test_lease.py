@@ -184,3 +184,20 @@ def test_of_drivers_that_start_at_the_same_time_exactly_one_wins(kind, request, 
             taken = [held for held in drivers.map(drive, [f"r{race}"] * 2) if held]
         assert [held.number for held in taken] == [1]
         taken[0].release()
+
+
+def test_a_store_that_is_out_of_reach_holds_the_end_of_a_driver_up_only_for_a_while(store, impatient, monkeypatch):
+    monkeypatch.setattr(lease, "RELEASE_S", 0.3)
+    held = take_lease(store, "dots", "r1")
+    answers = threading.Event()
+
+    def hang(self, key, data):
+        assert answers.wait(60)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Folder, "put", hang)
+        held.release()
+        assert held._heart.is_alive()
+        answers.set()
+        held._heart.join(timeout=60)
+    assert not find_driver(store, "dots", "r1").has_ended

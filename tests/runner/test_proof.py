@@ -9,6 +9,7 @@ from runner.proof import give_up, prove, restore_configs
 from tests.runner.sample_run import write_sample_run
 from trainables import layout
 from trainables.checkpoint import CheckpointId, committed_epochs, read_promises
+from trainables.errors import StoreError
 
 
 @pytest.fixture
@@ -95,3 +96,14 @@ def test_what_is_given_up_counts_as_never_trained(sample):
     give_up(sample.store, [member])
     assert member.epoch not in committed_epochs(sample.store, member.trial_id)
     give_up(sample.store, [member])  # once more is no error
+
+
+def test_where_nothing_may_be_deleted_what_is_broken_stays(sample, monkeypatch):
+    member = newest(sample)
+
+    def refuse(self, key):
+        raise StoreError("access denied")
+
+    monkeypatch.setattr(type(sample.store), "delete", refuse)
+    give_up(sample.store, [member])
+    assert member.epoch in committed_epochs(sample.store, member.trial_id)
