@@ -60,6 +60,7 @@ def test_what_was_lost_or_damaged_after_the_end_is_made_again_and_nothing_else(u
     assert run_sweep(*SMALL, f"store={store}")["epochs_trained"] == 0
 
 
+@pytest.mark.long
 def test_a_second_driver_is_refused_and_the_first_one_is_not_disturbed(undisturbed, tmp_path):
     store = tmp_path / "runs"
     first = start_sweep(*SMALL, f"store={store}")
