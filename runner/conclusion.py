@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -118,13 +119,13 @@ def load_run(found: Located, overrides: list[str]) -> StoredRun:
         raise SweepFileError(f"ensemble.{key} is {problem['input']!r}: {rule(problem)}") from None
     state = read_state(found.store, found.name, found.run)
     command = str(head.get("command", ""))
-    return StoredRun(found.store, found.name, found.run, state, ensemble, command, _read_spec(spec))
+    return StoredRun(found.store, found.name, found.run, state, ensemble, command, spec_in(head))
 
 
-def _read_spec(told: object) -> SweepSpec | None:
-    """The sweep as the run's head has it; None where another version wrote what this one cannot read."""
+def spec_in(head: Mapping[str, object]) -> SweepSpec | None:
+    """The sweep as a run's head has it; None where another version wrote what this one cannot read."""
     try:
-        return SweepSpec.model_validate(told)
+        return SweepSpec.model_validate(head.get("spec"))
     except ValidationError:
         return None
 

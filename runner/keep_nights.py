@@ -11,9 +11,9 @@ from runner.conclusion import load_run
 from runner.doomed import Doomed
 from runner.journal import read_state
 from runner.keeping import Keeping, keep_referenced
-from runner.locate import Located, existing_run
+from runner.locate import Located, existing_run, find_runs
 from runner.night_config import KeepConfig
-from runner.retention import Retention, carry_out, doom_checkpoint, find_checkpoints, find_runs, on_record
+from runner.retention import Retention, carry_out, doom_checkpoint, find_checkpoints, on_record
 from runner.run_state import RunState
 from trainables import layout
 from trainables.errors import CaucusError

@@ -44,14 +44,14 @@ def launch(
     cluster: Cluster,
     budget: Budget,
     deadline_unix_s: float,
-    lease: Lease | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    lease: Lease,
+    say: Callable[[str], None],
 ) -> str:
     """Train what `conductor` says on the connected `cluster`; every event is in `log` when this returns.
 
     At `deadline_unix_s`, when `budget` is spent, at SIGINT and at SIGTERM, the epochs under way are given up and their
-    trials are `stopped`; so they are where the `lease` is lost. Returns why it ended early, "" where every trial came to its own end. Raises the `StoreError`
-    of an event that could not be written.
+    trials are `stopped`; so they are where the `lease` is lost. Returns why it ended early, "" where every trial came to
+    its own end. Raises the `StoreError` of an event that could not be written.
     """
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(PENDING_TRIALS if cluster.elastic else max(1, cluster.slots))
     from ray import tune
@@ -88,8 +88,7 @@ def launch(
                 if (nodes := count_nodes()) != log.state.nodes:
                     log.write(NodesChanged, nodes=nodes)
             spent = budget.spent(log.state, log.elapsed_s)
-            is_taken = lease is not None and lease.is_lost
-            return interrupted.is_set() or bool(spent) or time.time() > deadline_unix_s or is_taken
+            return interrupted.is_set() or bool(spent) or time.time() > deadline_unix_s or lease.is_lost
 
         # `tune.run`, not a `Tuner`: the latter pickles all of its arguments to a file that nobody here may read.
         try:
@@ -114,7 +113,7 @@ def launch(
                 raise
             raise log.failure from None
         over = is_over()
-    if lease is not None and lease.is_lost:
+    if lease.is_lost:
         lease.confirm()
     left = [record for record in log.state.pending() if record.state == "running"]
     out_of_budget = f"{OUT_OF_BUDGET} ({spent})" if spent else OUT_OF_BUDGET

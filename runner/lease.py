@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from runner.locate import find_runs
 from runner.this_process import describe_process, is_gone
 from trainables import layout
-from trainables.errors import ObjectMissing, RunCutShort, RunTaken, StoreError
+from trainables.errors import DamagedObject, ObjectMissing, RunCutShort, RunTaken, StoreError
 from trainables.store import Store, get_json, to_json
 
 BEAT_S = 3.0
@@ -87,14 +88,13 @@ def find_live(store: Store) -> dict[str, Driver]:
     """The runs of a store, as `<name>/<run>`, whose drivers may still be there: what they rest on must not be deleted."""
     found: dict[str, Driver] = {}
     now_unix_s = time.time()
-    for name in store.folders(layout.SWEEPS):
-        for run in store.folders(layout.sweep_prefix(name)):
-            driver = find_driver(store, name, run)
-            if driver and not driver.has_ended:
-                written = store.written_unix_s(layout.drivers_prefix(name, run))
-                newest_unix_s = max(written.values(), default=now_unix_s)
-                if now_unix_s - newest_unix_s < LIVE_S:
-                    found[f"{name}/{run}"] = driver
+    for one in find_runs(store):
+        driver = find_driver(store, one.name, one.run)
+        if driver and not driver.has_ended:
+            written = store.written_unix_s(layout.drivers_prefix(one.name, one.run))
+            newest_unix_s = max(written.values(), default=now_unix_s)
+            if now_unix_s - newest_unix_s < LIVE_S:
+                found[f"{one.name}/{one.run}"] = driver
     return found
 
 
@@ -151,7 +151,7 @@ def _read(store: Store, key: str) -> dict[str, Any] | None:
         return get_json(store, key)
     except ObjectMissing:
         return None
-    except ValueError:  # a `DamagedObject`
+    except DamagedObject:
         return {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,13 @@ class Located:
     store: Store
     name: str
     run: str
+
+
+def find_runs(store: Store) -> Iterator[Located]:
+    """All runs of all sweeps of a store."""
+    for name in store.folders(layout.SWEEPS):
+        for run in store.folders(layout.sweep_prefix(name)):
+            yield Located(store, name, run)
 
 
 def locate(told: str, store_uri: str, endpoint_url: str | None) -> Located:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ensembles.night_story import NightStory, write_story
 from runner.accepted import last_accepted, next_number, read_nights
-from runner.conclusion import load_run, publish
+from runner.conclusion import load_run, publish, spec_in
 from runner.keep_nights import keep_nights
 from runner.likely_cause import flatten_spec, tell_keys
 from runner.locate import Located
@@ -21,7 +21,7 @@ from runner.spec import SweepSpec
 from trainables import layout
 from trainables.config import short_hash
 from trainables.errors import CaucusError, NightDropped, ObjectMissing, RunCutShort, RunMismatch, StoreError
-from trainables.store import Store, get_json, to_json
+from trainables.store import Store, get_json, seal_json
 from trainables.stores import open_store
 
 
@@ -136,7 +136,7 @@ def _begun_with(store: Store, name: str, run: str) -> tuple[bool, WarmStartConfi
         head = get_json(store, layout.run_key(name, run, layout.SWEEP))
     except ObjectMissing:
         return False, None
-    known = _stored_spec(head)
+    known = spec_in(head)
     return True, known.search.warm_start if known else None
 
 
@@ -146,7 +146,7 @@ def _explain(store: Store, spec: SweepSpec, run: str, error: RunMismatch) -> Run
         head = get_json(store, layout.run_key(spec.name, run, layout.SWEEP))
     except StoreError:
         return error
-    known = _stored_spec(head)
+    known = spec_in(head)
     changed = tell_keys(flatten_spec(spec), flatten_spec(known)) if known else ""
     if not changed:
         return error
@@ -156,15 +156,8 @@ def _explain(store: Store, spec: SweepSpec, run: str, error: RunMismatch) -> Run
     )
 
 
-def _stored_spec(head: Mapping[str, object]) -> SweepSpec | None:
-    try:
-        return SweepSpec.model_validate(head.get("spec"))
-    except ValueError:  # another version wrote it
-        return None
-
-
 def _write_status(store: Store, name: str, run: str, story: NightStory) -> None:
     """Put the verdict into status.json: `ray submit` turns an exit code of 3 into 1, so it has to be read there."""
     key = layout.run_key(name, run, layout.STATUS)
     night = {"verdict": story.verdict, "accepted": story.accepted, "exit_code": exit_code_of(story)}
-    store.put(key, to_json({**get_json(store, key), "verdict": story.sentence, "night": night}))
+    store.put(key, seal_json({**get_json(store, key), "verdict": story.sentence, "night": night}))

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ensembles.compare_nights import compare_nights
 from ensembles.judge_night import judge_night
-from ensembles.night_story import Cause, NightFacts, NightMember, NightStory, compare_teams
+from ensembles.night_story import Cause, NightFacts, NightMember, NightStory, NightVerdict, compare_teams
 from ensembles.report.hyperparameters import keys_that_vary, show_value
 from ensembles.team_answers import TeamAnswers, from_arrow, to_arrow
 from ensembles.vote import fit_voter
@@ -105,11 +105,9 @@ def _compare(
     earlier = Located(found.store, found.name, run_before)
     try:
         then = read_answers(earlier, before.answers_sha256)
-    except StoreError as error:
-        if not isinstance(error, ObjectMissing | DamagedObject):
-            raise
-        return _incomparable(story, against, error)
     except CaucusError as error:
+        if isinstance(error, StoreError) and not isinstance(error, ObjectMissing | DamagedObject):
+            raise
         return _incomparable(story, against, error)
     comparison = compare_nights(answers, then)
     causes: tuple[Cause, ...] = ()
@@ -169,14 +167,14 @@ def read_inputs(found: Located, facts: NightFacts) -> NightInputs:
 
 def _unfinished(spec: SweepSpec, result: RunResult, number: int, own: NightStory | None) -> NightStory:
     """A night that is cut short or has nothing to vote is compared with nothing."""
-    outcome = "failed" if result.outcome == "failed" else "partial"
+    verdict: NightVerdict = "failed" if result.outcome == "failed" else "partial"
     data_id = next((record.config.data_id for record in result.state.trials.values()), "")
-    told = {"partial": "finished in part", "failed": "failed"}[outcome]
+    told = "failed" if verdict == "failed" else "finished in part"
     story = NightStory(
         run=result.run,
         number=number,
         decided_unix_s=round(time.time(), 3),
-        verdict="failed" if outcome == "failed" else "partial",
+        verdict=verdict,
         sentence=f"{told}: {result.reason}; the same night goes on when it is started again, and is judged then",
         facts=tell_facts(spec, data_id),
     )

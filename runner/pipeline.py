@@ -7,7 +7,7 @@ import math
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -17,6 +17,7 @@ from runner.cluster import connected
 from runner.conclusion import Conclusion, NothingToVote, StoredRun, choose_and_judge, publish
 from runner.conductor import Conductor
 from runner.deleted import read_deleted
+from runner.event import Event
 from runner.former_run import read_former, read_trained
 from runner.journal import Journal
 from runner.label import label, mend_table, read_unlabelled
@@ -31,6 +32,7 @@ from runner.run_log import Listener, RunLog
 from runner.run_state import RunState
 from runner.search.choose import choose_search, list_trials
 from runner.search.config import NAME_PATTERN
+from runner.search.proposal import Search
 from runner.second_stage import SecondStage
 from runner.settle_weights import settle_weights
 from runner.spec import SweepSpec
@@ -45,6 +47,7 @@ from trainables.initial_weights import store_weights
 from trainables.record import OUT_OF_BUDGET
 from trainables.store import Store, check_format, get_json, mark_format, seal_json
 from trainables.stores import open_store
+from trainables.unlabelled import UnlabelledImages
 
 CLOSING_SHARE, CLOSING_S = 0.25, 20.0
 """Of a wall budget this share, at most this long, is kept for stopping, choosing, voting and the report."""
@@ -102,14 +105,16 @@ def run_sweep(
     check_format(store)
     spec, weights = settle_weights(spec, store)
     run = run or spec.run_id(images.data_id)
-    is_new = not Journal(store, spec.name, run, mend=True).events
+    known = Journal(store, spec.name, run, mend=True).events
     former = read_former(store, spec, images.data_id)
-    trained = read_trained(store, spec, images.data_id) if is_new else []
-    choose_search(spec, images.data_id, former, trained)
+    trained = [] if known else read_trained(store, spec, images.data_id)
+    search = choose_search(spec, images.data_id, former, trained)
     trials = len(list_trials(spec, images.data_id, former)) or spec.search.wanted
     check_store(store, spec, run, images.data_id, needed_bytes=CHECKPOINT_BYTES * trials)
-    if is_new:
+    if not known:
         check_models(spec, images, list_trials(spec, images.data_id, former), weights)
+    unlabelled = read_images_to_label(spec, search, known, images)
+    again_bytes = images.pixels.nbytes + unlabelled.pixels.nbytes if unlabelled else 0
 
     with take_lease(store, spec.name, run, say) as lease, cut_short_by_the_store():
         journal = Journal(store, spec.name, run, lease.number, mend=True)
@@ -122,33 +127,36 @@ def run_sweep(
         stored = StoredRun(store, spec.name, run, log.state, spec.ensemble, command, spec)
         deleted = read_deleted(store, spec.name, run)
         lost = lost_epochs(store, log.state, deleted)
-        reason, epochs_trained, busy_s = "", 0, 0.0
-        for repair in range(REPAIRS + 1):
+        epochs_trained, busy_s = 0, 0.0
+
+        def train() -> str:
+            """Train what is left, and what is lost; returns why it ended early, "" where nothing is left."""
+            nonlocal epochs_trained, busy_s
             search = choose_search(spec, images.data_id, former, trained)
             conductor = Conductor(spec, search, log, lost)
             second = search if isinstance(search, SecondStage) else None
-            if not conductor.is_over and time_left_s(spec, log) > 0 and not budget.spent(log.state, log.elapsed_s):
-                unlabelled = read_unlabelled(spec, images) if second and second.needs_images else None
-                again_bytes = images.pixels.nbytes + unlabelled.pixels.nbytes if unlabelled else 0
-                image_bytes = images.pixels.nbytes + again_bytes
-                with connected(spec.resources, image_bytes, address, find_own_code(spec)) as cluster:
-                    write_head(store, spec, run, images, command)
-                    for data in weights.values():
-                        store_weights(store, data)
-                    log.open(versions(), cluster.slots)
-                    deadline_unix_s = time.time() + time_left_s(spec, log)
-                    if second:
-                        mend_table(store, spec, log.state, images, cluster)
-                    given = (spec, images.arrays, store, log, cluster, budget, deadline_unix_s, lease, say)
-                    reason = launch(conductor, *given)
-                    if second and not reason and second.is_due(log.state):
-                        conductor.decide(label(store, spec, log.state, images, cluster, unlabelled))
-                        reason = launch(conductor, *given)
-                epochs_trained += log.state.epochs_trained
-                busy_s += log.state.busy_s
-            else:
+            if conductor.is_over or time_left_s(spec, log) <= 0 or budget.spent(log.state, log.elapsed_s):
                 write_head(store, spec, run, images, command)
-                reason = "" if conductor.is_over else OUT_OF_BUDGET
+                return "" if conductor.is_over else OUT_OF_BUDGET
+            with connected(spec.resources, images.pixels.nbytes + again_bytes, address, find_own_code(spec)) as cluster:
+                write_head(store, spec, run, images, command)
+                for data in weights.values():
+                    store_weights(store, data)
+                log.open(versions(), cluster.slots)
+                deadline_unix_s = time.time() + time_left_s(spec, log)
+                if second:
+                    mend_table(store, spec, log.state, images, cluster)
+                given = (spec, images.arrays, store, log, cluster, budget, deadline_unix_s, lease, say)
+                reason = launch(conductor, *given)
+                if second and not reason and second.is_due(log.state):
+                    conductor.decide(label(store, spec, log.state, images, cluster, unlabelled))
+                    reason = launch(conductor, *given)
+            epochs_trained += log.state.epochs_trained
+            busy_s += log.state.busy_s
+            return reason
+
+        for repair in range(REPAIRS + 1):
+            reason = train()
             lease.confirm()
             restore_configs(store, log.state.trials.values())
             proof = prove(store, log.state.trials.values(), deleted)
@@ -174,6 +182,17 @@ def cut_short_by_the_store() -> Iterator[None]:
         yield
     except StoreError as error:
         raise RunCutShort(f"{error}; what reached the store is kept: run it again to go on") from None
+
+
+def read_images_to_label(
+    spec: SweepSpec, search: Search, known: Iterable[Event], images: ImageSet
+) -> UnlabelledImages | None:
+    """Images from elsewhere that a second stage of a run with the events `known` still has to label, else None."""
+    if not isinstance(search, SecondStage):
+        return None
+    for event in known:
+        search.observe(event)
+    return read_unlabelled(spec, images) if search.needs_images else None
 
 
 def check_store(store: Store, spec: SweepSpec, run: str, data_id: str, needed_bytes: int) -> None:

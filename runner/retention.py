@@ -28,7 +28,7 @@ from runner.journal import read_state
 from runner.judge import costs_of
 from runner.keeping import Keeping, keep_referenced, keep_what_goes_on
 from runner.lease import LIVE_S, find_live
-from runner.locate import Located
+from runner.locate import Located, find_runs
 from runner.run_state import RunState
 from runner.store_without import without
 from trainables import layout
@@ -64,6 +64,11 @@ class Retention:
     epochs: Mapping[str, Mapping[str, set[int]]]
     notes: tuple[str, ...] = ()
     deleted: bool = False
+
+    @property
+    def checkpoints(self) -> int:
+        """How many whole checkpoints go."""
+        return sum(one.checkpoint is not None for one in self.doomed)
 
     @property
     def objects(self) -> int:
@@ -166,13 +171,6 @@ def find_checkpoints(store: Store) -> tuple[dict[CheckpointId, list[StoredObject
         elif told:
             whole[CheckpointId(told[1], int(told[2]))] = parts
     return whole, halves
-
-
-def find_runs(store: Store) -> Iterator[Located]:
-    """All runs of all sweeps of a store."""
-    for name in store.folders(layout.SWEEPS):
-        for run in store.folders(layout.sweep_prefix(name)):
-            yield Located(store, name, run)
 
 
 def _load(runs: Iterable[Located]) -> tuple[list[StoredRun | None], list[str]]:
@@ -333,7 +331,8 @@ def carry_out(planned: Retention) -> Retention:
     Raises `RunTaken`, with nothing deleted, while any run of the store is being driven: its trials may need what no record
     names yet. Raises `StoreError` where the store does not let it; what is left then can be deleted later.
     """
-    for run, driver in find_live(planned.store).items():
+    if live := find_live(planned.store):
+        run, driver = next(iter(live.items()))
         raise RunTaken(
             f"run {run} in {planned.store.uri} is being driven by {driver}: nothing is deleted before its end"
             f" (or before {LIVE_S / 60:.0f} minutes without a sign of it)"

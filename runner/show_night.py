@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ensembles.night_story import NightStory
-from runner.doomed import count_objects
 from runner.hook import HookResult
 from runner.night import Night, exit_code_of
 from runner.result import tell_result
@@ -46,8 +45,8 @@ def show_night(night: Night) -> list[str]:
     if story.unchanged:
         lines.append(f"  as it was: {', '.join(story.unchanged)}")
     if night.retention and night.retention.objects:
-        count = sum(1 for one in night.retention.doomed if one.checkpoint)
-        lines.append(f"keep: {count:,} checkpoints deleted, {show_bytes(night.retention.size_bytes)}")
+        size = show_bytes(night.retention.size_bytes)
+        lines.append(f"keep: {night.retention.checkpoints:,} checkpoints deleted, {size}")
     if night.keep_failure:
         lines.append(f"keep: nothing more was deleted: {night.keep_failure}")
     return lines
@@ -58,12 +57,10 @@ def _tell_keep(found: Retention | None, failure: str) -> dict[str, Any] | None:
         return {"deleted": False, "checkpoints": 0, "bytes": 0, "reason": failure}
     if found is None:
         return None
-    count = sum(1 for one in found.doomed if one.checkpoint)
-    objects = count_objects(found.doomed)
     return {
         "deleted": found.deleted,
-        "checkpoints": count,
-        "objects": objects,
+        "checkpoints": found.checkpoints,
+        "objects": found.objects,
         "bytes": found.size_bytes,
         "reason": None,
     }

@@ -59,7 +59,7 @@ def doctor(
         from runner.doctor import check_machine
 
         checkup = check_cluster_file(cluster_file) if cluster_file else check_machine(sweep, overrides or [])
-        print_json(checkup.told()) if as_json else print(*checkup.lines(), sep="\n")
+        print_json(checkup.told()) if as_json else say("\n".join(checkup.lines()))
         return WRONG_INPUT if checkup.findings else DONE
 
     raise typer.Exit(exit_code(as_json, answer))

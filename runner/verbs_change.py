@@ -42,8 +42,8 @@ def sparsify(
         if as_json:
             print_json(found.told())
         else:
-            print(" ".join(found.curve.sentences))
-            print(f"chart: {found.chart}; `caucus report {run}` shows it")
+            say(" ".join(found.curve.sentences))
+            say(f"chart: {found.chart}; `caucus report {run}` shows it")
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))
@@ -71,7 +71,7 @@ def prune(
             print_json(found.told())
         else:
             Terminal().print(show_retention(found))
-            print(*tell_consequences(found), sep="\n")
+            say("\n".join(tell_consequences(found)))
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))
@@ -109,7 +109,7 @@ def soup(
             print_json(found.told())
         else:
             Terminal().print(show_soup(found.story))
-            print(found.story.sentence)
+            say(found.story.sentence)
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))

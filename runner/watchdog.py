@@ -43,7 +43,7 @@ class Watchdog:
 
     def hear(self, holder: str, epoch_s: float | None) -> None:
         """`holder` was heard of, and has trained an epoch in `epoch_s`, if any."""
-        watched = self._watched.setdefault(holder, Watched(0.0))
+        watched = self._watched[holder]
         watched.since_s = self._clock()
         if epoch_s:
             watched.epochs_s.append(epoch_s)

@@ -13,12 +13,16 @@ Harm = Literal["flip", "cut", "delete"]
 HARMS: tuple[Harm, ...] = ("flip", "cut", "delete")
 
 
+def flip(data: bytes, at: int) -> bytes:
+    """`data` with bit number `at` flipped, the lowest of the first byte being 0."""
+    return data[: at // 8] + bytes([data[at // 8] ^ 1 << at % 8]) + data[at // 8 + 1 :]
+
+
 def harm_bytes(data: bytes, harm: Harm, dice: random.Random) -> bytes | None:
     """`data` with one bit flipped, or without an end of it; None where all of it is deleted."""
     match harm:
         case "flip":
-            at = dice.randrange(8 * len(data))
-            return data[: at // 8] + bytes([data[at // 8] ^ 1 << at % 8]) + data[at // 8 + 1 :]
+            return flip(data, dice.randrange(8 * len(data)))
         case "cut":
             return data[: dice.randrange(len(data))]
         case "delete":

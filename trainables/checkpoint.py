@@ -43,7 +43,7 @@ def write_checkpoint(store: Store, checkpoint: CheckpointId, parts: dict[str, by
     }
     told, key = seal_json(manifest), checkpoint.key(layout.MANIFEST)
     _write_parts(store, checkpoint, parts)
-    if (store.create(key, told) and store.stat(key) is not None) or is_whole(store, checkpoint):
+    if store.create(key, told) or is_whole(store, checkpoint):
         return
     # Another writer came between parts and manifest, and their times differ if nothing else does: now it has ended.
     _write_parts(store, checkpoint, parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +82,7 @@ def read_data_table(store: Store, data_id: str) -> DataTable:
     """The record of a data set. Raises `ObjectMissing` where the store has none, `DamagedObject` where it is not readable."""
     summary = get_json(store, layout.data_key(data_id, "data.json"))
     raw = store.get(layout.data_key(data_id, "images.parquet"))
-    try:
+    with _telling_damage(store, data_id):
         if sha256_of(raw) != summary.get("images_sha256", sha256_of(raw)):
             raise ValueError("images.parquet is not what was written")
         table = read_columns(raw, ["image_id", "label", "split"])
@@ -96,18 +97,21 @@ def read_data_table(store: Store, data_id: str) -> DataTable:
             labels=to_array(table["label"]),
             splits=to_array(table["split"]),
         )
-    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
-        raise DamagedObject(
-            f"the record of data {data_id} in {store.uri} is damaged ({error}): delete data/{data_id}, the next run writes it again"
-        ) from None
 
 
 def read_image_sha256(store: Store, data_id: str) -> tuple[str, ...]:
     """Hexadecimal SHA-256 of each image's pixels, in the order of the table. Raises as `read_data_table` does."""
     raw = store.get(layout.data_key(data_id, "images.parquet"))
-    try:
+    with _telling_damage(store, data_id):
         return tuple(digest.hex() for digest in to_objects(read_columns(raw, ["sha256"])["sha256"]))
-    except (pa.ArrowException, KeyError, OSError) as error:
+
+
+@contextlib.contextmanager
+def _telling_damage(store: Store, data_id: str) -> Iterator[None]:
+    """Whatever a damaged record leads to becomes a `DamagedObject` that names it."""
+    try:
+        yield
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise DamagedObject(
             f"the record of data {data_id} in {store.uri} is damaged ({error}): delete data/{data_id}, the next run writes it again"
         ) from None

@@ -42,7 +42,8 @@ class Store(Protocol):
     def create(self, key: str, data: bytes) -> bool:
         """Write `data` whole under `key` if nothing lies there; False, with nothing changed, where something does.
 
-        Of any number of writers at the same time exactly one is told True. `data` tells them apart: no two write the same.
+        Of any number of writers at the same time exactly one is told True, once the store has confirmed size and content.
+        `data` tells them apart: no two write the same.
         """
         ...
 

@@ -10,6 +10,7 @@ import pytest
 
 from ensembles.bundle import MANIFEST, BundleError, check_empty, make_manifest, read_bundle, read_manifest, write_bundle
 from ensembles.bundle_card import escape, write_card
+from tests.damage import flip
 from trainables.config import ModelConfig, TrialConfig
 from trainables.folder import Folder
 from trainables.store import sha256_of, to_json
@@ -100,9 +101,7 @@ def test_one_flipped_bit_in_any_file_is_refused(bundle: Folder) -> None:
         whole = path.read_bytes()
         for place in range(0, len(whole), max(1, len(whole) // 40)):
             for bit in (0, 5):
-                damaged = bytearray(whole)
-                damaged[place] ^= 1 << bit
-                path.write_bytes(damaged)
+                path.write_bytes(flip(whole, 8 * place + bit))
                 with pytest.raises(BundleError):
                     read_bundle(bundle)
         path.write_bytes(whole[:-1])

@@ -2,6 +2,7 @@ import pytest
 
 from runner.event import RunOpened, TrialEnded, TrialStarted, to_line
 from runner.journal import SEGMENT_BYTES, Journal, read_state, seal
+from tests.damage import flip
 from trainables.errors import DamagedObject, StoreError
 from trainables.folder import Folder
 from trainables.store import seal_json
@@ -191,9 +192,7 @@ def test_every_flipped_bit_of_a_journal_is_noticed_or_changes_no_event(store):
     for key in keys(store):
         data = store.get(key)
         for bit in range(8 * len(data)):
-            damaged = bytearray(data)
-            damaged[bit // 8] ^= 1 << bit % 8
-            store.put(key, bytes(damaged))
+            store.put(key, flip(data, bit))
             try:
                 assert again(store) == whole
             except DamagedObject:

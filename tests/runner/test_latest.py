@@ -7,6 +7,7 @@ import contextlib
 import pytest
 
 from runner.latest import read_latest, write_latest
+from tests.damage import flip
 from trainables.errors import DamagedObject, ObjectMissing
 from trainables.folder import Folder
 
@@ -33,9 +34,7 @@ def test_a_bit_that_flips_names_no_other_run(tmp_path):
     write_latest(store, "digits", "2026-11-21")
     whole = store.get(KEY)
     for at in range(8 * len(whole)):
-        data = bytearray(whole)
-        data[at // 8] ^= 1 << at % 8
-        store.put(KEY, bytes(data))
+        store.put(KEY, flip(whole, at))
         with contextlib.suppress(DamagedObject):
             told = read_latest(store, "digits")
             # The blank before the checksum or the end of the line: either nothing is wrong, or no run is called so.

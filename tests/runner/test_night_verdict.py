@@ -26,6 +26,7 @@ from trainables import layout
 from trainables.errors import RunCutShort, StoreError
 from trainables.folder import Folder
 from trainables.images import ImageSet
+from trainables.store import get_json
 
 WEAK, STRONG = 0.6, 4.0
 """How strongly predictions lean to the truth: right on about half of the 60 test images, and on nearly all."""
@@ -273,7 +274,7 @@ def test_what_keep_cannot_delete_is_told_and_changes_nothing(store, tmp_path, mo
     assert (found.story.verdict, found.keep_failure) == ("accepted", "403: deleting is not allowed")
     assert replace(found.story, warm_start="") == judged
     assert said == ["dots/n2: begins anew: no night was accepted before it"]  # as it began: it was written without one
-    assert json.loads(store.get(status)) == {
+    assert get_json(store, status) == {
         "state": "done",
         "verdict": judged.sentence,
         "night": {"verdict": "accepted", "accepted": True, "exit_code": 0},

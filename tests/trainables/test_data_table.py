@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.damage import flip
 from trainables.data_table import read_data_table, write_data_table
 from trainables.errors import DamagedObject, ObjectMissing, StoreError
 from trainables.folder import Folder
@@ -106,7 +107,7 @@ def test_a_record_of_which_a_bit_has_flipped_is_told_and_written_again(tmp_path:
     path = tmp_path / "data" / images.data_id / part
     whole = path.read_bytes()
     for at in range(0, 8 * len(whole), 61):
-        path.write_bytes(whole[: at // 8] + bytes([whole[at // 8] ^ 1 << at % 8]) + whole[at // 8 + 1 :])
+        path.write_bytes(flip(whole, at))
         with pytest.raises(DamagedObject):
             read_data_table(store, images.data_id)
     write_data_table(store, images)

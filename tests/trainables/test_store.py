@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.damage import flip
 from trainables import layout
 from trainables.errors import DamagedObject, ObjectMissing, StoreError, StoreTooNew
 from trainables.folder import Folder
@@ -69,9 +70,7 @@ def test_sealed_json_comes_back_as_it_was(store: Store) -> None:
 
 def test_every_flipped_bit_of_sealed_json_is_noticed(store: Store) -> None:
     for at in range(8 * len(SEALED)):
-        data = bytearray(SEALED)
-        data[at // 8] ^= 1 << at % 8
-        store.put("status.json", bytes(data))
+        store.put("status.json", flip(SEALED, at))
         with pytest.raises(DamagedObject, match="restore or delete it"):
             get_json(store, "status.json")
 

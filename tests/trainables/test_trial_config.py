@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.damage import flip
 from trainables.config import TrialConfig
 from trainables.errors import DamagedObject, ObjectMissing
 from trainables.folder import Folder
@@ -37,7 +38,7 @@ def test_every_bit_that_flips_is_noticed_and_the_record_written_again(tmp_path: 
     write_config(store, CONFIG)
     whole = path.read_bytes()
     for at in range(0, 8 * len(whole), 7):
-        path.write_bytes(whole[: at // 8] + bytes([whole[at // 8] ^ 1 << at % 8]) + whole[at // 8 + 1 :])
+        path.write_bytes(flip(whole, at))
         with pytest.raises(DamagedObject):
             read_config(store, CONFIG.trial_id)
     write_config(store, CONFIG)
