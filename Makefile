@@ -2,6 +2,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 BIN := .venv/bin
+JOBS ?= 2
 STAMP := .venv/set-up
 
 .DEFAULT_GOAL := help
@@ -26,8 +27,8 @@ sweep: $(STAMP) ## 32 CNNs on handwritten digits: trained, voted, reported, in h
 fashion: $(STAMP) ## the ten-minute sweep of Fashion-MNIST
 	$(BIN)/caucus run sweeps/fashion_mnist.yaml
 
-test: check ## lint, types, import rules and all tests but the long ones
-	$(BIN)/pytest -m "not long and not gpu"
+test: check ## lint, types, import rules and all tests but the long ones, JOBS=2 at a time
+	$(BIN)/pytest -m "not long and not gpu" -n $(JOBS) --dist loadfile
 
 test-long: $(STAMP) ## the long tests: kills, a cluster of three nodes, real data; CI runs them after `make test`
 	$(BIN)/pytest -m "long and not gpu"

@@ -21,7 +21,10 @@ def surrogate():
     return Surrogate(load_curves())
 
 
-@pytest.mark.parametrize("method", ["asha", "asha-promote", "hyperband", "median"])
+@pytest.mark.parametrize(
+    "method",
+    ["asha", "asha-promote", *(pytest.param(name, marks=pytest.mark.long) for name in ("hyperband", "median"))],
+)
 def test_the_same_results_in_the_same_order_give_the_same_decisions(surrogate, method):
     spec = make_spec({"trials": 150}, {"method": method})
     done = simulate(spec, Stage(surrogate, seed=1), slots=8)

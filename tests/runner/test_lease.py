@@ -27,10 +27,16 @@ def store(tmp_path):
 
 
 @pytest.fixture
-def impatient(monkeypatch):
+def quick(monkeypatch):
+    """Hearts that beat quickly; how long a silent one is waited for stays as it is, so that no busy machine decides."""
     monkeypatch.setattr(lease, "BEAT_S", 0.1)
-    monkeypatch.setattr(lease, "SILENT_S", 1.0)
     monkeypatch.setattr(lease, "POLL_S", 0.05)
+
+
+@pytest.fixture
+def impatient(quick, monkeypatch):
+    """For tests in which the other driver is silent indeed."""
+    monkeypatch.setattr(lease, "SILENT_S", 1.0)
 
 
 def claim(store, number=1, **told):
@@ -52,7 +58,7 @@ def test_the_first_driver_gets_the_run_at_once(store):
     assert find_driver(store, "dots", "r1").has_ended
 
 
-def test_a_run_that_is_driven_is_not_driven_twice(store, impatient):
+def test_a_run_that_is_driven_is_not_driven_twice(store, quick):
     with (
         take_lease(store, "dots", "r1"),
         pytest.raises(
@@ -102,7 +108,7 @@ def test_a_driver_elsewhere_is_waited_for_until_it_is_silent_whatever_its_clock_
     assert said == ["dots/r1 was driven by process 7 on elsewhere: waiting up to 1 s to see whether it still is"]
 
 
-def test_a_driver_elsewhere_that_still_beats_keeps_the_run_whatever_its_clock_says(store, impatient):
+def test_a_driver_elsewhere_that_still_beats_keeps_the_run_whatever_its_clock_says(store, quick):
     claim(store)
     beat(store, at_unix_s=1.0)
     later = threading.Timer(0.5, beat, (store,), {"beat": 2, "at_unix_s": 1.0})
@@ -118,7 +124,7 @@ def test_a_claim_that_cannot_be_read_is_waited_for_like_any_other(store, impatie
         assert held.number == 2
 
 
-def test_a_driver_that_was_taken_for_gone_notices_and_stops(store, impatient):
+def test_a_driver_that_was_taken_for_gone_notices_and_stops(store, quick):
     with take_lease(store, "dots", "r1") as held:
         claim(store, number=2)
         held._heart.join(timeout=30)
@@ -134,7 +140,7 @@ def test_confirming_asks_the_store(store):
             held.confirm()
 
 
-def test_a_store_that_fails_for_a_while_does_not_stop_the_heart(store, impatient, monkeypatch):
+def test_a_store_that_fails_for_a_while_does_not_stop_the_heart(store, quick, monkeypatch):
     with take_lease(store, "dots", "r1") as held:
         with monkeypatch.context() as broken:
 
@@ -165,7 +171,7 @@ def test_a_store_that_ignores_conditions_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["folder", "moto", "weed"])
-def test_of_drivers_that_start_at_the_same_time_exactly_one_wins(kind, request, tmp_path, monkeypatch, impatient):
+def test_of_drivers_that_start_at_the_same_time_exactly_one_wins(kind, request, tmp_path, monkeypatch, quick):
     if kind == "folder":
         store = Folder(tmp_path, "runs")
     else:
@@ -186,7 +192,7 @@ def test_of_drivers_that_start_at_the_same_time_exactly_one_wins(kind, request, 
         taken[0].release()
 
 
-def test_a_store_that_is_out_of_reach_holds_the_end_of_a_driver_up_only_for_a_while(store, impatient, monkeypatch):
+def test_a_store_that_is_out_of_reach_holds_the_end_of_a_driver_up_only_for_a_while(store, quick, monkeypatch):
     monkeypatch.setattr(lease, "RELEASE_S", 0.3)
     held = take_lease(store, "dots", "r1")
     answers = threading.Event()

@@ -106,6 +106,7 @@ def test_a_plan_knows_what_is_there_and_writes_nothing(finished):
     assert sorted(store.rglob("*")) == before
 
 
+@pytest.mark.long
 def test_a_sweep_into_a_bucket_leaves_the_same_bits_and_resumes(weed_s3, tmp_path):
     bucket = weed_s3.new_bucket()
     words = [*SMALL, f"store=s3://{bucket}/deep/prefix", f"store.endpoint_url={weed_s3.endpoint_url}"]
@@ -193,6 +194,7 @@ def test_trials_that_diverge_are_records_and_not_the_end(tmp_path):
     assert all("epoch" in trial["reason"] for trial in diverged)
 
 
+@pytest.mark.long
 def test_a_sweep_whose_trials_all_fail_ends_with_code_4_and_the_first_reason(tmp_path):
     words = [
         "search.trials=2",

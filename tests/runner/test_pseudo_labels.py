@@ -46,6 +46,7 @@ def undisturbed(tmp_path_factory):
     return store, run_sweep(*WORDS, f"store={store}")
 
 
+@pytest.mark.long
 def test_the_team_labels_and_is_trained_again(undisturbed):
     store, result = undisturbed
     assert (result["outcome"], result["epochs_trained"], result["trials"]["finished"]) == ("done", EPOCHS, 7)
@@ -63,6 +64,7 @@ def test_the_team_labels_and_is_trained_again(undisturbed):
     assert set(found["gain"]) == {"best single checkpoint", "soft vote of the team"}
 
 
+@pytest.mark.long
 def test_the_table_holds_images_of_the_rest_alone(undisturbed):
     store, _ = undisturbed
     (path,) = store.glob("data/*/pseudo/*.parquet")
@@ -76,6 +78,7 @@ def test_the_table_holds_images_of_the_rest_alone(undisturbed):
     assert right == pytest.approx(undisturbed[1]["pseudo_labels"]["label_accuracy"])
 
 
+@pytest.mark.long
 def test_the_report_has_the_section_and_nothing_of_test_is_in_the_journal(undisturbed):
     store, result = undisturbed
     page = (store / "sweeps" / result["run"] / "report.html").read_text()
@@ -85,6 +88,7 @@ def test_the_report_has_the_section_and_nothing_of_test_is_in_the_journal(undist
     assert '"test"' not in journal
 
 
+@pytest.mark.long
 def test_the_same_run_again_trains_and_labels_nothing(undisturbed):
     store, first = undisturbed
     before, tables_before = events(store, NAME), tables(store)
@@ -95,6 +99,7 @@ def test_the_same_run_again_trains_and_labels_nothing(undisturbed):
     assert (events(store, NAME), tables(store)) == (before, tables_before)
 
 
+@pytest.mark.long
 def test_a_plan_speaks_of_the_second_stage_until_it_is_on_record(undisturbed, tmp_path):
     new = caucus("plan", *WORDS, f"store={tmp_path}", "--no-probe")
     assert (new["trials"]["planned"], new["second_stage"]) == (4, {"trials": 3, "epochs": 24})

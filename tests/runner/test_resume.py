@@ -41,6 +41,7 @@ def test_a_finished_sweep_is_not_trained_again(undisturbed):
     assert events(store) == before
 
 
+@pytest.mark.long
 def test_more_trials_train_only_the_new_ones(undisturbed, tmp_path):
     store = shutil.copytree(undisturbed[0], tmp_path / "runs")
     larger = run_sweep(*SMALL, f"store={store}", "search.trials=7")
