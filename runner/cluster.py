@@ -18,8 +18,8 @@ from trainables.errors import CaucusError
 OBJECT_STORE_BYTES = 256 * 1024**2
 """Shared memory of a local Ray beside the images: results and actors' arguments are small."""
 
-NO_CLUSTER = "Could not find any running Ray instance"
-"""Ray's words where there is none on this machine."""
+HERE = ("auto", "any")
+"""Words in place of an address, for the cluster of this machine."""
 
 
 class ClusterError(CaucusError, RuntimeError):
@@ -45,8 +45,8 @@ def connected(
 
     `own_code` are modules (files) and packages (folders) of a person's own models, which workers get as they get ours.
 
-    `address` is that of a cluster, `auto` for the one on this machine, `any` for that one or else one of our own, and
-    None for one of our own.
+    `address` is that of a cluster, `auto` for the one that this machine belongs to, `any` for that one or else one of
+    our own, and None for one of our own.
     """
     quieten_ray()
     import ray
@@ -62,20 +62,35 @@ def _connect(address: str | None, images_bytes: int, own_code: Sequence[Path]) -
     """Join or start a Ray; whether it was joined."""
     if address and (fault := find_token_fault(os.environ)):
         raise ClusterError(f"no Ray cluster can be joined: {fault}")
-    if address == "any":
-        try:
-            _join("auto", own_code)
-        except ClusterError as error:
-            # On a head that asks for a token, a run must not end up on the head alone because its token is wrong.
-            if asks_for_token(os.environ) and NO_CLUSTER not in str(error):
-                raise
-            _start(images_bytes, own_code)
-            return False
-    elif address:
-        _join(address, own_code)
-    else:
+    wanted = _find_cluster() if address in HERE else address
+    if wanted is None:
+        if address == "auto":
+            raise ClusterError(
+                "no Ray cluster was started on this machine: start one with `ray start --head`, or name one with --address"
+            )
         _start(images_bytes, own_code)
-    return address is not None
+        return False
+    try:
+        _join(wanted, own_code)
+    except ClusterError:
+        # On a head that asks for a token, a run must not end up on the head alone because its token is wrong.
+        if address != "any" or asks_for_token(os.environ):
+            raise
+        _start(images_bytes, own_code)
+        return False
+    return True
+
+
+def _find_cluster() -> str | None:
+    """The cluster that this machine belongs to: the one of `RAY_ADDRESS`, else the one that `ray start --head` started here.
+
+    Not Ray's own `auto`: that joins whatever Ray it finds among the processes, such as the one that another sweep has
+    started for itself and takes with it when it ends.
+    """
+    from ray._private.services import find_bootstrap_address
+
+    told = os.environ.get("RAY_ADDRESS", "")
+    return told if told not in ("", *HERE) else find_bootstrap_address(None)
 
 
 def _join(address: str, own_code: Sequence[Path]) -> None:
@@ -136,11 +151,17 @@ def count_nodes() -> int:
     return max(1, len(alive))
 
 
-def keep_credentials_out_of_ray() -> None:
-    """Tune copies the driver's AWS keys into the environment that it asks Ray for, which Ray's agents write to their logs in
-    plain words and its dashboard shows. Each machine has keys of its own: in its environment, a file, or as its role."""
+def ask_for_plain_workers() -> None:
+    """Keep Tune from asking Ray for workers with an environment of their own.
+
+    It copies the driver's AWS keys there, which Ray's agents write to their logs in plain words and its dashboard shows;
+    each machine has keys of its own: in its environment, a file, or as its role. And it sets a variable for another
+    library there, for which Ray leaves the workers that it has started already idle and starts as many again: 2 of the 30
+    CPU-seconds of a sweep of a few epochs.
+    """
     from ray.tune.execution import class_cache
 
+    class_cache.DEFAULT_ENV_VARS = {}
     class_cache.ENV_VARS_TO_PROPAGATE = {
         name for name in class_cache.ENV_VARS_TO_PROPAGATE if not name.startswith("AWS_")
     }

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from runner.budget import Budget
-from runner.cluster import Cluster, count_nodes, keep_credentials_out_of_ray
+from runner.cluster import Cluster, ask_for_plain_workers, count_nodes
 from runner.conductor import Conductor
 from runner.event import NodesChanged
 from runner.lease import Lease
@@ -63,7 +63,7 @@ def launch(
     from runner.watchdog import Watch, Watchdog
     from trainables.tune import TuneTrial
 
-    keep_credentials_out_of_ray()
+    ask_for_plain_workers()
     trainable = tune.with_parameters(
         TuneTrial,
         images=images,

@@ -46,6 +46,9 @@ def test_a_token_that_is_missing_empty_or_elsewhere_is_named(token, tmp_path):
     assert elsewhere in str(find_token_fault({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": elsewhere}))
 
 
+HEAD = "10.0.0.1:6379"
+
+
 @pytest.mark.parametrize("address", ["auto", "any", "127.0.0.1:1"])
 def test_no_cluster_is_joined_and_no_ray_started_without_the_token(token, monkeypatch, address):
     token.chmod(0o644)
@@ -59,15 +62,10 @@ def test_no_cluster_is_joined_and_no_ray_started_without_the_token(token, monkey
 
 
 @pytest.mark.parametrize(
-    ("mode", "said", "starts_its_own"),
-    [
-        ("token", "Could not find any running Ray instance. Please specify …", True),
-        ("token", "Failed to connect to GCS", False),
-        ("disabled", "Failed to connect to GCS", True),
-    ],
+    ("mode", "known", "starts_its_own"), [("token", None, True), ("token", HEAD, False), ("disabled", HEAD, True)]
 )
 def test_where_a_token_is_asked_for_a_cluster_that_is_there_is_never_passed_over(
-    token, monkeypatch, mode, said, starts_its_own
+    token, monkeypatch, mode, known, starts_its_own
 ):
     import ray
 
@@ -75,9 +73,11 @@ def test_where_a_token_is_asked_for_a_cluster_that_is_there_is_never_passed_over
 
     def init(address: str, **_: object) -> None:
         asked.append(address)
-        if address == "auto":
-            raise ConnectionError(said)
+        if address == HEAD:
+            raise ConnectionError("Failed to connect to GCS")
 
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("ray._private.services.find_bootstrap_address", lambda _: known)
     monkeypatch.setenv("RAY_AUTH_MODE", mode)
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
@@ -87,7 +87,7 @@ def test_where_a_token_is_asked_for_a_cluster_that_is_there_is_never_passed_over
     else:
         with pytest.raises(ClusterError, match="is your token the cluster's"), connected(ResourcesConfig(), 0, "any"):
             pass
-    assert asked == (["auto", "local"] if starts_its_own else ["auto"])
+    assert asked == [*([known] if known else []), *(["local"] if starts_its_own else [])]
 
 
 @pytest.mark.parametrize("before", [None, 0o644, 0o600])

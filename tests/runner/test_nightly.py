@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -68,13 +69,30 @@ def test_the_one_file_runs_a_sweep_on_the_cluster_with_the_drivers_code(cluster,
     assert "runner/nightly.py" in (tmp_path / "runs" / "sweeps" / result["run"] / "sweep.json").read_text()
 
 
+OTHER = """
+import ray, sys
+ray.init(address="local", num_cpus=1, include_dashboard=False)
+print("up", flush=True)
+sys.stdin.read()
+"""
+"""Another program with a Ray of its own, as a sweep of somebody else's: Ray's own `auto` would join it."""
+
+
 @pytest.mark.long
-def test_without_a_cluster_the_script_starts_a_ray_of_its_own(tmp_path):
+def test_without_a_cluster_the_script_starts_a_ray_of_its_own_whatever_other_programs_have(tmp_path):
     env = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    command = [sys.executable, str(ROOT / "runner" / "nightly.py"), *SMALL, f"store={tmp_path / 'runs'}", "--json"]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", OTHER], stdin=pipe, stdout=pipe, text=True, env=env) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "up\n"
+        with tempfile.TemporaryDirectory(prefix="ray-") as folder:  # where no cluster has left its address
+            env["RAY_TMPDIR"] = folder
+            words = [*SMALL, f"store={tmp_path / 'runs'}", "--json"]
+            command = [sys.executable, str(ROOT / "runner" / "nightly.py"), *words]
+            done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["epochs_trained"] == 30
+    result = json.loads(done.stdout)
+    assert (result["epochs_trained"], result["slots"]) == (30, os.cpu_count())
 
 
 def test_the_script_defines_nothing_else():
