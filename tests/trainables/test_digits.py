@@ -1,7 +1,11 @@
 """The digits that scikit-learn carries."""
 
+import subprocess
+import sys
+
 import numpy as np
 
+from trainables import digits
 from trainables.digits import load_digits
 
 
@@ -22,3 +26,20 @@ def test_the_sixteen_steps_of_grey_span_0_to_255() -> None:
 
 def test_digits_can_be_had_larger_and_in_three_channels() -> None:
     assert load_digits(size=16, channels=3).pixels.shape == (1797, 16, 16, 3)
+
+
+def test_they_are_those_that_scikit_learn_tells_whether_read_from_its_file_or_asked_for(monkeypatch) -> None:
+    read, asked = digits._read_file(), digits._ask_library()
+    for ours, theirs in zip(read, asked, strict=True):
+        assert ours.dtype == theirs.dtype
+        assert (ours == theirs).all()
+    images = load_digits()
+    monkeypatch.setattr(digits, "find_spec", lambda _: None)
+    assert digits._read_file() is None
+    assert load_digits().data_id == images.data_id
+
+
+def test_scikit_learn_itself_is_not_imported_for_them() -> None:
+    script = "import sys; from trainables.digits import load_digits; load_digits(); print('sklearn' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
