@@ -8,6 +8,7 @@ import platform
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -27,7 +28,7 @@ from runner.lease import take_lease
 from runner.model_check import check_models
 from runner.own_code import find_own_code
 from runner.price import find_price
-from runner.proof import give_up, prove, restore_configs
+from runner.proof import READERS, give_up, prove, restore_configs
 from runner.run_log import Listener, RunLog
 from runner.run_state import RunState
 from runner.search.choose import choose_search, list_trials
@@ -237,9 +238,12 @@ def lost_epochs(store: Store, state: RunState, deleted: Mapping[str, set[int]] |
         name: {epoch.epoch for epoch in record.epochs} for name, record in state.trials.items() if record.epochs
     }
     known = deleted or {}
-    lost = {
-        name: epochs - known.get(name, set()) - set(committed_epochs(store, name)) for name, epochs in recorded.items()
-    }
+    with ThreadPoolExecutor(READERS, thread_name_prefix="lost") as readers:
+        stored = readers.map(lambda name: committed_epochs(store, name), recorded)
+        lost = {
+            name: epochs - known.get(name, set()) - set(there)
+            for (name, epochs), there in zip(recorded.items(), stored, strict=True)
+        }
     return {name: epochs for name, epochs in lost.items() if epochs}
 
 
