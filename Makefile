@@ -31,7 +31,7 @@ test: check ## lint, types, import rules and all tests but the long ones, JOBS=2
 	$(BIN)/pytest -m "not long and not gpu" -n $(JOBS) --dist loadfile
 
 test-long: $(STAMP) ## the long tests: kills, a cluster of three nodes, real data; CI runs them after `make test`
-	$(BIN)/pytest -m "long and not gpu"
+	$(BIN)/pytest -m "long and not gpu" -n $(JOBS) --dist loadfile
 
 faults: $(STAMP) ## the faults of store and processes, three times each, with their figures; about an hour
 	CAUCUS_FAULT_TIMES=3 $(BIN)/pytest -rA tests/runner/test_store_faults.py tests/runner/test_process_faults.py tests/runner/test_damage.py

@@ -218,11 +218,11 @@ def test_a_budget_ends_the_sweep_and_what_was_trained_votes(tmp_path):
         "optimizer.weight_decay=1e-5..1e-2:log",
         f"store={tmp_path / 'runs'}",
     ]
-    result = run_sweep(*words, "budget.wall=40s")
+    result = run_sweep(*words, "budget.wall=80s")  # far more than the first epochs take, far less than all
     assert (result["outcome"], result["reason"]) == ("done", "the budget ran out")
     assert result["best"] is not None
     assert result["trials"]["stopped"] >= 1
-    again = run_sweep(*words, "budget.wall=40s")
+    again = run_sweep(*words, "budget.wall=80s")
     assert again["epochs_trained"] == 0
     assert outcome(again) == outcome(result)
 
