@@ -63,22 +63,20 @@ def _connect(address: str | None, images_bytes: int, own_code: Sequence[Path]) -
     if address and (fault := find_token_fault(os.environ)):
         raise ClusterError(f"no Ray cluster can be joined: {fault}")
     wanted = _find_cluster() if address in HERE else address
-    if wanted is None:
-        if address == "auto":
-            raise ClusterError(
-                "no Ray cluster was started on this machine: start one with `ray start --head`, or name one with --address"
-            )
-        _start(images_bytes, own_code)
-        return False
-    try:
-        _join(wanted, own_code)
-    except ClusterError:
-        # On a head that asks for a token, a run must not end up on the head alone because its token is wrong.
-        if address != "any" or asks_for_token(os.environ):
-            raise
-        _start(images_bytes, own_code)
-        return False
-    return True
+    if wanted:
+        try:
+            _join(wanted, own_code)
+            return True
+        except ClusterError:
+            # On a head that asks for a token, a run must not end up on the head alone because its token is wrong.
+            if address != "any" or asks_for_token(os.environ):
+                raise
+    elif address == "auto":
+        raise ClusterError(
+            "no Ray cluster was started on this machine: start one with `ray start --head`, or name one with --address"
+        )
+    _start(images_bytes, own_code)
+    return False
 
 
 def _find_cluster() -> str | None:
