@@ -17,6 +17,8 @@ import trainables
 from ensembles.night_story import NightFacts
 from runner.own_code import find_own_code
 from runner.spec import SweepSpec
+from trainables import distribution
+from trainables.distribution import installed_version
 
 GIT_S = 10.0
 HASH_DIGITS = 12
@@ -29,7 +31,7 @@ def tell_facts(spec: SweepSpec, data_id: str) -> NightFacts:
     packages = [Path(str(package.__file__)).parent for package in (trainables, ensembles, runner)]
     return NightFacts(
         data_id=data_id,
-        caucus=version("caucus"),
+        caucus=installed_version(),
         commit=_commit(packages[0].parent),
         code=hash_sources(packages),
         own_code={path.name: hash_sources([path]) for path in find_own_code(spec)},
@@ -50,7 +52,7 @@ def hash_sources(places: Iterable[Path]) -> str:
 
 def _versions() -> dict[str, str]:
     """Of the packages that Caucus needs, as far as they are installed, by name."""
-    needed = [told for told in requires("caucus") or () if "extra ==" not in told]
+    needed = [told for told in requires(distribution.NAME) or () if "extra ==" not in told]
     names = [found[0] for told in needed if (found := re.match(r"[A-Za-z0-9._-]+", told))]
     versions = {}
     for name in sorted({*names, *EXTRAS}):

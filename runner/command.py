@@ -31,9 +31,9 @@ app = typer.Typer(
 def caucus(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     """Train many CNN variants on an image set, keep every checkpoint, and let the best ones vote."""
     if version:
-        from importlib.metadata import version as version_of
+        from trainables.distribution import installed_version
 
-        print(f"caucus {version_of('caucus')}")
+        print(f"caucus {installed_version()}")
         raise typer.Exit
 
 

@@ -8,6 +8,7 @@ import platform
 import secrets
 import shutil
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -18,6 +19,15 @@ from runner.cluster import OBJECT_STORE_BYTES
 from runner.cluster_rules import CONSTRAINTS, pinned_ray
 from runner.finding import Checkup, Fact, Finding
 from runner.spec import SweepSpec, read_spec
+from trainables.distribution import (
+    CHECKOUT,
+    COMMAND,
+    ENTRY,
+    NAME,
+    find_foreign_command,
+    installed_version,
+    setup_command,
+)
 from trainables.errors import CaucusError, StoreError
 from trainables.store import Store, check_format
 from trainables.stores import open_store
@@ -26,6 +36,10 @@ LEAST_FREE_BYTES = 2 * 1024**3
 """Ray alone writes some hundred megabytes of logs and spilled objects; below this a night is likely to end early."""
 
 OLDEST_PYTHON = (3, 11)
+
+SCRIPT_BYTES = 4096
+"""What pip writes as a command is shorter."""
+
 SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -44,12 +58,18 @@ def check_machine(sweep: str | None, overrides: list[str]) -> Checkup:
 def _check_installation() -> Iterator[Fact | Finding]:
     python = platform.python_version()
     if sys.version_info < OLDEST_PYTHON:
-        yield Finding("Python", f"is {python}", "3.11 is the oldest that Caucus runs on", "make setup with a newer one")
+        yield Finding(
+            "Python",
+            f"is {python}",
+            "3.11 is the oldest that Caucus runs on",
+            "install a newer Python, then Caucus in it",
+        )
     else:
         yield Fact(
             "Python", f"{python}, {len(os.sched_getaffinity(0)) if sys.platform == 'linux' else os.cpu_count()} cores"
         )
-    yield Fact("Caucus", f"{version('caucus')} in {Path(__file__).parents[1]}")
+    yield Fact("Caucus", f"{installed_version()} in {CHECKOUT}")
+    yield from _check_command()
     yield _check_torch()
     ray, pinned = version("ray"), pinned_ray(Path())
     if pinned and ray != pinned:
@@ -63,11 +83,34 @@ def _check_installation() -> Iterator[Fact | Finding]:
         yield Fact("token", "there, and readable by nobody else")
 
 
+def _check_command() -> Iterator[Finding]:
+    """Another project's `caucus`, installed beside ours or found before it: what a person types would start that one."""
+    if foreign := find_foreign_command():
+        owner = f"{foreign.dist.name} {foreign.dist.version}" if foreign.dist else foreign.value
+        rule = f"The command {COMMAND} is then that of whoever was installed last"
+        advice = f"pip uninstall {foreign.dist.name if foreign.dist else COMMAND}, then install {NAME} again"
+        yield Finding("command", f"{owner} is installed too, another program of the name {COMMAND}", rule, advice)
+        return
+    found = shutil.which(COMMAND)
+    own = Path(sysconfig.get_path("scripts")) / COMMAND
+    if found and own.exists() and not own.samefile(found) and not _starts_ours(Path(found)):
+        rule = f"Yours is {own}"
+        yield Finding("command", f"the shell finds {found}, another program", rule, f"put {own.parent} first in PATH")
+
+
+def _starts_ours(script: Path) -> bool:
+    try:
+        with script.open("rb") as file:
+            return ENTRY.partition(":")[0].encode() in file.read(SCRIPT_BYTES)
+    except OSError:
+        return False
+
+
 def _check_torch() -> Fact | Finding:
     try:
         import torch
     except (ImportError, OSError) as error:  # a CUDA library that does not load is an OSError
-        return Finding("torch", f"cannot be imported ({error})", "Trials need it", "make setup")
+        return Finding("torch", f"cannot be imported ({error})", "Trials need it", setup_command())
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     seen = ", ".join(gpus) if gpus else "no GPU: trials train on the CPU"
     return Fact("torch", f"{torch.__version__}, {seen}")

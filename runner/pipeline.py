@@ -42,6 +42,7 @@ from trainables import layout
 from trainables.checkpoint import committed_epochs
 from trainables.data import load_images
 from trainables.data_table import write_data_table
+from trainables.distribution import installed_version
 from trainables.errors import DamagedObject, ObjectMissing, RunCutShort, RunMismatch, StoreError, SweepFileError
 from trainables.images import ImageSet
 from trainables.initial_weights import store_weights
@@ -281,5 +282,5 @@ def judge_outcome(
 
 def versions() -> dict[str, str]:
     """Versions of what decides numbers, for the record; nothing heavy is imported."""
-    packages = {name: version(name) for name in ("caucus", "torch", "ray", "numpy", "pyarrow")}
-    return {"python": platform.python_version(), **packages}
+    packages = {name: version(name) for name in ("torch", "ray", "numpy", "pyarrow")}
+    return {"python": platform.python_version(), "caucus": installed_version(), **packages}

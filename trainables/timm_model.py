@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from trainables.config import ModelConfig
+from trainables.distribution import install_command
 from trainables.enlarge import enlarge_for, find_size
 from trainables.errors import ModelUnusable
 from trainables.image_shape import ImageShape
@@ -19,7 +20,7 @@ def build_timm(config: ModelConfig, shape: ImageShape) -> nn.Module:
         import timm
     except ImportError:
         raise ModelUnusable(
-            f"model.name is {config.name}, but timm is not installed: pip install 'caucus[timm]', on all nodes"
+            f"model.name is {config.name}, but timm is not installed: {install_command('timm')}, on all nodes"
         ) from None
     short = config.name.removeprefix("timm/")
     if not timm.is_model(short):

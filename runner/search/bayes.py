@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from runner.search.space import Distribution, Value, share_of, shorten
+from trainables.distribution import install_command
 from trainables.errors import SweepFileError
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class BayesModel:
         if importlib.util.find_spec("optuna") is None:
             raise SweepFileError(
                 f"search.method is {method}, which needs Optuna: "
-                'pip install "caucus[optuna]" or take search.method=random'
+                f"{install_command('optuna')}, on the head of a cluster too, or take search.method=random"
             )
         self._method = method
         self._space = dict(space)

@@ -17,7 +17,9 @@ SHAPE = ImageShape(28, 28, 1, 7)
 
 def test_without_timm_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ModelUnusable, match=r"timm/resnet18, but timm is not installed: pip install 'caucus\[timm\]'"):
+    with pytest.raises(
+        ModelUnusable, match=r"timm/resnet18, but timm is not installed: pip install --editable '.*\[timm\]'"
+    ):
         build_model(ModelConfig(name="timm/resnet18"), SHAPE, 0)
 
 

@@ -356,7 +356,7 @@ def test_without_optuna_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
 
     with pytest.raises(
-        SweepFileError, match=r'search.method is gp, which needs Optuna: pip install "caucus\[optuna\]"'
+        SweepFileError, match=r"search.method is gp, which needs Optuna: pip install --editable '.*\[optuna\]'"
     ):
         model_of("gp")
 
