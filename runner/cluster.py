@@ -12,6 +12,8 @@ import ensembles
 import runner
 import trainables
 from runner.auth_token import asks_for_token, find_token_fault, provide_private_token
+from runner.node_types import find_slot
+from runner.slot import Slot
 from runner.spec import ResourcesConfig
 from trainables.errors import CaucusError
 
@@ -23,26 +25,35 @@ HERE = ("auto", "any")
 
 
 class ClusterError(CaucusError, RuntimeError):
-    """Ray cannot be started or reached, or has no room for a single trial."""
+    """Ray cannot be started or reached."""
 
 
 @dataclass(frozen=True)
 class Cluster:
     """A connected Ray, seen as slots."""
 
-    slots: int
-    """Trials that fit at once now; a cluster that grows by itself may start with none."""
-    gpus_per_trial: float
+    slot: Slot
+    """What each trial occupies."""
     elastic: bool
     """Whether trials should be queued beyond the slots, so that a cluster sees what it could grow for."""
+
+    @property
+    def slots(self) -> int:
+        """Trials at a time once all nodes are there; where nobody knows, those that fit now."""
+        return self.slot.now if self.slot.at_a_time is None else self.slot.at_a_time
 
 
 @contextlib.contextmanager
 def connected(
-    resources: ResourcesConfig, images_bytes: int, address: str | None, own_code: Sequence[Path] = ()
+    resources: ResourcesConfig,
+    images_bytes: int,
+    address: str | None,
+    own_code: Sequence[Path] = (),
+    sweep: str | None = None,
 ) -> Iterator[Cluster]:
-    """Ray for the time of the `with` block. Raises `ClusterError`.
+    """Ray for the time of the `with` block. Raises `ClusterError`, and `NoSlot` where it has no room for a single trial.
 
+    `sweep` is the path of the sweep file, beside which a cluster file may tell what an empty cluster is meant to be.
     `own_code` are modules (files) and packages (folders) of a person's own models, which workers get as they get ours.
 
     `address` is that of a cluster, `auto` for the one that this machine belongs to, `any` for that one or else one of
@@ -53,7 +64,7 @@ def connected(
 
     joined = _connect(address, images_bytes, own_code)
     try:
-        yield _describe(ray.cluster_resources(), resources, elastic=joined)
+        yield Cluster(find_slot(resources, is_joined=joined, sweep=sweep), elastic=joined)
     finally:
         ray.shutdown()
 
@@ -124,21 +135,6 @@ def _start(images_bytes: int, own_code: Sequence[Path]) -> None:
         )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ClusterError(f"Ray cannot be started on this machine: {error}") from None
-
-
-def _describe(found: dict[str, float], resources: ResourcesConfig, elastic: bool) -> Cluster:
-    gpus = resources.gpus if resources.gpus is not None else float(found.get("GPU", 0) >= 1)
-    slots = int(found.get("CPU", 0) // resources.cpus)
-    if gpus:
-        slots = min(slots, int(found.get("GPU", 0) / gpus + 1e-9))
-    if resources.slots:
-        slots = min(slots, resources.slots)
-    if slots < 1 and not elastic:
-        raise ClusterError(
-            f"a trial needs {resources.cpus} core(s) and {gpus:g} GPU(s), but this machine has "
-            f"{found.get('CPU', 0):g} and {found.get('GPU', 0):g}: lower resources.cpus or resources.gpus"
-        )
-    return Cluster(slots, gpus, elastic)
 
 
 def count_nodes() -> int:

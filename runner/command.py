@@ -72,7 +72,7 @@ def _execute(
     # Ray prints the death of a worker on standard output, which belongs to the JSON object.
     redirected = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     with Progress(console, spec) as progress, redirected:
-        result = run_sweep(spec, run_id, address, command, [progress], partial(say, file=sys.stderr))
+        result = run_sweep(spec, run_id, address, command, [progress], partial(say, file=sys.stderr), sweep)
     if as_json:
         print_json(tell_result(result))
     else:

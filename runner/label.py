@@ -198,7 +198,7 @@ def _predict_all(
     """What each member says of `pixels`, float32 (members, images, classes): one task of Ray each, as large as a trial."""
     import ray
 
-    task = ray.remote(num_cpus=spec.resources.cpus, num_gpus=cluster.gpus_per_trial)(_predict)
+    task = ray.remote(num_cpus=cluster.slot.cpus, num_gpus=cluster.slot.gpus)(_predict)
     shared = ray.put(images), ray.put(pixels)
     told = [config.model_dump(mode="json") for config in configs]
     answers = ray.get([task.remote(store, *pair, *shared, trusted()) for pair in zip(members, told, strict=True)])

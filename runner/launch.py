@@ -70,7 +70,7 @@ def launch(
         store=store,
         own_models=trusted(),
     )
-    trainable = tune.with_resources(trainable, {"cpu": spec.resources.cpus, "gpu": cluster.gpus_per_trial})
+    trainable = tune.with_resources(trainable, {"cpu": cluster.slot.cpus, "gpu": cluster.slot.gpus})
     # On a cluster that shrinks, a slot without work is given back, or its node would be paid for.
     slots = 0 if cluster.elastic else spec.resources.slots or cluster.slots
     tasks = TrialQueue(conductor, slots, lambda: deadline_unix_s - time.time())

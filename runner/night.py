@@ -62,6 +62,7 @@ def run_night(
     command: str,
     listeners: list[Listener],
     say: Callable[[str], None] = lambda _: None,
+    sweep: str | None = None,
 ) -> Night:
     """Run the night `run` of a sweep, or go on with it: sweep, vote, compare, report, keep.
 
@@ -80,7 +81,7 @@ def run_night(
     plan = plan_night(store, spec, run, last_accepted(nights, number))
     say(f"{spec.name}/{run}: {plan.warm_start}")
     try:
-        result = run_sweep(plan.spec, run, address, command, listeners, say)
+        result = run_sweep(plan.spec, run, address, command, listeners, say, sweep)
     except RunMismatch as error:
         raise _explain(store, plan.spec, run, error) from None
     try:

@@ -88,11 +88,13 @@ def run_sweep(
     command: str,
     listeners: list[Listener],
     say: Callable[[str], None] = lambda _: None,
+    sweep: str | None = None,
 ) -> RunResult:
     """Run a sweep to its end, or on from where it is: train what is not trained yet, choose, vote, judge, report.
 
     `run` names the run (left out: `SweepSpec.run_id`), `address` a Ray cluster (left out: one of our own on this
-    machine), `command` is what the report says to type, `say` tells a person what is no event. Raises `CaucusError`, with
+    machine), `command` is what the report says to type, `say` tells a person what is no event, `sweep` is the path of the
+    sweep file, beside which a cluster file may lie. Raises `CaucusError`, with
     nothing written, where the sweep cannot be run, `RunTaken` where another driver has the run, and `RunCutShort` where
     the store gives out on the way or another driver takes the run over.
     """
@@ -129,18 +131,22 @@ def run_sweep(
         stored = StoredRun(store, spec.name, run, log.state, spec.ensemble, command, spec)
         deleted = read_deleted(store, spec.name, run)
         lost = lost_epochs(store, log.state, deleted)
-        epochs_trained, busy_s = 0, 0.0
+        epochs_trained, busy_s, slot = 0, 0.0, ""
 
         def train() -> str:
             """Train what is left, and what is lost; returns why it ended early, "" where nothing is left."""
-            nonlocal epochs_trained, busy_s
+            nonlocal epochs_trained, busy_s, slot
             search = choose_search(spec, images.data_id, former, trained)
             conductor = Conductor(spec, search, log, lost)
             second = search if isinstance(search, SecondStage) else None
             if conductor.is_over or time_left_s(spec, log) <= 0 or budget.spent(log.state, log.elapsed_s):
                 write_head(store, spec, run, images, command)
                 return "" if conductor.is_over else OUT_OF_BUDGET
-            with connected(spec.resources, images.pixels.nbytes + again_bytes, address, find_own_code(spec)) as cluster:
+            bytes_held = images.pixels.nbytes + again_bytes
+            with connected(spec.resources, bytes_held, address, find_own_code(spec), sweep) as cluster:
+                if str(cluster.slot) != slot:
+                    slot = str(cluster.slot)
+                    say(f"{stored.run}: {slot}")
                 write_head(store, spec, run, images, command)
                 for data in weights.values():
                     store_weights(store, data)

@@ -10,7 +10,7 @@ import statistics
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.budget import HOUR_S
@@ -20,11 +20,12 @@ from runner.former_run import read_former, read_trained
 from runner.history import History
 from runner.journal import Journal
 from runner.latest import read_latest
+from runner.node_types import read_neighbour
 from runner.outlook import Forecast, Prospect, foresee, survey
 from runner.pace import Overheads, Pace, find_pace
 from runner.pipeline import versions
 from runner.price import find_price
-from runner.probe import Probe, count_gpus, count_slots, name_architecture, probe
+from runner.probe import Probe, count_gpus, count_slots, find_slot_here, name_architecture, probe
 from runner.pseudo_config import PSEUDO
 from runner.run_state import RunState
 from runner.search.choose import choose_search
@@ -33,6 +34,7 @@ from runner.search.former import Former
 from runner.search.proposal import Plan as Proposal
 from runner.search.space import CENTRED_STEPS
 from runner.settle_weights import settle_weights
+from runner.slot import NoSlot, Slot, choose_slot
 from runner.spec import SweepSpec, stage_scheduler
 from trainables import layout
 from trainables.checkpoint import committed_epochs
@@ -81,6 +83,11 @@ class Plan:
     """What went wrong with the probe."""
     price: float | None = None
     """Of all nodes for an hour, where the sweep has a price or a budget of money."""
+    slot: Slot | None = None
+    """What a trial occupies on this machine; None where it has no room for one."""
+    cluster_slot: Slot | str | None = None
+    """What a trial will occupy on the cluster of the cluster file beside the sweep, or why none of its nodes can hold one; None where
+    there is no such file."""
 
     def money(self, seconds: float | None) -> float | None:
         """What so much time costs, None where no price is asked for."""
@@ -103,6 +110,8 @@ class Plan:
                 "stored": sum(trial.stored_epochs for trial in self.trials),
                 "expected": round(self.expected_epochs, 1),
             },
+            "slot": self.slot and self.slot.describe(),
+            "cluster_slot": self.cluster_slot.describe() if isinstance(self.cluster_slot, Slot) else self.cluster_slot,
             "forecast": self._told_forecast(),
             "stages": [self._told_stage(stage, method) for stage, method in self.spec.search.parts],
             "caps": self._told_caps(),
@@ -174,12 +183,18 @@ class Plan:
 
 
 def plan_sweep(
-    spec: SweepSpec, run: str | None, measure: bool | None = None, slots: int | None = None, nodes: int = 1
+    spec: SweepSpec,
+    run: str | None,
+    measure: bool | None = None,
+    slots: int | None = None,
+    nodes: int = 1,
+    sweep: str | None = None,
 ) -> Plan:
     """The plan of a sweep on `slots` slots (None: those of this machine) of `nodes` nodes.
 
     `measure` says whether to probe: None where the store does not tell how long an epoch takes. The images are read
-    where a probe needs them, and where the store does not know their fingerprint from an earlier run.
+    where a probe needs them, and where the store does not know their fingerprint from an earlier run. `sweep` is the
+    path of the sweep file, beside which a cluster file may lie.
     """
     store = open_store(spec.store.uri, spec.store.endpoint_url)
     store.check()
@@ -226,7 +241,17 @@ def plan_sweep(
         pace=pace,
         failure=failure,
         price=prospect.price if is_paid else None,
+        slot=find_slot_here(spec.resources),
+        cluster_slot=_find_cluster_slot(spec, sweep),
     )
+
+
+def _find_cluster_slot(spec: SweepSpec, sweep: str | None) -> Slot | str | None:
+    meant = read_neighbour(sweep)
+    try:
+        return choose_slot(spec.resources, [], replace(meant, is_all=True), can_grow=True) if meant else None
+    except NoSlot as error:
+        return str(error)
 
 
 def count_points(method: MethodConfig) -> int:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from runner.slot import NodeType, NoSlot, Slot, choose_slot
 from runner.spec import ResourcesConfig
 from trainables.config import TrialConfig, flatten, short_hash
 from trainables.images import ImageArrays
@@ -125,6 +126,8 @@ def probe(
     No process idles while another measures: the list is filled up with architectures that are measured once more.
     Those that did not come to an end in time are left out.
     """
+    slot_here = find_slot_here(resources)
+    cores = slot_here.cpus if slot_here else resources.cpus or 1
     chosen = spread(configs, MOST_EACH * slots)
     chosen += [chosen[at % len(chosen)] for at in range(-len(chosen) % slots)]
     rounds = min(ROUNDS, max(1, USUAL_EACH * slots // len(chosen)))
@@ -143,7 +146,7 @@ def probe(
             visible = _visible_gpus(slot, gpus, resources)
             # `daemon`: they end with this process, however that ends.
             process = context.Process(
-                target=_measure, args=(there, start, folder, resources.cpus, visible, share, trusted()), daemon=True
+                target=_measure, args=(there, start, folder, cores, visible, share, trusted()), daemon=True
             )
             process.start()
             there.close()
@@ -224,10 +227,12 @@ def _measure(
 
 
 def _visible_gpus(slot: int, gpus: int, resources: ResourcesConfig) -> str | None:
-    """CUDA_VISIBLE_DEVICES of a slot, as Ray would set it; None where it would not."""
+    """CUDA_VISIBLE_DEVICES of a slot, as Ray would set it, and none for a slot without a GPU; None where there are no GPUs."""
     share = 1.0 if resources.gpus is None else resources.gpus
-    if not gpus or not share:
+    if not gpus:
         return None
+    if not share:
+        return ""
     known = (os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))).split(",")
     first = int(slot * share + 1e-9)
     return ",".join(known[first : first + max(1, round(share))])
@@ -248,13 +253,22 @@ def _load(folder: Path) -> ImageArrays:
 
 
 def count_slots(resources: ResourcesConfig) -> int:
-    """Trials at a time that a run on this machine alone would have, as `runner.cluster` counts them, at least 1."""
-    gpus = count_gpus()
-    slots = len(os.sched_getaffinity(0)) // resources.cpus
-    share = resources.gpus if resources.gpus is not None else float(gpus >= 1)
-    if share:
-        slots = min(slots, int(gpus / share + 1e-9))
-    return max(1, min(slots, resources.slots or slots))
+    """Trials at a time that a run on this machine alone would have, at least 1."""
+    slot = find_slot_here(resources)
+    return slot.now if slot else 1
+
+
+def find_slot_here(resources: ResourcesConfig) -> Slot | None:
+    """The slot of a trial on this machine alone, as a run chooses it; None where it has no room for one."""
+    try:
+        return choose_slot(resources, [NodeType("this machine", count_cores(), count_gpus())], can_grow=False)
+    except NoSlot:
+        return None
+
+
+def count_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def count_gpus() -> int:

@@ -62,6 +62,15 @@ def tell_forecast(plan: Plan) -> str:
     return f"{times}{cost}: {found.middle.epochs} epochs{''.join(f'; {one}' for one in known)}"
 
 
+def tell_slots(plan: Plan) -> list[str]:
+    """What a trial occupies here and on the cluster that is meant: `4 nodes x 4 GPUs, a trial has 1 GPU and 12 CPUs: 16 at a time`."""
+    here, there = plan.slot, plan.cluster_slot
+    lines = [f"on this machine: {here}" if here else "on this machine there is no room for a trial"]
+    if isinstance(there, str):
+        return [*lines, there]
+    return lines + ([f"on {there.nodes.source}: {there}"] if there else [])
+
+
 def tell_stage(plan: Plan, stage: str, method: MethodConfig) -> str:
     """A line such as `fine: grid of 9 points (lr x3 around coarse), up to 9 epochs: about 9 trials, 81 epochs`."""
     scheduler = stage_scheduler(plan.spec, stage)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
 from ensembles.config import EnsembleConfig
 from runner.duration import parse_duration
@@ -68,17 +68,33 @@ class BudgetConfig(Frozen):
     """Of a node for an hour. Left out: `price_per_node_hour` in the `metadata` of `cluster.yaml` beside the sweep."""
 
 
+LEAST_SHARE = 1e-4
+"""Ray counts resources in ten-thousandths."""
+
+
+def check_gpus(gpus: float) -> float:
+    """A number of GPUs that Ray can give away: none, a share of one, or whole ones. Raises `ValueError`."""
+    if gpus > 1 and gpus != int(gpus):
+        raise ValueError("a trial has a share of one GPU, or whole ones: 0.25, 0.5, 1, 2")
+    if 0 < gpus < LEAST_SHARE:
+        raise ValueError(f"a share of a GPU is at least {LEAST_SHARE:g}")
+    return gpus
+
+
 class ResourcesConfig(Frozen):
     """What one trial occupies: its slot."""
 
-    cpus: Annotated[int, Field(ge=1)] = 1
-    """Cores, and as many threads."""
-    gpus: Annotated[float, Field(ge=0)] | None = None
-    """GPUs, or a share of one; left out: one where the cluster has any."""
+    cpus: Annotated[int, Field(ge=1)] | None = None
+    """Cores, and as many threads; left out: one, and on nodes with GPUs a fair share: 12 of 48 cores where 4 GPUs hold 4 trials."""
+    gpus: Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(check_gpus)] | None = None
+    """GPUs, or a share of one; left out: one where the cluster has any, or is meant to have."""
     slots: Annotated[int, Field(ge=1)] | None = None
     """Trials at a time; left out: as many as fit."""
     hang: Annotated[float, BeforeValidator(parse_duration), Field(gt=0)] = 120.0
     """A trial that is silent for so long, and for ten of its epochs, hangs: it begins again from its newest checkpoint."""
+    patience: Annotated[float, BeforeValidator(parse_duration), Field(gt=0)] = 1200.0
+    """Where no trial can run for so long, because nodes do not come or are taken, the run ends with exit code 4, and the next
+    one goes on: 20 minutes, since a spot market that is sold out often has machines again by then."""
 
 
 class SweepSpec(Frozen):

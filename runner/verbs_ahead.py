@@ -31,11 +31,15 @@ def plan(
 
     def answer() -> int:
         from runner.plan import plan_sweep
-        from runner.show_plan import show_plan
+        from runner.show_plan import show_plan, tell_slots
         from runner.spec import read_spec
 
-        planned = plan_sweep(read_spec(sweep, overrides or []), run_id, measure, slots, nodes)
-        print_json(planned.told()) if as_json else Terminal().print(show_plan(planned))
+        planned = plan_sweep(read_spec(sweep, overrides or []), run_id, measure, slots, nodes, sweep)
+        if as_json:
+            print_json(planned.told())
+        else:
+            say("\n".join(tell_slots(planned)))
+            Terminal().print(show_plan(planned))
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))

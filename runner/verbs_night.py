@@ -74,7 +74,7 @@ def _run(sweep: str, overrides: list[str], as_json: bool, address: str | None, r
     folder = found.absolute().parent
     try:
         with Progress(console, spec) as progress, redirected:
-            night = run_night(spec, run, address, command, [progress], tell)
+            night = run_night(spec, run, address, command, [progress], tell, str(found))
     except Exception as error:  # whatever it is: somebody waits to hear of the night
         told = {"run": f"{spec.name}/{run}", "error": str(error), "kind": type(error).__name__}
         _call(spec.nightly.hook, told, folder)

@@ -80,7 +80,7 @@ def test_where_a_token_is_asked_for_a_cluster_that_is_there_is_never_passed_over
     monkeypatch.setattr("ray._private.services.find_bootstrap_address", lambda _: known)
     monkeypatch.setenv("RAY_AUTH_MODE", mode)
     monkeypatch.setattr(ray, "init", init)
-    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
     if starts_its_own:
         with connected(ResourcesConfig(), 0, "any") as cluster:
             assert not cluster.elastic
