@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from trainables.checkpoint import CheckpointId
 from trainables.config import TrialConfig
 from trainables.data_table import read_data_table
 from trainables.errors import DamagedObject, ObjectMissing, RunMismatch, StoreError
+from trainables.gpu_share import GpuMismatch, choose_device, pretends_gpus
 from trainables.images import ImageArrays, ImageSet
 from trainables.pseudo_table import PseudoTable, read_pseudo_table, write_pseudo_table
 from trainables.record import TrialRecord, rank
@@ -57,10 +58,12 @@ def label(
     images: ImageSet,
     cluster: Cluster,
     unlabelled: UnlabelledImages | None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Decide:
     """The decision on a second stage: its table, which is in the store by then, and its trials; or why there is none.
 
-    `unlabelled` is read where it is None. Raises `StoreError` where the store has lost the weights of a member.
+    `unlabelled` is read where it is None, `say` hears what is waited for. Raises `RunCutShort` where no member could be asked
+    for `resources.patience`, and `StoreError` where the store has lost the weights of a member.
     """
     asked = _asked(spec)
     first = [record for record in state.trials.values() if not record.config.pseudo_table]
@@ -81,7 +84,7 @@ def label(
             f"member{'s' * (len(members) != 1)}: lower it, or let more vote (ensemble.select=top, a larger ensemble.size)",
         )
     unlabelled = unlabelled or read_unlabelled(spec, images)
-    table, found = _agree_on(store, spec, state, images, cluster, unlabelled, team.choice)
+    table, found = _agree_on(store, spec, state, images, cluster, unlabelled, team.choice, say)
     values["labelling"] = found.told()
     if table is None:
         return _skip(
@@ -119,7 +122,14 @@ def choose_team(store: Store, spec: SweepSpec, data_id: str, records: Sequence[T
     return Team(choice, best, tuple(by_name[name] for name in again))
 
 
-def mend_table(store: Store, spec: SweepSpec, state: RunState, images: ImageSet, cluster: Cluster) -> None:
+def mend_table(
+    store: Store,
+    spec: SweepSpec,
+    state: RunState,
+    images: ImageSet,
+    cluster: Cluster,
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
     """Make the table of the newest decision again, from its own team, where the store has lost or damaged it.
 
     Nothing happens where it is whole. Raises `RunMismatch` where other labels come of it than are on record.
@@ -133,7 +143,7 @@ def mend_table(store: Store, spec: SweepSpec, state: RunState, images: ImageSet,
         members = tuple(CheckpointId(name, epoch) for name, epoch in decision["members"])
         # How the team came about does not matter to its vote.
         choice = Choice(members, tuple(decision["weights"]), "all", "accuracy", (), (), 0.0)
-        table, _ = _agree_on(store, spec, state, images, cluster, read_unlabelled(spec, images), choice)
+        table, _ = _agree_on(store, spec, state, images, cluster, read_unlabelled(spec, images), choice, say)
         name = write_pseudo_table(store, table) if table else "none"
         if name != decision["table"]:
             raise RunMismatch(
@@ -155,11 +165,12 @@ def _agree_on(
     cluster: Cluster,
     unlabelled: UnlabelledImages,
     choice: Choice,
+    say: Callable[[str], None],
 ) -> tuple[PseudoTable | None, Labelling]:
     """What a team labels, None where that is nothing, and the figures of it."""
     asked = _asked(spec)
     configs = [state.trials[member.trial_id].config for member in choice.members]
-    probabilities = _predict_all(store, spec, cluster, choice.members, configs, images.arrays, unlabelled.pixels)
+    probabilities = _predict_all(store, spec, cluster, choice.members, configs, images.arrays, unlabelled.pixels, say)
     pool = PredictionPool(
         images.data_id, "unlabelled", choice.members, probabilities, unlabelled.truth, images.class_names
     )
@@ -194,14 +205,20 @@ def _predict_all(
     configs: Sequence[TrialConfig],
     images: ImageArrays,
     pixels: npt.NDArray[np.uint8],
+    say: Callable[[str], None],
 ) -> npt.NDArray[np.float32]:
     """What each member says of `pixels`, float32 (members, images, classes): one task of Ray each, as large as a trial."""
     import ray
 
+    from runner.waiting import Waiting, describe_cluster, wait_for_all
+
     task = ray.remote(num_cpus=cluster.slot.cpus, num_gpus=cluster.slot.gpus)(_predict)
     shared = ray.put(images), ray.put(pixels)
     told = [config.model_dump(mode="json") for config in configs]
-    answers = ray.get([task.remote(store, *pair, *shared, trusted()) for pair in zip(members, told, strict=True)])
+    rest = (*shared, trusted(), cluster.slot.gpus, spec.resources.gpus is not None, pretends_gpus())
+    tasks = [task.remote(store, *pair, *rest) for pair in zip(members, told, strict=True)]
+    wait_for_all(tasks, cluster.slot, Waiting(cluster.slot, spec.resources.patience, say, describe_cluster))
+    answers = ray.get(tasks)
     for answer in answers:
         if isinstance(answer, str):  # raised there, it would come with a traceback of Ray's
             raise StoreError(answer)
@@ -215,6 +232,9 @@ def _predict(
     images: ImageArrays,
     pixels: npt.NDArray[np.uint8],
     own: tuple[str, ...] = (),
+    gpus: float | None = None,
+    is_asked: bool = True,
+    is_pretended: bool = False,
 ) -> npt.NDArray[np.float32] | str:
     """Runs in a worker, which may import the models named `own`: what `member` says of `pixels`, or why it cannot."""
     trust(own)
@@ -226,10 +246,10 @@ def _predict(
 
     torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
     torch.use_deterministic_algorithms(True, warn_only=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
+        device = choose_device(gpus, is_asked=is_asked, is_pretended=is_pretended)
         return predict_images(store, member, TrialConfig.model_validate(config), place_images(images, device), pixels)
-    except StoreError as error:
+    except (StoreError, GpuMismatch) as error:
         return str(error)
 
 

@@ -19,6 +19,7 @@ from runner.lease import Lease
 from runner.run_log import RunLog
 from runner.scratch import scratch_folder
 from runner.spec import SweepSpec
+from trainables.gpu_share import pretends_gpus
 from trainables.images import ImageArrays
 from trainables.record import OUT_OF_BUDGET
 from trainables.store import Store
@@ -60,6 +61,7 @@ def launch(
 
     from runner.recording import Recording
     from runner.trial_queue import Slots, TrialQueue, Until
+    from runner.waiting import Placement, Waiting, describe_cluster
     from runner.watchdog import Watch, Watchdog
     from trainables.tune import TuneTrial
 
@@ -69,6 +71,9 @@ def launch(
         images=images,
         store=store,
         own_models=trusted(),
+        gpus=cluster.slot.gpus,
+        is_asked=spec.resources.gpus is not None,
+        is_pretended=pretends_gpus(),
     )
     trainable = tune.with_resources(trainable, {"cpu": cluster.slot.cpus, "gpu": cluster.slot.gpus})
     # On a cluster that shrinks, a slot without work is given back, or its node would be paid for.
@@ -77,9 +82,17 @@ def launch(
     queue: Any = tasks
     if not cluster.elastic or spec.resources.slots:
         queue = ConcurrencyLimiter(queue, max_concurrent=spec.resources.slots or cluster.slots)
+    waiting = Waiting(cluster.slot, spec.resources.patience, say, describe_cluster)
+    unfit = ""
     spent = ""
     counted_s = -NODES_EVERY_S
     with scratch_folder() as scratch, _interruptible() as interrupted:
+
+        def end_unfit(reason: str) -> None:
+            nonlocal unfit
+            if not unfit:
+                unfit = reason
+                say(reason)
 
         def is_over() -> bool:
             nonlocal spent, counted_s
@@ -88,7 +101,8 @@ def launch(
                 if (nodes := count_nodes()) != log.state.nodes:
                     log.write(NodesChanged, nodes=nodes)
             spent = budget.spent(log.state, log.elapsed_s)
-            return interrupted.is_set() or bool(spent) or time.time() > deadline_unix_s or lease.is_lost
+            is_stuck = bool(unfit or waiting.reason)
+            return interrupted.is_set() or bool(spent) or is_stuck or time.time() > deadline_unix_s or lease.is_lost
 
         # `tune.run`, not a `Tuner`: the latter pickles all of its arguments to a file that nobody here may read.
         try:
@@ -98,9 +112,13 @@ def launch(
                 storage_path=scratch,
                 num_samples=-1,
                 search_alg=queue,
-                scheduler=Recording(conductor, tasks.has_more),
+                scheduler=Recording(conductor, tasks.has_more, end_unfit),
                 stop=Until(is_over),
-                callbacks=[Slots(conductor, log), Watch(Watchdog(spec.resources.hang), say)],
+                callbacks=[
+                    Slots(conductor, log),
+                    Watch(Watchdog(spec.resources.hang), say),
+                    Placement(waiting),
+                ],
                 reuse_actors=True,
                 max_failures=WORKER_LOSSES,
                 raise_on_failed_trial=False,
@@ -118,6 +136,8 @@ def launch(
     left = [record for record in log.state.pending() if record.state == "running"]
     out_of_budget = f"{OUT_OF_BUDGET} ({spent})" if spent else OUT_OF_BUDGET
     reason = "interrupted" if interrupted.is_set() else out_of_budget if over else "Tune gave it up"
+    if (stuck := unfit or waiting.reason) and not interrupted.is_set():
+        reason = stuck
     for record in left:
         conductor.end(record.trial_id, "stopped", f"{reason} in epoch {log.state.last_epoch(record.trial_id) + 1}")
     if conductor.is_capped and not over and not left:

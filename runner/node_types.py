@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from runner.price import CLUSTER_FILE
-from runner.slot import NodeType, NodeTypes, Slot, choose_slot
+from runner.slot import NodeType, NodeTypes, NoSlot, Slot, choose_slot
 from runner.spec import ResourcesConfig
 from runner.sweep_file import parse_yaml
 from trainables.errors import CaucusError
+from trainables.gpu_share import tell_uncounted
 
 BOOTSTRAP_FILE = "~/ray_bootstrap_config.yaml"
 """Where `ray up` puts on the head what its autoscaler is to read."""
@@ -32,7 +33,11 @@ def find_slot(resources: ResourcesConfig, *, is_joined: bool, sweep: str | None 
     `sweep` is the path of the sweep file: a cluster file in its folder, or in the one above, tells what a cluster is
     meant to be whose Ray says nothing of it.
     """
+    from runner.probe import count_gpus
+
     now = list_nodes()
+    if not is_joined and resources.gpus is None and not any(node.gpus for node in now) and (seen := count_gpus()):
+        raise NoSlot(tell_uncounted(seen, "the kernel shows"))
     meant = ask_autoscaler() if is_joined else None
     if is_joined and meant is None and not any(node.cpus >= 1 for node in now):
         meant = read_neighbour(sweep)

@@ -153,11 +153,11 @@ def run_sweep(
                 log.open(versions(), cluster.slots)
                 deadline_unix_s = time.time() + time_left_s(spec, log)
                 if second:
-                    mend_table(store, spec, log.state, images, cluster)
+                    mend_table(store, spec, log.state, images, cluster, say)
                 given = (spec, images.arrays, store, log, cluster, budget, deadline_unix_s, lease, say)
                 reason = launch(conductor, *given)
                 if second and not reason and second.is_due(log.state):
-                    conductor.decide(label(store, spec, log.state, images, cluster, unlabelled))
+                    conductor.decide(label(store, spec, log.state, images, cluster, unlabelled, say))
                     reason = launch(conductor, *given)
             epochs_trained += log.state.epochs_trained
             busy_s += log.state.busy_s

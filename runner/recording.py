@@ -19,8 +19,15 @@ RESULT_KEYS = [field.name for field in fields(EpochResult)]
 class Recording(FIFOScheduler):  # type: ignore[misc]
     """First come, first served. A trial that pauses gives its slot up; promoted, it is a new trial to Tune."""
 
-    def __init__(self, conductor: Conductor, has_more: Callable[[str], bool] = lambda _: True) -> None:
+    def __init__(
+        self,
+        conductor: Conductor,
+        has_more: Callable[[str], bool] = lambda _: True,
+        on_unfit: Callable[[str], None] = lambda _: None,
+    ) -> None:
         super().__init__()
+        self._on_unfit = on_unfit
+        """Called with the reason why nothing can be trained in a worker."""
         self._conductor = conductor
         self._has_more = has_more
         """Whether a slot that stands by in one of Tune's trials is to be given back."""
@@ -35,6 +42,9 @@ class Recording(FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Record an epoch, an end or a range test, and decide."""
+        if "unfit" in result:
+            self._on_unfit(result["unfit"])
+            return str(TrialScheduler.STOP)
         if "standby" in result:
             return str(TrialScheduler.STOP if self._has_more(trial.trial_id) else TrialScheduler.CONTINUE)
         name = result["name"]

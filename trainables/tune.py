@@ -18,6 +18,7 @@ from ray import tune
 
 from trainables.config import TrialConfig
 from trainables.errors import DataError, StoreError
+from trainables.gpu_share import GpuMismatch, choose_device
 from trainables.images import ImageArrays, hash_labels
 from trainables.store import Store
 from trainables.trial_config import write_config
@@ -36,7 +37,8 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
     or, with "range_test" in place of "epoch", names an architecture whose learning-rate range test is to be made with that trial;
     or is {"name": …, "standby": seconds}: to wait so long, a step, until there is work.
     A step's result holds "trial_id" of ours as "name", and either the fields of an `EpochResult` (with the first a "cost" as JSON), or "end" and "reason",
-    or "range_test" with what that has found, as JSON (Tune flattens what is nested), or "standby".
+    or "range_test" with what that has found, as JSON (Tune flattens what is nested), or "standby"; or "unfit", why nothing can be
+    trained in this worker.
     """
 
     _trial: Trial | None
@@ -54,10 +56,14 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         images: ImageArrays | None = None,
         store: Store | None = None,
         own_models: tuple[str, ...] = (),
+        gpus: float | None = None,
+        is_asked: bool = True,
+        is_pretended: bool = False,
     ) -> None:
         """Once an actor: pin the threads, place the images, then begin the first trial.
 
-        `own_models` are those of a person's own that it may import: a journal could name others.
+        `own_models` are those of a person's own that it may import: a journal could name others. `gpus` and the words after it
+        are those of `choose_device`.
         """
         trust(own_models)
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once by CUDA; without it its sums vary
@@ -71,8 +77,12 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         # A slot is one core: more threads than cores run at a tenth of the speed.
         torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
         torch.use_deterministic_algorithms(True, warn_only=True)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._fault = ""
+        self._fault, self._unfit = "", ""
+        try:
+            device = choose_device(gpus, is_asked=is_asked, is_pretended=is_pretended)
+        except GpuMismatch as error:  # raised here it would count as the death of a worker
+            self._unfit = str(error)
+            device = torch.device("cpu")
         try:
             self._images = place_images(images, device)
             self._pseudo_table, self._with_table = "", self._images
@@ -93,6 +103,8 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """One epoch of the trial, or its end."""
+        if self._unfit:
+            return {"name": self._name, "unfit": self._unfit}
         if self._standby_s:
             time.sleep(self._standby_s)
             return {"name": self._name, "standby": True}
