@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,8 @@ class Cluster:
     """What each trial occupies."""
     elastic: bool
     """Whether trials should be queued beyond the slots, so that a cluster sees what it could grow for."""
+    say: Callable[[str], None] = lambda _: None
+    """Tells a person what is waited for."""
 
     @property
     def slots(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,11 +58,10 @@ def label(
     images: ImageSet,
     cluster: Cluster,
     unlabelled: UnlabelledImages | None,
-    say: Callable[[str], None] = lambda _: None,
 ) -> Decide:
     """The decision on a second stage: its table, which is in the store by then, and its trials; or why there is none.
 
-    `unlabelled` is read where it is None, `say` hears what is waited for. Raises `RunCutShort` where no member could be asked
+    `unlabelled` is read where it is None. Raises `RunCutShort` where no member could be asked
     for `resources.patience`, and `StoreError` where the store has lost the weights of a member.
     """
     asked = _asked(spec)
@@ -84,7 +83,7 @@ def label(
             f"member{'s' * (len(members) != 1)}: lower it, or let more vote (ensemble.select=top, a larger ensemble.size)",
         )
     unlabelled = unlabelled or read_unlabelled(spec, images)
-    table, found = _agree_on(store, spec, state, images, cluster, unlabelled, team.choice, say)
+    table, found = _agree_on(store, spec, state, images, cluster, unlabelled, team.choice)
     values["labelling"] = found.told()
     if table is None:
         return _skip(
@@ -128,7 +127,6 @@ def mend_table(
     state: RunState,
     images: ImageSet,
     cluster: Cluster,
-    say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Make the table of the newest decision again, from its own team, where the store has lost or damaged it.
 
@@ -143,7 +141,7 @@ def mend_table(
         members = tuple(CheckpointId(name, epoch) for name, epoch in decision["members"])
         # How the team came about does not matter to its vote.
         choice = Choice(members, tuple(decision["weights"]), "all", "accuracy", (), (), 0.0)
-        table, _ = _agree_on(store, spec, state, images, cluster, read_unlabelled(spec, images), choice, say)
+        table, _ = _agree_on(store, spec, state, images, cluster, read_unlabelled(spec, images), choice)
         name = write_pseudo_table(store, table) if table else "none"
         if name != decision["table"]:
             raise RunMismatch(
@@ -165,12 +163,11 @@ def _agree_on(
     cluster: Cluster,
     unlabelled: UnlabelledImages,
     choice: Choice,
-    say: Callable[[str], None],
 ) -> tuple[PseudoTable | None, Labelling]:
     """What a team labels, None where that is nothing, and the figures of it."""
     asked = _asked(spec)
     configs = [state.trials[member.trial_id].config for member in choice.members]
-    probabilities = _predict_all(store, spec, cluster, choice.members, configs, images.arrays, unlabelled.pixels, say)
+    probabilities = _predict_all(store, spec, cluster, choice.members, configs, images.arrays, unlabelled.pixels)
     pool = PredictionPool(
         images.data_id, "unlabelled", choice.members, probabilities, unlabelled.truth, images.class_names
     )
@@ -205,7 +202,6 @@ def _predict_all(
     configs: Sequence[TrialConfig],
     images: ImageArrays,
     pixels: npt.NDArray[np.uint8],
-    say: Callable[[str], None],
 ) -> npt.NDArray[np.float32]:
     """What each member says of `pixels`, float32 (members, images, classes): one task of Ray each, as large as a trial."""
     import ray
@@ -217,7 +213,7 @@ def _predict_all(
     told = [config.model_dump(mode="json") for config in configs]
     rest = (*shared, trusted(), cluster.slot.gpus, spec.resources.gpus is not None, pretends_gpus())
     tasks = [task.remote(store, *pair, *rest) for pair in zip(members, told, strict=True)]
-    wait_for_all(tasks, cluster.slot, Waiting(cluster.slot, spec.resources.patience, say, describe_cluster))
+    wait_for_all(tasks, cluster.slot, Waiting(cluster.slot, spec.resources.patience, cluster.say, describe_cluster))
     answers = ray.get(tasks)
     for answer in answers:
         if isinstance(answer, str):  # raised there, it would come with a traceback of Ray's

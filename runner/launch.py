@@ -16,8 +16,10 @@ from runner.cluster import Cluster, ask_for_plain_workers, count_nodes
 from runner.conductor import Conductor
 from runner.event import NodesChanged
 from runner.lease import Lease
+from runner.node_types import list_nodes
 from runner.run_log import RunLog
 from runner.scratch import scratch_folder
+from runner.slot import fit_cores
 from runner.spec import SweepSpec
 from trainables.gpu_share import pretends_gpus
 from trainables.images import ImageArrays
@@ -34,6 +36,16 @@ PENDING_TRIALS = 16
 
 NODES_EVERY_S = 10.0
 """How often a run that is paid for by the node counts them."""
+
+LOOK_EVERY_S = 2.0
+"""How often a run on a cluster whose nodes come and go looks at what they are."""
+
+GPUS_IDLE = (
+    "a node with GPUs has joined, but the trials of this run train on cores: stop it and run it again to train on GPUs"
+)
+
+RESIZED = "the nodes that came are smaller than was meant"
+"""Why a launch ended before anything ran, to begin again with smaller slots."""
 
 
 def launch(
@@ -85,7 +97,8 @@ def launch(
     waiting = Waiting(cluster.slot, spec.resources.patience, say, describe_cluster)
     unfit = ""
     spent = ""
-    counted_s = -NODES_EVERY_S
+    counted_s = looked_s = -NODES_EVERY_S
+    is_resized = is_told = False
     with scratch_folder() as scratch, _interruptible() as interrupted:
 
         def end_unfit(reason: str) -> None:
@@ -94,14 +107,27 @@ def launch(
                 unfit = reason
                 say(reason)
 
+        def look_at_nodes() -> None:
+            nonlocal looked_s, is_resized, is_told
+            if not cluster.elastic or log.elapsed_s - looked_s < LOOK_EVERY_S:
+                return
+            looked_s = log.elapsed_s
+            nodes = list_nodes()
+            is_resized |= waiting.is_waiting and fit_cores(cluster.slot, spec.resources, nodes) != cluster.slot
+            is_idle = not cluster.slot.gpus and spec.resources.gpus is None and any(node.gpus >= 1 for node in nodes)
+            if is_idle and not is_told:
+                say(GPUS_IDLE)
+            is_told |= is_idle
+
         def is_over() -> bool:
             nonlocal spent, counted_s
+            look_at_nodes()
             if spec.budget.money is not None and log.elapsed_s - counted_s >= NODES_EVERY_S:
                 counted_s = log.elapsed_s
                 if (nodes := count_nodes()) != log.state.nodes:
                     log.write(NodesChanged, nodes=nodes)
             spent = budget.spent(log.state, log.elapsed_s)
-            is_stuck = bool(unfit or waiting.reason)
+            is_stuck = bool(unfit or waiting.reason or is_resized)
             return interrupted.is_set() or bool(spent) or is_stuck or time.time() > deadline_unix_s or lease.is_lost
 
         # `tune.run`, not a `Tuner`: the latter pickles all of its arguments to a file that nobody here may read.
@@ -133,6 +159,8 @@ def launch(
         over = is_over()
     if lease.is_lost:
         lease.confirm()
+    if is_resized and not interrupted.is_set() and not (unfit or spent or waiting.reason):
+        return RESIZED
     left = [record for record in log.state.pending() if record.state == "running"]
     out_of_budget = f"{OUT_OF_BUDGET} ({spent})" if spent else OUT_OF_BUDGET
     reason = "interrupted" if interrupted.is_set() else out_of_budget if over else "Tune gave it up"

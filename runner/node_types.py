@@ -104,11 +104,8 @@ def read_types(config: object, source: str, *, is_all: bool) -> NodeTypes | None
 
 
 def read_neighbour(sweep: str | None) -> NodeTypes | None:
-    """The node types of the cluster file beside a sweep, in the folder above, in this one or in the checkout."""
-    import runner
-
-    beside = [Path(sweep).absolute().parent] if sweep is not None else []
-    for folder in (*beside, *(path.parent for path in beside), Path(), Path(runner.__file__ or "").parents[1]):
+    """The node types of the cluster file beside a sweep file, or in the folder above; None where neither has one."""
+    for folder in Path(sweep).absolute().parents[:2] if sweep is not None else ():
         path = folder / CLUSTER_FILE
         if path.is_file():
             return _read_file(path, f"the node types of {os.path.relpath(path)}", is_all=False)

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 from runner.augment_keys import check_augment
@@ -23,9 +23,10 @@ from runner.former_run import read_former, read_trained
 from runner.journal import Journal
 from runner.label import label, mend_table, read_unlabelled
 from runner.latest import write_latest
-from runner.launch import launch
+from runner.launch import RESIZED, launch
 from runner.lease import take_lease
 from runner.model_check import check_models
+from runner.node_types import list_nodes
 from runner.own_code import find_own_code
 from runner.price import find_price
 from runner.proof import READERS, give_up, prove, restore_configs
@@ -36,6 +37,7 @@ from runner.search.config import NAME_PATTERN
 from runner.search.proposal import Search
 from runner.second_stage import SecondStage
 from runner.settle_weights import settle_weights
+from runner.slot import fit_cores
 from runner.spec import SweepSpec
 from runner.status import StatusWriter
 from trainables import layout
@@ -133,17 +135,20 @@ def run_sweep(
         lost = lost_epochs(store, log.state, deleted)
         epochs_trained, busy_s, slot = 0, 0.0, ""
 
+        def begin() -> tuple[Conductor, SecondStage | None]:
+            search = choose_search(spec, images.data_id, former, trained)
+            return Conductor(spec, search, log, lost), search if isinstance(search, SecondStage) else None
+
         def train() -> str:
             """Train what is left, and what is lost; returns why it ended early, "" where nothing is left."""
             nonlocal epochs_trained, busy_s, slot
-            search = choose_search(spec, images.data_id, former, trained)
-            conductor = Conductor(spec, search, log, lost)
-            second = search if isinstance(search, SecondStage) else None
+            conductor, second = begin()
             if conductor.is_over or time_left_s(spec, log) <= 0 or budget.spent(log.state, log.elapsed_s):
                 write_head(store, spec, run, images, command)
                 return "" if conductor.is_over else OUT_OF_BUDGET
             bytes_held = images.pixels.nbytes + again_bytes
-            with connected(spec.resources, bytes_held, address, find_own_code(spec), sweep) as cluster:
+            with connected(spec.resources, bytes_held, address, find_own_code(spec), sweep) as found:
+                cluster = replace(found, say=say)
                 if str(cluster.slot) != slot:
                     slot = str(cluster.slot)
                     say(f"{stored.run}: {slot}")
@@ -153,12 +158,19 @@ def run_sweep(
                 log.open(versions(), cluster.slots)
                 deadline_unix_s = time.time() + time_left_s(spec, log)
                 if second:
-                    mend_table(store, spec, log.state, images, cluster, say)
-                given = (spec, images.arrays, store, log, cluster, budget, deadline_unix_s, lease, say)
-                reason = launch(conductor, *given)
-                if second and not reason and second.is_due(log.state):
-                    conductor.decide(label(store, spec, log.state, images, cluster, unlabelled, say))
+                    mend_table(store, spec, log.state, images, cluster)
+                while True:
+                    given = (spec, images.arrays, store, log, cluster, budget, deadline_unix_s, lease, say)
                     reason = launch(conductor, *given)
+                    if reason == RESIZED:
+                        cluster = replace(cluster, slot=fit_cores(cluster.slot, spec.resources, list_nodes()))
+                        slot = str(cluster.slot)
+                        say(f"{stored.run}: {RESIZED}: {slot}")
+                        conductor, second = begin()
+                    elif second and not reason and second.is_due(log.state):
+                        conductor.decide(label(store, spec, log.state, images, cluster, unlabelled))
+                    else:
+                        break
             epochs_trained += log.state.epochs_trained
             busy_s += log.state.busy_s
             return reason

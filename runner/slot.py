@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.spec import ResourcesConfig
@@ -110,6 +110,17 @@ def choose_slot(
     return Slot(
         cpus, gpus, source, nodes, None if total == math.inf else int(total), int(min(fits_now, most)), resources.slots
     )
+
+
+def fit_cores(slot: Slot, resources: ResourcesConfig, now: Sequence[NodeType]) -> Slot:
+    """The same slot with fewer cores, where the GPUs of nodes that are there `now` could hold trials and their cores are too few.
+
+    A cluster file may say more than the nodes have that come. Cores that the sweep asks for stay.
+    """
+    if resources.cpus or not slot.gpus or any(count_on(node, slot.cpus, slot.gpus) for node in now):
+        return slot
+    found = choose_slot(resources.model_copy(update={"gpus": slot.gpus}), now, can_grow=True)
+    return replace(found, source=slot.source) if found.now else slot
 
 
 def count_on(node: NodeType, cpus: int, gpus: float) -> int:

@@ -106,6 +106,8 @@ class Slots(tune.Callback):  # type: ignore[misc]
         self._log = log
         self._reached: dict[str, int] = {}
         """Of each of Tune's trials the newest epoch that it has trained."""
+        self._unbegun = True
+        """Whether no worker has ever begun."""
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -124,6 +126,7 @@ class Slots(tune.Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tune has an actor for `trial`."""
+        self._unbegun = False
         if not {"range_test", "standby"} & set(trial.config):
             self._conductor.start(trial.config["name"])
 
@@ -137,7 +140,8 @@ class Slots(tune.Callback):  # type: ignore[misc]
         if "range_test" in trial.config:
             self._conductor.fail_range_test(trial.config["range_test"], reason)
         else:
-            self._conductor.end(trial.config["name"], "failed", reason)
+            # Where no worker ever began, the cluster is at fault: the next run tries again.
+            self._conductor.end(trial.config["name"], "stopped" if self._unbegun else "failed", reason)
 
 
 class Until(tune.Stopper):  # type: ignore[misc]

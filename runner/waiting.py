@@ -44,14 +44,18 @@ class Waiting:
         self._describe = describe
         self._clock = clock
         self._since_s = clock()
-        self._word_s = FIRST_WORD_S
+        self._first_word_s = min(FIRST_WORD_S, patience_s / 2)
+        self._word_s = self._first_word_s
         self.reason = ""
+        self.is_waiting = True
+        """Whether nothing was running at the last look."""
 
     def look(self, is_running: bool) -> None:
         """To be called again and again: whether any trial is running now."""
         now_s = self._clock()
+        self.is_waiting = not is_running
         if is_running:
-            self._since_s, self._word_s = now_s, FIRST_WORD_S
+            self._since_s, self._word_s = now_s, self._first_word_s
             return
         waited_s = now_s - self._since_s
         needs = f"a trial needs {show_share(self._slot.cpus, self._slot.gpus)}"
@@ -135,18 +139,17 @@ def tell_cluster(
     """The same of a cluster with these `nodes`, of which so much is `free`; None where nobody tells."""
     able = [node for node in nodes if count_on(node, slot.cpus, slot.gpus)]
     has = f"{len(nodes)} node{'s are' if len(nodes) != 1 else ' is'} there"
-    if not nodes:
-        told = "no node that trains is there"
-    elif not able:
+    if able and free is not None and not any(count_on(node, slot.cpus, slot.gpus) for node in free):
+        return f"{has}, but all of their room is taken"
+    if able:
+        return f"{has}, and a worker is being started"
+    told = "no node that trains is there"
+    if nodes:
         largest = max(nodes, key=lambda node: (bool(slot.gpus) * node.gpus, node.cpus))
         told = f"{has}, the largest with {largest.gpus:g} GPU and {largest.cpus:g} CPU"
-    elif free is not None and not any(count_on(node, slot.cpus, slot.gpus) for node in free):
-        told = f"{has}, but all of their room is taken"
-    else:
-        told = f"{has}, and a worker is being started"
     if launches is None:
         return told
-    told += f"; the autoscaler starts {', '.join(launches.coming) or 'no node'}"
+    told += f"; the autoscaler starts {', '.join(launches.coming) or 'none'}"
     return told + (f", and failed before: {launches.failed[-1]}" if launches.failed else "")
 
 

@@ -77,6 +77,9 @@ class Node:
     mark: str
     process: subprocess.Popen[str]
     env: dict[str, str]
+    cpus: int = 1
+    gpus: int = 0
+    """Invented: no machine of the tests has any."""
 
 
 @dataclass
@@ -98,11 +101,15 @@ class Nodes:
         """What `ray.init` takes."""
         return f"{self._ip(0)}:{self.port}"
 
-    def start(self, index: int, env: dict[str, str] | None = None) -> None:
-        """Start node `index`, with `env` added to its environment. Raises `NodeFailed`."""
+    def start(self, index: int, env: dict[str, str] | None = None, cpus: int = 1, gpus: int = 0) -> None:
+        """Start node `index`, with `env` added to its environment; a head has no cores. Raises `NodeFailed`."""
         mark = f"{secrets.token_hex(8)}-{index}"
         words = [str(Path(sys.executable).parent / "ray"), "start", f"--node-ip-address={self._ip(index)}"]
-        words += [f"--num-cpus={1 if index else 0}", "--num-gpus=0", f"--object-store-memory={OBJECT_STORE_BYTES}"]
+        words += [
+            f"--num-cpus={cpus if index else 0}",
+            f"--num-gpus={gpus}",
+            f"--object-store-memory={OBJECT_STORE_BYTES}",
+        ]
         words += ["--min-worker-port=0", "--max-worker-port=0", "--disable-usage-stats"]
         ports = free_ports(3)
         words += [f"--dashboard-agent-listen-port={ports[0]}", f"--dashboard-agent-grpc-port={ports[1]}"]
@@ -131,7 +138,7 @@ class Nodes:
             env=told,
         )
         log.close()
-        self._nodes[index] = Node(self._ip(index), mark, process, env or {})
+        self._nodes[index] = Node(self._ip(index), mark, process, env or {}, cpus, gpus)
 
     def wait(self, nodes: int | None = None) -> None:
         """Wait until the head knows so many nodes, left out: all that were started. Raises `NodeFailed`."""
@@ -186,9 +193,9 @@ class Nodes:
 
     def restart(self, index: int) -> None:
         """Kill what is left of a node and start it anew, with the same environment."""
-        env = self._nodes[index].env if index in self._nodes else {}
+        node = self._nodes.get(index)
         self.kill_node(index)
-        self.start(index, env)
+        self.start(index, *((node.env, node.cpus, node.gpus) if node else ()))
 
     def restart_head(self) -> None:
         """A new head at the same address, which knows nothing; then the others one by one, as a cluster launcher does.

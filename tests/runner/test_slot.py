@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.slot import NodeType, NodeTypes, NoSlot, choose_slot
+from runner.slot import NodeType, NodeTypes, NoSlot, choose_slot, fit_cores
 from runner.spec import ResourcesConfig, parse_spec
 from trainables.errors import SweepFileError
 
@@ -119,3 +119,15 @@ def test_what_a_trial_occupies_changes_neither_its_name_nor_that_of_the_run():
     specs = [parse_spec({"data": {"name": "digits"}, "resources": each}, "x.yaml") for each in words]
     assert len({spec.trial("d", {}).trial_id for spec in specs}) == 1
     assert len({spec.run_id("d") for spec in specs}) == 1
+
+
+def test_cores_that_are_shared_out_follow_the_nodes_that_come():
+    resources = ResourcesConfig()
+    slot = choose((), SPOT)
+    small = [NodeType("10.0.0.1", 4, 4)]
+    fitted = fit_cores(slot, resources, small)
+    assert (fitted.gpus, fitted.cpus, fitted.now, fitted.source) == (1, 1, 4, slot.source)
+    assert fit_cores(slot, resources, []) == slot
+    assert fit_cores(slot, resources, [NodeType("10.0.0.1", 64, 0)]) == slot
+    assert fit_cores(slot, resources, [*small, NodeType("10.0.0.2", 48, 4)]) == slot
+    assert fit_cores(slot, ResourcesConfig(cpus=12), small) == slot
