@@ -143,11 +143,14 @@ def _ask_head() -> NodeTypes | None:
     if head is None:
         return None
     if head == here.get_node_id():
-        return read_head(here.gcs_address)
+        # Asked again below only where nothing else is known: the head's processes may have another home.
+        found = read_head(here.gcs_address)
+        if found is not None or any(node.cpus >= 1 for node in list_nodes()):
+            return found
     place = NodeAffinitySchedulingStrategy(head, soft=False)
     asked = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=place)(read_head).remote(here.gcs_address)
-    found: NodeTypes | None = ray.get(asked, timeout=ASK_S)
-    return found
+    told: NodeTypes | None = ray.get(asked, timeout=ASK_S)
+    return told
 
 
 def _ask_kubernetes(environ: Mapping[str, str]) -> NodeTypes | None:

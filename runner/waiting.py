@@ -128,7 +128,7 @@ class Launches:
 def describe_cluster(slot: Slot) -> str:
     """What the connected cluster has, and what its autoscaler says, as the middle of a sentence."""
     try:
-        return tell_cluster(slot, list_nodes(), _list_free(), find_launches())
+        return tell_cluster(slot, list_nodes(), None if _has_place() else _list_free(), find_launches())
     except Exception as error:  # whatever Ray says of a head that is gone, it must not end a run that may go on
         return f"the cluster does not answer ({type(error).__name__})"
 
@@ -136,7 +136,7 @@ def describe_cluster(slot: Slot) -> str:
 def tell_cluster(
     slot: Slot, nodes: Sequence[NodeType], free: Sequence[NodeType] | None, launches: Launches | None
 ) -> str:
-    """The same of a cluster with these `nodes`, of which so much is `free`; None where nobody tells."""
+    """The same of a cluster with these `nodes`, of which so much is `free`; None where a trial has its place there already."""
     able = [node for node in nodes if count_on(node, slot.cpus, slot.gpus)]
     has = f"{len(nodes)} node{'s are' if len(nodes) != 1 else ' is'} there"
     if able and free is not None and not any(count_on(node, slot.cpus, slot.gpus) for node in free):
@@ -178,6 +178,17 @@ def _list_free() -> list[NodeType] | None:
             NodeType(name, has.get("CPU", 0), has.get("GPU", 0)) for name, has in available_resources_per_node().items()
         ]
     return None
+
+
+def _has_place() -> bool:
+    """Whether Ray has set room aside for a trial of this driver: the ids of placement groups end in that of their job."""
+    import ray
+
+    with contextlib.suppress(Exception):
+        own = ray.get_runtime_context().get_job_id()
+        groups = ray.util.placement_group_table().values()
+        return any(one["placement_group_id"].endswith(own) and one["state"] == "CREATED" for one in groups)
+    return False
 
 
 def _first_line(text: str | None) -> str:

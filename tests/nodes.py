@@ -99,12 +99,12 @@ class Nodes:
     @property
     def address(self) -> str:
         """What `ray.init` takes."""
-        return f"{self._ip(0)}:{self.port}"
+        return f"{self.ip(0)}:{self.port}"
 
     def start(self, index: int, env: dict[str, str] | None = None, cpus: int = 1, gpus: int = 0) -> None:
         """Start node `index`, with `env` added to its environment; a head has no cores. Raises `NodeFailed`."""
         mark = f"{secrets.token_hex(8)}-{index}"
-        words = [str(Path(sys.executable).parent / "ray"), "start", f"--node-ip-address={self._ip(index)}"]
+        words = [str(Path(sys.executable).parent / "ray"), "start", f"--node-ip-address={self.ip(index)}"]
         words += [
             f"--num-cpus={cpus if index else 0}",
             f"--num-gpus={gpus}",
@@ -138,7 +138,7 @@ class Nodes:
             env=told,
         )
         log.close()
-        self._nodes[index] = Node(self._ip(index), mark, process, env or {}, cpus, gpus)
+        self._nodes[index] = Node(self.ip(index), mark, process, env or {}, cpus, gpus)
 
     def wait(self, nodes: int | None = None) -> None:
         """Wait until the head knows so many nodes, left out: all that were started. Raises `NodeFailed`."""
@@ -226,7 +226,7 @@ class Nodes:
         for index in sorted(self._nodes, reverse=True):
             self.kill_node(index)
 
-    def _ip(self, index: int) -> str:
+    def ip(self, index: int) -> str:
         """An address of its own on the loopback device, by which Ray tells nodes apart; 127.0.0.1 it would replace."""
         return f"127.0.0.{index + 2}"
 

@@ -115,3 +115,30 @@ def test_the_autoscalers_own_file_is_found_among_the_processes_of_the_head(tmp_p
     assert find_autoscaler_file(lines, "10.0.0.3:6379") is None
     monkeypatch.setattr(node_types, "_command_lines", lambda: lines)
     assert tell(read_head("10.0.0.2:6379")) == "2 nodes x 2 GPUs, a trial has 1 GPU and 4 CPUs: 4 at a time"
+
+
+@pytest.mark.parametrize("is_growing", [True, False])
+def test_on_kubernetes_the_operators_object_says_what_a_slot_is(tmp_path, monkeypatch, is_growing):
+    from ray.autoscaler._private.kuberay.node_provider import KubernetesHttpApiClient
+
+    asked = []
+
+    def get(self, path):
+        asked.append((self._namespace, path))
+        spec = yaml.safe_load((ROOT / "deploy" / "kuberay" / "rayjob.yaml").read_text())["spec"]["rayClusterSpec"]
+        spec |= {"enableInTreeAutoscaling": is_growing}
+        return {"metadata": {"name": "night-x2", "namespace": "ml"}, "spec": spec}
+
+    (tmp_path / "namespace").write_text("ml\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(node_types, "NAMESPACE_FILE", tmp_path / "namespace")
+    monkeypatch.setattr(KubernetesHttpApiClient, "get", get)
+    assert read_head("10.0.0.1:6379") is None
+    monkeypatch.setenv("RAY_CLUSTER_NAME", "night-x2")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    found = read_head("10.0.0.1:6379")
+    assert asked == [("ml", "rayclusters/night-x2")]
+    assert (found.source, found.is_all) == ("the worker groups of RayCluster night-x2", is_growing)
+    assert choose_slot(ResourcesConfig(), [], found, can_grow=True).gpus == 1
+    monkeypatch.setattr(KubernetesHttpApiClient, "get", lambda self, path: {"message": "forbidden"})
+    assert read_head("10.0.0.1:6379") is None

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.nodes import Nodes, running_nodes
-from tests.sweeps import CAUCUS, caucus, events, reported_epochs
+from tests.sweeps import CAUCUS, caucus, events
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -26,10 +26,17 @@ import json, os, time
 from pathlib import Path
 from torch import nn
 
+class Held(nn.Sequential):
+    def forward(self, x):
+        while self.training and self.hold and self.hold.exists():
+            time.sleep(0.05)
+        return super().forward(x)
+
 def build(shape, folder="", peers=1, width=8):
     import ray
     here = Path(folder) / str(os.getpid())
-    if ray.is_initialized() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE and not here.exists():
+    is_worker = ray.is_initialized() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE
+    if is_worker and not here.exists():
         context = ray.get_runtime_context()
         told = {"ip": ray.util.get_node_ip_address(), "cuda": os.environ.get("CUDA_VISIBLE_DEVICES"),
                 "threads": os.environ["OMP_NUM_THREADS"], "bundle": context.get_assigned_resources()}
@@ -39,12 +46,15 @@ def build(shape, folder="", peers=1, width=8):
         while len([one for one in Path(folder).iterdir() if one.suffix != ".new"]) < peers and time.monotonic() < end_s:
             time.sleep(0.05)
     inputs = shape.height * shape.width * shape.channels
-    return nn.Sequential(nn.Flatten(), nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, shape.classes))
+    net = Held(nn.Flatten(), nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, shape.classes))
+    net.hold = Path(folder).parent / "hold" if is_worker else None
+    return net
 """
-"""A model that says which GPU its worker has, then waits until as many workers as there shall be at a time have said so."""
+"""A model that says which GPU its worker has, then waits until as many workers as there shall be at a time have said so; it trains
+once a file is away."""
 
 SWEEP: dict[str, Any] = {
-    "name": "placed",
+    "name": "digits",
     "data": {"name": "digits", "validation": 0.25, "test": 0.25},
     "model": {"name": "placed:build"},
     "optimizer": {"name": "sgd", "lr": 0.05, "batch_size": 32},
@@ -103,7 +113,7 @@ def placed(sweep: Path) -> list[dict[str, Any]]:
 
 def run_states(sweep: Path) -> dict[str, str]:
     """How each trial has ended, last."""
-    return {one["trial_id"]: one["state"] for one in events(sweep.parent / "runs", "placed") if one["kind"] == "trial-ended"}  # fmt: skip
+    return {one["trial_id"]: one["state"] for one in events(sweep.parent / "runs") if one["kind"] == "trial-ended"}  # fmt: skip
 
 
 def test_an_empty_cluster_of_which_nothing_is_known_is_refused_and_nothing_is_trained(nodes, tmp_path):
@@ -118,7 +128,7 @@ def test_trials_on_a_cluster_that_starts_empty_have_a_gpu_each(nodes, tmp_path):
     types = {"max_workers": 1, "available_node_types": {"gpu": {"resources": {"CPU": 8, "GPU": 4}}}}
     (tmp_path / "cluster.yaml").write_text(yaml.safe_dump(types))
     driver = start(nodes, sweep)
-    wait_for(lambda: bool(events(sweep.parent / "runs", "placed")), driver)
+    wait_for(lambda: bool(events(sweep.parent / "runs")), driver)
     nodes.start(1, cpus=8, gpus=4)
     told, said = finish(driver, sweep, code=0)
     assert "1 node x 4 GPUs, a trial has 1 GPU and 2 CPUs: 4 at a time" in said
@@ -133,17 +143,20 @@ def test_eight_trials_share_two_gpus_and_go_on_elsewhere_when_their_node_leaves(
     nodes.start(2, cpus=8, gpus=2)
     nodes.wait(2)
     sweep = write_sweep(tmp_path, trials=8, peers=8)
-    driver = start(nodes, sweep, "resources.gpus=0.25", "scheduler.max_epochs=12")
+    hold = tmp_path / "hold"
+    hold.touch()
+    driver = start(nodes, sweep, "resources.gpus=0.25")
     wait_for(lambda: len(placed(sweep)) == 8, driver)
     first = placed(sweep)
     assert Counter(one["cuda"] for one in first) == {"0": 4, "1": 4}
-    assert {one["ip"] for one in first} == {nodes._nodes[2].ip}
-    wait_for(lambda: reported_epochs(sweep.parent / "runs") >= 8, driver)
+    assert {one["ip"] for one in first} == {nodes.ip(2)}
     nodes.start(3, cpus=4, gpus=1)
+    nodes.wait(3)
     nodes.kill_node(2)
+    hold.unlink()
     told, said = finish(driver, sweep, code=0)
     assert "1 node x 2 GPUs, a trial has 0.25 GPU and 1 CPU: 8 at a time" in said
-    later = [one for one in placed(sweep) if one["ip"] == nodes._nodes[3].ip]
+    later = [one for one in placed(sweep) if one["ip"] == nodes.ip(3)]
     assert {one["cuda"] for one in later} == {"0"}
     assert told["trials"]["finished"] == 8
     nodes.kill_node(3)
