@@ -23,6 +23,10 @@ STANDBY_S = 0.05
 """Each slot that stands by asks for work once in so many seconds for each slot there is: 20 questions a second in all."""
 
 
+NO_WORKER = ("RuntimeEnvSetupError", "ActorUnschedulableError")
+"""Ray's words for a worker that could not even be started."""
+
+
 class TrialQueue(Searcher):  # type: ignore[misc]
     """Gives Tune what the conductor says, each trial with the last epoch on record.
 
@@ -106,8 +110,6 @@ class Slots(tune.Callback):  # type: ignore[misc]
         self._log = log
         self._reached: dict[str, int] = {}
         """Of each of Tune's trials the newest epoch that it has trained."""
-        self._unbegun = True
-        """Whether no worker has ever begun."""
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -126,7 +128,6 @@ class Slots(tune.Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tune has an actor for `trial`."""
-        self._unbegun = False
         if not {"range_test", "standby"} & set(trial.config):
             self._conductor.start(trial.config["name"])
 
@@ -140,8 +141,9 @@ class Slots(tune.Callback):  # type: ignore[misc]
         if "range_test" in trial.config:
             self._conductor.fail_range_test(trial.config["range_test"], reason)
         else:
-            # Where no worker ever began, the cluster is at fault: the next run tries again.
-            self._conductor.end(trial.config["name"], "stopped" if self._unbegun else "failed", reason)
+            # Where no worker could be started, the trial has done nothing wrong: the next run tries it again.
+            is_unbegun = any(name in str(trial.get_error()) for name in NO_WORKER)
+            self._conductor.end(trial.config["name"], "stopped" if is_unbegun else "failed", reason)
 
 
 class Until(tune.Stopper):  # type: ignore[misc]

@@ -191,6 +191,15 @@ class Nodes:
                 _kill(pid)
             time.sleep(0.02)
 
+    def remove(self, index: int) -> None:
+        """Kill a node and wait until the head has noticed. Raises `NodeFailed`."""
+        self.kill_node(index)
+        end_s = time.monotonic() + START_S
+        while self._alive() > len(self._nodes):
+            if time.monotonic() > end_s:
+                raise NodeFailed(f"the head still counts node {index} after {START_S:g} s")
+            time.sleep(0.2)
+
     def restart(self, index: int) -> None:
         """Kill what is left of a node and start it anew, with the same environment."""
         node = self._nodes.get(index)

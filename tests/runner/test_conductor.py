@@ -89,6 +89,13 @@ def test_a_lost_worker_is_a_failure_that_names_the_last_cause(tmp_path):
     assert (driver.record(A).state, driver.record(A).reason) == ("failed", reason)
 
 
+def test_a_worker_that_could_not_be_started_is_no_fault_of_its_trial(tmp_path):
+    driver = begin(tmp_path, ASHA)
+    driver.lose(A, "ray.exceptions.RuntimeEnvSetupError: Failed to set up runtime environment.")
+    assert driver.record(A).state == "stopped"
+    assert A.trial_id in {record.trial_id for record in driver.log.state.pending()}
+
+
 @pytest.mark.parametrize("error", [None, ""])
 def test_a_lost_worker_without_a_message_is_a_failure_too(tmp_path, error):
     driver = begin(tmp_path, ASHA)

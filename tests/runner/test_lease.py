@@ -75,6 +75,13 @@ def test_after_the_end_the_next_driver_need_not_wait(store):
         assert (held.number, said) == (2, [])
 
 
+def test_a_claim_that_was_taken_back_leaves_nothing(store):
+    with take_lease(store, "dots", "r1") as held:
+        held.withdraw()
+    assert list(store.find("")) == []
+    assert take_lease(store, "dots", "r1").number == 1
+
+
 def test_runs_have_drivers_of_their_own(store):
     with take_lease(store, "dots", "r1"), take_lease(store, "dots", "r2"), take_lease(store, "spots", "r1"):
         assert find_driver(store, "dots", "r3") is None

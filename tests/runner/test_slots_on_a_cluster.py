@@ -34,14 +34,14 @@ class Held(nn.Sequential):
 
 def build(shape, folder="", peers=1, width=8):
     import ray
-    here = Path(folder) / str(os.getpid())
+    here = Path(folder) / f"{ray.util.get_node_ip_address()}-{os.getpid()}"
     is_worker = ray.is_initialized() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE
     if is_worker and not here.exists():
         context = ray.get_runtime_context()
         told = {"ip": ray.util.get_node_ip_address(), "cuda": os.environ.get("CUDA_VISIBLE_DEVICES"),
                 "threads": os.environ["OMP_NUM_THREADS"], "bundle": context.get_assigned_resources()}
-        here.with_suffix(".new").write_text(json.dumps(told))
-        here.with_suffix(".new").rename(here)
+        Path(f"{here}.new").write_text(json.dumps(told))
+        Path(f"{here}.new").rename(here)
         end_s = time.monotonic() + 300
         while len([one for one in Path(folder).iterdir() if one.suffix != ".new"]) < peers and time.monotonic() < end_s:
             time.sleep(0.05)
@@ -120,7 +120,7 @@ def test_an_empty_cluster_of_which_nothing_is_known_is_refused_and_nothing_is_tr
     sweep = write_sweep(tmp_path, trials=2, peers=1)
     told, _ = finish(start(nodes, sweep), sweep, code=2)
     assert "resources.gpus=1 if they will, resources.gpus=0 if not" in told["error"]
-    assert not list((tmp_path / "runs").glob("trials/*"))
+    assert not [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
 
 
 def test_trials_on_a_cluster_that_starts_empty_have_a_gpu_each(nodes, tmp_path):
@@ -139,7 +139,7 @@ def test_trials_on_a_cluster_that_starts_empty_have_a_gpu_each(nodes, tmp_path):
 
 
 def test_eight_trials_share_two_gpus_and_go_on_elsewhere_when_their_node_leaves(nodes, tmp_path):
-    nodes.kill_node(1)
+    nodes.remove(1)
     nodes.start(2, cpus=8, gpus=2)
     nodes.wait(2)
     sweep = write_sweep(tmp_path, trials=8, peers=8)
@@ -159,7 +159,7 @@ def test_eight_trials_share_two_gpus_and_go_on_elsewhere_when_their_node_leaves(
     later = [one for one in placed(sweep) if one["ip"] == nodes.ip(3)]
     assert {one["cuda"] for one in later} == {"0"}
     assert told["trials"]["finished"] == 8
-    nodes.kill_node(3)
+    nodes.remove(3)
 
 
 def test_a_gpu_that_torch_does_not_see_ends_the_run_with_what_to_install(nodes, tmp_path):
@@ -172,7 +172,7 @@ def test_a_gpu_that_torch_does_not_see_ends_the_run_with_what_to_install(nodes, 
     assert not [one for one in run_states(sweep).values() if one == "failed"]
     told, _ = finish(start(nodes, sweep), sweep, code=0)
     assert told["trials"]["finished"] == 2
-    nodes.kill_node(4)
+    nodes.remove(4)
 
 
 def test_a_gpu_that_nobody_can_give_is_waited_for_with_a_word_and_then_no_longer(nodes, tmp_path):
@@ -187,4 +187,4 @@ def test_a_gpu_that_nobody_can_give_is_waited_for_with_a_word_and_then_no_longer
     assert told["trials"]["finished"] == 2
     states = caucus("status", str(sweep), f"store={sweep.parent / 'runs'}")
     assert states["state"] == "done"
-    nodes.kill_node(5)
+    nodes.remove(5)
