@@ -164,7 +164,8 @@ def _share_cores(gpus: float, known: Iterable[NodeType]) -> int:
 def _count_by_gpus(node: NodeType, gpus: float) -> int:
     if gpus >= 1:
         return int(node.gpus / gpus + CLOSE)
-    return int(node.gpus + CLOSE) * int(1 / gpus + CLOSE)
+    whole = int(node.gpus + CLOSE)
+    return whole * int(1 / gpus + CLOSE) + int((node.gpus - whole) / gpus + CLOSE)
 
 
 def _count_all(nodes: NodeTypes, cpus: int, gpus: float) -> float:

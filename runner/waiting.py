@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,20 +155,42 @@ def tell_cluster(
 
 
 def find_launches() -> Launches | None:
-    """What the autoscaler of the connected cluster is doing; None where there is none, or it cannot be asked."""
+    """What the autoscaler of the connected cluster is doing, in either of its versions; None where there is none that says so."""
     import ray
 
     with contextlib.suppress(Exception):  # a part of Ray that another version may not have
         from ray.autoscaler.v2.sdk import get_cluster_status
 
         status = get_cluster_status(ray.get_runtime_context().gcs_address, timeout=int(ASK_S))
-        coming = [f"{one.count} x {one.ray_node_type_name}" for one in status.pending_launches]
-        coming += [f"1 x {one.ray_node_type_name} ({one.details or 'pending'})" for one in status.pending_nodes]
-        failed = [
-            f"{one.count} x {one.ray_node_type_name}: {_first_line(one.details)}" for one in status.failed_launches
-        ]
-        return Launches(tuple(coming), tuple(failed))
+        if status.stats.autoscaler_version not in (None, "", "0"):
+            coming = [f"{one.count} x {one.ray_node_type_name}" for one in status.pending_launches]
+            coming += [f"1 x {one.ray_node_type_name} ({one.details or 'pending'})" for one in status.pending_nodes]
+            failed = [
+                f"{one.count} x {one.ray_node_type_name}: {_first_line(one.details)}" for one in status.failed_launches
+            ]
+            return Launches(tuple(coming), tuple(failed))
+    with contextlib.suppress(Exception):
+        from ray.experimental.internal_kv import _internal_kv_get
+
+        if told := _internal_kv_get("__autoscaling_status"):
+            return read_first_autoscaler(json.loads(told))
     return None
+
+
+def read_first_autoscaler(told: Mapping[str, Any]) -> Launches | None:
+    """What Ray's first autoscaler leaves in its GCS; None where it left no report."""
+    report = told.get("autoscaler_report")
+    if not report:
+        return None
+    coming = [f"{count} x {name}" for name, count in report.get("pending_launches", {}).items()]
+    coming += [f"1 x {name} ({state})" for _, name, state in report.get("pending_nodes", ())]
+    found = (report.get("node_availability_summary") or {}).get("node_availabilities") or {}
+    failed = [
+        f"{name}: {_first_line(why.get('description'))}"
+        for name, one in found.items()
+        if (why := one.get("unavailable_node_information"))
+    ]
+    return Launches(tuple(coming), tuple(failed))
 
 
 def _list_free() -> list[NodeType] | None:

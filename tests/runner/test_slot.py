@@ -65,6 +65,11 @@ def test_shares_of_a_gpu_never_reach_over_two_of_them(gpus, held):
     assert choose([(64, 2)], gpus=gpus, cpus=1).now == held
 
 
+def test_a_node_that_has_a_share_of_a_gpu_holds_the_trials_that_fit_into_it():
+    assert choose([(8, 0.5)], gpus=0.25).now == 2
+    assert choose([(8, 1.5)], gpus=0.5).now == 3
+
+
 def test_a_cluster_that_has_more_than_it_is_meant_to_is_counted_as_it_is():
     assert choose([(48, 4)] * 5, SPOT).at_a_time == 20
     assert choose([(48, 4)] * 2, SPOT).now == 8

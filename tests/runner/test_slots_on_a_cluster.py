@@ -81,6 +81,12 @@ def write_sweep(folder: Path, trials: int, peers: int) -> Path:
     return folder / "placed.yaml"
 
 
+def promise_nodes(folder: Path, resources: dict[str, int]) -> None:
+    """A cluster file that says that one node will come."""
+    types = {"max_workers": 1, "available_node_types": {"gpu": {"resources": resources}}}
+    (folder / "cluster.yaml").write_text(yaml.safe_dump(types))
+
+
 def start(nodes: Nodes, sweep: Path, *words: str, pretend: str = "1") -> subprocess.Popen[str]:
     """`caucus run` on the cluster, with the store beside the sweep."""
     env = {**os.environ, "RAY_AUTH_MODE": "disabled", "CAUCUS_PRETEND_GPUS": pretend}
@@ -125,8 +131,7 @@ def test_an_empty_cluster_of_which_nothing_is_known_is_refused_and_nothing_is_tr
 
 def test_trials_on_a_cluster_that_starts_empty_have_a_gpu_each(nodes, tmp_path):
     sweep = write_sweep(tmp_path / "sweeps", trials=4, peers=4)
-    types = {"max_workers": 1, "available_node_types": {"gpu": {"resources": {"CPU": 8, "GPU": 4}}}}
-    (tmp_path / "cluster.yaml").write_text(yaml.safe_dump(types))
+    promise_nodes(tmp_path, {"CPU": 8, "GPU": 4})
     driver = start(nodes, sweep)
     wait_for(lambda: bool(events(sweep.parent / "runs")), driver)
     nodes.start(1, cpus=8, gpus=4)
@@ -163,10 +168,14 @@ def test_eight_trials_share_two_gpus_and_go_on_elsewhere_when_their_node_leaves(
 
 
 def test_a_gpu_that_torch_does_not_see_ends_the_run_with_what_to_install(nodes, tmp_path):
-    nodes.start(4, cpus=1, gpus=1)
-    nodes.wait(2)
     sweep = write_sweep(tmp_path, trials=2, peers=1)
-    told, said = finish(start(nodes, sweep, pretend=""), sweep, code=4)
+    promise_nodes(tmp_path, {"CPU": 16, "GPU": 1})
+    driver = start(nodes, sweep, pretend="")
+    wait_for(lambda: bool(events(sweep.parent / "runs")), driver)
+    nodes.start(4, cpus=1, gpus=1)
+    told, said = finish(driver, sweep, code=4)
+    assert "1 node x 1 GPU, a trial has 1 GPU and 16 CPUs: 1 at a time" in said
+    assert "smaller than was meant: 1 node x 1 GPU, a trial has 1 GPU and 1 CPU: 1 at a time" in said
     assert said.count("Ray gives a trial 1 GPU on ") == 1
     assert "CUDA_VISIBLE_DEVICES=0), but torch" in told["reason"]
     assert not [one for one in run_states(sweep).values() if one == "failed"]

@@ -6,7 +6,7 @@ import pytest
 
 from runner.slot import NodeType, choose_slot
 from runner.spec import ResourcesConfig
-from runner.waiting import Launches, Placement, Waiting, tell_cluster
+from runner.waiting import Launches, Placement, Waiting, read_first_autoscaler, tell_cluster
 
 SLOT = choose_slot(ResourcesConfig(gpus=1, cpus=4), [], can_grow=True)
 
@@ -101,3 +101,20 @@ def node(cpus, gpus):
 )  # fmt: skip
 def test_a_line_says_what_is_there_and_what_is_coming(nodes, free, launches, expected):
     assert tell_cluster(SLOT, nodes, free, launches) == expected
+
+
+def test_the_first_autoscalers_report_says_what_is_coming_and_what_cannot_come():
+    why = {"category": "InsufficientInstanceCapacity", "description": "sold out in us-east-1a\nmore"}
+    report = {
+        "pending_launches": {"g5": 2},
+        "pending_nodes": [["10.0.0.7", "g6", "setting-up"]],
+        "node_availability_summary": {
+            "node_availabilities": {
+                "g5": {"is_available": True, "unavailable_node_information": None},
+                "g4dn": {"is_available": False, "unavailable_node_information": why},
+            }
+        },
+    }
+    found = read_first_autoscaler({"autoscaler_report": report})
+    assert found == Launches(("2 x g5", "1 x g6 (setting-up)"), ("g4dn: sold out in us-east-1a",))
+    assert read_first_autoscaler({"load_metrics_report": {}}) is None
