@@ -49,7 +49,8 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
 
     def make(config: TrialConfig, epoch: int = 0, store: Store | None = None, **more: Any) -> TuneTrial:
         trainable = TuneTrial.__new__(TuneTrial)  # its own constructor asks Ray where it runs
-        trainable.setup(told(config, epoch, **more), images=IMAGES.arrays, store=store or Folder(tmp_path))
+        given = {name: more.pop(name) for name in ("gpus", "is_pretended") if name in more}
+        trainable.setup(told(config, epoch, **more), images=IMAGES.arrays, store=store or Folder(tmp_path), **given)
         made.append(trainable)
         return trainable
 
@@ -321,3 +322,14 @@ def test_without_images_or_store_nothing_is_set_up(tmp_path: Path, missing: str)
     with pytest.raises(ValueError, match="images and store were not handed to the trainable"):
         TuneTrial.__new__(TuneTrial).setup(told(FIRST), **given)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_without_the_gpu_that_it_was_given_says_so_and_trains_nothing(tmp_path, start, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    trainable = start(FIRST, gpus=1.0)
+    step = trainable.step()
+    assert step["unfit"].startswith("Ray gives a trial 1 GPU on ")
+    assert set(step) == {"name", "unfit"}
+    assert start(FIRST, gpus=1.0, is_pretended=True).step()["trained"]
