@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +24,7 @@ from runner.spec import SweepSpec, stage_scheduler
 from trainables.checkpoint import CheckpointId
 from trainables.config import TrialConfig
 from trainables.data_table import read_data_table
-from trainables.errors import DamagedObject, ObjectMissing, RunMismatch, StoreError
+from trainables.errors import CaucusError, DamagedObject, ObjectMissing, RunCutShort, RunMismatch, StoreError
 from trainables.images import ImageArrays, ImageSet
 from trainables.pseudo_table import PseudoTable, read_pseudo_table, write_pseudo_table
 from trainables.record import TrialRecord, rank
@@ -203,8 +202,10 @@ def _predict_all(
     told = [config.model_dump(mode="json") for config in configs]
     answers = ray.get([task.remote(store, *pair, *shared, trusted()) for pair in zip(members, told, strict=True)])
     for answer in answers:
-        if isinstance(answer, str):  # raised there, it would come with a traceback of Ray's
-            raise StoreError(answer)
+        if isinstance(answer, StoreError):  # raised there, it would come with a traceback of Ray's
+            raise answer
+        if isinstance(answer, CaucusError):
+            raise RunCutShort(f"the team cannot label: {answer}")
     return np.stack(answers)
 
 
@@ -215,22 +216,18 @@ def _predict(
     images: ImageArrays,
     pixels: npt.NDArray[np.uint8],
     own: tuple[str, ...] = (),
-) -> npt.NDArray[np.float32] | str:
+) -> npt.NDArray[np.float32] | CaucusError:
     """Runs in a worker, which may import the models named `own`: what `member` says of `pixels`, or why it cannot."""
     trust(own)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    import torch
-
+    from trainables.device import open_device, slot_threads
     from trainables.device_images import place_images
     from trainables.predict import predict_images
 
-    torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = open_device(slot_threads())
     try:
         return predict_images(store, member, TrialConfig.model_validate(config), place_images(images, device), pixels)
-    except StoreError as error:
-        return str(error)
+    except CaucusError as error:
+        return error
 
 
 def _asked(spec: SweepSpec) -> PseudoConfig:
