@@ -16,12 +16,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import traceback
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 import torch
@@ -32,7 +31,6 @@ BUILD_TIMEOUT_S = 240
 LOWERED = ("conv2d", "linear", "matmul", "addmm", "mm", "bmm", "baddbmm", "scaled_dot_product_attention")
 """What CUDA's autocast computes in bfloat16, as far as nets here ask for it."""
 
-SYNCHRONISING = "copy to the device"
 
 _Listener = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
 _loaded: list[ctypes.CDLL] = []
@@ -165,6 +163,7 @@ def _module(library: ctypes.CDLL) -> ModuleType:
     module.get_amp_supported_dtype = lambda: [torch.bfloat16, torch.float16]
     module.max_memory_allocated = lambda device=None: int(library.second_peak())
     module.reset_peak_memory_stats = lambda device=None: library.second_reset_peak()
+    module.memory_reserved = lambda device=None: int(library.second_allocated())
     module.empty_cache = lambda: None
     return module
 
@@ -198,8 +197,10 @@ _keep: list[Any] = []
 
 def _place() -> str:
     """The innermost line of Caucus's own sources that is being run."""
-    for frame in reversed(traceback.extract_stack()):
-        path = Path(frame.filename)
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        path = Path(frame.f_code.co_filename)
         if path.parent.name in ("trainables", "runner", "ensembles"):
-            return f"{path.parent.name}/{path.name}:{frame.lineno}"
+            return f"{path.parent.name}/{path.name}:{frame.f_lineno}"
+        frame = frame.f_back
     return "elsewhere"

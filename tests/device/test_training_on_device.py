@@ -38,11 +38,17 @@ LARGE_BATCH = {"batch_size": 2049, "augment": {"strength": 0.5, "crop": 1, "mixu
 """Beyond the pool of draws: each of its batches draws anew."""
 
 
+QUICK = {"plain", "ema", "strength"}
+"""The others are among the long tests; that no step waits is asked of all."""
+
+
 def state_of(training: Training) -> tuple[bytes, bytes, bytes]:
     return training.weights(), training.optimizer_state(), training.evaluate("test").probabilities.tobytes()
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in CONFIGS]
+)
 def test_a_trial_comes_to_the_bits_of_the_cpu_and_resumes_to_them(device: torch.device, name: str) -> None:
     config = make_config(**CONFIGS[name])
     found = []
@@ -84,6 +90,7 @@ def test_weights_of_images_and_what_is_wrong_come_to_the_bits_of_the_cpu(device:
     assert found[0] == found[1]
 
 
+@pytest.mark.long
 def test_group_norm_whose_input_torch_lays_out_anew_on_all_devices_but_the_cpu_comes_close_to_it(
     device: torch.device,
 ) -> None:
@@ -195,6 +202,7 @@ class Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
+@pytest.mark.long
 def test_every_operation_of_an_epoch_has_the_same_bits_each_time_on_a_gpu_or_is_exact_in_any_order(
     device: torch.device,
 ) -> None:

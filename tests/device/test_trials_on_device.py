@@ -99,7 +99,10 @@ FAMILIES: dict[str, list[TrialConfig]] = {
 }
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name",
+    ["a trial and its child", *(pytest.param(name, marks=pytest.mark.long) for name in ("SAMME", "gradient boosting"))],
+)
 def test_trials_leave_the_checkpoints_that_they_leave_on_the_cpu(
     device: torch.device, tmp_path: Path, name: str
 ) -> None:
@@ -114,6 +117,7 @@ def test_trials_leave_the_checkpoints_that_they_leave_on_the_cpu(
         assert found == bits(stores["cpu"], config)
 
 
+@pytest.mark.long
 def test_a_trial_that_is_cut_off_goes_on_to_the_same_bits(device: torch.device, tmp_path: Path) -> None:
     images = place_images(IMAGES.arrays, device)
     advance(whole := Folder(tmp_path / "whole"), PLAIN, images, 3)
@@ -134,6 +138,7 @@ def test_its_checkpoint_is_predicted_with_and_labels_as_on_the_cpu(device: torch
     assert np.array_equal(told, stored)
 
 
+@pytest.mark.long
 def test_pseudo_labelled_images_are_trained_on_as_on_the_cpu(device: torch.device) -> None:
     found = []
     for where in (CPU, device):
@@ -146,11 +151,13 @@ def test_pseudo_labelled_images_are_trained_on_as_on_the_cpu(device: torch.devic
     assert found[0] == found[1]
 
 
+@pytest.mark.long
 def test_a_range_test_finds_what_it_finds_on_the_cpu(device: torch.device) -> None:
     found = [range_test(make_config(), place_images(IMAGES.arrays, where), steps=60) for where in (CPU, device)]
     assert found[0].to_json() == found[1].to_json()
 
 
+@pytest.mark.long
 def test_soups_and_pruned_nets_are_those_of_the_cpu(device: torch.device) -> None:
     found = []
     for where in (CPU, device):
@@ -242,6 +249,7 @@ def test_a_bundle_is_asked_on_the_device(device: torch.device, stored: Folder) -
     assert np.array_equal(heard[0], heard[1])
 
 
+@pytest.mark.long
 def test_an_epoch_is_timed_on_the_device(device: torch.device) -> None:
     found = Stopwatch(IMAGES.arrays).time_epoch(make_config(IMAGES.data_id), limit_s=0.1)
     assert found.epoch_s > 0
@@ -278,6 +286,7 @@ def test_measuring_a_cost_leaves_no_memory_in_use(device: torch.device) -> None:
 # Memory
 
 
+@pytest.mark.long
 def test_a_batch_that_does_not_fit_is_trained_in_parts_and_as_many_on_every_attempt(
     device: torch.device, tmp_path: Path
 ) -> None:
@@ -325,6 +334,7 @@ def test_a_worker_whose_images_do_not_fit_ends_its_trials_with_that_sentence(
     assert step["reason"].startswith("out of memory: the images take 2.11e-05 GB on device second:0")
 
 
+@pytest.mark.long
 def test_labelling_without_memory_says_so(device: torch.device, tmp_path: Path) -> None:
     store = Folder(tmp_path)
     advance(store, PLAIN, place_images(IMAGES.arrays, device))
