@@ -6,7 +6,7 @@ JOBS ?= 2
 STAMP := .venv/set-up
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep fashion test test-long faults soak check format bench clean
+.PHONY: help setup sweep fashion test test-long test-gpu faults soak check format bench bench-gpu clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test-long: $(STAMP) ## the long tests: kills, a cluster of three nodes, real dat
 faults: $(STAMP) ## the faults of store and processes, three times each, with their figures; about an hour
 	CAUCUS_FAULT_TIMES=3 $(BIN)/pytest -rA tests/runner/test_store_faults.py tests/runner/test_process_faults.py tests/runner/test_damage.py
 
+test-gpu: $(STAMP) ## what only a GPU can tell; without one these tests are skipped
+	$(BIN)/pytest -m gpu -rs tests/gpu
+
 soak: $(STAMP) ## a sweep on four nodes while something is killed every 20 s; more than an hour in all
 	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),30)
 
@@ -59,6 +62,9 @@ bench: $(STAMP) ## measure; figures go to benchmarks/results/latest.json
 	$(BIN)/python -m benchmarks.honest
 	$(BIN)/python -m benchmarks.revote
 	$(BIN)/python -m benchmarks.augment
+
+bench-gpu: $(STAMP) ## on a GPU: images a second, memory, trials that share it, fusion; benchmarks/results/gpu.json
+	$(BIN)/python -m benchmarks.gpu
 
 clean: ## remove .venv and caches; runs/ and data/ stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +24,8 @@ from runner.spec import SweepSpec, stage_scheduler
 from trainables.checkpoint import CheckpointId
 from trainables.config import TrialConfig
 from trainables.data_table import read_data_table
-from trainables.errors import DamagedObject, ObjectMissing, RunMismatch, StoreError
-from trainables.gpu_share import GpuMismatch, choose_device, pretends_gpus
+from trainables.errors import CaucusError, DamagedObject, ObjectMissing, RunCutShort, RunMismatch, StoreError
+from trainables.gpu_share import pretends_gpus
 from trainables.images import ImageArrays, ImageSet
 from trainables.pseudo_table import PseudoTable, read_pseudo_table, write_pseudo_table
 from trainables.record import TrialRecord, rank
@@ -216,8 +215,10 @@ def _predict_all(
     wait_for_all(tasks, cluster.slot, Waiting(cluster.slot, spec.resources.patience, cluster.say, describe_cluster))
     answers = ray.get(tasks)
     for answer in answers:
-        if isinstance(answer, str):  # raised there, it would come with a traceback of Ray's
-            raise StoreError(answer)
+        if isinstance(answer, StoreError):  # raised there, it would come with a traceback of Ray's
+            raise answer
+        if isinstance(answer, CaucusError):
+            raise RunCutShort(f"the team cannot label: {answer}")
     return np.stack(answers)
 
 
@@ -231,22 +232,18 @@ def _predict(
     gpus: float | None = None,
     is_asked: bool = True,
     is_pretended: bool = False,
-) -> npt.NDArray[np.float32] | str:
+) -> npt.NDArray[np.float32] | CaucusError:
     """Runs in a worker, which may import the models named `own`: what `member` says of `pixels`, or why it cannot."""
     trust(own)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    import torch
-
+    from trainables.device import open_device, slot_threads
     from trainables.device_images import place_images
     from trainables.predict import predict_images
 
-    torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
-    torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        device = choose_device(gpus, is_asked=is_asked, is_pretended=is_pretended)
+        device = open_device(slot_threads(), gpus, is_asked=is_asked, is_pretended=is_pretended)
         return predict_images(store, member, TrialConfig.model_validate(config), place_images(images, device), pixels)
-    except (StoreError, GpuMismatch) as error:
-        return str(error)
+    except CaucusError as error:
+        return error
 
 
 def _asked(spec: SweepSpec) -> PseudoConfig:

@@ -63,13 +63,11 @@ def measure_ranges(spec: SweepSpec, steps: int) -> Iterator[Tested]:
         raise SweepFileError(
             f"the sweep has {len(architectures)} architectures, more than {MOST}: fix some keys, such as model.width=16"
         )
-    import torch
-
+    from trainables.device import open_device
     from trainables.device_images import place_images
     from trainables.range_test import range_test
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    images = place_images(load_images(spec.data).arrays, device)
+    images = place_images(load_images(spec.data).arrays, open_device())
     for values, trial in architectures:
         found = range_test(trial, images, steps=steps)
         yield Tested(trial.trial_id, values, found.low, found.high, found.reason, found.rates, found.smoothed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -89,15 +88,11 @@ def make_ready(bundle: Bundle, cascade: bool = False, own_code: bool = False) ->
         raise BundleError(
             f"bundle {bundle.uri} tells a vote that cannot be read ({type(error).__name__}: {error}): export it again"
         ) from None
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    import torch
-
-    from trainables.out_of_memory import PredictionBatch
+    from trainables.device import open_device
     from trainables.team_net import MemberWeights, TeamNet
-    from trainables.training import EVALUATION_BATCH
+    from trainables.training import prediction_batch
 
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = open_device()
     prepared = manifest.preparation
     shape = ImageShape(prepared.height, prepared.width, prepared.channels, len(manifest.class_names))
     members = [
@@ -105,5 +100,5 @@ def make_ready(bundle: Bundle, cascade: bool = False, own_code: bool = False) ->
         for member, weights in zip(manifest.members, bundle.weights, strict=True)
     ]
     net = TeamNet(members, shape, prepared.mean, prepared.std).to(device)
-    room = PredictionBatch(EVALUATION_BATCH[device.type])
+    room = prediction_batch(device)
     return ReadyTeam(net, device, room, shape, manifest.class_names, voter, calibrator, steps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from runner.conclusion import StoredRun
@@ -72,15 +71,11 @@ def read_images(stored: StoredRun, record: TrialRecord) -> ImageSet:
 
 def place_as_trained(store: Store, config: TrialConfig, images: ImageSet) -> DeviceImages:
     """`images`, with the pseudo-labelled ones of the trial, on the device; torch is set as in a trial's own worker."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    import torch
-
+    from trainables.device import open_device, slot_threads
     from trainables.device_images import add_pseudo_labelled, place_images
     from trainables.pseudo_table import read_pseudo_table
 
-    torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    placed = place_images(images.arrays, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    placed = place_images(images.arrays, open_device(slot_threads()))
     if config.pseudo_table:
         extra = read_pseudo_table(store, images.data_id, config.pseudo_table)
         placed = add_pseudo_labelled(placed, extra.pixels, extra.labels)

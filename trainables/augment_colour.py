@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -31,7 +33,7 @@ def recolour(pixels: Tensor, values: Values) -> Tensor:
     offset = None
     if "contrast" in values:
         means = flat.mean(1)
-        grey = means @ means.new_tensor(LUMA) if channels == 3 else means.mean(1)
+        grey = means @ _on(pixels.device).luma if channels == 3 else means.mean(1)
         offset = (1 - values["contrast"]) * factor * grey
         factor = factor * values["contrast"]
     if "hue" in values or "saturation" in values:
@@ -44,9 +46,7 @@ def recolour(pixels: Tensor, values: Values) -> Tensor:
 
 def colour_maps(values: Values, count: int, device: torch.device) -> Tensor:
     """Float32 (images, 3, 3), by which a row (red, green, blue) is multiplied from the right."""
-    forth = torch.tensor(_TO_YIQ, dtype=torch.float64)
-    back = torch.linalg.inv(forth).to(torch.float32).to(device)
-    forth = forth.to(torch.float32).to(device)
+    known = _on(device)
     turn = torch.zeros(count, 3, 3, device=device)
     turn[:, 0, 0] = 1
     angle = values["hue"] * (2 * math.pi) if "hue" in values else torch.zeros(count, device=device)
@@ -54,4 +54,25 @@ def colour_maps(values: Values, count: int, device: torch.device) -> Tensor:
     turn[:, 1, 1] = turn[:, 2, 2] = share * angle.cos()
     turn[:, 1, 2] = share * angle.sin()  # from red towards green
     turn[:, 2, 1] = -turn[:, 1, 2]
-    return torch.matmul(torch.matmul(back, turn), forth).transpose(1, 2)
+    return torch.matmul(torch.matmul(known.back, turn), known.forth).transpose(1, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class _Constants:
+    """Float32, on one device: `LUMA`, `_TO_YIQ` and its inverse."""
+
+    luma: Tensor
+    forth: Tensor
+    back: Tensor
+
+
+@lru_cache(maxsize=8)
+def _on(device: torch.device) -> _Constants:
+    """Copied there once: a copy a batch would be waited for."""
+    forth = torch.tensor(_TO_YIQ, dtype=torch.float64)
+    with torch.inference_mode(False):  # else they could never be used outside of it
+        return _Constants(
+            torch.tensor(LUMA, device=device),
+            forth.to(device, torch.float32),
+            torch.linalg.inv(forth).to(device, torch.float32),
+        )

@@ -96,7 +96,8 @@ def draw_values(config: AugmentConfig, shape: ImageShape, count: int, generator:
         elif name == "shear":
             drawn[name] = signed(2) * reaches[:, None]
         elif name == "shift":
-            drawn[name] = signed(2) * reaches[:, None] * _sides(shape, device)
+            down, right = (signed(2) * reaches[:, None]).unbind(1)
+            drawn[name] = torch.stack([down * shape.height, right * shape.width], 1)
         elif name == "noise":
             drawn[name] = uniform() * reaches
         elif name == "erasing":
@@ -109,21 +110,18 @@ def draw_values(config: AugmentConfig, shape: ImageShape, count: int, generator:
 def _reach(config: AugmentConfig, shape: ImageShape, count: int, generator: torch.Generator) -> dict[str, Tensor]:
     """Float32 (images,): how far each operation that is on may go with each image.
 
-    With `strength`, two operations drawn for an image go at least as far as that share of their greatest.
+    With `strength`, two operations drawn for an image go at least as far as that share of their greatest. Numbers of the
+    configuration are filled in on the device: each tensor made of them here would be a copy to it, for which a GPU is waited.
     """
     device = generator.device
     names = [name for name in GREATEST if name not in COLOURED or shape.channels == 3]
-    own = torch.tensor([float(getattr(config, name)) for name in names], device=device)
+    own = {name: float(getattr(config, name)) for name in names}
     if not config.strength:
-        return {name: own[place].expand(count) for place, name in enumerate(names) if getattr(config, name)}
+        return {name: torch.full((count,), value, device=device) for name, value in own.items() if value}
     chosen = torch.rand(count, len(names), generator=generator, device=device).topk(2, dim=1).indices
     given = torch.zeros(count, len(names), device=device).scatter_(1, chosen, config.strength)
-    greatest = torch.tensor([GREATEST[name] for name in names], device=device)
-    return dict(zip(names, torch.maximum(given * greatest, own).unbind(1), strict=True))
-
-
-def _sides(shape: ImageShape, device: torch.device) -> Tensor:
-    return torch.tensor([shape.height, shape.width], dtype=torch.float32, device=device)
+    shares = zip(names, given.unbind(1), strict=True)
+    return {name: (share * GREATEST[name]).clamp_(min=own[name]) for name, share in shares}
 
 
 def _draw_rectangles(uniform: Tensor, probability: Tensor, shape: ImageShape) -> Tensor:

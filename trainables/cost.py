@@ -16,6 +16,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from trainables.device import module_of, wait_for
 from trainables.image_shape import ImageShape
 from trainables.record import TrialCost
 
@@ -41,13 +42,13 @@ def measure_once(key: Hashable, measure: Callable[[], TrialCost]) -> TrialCost:
 
 def begin_peak(device: torch.device) -> None:
     """From now on the device watches for its peak of memory, if it is one that does."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    if device.type != "cpu":
+        module_of(device).reset_peak_memory_stats(device)
 
 
 def measured_peak(device: torch.device) -> int | None:
     """Bytes allocated at most since `begin_peak`; None on a CPU, which does not tell."""
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+    return int(module_of(device).max_memory_allocated(device)) if device.type != "cpu" else None
 
 
 def measure_cost(
@@ -122,7 +123,7 @@ def trace(net: nn.Module, shape: ImageShape) -> tuple[int, int]:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
             kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        return tensor.detach()  # its graph would hold itself for ever: 8 KB an architecture of the smallest nets
 
     device = next(net.parameters()).device
     with (
@@ -156,14 +157,9 @@ def _images(count: int, shape: ImageShape, device: torch.device) -> Tensor:
 def _fastest_s(net: nn.Module, images: Tensor) -> float:
     took: list[float] = []
     while len(took) < REPEATS and (not took or took[-1] < SLOW_S):
-        _wait(images)
+        wait_for(images.device)
         start_s = time.perf_counter()
         net(images)
-        _wait(images)
+        wait_for(images.device)
         took.append(time.perf_counter() - start_s)
     return round(min(took), 7)
-
-
-def _wait(images: Tensor) -> None:
-    if images.is_cuda:
-        torch.cuda.synchronize(images.device)

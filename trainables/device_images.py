@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +18,7 @@ from trainables.config import BagConfig
 from trainables.errors import DataError
 from trainables.image_shape import ImageShape
 from trainables.images import ImageArrays, channel_statistics
+from trainables.out_of_memory import first_line, is_out_of_memory
 from trainables.train_share import choose_share
 
 
@@ -38,13 +41,14 @@ class DeviceImages:
 
 
 def place_images(images: ImageArrays, device: torch.device) -> DeviceImages:
-    """`images` as tensors on `device`; on a CPU without a copy. Raises `DataError` as `check_arrays`."""
+    """`images` as tensors on `device`; on a CPU without a copy. Raises `DataError` as `check_arrays`, and where they do not fit there."""
     check_arrays(images)
     _, height, width, channels = images.pixels.shape
     with warnings.catch_warnings():  # arrays from Ray's object store are read-only; nobody writes to these tensors
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        pixels = torch.from_numpy(images.pixels).to(device)
-        labels = torch.from_numpy(images.labels).to(device)
+        with _fitting(device, images.pixels.nbytes):
+            pixels = torch.from_numpy(images.pixels).to(device)
+            labels = torch.from_numpy(images.labels).to(device)
     mean, std = channel_statistics(images)
     return DeviceImages(
         pixels=pixels,
@@ -83,14 +87,40 @@ def check_arrays(images: ImageArrays) -> None:
 def add_pseudo_labelled(
     images: DeviceImages, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]
 ) -> DeviceImages:
-    """`images` with others behind them, to be trained on too. All positions, mean and std stay as they are."""
+    """`images` with others behind them, to be trained on too. All positions, mean and std stay as they are.
+
+    Raises `DataError` where both do not fit on the device.
+    """
+    return _append(images, pixels, torch.from_numpy(labels.copy()), "pseudo")
+
+
+def show_as_validation(images: DeviceImages, pixels: npt.NDArray[np.uint8]) -> DeviceImages:
+    """`images` with others behind them, in the place of validation: so they are predicted as that is. Raises as `add_pseudo_labelled`."""
+    return _append(images, pixels, torch.zeros(len(pixels), dtype=torch.int64), "validation")
+
+
+def _append(images: DeviceImages, pixels: npt.NDArray[np.uint8], labels: Tensor, split: str) -> DeviceImages:
     device, known = images.pixels.device, len(images.pixels)
-    return replace(
-        images,
-        pixels=torch.cat([images.pixels, torch.from_numpy(pixels.copy()).to(device)]),
-        labels=torch.cat([images.labels, torch.from_numpy(labels.copy()).to(device)]),
-        rows={**images.rows, "pseudo": torch.arange(known, known + len(pixels), device=device)},
-    )
+    with _fitting(device, images.pixels.nbytes + pixels.nbytes):
+        return replace(
+            images,
+            pixels=torch.cat([images.pixels, torch.from_numpy(pixels.copy()).to(device)]),
+            labels=torch.cat([images.labels, labels.to(device)]),
+            rows={**images.rows, split: torch.arange(known, known + len(pixels), device=device)},
+        )
+
+
+@contextlib.contextmanager
+def _fitting(device: torch.device, size_bytes: int) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise DataError(
+            f"out of memory: the images take {size_bytes / 1e9:.3g} GB on device {device}, which does not have them "
+            f"({first_line(error)}): take a smaller data.size, or fewer trials at a time on this device"
+        ) from None
 
 
 WHOLE = BagConfig()

@@ -77,5 +77,9 @@ class OutOfMemory(CaucusError, MemoryError):
     """Not even a small part of a batch fits into the memory of the device."""
 
 
+class DeviceFault(CaucusError, RuntimeError):
+    """A GPU that refuses whatever this process asks from now on: the process has to end, and another one to go on."""
+
+
 class TrialDiverged(CaucusError, ArithmeticError):
     """The loss or a prediction of a trial is not a finite number any more."""

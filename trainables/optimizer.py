@@ -77,8 +77,8 @@ def _pull_gradient(optimizer: torch.optim.Optimizer, decayed: list[nn.Parameter]
 
 def _shrink(optimizer: torch.optim.Optimizer, decayed: list[nn.Parameter], weight_decay: float) -> None:
     @torch.no_grad()
-    def shrink(*_: object) -> None:
-        torch._foreach_mul_(list[Tensor](decayed), 1 - optimizer.param_groups[0]["lr"] * weight_decay)
+    def shrink(stepping: torch.optim.Optimizer, *_: object) -> None:
+        torch._foreach_mul_(list[Tensor](decayed), 1 - stepping.param_groups[0]["lr"] * weight_decay)
 
     if decayed:
         optimizer.register_step_pre_hook(shrink)
@@ -86,8 +86,8 @@ def _shrink(optimizer: torch.optim.Optimizer, decayed: list[nn.Parameter], weigh
 
 def _soften(optimizer: torch.optim.Optimizer, decayed: list[nn.Parameter], l1: float) -> None:
     @torch.no_grad()
-    def soften(*_: object) -> None:
-        threshold = optimizer.param_groups[0]["lr"] * l1
+    def soften(stepping: torch.optim.Optimizer, *_: object) -> None:
+        threshold = stepping.param_groups[0]["lr"] * l1
         for parameter in decayed:
             parameter.copy_(nn.functional.softshrink(parameter, threshold))
 

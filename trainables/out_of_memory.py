@@ -13,8 +13,16 @@ from trainables.errors import OutOfMemory
 SMALLEST_PART = 8
 """Images. A net whose steps do not fit with so few has no business on this device; a smaller batch is never divided."""
 
-SAID = ("DefaultCPUAllocator", "can't allocate memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED")
-"""In the messages of a RuntimeError: torch has a class of its own for CUDA's allocator alone."""
+SAID = (
+    "DefaultCPUAllocator",
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+)
+"""In the messages of a RuntimeError: torch has a class of its own for CUDA's allocator alone. Where another process took the
+last of the memory, CUDA itself says so (as `torch.AcceleratorError`), and cuBLAS that it cannot begin."""
 
 
 T = TypeVar("T")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from trainables import layout
 from trainables.checkpoint import CheckpointId, read_part
 from trainables.config import TrialConfig
-from trainables.device_images import DeviceImages
+from trainables.device_images import DeviceImages, show_as_validation
 from trainables.store import Store
 from trainables.training import Training
 
@@ -25,21 +22,12 @@ def predict_images(
 ) -> npt.NDArray[np.float32]:
     """Class probabilities float32 (images, classes) of `pixels` by the checkpoint of a trial, as it would predict a split.
 
-    `images` are those that the trial was trained on. Raises `ObjectMissing` and `DamagedObject`.
+    `images` are those that the trial was trained on. Raises `ObjectMissing`, `DamagedObject`, `DataError` and
+    `OutOfMemory`.
     """
     weights = read_part(store, checkpoint, layout.WEIGHTS)
     optimizer_state = read_part(store, checkpoint, layout.OPTIMIZER)
-    known = len(images.pixels)
     # In the place of validation, so that they are predicted the way the checkpoint's own predictions were made.
-    shown = replace(
-        images,
-        pixels=torch.cat([images.pixels, torch.from_numpy(pixels.copy()).to(images.pixels.device)]),
-        labels=torch.cat([images.labels, images.labels.new_zeros(len(pixels))]),
-        rows={
-            **images.rows,
-            "validation": torch.arange(known, known + len(pixels), device=images.pixels.device),
-        },
-    )
-    training = Training(config, shown)
+    training = Training(config, show_as_validation(images, pixels))
     training.restore(checkpoint.epoch, weights, optimizer_state)
     return training.evaluate("validation").probabilities

@@ -30,6 +30,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from trainables.config import TrialConfig
+from trainables.device import check_device
 from trainables.device_images import DeviceImages
 from trainables.errors import CaucusError
 from trainables.out_of_memory import first_line, free_memory, is_out_of_memory, more_parts
@@ -115,6 +116,7 @@ def range_test(
             return read_bounds(rates, *_climb(training, rates))
         except Exception as error:
             if not is_out_of_memory(error):
+                check_device(images.pixels.device, error)
                 raise
             said, batch_size = first_line(error), training.batch_size
         del training

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import tempfile
 import time
@@ -60,17 +59,13 @@ class Stopwatch:
     """Times trials on the device, and with the threads, that a slot of `threads` cores has."""
 
     def __init__(self, images: ImageArrays, threads: int = 1) -> None:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # this and what follows as in `TuneTrial.setup`
-        import torch
-
+        from trainables.device import open_device
         from trainables.device_images import place_images
-        from trainables.training import EVALUATION_BATCH
+        from trainables.training import prediction_batch
 
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = open_device(threads)
         self._images = place_images(images, device)
-        self._evaluation_batch = EVALUATION_BATCH[device.type]
+        self._evaluation_batch = prediction_batch(device).images
         self._labels_sha256 = hash_labels(images)
 
     def time_epoch(self, config: TrialConfig, limit_s: float = 1.0) -> EpochTime:

@@ -23,7 +23,8 @@ from trainables.augment import Augment
 from trainables.average import Average, check_model, measure_statistics, split_state
 from trainables.boosted_net import BoostedNet, build_net, take_former, trained_part
 from trainables.config import TrialConfig
-from trainables.cost import measure_cost, measure_once, measured_peak
+from trainables.cost import begin_peak, measure_cost, measure_once, measured_peak
+from trainables.device import name_device
 from trainables.device_images import DeviceImages, choose_training_rows
 from trainables.errors import CheckpointMismatch, ModelMismatch, TrialDiverged
 from trainables.initial_weights import start_from
@@ -38,8 +39,14 @@ from trainables.watch import Watch
 from trainables.watched import Watched
 
 EVALUATION_BATCH = {"cpu": 125, "cuda": 2000}
-"""Images a batch of prediction. On a CPU core 2,000 images of 28 x 28 take 0.09 s in batches of 125 or 250, 0.21 s of
+"""Images a batch of prediction, at first; see `prediction_batch`. On a CPU core 2,000 images of 28 x 28 take 0.09 s in batches of 125 or 250, 0.21 s of
 500 and 0.28 s of 2,000: larger activations are mapped anew by the allocator each time."""
+
+
+def prediction_batch(device: torch.device) -> PredictionBatch:
+    """How many images a batch of prediction has on `device`; all but the CPU are taken for a GPU."""
+    return PredictionBatch(EVALUATION_BATCH["cpu" if device.type == "cpu" else "cuda"])
+
 
 CHECK_EVERY = 16
 """Steps between two looks at the loss and the clock: each look waits for the device."""
@@ -109,9 +116,10 @@ class Training:
         self._loss = Loss(config.optimizer, images.labels[self._rows], images.shape.classes)
         self._image_weights = self._spread(image_weights)
         self._losses: list[float] = []
-        self._prediction_batch = PredictionBatch(EVALUATION_BATCH[self._device.type])
+        self._prediction_batch = prediction_batch(self._device)
         self._augment = Augment(config.augment, images.shape, self._device)
         self._watch = Watch(trained_part(self._net))
+        self._peak_bytes: int | None = None
         self.watched: Watched | None = None
         """What was seen in the epoch before."""
 
@@ -129,6 +137,7 @@ class Training:
         falls = count_falls(self.config.schedule, self._validation_losses())
         self._average.open_epoch(self.epoch + 1)
         batches = self.open_epoch(self.epoch + 1)
+        begin_peak(self._device)
         steps, size = batches.shape
         total_loss = torch.zeros((), device=self._device)
         total_right = torch.zeros((), dtype=torch.int64, device=self._device)
@@ -146,6 +155,7 @@ class Training:
                 if should_stop():
                     raise OutOfTime
                 seen_loss, seen_steps = loss_now, step + 1
+        self._peak_bytes = measured_peak(self._device)  # of the steps alone: predictions are made in larger batches
         self.epoch += 1
         self._average.close_epoch(self.epoch)
         if self._average.wants_statistics:
@@ -279,12 +289,11 @@ class Training:
 
     def circumstances(self) -> dict[str, str | int]:
         """What the numbers were computed with, where that may differ from one machine to the next."""
-        device = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu"
         parts = {"parts": self.parts} if self.parts > 1 else {}
-        return {"precision": self.precision, "device": device, "torch": torch.__version__, **parts}
+        return {"precision": self.precision, "device": name_device(self._device), "torch": torch.__version__, **parts}
 
     def cost(self) -> TrialCost:
-        """What its net costs, after an epoch, since whose beginning `begin_peak` counts; measured once an architecture."""
+        """What its net costs, after an epoch, of whose steps the memory counts; measured once an architecture."""
         optimizer_bytes = sum(
             value.numel() * value.element_size()
             for kept in self._optimizer.state.values()
@@ -296,7 +305,7 @@ class Training:
 
         def measure() -> TrialCost:
             autocast = torch.bfloat16 if self.precision == "bfloat16" else None
-            peak_bytes = measured_peak(self._device)
+            peak_bytes = self._peak_bytes
             if peak_bytes is not None:
                 peak_bytes -= self._images.pixels.nbytes
             return measure_cost(self._net, shape, size, optimizer_bytes, autocast, peak_bytes)

@@ -18,7 +18,7 @@ from trainables.boost_table import BoostTable, boost_from_arrow, boost_to_arrow
 from trainables.checkpoint import CheckpointId, committed_epochs, read_json_part, read_part
 from trainables.commit import Committer
 from trainables.config import ParentConfig, TrialConfig
-from trainables.cost import begin_peak
+from trainables.device import check_device
 from trainables.device_images import DeviceImages, choose_training_rows
 from trainables.errors import (
     CaucusError,
@@ -92,7 +92,8 @@ class Trial:
     def advance(self, should_stop: Callable[[], bool] = lambda: False) -> Step:
         """The next epoch, from the store or by training. Never raises for what a trial can do wrong: that ends it.
 
-        A store that stays unwilling ends it as `stopped`, not `failed`: the next run continues it.
+        A store that stays unwilling ends it as `stopped`, not `failed`: the next run continues it. Raises `DeviceFault`
+        where nothing that this process asks of its GPU is answered any more.
         """
         try:
             known = self._known_result(self.epoch + 1)
@@ -106,6 +107,7 @@ class Trial:
         except StoreError as error:
             return Step(end="stopped", reason=str(error))
         except Exception as error:
+            check_device(self._images.pixels.device, error)
             return Step(end="failed", reason=describe(error))
 
     def _known_result(self, epoch: int) -> EpochResult | None:
@@ -246,8 +248,6 @@ class Trial:
         return True
 
     def _train_epoch(self, training: Training, should_stop: Callable[[], bool]) -> EpochResult:
-        if self.cost is None:
-            begin_peak(self._images.pixels.device)
         start_s = time.monotonic()
         train_loss, train_accuracy = training.train_epoch(should_stop)
         train_s = seconds_since(start_s)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from trainables.config import TrialConfig
-from trainables.errors import DataError, StoreError
-from trainables.gpu_share import GpuMismatch, choose_device
+from trainables.errors import DataError, DeviceFault, StoreError
+from trainables.gpu_share import GpuMismatch
 from trainables.images import ImageArrays, hash_labels
 from trainables.store import Store
 from trainables.trial_config import write_config
@@ -66,20 +65,17 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         are those of `choose_device`.
         """
         trust(own_models)
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once by CUDA; without it its sums vary
         import torch
 
         from trainables.commit import Committer
+        from trainables.device import open_device, slot_threads
         from trainables.device_images import place_images
 
         if images is None or store is None:
             raise ValueError("images and store were not handed to the trainable")
-        # A slot is one core: more threads than cores run at a tenth of the speed.
-        torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
-        torch.use_deterministic_algorithms(True, warn_only=True)
         self._fault, self._unfit = "", ""
         try:
-            device = choose_device(gpus, is_asked=is_asked, is_pretended=is_pretended)
+            device = open_device(slot_threads(), gpus, is_asked=is_asked, is_pretended=is_pretended)
         except GpuMismatch as error:  # raised here it would count as the death of a worker
             self._unfit = str(error)
             device = torch.device("cpu")
@@ -131,6 +127,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         from trainables.trial import Step, Trial
 
         self._name, self._standby_s = config["name"], config.get("standby", 0.0)
+        self._let_go()
         if self._standby_s:
             return
         self._until_s = time.monotonic() + config.get("left_s", math.inf)
@@ -151,6 +148,16 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             self._trial, self._refused = None, Step(end="stopped", reason=str(error))
         except DataError as error:
             self._trial, self._refused = None, Step(end="failed", reason=str(error))
+
+    def _let_go(self) -> None:
+        """Give back what the trial before held on a GPU: with a fraction of it, its memory is another worker's, too."""
+        if getattr(self, "_trial", None) is None:
+            return
+        self._trial = None
+        if not self._fault and self._images.pixels.device.type != "cpu":
+            from trainables.out_of_memory import free_memory
+
+            free_memory()
 
     def _with_pseudo_labelled(self, trial: TrialConfig) -> DeviceImages:
         """The images that a trial trains on; those of the last table are kept, since a second stage has one for all."""
@@ -179,6 +186,8 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             found = range_test(self._config, self._images, initial=initial)
             told |= {"low": found.low, "high": found.high, "reason": found.reason}
             told |= {"rates": found.rates.tolist(), "losses": found.smoothed.tolist()}
+        except DeviceFault:
+            raise
         except Exception as error:
             told["reason"] = f"{type(error).__name__}: {error}"
         return told | {"busy_s": round(time.monotonic() - start_s, 3)}

@@ -42,7 +42,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Sets up a trainable over the folder of the test, or over `store`; all are cleaned up, torch is as it was."""
     import torch
 
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, deterministic = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     made: list[TuneTrial] = []
@@ -55,7 +55,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         return trainable
 
     yield make
-    torch.use_deterministic_algorithms(deterministic)
+    torch.set_deterministic_debug_mode(deterministic)
     torch.set_num_threads(threads)
     for trainable in made:
         trainable._committer._thread.shutdown()
@@ -309,7 +309,7 @@ def test_only_deterministic_algorithms_are_used(start: Start, monkeypatch: pytes
     import torch
 
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
-    torch.use_deterministic_algorithms(False)
+    torch.set_deterministic_debug_mode("default")
     start(FIRST)
     assert torch.are_deterministic_algorithms_enabled()
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
