@@ -98,7 +98,7 @@ def launch(
                 storage_path=scratch,
                 num_samples=-1,
                 search_alg=queue,
-                scheduler=Recording(conductor, tasks.has_more),
+                scheduler=Recording(conductor, tasks.has_more, say),
                 stop=Until(is_over),
                 callbacks=[Slots(conductor, log), Watch(Watchdog(spec.resources.hang), say)],
                 reuse_actors=True,

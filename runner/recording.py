@@ -19,9 +19,15 @@ RESULT_KEYS = [field.name for field in fields(EpochResult)]
 class Recording(FIFOScheduler):  # type: ignore[misc]
     """First come, first served. A trial that pauses gives its slot up; promoted, it is a new trial to Tune."""
 
-    def __init__(self, conductor: Conductor, has_more: Callable[[str], bool] = lambda _: True) -> None:
+    def __init__(
+        self,
+        conductor: Conductor,
+        has_more: Callable[[str], bool] = lambda _: True,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
         super().__init__()
         self._conductor = conductor
+        self._say = say
         self._has_more = has_more
         """Whether a slot that stands by in one of Tune's trials is to be given back."""
 
@@ -38,6 +44,12 @@ class Recording(FIFOScheduler):  # type: ignore[misc]
         if "standby" in result:
             return str(TrialScheduler.STOP if self._has_more(trial.trial_id) else TrialScheduler.CONTINUE)
         name = result["name"]
+        if "leaving" in result:  # its next step ends the actor, and Tune begins it again, on another machine
+            self._say(
+                f"{name} leaves a machine that is to be taken away ({result['leaving']}): what it has trained is stored, and it goes "
+                "on elsewhere"
+            )
+            return str(TrialScheduler.CONTINUE)
         if "range_test" in result:
             told = json.loads(result["range_test"])
             if told["high"]:
