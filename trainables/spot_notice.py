@@ -61,7 +61,9 @@ Look = Callable[[], tuple[str, float] | None]
 class SpotNotice:
     """Listens in a thread of its own until a notice comes; `notice` is None before."""
 
-    def __init__(self, look: Look, on_notice: Callable[[Notice], None] = lambda _: None, poll_s: float = POLL_S) -> None:
+    def __init__(
+        self, look: Look, on_notice: Callable[[Notice], None] = lambda _: None, poll_s: float = POLL_S
+    ) -> None:
         self.notice: Notice | None = None
         self._look = look
         self._on_notice = on_notice
