@@ -13,6 +13,7 @@ from runner.finding import Finding
 from runner.price import find_prices
 from runner.spec import nearest
 from trainables.errors import SweepFileError
+from trainables.spot_notice import VARIABLE, NoticeUnknown, look_for_notice
 
 HEALTH = {"initial_delay_ms": 5000, "period_ms": 3000, "timeout_ms": 10000, "failure_threshold": 5}
 """Ray's defaults: a node that is gone is noticed after 65 s."""
@@ -33,6 +34,7 @@ def check_rules(config: dict[str, Any], kind: str, folder: Path) -> Iterator[Fin
     yield from _check_starts(config)
     yield from _check_health(config)
     yield from _check_install(config, folder)
+    yield from _check_spot_notice(config)
     if kind == "aws":
         yield from _check_machines(config)
         yield from _check_prices(config)
@@ -87,6 +89,23 @@ def _check_health(config: dict[str, Any]) -> Iterator[Finding]:
             rule = f"It should take at most {NOTICED_S:g} s"
             advice = "set the four RAY_health_check_… as cluster.yaml does"
             yield Finding(where, f"notices a dead node after {noticed_s:g} s", rule, advice)
+
+
+def _check_spot_notice(config: dict[str, Any]) -> Iterator[Finding]:
+    """Where trials would hear that their machine is to be taken away; a word that is none would stop each of them."""
+    docker = config.get("docker") or {}
+    told = [
+        str(one) for part in ("run_options", "head_run_options", "worker_run_options") for one in docker.get(part) or []
+    ]
+    told += [one for part in ("head_start_ray_commands", "worker_start_ray_commands") for one in _listed(config, part)]
+    values = [found for one in told for found in re.findall(rf"\b{VARIABLE}=['\"]?([^\s'\"]*)", one)]
+    for value in dict.fromkeys(values):
+        try:
+            look_for_notice({VARIABLE: value})
+        except NoticeUnknown as error:
+            near = nearest(value, ["aws", "gce"])
+            advice = near[2:] if "did you mean" in near else "write aws on AWS, gce on Google's machines"
+            yield Finding(VARIABLE, f"is {value!r}", str(error).partition(": ")[2].capitalize(), advice)
 
 
 def _check_install(config: dict[str, Any], folder: Path) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import shutil
 import sys
 import sysconfig
 import tempfile
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 from runner.auth_token import asks_for_token, find_token_fault
 from runner.cluster import OBJECT_STORE_BYTES
 from runner.cluster_rules import CONSTRAINTS, pinned_ray
+from runner.driver import find_driver, find_fault, least_driver
 from runner.finding import Checkup, Fact, Finding
 from runner.spec import SweepSpec, read_spec
 from trainables.distribution import (
@@ -39,6 +41,9 @@ OLDEST_PYTHON = (3, 11)
 
 SCRIPT_BYTES = 4096
 """What pip writes as a command is shorter."""
+
+HIDDEN = ("", "-1", "NoDevFiles")
+"""Values of CUDA_VISIBLE_DEVICES with which a person hides all GPUs."""
 
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -111,9 +116,22 @@ def _check_torch() -> Fact | Finding:
         import torch
     except (ImportError, OSError) as error:  # a CUDA library that does not load is an OSError
         return Finding("torch", f"cannot be imported ({error})", "Trials need it", setup_command())
-    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    driver, cuda, name = find_driver(), torch.version.cuda or "", f"torch {torch.__version__}"
+    if driver and not cuda and not torch.version.hip:
+        what = f"{name} is built without CUDA, but this machine has an NVIDIA driver ({driver})"
+        return Finding("torch", what, "Trials would train on the CPU", "install a torch that is built for CUDA")
+    if driver and (fault := find_fault(driver, cuda)):
+        advice = f"install NVIDIA driver {least_driver(cuda)} or newer, or a torch for an older CUDA"
+        return Finding("torch", f"{name}: {fault}", "Trials would train on the CPU", advice)
+    with warnings.catch_warnings(action="ignore"):  # it warns of what is told below
+        gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    if driver and not gpus and os.environ.get("CUDA_VISIBLE_DEVICES") not in HIDDEN:
+        what = f"{name} sees no GPU, but this machine has an NVIDIA driver ({driver})"
+        return Finding(
+            "torch", what, "Trials would train on the CPU", "start a container with --gpus all; see nvidia-smi"
+        )
     seen = ", ".join(gpus) if gpus else "no GPU: trials train on the CPU"
-    return Fact("torch", f"{torch.__version__}, {seen}")
+    return Fact("torch", f"{torch.__version__}, {seen}" + (f", driver {driver}" if driver and gpus else ""))
 
 
 def _check_disk() -> Iterator[Fact | Finding]:

@@ -13,7 +13,8 @@ from runner.spec import nearest
 OF_RAY = ("SubnetIds",)
 """Keys of a `node_config` that Ray takes out before it asks EC2."""
 
-IMAGE = re.compile(r"ami-[0-9a-f]{8}([0-9a-f]{9})?")
+IMAGE = re.compile(r"ami-[0-9a-f]{8}([0-9a-f]{9})?|resolve:ssm:/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*(:[A-Za-z0-9_.-]+)?")
+"""An image, or where EC2 is to look its id up when a machine starts: a parameter of Systems Manager, perhaps in a version."""
 
 FEW = 12
 """Longer lists of known words are not shown whole."""
@@ -25,8 +26,8 @@ def check_node_config(config: dict[str, Any], where: str) -> Iterator[Finding]:
     yield from _check({key: value for key, value in config.items() if key not in OF_RAY}, known, where)
     image = config.get("ImageId")
     if isinstance(image, str) and not IMAGE.fullmatch(image):
-        rule = "An image's id is ami- and 8 or 17 digits of 0-9 and a-f"
-        yield Finding(f"{where}.ImageId", f"is {image!r}", rule, "copy it from the EC2 console of your region")
+        rule = "An image's id is ami- and 8 or 17 digits of 0-9 and a-f; or resolve:ssm: and the name of a parameter"
+        yield Finding(f"{where}.ImageId", f"is {image!r}", rule, "copy it from the EC2 console, or see cluster.yaml")
 
 
 def regions() -> list[str]:

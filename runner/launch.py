@@ -138,7 +138,7 @@ def launch(
                 storage_path=scratch,
                 num_samples=-1,
                 search_alg=queue,
-                scheduler=Recording(conductor, tasks.has_more, end_unfit),
+                scheduler=Recording(conductor, tasks.has_more, end_unfit, say),
                 stop=Until(is_over),
                 callbacks=[
                     Slots(conductor, log),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from ensembles.night_story import NightStory, write_story
 from runner.accepted import last_accepted, next_number, read_nights
@@ -23,6 +23,9 @@ from trainables.config import short_hash
 from trainables.errors import CaucusError, NightDropped, ObjectMissing, RunCutShort, RunMismatch, StoreError
 from trainables.store import Store, get_json, seal_json
 from trainables.stores import open_store
+
+NO_BETTER = 3
+"""The exit code of a night that finished, but is no better than the last accepted one."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,16 @@ class NightPlan:
     """What it begins with, or why it begins with nothing."""
 
 
-def name_night(now: datetime | None = None) -> str:
-    """The name of tonight's run: the date in UTC.
+def name_night(now: datetime | None = None, zone: tzinfo = UTC) -> str:
+    """The name of tonight's run: the date in `zone`.
 
+    >>> from zoneinfo import ZoneInfo
     >>> name_night(datetime(2026, 11, 21, 23, 30, tzinfo=UTC))
     '2026-11-21'
+    >>> name_night(datetime(2026, 11, 21, 23, 30, tzinfo=UTC), ZoneInfo("Europe/Berlin"))
+    '2026-11-22'
     """
-    return f"{now or datetime.now(UTC):%Y-%m-%d}"
+    return f"{(now or datetime.now(UTC)).astimezone(zone):%Y-%m-%d}"
 
 
 def run_night(
@@ -126,9 +132,12 @@ def plan_night(store: Store, spec: SweepSpec, run: str, accepted: str | None) ->
     return NightPlan(spec.model_copy(update={"search": search}), told)
 
 
-def exit_code_of(story: NightStory) -> int:
-    """0: accepted; 3: finished, but no better than the last accepted night; 4: finished in part, or nothing to vote."""
-    return {"accepted": 0, "no worse": 3, "worse": 3}.get(story.verdict, 4)
+def exit_code_of(story: NightStory, no_better_is: int = NO_BETTER) -> int:
+    """0: accepted; `no_better_is`: finished, but no better than the last accepted night; 4: finished in part, or nothing to vote.
+
+    Records always have 3 there; who starts the night may have another code, where 3 would pass for a failure.
+    """
+    return {"accepted": 0, "no worse": no_better_is, "worse": no_better_is}.get(story.verdict, 4)
 
 
 def _begun_with(store: Store, name: str, run: str) -> tuple[bool, WarmStartConfig | None]:

@@ -23,6 +23,9 @@ class NightlyConfig(Frozen):
     """Whether each night draws other trials and trains with other seeds, by its name. Without it a night over the same data
     comes to the trials of the night before, which are there already; with it all is trained anew, and what another version of
     the code does to it shows."""
+    zone: str = "UTC"
+    """The time zone whose date names a night, such as Europe/Berlin: that of the clock which starts the nights. A date of another
+    zone changes somewhere in the day, and where that is about when the nights start, one name is skipped or used twice."""
     hook: Annotated[
         str | None,
         BeforeValidator(check_hook),

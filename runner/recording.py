@@ -24,11 +24,13 @@ class Recording(FIFOScheduler):  # type: ignore[misc]
         conductor: Conductor,
         has_more: Callable[[str], bool] = lambda _: True,
         on_unfit: Callable[[str], None] = lambda _: None,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__()
         self._on_unfit = on_unfit
         """Called with the reason why nothing can be trained in a worker."""
         self._conductor = conductor
+        self._say = say
         self._has_more = has_more
         """Whether a slot that stands by in one of Tune's trials is to be given back."""
 
@@ -48,6 +50,12 @@ class Recording(FIFOScheduler):  # type: ignore[misc]
         if "standby" in result:
             return str(TrialScheduler.STOP if self._has_more(trial.trial_id) else TrialScheduler.CONTINUE)
         name = result["name"]
+        if "leaving" in result:  # its next step ends the actor, and Tune begins it again, on another machine
+            self._say(
+                f"{name} leaves a machine that is to be taken away ({result['leaving']}): what it has trained is stored, and it goes "
+                "on elsewhere"
+            )
+            return str(TrialScheduler.CONTINUE)
         if "range_test" in result:
             told = json.loads(result["range_test"])
             if told["high"]:

@@ -20,6 +20,7 @@ from runner.schedulers.config import SchedulerConfig
 from runner.search.condition import conditions_of, in_order
 from runner.search.config import NAME_PATTERN, MethodConfig, SearchConfig
 from runner.sweep_file import read_sweep_file
+from runner.time_zone import find_zone
 from trainables.config import (
     OWN,
     AugmentConfig,
@@ -223,7 +224,11 @@ def read_spec(path: str, overrides: list[str]) -> SweepSpec:
     if names := own_model_names(raw):
         look_beside(path)
         trust(names)
-    return parse_spec(raw, path)
+    spec = parse_spec(raw, path)
+    find_zone(
+        spec.nightly.zone, f"{path}: nightly.zone"
+    )  # not where a record is read: it may be from a machine with more zones
+    return spec
 
 
 def parse_spec(raw: dict[str, Any], where: str) -> SweepSpec:

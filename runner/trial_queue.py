@@ -116,8 +116,11 @@ class Slots(tune.Callback):  # type: ignore[misc]
     ) -> None:
         """A trial that gets ahead has its losses forgotten: in a long night a spot machine is taken away from it many times.
 
-        Not where it trains the same epoch again and again: then the epoch is what kills its worker.
+        Not where it trains the same epoch again and again: then the epoch is what kills its worker. One that leaves its machine
+        because that goes has not failed.
         """
+        if "leaving" in result:
+            trial.run_metadata.num_failures = 0
         if result.get("trained") and result.get("epoch", 0) > self._reached.get(trial.trial_id, 0):
             self._reached[trial.trial_id] = result["epoch"]
             trial.run_metadata.num_failures = 0

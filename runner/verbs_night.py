@@ -30,7 +30,18 @@ NightAddress = Annotated[
     ),
 ]
 NightId = Annotated[
-    str | None, typer.Option("--run-id", help="Name of the night to start or continue; left out, today's date in UTC.")
+    str | None,
+    typer.Option("--run-id", help="Name of the night to start or continue; left out, today's date in nightly.zone."),
+]
+NoBetterIs = Annotated[
+    int,
+    typer.Option(
+        "--no-better-is",
+        min=0,
+        max=255,
+        metavar="CODE",
+        help="Exit code of a night that finished, but is no better; 0 for schedulers that take all else for a failure.",
+    ),
 ]
 
 
@@ -45,27 +56,32 @@ def run_nightly(
     as_json: AsJson = False,
     address: NightAddress = None,
     run_id: NightId = None,
+    no_better_is: NoBetterIs = 3,
 ) -> None:
     """Run a sweep for the night, compare it with the last accepted night, and tell whom it concerns.
 
-    Ends with 0 where the night is accepted, 3 where it is no better, 4 where it was cut short or failed, 2 for wrong input.
+    Ends with 0 where the night is accepted, 3 (or --no-better-is) where it is no better, 4 where it was cut short or failed, 2
+    for wrong input.
     """
     where = address or os.environ.get("RAY_ADDRESS") or "any"
     joined = None if where == OWN else where
-    raise typer.Exit(exit_code(as_json, lambda: _run(sweep, overrides or [], as_json, joined, run_id)))
+    raise typer.Exit(exit_code(as_json, lambda: _run(sweep, overrides or [], as_json, joined, run_id, no_better_is)))
 
 
-def _run(sweep: str, overrides: list[str], as_json: bool, address: str | None, run_id: str | None) -> int:
+def _run(
+    sweep: str, overrides: list[str], as_json: bool, address: str | None, run_id: str | None, no_better_is: int
+) -> int:
     from runner.night import exit_code_of, name_night, run_night
     from runner.night_config import mask_words
     from runner.progress import Progress
     from runner.result import show_result
     from runner.show_night import show_night, tell_hook, tell_night
     from runner.spec import read_spec
+    from runner.time_zone import find_zone
 
     found = find_sweep(sweep)
     spec = read_spec(str(found), overrides)
-    run = run_id or name_night()
+    run = run_id or name_night(zone=find_zone(spec.nightly.zone, "nightly.zone"))
     command = shlex.join([*PROGRAM.split(), sweep, *mask_words(overrides), "--run-id", run])
     tell = partial(say, file=sys.stderr)
     console = Terminal(stderr=as_json)
@@ -80,7 +96,7 @@ def _run(sweep: str, overrides: list[str], as_json: bool, address: str | None, r
         _call(spec.nightly.hook, told, folder)
         raise
     told = tell_night(night)
-    code = exit_code_of(night.story)
+    code = exit_code_of(night.story, no_better_is)
     if not as_json:
         show_result(night.result, console)
         for line in show_night(night):

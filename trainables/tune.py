@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from trainables.config import TrialConfig
 from trainables.errors import DataError, DeviceFault, StoreError
 from trainables.gpu_share import GpuMismatch
 from trainables.images import ImageArrays, hash_labels
+from trainables.spot_notice import Notice, NoticeUnknown, SpotNotice, look_for_notice
 from trainables.store import Store
 from trainables.trial_config import write_config
 from trainables.trusted_code import trust
@@ -26,6 +28,10 @@ from trainables.trusted_code import trust
 if TYPE_CHECKING:
     from trainables.device_images import DeviceImages
     from trainables.trial import Step, Trial
+
+
+COMMIT_S = 30.0
+"""So long before its machine goes a trial is done with training: its checkpoint has to reach the store."""
 
 
 class TuneTrial(tune.Trainable):  # type: ignore[misc]
@@ -37,7 +43,8 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
     or is {"name": …, "standby": seconds}: to wait so long, a step, until there is work.
     A step's result holds "trial_id" of ours as "name", and either the fields of an `EpochResult` (with the first a "cost" as JSON), or "end" and "reason",
     or "range_test" with what that has found, as JSON (Tune flattens what is nested), or "standby"; or "unfit", why nothing can be
-    trained in this worker.
+    trained in this worker; or "leaving" with the reason, where its machine
+    is to be taken away: then all that it reported is stored, the next step ends the actor, and the trial goes on from there elsewhere.
     """
 
     _trial: Trial | None
@@ -47,6 +54,13 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
     _cost_told: bool
     _until_s: float
     """When it has to stop, on this machine's monotonic clock."""
+    _spot: SpotNotice | None = None
+    """What tells that this machine is to be taken away; None where nobody says."""
+    _has_left: bool = False
+    _began_s: float = 0.0
+    """When the step under way began."""
+    _epoch_s: float = math.inf
+    """What the last epoch took in all; before that nobody knows."""
 
     def setup(
         self,
@@ -87,6 +101,12 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             self._fault = str(error)
         self._store = store
         self._committer = Committer(self._store)
+        self._unheard = ""
+        try:
+            if look := look_for_notice(os.environ):
+                self._spot = SpotNotice(look, _drain_node)
+        except NoticeUnknown as error:
+            self._unheard = str(error)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -101,6 +121,8 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         """One epoch of the trial, or its end."""
         if self._unfit:
             return {"name": self._name, "unfit": self._unfit}
+        if self._has_left:
+            _end_actor()
         if self._standby_s:
             time.sleep(self._standby_s)
             return {"name": self._name, "standby": True}
@@ -111,7 +133,14 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
                 "end": "",
                 "range_test": json.dumps(self._test_range(self._architecture)),
             }
-        step = self._trial.advance(self._is_too_late) if self._trial else self._refused
+        if self._spot and self._spot.notice:
+            return self._leave(self._spot.notice)
+        self._began_s = time.monotonic()
+        step = self._trial.advance(self._must_stop) if self._trial else self._refused
+        if step.end == "stopped" and (notice := self._cut_short()) and not self._is_too_late():
+            return self._leave(notice)
+        if step.trained:
+            self._epoch_s = time.monotonic() - self._began_s
         told: dict[str, Any] = {"name": self._name, "trained": step.trained, "end": step.end, "reason": step.reason}
         if self._trial and self._trial.cost and not self._cost_told:
             told["cost"] = json.dumps(asdict(self._trial.cost))
@@ -139,6 +168,9 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             return
         if self._fault:
             self._trial, self._refused = None, Step(end="failed", reason=self._fault)
+            return
+        if self._unheard:  # as `stopped` the next run goes on with it
+            self._trial, self._refused = None, Step(end="stopped", reason=self._unheard)
             return
         try:
             write_config(self._store, trial)
@@ -192,5 +224,42 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             told["reason"] = f"{type(error).__name__}: {error}"
         return told | {"busy_s": round(time.monotonic() - start_s, 3)}
 
+    def _leave(self, notice: Notice) -> dict[str, Any]:
+        """Let all that was reported reach the store; the next step ends the actor."""
+        with contextlib.suppress(StoreError):  # then the driver finds it out, as after any loss of a worker
+            self._committer.flush()
+        self._has_left = True
+        return {"name": self._name, "trained": False, "end": "", "reason": "", "leaving": notice.told}
+
+    def _cut_short(self) -> Notice | None:
+        """The notice for which the epoch under way is given up: it would not be over, or not be stored, in time."""
+        notice = self._spot.notice if self._spot else None
+        if notice and self._began_s + self._epoch_s > notice.until_s - COMMIT_S:
+            return notice
+        return None
+
     def _is_too_late(self) -> bool:
         return time.monotonic() > self._until_s
+
+    def _must_stop(self) -> bool:
+        return self._is_too_late() or self._cut_short() is not None
+
+
+def _drain_node(notice: Notice) -> None:
+    """Tell Ray that this node is to be preempted: it places nothing here any more, and whoever dies here has not failed."""
+    from ray._private.worker import global_worker
+    from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+
+    until_unix_ms = int(1000 * (time.time() + max(0.0, notice.until_s - time.monotonic())))
+    reason = DrainNodeReason.DRAIN_NODE_REASON_PREEMPTION
+    with contextlib.suppress(Exception):  # whatever it is: trials leave all the same, and come back here at worst
+        global_worker.gcs_client.drain_node(
+            global_worker.current_node_id.hex(), reason, notice.told, until_unix_ms, timeout=10
+        )
+
+
+def _end_actor() -> None:
+    """Never returns."""
+    from ray.actor import exit_actor
+
+    exit_actor()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from typing import Any
 
 import boto3
@@ -44,7 +45,7 @@ def test_a_worker_may_do_what_a_trial_does_and_nothing_else():
 def test_the_head_may_also_delete_and_start_machines():
     assert actions("head") - actions("worker") == {
         *("s3:DeleteObject", "ec2:DescribeInstances", "ec2:RunInstances", "ec2:CreateTags", "ec2:TerminateInstances"),
-        "iam:PassRole",
+        *("iam:PassRole", "ssm:GetParameters"),
     }
 
 
@@ -60,6 +61,9 @@ def test_what_the_head_may_do_to_machines_is_tied_to_its_cluster_its_region_and_
     ]
     flat = [resource for one in resources for resource in ([one] if isinstance(one, str) else one)]
     assert all(resource.startswith(f"arn:aws:ec2:{cluster['provider']['region']}:") for resource in flat)
+    image = cluster["available_node_types"]["g5"]["node_config"]["ImageId"].removeprefix("resolve:ssm:")
+    allowed = statements["FindTheNewestImage"]["Resource"]
+    assert fnmatch(f"arn:aws:ssm:{cluster['provider']['region']}::parameter{image}", allowed)
     worker = cluster["available_node_types"]["g5"]["node_config"]["IamInstanceProfile"]["Name"]
     assert statements["GiveWorkersTheirRole"]["Resource"] == f"arn:aws:iam::*:role/{worker}"
 

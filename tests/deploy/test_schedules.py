@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import shutil
 import subprocess
@@ -11,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.deploy.commands import check_command
+from tests.deploy.commands import airflow_words, check_command, cron_lines
+from tests.deploy.commands import workflow as read_workflow
 from tests.sweeps import ROOT
 
 FOLDER = ROOT / "deploy"
-CRON_LINES = [line.lstrip("#") for line in (FOLDER / "cron").read_text().splitlines() if re.match(r"#?\d", line)]
+CRON_LINES = cron_lines()
 LARGEST = (59, 23, 31, 12, 7)
 
 
@@ -29,7 +28,8 @@ def programs(shell: str) -> list[str]:
 
 def test_the_crontab_has_a_line_for_this_machine_and_one_for_a_cluster():
     assert len(CRON_LINES) == 2
-    assert len([line for line in (FOLDER / "cron").read_text().splitlines() if not line.startswith("#")]) == 1
+    lines = [line for line in (FOLDER / "cron").read_text().splitlines() if not line.startswith("#")]
+    assert [line.partition(" ")[0] for line in lines] == ["CRON_TZ=Europe/Berlin", "0"]
 
 
 @pytest.mark.parametrize("line", CRON_LINES)
@@ -46,8 +46,7 @@ def test_a_line_of_the_crontab_is_one_and_names_what_is_there(line):
 
 @pytest.fixture
 def workflow() -> dict[str, Any]:
-    told: dict[str, Any] = yaml.safe_load((FOLDER / "github-actions.yml").read_text())
-    return told
+    return read_workflow()
 
 
 def test_the_workflow_is_as_github_wants_it(tmp_path):
@@ -76,14 +75,8 @@ def test_the_workflow_runs_every_night_with_no_rights_and_no_secret_of_its_own(w
 
 
 def test_the_dag_is_python_whose_command_names_what_is_there():
-    (code,) = re.findall(r"```python\n(.*?)```", (FOLDER / "airflow.md").read_text(), re.DOTALL)
-    (call,) = [
-        node
-        for node in ast.walk(ast.parse(code))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "BashOperator"
-    ]
-    told = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg != "retry_delay"}
-    check_command(told["bash_command"].replace("{{ ds }}", "2026-01-31"))
+    told = airflow_words()
+    check_command(re.sub(r"\{\{.*?\}\}", "2026-01-31", told["bash_command"]))
     assert told["skip_on_exit_code"] == 3
 
 

@@ -106,6 +106,8 @@ def test_nights_follow_each_other(tmp_path):
     assert "nightly.reseed" in night["notes"][0]
     assert (equal.told["epochs_trained"], night["unchanged"][:2]) == (0, ["the data", "the configuration"])
     assert start_night("2026-11-02", *words, "scheduler.max_epochs=1").code == 3
+    mild = start_night("2026-11-02", *words, "scheduler.max_epochs=1", "--no-better-is=0")
+    assert (mild.code, mild.told["night"]["exit_code"], mild.told["night"]["verdict"]) == (0, 3, "no worse")
 
     # More epochs are better beyond doubt. The sweep's own folder has the command that is told.
     sweep = tmp_path / "digits.yaml"

@@ -21,7 +21,9 @@ from trainables.checkpoint import CheckpointId, committed_epochs, read_part
 from trainables.config import TrialConfig
 from trainables.folder import Folder
 from trainables.record import EpochResult
+from trainables.spot_notice import SpotNotice
 from trainables.store import Store, get_json
+from trainables.training import Training
 from trainables.tune import TuneTrial
 
 IMAGES = make_images()
@@ -333,3 +335,88 @@ def test_a_worker_without_the_gpu_that_it_was_given_says_so_and_trains_nothing(t
     assert step["unfit"].startswith("Ray gives a trial 1 GPU on ")
     assert set(step) == {"name", "unfit"}
     assert start(FIRST, gpus=1.0, is_pretended=True).step()["trained"]
+
+
+# Machines that are to be taken away
+
+
+def listen(trainable: TuneTrial, left_s: float) -> None:
+    """The trainable has heard that its machine goes in so many seconds."""
+    trainable._spot = SpotNotice(lambda: ("soon", left_s), poll_s=0.01)
+    end_s = time.monotonic() + 30
+    while trainable._spot.notice is None:
+        assert time.monotonic() < end_s
+        time.sleep(0.005)
+
+
+LEAVING = {"name": FIRST.trial_id, "trained": False, "end": "", "reason": "", "leaving": "soon"}
+
+
+def test_a_trial_whose_machine_goes_stores_what_it_reported_says_so_and_ends_its_actor(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Gated(tmp_path, held="manifest.json")
+    trainable = start(FIRST, store=store)
+    trainable.step()  # its checkpoint is under way and held up
+    listen(trainable, 110.0)
+    threading.Timer(0.2, store.gate.set).start()
+    assert trainable.step() == LEAVING
+    assert committed_epochs(Folder(tmp_path), FIRST.trial_id) == [1]
+    monkeypatch.setattr("trainables.tune._end_actor", lambda: (_ for _ in ()).throw(SystemExit))
+    with pytest.raises(SystemExit):
+        trainable.step()
+
+
+def test_the_epoch_under_way_is_given_up_where_it_would_not_be_stored_in_time(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainable = start(FIRST)
+    trainable.step()
+    real = Training.train_epoch
+
+    def hear(training: Training, should_stop: Callable[[], bool]) -> tuple[float, float]:
+        listen(trainable, 31.0)  # 1 s more than a checkpoint is given, and the epoch before took 5
+        return real(training, should_stop)
+
+    monkeypatch.setattr(Training, "train_epoch", hear)
+    trainable._epoch_s = 5.0
+    assert trainable.step() == LEAVING
+    trainable.cleanup()
+
+
+def test_and_ends_as_usual_where_it_would(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainable = start(FIRST)
+    trainable.step()
+    real = Training.train_epoch
+
+    def hear(training: Training, should_stop: Callable[[], bool]) -> tuple[float, float]:
+        listen(trainable, 600.0)
+        return real(training, should_stop)
+
+    monkeypatch.setattr(Training, "train_epoch", hear)
+    step = trainable.step()
+    assert (step["epoch"], step["trained"], step["end"]) == (2, True, None)
+    assert trainable.step() == LEAVING
+    assert committed_epochs(Folder(tmp_path), FIRST.trial_id) == [1, 2]
+
+
+def test_a_trial_whose_own_time_is_over_is_stopped_though_its_machine_goes(start: Start) -> None:
+    trainable = start(FIRST)
+    trainable.step()
+    trainable._until_s = 0.0
+    trainable._epoch_s = 1e9
+    trainable._spot = SpotNotice(lambda: None, poll_s=1e6)
+    step = trainable.step()
+    assert (step["end"], "leaving" in step) == ("stopped", False)
+    trainable.cleanup()
+
+
+def test_a_place_to_listen_at_that_is_none_stops_trials_with_its_name_and_fails_none(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAUCUS_SPOT_NOTICE", "asw")
+    step = start(FIRST).step()
+    assert (step["end"], step["reason"]) == (
+        "stopped",
+        "CAUCUS_SPOT_NOTICE is 'asw': it must be aws, gce or the absolute path of a file",
+    )
