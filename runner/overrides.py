@@ -17,6 +17,9 @@ from runner.sweep_file import parse_yaml
 from trainables.config import is_own
 from trainables.errors import SweepFileError
 
+LONGEST_WORD = 120
+"""Characters of an override in a message."""
+
 SOURCES = ("name", "path", "csv")
 """Keys of `data` of which one alone can be set: naming one on the command line takes the place of the others."""
 
@@ -30,8 +33,9 @@ def apply_overrides(raw: dict[str, Any], overrides: Sequence[str], trial_keys: I
     changed = copy.deepcopy(raw)
     searched = set(trial_keys)
     own = bool(own_model_names(raw)) or any(word.startswith("model.name=") and ":" in word for word in overrides)
-    for word in overrides:
-        key, equals, text = word.partition("=")
+    for typed in overrides:
+        key, equals, text = typed.partition("=")
+        word = typed if len(typed) <= LONGEST_WORD else f"{typed[: LONGEST_WORD - 1]}…"
         if not equals or not key or not text:
             raise SweepFileError(f"{word!r} is no override: write key=value, such as search.trials=48")
         if key.startswith("search.space."):
