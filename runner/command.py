@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from runner.output import outliving_terminal
 from runner.terminal import Terminal, say
 from runner.verb import (
     DONE,
@@ -67,7 +68,8 @@ def execute(
     sweep: str, overrides: list[str], as_json: bool, address: str | None, run_id: str | None, program: str
 ) -> int:
     """Run a sweep and print what came of it; returns the exit code. `program` is what the report says to type."""
-    return exit_code(as_json, lambda: _execute(sweep, overrides, as_json, address, run_id, program), is_stored=True)
+    with outliving_terminal():
+        return exit_code(as_json, lambda: _execute(sweep, overrides, as_json, address, run_id, program), is_stored=True)
 
 
 def _execute(

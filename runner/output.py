@@ -11,9 +11,11 @@ import errno
 import io
 import os
 import select
+import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -25,8 +27,6 @@ BUSY_S = 10.0
 """A reader of a non-blocking pipe that takes nothing for so long misses what it was to be told."""
 
 _LONGEST_HELD = 2**16
-
-_NAMES = {1: "standard output", 2: "standard error"}
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,9 @@ class Output(io.TextIOBase):
         gone = error.errno in READER_GONE
         if self.failure is None:
             reason = "its reader is gone" if error.errno == errno.EPIPE else error.strerror or str(error)
-            self.failure = OutputFailure(_NAMES[self._fd], reason, gone, time.time())
+            self.failure = OutputFailure(
+                "standard output" if self._fd == 1 else "standard error", reason, gone, time.time()
+            )
         if gone:
             _lead_nowhere(self._fd)
 
@@ -186,6 +188,20 @@ def find_output_failure(*streams: Any) -> OutputFailure | None:
     failures = [getattr(stream, "failure", None) for stream in streams or (sys.stdout, sys.stderr)]
     found = [failure for failure in failures if isinstance(failure, OutputFailure)]
     return min(found, key=lambda failure: failure.at_unix_s, default=None)
+
+
+@contextlib.contextmanager
+def outliving_terminal() -> Iterator[None]:
+    """For the time of the block a terminal that closes ends neither this process nor those that it starts: SIGHUP is ignored, as `nohup`
+    has it. Ignored signals are inherited, so a Ray of our own stays, too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def _lead_nowhere(fd: int) -> None:

@@ -144,7 +144,7 @@ class SweepSpec(Frozen):
             told["model"] = {k: v for k, v in told["model"].items() if k not in (self.model.model_extra or {})}
         if told["schedule"]["name"] != "constant" and told["schedule"]["epochs"] is None:
             told["schedule"]["epochs"] = max_epochs or self.scheduler.max_epochs
-        parts = _parts(told)  # before the hash, which knows neither infinity nor half a character
+        parts: Any = _parts(told)  # before the hash, which knows neither infinity nor half a character
         if "seed" not in told:
             named = {"search.seed": self.search.seed, **_seeding(told)} | ({"repeat": repeat} if repeat else {})
             told["seed"] = int(short_hash(named, digits=8), 16)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runner.fault_report import tell_line
+from runner.output import outliving_terminal
 from runner.terminal import Terminal, say
 from runner.verb import AsJson, Overrides, SweepFile, exit_code, print_json, run_program, tell_exit_codes
 from trainables.errors import CaucusError
@@ -69,7 +70,9 @@ def run_nightly(
     """
     where = address or os.environ.get("RAY_ADDRESS") or "any"
     joined = None if where == OWN else where
-    raise typer.Exit(exit_code(as_json, lambda: _run(sweep, overrides or [], as_json, joined, run_id, no_better_is), is_stored=True))
+    with outliving_terminal():
+        code = exit_code(as_json, lambda: _run(sweep, overrides or [], as_json, joined, run_id, no_better_is), is_stored=True)
+    raise typer.Exit(code)
 
 
 def _run(
