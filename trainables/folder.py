@@ -143,7 +143,7 @@ class Folder(Store):
 
     def check(self) -> None:
         """See `Store.check`. A folder that does not exist yet is fine where it can be made."""
-        place = self._nearest()
+        place = self.nearest()
         if not place.is_dir():
             what = "a link to nothing" if place.is_symlink() and not place.exists() else "no folder"
             raise StoreError(f"store {self.uri}: {place} is {what}: remove it, or name another store")
@@ -155,7 +155,7 @@ class Folder(Store):
     def check_writable(self, needed_bytes: int = 0) -> None:
         """See `Store.check_writable`. Leaves nothing behind, not even the store's own folder."""
         self.check()
-        place = self._nearest()
+        place = self.nearest()
         try:
             probe = place / f"{OWN}probe-{secrets.token_hex(8)}"
             probe.touch(exist_ok=False)
@@ -170,7 +170,15 @@ class Folder(Store):
                 "free space or name another store"
             )
 
-    def _nearest(self) -> Path:
+    def remove_empty(self, down_to: Path) -> None:
+        """Remove `root` and the folders above it, up to `down_to`, as far as they are empty."""
+        path = self.root
+        with contextlib.suppress(OSError):
+            while path != down_to and path != path.parent:
+                path.rmdir()
+                path = path.parent
+
+    def nearest(self) -> Path:
         """`root`, or the nearest folder above it that something lies at."""
         return next(path for path in (self.root, *self.root.parents) if os.path.lexists(path))
 
