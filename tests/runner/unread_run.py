@@ -23,7 +23,9 @@ from trainables.folder import Folder
 FOLDER = Path(sys.argv.pop(1))
 
 
-def run_sweep(spec: SweepSpec, run: Any, address: Any, command: str, listeners: list[Any], say: Any) -> RunResult:
+def run_sweep(
+    spec: SweepSpec, run: Any, address: Any, command: str, listeners: list[Any], say: Any, sweep: Any = None
+) -> RunResult:
     """In place of the real one."""
 
     def wait(event: Event, state: RunState) -> None:
