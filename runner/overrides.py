@@ -13,6 +13,7 @@ import copy
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from runner.night_config import mask_words
 from runner.sweep_file import parse_yaml
 from trainables.config import is_own
 from trainables.errors import SweepFileError
@@ -35,7 +36,8 @@ def apply_overrides(raw: dict[str, Any], overrides: Sequence[str], trial_keys: I
     own = bool(own_model_names(raw)) or any(word.startswith("model.name=") and ":" in word for word in overrides)
     for typed in overrides:
         key, equals, text = typed.partition("=")
-        word = typed if len(typed) <= LONGEST_WORD else f"{typed[: LONGEST_WORD - 1]}…"
+        shown = mask_words([typed])[0]
+        word = shown if len(shown) <= LONGEST_WORD else f"{shown[: LONGEST_WORD - 1]}…"
         if not equals or not key or not text:
             raise SweepFileError(f"{word!r} is no override: write key=value, such as search.trials=48")
         if key.startswith("search.space."):

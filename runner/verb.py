@@ -9,6 +9,7 @@ import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -120,9 +121,14 @@ def exit_code(as_json: bool, answer: Callable[[], int], is_stored: bool = False)
     """
     os.umask(os.umask(0o077) | stat.S_IWOTH)  # whatever the shell says, nobody else on this machine may write our files
     try:
+        Path.cwd()
         code = answer()
     except CaucusError as error:
         return _refuse(error, str(error), PARTIAL if isinstance(error, RunCutShort) else WRONG_INPUT, as_json)
+    except FileNotFoundError as error:
+        if _has_folder():
+            return _report(error, as_json)
+        return _refuse(error, "the current folder was deleted: go to another one", WRONG_INPUT, as_json)
     except BrokenPipeError:
         if isinstance(sys.stdout, Output):  # which raises none: this one is of something else
             return _report(sys.exc_info()[1], as_json)
@@ -137,6 +143,14 @@ def exit_code(as_json: bool, answer: Callable[[], int], is_stored: bool = False)
     except BaseException as error:  # a SystemExit, too: what ends a verb on purpose is raised outside of its answer
         return _report(error, as_json)
     return code if _is_printed() or is_stored or code != DONE else PARTIAL
+
+
+def _has_folder() -> bool:
+    """Whether the current folder is still there."""
+    try:
+        return bool(Path.cwd())
+    except OSError:
+        return False
 
 
 def _is_printed() -> bool:

@@ -76,6 +76,16 @@ def test_a_terminal_that_closes_ends_no_run(tmp_path, words):
     assert "Input/output error" in read_status(tmp_path)["output"]
 
 
+@pytest.mark.long
+def test_ctrl_c_before_anything_is_trained_is_one_line_and_code_130(tmp_path, words):
+    """A run whose trials train ends with 4 instead (`test_process_faults.py`); this one stands where Ray would start."""
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env_of())
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=LIMIT_S)[1] == "caucus: interrupted (Ctrl-C)\n"
+    assert process.returncode == 130
+
+
 def close_stdout():
     os.close(1)
 

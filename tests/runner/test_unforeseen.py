@@ -249,6 +249,18 @@ def test_an_unforeseen_error_of_the_real_command_is_one_line(home):
     assert json.loads(done.stdout)["error"].startswith("this is a fault of Caucus: ValueError: größer als \udcff")
 
 
+def test_a_folder_that_was_deleted_below_a_person_is_said(home, capsys):
+    Path("gone").mkdir()
+    os.chdir("gone")
+    (home / "gone").rmdir()
+    try:
+        assert call("top", "t") == WRONG_INPUT
+        assert call("run", "../sweep.yaml") == WRONG_INPUT
+    finally:
+        os.chdir(home)
+    assert capsys.readouterr().err == 2 * "caucus: the current folder was deleted: go to another one\n"
+
+
 def test_a_warning_that_is_an_error_is_a_sentence(home):
     def warn():
         with warnings.catch_warnings():
