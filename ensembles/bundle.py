@@ -8,6 +8,7 @@ manifest.json                               LAST: sizes and hashes, and all that
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from pydantic import Field, ValidationError, model_validator
 from ensembles.config import VoteMethod
 from trainables.checkpoint import CheckpointId
 from trainables.config import Frozen, TrialConfig
-from trainables.errors import CaucusError, ObjectMissing
+from trainables.errors import CaucusError, ObjectMissing, StoreError
 from trainables.store import Store, sha256_of, to_json
 
 FORMAT = 1
@@ -163,7 +164,14 @@ class Bundle:
 def check_empty(store: Store) -> None:
     """Raise `BundleError` where something lies in the place of a new bundle: nothing is ever written over."""
     if found := store.find(""):
-        what = "is a bundle already" if store.stat(MANIFEST) else f"is not empty (it holds {found[0].key})"
+        half = all(one.key in (PROGRAM, CARD) or one.key.startswith("members/") for one in found)
+        what = (
+            "is a bundle already"
+            if store.stat(MANIFEST)
+            else "was begun and not ended, as by an export that was killed"
+            if half
+            else f"is not empty (it holds {found[0].key})"
+        )
         raise BundleError(f"bundle {store.uri} {what}: name a new folder, or remove it first")
 
 
@@ -174,12 +182,19 @@ def make_manifest(told: Mapping[str, Any], files: Mapping[str, bytes]) -> Manife
 
 
 def write_bundle(store: Store, told: Mapping[str, Any], files: Mapping[str, bytes]) -> Manifest:
-    """Store `files`, then the manifest that `told` makes with their sizes and hashes. Raises `StoreError`."""
+    """Store `files`, then the manifest that `told` makes with their sizes and hashes. Raises `StoreError`, with nothing left behind."""
     manifest = make_manifest(told, files)
-    for name, data in files.items():
-        store.put(name, data)
     plain = json.loads(to_json(manifest.model_dump(mode="json")))
-    store.put(MANIFEST, to_json({**plain, "sha256": sha256_of(to_json(plain))}))
+    begun: list[str] = []
+    try:
+        for name, data in {**files, MANIFEST: to_json({**plain, "sha256": sha256_of(to_json(plain))})}.items():
+            begun.append(name)
+            store.put(name, data)
+    except BaseException:  # half a bundle would be in the way of the next attempt
+        for name in reversed(begun):
+            with contextlib.suppress(StoreError):
+                store.delete(name)
+        raise
     return manifest
 
 
@@ -200,7 +215,11 @@ def read_manifest(store: Store) -> Manifest:
         raw = store.get(MANIFEST)
     except ObjectMissing:
         half = any(found.key.startswith("members/") for found in store.find(""))
-        why = f"has no {MANIFEST}: it was written half; export it again" if half else f"is no bundle: no {MANIFEST}"
+        why = (
+            f"has no {MANIFEST}: it was written half; remove it and export it again"
+            if half
+            else f"is no bundle: no {MANIFEST}"
+        )
         raise BundleError(f"{store.uri} {why}; `caucus export RUN {store.uri}` writes one") from None
     try:
         told = json.loads(raw)

@@ -11,6 +11,8 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from trainables.whole_file import write_whole
+
 MODE = "RAY_AUTH_MODE"
 TOKEN = "RAY_AUTH_TOKEN"
 TOKEN_PATH = "RAY_AUTH_TOKEN_PATH"
@@ -58,10 +60,8 @@ def provide_private_token(env: Mapping[str, str]) -> None:
         return
     path = Path(FILE).expanduser()
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "w") as file:
-                file.write(secrets.token_hex(32))
+            write_whole(path, secrets.token_hex(32).encode(), os.link, PRIVATE)
         except FileExistsError:
             if path.stat().st_mode & 0o777 & ~PRIVATE:
                 path.chmod(PRIVATE)

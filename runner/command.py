@@ -12,8 +12,21 @@ from typing import Annotated
 
 import typer
 
+from runner.output import outliving_terminal
 from runner.terminal import Terminal, say
-from runner.verb import DONE, PARTIAL, Address, AsJson, Overrides, RunId, SweepFile, exit_code, print_json
+from runner.verb import (
+    DONE,
+    PARTIAL,
+    Address,
+    AsJson,
+    Overrides,
+    RunId,
+    SweepFile,
+    exit_code,
+    print_json,
+    run_program,
+    tell_exit_codes,
+)
 from runner.verbs_ahead import doctor, lr_range, plan, preview
 from runner.verbs_change import prune, soup, sparsify
 from runner.verbs_hand_over import export, predict
@@ -24,6 +37,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    epilog=tell_exit_codes(),
 )
 
 
@@ -54,7 +68,8 @@ def execute(
     sweep: str, overrides: list[str], as_json: bool, address: str | None, run_id: str | None, program: str
 ) -> int:
     """Run a sweep and print what came of it; returns the exit code. `program` is what the report says to type."""
-    return exit_code(as_json, lambda: _execute(sweep, overrides, as_json, address, run_id, program))
+    with outliving_terminal():
+        return exit_code(as_json, lambda: _execute(sweep, overrides, as_json, address, run_id, program), is_stored=True)
 
 
 def _execute(
@@ -105,7 +120,7 @@ for _word, _verb in VERBS.items():
 
 def main() -> None:
     """The entry point of the command."""
-    app()
+    run_program(app)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from runner.accepted import read_night
 from runner.journal import read_state
 from runner.judge import Chosen, choose, costs_of, judge_on_test
 from runner.locate import Located
+from runner.out_file import write_out
 from runner.overrides import apply_overrides
 from runner.pooled_runs import pool_records, read_other_runs
 from runner.pseudo_story import tell_pseudo
@@ -207,13 +208,10 @@ def publish(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
     return f"{stored.store.uri}/{stored.key(layout.REPORT)}"
 
 
-def write_report(stored: StoredRun, conclusion: Conclusion, note: str, path: str) -> str:
-    """Write the report to a file; returns its path. Raises `SweepFileError` where it cannot be written."""
-    try:
-        Path(path).write_text(render(stored, conclusion, note), encoding="utf-8")
-    except OSError as error:
-        raise SweepFileError(f"--out is {path!r}: cannot be written ({error.strerror})") from None
-    return path
+def write_report(stored: StoredRun, conclusion: Conclusion, note: str, path: Path) -> str:
+    """Write the report to a file, whole or not at all; returns its path. Raises `SweepFileError` where it cannot be written."""
+    write_out(path, render(stored, conclusion, note).encode())
+    return str(path)
 
 
 def render(stored: StoredRun, conclusion: Conclusion, note: str) -> str:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -23,6 +24,7 @@ from runner.locate import find_runs
 from runner.this_process import describe_process, is_gone
 from trainables import layout
 from trainables.errors import DamagedObject, ObjectMissing, RunCutShort, RunTaken, StoreError
+from trainables.folder import Folder
 from trainables.store import Store, get_json, to_json
 
 BEAT_S = 3.0
@@ -110,14 +112,20 @@ def take_lease(store: Store, name: str, run: str, say: Callable[[str], None] = l
             say(f"{name}/{run} was driven by {before}: waiting up to {SILENT_S:g} s to see whether it still is")
             _wait_for_silence(store, name, run, before)
         number = before.number + 1 if before else 1
+        found_at = store.nearest() if isinstance(store, Folder) else None
         claims = _claim(store, layout.claim_key(name, run, number))
         if claims > 1:
+            _unclaim(store, layout.claim_key(name, run, number), found_at)
             raise StoreError(
                 f"store {store.uri} let {claims} writers be the first to create the same object: it ignores If-None-Match, and "
                 "cannot tell two drivers of one run apart: take a server that knows conditional writes, or a folder"
             )
         if claims == 1:
-            return Lease(store, name, run, number)
+            try:
+                return Lease(store, name, run, number, found_at)
+            except BaseException:
+                _unclaim(store, layout.claim_key(name, run, number), found_at)
+                raise
 
 
 def _wait_for_silence(store: Store, name: str, run: str, seen: Driver) -> None:
@@ -145,6 +153,14 @@ def _claim(store: Store, key: str) -> int:
         return sum(rivals.map(attempt, range(RIVALS)))
 
 
+def _unclaim(store: Store, key: str, found_at: Path | None) -> None:
+    """Take a claim away, with the folders that came into being for it: all below `found_at` that are empty."""
+    with contextlib.suppress(StoreError):
+        store.delete(key)
+    if isinstance(store, Folder) and found_at is not None:
+        store.remove_empty(found_at)
+
+
 def _read(store: Store, key: str) -> dict[str, Any] | None:
     """What lies under `key`; None where nothing does, or where it cannot be understood."""
     try:
@@ -158,15 +174,19 @@ def _read(store: Store, key: str) -> dict[str, Any] | None:
 class Lease:
     """The claim of this process on a run. Its heart beats in a thread of its own, from `take_lease` to `release`.
 
-    A context manager: it is released at the end of the block.
+    A context manager: it is released at the end of the block, or withdrawn where that is left by an error before `keep`.
     """
 
-    def __init__(self, store: Store, name: str, run: str, number: int) -> None:
+    def __init__(self, store: Store, name: str, run: str, number: int, found_at: Path | None = None) -> None:
         self.number = number
+        self._found_at = found_at
         self._store = store
         self._name = name
         self._run = run
         self._beats = 0
+        self._is_kept = False
+        self.failure: Exception | None = None
+        """What has stopped the heart, other than the store."""
         self._lost = threading.Event()
         self._ended = threading.Event()
         self._write_beat()
@@ -179,7 +199,12 @@ class Lease:
         return self._lost.is_set()
 
     def confirm(self) -> None:
-        """Raise `RunCutShort` where another driver has taken the run over. Asks the store, unless that is known."""
+        """Raise `RunCutShort` where another driver has taken the run over. Asks the store, unless that is known.
+
+        Raises what has stopped the heart, where that was not the store.
+        """
+        if self.failure:
+            raise self.failure
         if not self.is_lost and self._store.stat(layout.claim_key(self._name, self._run, self.number + 1)) is None:
             return
         self._lost.set()
@@ -194,23 +219,36 @@ class Lease:
             self._ended.set()
             self._heart.join(timeout=RELEASE_S)
 
-    def withdraw(self) -> None:
-        """Release it and take the claim back, as if it had never been: for a driver that wrote nothing.
+    def keep(self) -> None:
+        """From now on the run has something of this driver: its claim stays, whatever happens."""
+        self._is_kept = True
 
-        Where the store lets nobody delete, the claim of a driver that has ended stays behind.
-        """
+    def withdraw(self) -> None:
+        """Take the claim back, as if it had never been made: a run that is refused leaves nothing. Nothing happens where the store is
+        out of reach, or does not let this driver delete: then the claim says that it has ended."""
         self.release()
         with contextlib.suppress(StoreError):
-            self._store.delete(layout.beat_key(self._name, self._run, self.number))
-            self._store.delete(layout.claim_key(self._name, self._run, self.number))
+            if not self.is_lost and not self._heart.is_alive():
+                self._store.delete(layout.beat_key(self._name, self._run, self.number))
+                _unclaim(self._store, layout.claim_key(self._name, self._run, self.number), self._found_at)
 
     def __enter__(self) -> Lease:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.release()
+        if kind is None or self._is_kept:
+            self.release()
+        else:
+            self.withdraw()
 
     def _beat(self) -> None:
+        try:
+            self._go_on_beating()
+        except Exception as error:  # a heart that stops loses the run: the driver hears of it, and ends
+            self.failure = error
+            self._lost.set()
+
+    def _go_on_beating(self) -> None:
         while not self._ended.wait(BEAT_S) and not self.is_lost:
             try:
                 self._write_beat()

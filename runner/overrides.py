@@ -13,9 +13,13 @@ import copy
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from runner.night_config import mask_words
 from runner.sweep_file import parse_yaml
 from trainables.config import is_own
 from trainables.errors import SweepFileError
+
+LONGEST_WORD = 120
+"""Characters of an override in a message."""
 
 SOURCES = ("name", "path", "csv")
 """Keys of `data` of which one alone can be set: naming one on the command line takes the place of the others."""
@@ -30,8 +34,10 @@ def apply_overrides(raw: dict[str, Any], overrides: Sequence[str], trial_keys: I
     changed = copy.deepcopy(raw)
     searched = set(trial_keys)
     own = bool(own_model_names(raw)) or any(word.startswith("model.name=") and ":" in word for word in overrides)
-    for word in overrides:
-        key, equals, text = word.partition("=")
+    for typed in overrides:
+        key, equals, text = typed.partition("=")
+        shown = mask_words([typed])[0]
+        word = shown if len(shown) <= LONGEST_WORD else f"{shown[: LONGEST_WORD - 1]}…"
         if not equals or not key or not text:
             raise SweepFileError(f"{word!r} is no override: write key=value, such as search.trials=48")
         if key.startswith("search.space."):

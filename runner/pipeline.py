@@ -14,7 +14,7 @@ from importlib.metadata import version
 
 from runner.augment_keys import check_augment
 from runner.budget import Budget
-from runner.cluster import ClusterError, connected
+from runner.cluster import connected
 from runner.conclusion import Conclusion, NothingToVote, StoredRun, choose_and_judge, publish
 from runner.conductor import Conductor
 from runner.deleted import read_deleted
@@ -37,7 +37,7 @@ from runner.search.config import NAME_PATTERN
 from runner.search.proposal import Search
 from runner.second_stage import SecondStage
 from runner.settle_weights import settle_weights
-from runner.slot import NoSlot, fit_cores
+from runner.slot import fit_cores
 from runner.spec import SweepSpec
 from runner.status import StatusWriter
 from trainables import layout
@@ -144,6 +144,7 @@ def run_sweep(
             nonlocal epochs_trained, busy_s, slot
             conductor, second = begin()
             if conductor.is_over or time_left_s(spec, log) <= 0 or budget.spent(log.state, log.elapsed_s):
+                lease.keep()
                 write_head(store, spec, run, images, command)
                 return "" if conductor.is_over else OUT_OF_BUDGET
             bytes_held = images.pixels.nbytes + again_bytes
@@ -152,6 +153,7 @@ def run_sweep(
                 if str(cluster.slot) != slot:
                     slot = str(cluster.slot)
                     say(f"{stored.run}: {slot}")
+                lease.keep()
                 write_head(store, spec, run, images, command)
                 for data in weights.values():
                     store_weights(store, data)
@@ -176,12 +178,7 @@ def run_sweep(
             return reason
 
         for repair in range(REPAIRS + 1):
-            try:
-                reason = train()
-            except (ClusterError, NoSlot):
-                if not log.events:  # a refused run leaves nothing behind
-                    lease.withdraw()
-                raise
+            reason = train()
             lease.confirm()
             restore_configs(store, log.state.trials.values())
             proof = prove(store, log.state.trials.values(), deleted)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +16,10 @@ import pyarrow.parquet as pq
 
 from ensembles.bundle import read_bundle
 from ensembles.cascade import Answers
+from runner.out_file import check_out, write_out
 from runner.ready_team import make_ready
-from trainables.errors import DataError, SweepFileError
-from trainables.new_images import BadImage, find_new_images, read_chunks
+from trainables.errors import DataError
+from trainables.new_images import BadImage, look_for_images, read_chunks
 from trainables.stores import open_store
 
 ENDINGS = (".csv", ".parquet")
@@ -34,6 +34,9 @@ class Predicted:
     images: int
     """Rows of the table that was written."""
     bad: tuple[BadImage, ...]
+    """Images that could not be predicted: they have no row."""
+    passed_over: tuple[BadImage, ...]
+    """Files beside the images that are none by their names, and hidden ones."""
     out: str
     members: int
     asked: float
@@ -47,6 +50,7 @@ class Predicted:
         return {
             "images": self.images,
             "bad": [{"image": one.name, "reason": one.reason} for one in self.bad],
+            "passed_over": [{"file": one.name, "reason": one.reason} for one in self.passed_over],
             "out": self.out,
             "members": self.members,
             "members_asked": round(self.asked, 4),
@@ -59,6 +63,7 @@ class Predicted:
 def show_predicted(found: Predicted) -> str:
     """What a person reads."""
     bad = f", {len(found.bad):,} could not be read" if found.bad else ""
+    bad += f", {len(found.passed_over):,} other files passed over" if found.passed_over else ""
     asked = f", {found.asked:.2f} of {found.members} members asked an image" if found.asked < found.members else ""
     rate = found.images / found.seconds
     return (
@@ -76,20 +81,24 @@ def predict_images(
     endpoint_url: str | None = None,
     say: Say = lambda line: None,
 ) -> Predicted:
-    """Predict the images that `told` names (see `find_new_images`) and write one row each to `out`, a CSV or Parquet file.
+    """Predict the images that `told` names (see `look_for_images`) and write one row each to `out`, a CSV or Parquet file.
 
     Columns: `image`, `class`, `probability` (calibrated), `agreement` (share of the members asked whose own class it is).
-    `say` gets a line for each image that cannot be predicted. Raises `BundleError`, `DataError`, `StoreError`.
+    `say` gets a line for each image that cannot be predicted, and for each file that is passed over. Raises `BundleError`, `DataError`, `StoreError`.
     """
-    path = check_out(out)
+    path = check_out(out, ENDINGS)
     bundle = read_bundle(open_store(bundle_uri, endpoint_url))
-    images = find_new_images(told, endpoint_url)
+    named = look_for_images(told, endpoint_url)
     team = make_ready(bundle, cascade, own_code)
     names: list[str] = []
     found: list[Answers] = []
-    bad: list[BadImage] = []
+    bad: list[BadImage] = list(named.unread)
+    for one in named.passed_over:
+        say(f"{show_name(one.name)}: passed over, {one.reason}")
+    for one in named.unread:
+        say(f"{show_name(one.name)}: {one.reason}")
     start_s = time.perf_counter()
-    for chunk in read_chunks(images, team.shape):
+    for chunk in read_chunks(named.images, team.shape):
         for one in chunk.bad:
             say(f"{show_name(one.name)}: {one.reason}")
         bad += chunk.bad
@@ -104,18 +113,9 @@ def predict_images(
     write_table(path, names, found, team.class_names)
     asked = np.concatenate([one.asked for one in found])
     device = str(team.device.type)
-    return Predicted(len(names), tuple(bad), out, len(team.net.nets), float(asked.mean()), device, seconds)
-
-
-def check_out(out: str) -> Path:
-    """The file to write. Raises `SweepFileError` unless it ends as a table does and its folder is there."""
-    path = Path(out).expanduser()
-    if path.suffix.lower() not in ENDINGS:
-        raise SweepFileError(f"--out is {out!r}: name a file that ends with {' or '.join(ENDINGS)}")
-    if not path.parent.is_dir() or path.is_dir():
-        why = "is a folder" if path.is_dir() else f"lies in {path.parent}, which is no folder"
-        raise SweepFileError(f"--out is {out!r}: it {why}: name a file in a folder that is there")
-    return path
+    return Predicted(
+        len(names), tuple(bad), named.passed_over, out, len(team.net.nets), float(asked.mean()), device, seconds
+    )
 
 
 def write_table(path: Path, names: list[str], found: list[Answers], class_names: tuple[str, ...]) -> None:
@@ -129,13 +129,7 @@ def write_table(path: Path, names: list[str], found: list[Answers], class_names:
         data = _to_csv(names, classes, told, agreement)
     else:
         data = _to_parquet(names, classes, told, agreement)
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise SweepFileError(f"--out is {str(path)!r}: cannot be written ({error.strerror or error})") from None
+    write_out(path, data)
 
 
 def _to_csv(names: list[str], classes: list[str], told: Any, agreement: Any) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runner.augment_keys import augment_values, check_augment
+from runner.out_file import write_out
 from runner.spec import SweepSpec
 from trainables.config import AugmentConfig
 from trainables.data import load_images
@@ -128,15 +128,8 @@ def draw_sheet(name: str, rows: list[Row]) -> Image:
     return sheet
 
 
-def write_sheet(spec: SweepSpec, rows: list[Row], out: str | None) -> Path:
-    """Write the sheet as a PNG file, `<sweep>-preview.png` where `out` does not say where; its path."""
-    path = Path(out or f"{spec.name}-preview.png")
+def write_sheet(spec: SweepSpec, rows: list[Row], path: Path) -> None:
+    """Write the sheet as a PNG file, whole or not at all. Raises `SweepFileError` where that cannot be."""
     picture = io.BytesIO()
     draw_sheet(spec.name, rows).save(picture, "PNG")
-    half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        half.write_bytes(picture.getvalue())
-        half.replace(path)
-    except OSError as error:
-        raise SweepFileError(f"--out: {path} cannot be written: {error.strerror}") from None
-    return path
+    write_out(path, picture.getvalue())

@@ -45,6 +45,8 @@ def _price_in(path: Path) -> float | None:
         config = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except OSError:
         return None
+    except UnicodeDecodeError:
+        raise SweepFileError(f"{path}: not a text file in UTF-8, but read for {KEY}: repair or move it") from None
     prices = find_prices(config, f"{path}: metadata")
     return max(prices.values()) if isinstance(prices, dict) else prices
 

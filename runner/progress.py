@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -11,9 +12,11 @@ from rich.text import Text
 from runner.duration import show_duration
 from runner.event import EpochReported, Event, RunClosed, RunOpened, TrialEnded
 from runner.forecast import seconds_left
+from runner.output import find_output_failure
 from runner.run_state import RunState
 from runner.show import one_line, show_trials
 from runner.spec import SweepSpec
+from runner.terminal import say
 
 ROWS_BESIDE_TABLE = 7
 """Lines of a terminal that the table cannot have: its title, heading and caption, the summary, the prompt."""
@@ -27,6 +30,7 @@ class Progress:
         self._spec = spec
         self._state = RunState()
         self._live: Live | None = None
+        self._is_unread = False
 
     def __enter__(self) -> Progress:
         return self
@@ -41,6 +45,9 @@ class Progress:
     def __call__(self, event: Event, state: RunState) -> None:
         """Called after every event, in the driver's thread."""
         self._state = state
+        if not self._is_unread and (unread := find_output_failure()):
+            self._is_unread = True  # whoever can still be reached hears of it once
+            say(f"caucus: {unread}: the run goes on, and `caucus status` says how it stands", file=sys.stderr)
         if not self._console.is_terminal:
             self._print_line(event, state)
         elif isinstance(event, RunOpened):

@@ -144,12 +144,11 @@ class SweepSpec(Frozen):
             told["model"] = {k: v for k, v in told["model"].items() if k not in (self.model.model_extra or {})}
         if told["schedule"]["name"] != "constant" and told["schedule"]["epochs"] is None:
             told["schedule"]["epochs"] = max_epochs or self.scheduler.max_epochs
+        parts: Any = _parts(told)  # before the hash, which knows neither infinity nor half a character
         if "seed" not in told:
             named = {"search.seed": self.search.seed, **_seeding(told)} | ({"repeat": repeat} if repeat else {})
             told["seed"] = int(short_hash(named, digits=8), 16)
-        return TrialConfig(
-            data_id=data_id, **{k: v for k, v in told.items() if not isinstance(v, dict)}, **_parts(told)
-        )
+        return TrialConfig(data_id=data_id, **{k: v for k, v in told.items() if k not in PARTS}, **parts)
 
     def fixed(self, key: str) -> Any:
         """The value that a key of a trial has where the sweep does not vary it."""
@@ -211,7 +210,7 @@ def _seeding(told: dict[str, Any]) -> dict[str, Any]:
     return seeding
 
 
-def _parts(told: dict[str, Any]) -> dict[str, Any]:
+def _parts(told: dict[str, Any]) -> dict[str, Frozen]:
     return {part: config(**told[part]) for part, config in PARTS.items()}
 
 
@@ -365,7 +364,7 @@ def _check_value(spec: SweepSpec, place: str, key: str, value: Any, own: list[st
     try:
         spec.trial("", {key: value} | ({"model.name": own[0]} if is_own_key else {}))
     except ValidationError as error:
-        raise SweepFileError(f"{place} {value!r}: {rule(error.errors()[0])}") from None
+        raise SweepFileError(f"{place} {show_value(value)}: {rule(error.errors()[0])}") from None
 
 
 def _check_not_set(raw: dict[str, Any], key: str, where: str) -> None:
@@ -373,7 +372,7 @@ def _check_not_set(raw: dict[str, Any], key: str, where: str) -> None:
     for part in key.split("."):
         section = section.get(part) if isinstance(section, dict) else None
     if section is not None:
-        raise SweepFileError(f"{where}: {key} is set to {section!r} and also searched: remove one of the two")
+        raise SweepFileError(f"{where}: {key} is set to {show_value(section)} and also searched: remove one of the two")
 
 
 def may_apply(spec: SweepSpec, method: MethodConfig, key: str) -> bool:
@@ -415,28 +414,83 @@ def stage_scheduler(spec: SweepSpec, stage: str) -> SchedulerConfig:
 
 
 def _problems(error: ValidationError, model: type[BaseModel], where: str, raw: dict[str, Any]) -> Iterator[str]:
+    found: dict[str, list[Any]] = {}
     for problem in error.errors():
-        # Positions inside unions and function validators are no keys of the file.
-        place = [str(part) for part in problem["loc"] if not (isinstance(part, str) and ("[" in part or "(" in part))]
-        key = ".".join(place)
+        found.setdefault(".".join(_place(problem, raw)), []).append(problem)
+    for key, problems in found.items():  # a key that may be one of several kinds has a problem with each
+        problem = problems[0]
         if problem["type"] == "extra_forbidden":
-            yield f"{where}: {key}: no such key{nearest(place[-1], _siblings(model, place[:-1]))}"
+            *above, last = _place(problem, raw)
+            yield f"{where}: {key}: no such key{nearest(last, _siblings(model, above))}"
         elif problem["type"] == "missing":
             yield f"{where}: {key} is missing"
         elif problem["type"] == "value_error":
             yield f"{where}: {key + ': ' if key else ''}{problem['ctx']['error']}"
         else:
-            yield f"{where}: {key} is {problem['input']!r}: {rule(problem)}"
+            yield f"{where}: {key} is {show_value(problem['input'])}: {_join(problems)}"
+
+
+def _join(problems: list[Any]) -> str:
+    """The rules of a key that may be one of several kinds: must be a valid string, or a valid integer."""
+    first, *others = dict.fromkeys(map(rule, problems))
+    return ", or ".join([first, *(other.removeprefix("must be ") for other in others)])
+
+
+def _place(problem: Any, raw: Any) -> list[str]:
+    """The keys that lead to a problem: pydantic's own words for a kind among several, and for its validators, are left out."""
+    place, at = [], raw
+    for part in problem["loc"]:
+        if (isinstance(at, dict) and part in at) or (
+            isinstance(at, list | tuple) and isinstance(part, int) and part < len(at)
+        ):
+            at = at[part]
+        elif not (isinstance(at, dict) and problem["type"] == "missing" and part == problem["loc"][-1]):
+            continue
+        place.append(str(part))
+    return place
+
+
+LONGEST_VALUE = 200
+"""Characters of a value in a message: a number may have thousands of digits."""
+
+
+def show_value(value: object) -> str:
+    """`value` as a person may have typed it, cut where it is long.
+
+    >>> show_value("many"), show_value([1, None])
+    ("'many'", '[1, None]')
+    """
+    try:
+        shown = repr(value)
+    except ValueError:  # Python prints no whole number of more than 4300 digits
+        return "a number of thousands of digits"
+    return shown if len(shown) <= LONGEST_VALUE else f"{shown[: LONGEST_VALUE - 1]}…"
+
+
+_RULES = (
+    (
+        re.compile(r"Input should be a valid (dictionary|mapping)( or instance of \w+)?"),
+        "must be a mapping of keys to values",
+    ),
+    (re.compile(r"Input should be a valid tuple"), "must be a list"),
+    (
+        re.compile(rf"String should match pattern '{re.escape(NAME_PATTERN)}'"),
+        "must be letters, digits, dots, dashes and underscores, at most 100",
+    ),
+    (re.compile(r"Value error, "), ""),
+    (re.compile(r"(\w+) should have (.*?) after validation"), r"must have \2"),
+    (re.compile(r"\w+ should "), "must "),
+)
+"""Pydantic's words, and ours."""
 
 
 def rule(problem: Any) -> str:
     """Pydantic's rule as a clause: "input should be a valid integer" becomes "must be a valid integer"."""
     message: str = problem["msg"]
-    return (
-        message.removeprefix("Input should be ").join(("must be ", ""))
-        if message.startswith("Input should be ")
-        else message
-    )
+    for theirs, ours in _RULES:
+        if theirs.match(message):
+            return theirs.sub(ours, message, count=1)
+    return message
 
 
 def _siblings(model: type[BaseModel], place: list[str]) -> list[str]:

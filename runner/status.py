@@ -11,6 +11,7 @@ from runner.forecast import seconds_left
 from runner.journal import Journal
 from runner.lease import Lease, find_driver
 from runner.locate import Located
+from runner.output import find_output_failure
 from runner.run_state import RunState
 from runner.spec import SweepSpec
 from trainables import layout
@@ -32,8 +33,12 @@ def summarise(
     eta_s: float | None = None,
     verdict: str | None = None,
     driver: int = 0,
+    output: str | None = None,
 ) -> dict[str, Any]:
-    """The content of status.json: state, counts, the best trial so far, seconds taken and seconds left, what it came to."""
+    """The content of status.json: state, counts, the best trial so far, seconds taken and seconds left, what it came to.
+
+    `output` says since when nobody can read what the driver prints; where somebody may, there is no such key.
+    """
     leader = next(iter(rank(list(state.trials.values()))), None)
     best = leader.best if leader else None
     return {
@@ -42,6 +47,7 @@ def summarise(
         "reason": state.closed.reason if state.closed else "",
         "heartbeat_unix_s": round(time.time(), 3),
         "verdict": verdict,
+        **({"output": output} if output else {}),
         "journal": {"driver": driver, "events": state.recorded_events},
         "elapsed_s": round(state.elapsed_s, 3),
         "eta_s": None if eta_s is None else round(eta_s, 1),
@@ -70,7 +76,9 @@ class StatusWriter:
         if closes or time.monotonic() - self._written_s >= WRITE_EVERY_S:
             eta_s = None if closes else seconds_left(state, self._spec)
             driver = self._lease.number if self._lease else 0
-            self.write(summarise(state, self._spec.name, self._run, eta_s, self.verdict, driver))
+            unread = find_output_failure()
+            output = str(unread) if unread else None
+            self.write(summarise(state, self._spec.name, self._run, eta_s, self.verdict, driver, output))
 
     def write(self, status: dict[str, Any]) -> None:
         """Replace status.json, but where the run is another driver's by now."""
@@ -116,6 +124,8 @@ def show_status(told: dict[str, Any]) -> str:
         lines.append(f"best: {best['trial_id']}, validation {best['validation_accuracy']:.2%} at epoch {best['epoch']}")
     if told.get("verdict"):
         lines.append(f"verdict: {told['verdict']}")
+    if told.get("output"):
+        lines.append(f"output: {told['output']}")
     left = f", about {show_duration(told['eta_s'])} left" if told["eta_s"] is not None else ""
     age_s = told["heartbeat_age_s"]
     heard = "not heard of yet" if age_s is None else f"last heard of {show_duration(age_s)} ago"

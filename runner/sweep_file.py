@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,20 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from trainables.errors import SweepFileError
+from trainables.key import is_unicode
 
 MOST_BYTES = 1_000_000
 MOST_VALUES = 100_000
 """Values in a file once its aliases are followed: a file of nine lines can stand for a thousand million."""
 
+MOST_BITS = 128
+"""Of a whole number: no key takes more than 63, and much larger ones are no floating-point number any more."""
+
 
 def read_sweep_file(path: str) -> dict[str, Any]:
     """The mapping in the file at `path`. Raises `SweepFileError`, whose message names the file and what is wrong."""
+    if not is_unicode(path) or "\0" in path:
+        raise SweepFileError(f"{path!a}: the name of a sweep file is text in UTF-8, as its run records it: rename it")
     try:
         if Path(path).stat().st_size > MOST_BYTES:
             raise SweepFileError(f"{path}: larger than {MOST_BYTES:,} bytes, this is no sweep file")
@@ -44,6 +51,8 @@ def parse_yaml(text: str, where: str) -> Any:
             raise SweepFileError(
                 f"{where}: stands for more than {MOST_VALUES:,} values: write it without nested aliases"
             )
+        if broken := next(_unwritable(raw), ""):
+            raise SweepFileError(f"{where}: {broken}")
         return raw
     except SweepFileError:
         raise
@@ -68,6 +77,19 @@ def _count(value: Any, most: int) -> int:
         if total > most:
             break
     return total
+
+
+def _unwritable(value: Any) -> Iterator[str]:
+    """What is wrong with texts and whole numbers inside `value` that neither a file name, a record nor a calculation can hold."""
+    if isinstance(value, str):
+        if "\0" in value or not is_unicode(value):
+            yield f"{value!a} holds a character that no text has (a zero byte, or half of a pair): write it anew"
+    elif isinstance(value, int):
+        if value.bit_length() > MOST_BITS:
+            yield f"a whole number has {value.bit_length():,} bits, more than {MOST_BITS}: write a smaller one"
+    elif isinstance(value, dict | list):
+        for child in (*value, *value.values()) if isinstance(value, dict) else value:
+            yield from _unwritable(child)
 
 
 def _others(path: str) -> str:

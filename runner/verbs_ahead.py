@@ -100,11 +100,13 @@ def preview(
 
     def answer() -> int:
         from runner import preview
+        from runner.out_file import check_out
         from runner.spec import read_spec
 
         spec = read_spec(sweep, overrides or [])
+        path = check_out(out or f"{spec.name}-preview.png")
         rows = preview.preview(spec)
-        path = preview.write_sheet(spec, rows, out)
+        preview.write_sheet(spec, rows, path)
         print_json({"path": str(path), "rows": [row.told() for row in rows]}) if as_json else say(str(path))
         return DONE
 

@@ -11,6 +11,7 @@ import typer
 from runner.terminal import say
 from runner.verb import (
     DONE,
+    PARTIAL,
     AsJson,
     EndpointUrl,
     Overrides,
@@ -65,7 +66,11 @@ def predict(
     as_json: AsJson = False,
     endpoint_url: EndpointUrl = None,
 ) -> None:
-    """Say what a bundle's team makes of images: class, calibrated probability, agreement. On a GPU where there is one."""
+    """Say what a bundle's team makes of images: class, calibrated probability, agreement. On a GPU where there is one.
+
+    Every file without a row in the table is named with the reason. Ends with 4 where an image is among them, with 0 where all
+    of them are no images by their names, or hidden.
+    """
 
     def answer() -> int:
         from runner.predict import predict_images, show_predicted
@@ -73,6 +78,6 @@ def predict(
         tell = partial(say, file=sys.stderr)
         found = predict_images(bundle, images, out, cascade, own_code, endpoint_url, tell)
         print_json(found.told()) if as_json else say(show_predicted(found))
-        return DONE
+        return PARTIAL if found.bad else DONE
 
     raise typer.Exit(exit_code(as_json, answer))

@@ -116,10 +116,14 @@ def report(
     def answer() -> int:
         from runner.conclusion import choose_and_judge, load_run, publish, write_report
         from runner.locate import locate
+        from runner.out_file import check_out
 
+        path = check_out(out) if out is not None else None
         stored = load_run(locate(run, store, endpoint_url), overrides or [])
         conclusion = choose_and_judge(stored)
-        where = write_report(stored, conclusion, stored.note, out) if out else publish(stored, conclusion, stored.note)
+        where = (
+            write_report(stored, conclusion, stored.note, path) if path else publish(stored, conclusion, stored.note)
+        )
         print_json({"run": stored.run, "report": where}) if as_json else say(where)
         return DONE
 

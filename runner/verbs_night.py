@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runner.fault_report import tell_line
+from runner.output import outliving_terminal
 from runner.terminal import Terminal, say
-from runner.verb import AsJson, Overrides, SweepFile, exit_code, print_json
+from runner.verb import AsJson, Overrides, SweepFile, exit_code, print_json, run_program, tell_exit_codes
+from trainables.errors import CaucusError
 
 if TYPE_CHECKING:
     from runner.hook import HookResult
@@ -47,7 +50,9 @@ NoBetterIs = Annotated[
 
 def nightly() -> None:
     """Read the words of the command line and run the night."""
-    typer.run(run_nightly)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(epilog=tell_exit_codes())(run_nightly)
+    run_program(app)
 
 
 def run_nightly(
@@ -65,7 +70,9 @@ def run_nightly(
     """
     where = address or os.environ.get("RAY_ADDRESS") or "any"
     joined = None if where == OWN else where
-    raise typer.Exit(exit_code(as_json, lambda: _run(sweep, overrides or [], as_json, joined, run_id, no_better_is)))
+    with outliving_terminal():
+        code = exit_code(as_json, lambda: _run(sweep, overrides or [], as_json, joined, run_id, no_better_is), is_stored=True)
+    raise typer.Exit(code)
 
 
 def _run(
@@ -92,7 +99,8 @@ def _run(
         with Progress(console, spec) as progress, redirected:
             night = run_night(spec, run, address, command, [progress], tell, str(found))
     except Exception as error:  # whatever it is: somebody waits to hear of the night
-        told = {"run": f"{spec.name}/{run}", "error": str(error), "kind": type(error).__name__}
+        said = str(error) if isinstance(error, CaucusError) else tell_line(error, sys.argv[1:])
+        told = {"run": f"{spec.name}/{run}", "error": said, "kind": type(error).__name__}
         _call(spec.nightly.hook, told, folder)
         raise
     told = tell_night(night)

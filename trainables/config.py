@@ -28,9 +28,9 @@ OwnValue = str | int | float | bool | None
 """What a key of a person's own model can be."""
 
 
-def is_own(model_name: str) -> bool:
-    """Whether a model's name is that of a person's own, `module:function`."""
-    return ":" in model_name
+def is_own(model_name: object) -> bool:
+    """Whether a model's name is that of a person's own, `module:function`. False for what can be no name, before it is refused."""
+    return isinstance(model_name, str) and ":" in model_name
 
 
 class Frozen(BaseModel):
@@ -40,7 +40,7 @@ class Frozen(BaseModel):
 
 
 def _check_model_name(name: str) -> str:
-    if not re.match(MODEL_PATTERN, name):
+    if not re.fullmatch(MODEL_PATTERN, name):
         raise PydanticCustomError("model_name", "Input should be 'cnn', torchvision/NAME, timm/NAME or module:function")
     return name
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from trainables.decode import SUFFIXES, decode_images, some_of
@@ -11,6 +12,16 @@ from trainables.errors import DataError
 from trainables.images import ImageSet
 
 _SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something in a folder that is not among its images."""
+
+    path: str
+    reason: str
+    is_failure: bool = False
+    """Whether there may be images that were wanted."""
 
 
 def load_folder_tree(path: Path, size: int | None = None, channels: int | None = None) -> ImageSet:
@@ -63,17 +74,38 @@ def _require_classes(path: Path, classes: list[str]) -> None:
         )
 
 
-def images_in(folder: str) -> Iterator[str]:
-    """Every image below `folder`, at any depth, hidden ones left out. Raises `OSError` where a folder cannot be read."""
-    for here, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".") and not _leads_back(here, name)]
+def images_in(folder: str, left_out: list[LeftOut] | None = None) -> Iterator[str]:
+    """Every image below `folder`, at any depth, hidden ones left out.
+
+    `left_out` gets what is no image and why, and the folders that cannot be read; without it, one of these raises `OSError`.
+    """
+    notes: list[LeftOut] = [] if left_out is None else left_out
+
+    def fail(error: OSError) -> None:
+        if left_out is None or str(error.filename) == folder:
+            raise error
+        notes.append(LeftOut(f"{error.filename}/", f"a folder that cannot be read ({error.strerror})", True))
+
+    for here, folders, files in os.walk(folder, onerror=fail, followlinks=True):
+        walked = [name for name in folders if not name.startswith(".") and not _leads_back(here, name)]
+        if left_out is not None and len(walked) < len(folders):
+            for name in sorted(set(folders) - set(walked)):
+                why = "a hidden folder" if name.startswith(".") else "a link to a folder that it lies in"
+                notes.append(LeftOut(f"{here}/{name}/", why))
+        folders[:] = walked
         for name in files:
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122 pathlib takes 5 times as long
                 yield f"{here}/{name}"
+            elif left_out is not None:
+                notes.append(LeftOut(f"{here}/{name}", why_no_image(name)))
 
 
-def _refuse(error: OSError) -> None:
-    raise error
+def why_no_image(name: str) -> str:
+    """Why a file of this name is passed over."""
+    if name.startswith("."):
+        return "a hidden file"
+    ending = os.path.splitext(name)[1]  # noqa: PTH122 a key of a bucket is no path
+    return f"ends with {ending or 'nothing'}, which is no image's ending"
 
 
 def _leads_back(here: str, name: str) -> bool:

@@ -12,16 +12,28 @@ LONGEST_KEY_BYTES = 900
 """S3 allows 1024 bytes with the store's prefix, most file systems 255 a name."""
 
 
+def is_unicode(text: str) -> bool:
+    """Whether `text` can be written as UTF-8: a file name that the operating system hands over may hold bytes that are none.
+
+    >>> is_unicode("größer"), is_unicode("\\udcff")
+    (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def is_key(text: str) -> bool:
     """Whether `text` can name an object: relative, `/` between names, no `.` or `..`, nothing that cannot be printed.
 
     >>> is_key("trials/0f3a/config.json"), is_key("../secrets"), is_key("/etc/passwd"), is_key("a//b"), is_key("")
     (True, False, False, False, False)
     """
-    try:
-        sizes = [len(name.encode()) for name in text.split("/")]
-    except UnicodeEncodeError:  # a file name that is no UTF-8, as the operating system hands it over
+    if not is_unicode(text):
         return False
+    sizes = [len(name.encode()) for name in text.split("/")]
     return (
         text.isprintable()
         and "\\" not in text

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from trainables.decode import SUFFIXES, decode_image, open_regular, reason_of
+from trainables.decode import SUFFIXES, decode_image, open_regular, reason_of, some_of
 from trainables.errors import DataError, ObjectMissing, StoreError
-from trainables.folder_tree import images_in
+from trainables.folder_tree import LeftOut, images_in, why_no_image
 from trainables.image_shape import ImageShape
 from trainables.image_table import TABLES, read_arrays, read_csv, read_parquet
 from trainables.key import is_key
@@ -27,6 +27,8 @@ from trainables.stores import open_store
 
 CHUNK_BYTES = 64 * 2**20
 MOST_IN_CHUNK = 2048
+
+EMPTY = "an empty file"
 
 Pixels = npt.NDArray[np.uint8]
 Size = tuple[int, int, int]
@@ -58,15 +60,35 @@ class Chunk:
     bad: tuple[BadImage, ...]
 
 
+@dataclass(frozen=True)
+class FoundImages:
+    """What a person has named."""
+
+    images: tuple[NewImage, ...]
+    passed_over: tuple[BadImage, ...] = ()
+    """Files beside them that are no images by their names, and hidden ones."""
+    unread: tuple[BadImage, ...] = ()
+    """Folders that cannot be read, whose images are therefore missing."""
+
+
 def find_new_images(told: str, endpoint_url: str | None = None) -> list[NewImage]:
+    """The images that `look_for_images` finds."""
+    return list(look_for_images(told, endpoint_url).images)
+
+
+def look_for_images(told: str, endpoint_url: str | None = None) -> FoundImages:
     """The images that `told` names: a folder with all that is below it, an image file, a table, an `.npz`, or either in S3.
 
     Names are paths relative to the folder, what the table says, or positions in the array. Raises `DataError` where there
     are none, and `StoreError` where a bucket does not answer.
     """
     found = _find_in_bucket(told, endpoint_url) if "://" in told else _find_here(told)
-    if not found:
-        raise DataError(f"{told} holds no image ({' '.join(SUFFIXES)}): name a folder, a table or a file with some")
+    if not found.images:
+        others = [f"{one.name} ({one.reason})" for one in (*found.unread, *found.passed_over)]
+        held = f"; it holds {some_of(others)}" if others else ""
+        raise DataError(
+            f"{told} holds no image ({' '.join(SUFFIXES)}){held}: name a folder, a table or a file with some"
+        )
     return found
 
 
@@ -109,37 +131,56 @@ def _gather(images: Sequence[NewImage], loaded: Sequence[Pixels | BadImage], siz
     return Chunk(tuple(name for name, _ in good), pixels, tuple(one for one in loaded if isinstance(one, BadImage)))
 
 
-def _find_here(told: str) -> list[NewImage]:
-    path = Path(told).expanduser()
+def _find_here(told: str) -> FoundImages:
     try:
+        path = Path(told).expanduser()
         if path.is_dir():
-            files = sorted(images_in(str(path)))
-            return [NewImage(Path(file).relative_to(path).as_posix(), partial(_from_file, file)) for file in files]
+            return _find_in_folder(path)
         if not path.exists():
             raise DataError(f"{told} does not exist: name a folder, an image, a table ({' '.join(TABLES)}) or s3://…")
         suffix = path.suffix.lower()
         if suffix in TABLES:
-            return _find_in_table(told, suffix, path.read_bytes(), lambda cell: partial(_from_file, path.parent / cell))
-    except OSError as error:
-        raise DataError(f"{told} cannot be read: {error.strerror or error}") from None
+            data = path.read_bytes()
+            return FoundImages(_find_in_table(told, suffix, data, lambda cell: partial(_from_file, path.parent / cell)))
+    except (OSError, RuntimeError) as error:  # `~nobody` is a RuntimeError
+        raise DataError(f"{told} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if suffix not in SUFFIXES:
         raise DataError(f"{told} ends with {path.suffix or 'nothing'}: {_known()}")
-    return [NewImage(told, partial(_from_file, path))]
+    return FoundImages((NewImage(told, partial(_from_file, path)),))
 
 
-def _find_in_bucket(told: str, endpoint_url: str | None) -> list[NewImage]:
+def _find_in_folder(path: Path) -> FoundImages:
+    left_out: list[LeftOut] = []
+    files = sorted(images_in(str(path), left_out))
+
+    def name(file: str) -> str:
+        return Path(file).relative_to(path).as_posix() + "/" * file.endswith("/")
+
+    others = sorted(left_out, key=lambda one: one.path)
+    return FoundImages(
+        tuple(NewImage(name(file), partial(_from_file, file)) for file in files),
+        tuple(BadImage(name(one.path), one.reason) for one in others if not one.is_failure),
+        tuple(BadImage(name(one.path), one.reason) for one in others if one.is_failure),
+    )
+
+
+def _find_in_bucket(told: str, endpoint_url: str | None) -> FoundImages:
     folder, _, name = told.rstrip("/").rpartition("/")
     suffix = Path(name).suffix.lower()
     if not folder.endswith("/") and not told.endswith("/") and suffix in (*TABLES, *SUFFIXES):
         store = open_store(folder, endpoint_url)
         if suffix in TABLES:
-            return _find_in_table(told, suffix, store.get(name), lambda cell: partial(_from_store, store, cell))
+            cells = _find_in_table(told, suffix, store.get(name), lambda cell: partial(_from_store, store, cell))
+            return FoundImages(cells)
         store.get(name)  # a typing error is no bad image
-        return [NewImage(told, partial(_from_store, store, name))]
+        return FoundImages((NewImage(told, partial(_from_store, store, name)),))
     store = open_store(told.rstrip("/"), endpoint_url)
     store.check()
-    keys = (found.key for found in store.find(""))
-    return [NewImage(key, partial(_from_store, store, key)) for key in keys if _is_image(key)]
+    keys = [found.key for found in store.find("")]
+    return FoundImages(
+        tuple(NewImage(key, partial(_from_store, store, key)) for key in keys if _is_image(key)),
+        tuple(BadImage(key, _why_no_image(key)) for key in keys if not _is_image(key)),
+    )
 
 
 def _is_image(key: str) -> bool:
@@ -147,9 +188,14 @@ def _is_image(key: str) -> bool:
     return not hidden and os.path.splitext(key)[1].lower() in SUFFIXES  # noqa: PTH122 a key is no path
 
 
+def _why_no_image(key: str) -> str:
+    hidden = any(part.startswith(".") for part in key.split("/")[:-1])
+    return "in a hidden folder" if hidden else why_no_image(key.rpartition("/")[2])
+
+
 def _find_in_table(
     told: str, suffix: str, data: bytes, locate: Callable[[str], Callable[[Size], Pixels]]
-) -> list[NewImage]:
+) -> tuple[NewImage, ...]:
     match suffix:
         case ".csv":
             cells: Sequence[Any] = read_csv(told, data)
@@ -157,8 +203,8 @@ def _find_in_table(
             cells = read_parquet(told, data)
         case _:
             pixels = read_arrays(told, data)
-            return [NewImage(str(row), partial(_from_array, pixels, row)) for row in range(len(pixels))]
-    return [_from_cell(row, cell, locate) for row, cell in enumerate(cells)]
+            return tuple(NewImage(str(row), partial(_from_array, pixels, row)) for row in range(len(pixels)))
+    return tuple(_from_cell(row, cell, locate) for row, cell in enumerate(cells))
 
 
 def _from_cell(row: int, cell: Any, locate: Callable[[str], Callable[[Size], Pixels]]) -> NewImage:
@@ -176,6 +222,8 @@ def _from_cell(row: int, cell: Any, locate: Callable[[str], Callable[[Size], Pix
 
 def _from_file(path: str | Path, size: Size) -> Pixels:
     with open_regular(path) as file:
+        if not os.fstat(file.fileno()).st_size:
+            raise ValueError(EMPTY)
         return decode_image(file, *size)
 
 
@@ -187,6 +235,8 @@ def _from_store(store: Store, key: str, size: Size) -> Pixels:
 
 
 def _from_bytes(data: bytes, size: Size) -> Pixels:
+    if not data:
+        raise ValueError(EMPTY)
     return decode_image(io.BytesIO(data), *size)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from trainables.errors import StoreError
 from trainables.folder import Folder
+from trainables.key import is_unicode
 from trainables.store import Store
 
 
@@ -15,8 +16,8 @@ def open_store(uri: str, endpoint_url: str | None = None) -> Store:
 
     Touches neither disk nor network. Raises `StoreError` for anything else.
     """
-    if not uri.strip() or "\0" in uri:
-        raise StoreError(f"store is {uri!r}: name a folder, or s3://bucket/prefix")
+    if not uri.strip() or "\0" in uri or not is_unicode(uri):
+        raise StoreError(f"store is {uri!a}: name a folder (in UTF-8, as its runs record it), or s3://bucket/prefix")
     scheme, separator, rest = uri.partition("://")
     if not separator:
         try:

@@ -11,7 +11,9 @@ import pytest
 from ensembles.bundle import MANIFEST, BundleError, check_empty, make_manifest, read_bundle, read_manifest, write_bundle
 from ensembles.bundle_card import escape, write_card
 from tests.damage import flip
+from tests.trainables.unwilling_stores import Refusing
 from trainables.config import ModelConfig, TrialConfig
+from trainables.errors import StoreError
 from trainables.folder import Folder
 from trainables.store import sha256_of, to_json
 
@@ -159,6 +161,26 @@ def test_a_manifest_that_hangs_together_badly_is_refused_though_its_hash_holds(
     (bundle.root / MANIFEST).write_bytes(to_json({**told, "sha256": sha256_of(to_json(told))}))
     with pytest.raises(BundleError, match=said):
         read_manifest(bundle)
+
+
+@pytest.mark.parametrize("refused", ["members/", "program", MANIFEST])
+def test_a_bundle_that_cannot_be_written_to_its_end_leaves_nothing(tmp_path: Path, refused: str) -> None:
+    store = Refusing(tmp_path / "team", "team", [refused])
+    with pytest.raises(StoreError, match="was not taken"):
+        write_bundle(store, make_told(), make_files())
+    assert store.find("") == []
+    check_empty(store)
+    store.refused.clear()
+    write_bundle(store, make_told(), make_files())
+    read_bundle(store)
+
+
+def test_the_rest_of_an_export_that_was_killed_is_told_apart_from_a_strangers_files(bundle: Folder) -> None:
+    (bundle.root / MANIFEST).unlink()
+    with pytest.raises(
+        BundleError, match="was begun and not ended, as by an export that was killed: name a new folder, or"
+    ):
+        check_empty(bundle)
 
 
 def test_nothing_is_written_over(bundle: Folder, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import io
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -221,12 +222,12 @@ def test_a_report_can_be_written_to_a_file_instead(run, tmp_path):
     stored = load_run(run.found, [])
     conclusion, path = choose_and_judge(stored), str(tmp_path / "x.html")
     before = run.files()
-    assert write_report(stored, conclusion, stored.note, path) == path
+    assert write_report(stored, conclusion, stored.note, Path(path)) == path
     assert (tmp_path / "x.html").read_text(encoding="utf-8") == render(stored, conclusion, stored.note)
     (tmp_path / "x.html").unlink()
     assert run.files() == before
     with pytest.raises(SweepFileError, match=r"--out is '.*none/x\.html': cannot be written \(No such file"):
-        write_report(stored, conclusion, "", str(tmp_path / "none" / "x.html"))
+        write_report(stored, conclusion, "", tmp_path / "none" / "x.html")
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,10 @@ def images(digits_run: TrainedRun, tmp_path_factory: pytest.TempPathFactory) -> 
         path = folder / name_of(position)
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(digits_run.images.pixels[row, :, :, 0]).save(path)
+    (folder / "notes.txt").write_text("no image")
+    (folder / ".hidden").mkdir()
+    (folder / ".hidden" / "x.png").write_bytes(b"rubbish")
+    (folder / "0" / ".DS_Store").touch()
     (folder / "bad.png").write_bytes(b"rubbish")
     (folder / "cut.png").write_bytes((folder / name_of(0)).read_bytes()[:60])
     (folder / os.fsdecode(b"\xff\x1b[2J.png")).write_bytes(b"")
@@ -78,17 +82,24 @@ def check_rows(run: TrainedRun, bundle: Path, rows: Sequence[dict[str, Any]], na
         assert float(at[name]["probability"]) == pytest.approx(probabilities[position].max(), abs=2e-5)
 
 
-def test_a_folder_becomes_a_table_and_bad_images_are_listed(
+def test_a_folder_becomes_a_table_and_what_has_no_row_is_named_with_code_4(
     digits_run: TrainedRun, digits_bundle: Path, images: Path, tmp_path: Path
 ) -> None:
     answer = predict(digits_bundle, images, "--out", tmp_path / "out.csv", "--json")
-    assert answer.exit_code == 0, answer.output
+    assert answer.exit_code == 4, answer.output
     told = json.loads(answer.stdout)
     assert (told["images"], told["out"]) == (TAKEN, str(tmp_path / "out.csv"))
     assert [one["image"] for one in told["bad"]] == ["bad.png", "cut.png", ascii("\udcff\x1b[2J.png")]
     assert all(one["reason"] for one in told["bad"])
     assert "\x1b" not in answer.stderr
-    assert len(answer.stderr.splitlines()) == 3
+    assert told["bad"][2]["reason"] == "its name is not UTF-8: rename it"
+    assert told["passed_over"] == [
+        {"file": ".hidden/", "reason": "a hidden folder"},
+        {"file": "0/.DS_Store", "reason": "a hidden file"},
+        {"file": "notes.txt", "reason": "ends with .txt, which is no image's ending"},
+    ]
+    assert len(answer.stderr.splitlines()) == 6
+    assert "notes.txt: passed over, ends with .txt, which is no image's ending" in answer.stderr
     rows = read_csv(tmp_path / "out.csv")
     assert list(rows[0]) == COLUMNS
     check_rows(digits_run, digits_bundle, rows, [name_of(position) for position in range(TAKEN)])
@@ -96,7 +107,7 @@ def test_a_folder_becomes_a_table_and_bad_images_are_listed(
 
 def test_parquet_says_the_same_as_csv(digits_bundle: Path, images: Path, tmp_path: Path) -> None:
     for name in ("out.csv", "out.PARQUET"):
-        assert predict(digits_bundle, images, "--out", tmp_path / name).exit_code == 0
+        assert predict(digits_bundle, images, "--out", tmp_path / name).exit_code == 4
     table = pq.read_table(tmp_path / "out.PARQUET")
     assert table.column_names == COLUMNS
     for row, other in zip(table.to_pylist(), read_csv(tmp_path / "out.csv"), strict=True):
@@ -141,9 +152,13 @@ def test_bundle_and_images_may_lie_in_a_bucket(
     store = open_store(f"{place}/images")
     for position in range(3):
         store.put(name_of(position), (images / name_of(position)).read_bytes())
+    store.put("notes.txt", b"no image")
+    answer = predict(f"{place}/bundles/team", f"{place}/images", "--out", tmp_path / "out.csv", "--json")
+    assert answer.exit_code == 0, answer.output  # what is no image by its name was not asked for
+    assert json.loads(answer.stdout)["passed_over"][0]["file"] == "notes.txt"
     store.put("bad.png", b"rubbish")
     answer = predict(f"{place}/bundles/team", f"{place}/images", "--out", tmp_path / "out.csv", "--json")
-    assert answer.exit_code == 0, answer.output
+    assert answer.exit_code == 4, answer.output
     assert json.loads(answer.stdout)["bad"][0]["image"] == "bad.png"
     check_rows(digits_run, digits_bundle, read_csv(tmp_path / "out.csv"), [name_of(position) for position in range(3)])
 

@@ -102,7 +102,10 @@ def test_the_picture_goes_where_out_says(home: Path) -> None:
     [
         ([], "t augments nothing: set a key, such as augment.flip=0.5"),
         (["augment.hue=0.1"], "augment.hue needs images with three channels, and these have 1"),
-        (["augment.flip=0.5", "--out", "no/such/folder.png"], "--out: no/such/folder.png cannot be written"),
+        (
+            ["augment.flip=0.5", "--out", "no/such/folder.png"],
+            "--out is 'no/such/folder.png': it lies in no/such, which is no folder",
+        ),
     ],
 )
 def test_what_cannot_be_shown_is_said(home: Path, words: list[str], said: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ from tests.servers import S3Server
 from trainables.decode import decode_files
 from trainables.errors import DataError, StoreError
 from trainables.image_shape import ImageShape
-from trainables.new_images import NewImage, find_new_images, read_chunks
+from trainables.new_images import NewImage, find_new_images, look_for_images, read_chunks
 from trainables.stores import open_store
 
 GREY = ImageShape(4, 6, 1, 10)
@@ -85,8 +86,44 @@ def test_what_cannot_be_read_is_bad_with_a_reason_and_the_rest_is_not(tmp_path: 
     assert names == ["good.png"]
     assert set(bad) == {"cut.png", "text.jpg", "empty.gif", "float.tiff", ascii("\udcff.png")}
     assert "none of PNG" in bad["text.jpg"]
+    assert bad["empty.gif"] == "an empty file"
     assert "floating-point" in bad["float.tiff"]
     assert "not UTF-8" in bad[ascii("\udcff.png")]
+
+
+def test_everything_that_is_passed_over_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.png", "sub/b.PNG", "sub/c.heic", "sub/README", ".git/x.png", "sub/.x.png", "locked/d.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(as_png(0))
+    (tmp_path / "sub" / "up").symlink_to(tmp_path)
+    real = os.scandir
+
+    def scan(path: str) -> Any:  # the tests may run as root, whom no folder is closed to
+        if str(path).endswith("/locked"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    found = look_for_images(str(tmp_path))
+    assert [one.name for one in found.images] == ["a.png", "sub/b.PNG"]
+    assert {one.name: one.reason for one in found.passed_over} == {
+        ".git/": "a hidden folder",
+        "sub/.x.png": "a hidden file",
+        "sub/README": "ends with nothing, which is no image's ending",
+        "sub/c.heic": "ends with .heic, which is no image's ending",
+        "sub/up/": "a link to a folder that it lies in",
+    }
+    assert [(one.name, one.reason) for one in found.unread] == [
+        ("locked/", "a folder that cannot be read (Permission denied)")
+    ]
+
+
+def test_a_folder_without_an_image_says_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").touch()
+    with pytest.raises(
+        DataError, match=r"holds no image .*; it holds a\.heic .ends with \.heic, which is no image's ending"
+    ):
+        find_new_images(str(tmp_path))
 
 
 def test_one_file_is_named_as_it_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,55 @@
+"""What is asked for with --out is refused before any work, in one sentence."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from runner.out_file import check_out, write_out
+from tests.sweeps import ROOT
+from trainables.errors import SweepFileError
+
+
+@pytest.mark.parametrize(
+    ("out", "part"),
+    [
+        ("none/x.csv", "lies in none, which is no folder"),
+        ("file/x.csv", "lies in file, which is no folder"),
+        (".", "is a folder"),
+        ("", "name a file"),
+        (" ", "name a file"),
+        ("a\0b", "name a file"),
+        ("x" * 256, "File name too long"),
+        ("~nobody-of-that-name/x", "~nobody-of-that-name"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_by_name(tmp_path, monkeypatch, out, part):
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    with pytest.raises(SweepFileError) as refused:
+        write_out(check_out(out), b"1")
+    assert part in str(refused.value)
+    assert str(refused.value).startswith("--out is ")
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_ending_that_is_no_table_is_refused(tmp_path):
+    with pytest.raises(SweepFileError, match=r"ends with \.csv or \.parquet"):
+        check_out(str(tmp_path / "x.txt"), (".csv", ".parquet"))
+    assert check_out(str(tmp_path / "x.CSV"), (".csv", ".parquet")) == tmp_path / "x.CSV"
+
+
+SCRATCH = {"runner/probe.py", "runner/model_check.py"}
+"""Write into temporary folders that are gone afterwards."""
+
+
+def test_no_file_is_written_but_by_the_functions_that_write_it_whole():
+    found = set()
+    for room in ("runner", "ensembles", "trainables"):
+        for path in sorted((ROOT / room).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Attribute) and node.attr in ("write_text", "write_bytes"):
+                    found.add(path.relative_to(ROOT).as_posix())
+    assert found - SCRATCH == {"runner/output.py"}  # whose `write_bytes` is of a stream

@@ -1,0 +1,43 @@
+"""The program `caucus` with a run as it might have been: it trains nothing, and goes on after its first line when it is told to.
+
+python unread_run.py FOLDER run|nightly WORDS…: the run lies in FOLDER/runs, and goes on once there is a file FOLDER/go.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import runner.pipeline
+from runner.command import main
+from runner.event import Event, RunOpened
+from runner.pipeline import RunResult
+from runner.run_state import RunState
+from runner.spec import SweepSpec
+from runner.status import StatusWriter
+from tests.runner.sample_run import make_images, write_sample_run
+from trainables.folder import Folder
+
+FOLDER = Path(sys.argv.pop(1))
+
+
+def run_sweep(
+    spec: SweepSpec, run: Any, address: Any, command: str, listeners: list[Any], say: Any, sweep: Any = None
+) -> RunResult:
+    """In place of the real one."""
+
+    def wait(event: Event, state: RunState) -> None:
+        while isinstance(event, RunOpened) and not (FOLDER / "go").exists():
+            time.sleep(0.005)
+
+    status = StatusWriter(Folder(FOLDER / "runs", "runs"), spec, spec.run_id(make_images().data_id))
+    found = write_sample_run(FOLDER / "runs", [*listeners, wait, status])
+    return RunResult("dots/r1", "done", "", found.state, None, "runs/report.html", 9, 1.0, 1.0)
+
+
+runner.pipeline.run_sweep = run_sweep
+
+if __name__ == "__main__":
+    main()
