@@ -111,7 +111,9 @@ def _check_message(head: memoryview, body_bytes: int, first: bool) -> None:
     root = _root(head)
     kind = _number(head, root, _KIND, "<B")
     if kind != (_SCHEMA if first else _RECORD_BATCH):
-        name = {0: "nothing", _SCHEMA: "schema", 2: "dictionary", _RECORD_BATCH: "record batch"}.get(kind, f"kind {kind}")
+        name = {0: "nothing", _SCHEMA: "schema", 2: "dictionary", _RECORD_BATCH: "record batch"}.get(
+            kind, f"kind {kind}"
+        )
         told = "it begins with" if first else "it holds"
         raise pa.ArrowInvalid(f"{told} a {name}, which is never written here")
     batch = _pointed(head, root, _HEADER)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,9 +75,9 @@ def to_objects(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _read_elsewhere(data: bytes, columns: Sequence[str]) -> pa.Table:
-    # -P: a file called pyarrow.py in the current folder is not what is meant. The paths are those of this process.
+    # -P: a file called pyarrow.py in the current folder is not what is meant. The paths are ours, and then those of this process.
     command = [sys.executable, "-P", "-c", "from trainables.parquet_child import main; main()", *columns]
-    paths = os.pathsep.join(path for path in sys.path if path)
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), *(path for path in sys.path if path)])
     # Arrow's own allocators reserve more addresses than the process may have.
     env = {**os.environ, "PYTHONPATH": paths, "ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"}
     most_s = START_S + MEGABYTE_S * len(data) / 1e6
