@@ -6,7 +6,7 @@ JOBS ?= 2
 STAMP := .venv/set-up
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep fashion test test-long faults soak check format bench clean
+.PHONY: help setup sweep fashion test test-long faults fuzz soak check format bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test-long: $(STAMP) ## the long tests: kills, a cluster of three nodes, real dat
 
 faults: $(STAMP) ## the faults of store and processes, three times each, with their figures; about an hour
 	CAUCUS_FAULT_TIMES=3 $(BIN)/pytest -rA tests/runner/test_store_faults.py tests/runner/test_process_faults.py tests/runner/test_damage.py
+
+fuzz: $(STAMP) ## INPUTS=20000 inputs that are almost right, read in processes that may die of them; at most half an hour
+	$(BIN)/python -m tests.fuzz --inputs $(or $(INPUTS),20000) --seed $(or $(SEED),1)
 
 soak: $(STAMP) ## a sweep on four nodes while something is killed every 20 s; more than an hour in all
 	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),30)

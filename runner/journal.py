@@ -136,9 +136,12 @@ class Journal:
     def _read_count(self) -> Count:
         try:
             told = get_json(self._store, layout.run_key(self._name, self._run, layout.STATUS)).get("journal")
-            return Count(**told) if isinstance(told, dict) else Count(0, 0)
-        except (ObjectMissing, DamagedObject, TypeError):
+        except (ObjectMissing, DamagedObject):
             return Count(0, 0)
+        match told:
+            case {"driver": int(driver), "events": int(events)}:
+                return Count(driver, events)
+        return Count(0, 0)
 
     def _load(self) -> dict[Segment, bytes]:
         found: dict[Segment, bytes] = {}

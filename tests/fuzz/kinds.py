@@ -33,11 +33,17 @@ from runner.former_run import read_trained
 from runner.history import History
 from runner.journal import Journal
 from runner.keep_nights import plan_nights
-from runner.lease import take_lease
+from runner.keeping import Keeping, keep_what_goes_on
+from runner.latest import read_latest
+from runner.lease import find_live, take_lease
+from runner.locate import Located
 from runner.proof import prove
 from runner.run_state import RunState
+from runner.show import tell_trials
 from runner.spec import read_spec
-from runner.status import summarise
+from runner.status import read_status, show_status, summarise
+from runner.trial_table import to_parquet
+from runner.understood import check_understood
 from tests.ensembles.test_bundle import make_files, make_told
 from tests.fuzz.mutate import mutate_bytes, mutate_journal, mutate_record
 from tests.runner.sample_run import SampleRun, write_sample_run
@@ -54,7 +60,8 @@ from trainables.initial_weights import check_safetensors, start_from
 from trainables.new_images import BadImage, _load, find_new_images
 from trainables.parquet_child import unpack
 from trainables.predictions import from_arrow
-from trainables.store import seal_json, sha256_of, to_json
+from trainables.record import rank
+from trainables.store import check_format, seal_json, sha256_of, to_json
 from trainables.trial_config import read_config, write_config
 from trainables.truth import take_truth, truth_from_arrow, truth_to_arrow
 from trainables.watched import LayerWatched, layers_from_arrow, layers_to_arrow
@@ -74,6 +81,8 @@ class Kind:
     read: Callable[[bytes, Path, random.Random], object]
     mutate: Mutate = mutate_bytes
     weight: int = 1
+    is_record: bool = False
+    """Whether the reader keeps a store in its folder from one input to the next."""
     may_die: bool = False
     """Whether the reader is itself the process that may die of an input."""
 
@@ -152,7 +161,7 @@ def _tables(run: SampleRun) -> list[Kind]:
             with contextlib.suppress(CaucusError):
                 reader(data)
 
-    return [Kind("arrow", seeds, read_arrow, weight=24)]
+    return [Kind("arrow", seeds, read_arrow, weight=40)]
 
 
 def _strangers(folder: Path) -> list[Kind]:
@@ -241,12 +250,12 @@ def _strangers(folder: Path) -> list[Kind]:
         read_bundle(store)
 
     return [
-        Kind("parquet", tables, read_table, weight=2),
+        Kind("parquet", tables, read_table, weight=1),
         Kind("parquet, in the process that may die", tables, unpack_table, weight=6, may_die=True),
         Kind("npz", archives, read_npz, weight=4),
         Kind("csv", texts, read_text, weight=3),
-        Kind("image", (*pictures.values(), deep.getvalue()), read_picture, weight=8),
-        Kind("safetensors", weights, read_weights, weight=6),
+        Kind("image", (*pictures.values(), deep.getvalue()), read_picture, weight=12),
+        Kind("safetensors", weights, read_weights, weight=10),
         Kind("sweep file", sweeps, read_sweep, weight=3),
         Kind("bundle", (manifest,), read_bundle_files, mutate=mutate_record, weight=4),
     ]
@@ -277,23 +286,33 @@ def _records(run: SampleRun, place: Path) -> list[Kind]:
     weights = {"journal": 14, "sweep.json": 4, "status.json": 3, "manifest.json": 3, "images.parquet": 1}
     records = tuple(run.store.get(key) for what, key in keys.items() if what.endswith(".json"))
 
-    def look(store: Folder) -> None:
-        """What a run that goes on, a plan and a night read."""
+    def look(store: Folder, what: str) -> None:
+        """What a run that goes on, a plan and a night read of a record."""
         journal = Journal(store, name, run.run_id, mend=True)
         state = RunState(journal.events)
-        History(2, {}, run.images.data_id).read(journal.events)
-        with contextlib.suppress(CaucusError):
-            read_trained(store, run.spec, run.images.data_id)
-        read_nights(store, name, lambda line: None)
-        with contextlib.suppress(CaucusError):
-            read_deleted(store, name, run.run_id)
-        with contextlib.suppress(CaucusError):
-            read_config(store, run.trials[0].trial_id)
-        with contextlib.suppress(CaucusError):
-            read_data_table(store, run.images.data_id)
-        with contextlib.suppress(CaucusError):
-            prove(store, state.trials.values())
-        plan_nights(store, name, [run.run_id])
+        rank(list(state.trials.values()))
+        readers: dict[str, Callable[[], object]] = {
+            "journal": lambda: (
+                History(2, {}, run.images.data_id).read(journal.events),
+                read_trained(store, run.spec, run.images.data_id),
+                json.dumps(tell_trials(state, 20), allow_nan=False),
+                to_parquet(list(state.trials.values())),
+                keep_what_goes_on(state, Keeping({})),
+            ),
+            "sweep.json": lambda: load_run(run.found, []),
+            "status.json": lambda: show_status(read_status(Located(store, name, run.run_id))),
+            "night.json": lambda: read_nights(store, name, lambda line: None),
+            "deleted.json": lambda: read_deleted(store, name, run.run_id),
+            "claim": lambda: find_live(store),
+            "heartbeat": lambda: find_live(store),
+            "latest": lambda: read_latest(store, name),
+            "caucus.json": lambda: check_format(store),
+            "data.json": lambda: read_data_table(store, run.images.data_id),
+            "images.parquet": lambda: read_data_table(store, run.images.data_id),
+            "config.json": lambda: read_config(store, run.trials[0].trial_id),
+        }
+        readers.get(what, lambda: prove(store, list(state.trials.values())[:1]))()
+        check_understood(store, name, run.run_id, journal, state)
 
     verbs: tuple[tuple[str, ...], ...] = (
         ("status", name),
@@ -306,7 +325,7 @@ def _records(run: SampleRun, place: Path) -> list[Kind]:
         ("prune", "runs"),
     )
 
-    def read_record(key: str) -> Callable[[bytes, Path, random.Random], None]:
+    def read_record(key: str, what: str) -> Callable[[bytes, Path, random.Random], None]:
         def read(data: bytes, folder: Path, dice: random.Random) -> None:
             if not (folder / "runs").exists():
                 shutil.copytree(place, folder / "runs", copy_function=os.link)
@@ -316,8 +335,10 @@ def _records(run: SampleRun, place: Path) -> list[Kind]:
             path.unlink()  # a link: the others keep theirs
             path.write_bytes(data)
             try:
-                if dice.random() < 0.2:
-                    look(store)
+                if dice.random() < 0.75:
+                    look(store, what)
+                elif dice.random() < 0.05:
+                    plan_nights(store, name, [run.run_id])
                 else:
                     run_verb(dice.choice(verbs), folder)
             finally:
@@ -329,12 +350,13 @@ def _records(run: SampleRun, place: Path) -> list[Kind]:
         Kind(
             what,
             (run.store.get(key),),
-            read_record(key),
+            read_record(key, what),
             mutate={"journal": mutate_journal}.get(
                 what,
                 (lambda data, _, dice: mutate_record(data, records, dice)) if key.endswith(".json") else mutate_bytes,
             ),
-            weight=weights.get(what, 2),
+            weight=weights.get(what, 3),
+            is_record=True,
         )
         for what, key in keys.items()
     ]
