@@ -6,7 +6,7 @@ JOBS ?= 2
 STAMP := .venv/set-up
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep fashion test test-long test-gpu faults soak check format bench bench-gpu clean
+.PHONY: help setup sweep fashion test test-long test-gpu faults fuzz soak check format bench bench-gpu clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ faults: $(STAMP) ## the faults of store and processes, three times each, with th
 
 test-gpu: $(STAMP) ## what only a GPU can tell; without one these tests are skipped
 	$(BIN)/pytest -m gpu -rs tests/gpu
+
+fuzz: $(STAMP) ## INPUTS=20000 inputs that are almost right, read in processes that may die of them; at most half an hour
+	$(BIN)/python -m tests.fuzz --inputs $(or $(INPUTS),20000) --seed $(or $(SEED),1)
 
 soak: $(STAMP) ## a sweep on four nodes while something is killed every 20 s; more than an hour in all
 	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),30)

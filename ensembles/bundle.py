@@ -21,7 +21,7 @@ from ensembles.config import VoteMethod
 from trainables.checkpoint import CheckpointId
 from trainables.config import Frozen, TrialConfig
 from trainables.errors import CaucusError, ObjectMissing, StoreError
-from trainables.store import Store, sha256_of, to_json
+from trainables.store import Store, load_json, sha256_of, to_json
 
 FORMAT = 1
 """Raised when an older Caucus could not read what a newer one writes."""
@@ -222,7 +222,7 @@ def read_manifest(store: Store) -> Manifest:
         )
         raise BundleError(f"{store.uri} {why}; `caucus export RUN {store.uri}` writes one") from None
     try:
-        told = json.loads(raw)
+        told = load_json(raw)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{store.uri}/{MANIFEST} is damaged ({error}): export the bundle again") from None
     found = told.get("format") if isinstance(told, dict) else None
@@ -234,14 +234,22 @@ def read_manifest(store: Store) -> Manifest:
             f"bundle {store.uri} has format {found}, written by Caucus {by}; this version reads up to {FORMAT}: "
             "upgrade caucus"
         )
-    whole = to_json(told) == raw
-    if told.pop("sha256", None) != sha256_of(to_json(told)) or not whole:
+    try:
+        whole = to_json(told) == raw and told.pop("sha256", None) == sha256_of(to_json(told))
+    except ValueError:  # half of a surrogate pair is no text, and can be written as JSON
+        whole = False
+    if not whole:
         raise BundleError(f"{store.uri}/{MANIFEST} is damaged: its own hash does not hold; export the bundle again")
     try:
         return Manifest.model_validate(told)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] in ("extra_forbidden", "literal_error"):
+            by = told.get("versions", {}).get("caucus", "?") if isinstance(told.get("versions"), dict) else "?"
+            raise BundleError(
+                f"bundle {store.uri} was written by a newer Caucus ({by}), with {where}, which this version does not know: upgrade caucus"
+            ) from None
         raise BundleError(
             f"{store.uri}/{MANIFEST} cannot be read: {where}: {problem['msg']}; export the bundle again"
         ) from None

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from trainables.checkpoint import CheckpointId, Promise, read_predictions, read_promises, read_truth
 from trainables.data_table import DataTable
-from trainables.errors import DamagedObject, MismatchedPredictions, ObjectMissing
+from trainables.errors import DamagedObject, MismatchedPredictions, ObjectMissing, StoreTooNew
 from trainables.predictions import Predictions
 from trainables.store import Store
 from trainables.truth import Truth, rows_sha256
@@ -21,7 +21,7 @@ from trainables.truth import Truth, rows_sha256
 READERS = 10
 """Files read at a time: a bucket answers after some 20 ms, and boto3 keeps at most ten connections open."""
 
-UNUSABLE = (ObjectMissing, DamagedObject, MismatchedPredictions)
+UNUSABLE = (ObjectMissing, DamagedObject, StoreTooNew, MismatchedPredictions)
 """What leaves a checkpoint out. A store that fails for a moment raises: it must not change who votes."""
 
 Manifests = Mapping[CheckpointId, dict[str, Promise] | str]

@@ -36,10 +36,12 @@ from runner.run_state import RunState
 from runner.spec import SweepSpec, nearest, rule
 from runner.story import tell_search
 from runner.trial_table import to_parquet
+from runner.understood import tell_unread
 from trainables import layout
 from trainables.checkpoint import CheckpointId
 from trainables.data_table import DataTable, read_data_table
-from trainables.errors import CaucusError, DamagedObject, SweepFileError
+from trainables.errors import CaucusError, DamagedObject, StoreTooNew, SweepFileError
+from trainables.newer_trial import name_keys
 from trainables.record import TrialRecord, rank
 from trainables.store import Store, get_json, seal_json
 
@@ -61,6 +63,8 @@ class StoredRun:
     """What reproduces it."""
     spec: SweepSpec | None = None
     """The sweep, where its record can still be read as one."""
+    unasked: tuple[str, ...] = ()
+    """Keys of its `ensemble` that this version does not know: a vote here leaves them out."""
 
     @property
     def note(self) -> str:
@@ -106,21 +110,49 @@ def load_run(found: Located, overrides: list[str]) -> StoredRun:
     """
     head = get_json(found.store, layout.run_key(found.name, found.run, layout.SWEEP))
     spec = head.get("spec")
-    told = spec.get("ensemble", {}) if isinstance(spec, dict) else {}
+    told = spec.get("ensemble") if isinstance(spec, dict) else None
+    told, unasked = _known_part(told if isinstance(told, dict) else {})
     changed = apply_overrides(told, [word.removeprefix("ensemble.") for word in overrides], ())
     try:
         ensemble = EnsembleConfig.model_validate(changed)
     except ValidationError as error:
         problem = error.errors()[0]
-        key = str(problem["loc"][0])
+        key = str(problem["loc"][0]) if problem["loc"] else ""
         if problem["type"] == "extra_forbidden":
             raise SweepFileError(
                 f"ensemble.{key}: no such key{nearest(key, list(EnsembleConfig.model_fields))}"
             ) from None
         raise SweepFileError(f"ensemble.{key} is {problem['input']!r}: {rule(problem)}") from None
     state = read_state(found.store, found.name, found.run)
+    asked = {key.partition(".")[0] for key in changed}
+    unasked = [key for key in unasked if key.partition("=")[0] not in asked]
+    state.unread.update(f"{layout.SWEEP} with ensemble.{key}" for key in unasked)
     command = str(head.get("command", ""))
-    return StoredRun(found.store, found.name, found.run, state, ensemble, command, spec_in(head))
+    return StoredRun(found.store, found.name, found.run, state, ensemble, command, spec_in(head), tuple(unasked))
+
+
+def _known_part(told: dict[str, object]) -> tuple[dict[str, object], list[str]]:
+    """The `ensemble` of a record without the keys and words that this version does not know; and those."""
+    left, unasked = dict(told), list[str]()
+    for _ in told:
+        try:
+            EnsembleConfig.model_validate(left)
+            break
+        except ValidationError as error:
+            for problem in error.errors():
+                key = str(problem["loc"][0]) if problem["loc"] else ""
+                if key in left:
+                    unasked.append(f"{key}={str(left.pop(key))[:40]}")
+    return left, unasked
+
+
+def check_published(stored: StoredRun) -> None:
+    """Raise `StoreTooNew` where a team that is chosen here must not take the place of the one in the store."""
+    if stored.unasked:
+        raise StoreTooNew(
+            f"run {stored.run} in {stored.store.uri} was written by a newer Caucus, whose vote has {name_keys(stored.unasked)}: "
+            "report it with that version, or write a page without it to a file of your own with --out"
+        )
 
 
 def spec_in(head: Mapping[str, object]) -> SweepSpec | None:
@@ -222,6 +254,7 @@ def render(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
 def report_input(stored: StoredRun, conclusion: Conclusion, note: str) -> ReportInput:
     """Everything that the report of the run tells."""
     ledger = read_ledger(stored.store, conclusion.table.data_id, _images_of(conclusion.table))
+    unread = tell_unread(stored.state.unread)
     return ReportInput(
         run=stored.run,
         table=conclusion.table,
@@ -231,7 +264,7 @@ def report_input(stored: StoredRun, conclusion: Conclusion, note: str) -> Report
         left_out=conclusion.left_out,
         command=stored.command,
         versions=stored.state.versions,
-        notes=[*([note] if note else []), *ledger.warnings],
+        notes=[*([note] if note else []), *ledger.warnings, *([unread] if unread else [])],
         search=tell_search(stored.state, stored.spec),
         pseudo=conclusion.pseudo,
         pruned=read_curves(stored.store, stored.name, stored.run_id),

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from typing import Any, ClassVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from trainables.errors import DamagedObject
 from trainables.record import EpochResult, TrialCost, TrialState
+from trainables.store import load_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,20 +199,58 @@ def to_line(event: Event) -> bytes:
     return text.encode() + b"\n"
 
 
-def from_line(line: bytes, where: str) -> Event | None:
-    """The inverse of `to_line`; None for a kind that this version does not know. Raises `DamagedObject`, naming `where`."""
+@dataclass(frozen=True)
+class Line:
+    """What this version makes of a line of a journal: the event, and what of it is not understood.
+
+    A newer version may have written more. What is known of an event counts, also where it has further keys; an event of another
+    kind, or with a value that is none for its key, is left out.
+    """
+
+    event: Event | None
+    unread: str = ""
+    """In a few words, "" where all is understood: `trial-cloned`, or `epoch-reported with the key result.mood`."""
+
+
+def read_line(line: bytes, where: str) -> Line:
+    """The inverse of `to_line`. Raises `DamagedObject`, naming `where`, for what no version has written."""
     try:
-        told = json.loads(line)
-        kind = KINDS.get(told.pop("kind"))
-        if kind is None:
-            return None
-        if kind is EpochReported:
-            told["result"] = EpochResult(**told["result"])
-        if kind is TrialMeasured:
-            told["cost"] = TrialCost(**told["cost"])
-        known = {known.name for known in fields(kind)}
-        return kind(**{key: value for key, value in told.items() if key in known})
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        told = load_json(line)
+        name = told["kind"]
+        if not isinstance(name, str):
+            raise TypeError("its kind is no text")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        why = "it has no kind" if isinstance(error, KeyError) else error
         raise DamagedObject(
-            f"{where} holds a line that is no event ({error}): restore that object, or run the sweep again"
+            f"{where} holds a line that is no event ({why}): restore that object, or run the sweep again"
         ) from None
+    if name not in KINDS:
+        return Line(None, f"an event {_short(name)}")
+    try:
+        event = _reader(name).validate_json(line, strict=True)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(map(str, problem["loc"]))
+        wrong = "is missing" if problem["type"] == "missing" else f"is {_short(problem['input'])}: {problem['msg']}"
+        return Line(None, f"{name} whose {key} {wrong}")
+    unknown = [key for key in told if key not in _keys(name)]
+    for part in ("result", "cost"):
+        if isinstance(getattr(event, part, None), EpochResult | TrialCost):
+            unknown += [f"{part}.{key}" for key in told[part] if key not in _keys(part)]
+    return Line(event, f"{name} with the key {_short(unknown[0], quoted=False)}" if unknown else "")
+
+
+@cache
+def _reader(name: str) -> TypeAdapter[Event]:
+    return TypeAdapter(KINDS[name])
+
+
+@cache
+def _keys(name: str) -> frozenset[str]:
+    kind = {"result": EpochResult, "cost": TrialCost}.get(name) or KINDS[name]
+    return frozenset({"kind", "sum", *(known.name for known in fields(kind))})
+
+
+def _short(value: object, quoted: bool = True) -> str:
+    text = repr(value) if quoted else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 
-from runner.journal import read_state
+from runner.journal import Journal, read_state
 from runner.latest import read_latest
 from runner.locate import existing_run
+from runner.run_state import RunState
 from runner.search.former import Former
 from runner.spec import SweepSpec
 from trainables import layout
 from trainables.config import TrialConfig
 from trainables.errors import DamagedObject, ObjectMissing, RunMismatch, SweepFileError
+from trainables.newer_trial import NewerTrial
 from trainables.store import Store, get_json
 
 
@@ -41,18 +43,24 @@ def read_former(store: Store, spec: SweepSpec, data_id: str) -> Former | None:
             "say nothing here; name a run on the same images and split, or remove the key"
         )
     state = read_state(store, name, run)
-    return Former(f"{name}/{run}", tuple(state.trials.values()), tuple(state.decisions))
+    known = tuple(record for record in state.trials.values() if not isinstance(record.config, NewerTrial))
+    return Former(f"{name}/{run}", known, tuple(state.decisions))
 
 
 def read_trained(store: Store, spec: SweepSpec, data_id: str) -> list[TrialConfig]:
-    """Trials with a result of all runs of the same sweep over the same data, the newest run's first."""
+    """Trials with a result of all runs of the same sweep over the same data, the newest run's first.
+
+    Of a damaged run those before the damage; trials of a newer version are left out.
+    """
     runs = store.folders(layout.sweep_prefix(spec.name))
     with contextlib.suppress(ObjectMissing, DamagedObject):
         newest = read_latest(store, spec.name)
         runs.sort(key=lambda run: run != newest)
     found: dict[str, TrialConfig] = {}
     for run in runs:
-        for record in read_state(store, spec.name, run).trials.values():
-            if record.epochs and record.config.data_id == data_id:
+        # What cannot be read of a run is not gone on from: it stops no other run.
+        for record in RunState(Journal(store, spec.name, run, mend=True).events).trials.values():
+            is_known = not isinstance(record.config, NewerTrial)
+            if record.epochs and record.config.data_id == data_id and is_known:
                 found.setdefault(record.trial_id, record.config)
     return list(found.values())

@@ -19,6 +19,7 @@ from runner.event import (
 )
 from runner.probe import name_architecture
 from trainables.config import TrialConfig
+from trainables.newer_trial import NewerTrial, read_trial
 
 LEAST_EPOCHS = 3
 """So many epochs of an architecture on record are believed."""
@@ -56,7 +57,12 @@ class History:
         for event in events:
             match event:
                 case TrialPlanned():
-                    config = TrialConfig.model_validate(event.config)
+                    try:
+                        config = read_trial(event.trial_id, event.config)
+                    except ValueError:
+                        continue
+                    if isinstance(config, NewerTrial):  # its pace is of a net that cannot be built here
+                        continue
                     if config.data_id != self._data_id:
                         return
                     names[event.trial_id] = name_architecture(config)
@@ -72,7 +78,7 @@ class History:
                     busy_s = event.result.busy_s
                     since_s = heard_s.get(event.trial_id)
                     free_s = taken_s.pop(event.trial_id, None)
-                    if event.trained and since_s is not None:
+                    if event.trained and since_s is not None and event.trial_id in names:
                         self._epochs_s[names[event.trial_id]].append(max(busy_s, event.elapsed_s - since_s))
                     if event.trained and free_s is not None:
                         self._switches_s.append(max(0.0, event.elapsed_s - free_s - busy_s))

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from runner.event import Event, from_line, to_line
+from runner.event import Event, read_line, to_line
 from runner.run_state import RunState
 from trainables import layout
 from trainables.errors import DamagedObject, ObjectMissing, StoreError
@@ -81,8 +82,10 @@ class Journal:
         self._last = Segment(0, 0)
         self._tail = b""
         self._sum = 0
+        self.unread: Counter[str] = Counter()
+        """What of it this version does not understand, in words: a newer one has written it. All else counts."""
         self._unknown = 0
-        """Events of kinds that only a newer version knows."""
+        """Events that are not understood, and do not count."""
         try:
             self._read()
         except DamagedObject as error:
@@ -133,9 +136,12 @@ class Journal:
     def _read_count(self) -> Count:
         try:
             told = get_json(self._store, layout.run_key(self._name, self._run, layout.STATUS)).get("journal")
-            return Count(**told) if isinstance(told, dict) else Count(0, 0)
-        except (ObjectMissing, DamagedObject, TypeError):
+        except (ObjectMissing, DamagedObject):
             return Count(0, 0)
+        match told:
+            case {"driver": int(driver), "events": int(events)}:
+                return Count(driver, events)
+        return Count(0, 0)
 
     def _load(self) -> dict[Segment, bytes]:
         found: dict[Segment, bytes] = {}
@@ -150,12 +156,17 @@ class Journal:
         try:
             for line in data.splitlines(keepends=True):
                 self._sum = unseal(line, self._sum, where)
-                event = None if line.startswith(FENCE) else from_line(line, where)
+                if line.startswith(FENCE):
+                    size_bytes += len(line)
+                    continue
+                read = read_line(line, where)
                 size_bytes += len(line)
-                if event:
-                    self.events.append(event)
-                elif not line.startswith(FENCE):
+                if read.event:
+                    self.events.append(read.event)
+                else:
                     self._unknown += 1
+                if read.unread:
+                    self.unread[read.unread] += 1
         finally:
             self._tail = data[:size_bytes]
             self._extents[self._last.driver] = Extent(self._last.number, size_bytes)
@@ -176,8 +187,11 @@ class UnwrittenJournal:
 
 
 def read_state(store: Store, name: str, run: str) -> RunState:
-    """What the events of a run in a store add up to. Raises `StoreError`."""
-    return RunState(Journal(store, name, run).events)
+    """What the events of a run in a store add up to, and what of them is not understood. Raises `StoreError`."""
+    journal = Journal(store, name, run)
+    state = RunState(journal.events)
+    state.unread = journal.unread + state.unread
+    return state
 
 
 def _fence_line(extents: dict[int, Extent]) -> bytes:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
-from ensembles.night_story import NightStory, write_story
+from ensembles.night_story import NightStory
 from runner.accepted import last_accepted
 from runner.conclusion import load_run
 from runner.doomed import Doomed
 from runner.journal import read_state
-from runner.keeping import Keeping, keep_referenced
+from runner.keeping import Keeping, keep_mentioned, keep_referenced
 from runner.locate import Located, existing_run, find_runs
 from runner.night_config import KeepConfig
-from runner.retention import Retention, carry_out, doom_checkpoint, find_checkpoints, on_record
+from runner.retention import Retention, carry_out, doom_checkpoint, find_checkpoints, on_record, read_run
 from runner.run_state import RunState
 from trainables import layout
 from trainables.errors import CaucusError
-from trainables.store import Store
+from trainables.store import Store, get_json, seal_json
 
 
 def choose_nights(nights: Mapping[str, NightStory], keep: KeepConfig) -> dict[str, str]:
@@ -50,8 +49,10 @@ def keep_nights(store: Store, name: str, nights: Mapping[str, NightStory], keep:
     planned = plan_nights(store, name, dropped)
     for run in dropped:
         if not nights[run].dropped:
-            story = replace(nights[run], dropped=True)
-            store.put(layout.run_key(name, run, layout.NIGHT), write_story(story))
+            key = layout.run_key(name, run, layout.NIGHT)
+            store.put(
+                key, seal_json({**get_json(store, key), "dropped": True})
+            )  # with what a newer version has put there
     return carry_out(planned)
 
 
@@ -65,9 +66,13 @@ def plan_nights(store: Store, name: str, dropped: Sequence[str]) -> Retention:
     left = {(name, run) for run in dropped}
     states: dict[str, RunState] = {}
     wanted: set[str] = set()
+    notes: list[str] = []
     for found in find_runs(store):
-        state = read_state(store, found.name, found.run)
-        if (found.name, found.run) in left:
+        state, why = read_run(found)
+        if why:  # of a run that is not understood nothing goes, whether its night is kept or not
+            keep_mentioned(found, keeping)
+            notes.append(f"{found.name}/{found.run} keeps everything: {why}")
+        elif (found.name, found.run) in left:
             states[found.run] = state
             continue
         keep_referenced(store, found, state, keeping)
@@ -81,7 +86,7 @@ def plan_nights(store: Store, name: str, dropped: Sequence[str]) -> Retention:
     ]
     epochs = {f"{name}/{run}": gone for run, state in states.items() if (gone := on_record(state, doomed))}
     kept_bytes = sum(each.size_bytes for member in keeping.reasons for each in whole[member])
-    return Retention(store, tuple(doomed), keeping.reasons, kept_bytes, epochs)
+    return Retention(store, tuple(doomed), keeping.reasons, kept_bytes, epochs, tuple(notes))
 
 
 def _voted_with(found: Located) -> list[str]:

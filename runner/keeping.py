@@ -18,6 +18,13 @@ from trainables.record import ENDED
 from trainables.store import Store, StoredObject, get_json
 
 NAMED = re.compile(r"([0-9a-f]{12})@(\d+)")
+HASHES = re.compile(rb"(?<![0-9a-f])[0-9a-f]{12,64}(?![0-9a-f])")
+"""Names of trials, tables of pseudo-labels and weights, wherever a text has them."""
+
+TEXTS = (".json", ".jsonl")
+
+
+NOT_UNDERSTOOD = "its run cannot be read here, or not in full"
 
 
 @dataclass
@@ -62,6 +69,19 @@ def keep_referenced(store: Store, found: Located, state: RunState, keeping: Keep
         members, names = references(told)
         keeping.keep(sorted(members), reason)
         keeping.named |= names
+
+
+def keep_mentioned(found: Located, keeping: Keeping) -> None:
+    """All checkpoints of every trial that any record of the run names, whatever it says of it, and what else they name.
+
+    For runs that are damaged, or that a newer version has written: nobody here knows what they need.
+    """
+    for each in found.store.find(layout.run_key(found.name, found.run, "")):
+        if each.key.endswith(TEXTS):
+            with contextlib.suppress(StoreError):
+                names = {name.decode() for name in HASHES.findall(found.store.get(each.key))}
+                keeping.named |= names
+                keeping.keep((member for member in keeping.stored if member.trial_id in names), NOT_UNDERSTOOD)
 
 
 def references(told: Any) -> tuple[set[CheckpointId], set[str]]:

@@ -40,6 +40,7 @@ from runner.settle_weights import settle_weights
 from runner.slot import fit_cores
 from runner.spec import SweepSpec
 from runner.status import StatusWriter
+from runner.understood import check_understood
 from trainables import layout
 from trainables.checkpoint import committed_epochs
 from trainables.data import load_images
@@ -111,7 +112,9 @@ def run_sweep(
     check_format(store)
     spec, weights = settle_weights(spec, store)
     run = run or spec.run_id(images.data_id)
-    known = Journal(store, spec.name, run, mend=True).events
+    before = Journal(store, spec.name, run, mend=True)
+    known = before.events
+    check_understood(store, spec.name, run, before, RunState(known))
     former = read_former(store, spec, images.data_id)
     trained = [] if known else read_trained(store, spec, images.data_id)
     search = choose_search(spec, images.data_id, former, trained)
@@ -124,6 +127,7 @@ def run_sweep(
 
     with take_lease(store, spec.name, run, say) as lease, cut_short_by_the_store():
         journal = Journal(store, spec.name, run, lease.number, mend=True)
+        check_understood(store, spec.name, run, journal, RunState(journal.events))
         if journal.damage:
             say(
                 f"{journal.damage.partition(':')[0]}: the journal is read up to there, later epochs are found in the store"

@@ -36,6 +36,7 @@ from runner.search.space import CENTRED_STEPS
 from runner.settle_weights import settle_weights
 from runner.slot import NoSlot, Slot, choose_slot
 from runner.spec import SweepSpec, stage_scheduler
+from runner.understood import check_understood
 from trainables import layout
 from trainables.checkpoint import committed_epochs
 from trainables.config import TrialConfig, flatten
@@ -203,7 +204,10 @@ def plan_sweep(
     spec, _ = settle_weights(spec, store)
     run = run or spec.run_id(data_id)
     journals = _read_journals(store, spec.name)
-    events = journals.get(run) or []
+    events = []
+    if run in journals:
+        events = journals[run].events
+        check_understood(store, spec.name, run, journals[run], RunState(events))
     former = read_former(store, spec, data_id)
     trained = [] if events else read_trained(store, spec, data_id)
     state = RunState(events)
@@ -219,12 +223,12 @@ def plan_sweep(
         slots,
         events,
         stored,
-        _known_results(journals.values()),
+        _known_results(journal.events for journal in journals.values()),
         None if price is None else price * nodes,
     )
     history = History(slots, versions(), data_id)
-    for told in journals.values():
-        history.read(told)
+    for journal in journals.values():
+        history.read(journal.events)
     pace, failure = _find_pace(prospect, history, measure, images, store)
     expected = sum(
         max(0.0, expected_epochs(spec.scheduler) - trial.stored_epochs) for trial in trials if not trial.ended
@@ -313,9 +317,9 @@ def _known_data_id(store: Store, spec: SweepSpec) -> str | None:
     return str(head["data_id"]) if same and "data_id" in head else None
 
 
-def _read_journals(store: Store, name: str) -> dict[str, list[Event]]:
-    """The events of all runs of a sweep, by run."""
-    return {run: Journal(store, name, run).events for run in store.folders(layout.sweep_prefix(name))}
+def _read_journals(store: Store, name: str) -> dict[str, Journal]:
+    """The journals of all runs of a sweep, by run; a damaged one up to its damage, as a run would go on from it."""
+    return {run: Journal(store, name, run, mend=True) for run in store.folders(layout.sweep_prefix(name))}
 
 
 def _list_trials(

@@ -24,16 +24,25 @@ from ensembles.stored_pool import StoredPool
 from runner.conclusion import NothingToVote, StoredRun, load_run, open_candidates, pool_trials
 from runner.deleted import add_deleted
 from runner.doomed import Doomed, by_kind, count_objects
-from runner.journal import read_state
+from runner.journal import Journal
 from runner.judge import costs_of
-from runner.keeping import Keeping, keep_referenced, keep_what_goes_on
+from runner.keeping import NOT_UNDERSTOOD, Keeping, keep_mentioned, keep_referenced, keep_what_goes_on
 from runner.lease import LIVE_S, find_live
 from runner.locate import Located, find_runs
 from runner.run_state import RunState
 from runner.store_without import without
+from runner.understood import check_understood
 from trainables import layout
 from trainables.checkpoint import CheckpointId
-from trainables.errors import CaucusError, MismatchedPredictions, RunTaken, StoreError
+from trainables.errors import (
+    CaucusError,
+    DamagedObject,
+    MismatchedPredictions,
+    ObjectMissing,
+    RunTaken,
+    StoreError,
+    StoreTooNew,
+)
 from trainables.folder import Folder
 from trainables.record import TrialCost
 from trainables.store import Store, StoredObject, check_format, get_json
@@ -120,8 +129,8 @@ class _Team:
 def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None) -> Retention:
     """What of `store` can go. Changes nothing.
 
-    Raises `StoreError` where it is no store of Caucus, and `DamagedObject` where the record of a run cannot be read: what
-    that run needs is then not known.
+    A run that is damaged, or that a newer version has written, stops nothing: what its records name stays, and so does all that no
+    run is known to have. Raises `StoreError` where it is no store of Caucus.
     """
     store.check()
     if not check_format(store):
@@ -133,11 +142,14 @@ def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None
     whole, halves = find_checkpoints(store)
     keeping = Keeping(whole)
     runs = list(find_runs(store))
-    states = [read_state(store, found.name, found.run) for found in runs]
-    loaded, notes = _load(runs)
+    read = [read_run(found) for found in runs]
+    states = [state for state, _ in read]
+    loaded, notes = _load(runs, [why for _, why in read])
     metrics = [stored.ensemble.metric for stored in loaded if stored]
     teams: list[_Team] = []
-    for found, state, stored in zip(runs, states, loaded, strict=True):
+    for found, (state, why), stored in zip(runs, read, loaded, strict=True):
+        if why:
+            keep_mentioned(found, keeping)
         keep_referenced(store, found, state, keeping)
         if stored is None or not _is_done(state):
             for trial_id in state.trials:
@@ -147,7 +159,10 @@ def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None
         for config in _configs(stored):
             _keep_team(replace(stored, ensemble=config), keep_size, metrics, keeping, teams, notes)
     _prove(teams, keeping, notes)
-    doomed = list(_doom(store, states, keeping, halves, now_unix_s))
+    is_known = not any(why for _, why in read)
+    if not is_known:
+        notes.append("what no run is known to have stays as well, until each of them can be read")
+    doomed = list(_doom(store, states, keeping, halves, now_unix_s, is_known))
     epochs = {
         f"{found.name}/{found.run}": gone
         for found, state in zip(runs, states, strict=True)
@@ -173,12 +188,25 @@ def find_checkpoints(store: Store) -> tuple[dict[CheckpointId, list[StoredObject
     return whole, halves
 
 
-def _load(runs: Iterable[Located]) -> tuple[list[StoredRun | None], list[str]]:
+def read_run(found: Located) -> tuple[RunState, str]:
+    """A run as far as it can be read, and why that is not all of it: it is damaged, or a newer version has written it."""
+    journal = Journal(found.store, found.name, found.run, mend=True)
+    state = RunState(journal.events)
+    try:
+        check_understood(found.store, found.name, found.run, journal, state)
+    except StoreTooNew as error:
+        return state, str(error)
+    return state, journal.damage
+
+
+def _load(runs: Iterable[Located], whys: Iterable[str]) -> tuple[list[StoredRun | None], list[str]]:
     """The runs, None for those that cannot be voted on again, and of these a note each."""
     loaded: list[StoredRun | None] = []
     notes = []
-    for found in runs:
+    for found, why in zip(runs, whys, strict=True):
         try:
+            if why:
+                raise DamagedObject(why)
             loaded.append(load_run(found, []))
         except CaucusError as error:
             loaded.append(None)
@@ -213,6 +241,11 @@ def _keep_team(
         pool, costs = _open(stored)
         kept = retain(pool.read(pool.members, "validation"), asked, costs)
     except NothingToVote:
+        return
+    except (ObjectMissing, DamagedObject, StoreTooNew) as error:
+        notes.append(f"{stored.run} keeps everything: {error}")
+        for trial_id in stored.state.trials:
+            keeping.keep(keeping.of(trial_id), "its run cannot be voted on")
         return
     except StoreError:
         raise
@@ -256,7 +289,7 @@ def _chooses_again(team: _Team, keeping: Keeping) -> bool:
     try:
         pool, costs = _open(replace(team.stored, store=without(team.stored.store, gone)))
         return agree(team.choices, choose_each(pool.read(pool.members, "validation"), team.asked, costs))
-    except (NothingToVote, MismatchedPredictions):
+    except (NothingToVote, MismatchedPredictions, ObjectMissing, DamagedObject, StoreTooNew):
         return False
 
 
@@ -266,7 +299,9 @@ def _doom(
     keeping: Keeping,
     halves: Mapping[str, list[StoredObject]],
     now_unix_s: float,
+    is_known: bool,
 ) -> Iterator[Doomed]:
+    """`is_known`: every run has been read in full, so that what none of them has is nobody's."""
     known = {trial_id for state in states for trial_id in state.trials}
     for member in sorted(keeping.stored):
         parts = keeping.stored[member]
@@ -274,16 +309,19 @@ def _doom(
             continue
         if member.trial_id in known:
             yield doom_checkpoint("checkpoints that no choice takes", member, parts)
+        elif not is_known:
+            keeping.keep([member], NOT_UNDERSTOOD)
         elif _is_old(store, parts, now_unix_s):
             yield doom_checkpoint("checkpoints of trials that no run has", member, parts)
         else:
             keeping.keep([member], "it is younger than a day, and no run has it yet")
-    for parts in halves.values():
+    for parts in halves.values() if is_known else ():
         if _is_old(store, parts, now_unix_s):
             rest = tuple(each.key for each in parts)
             size = sum(each.size_bytes for each in parts)
             yield Doomed("checkpoints without a manifest, older than a day", rest=rest, size_bytes=size)
-    yield from _doom_unnamed(store, keeping.named, now_unix_s)
+    if is_known:
+        yield from _doom_unnamed(store, keeping.named, now_unix_s)
     if isinstance(store, Folder):
         for path, size_bytes, written_unix_s in store.unfinished():
             if now_unix_s - written_unix_s > YOUNG_S:

@@ -23,7 +23,7 @@ from runner.event import (
     TrialPromoted,
     TrialStarted,
 )
-from trainables.config import TrialConfig
+from trainables.newer_trial import NewerTrial, read_trial
 from trainables.record import ENDED, TrialRecord, TrialState
 
 TOLD_ORDER: tuple[TrialState, ...] = (
@@ -36,6 +36,19 @@ TOLD_ORDER: tuple[TrialState, ...] = (
     "stopped",
     "waiting",
 )
+
+
+OF_TRIALS = (
+    TrialStarted,
+    TrialMeasured,
+    EpochReported,
+    EpochRepeated,
+    TrialPaused,
+    TrialPromoted,
+    TrialAudited,
+    TrialEnded,
+)
+"""Events of a trial that belongs to the run already."""
 
 
 class RunState:
@@ -74,6 +87,8 @@ class RunState:
         """How the newest execution ended, if it did."""
         self.nodes = 1
         """Nodes that the run is paid for on now."""
+        self.unread: Counter[str] = Counter()
+        """What of the run this version does not understand, in words: such a run is looked at, and not driven."""
         self._counts: Counter[TrialState] = Counter()
         self._lengths: dict[bool, Counter[int]] = {False: Counter(), True: Counter()}
         """Of trials that have ended, and of those that have not: how many have how many epochs."""
@@ -85,6 +100,9 @@ class RunState:
         self.node_s += max(0.0, event.elapsed_s - self.elapsed_s) * self.nodes
         self.elapsed_s = max(self.elapsed_s, event.elapsed_s)
         self.recorded_events += 1
+        if isinstance(event, OF_TRIALS) and event.trial_id not in self.trials:
+            self.unread[f"{event.kind} of a trial that is not planned"] += 1
+            return
         match event:
             case RunOpened():
                 self.closed, self.epochs_trained, self.busy_s = None, 0, 0.0
@@ -157,14 +175,20 @@ class RunState:
         return self._lengths[False]
 
     def _plan(self, event: TrialPlanned) -> None:
-        self.stages.setdefault(event.stage, {})[event.trial_id] = None
         known = self.trials.get(event.trial_id)
         if known is None:
-            config = TrialConfig.model_validate(event.config)
+            try:
+                config = read_trial(event.trial_id, event.config)
+            except ValueError as error:
+                self.unread[f"a trial whose {error}"] += 1
+                return
+            if isinstance(config, NewerTrial):
+                self.unread[f"trial {config.trial_id} with {config.why}"] += 1
             self._put(TrialRecord(config, stage=event.stage, max_epochs=event.max_epochs))
         elif (known.stage, known.max_epochs) != (event.stage, event.max_epochs):  # a later stage trains it on
             changed = replace(known, stage=event.stage, max_epochs=event.max_epochs, audited_from=None)
             self._put(replace(changed, state="waiting", reason=""))
+        self.stages.setdefault(event.stage, {})[event.trial_id] = None
 
     def _spend(self, busy_s: float, epochs: int) -> None:
         self.epochs_trained += epochs

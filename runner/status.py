@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from runner.duration import show_duration
 from runner.event import Event, RunClosed
@@ -17,7 +20,7 @@ from runner.spec import SweepSpec
 from trainables import layout
 from trainables.errors import DamagedObject, ObjectMissing
 from trainables.record import rank
-from trainables.store import Store, get_json, seal_json
+from trainables.store import Store, get_json, seal_json, to_json
 
 SILENT_AFTER_S = 30.0
 """A driver whose heart has not beaten for so long is taken for gone; an outage of the store looks the same from afar."""
@@ -95,7 +98,7 @@ def read_status(found: Located) -> dict[str, Any]:
     """
     driver = find_driver(found.store, found.name, found.run)
     try:
-        told = get_json(found.store, layout.run_key(found.name, found.run, layout.STATUS))
+        told = _read(found)
     except (ObjectMissing, DamagedObject):
         events = Journal(found.store, found.name, found.run).events
         told = summarise(RunState(events), found.name, found.run)
@@ -109,6 +112,39 @@ def read_status(found: Located) -> dict[str, Any]:
     is_silent = age_s is not None and age_s > SILENT_AFTER_S
     if told.get("state") == "running" and (is_silent or (driver is not None and driver.has_ended)):
         told["state"] = "stale"
+    return told
+
+
+@dataclass(frozen=True)
+class _Best:
+    trial_id: str
+    epoch: int
+    validation_accuracy: float
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What is read of status.json. A newer version may have more, which `--json` shows as it is."""
+
+    run: str
+    state: str
+    reason: str
+    elapsed_s: float
+    eta_s: float | None
+    trials: dict[str, int]
+    best: _Best | None
+    verdict: str | None = None
+    heartbeat_unix_s: float | None = None
+
+
+def _read(found: Located) -> dict[str, Any]:
+    """status.json. Raises `ObjectMissing` and `DamagedObject`, also where it is no status."""
+    key = layout.run_key(found.name, found.run, layout.STATUS)
+    told = get_json(found.store, key)
+    try:
+        TypeAdapter(_Shown).validate_json(to_json(told), strict=True)
+    except ValueError as error:  # of which pydantic's is one
+        raise DamagedObject(f"{found.store.uri}/{key} is no status: {error}") from None
     return told
 
 

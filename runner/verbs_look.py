@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runner.terminal import Terminal, say
 from runner.verb import DONE, AsJson, EndpointUrl, Overrides, Run, StoreUri, exit_code, print_json
+
+if TYPE_CHECKING:
+    from runner.run_state import RunState
+
+
+def _unread(state: RunState) -> dict[str, list[str]]:
+    """What this version does not understand of a run, for its JSON: nothing where that is nothing."""
+    from runner.understood import find_unread
+
+    return {"not_understood": list(find_unread(state.unread))} if state.unread else {}
+
+
+def _say_unread(state: RunState) -> None:
+    from runner.understood import tell_unread
+
+    if told := tell_unread(state.unread):
+        say(f"caucus: {told}", file=sys.stderr)
 
 
 def status(run: Run, as_json: AsJson = False, store: StoreUri = "runs", endpoint_url: EndpointUrl = None) -> None:
@@ -41,9 +59,10 @@ def top(
         found = locate(run, store, endpoint_url)
         state = read_state(found.store, found.name, found.run)
         if as_json:
-            print_json({"run": f"{found.name}/{found.run}", "trials": tell_trials(state, most)})
+            print_json({"run": f"{found.name}/{found.run}", "trials": tell_trials(state, most), **_unread(state)})
         else:
             Terminal().print(show_trials(state, most, f"{found.name}/{found.run}"))
+            _say_unread(state)
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))
@@ -65,11 +84,13 @@ def diagnose(
         from runner.show_diagnosis import show_diagnoses
 
         found = locate(run, store, endpoint_url)
-        diagnoses = diagnose_run(found.store, read_state(found.store, found.name, found.run))
+        state = read_state(found.store, found.name, found.run)
+        diagnoses = diagnose_run(found.store, state)
         if as_json:
             print_json([one.told() for one in diagnoses])
         else:
             Terminal().print(show_diagnoses(diagnoses, most, f"{found.name}/{found.run}"))
+            _say_unread(state)
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))
@@ -94,7 +115,9 @@ def ensemble(
         from runner.revote import tell_revote, vote_again
         from runner.show_revote import show_revote
 
-        revote = vote_again(load_run(locate(run, store, endpoint_url), overrides or []), everything)
+        stored = load_run(locate(run, store, endpoint_url), overrides or [])
+        revote = vote_again(stored, everything)
+        _say_unread(stored.state)
         print_json(tell_revote(revote)) if as_json else show_revote(revote, Terminal())
         return DONE
 
@@ -114,13 +137,16 @@ def report(
     """Write the report of a run again, from the store."""
 
     def answer() -> int:
-        from runner.conclusion import choose_and_judge, load_run, publish, write_report
+        from runner.conclusion import check_published, choose_and_judge, load_run, publish, write_report
         from runner.locate import locate
         from runner.out_file import check_out
 
         path = check_out(out) if out is not None else None
         stored = load_run(locate(run, store, endpoint_url), overrides or [])
+        if not out:
+            check_published(stored)
         conclusion = choose_and_judge(stored)
+        _say_unread(stored.state)
         where = (
             write_report(stored, conclusion, stored.note, path) if path else publish(stored, conclusion, stored.note)
         )

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ensembles.bundle import read_manifest
-from runner.event import from_line
+from runner.event import read_line
 from runner.sweep_file import read_sweep_file
 from trainables.config import ModelConfig, TrialConfig
 from trainables.csv_table import load_csv_table
@@ -319,7 +319,7 @@ POISONS: dict[str, Poison] = {
         put("x.json", lambda _: DIGITS), store_of(lambda store: get_json(store, "x.json")), "not readable as JSON"
     ),
     "an event in nested brackets": Poison(
-        put("x.jsonl", lambda _: NESTED), bytes_of("x.jsonl", lambda data: from_line(data, "x")), "no event"
+        put("x.jsonl", lambda _: NESTED), bytes_of("x.jsonl", lambda data: read_line(data, "x")), "no event"
     ),
     "a bundle in nested brackets": Poison(
         put("manifest.json", lambda _: NESTED), store_of(read_manifest), "is damaged"

@@ -16,9 +16,10 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
 from trainables.config import TrialConfig
-from trainables.errors import CheckpointMismatch
+from trainables.errors import CheckpointMismatch, StoreTooNew
 from trainables.image_shape import ImageShape
 from trainables.models import build_model
+from trainables.newer_trial import NewerTrial
 from trainables.seed import derive_seed
 
 
@@ -62,8 +63,12 @@ def build_net(config: TrialConfig, shape: ImageShape) -> nn.Module:
     """The net of a trial, its first weights decided by its seed: that of its model, for a later round of gradient boosting all.
 
     The nets of the rounds before are then still without their weights: `take_former`, or a checkpoint, has them. Raises
-    `ModelUnusable`.
+    `ModelUnusable`, and `StoreTooNew` where the trial is a newer version's: then it would be another net.
     """
+    if isinstance(config, NewerTrial):
+        raise StoreTooNew(
+            f"trial {config.trial_id} is of a newer Caucus ({config.why}): its net is built by that version"
+        )
     seed = derive_seed(config.seed, "weights")
     rounds = config.boost.round if config.boost.kind == "gradient" else 1
     nets = [build_model(config.model, shape, seed) for _ in range(rounds)]

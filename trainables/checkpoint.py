@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainables import layout
-from trainables.errors import DamagedObject, ObjectMissing
+from trainables.errors import DamagedObject, ObjectMissing, StoreTooNew
 from trainables.predictions import Predictions, from_arrow
 from trainables.store import Store, get_json, parse_json, seal_json, sha256_of
 from trainables.truth import Truth, truth_from_arrow
@@ -55,6 +55,9 @@ def _write_parts(store: Store, checkpoint: CheckpointId, parts: dict[str, bytes]
         store.put(checkpoint.key(name), data)
 
 
+PROMISED = ("size_bytes", "sha256")
+
+
 @dataclass(frozen=True)
 class Promise:
     """What a manifest says of one part."""
@@ -66,14 +69,25 @@ class Promise:
 def read_promises(store: Store, checkpoint: CheckpointId) -> dict[str, Promise]:
     """The parts that the manifest of `checkpoint` proves, by file name; what it does not tell in full is left out.
 
-    Raises `ObjectMissing` where there is no such checkpoint, and `DamagedObject` where its manifest is not readable.
+    Raises `ObjectMissing` where there is no such checkpoint, `DamagedObject` where its manifest is not readable, and `StoreTooNew`
+    where a newer version tells of parts in another way: that is never written over.
     """
-    parts = get_json(store, checkpoint.key(layout.MANIFEST)).get("parts")
-    return {
+    manifest = get_json(store, checkpoint.key(layout.MANIFEST))
+    parts = manifest.get("parts")
+    found = {
         name: Promise(told["size_bytes"], told["sha256"])
         for name, told in (parts.items() if isinstance(parts, dict) else ())
         if isinstance(told, dict) and isinstance(told.get("size_bytes"), int) and isinstance(told.get("sha256"), str)
     }
+    if not isinstance(parts, dict) or len(found) < len(parts):
+        others = [key for key in manifest if key not in ("trial_id", "epoch", "parts")]
+        for name, told in parts.items() if isinstance(parts, dict) else ():
+            others += [f"{name}.{key}" for key in told if key not in PROMISED] if isinstance(told, dict) else ()
+        if others:
+            raise StoreTooNew(
+                f"{store.uri}/{checkpoint.key(layout.MANIFEST)} was written by a newer Caucus (key {others[0][:60]}): use that version"
+            )
+    return found
 
 
 def read_part(

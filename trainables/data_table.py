@@ -15,7 +15,7 @@ from trainables import layout
 from trainables.arrow_column import to_array
 from trainables.errors import DamagedObject, ObjectMissing
 from trainables.images import ImageSet, channel_statistics, labels_sha256
-from trainables.plain_parquet import read_columns, to_objects
+from trainables.plain_parquet import read_columns, to_objects, trust_written
 from trainables.store import Store, get_json, seal_json, sha256_of
 
 
@@ -50,9 +50,6 @@ class DataTable:
 
 def write_data_table(store: Store, images: ImageSet) -> None:
     """Record `images` under its `data_id`, once: nothing is written where the record is there already, and whole."""
-    with contextlib.suppress(ObjectMissing, DamagedObject):
-        read_data_table(store, images.data_id)
-        return
     table = pa.table(
         {
             "image_id": pa.array(images.image_ids),
@@ -64,6 +61,10 @@ def write_data_table(store: Store, images: ImageSet) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     data = bytes(sink.getvalue())
+    trust_written(data)
+    with contextlib.suppress(ObjectMissing, DamagedObject):
+        read_data_table(store, images.data_id)
+        return
     store.put(layout.data_key(images.data_id, "images.parquet"), data)
     height, width, channels = images.pixels.shape[1:]
     mean, std = channel_statistics(images.arrays)

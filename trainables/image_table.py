@@ -52,13 +52,13 @@ def read_csv(told: str, data: bytes) -> list[str]:
 def read_parquet(told: str, data: bytes) -> list[Any]:
     """Cells of the column `image` of a Parquet file: names, bytes of image files, both (`bytes`, `path`), or None. Raises `DataError`."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    from trainables.plain_parquet import read_columns, to_objects
+    from trainables.plain_parquet import ColumnsMissing, read_columns, to_objects
 
     try:
-        _check_column(told, pq.read_schema(pa.BufferReader(data)).names)
         cells = to_objects(read_columns(data, [COLUMN])[COLUMN])
+    except ColumnsMissing as error:
+        raise _no_column(told, error.names) from None
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{told} cannot be read as Parquet ({error}): write it again") from None
     if other := next((cell for cell in cells if not isinstance(cell, str | bytes | dict | None)), None):
@@ -68,8 +68,12 @@ def read_parquet(told: str, data: bytes) -> list[Any]:
 
 def _check_column(told: str, columns: Sequence[str]) -> None:
     if list(columns).count(COLUMN) != 1:
-        has = f"has columns {', '.join(map(repr, columns))}" if columns else "has no header"
-        raise DataError(f"{told} {has}: it needs one called {COLUMN!r} with the images' file names")
+        raise _no_column(told, columns)
+
+
+def _no_column(told: str, columns: Sequence[str]) -> DataError:
+    has = f"has columns {', '.join(map(repr, columns))}" if columns else "has no header"
+    return DataError(f"{told} {has}: it needs one called {COLUMN!r} with the images' file names")
 
 
 def read_arrays(told: str, data: bytes) -> npt.NDArray[np.uint8]:

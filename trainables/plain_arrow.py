@@ -2,18 +2,33 @@
 
 Arrow itself would also unpack compressed columns, build dictionaries, repeat one batch a million times and hand columns to
 types that other packages have registered. Nothing here writes those, so nobody who wrote one meant well.
+
+It also takes the kind of a file's first message on trust: two changed bytes make a batch of what was the schema, and pyarrow reads
+wild memory (SIGSEGV) or throws through C++ (SIGABRT). So each message is looked at here before pyarrow sees it.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 import pyarrow as pa
 
 MAGIC = b"ARROW1"
 
-_HEADER, _COMPRESSION = 2, 3
-"""Places of fields in the format's tables `Message` and `RecordBatch`."""
+MOST_MESSAGES = 100_000
+"""Of one file. Each costs time here, whatever little it holds; what is written here has one a batch."""
+
+_SCHEMA, _RECORD_BATCH = 1, 3
+"""Kinds of messages."""
+
+_KIND, _HEADER, _BODY_BYTES = 1, 2, 3
+"""Places of fields in the format's table `Message`."""
+
+_ROWS, _NODES, _BUFFERS, _COMPRESSION = 0, 1, 2, 3
+"""Places of fields in the table `RecordBatch`."""
+
+_CONTINUES = 0xFFFFFFFF
 
 
 def read_plain(data: bytes) -> pa.Table:
@@ -22,13 +37,14 @@ def read_plain(data: bytes) -> pa.Table:
     Raises `pyarrow.ArrowInvalid` for anything else, and for what this project never writes: compressed columns,
     dictionaries, and types other than numbers, strings and lists of them.
     """
-    if not (data.startswith(MAGIC) and data.endswith(MAGIC)):
-        raise pa.ArrowInvalid("it does not begin and end as an Arrow file does")
+    check_messages(data)
     # As a stream: the directory at the end of the file could name one batch any number of times.
     messages = iter(pa.ipc.MessageReader.open_stream(pa.py_buffer(data)[8:]))
     first = next(messages, None)
     if first is None or b"ARROW:extension:" in first.metadata.to_pybytes():  # looked for before such a type is made
         raise pa.ArrowInvalid("it has no columns, or one of a type that another package defines")
+    if first.type != "schema":
+        raise pa.ArrowInvalid(f"it begins with a {first.type}, not with its columns")
     schema = pa.ipc.read_schema(first)
     for field in schema:
         _check_type(field.name, field.type)
@@ -36,8 +52,6 @@ def read_plain(data: bytes) -> pa.Table:
     for message in messages:
         if message.type != "record batch":
             raise pa.ArrowInvalid(f"it holds a {message.type}, which is never written here")
-        if _is_compressed(message.metadata.to_pybytes()):
-            raise pa.ArrowInvalid("its columns are compressed, which is never written here")
         batches.append(pa.ipc.read_record_batch(message, schema))
     table = pa.Table.from_batches(batches, schema)
     table.validate(full=True)  # damaged lengths would otherwise be read beyond the end of the buffer
@@ -51,20 +65,115 @@ def _check_type(name: str, kind: pa.DataType) -> None:
         raise pa.ArrowInvalid(f"column {name} is of type {kind}, which is never written here")
 
 
-def _is_compressed(message: bytes) -> bool:
-    """Whether the message of a record batch declares compression. pyarrow has proved the bytes, and does not tell."""
-    header = _field(message, struct.unpack_from("<I", message)[0], _HEADER)
-    if header is None:
-        return False
-    batch = header + struct.unpack_from("<I", message, header)[0]
-    return _field(message, batch, _COMPRESSION) is not None
+def check_messages(data: bytes) -> None:
+    """Raise `pyarrow.ArrowInvalid` unless `data` is an Arrow IPC file of a schema and batches that lie within it.
+
+    Looks at a few numbers a message and at the places of the buffers, not at the columns: 5 microseconds a message.
+    """
+    if not (data.startswith(MAGIC) and data.endswith(MAGIC) and len(data) >= 8 + len(MAGIC)):
+        raise pa.ArrowInvalid("it does not begin and end as an Arrow file does")
+    try:
+        count = 0
+        for number, (head, body) in enumerate(_messages(data)):
+            if number >= MOST_MESSAGES:
+                raise pa.ArrowInvalid(f"it has more than {MOST_MESSAGES:,} batches")
+            _check_message(head, body, first=number == 0)
+            count += 1
+    except (struct.error, IndexError, OverflowError):
+        raise pa.ArrowInvalid("it ends in the middle of a message, or a message points out of itself") from None
+    if not count:
+        raise pa.ArrowInvalid("it has no columns, or one of a type that another package defines")
 
 
-def _field(message: bytes, table: int, place: int) -> int | None:
+def _messages(data: bytes) -> Iterator[tuple[memoryview, int]]:
+    """The head of each message up to the end of the stream, and how many bytes there are for its body."""
+    view, at = memoryview(data), 8
+    while at < len(data):
+        (size,) = struct.unpack_from("<I", view, at)
+        at += 4
+        if size == _CONTINUES:  # files of before Arrow 0.15 have the size alone
+            (size,) = struct.unpack_from("<I", view, at)
+            at += 4
+        if size == 0:
+            return
+        if size > len(data) - at:
+            raise pa.ArrowInvalid(f"a message declares {size:,} bytes, and {len(data) - at:,} are left")
+        head = view[at : at + size]
+        at += size
+        body_bytes = _number(head, _root(head), _BODY_BYTES, "<q")
+        if not 0 <= body_bytes <= len(data) - at:
+            raise pa.ArrowInvalid(f"a batch declares {body_bytes:,} bytes, and {len(data) - at:,} are left")
+        yield head, body_bytes
+        at += body_bytes
+
+
+def _check_message(head: memoryview, body_bytes: int, first: bool) -> None:
+    root = _root(head)
+    kind = _number(head, root, _KIND, "<B")
+    if kind != (_SCHEMA if first else _RECORD_BATCH):
+        name = {0: "nothing", _SCHEMA: "schema", 2: "dictionary", _RECORD_BATCH: "record batch"}.get(
+            kind, f"kind {kind}"
+        )
+        told = "it begins with" if first else "it holds"
+        raise pa.ArrowInvalid(f"{told} a {name}, which is never written here")
+    batch = _pointed(head, root, _HEADER)
+    if batch is None:
+        raise pa.ArrowInvalid("a message is empty")
+    if first:
+        return
+    if _field(head, batch, _COMPRESSION) is not None:
+        raise pa.ArrowInvalid("its columns are compressed, which is never written here")
+    rows = _number(head, batch, _ROWS, "<q")
+    for numbers in _vector(head, batch, _NODES):
+        _check_node(numbers)
+    if rows < 0:
+        raise pa.ArrowInvalid(f"a batch declares {rows} rows")
+    for offset, size in _vector(head, batch, _BUFFERS):
+        if offset < 0 or size < 0 or offset + size > body_bytes:
+            raise pa.ArrowInvalid(f"a column declares {size:,} bytes from {offset:,} on, in a batch of {body_bytes:,}")
+
+
+def _check_node(node: tuple[int, int]) -> None:
+    length, nulls = node
+    if not 0 <= nulls <= length:
+        raise pa.ArrowInvalid(f"a column declares {nulls} missing values of {length}")
+
+
+def _vector(head: memoryview, table: int, place: int) -> Iterator[tuple[int, int]]:
+    """Pairs of 64-bit integers, as nodes and buffers are."""
+    at = _pointed(head, table, place)
+    if at is None:
+        return
+    (count,) = struct.unpack_from("<I", head, at)
+    if count > (len(head) - at - 4) // 16:
+        raise pa.ArrowInvalid("a message points out of itself")
+    yield from struct.iter_unpack("<qq", head[at + 4 : at + 4 + 16 * count])
+
+
+def _root(head: memoryview) -> int:
+    (root,) = struct.unpack_from("<I", head)
+    return int(root)
+
+
+def _pointed(head: memoryview, table: int, place: int) -> int | None:
+    """Where the table or vector lies that a field points to."""
+    field = _field(head, table, place)
+    return None if field is None else field + int(struct.unpack_from("<I", head, field)[0])
+
+
+def _number(head: memoryview, table: int, place: int, kind: str) -> int:
+    """A number of a table; 0 where it is left out."""
+    field = _field(head, table, place)
+    return 0 if field is None else int(struct.unpack_from(kind, head, field)[0])
+
+
+def _field(head: memoryview, table: int, place: int) -> int | None:
     """Where the field at `place` of a flatbuffer's table lies; None where the table leaves it out."""
-    directory = table - struct.unpack_from("<i", message, table)[0]
+    directory = table - struct.unpack_from("<i", head, table)[0]
+    if directory < 0:  # else it would be counted from the end
+        raise IndexError
     entry = 4 + 2 * place
-    if entry >= struct.unpack_from("<H", message, directory)[0]:
+    if entry >= struct.unpack_from("<H", head, directory)[0]:
         return None
-    offset = struct.unpack_from("<H", message, directory + entry)[0]
+    offset = struct.unpack_from("<H", head, directory + entry)[0]
     return table + offset if offset else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -118,15 +119,42 @@ def get_json(store: Store, key: str) -> dict[str, object]:
     """
     data = store.get(key)
     value = parse_json(data, f"{store.uri}/{key}")
-    if not _unseal(value, data):
+    try:
+        is_whole = _unseal(value, data)
+    except ValueError:  # half of a surrogate pair is no text, and can be written as JSON
+        is_whole = False
+    if not is_whole:
         raise DamagedObject(f"{store.uri}/{key} is not what was written: restore or delete it")
     return value
+
+
+def load_json(data: bytes | str) -> Any:
+    """The value of a JSON document. Raises `ValueError`, also for numbers that no record holds: NaN, infinities, integers of more
+    than 64 bits; and `RecursionError`."""
+    return json.loads(data, parse_constant=_refuse, parse_float=_finite, parse_int=_small)
+
+
+def _refuse(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is too large")
+    return number
+
+
+def _small(text: str) -> int:
+    if len(text) > 20 or not -(2**63) <= (number := int(text)) < 2**64:
+        raise ValueError(f"{text[:20]} is too large")
+    return number
 
 
 def parse_json(data: bytes, where: str) -> dict[str, Any]:
     """The JSON object that `data` is. Raises `DamagedObject`, naming `where`, for anything else."""
     try:
-        value = json.loads(data)
+        value = load_json(data)
     except (ValueError, RecursionError) as error:
         raise DamagedObject(f"{where} is not readable as JSON ({error}): restore or delete it") from None
     if not isinstance(value, dict):

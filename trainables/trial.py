@@ -7,8 +7,9 @@ is asked for, or from its parent's. So a resumed, an extended and an undisturbed
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -118,8 +119,9 @@ class Trial:
             metrics = read_json_part(self._store, self._id(epoch), layout.METRICS)
             timing = read_json_part(self._store, self._id(epoch), layout.TIMING)
             if self.cost is None and isinstance(timing.get("cost"), dict):
-                self.cost = TrialCost(**timing["cost"])
-            return EpochResult(**metrics, train_s=timing["train_s"], evaluate_s=timing["evaluate_s"])
+                self.cost = TrialCost(**_known(TrialCost, timing["cost"]))
+            took = {"train_s": timing["train_s"], "evaluate_s": timing["evaluate_s"]}
+            return EpochResult(**_known(EpochResult, metrics) | took)
         except (DamagedObject, ObjectMissing, ValueError, KeyError, TypeError):
             self._committed.discard(epoch)
             return None
@@ -315,6 +317,12 @@ class Trial:
 
     def _id(self, epoch: int) -> CheckpointId:
         return CheckpointId(self.config.trial_id, epoch)
+
+
+def _known(kind: type[Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what a newer version measured what this one knows."""
+    names = {field.name for field in fields(kind)}
+    return {key: value for key, value in told.items() if key in names}
 
 
 def seconds_since(start_s: float) -> float:

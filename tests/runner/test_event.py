@@ -7,6 +7,7 @@ from runner.event import (
     Decided,
     EpochRepeated,
     EpochReported,
+    Line,
     NodesChanged,
     RangeTested,
     RunClosed,
@@ -18,7 +19,7 @@ from runner.event import (
     TrialPlanned,
     TrialPromoted,
     TrialStarted,
-    from_line,
+    read_line,
     to_line,
 )
 from tests.runner.sample_run import make_result
@@ -56,7 +57,7 @@ def test_the_examples_are_of_every_kind():
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.kind)
 def test_every_kind_comes_back_from_its_line_as_it_was(event):
     line = to_line(event)
-    assert from_line(line, "x") == event
+    assert read_line(line, "x").event == event
     assert line.endswith(b"\n")
     assert len(line.splitlines()) == 1
 
@@ -65,13 +66,35 @@ def test_a_line_is_one_json_object_that_names_its_kind():
     assert json.loads(to_line(EVENTS[2])) == {"kind": "trial-started", "trial_id": "a", **WHEN}
 
 
-def test_a_kind_of_a_later_version_is_skipped():
-    assert from_line(b'{"kind": "trial-cloned", "at_unix_s": 1, "elapsed_s": 1, "parent": "a"}', "x") is None
+def test_a_kind_of_a_later_version_is_skipped_and_named():
+    line = b'{"kind": "trial-cloned", "at_unix_s": 1, "elapsed_s": 1, "parent": "a"}'
+    assert read_line(line, "x") == Line(None, "an event 'trial-cloned'")
 
 
-def test_a_field_of_a_later_version_is_skipped():
+def test_a_field_of_a_later_version_is_named_and_the_rest_counts():
     told = json.loads(to_line(EVENTS[2])) | {"mood": "good"}
-    assert from_line(json.dumps(told).encode(), "x") == EVENTS[2]
+    assert read_line(json.dumps(told).encode(), "x") == Line(EVENTS[2], "trial-started with the key mood")
+
+
+def test_a_field_of_a_result_of_a_later_version_is_named_and_the_rest_counts():
+    told = json.loads(to_line(EVENTS[4]))
+    told["result"]["mood"] = "good"
+    assert read_line(json.dumps(told).encode(), "x") == Line(EVENTS[4], "epoch-reported with the key result.mood")
+
+
+@pytest.mark.parametrize(
+    ("told", "unread"),
+    [
+        ({"trial_id": 3}, "trial-ended whose trial_id is 3: Input should be a valid string"),
+        ({"elapsed_s": "1"}, "trial-ended whose elapsed_s is '1': Input should be a valid number"),
+        ({"state": "hibernated"}, "trial-ended whose state is 'hibernated': Input should be 'waiting', "),
+    ],
+)
+def test_a_value_that_is_none_for_its_key_is_named_and_the_event_is_left_out(told, unread):
+    ended = next(json.loads(to_line(event)) for event in EVENTS if isinstance(event, TrialEnded))
+    found = read_line(json.dumps(ended | told).encode(), "x")
+    assert found.event is None
+    assert found.unread.startswith(unread)
 
 
 @pytest.mark.parametrize(
@@ -86,15 +109,29 @@ def test_a_field_of_a_later_version_is_skipped():
         b"\xff\xfe\x00",
         b"[" * 100_000,
         b'{"kind": ["run-opened"]}',
-        b'{"kind": "trial-started"}',
-        b'{"kind": "epoch-reported", "at_unix_s": 1, "elapsed_s": 1, "trial_id": "a", "trained": true, "result": 3}',
-        b'{"kind": "epoch-reported", "at_unix_s": 1, "elapsed_s": 1, "trial_id": "a", "trained": true, "result": {}}',
+        b'{"kind": "nodes-changed", "at_unix_s": NaN, "elapsed_s": 1, "nodes": 1}',
+        b'{"kind": "nodes-changed", "at_unix_s": 1e999, "elapsed_s": 1, "nodes": 1}',
+        b'{"kind": "nodes-changed", "at_unix_s": 1, "elapsed_s": 1, "nodes": 1' + b"0" * 400 + b"}",
     ],
     ids=lambda line: line[:40],
 )
 def test_a_damaged_line_is_an_error_that_names_its_object(line):
     with pytest.raises(StoreError, match=r"runs/sweeps/x/events/000000\.jsonl holds a line that is no event"):
-        from_line(line, "runs/sweeps/x/events/000000.jsonl")
+        read_line(line, "runs/sweeps/x/events/000000.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("line", "unread"),
+    [
+        (b'{"kind": "trial-started", "at_unix_s": 1, "elapsed_s": 1}', "trial-started whose trial_id is missing"),
+        (
+            b'{"kind": "epoch-reported", "at_unix_s": 1, "elapsed_s": 1, "trial_id": "a", "trained": true, "result": {}}',
+            "epoch-reported whose result.epoch is missing",
+        ),
+    ],
+)
+def test_a_line_without_a_key_is_named_and_left_out(line, unread):
+    assert read_line(line, "x") == Line(None, unread)
 
 
 def test_a_number_that_json_cannot_hold_is_not_written():
@@ -108,7 +145,7 @@ def test_an_epoch_of_a_version_that_watched_nothing_is_read_as_one_without_what_
     watched = ("fit_loss", "fit_accuracy", "rate", "grad_norm", "update_ratio", "dead_share", "surge")
     for name in watched:
         del told["result"][name]
-    found = from_line(json.dumps(told).encode(), "x")
+    found = read_line(json.dumps(told).encode(), "x").event
     assert isinstance(found, EpochReported)
     assert [getattr(found.result, name) for name in watched] == [None] * 7
     assert found.result.validation_loss == event.result.validation_loss

@@ -1,0 +1,393 @@
+"""What is fuzzed: inputs of each kind that are right, how they are made almost right, and the program's readers of them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import random
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+from typer.testing import CliRunner
+
+from ensembles.bundle import read_bundle, write_bundle
+from ensembles.mean_file import MeanFile, mean_from_arrow, mean_to_arrow
+from ensembles.night_story import NightFacts, NightStory, write_story
+from ensembles.team_answers import TeamAnswers
+from ensembles.team_answers import from_arrow as answers_from_arrow
+from ensembles.team_answers import to_arrow as answers_to_arrow
+from runner.accepted import read_nights
+from runner.command import app
+from runner.conclusion import choose_and_judge, load_run, publish
+from runner.deleted import add_deleted, read_deleted
+from runner.former_run import read_trained
+from runner.history import History
+from runner.journal import Journal
+from runner.keep_nights import plan_nights
+from runner.keeping import Keeping, keep_what_goes_on
+from runner.latest import read_latest
+from runner.lease import find_live, take_lease
+from runner.locate import Located
+from runner.proof import prove
+from runner.run_state import RunState
+from runner.show import tell_trials
+from runner.spec import read_spec
+from runner.status import read_status, show_status, summarise
+from runner.trial_table import to_parquet
+from runner.understood import check_understood
+from tests.ensembles.test_bundle import make_files, make_told
+from tests.fuzz.mutate import mutate_bytes, mutate_journal, mutate_record
+from tests.runner.sample_run import SampleRun, write_sample_run
+from trainables import layout
+from trainables.arrow_file import write_table
+from trainables.boost_table import BoostTable, boost_from_arrow, boost_to_arrow
+from trainables.checkpoint import CheckpointId
+from trainables.csv_table import load_csv_table
+from trainables.data_table import read_data_table
+from trainables.errors import CaucusError
+from trainables.folder import Folder
+from trainables.image_table import read_arrays, read_csv, read_parquet
+from trainables.initial_weights import check_safetensors, start_from
+from trainables.new_images import BadImage, _load, find_new_images
+from trainables.parquet_child import unpack
+from trainables.predictions import from_arrow
+from trainables.record import rank
+from trainables.store import check_format, seal_json, sha256_of, to_json
+from trainables.trial_config import read_config, write_config
+from trainables.truth import take_truth, truth_from_arrow, truth_to_arrow
+from trainables.watched import LayerWatched, layers_from_arrow, layers_to_arrow
+
+ROOT = Path(__file__).parents[2]
+
+Mutate = Callable[[bytes, Sequence[bytes], random.Random], bytes]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of input. `read` gets its bytes and an empty folder that it may write to; of every other answer than a result
+    or a `CaucusError` somebody has to hear."""
+
+    name: str
+    seeds: tuple[bytes, ...]
+    read: Callable[[bytes, Path, random.Random], object]
+    mutate: Mutate = mutate_bytes
+    weight: int = 1
+    is_record: bool = False
+    """Whether the reader keeps a store in its folder from one input to the next."""
+    may_die: bool = False
+    """Whether the reader is itself the process that may die of an input."""
+
+
+class Broken(AssertionError):
+    """A reader said something that it must not say."""
+
+
+def make_kinds(folder: Path) -> list[Kind]:
+    """All kinds; their right inputs are made in `folder`, the same every time."""
+    run = write_whole_run(folder / "runs")
+    return [*_tables(run), *_strangers(folder), *_records(run, folder / "runs")]
+
+
+def write_whole_run(folder: Path) -> SampleRun:
+    """A run with every record that a store may have."""
+    run = write_sample_run(folder)
+    store, name = run.store, run.spec.name
+    stored = load_run(run.found, [])
+    conclusion = choose_and_judge(stored)
+    publish(stored, conclusion, "")
+    store.put(layout.run_key(name, run.run_id, layout.STATUS), seal_json(summarise(stored.state, name, run.run_id)))
+    facts = NightFacts(run.images.data_id, "0.1.0", None, "c0de", {}, {})
+    night = NightStory(
+        f"{name}/{run.run_id}",
+        1,
+        1.0,
+        "accepted",
+        "",
+        facts,
+        test_accuracy=0.9,
+        test_images=60,
+        validation_accuracy=0.9,
+    )
+    store.put(layout.run_key(name, run.run_id, layout.NIGHT), write_story(night))
+    add_deleted(store, name, run.run_id, {run.trials[2].trial_id: {7}})
+    for trial in run.trials:
+        write_config(store, trial)
+    take_lease(store, name, run.run_id).release()
+    return run
+
+
+def _tables(run: SampleRun) -> list[Kind]:
+    """Arrow files and records of data of a store."""
+    member = CheckpointId(run.trials[0].trial_id, 3)
+    predictions = run.store.get(member.key(layout.predictions_part("validation")))
+    found = from_arrow(predictions)
+    labels = run.images.labels[run.images.rows("validation")]
+    rng = np.random.default_rng(0)
+    layers = tuple(
+        LayerWatched(f"net.{number}", "ReLU", 0.5, 1.0, 0.0, -1.0, 1.0, tuple(range(number)), 1e-3)
+        for number in range(5)
+    )
+    texts = tuple(f"image {number}" for number in range(60))
+    arrows = {
+        "predictions": (predictions, from_arrow),
+        "truth": (truth_to_arrow(take_truth(found, labels)), truth_from_arrow),
+        "watched": (layers_to_arrow(layers), layers_from_arrow),
+        "boost": (
+            boost_to_arrow(BoostTable("d1", np.arange(50, dtype=np.int32), np.full(50, 0.02))),
+            boost_from_arrow,
+        ),
+        "mean": (mean_to_arrow(MeanFile("0", rng.random((20, 3)))), mean_from_arrow),
+        "answers": (answers_to_arrow(TeamAnswers("d1", texts, texts, texts, texts)), answers_from_arrow),
+    }
+    more = (
+        write_table(pa.table({"a": pa.array([1, None, 3]), "b": pa.array(["x", None, "z"])})),
+        write_table(pa.Table.from_batches(pa.table({"row": range(9)}).to_batches(max_chunksize=3))),
+        write_table(pa.table({})),
+    )
+    seeds = tuple(data for data, _ in arrows.values()) + more
+    readers = tuple(reader for _, reader in arrows.values())
+
+    def read_arrow(data: bytes, folder: Path, dice: random.Random) -> None:
+        for reader in readers:
+            with contextlib.suppress(CaucusError):
+                reader(data)
+
+    return [Kind("arrow", seeds, read_arrow, weight=40)]
+
+
+def _strangers(folder: Path) -> list[Kind]:
+    """What people bring: tables, arrays, images, weights, sweep files, bundles."""
+    import torch
+    from safetensors.torch import save
+    from torch import nn
+
+    pictures = {suffix: _picture(suffix) for suffix in ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")}
+    deep = io.BytesIO()
+    Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8)).save(deep, "PNG")
+    png = pictures["PNG"]
+    tables = tuple(
+        _parquet(columns)
+        for columns in (
+            {"image": ["a.png", "b.png", "a.png", None]},
+            {"image": [png, png, None]},
+            {"image": [{"bytes": png, "path": "p"}, None, {"bytes": None, "path": "q"}]},
+            {"image_id": [f"{n}" for n in range(200)], "label": range(200), "split": np.zeros(200, np.int8)},
+        )
+    )
+
+    def read_table(data: bytes, folder: Path, dice: random.Random) -> None:
+        read_parquet("x.parquet", data)
+
+    def unpack_table(data: bytes, folder: Path, dice: random.Random) -> None:
+        for columns in (["image"], ["image_id", "label", "split"]):
+            with contextlib.suppress(pa.ArrowException, OSError, ValueError, KeyError, MemoryError):
+                unpack(data, columns)
+
+    def read_npz(data: bytes, folder: Path, dice: random.Random) -> None:
+        read_arrays("x.npz", data)
+
+    def read_text(data: bytes, folder: Path, dice: random.Random) -> None:
+        (folder / "x.csv").write_bytes(data)
+        with contextlib.suppress(CaucusError):
+            read_csv("x.csv", data)
+        load_csv_table(folder / "x.csv")
+
+    def read_picture(data: bytes, folder: Path, dice: random.Random) -> None:
+        (folder / "x.png").write_bytes(data)
+        for image in find_new_images(str(folder)):
+            found = _load(image, (8, 8, 3))
+            if isinstance(found, BadImage) and not found.reason:
+                raise Broken("an image is refused without a reason")
+
+    def read_weights(data: bytes, folder: Path, dice: random.Random) -> None:
+        net = nn.Linear(2, 2)
+        check_safetensors(data, "weights")
+        start_from(net, data)
+
+    def read_sweep(data: bytes, folder: Path, dice: random.Random) -> None:
+        (folder / "x.yaml").write_bytes(data)
+        read_spec(str(folder / "x.yaml"), ["search.seed=3"] if dice.random() < 0.5 else [])
+
+    archives = tuple(
+        _npz(**arrays)
+        for arrays in ({"images": np.zeros((3, 4, 4), np.uint8)}, {"x": np.zeros((2, 4, 4, 3), np.uint8)})
+    )
+    texts = (
+        b"image,label\na.png,cat\nb.png,dog\n",
+        b'label;image\r\n"a;b";x.png\r\nd;"y""z.png"\r\n',
+        "\ufeffimage\tlabel\nä.png\té\n".encode(),
+    )
+    weights = (
+        save({"weight": torch.zeros(2, 2), "bias": torch.zeros(2)}),
+        save({"weight": torch.zeros(2, 2, dtype=torch.bfloat16), "bias": torch.zeros(2), "x": torch.zeros(())}),
+    )
+    sweeps = tuple(path.read_bytes() for path in sorted((ROOT / "sweeps").glob("*.yaml")))
+    bundle = Folder(folder / "bundle", "bundle")
+    write_bundle(bundle, make_told(), make_files())
+    manifest = bundle.get("manifest.json")
+    files = {found.key: bundle.get(found.key) for found in bundle.find("")}
+
+    def read_bundle_files(data: bytes, folder: Path, dice: random.Random) -> None:
+        store = Folder(folder / "bundle", "bundle")
+        for name, held in files.items():
+            store.put(name, held)
+        told = data
+        with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):  # most with a hash that holds
+            plain = json.loads(data)
+            if dice.random() < 0.9:
+                plain.pop("sha256", None)
+                told = to_json({**plain, "sha256": sha256_of(to_json(plain))})
+        store.put("manifest.json", told)
+        read_bundle(store)
+
+    return [
+        Kind("parquet", tables, read_table, weight=1),
+        Kind("parquet, in the process that may die", tables, unpack_table, weight=6, may_die=True),
+        Kind("npz", archives, read_npz, weight=4),
+        Kind("csv", texts, read_text, weight=3),
+        Kind("image", (*pictures.values(), deep.getvalue()), read_picture, weight=12),
+        Kind("safetensors", weights, read_weights, weight=10),
+        Kind("sweep file", sweeps, read_sweep, weight=3),
+        Kind("bundle", (manifest,), read_bundle_files, mutate=mutate_record, weight=4),
+    ]
+
+
+def _records(run: SampleRun, place: Path) -> list[Kind]:
+    """Records of a store, each read by the verbs that read it."""
+    name = run.spec.name
+    member = CheckpointId(run.trials[0].trial_id, 3)
+    prefix = layout.run_key(name, run.run_id, "")
+    keys = {
+        "journal": next(each.key for each in run.store.find(prefix + layout.EVENTS)),
+        "sweep.json": prefix + layout.SWEEP,
+        "status.json": prefix + layout.STATUS,
+        "ensemble.json": prefix + layout.ENSEMBLE,
+        "night.json": prefix + layout.NIGHT,
+        "deleted.json": prefix + layout.DELETED,
+        "claim": layout.claim_key(name, run.run_id, 1),
+        "heartbeat": layout.beat_key(name, run.run_id, 1),
+        "latest": layout.latest_key(name),
+        "caucus.json": layout.FORMAT_KEY,
+        "data.json": layout.data_key(run.images.data_id, "data.json"),
+        "images.parquet": layout.data_key(run.images.data_id, "images.parquet"),
+        "config.json": layout.config_key(run.trials[0].trial_id),
+        "manifest.json": member.key(layout.MANIFEST),
+        "predictions": member.key(layout.predictions_part("validation")),
+    }
+    weights = {"journal": 14, "sweep.json": 4, "status.json": 3, "manifest.json": 3, "images.parquet": 1}
+    records = tuple(run.store.get(key) for what, key in keys.items() if what.endswith(".json"))
+
+    def look(store: Folder, what: str) -> None:
+        """What a run that goes on, a plan and a night read of a record."""
+        journal = Journal(store, name, run.run_id, mend=True)
+        state = RunState(journal.events)
+        rank(list(state.trials.values()))
+        readers: dict[str, Callable[[], object]] = {
+            "journal": lambda: (
+                History(2, {}, run.images.data_id).read(journal.events),
+                read_trained(store, run.spec, run.images.data_id),
+                json.dumps(tell_trials(state, 20), allow_nan=False),
+                to_parquet(list(state.trials.values())),
+                keep_what_goes_on(state, Keeping({})),
+            ),
+            "sweep.json": lambda: load_run(run.found, []),
+            "status.json": lambda: show_status(read_status(Located(store, name, run.run_id))),
+            "night.json": lambda: read_nights(store, name, lambda line: None),
+            "deleted.json": lambda: read_deleted(store, name, run.run_id),
+            "claim": lambda: find_live(store),
+            "heartbeat": lambda: find_live(store),
+            "latest": lambda: read_latest(store, name),
+            "caucus.json": lambda: check_format(store),
+            "data.json": lambda: read_data_table(store, run.images.data_id),
+            "images.parquet": lambda: read_data_table(store, run.images.data_id),
+            "config.json": lambda: read_config(store, run.trials[0].trial_id),
+        }
+        readers.get(what, lambda: prove(store, list(state.trials.values())[:1]))()
+        check_understood(store, name, run.run_id, journal, state)
+
+    verbs: tuple[tuple[str, ...], ...] = (
+        ("status", name),
+        ("top", name),
+        ("top", name, "--json"),
+        ("diagnose", name),
+        ("status", name, "--json"),
+        ("ensemble", name),
+        ("report", name, "--out", "report.html"),
+        ("prune", "runs"),
+    )
+
+    def read_record(key: str, what: str) -> Callable[[bytes, Path, random.Random], None]:
+        def read(data: bytes, folder: Path, dice: random.Random) -> None:
+            if not (folder / "runs").exists():
+                shutil.copytree(place, folder / "runs", copy_function=os.link)
+            store = Folder(folder / "runs", "runs")
+            path = folder / "runs" / key
+            whole = path.read_bytes()
+            path.unlink()  # a link: the others keep theirs
+            path.write_bytes(data)
+            try:
+                if dice.random() < 0.75:
+                    look(store, what)
+                elif dice.random() < 0.05:
+                    plan_nights(store, name, [run.run_id])
+                else:
+                    run_verb(dice.choice(verbs), folder)
+            finally:
+                path.write_bytes(whole)
+
+        return read
+
+    return [
+        Kind(
+            what,
+            (run.store.get(key),),
+            read_record(key, what),
+            mutate={"journal": mutate_journal}.get(
+                what,
+                (lambda data, _, dice: mutate_record(data, records, dice)) if key.endswith(".json") else mutate_bytes,
+            ),
+            weight=weights.get(what, 3),
+            is_record=True,
+        )
+        for what, key in keys.items()
+    ]
+
+
+def run_verb(words: tuple[str, ...], folder: Path) -> None:
+    """A verb as a person types it; raises what it does not say as a sentence."""
+    os.chdir(folder)
+    done = CliRunner().invoke(app, list(words))
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    if done.exit_code not in (0, 2):
+        raise Broken(f"{' '.join(words)} ends with {done.exit_code}: {done.output[-500:]}")
+    if "Traceback" in done.output or (done.exit_code == 2 and "caucus: " not in done.output):
+        raise Broken(f"{' '.join(words)} says {done.output[-500:]!r}")
+
+
+def _picture(suffix: str) -> bytes:
+    rng = np.random.default_rng(1)
+    file = io.BytesIO()
+    Image.fromarray(rng.integers(0, 256, (12, 10, 3)).astype(np.uint8)).save(file, suffix)
+    return file.getvalue()
+
+
+def _parquet(columns: dict[str, Any]) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file, compression="zstd")
+    return file.getvalue()
+
+
+def _npz(**arrays: Any) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
