@@ -30,10 +30,10 @@ TIMEOUT_S = 600.0
 def check_models(
     spec: SweepSpec, images: ImageSet, trials: Sequence[TrialConfig], weights: Mapping[str, bytes]
 ) -> list[dict[str, Any]]:
-    """What `check_model` found of the nets of `trials`, those known beforehand, one dictionary a net.
+    """What `check_model` found of the nets of `trials`, those known beforehand, one dictionary a net, with its "name".
 
     Looks at nets that are not `cnn`, or that start from `weights`; none of these, and no process is started. Raises
-    `ModelUnusable` as `check_model` does.
+    `ModelUnusable` as `check_model` does, and for a net that works on the CPU alone where the sweep asks for GPUs.
     """
     nets = _choose(spec, images.data_id, trials)
     if not nets:
@@ -50,10 +50,14 @@ def check_models(
         process.start()
         there.close()
         try:
-            return [_receive(here, net) for net in nets]
+            found = [{"name": net.name, **_receive(here, net)} for net in nets]
         finally:
             process.terminate()
             process.join()
+    for one in found:
+        if one["only_on_cpu"] and spec.resources.gpus:
+            raise ModelUnusable(f"model.name is {one['name']}: {one['only_on_cpu']}")
+    return found
 
 
 def _choose(spec: SweepSpec, data_id: str, trials: Sequence[TrialConfig]) -> list[ModelConfig]:

@@ -121,7 +121,9 @@ def run_sweep(
     trials = len(list_trials(spec, images.data_id, former)) or spec.search.wanted
     check_store(store, spec, run, images.data_id, needed_bytes=CHECKPOINT_BYTES * trials)
     if not known:
-        check_models(spec, images, list_trials(spec, images.data_id, former), weights)
+        for told in check_models(spec, images, list_trials(spec, images.data_id, former), weights):
+            if told["only_on_cpu"] and spec.resources.gpus is None:
+                say(f"model.name is {told['name']}: {told['only_on_cpu']}")
     unlabelled = read_images_to_label(spec, search, known, images)
     again_bytes = images.pixels.nbytes + unlabelled.pixels.nbytes if unlabelled else 0
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from dataclasses import dataclass
 
 import torch
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.config import ModelConfig
+from trainables.config import ModelConfig, is_own
 from trainables.cost import estimate_step_bytes, trace
 from trainables.errors import ModelUnusable
 from trainables.image_shape import ImageShape
 from trainables.initial_weights import start_from
 from trainables.models import build_model
+
+TWO_DEVICES = ("is not on the expected device", "Expected all tensors to be on the same device")
+"""In what torch raises where tensors lie on two devices."""
 
 IMAGES = 4
 """Of the batch: more than one, for batch norm."""
@@ -30,6 +34,8 @@ class ModelCheck:
     images: int
     step_s: float
     step_bytes: int
+    only_on_cpu: str = ""
+    """Why a person's own net would fail on any other device, in a sentence; "" where nothing speaks against it."""
 
 
 def check_model(config: ModelConfig, shape: ImageShape, initial: bytes | None = None) -> ModelCheck:
@@ -86,4 +92,23 @@ def check_model(config: ModelConfig, shape: ImageShape, initial: bytes | None = 
     parameters = sum(parameter.numel() for parameter in net.parameters())
     _, saved_bytes = trace(net.eval(), shape)
     step_bytes = estimate_step_bytes(net, shape, IMAGES, optimizer_bytes=4 * parameters, saved_bytes=saved_bytes)
-    return ModelCheck(parameters, IMAGES, step_s, step_bytes)
+    return ModelCheck(
+        parameters, IMAGES, step_s, step_bytes, find_device_fault(net, images) if is_own(config.name) else ""
+    )
+
+
+def find_device_fault(net: nn.Module, images: Tensor) -> str:
+    """Why a net that works on the CPU would fail on a GPU, found without one; "" where nothing speaks against it.
+
+    It is asked on torch's `meta` device, where shapes alone are computed, by the rules of CUDA for tensors of two devices. What
+    cannot be done there, such as a question about a value, says nothing.
+    """
+    try:
+        copy.deepcopy(net).to("meta")(images.to("meta"))
+    except Exception as error:
+        if any(words in str(error) for words in TWO_DEVICES):
+            return (
+                "on a GPU it would fail in every trial, for its `forward` mixes tensors of two devices: make tensors where the images are "
+                "(torch.zeros(…, device=images.device)), or register them with register_buffer"
+            )
+    return ""

@@ -14,11 +14,17 @@ from trainables.images import ImageSet
 from trainables.trusted_code import trust
 
 CODE = """
+import torch
 from torch import nn
+class Adds(nn.Linear):
+    def forward(self, images):
+        return super().forward(images.flatten(1)) + torch.zeros(len(images), 3)
 def build(shape, width=4, depth=1):
     if depth == 3:
         import os
         os._exit(9)
+    if depth == 4:
+        return Adds(64, 3)
     return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, shape.classes + (depth == 2)))
 """
 
@@ -62,6 +68,15 @@ def test_a_good_net_passes_and_a_wrong_one_is_refused(code):
     wrong = parse(model={"name": code, "depth": 2})
     with pytest.raises(ModelUnusable, match=r"it tells \(4, 4\), but logits are \(4, 3\)"):
         check_models(wrong, make_images(), [], {})
+
+
+def test_a_net_that_only_a_cpu_takes_is_refused_where_the_sweep_asks_for_gpus_and_else_told(code):
+    (told,) = check_models(parse(model={"name": code, "depth": 4}), make_images(), [], {})
+    assert told["name"] == code
+    assert told["only_on_cpu"].startswith("on a GPU it would fail in every trial")
+    asking = parse(model={"name": code, "depth": 4}, resources={"gpus": 0.5})
+    with pytest.raises(ModelUnusable, match=rf"^model.name is {code}: on a GPU it would fail in every trial"):
+        check_models(asking, make_images(), [], {})
 
 
 def test_a_net_that_kills_its_process_kills_no_more(code):

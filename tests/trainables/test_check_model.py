@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor, nn
 
-from trainables.check_model import IMAGES, check_model
+from trainables.check_model import IMAGES, check_model, find_device_fault
 from trainables.config import ModelConfig
 from trainables.errors import ModelUnusable
 from trainables.image_shape import ImageShape
@@ -42,6 +44,8 @@ class Net(nn.Module):
             return told.detach()
         if self.fault == "gradient":
             return torch.sqrt(told * 0)
+        if self.fault == "cpu":
+            return told + torch.zeros(len(told), 10)
         if self.fault == "raises":
             return told.reshape(3, 3)
         return told
@@ -98,3 +102,60 @@ def test_a_good_net_is_measured(name: str, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("model", ["torchvision/resnet18", "torchvision/mobilenet_v3_small"])
 def test_torchvisions_nets_pass(model: str) -> None:
     assert check_model(ModelConfig(name=model), SHAPE).parameters > 10_000
+
+
+class Placed(nn.Module):
+    """Uses tensors of its own in a way that a GPU takes, or does not."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way = way
+        self.inner = nn.Linear(64, 10)
+        self.kept = torch.ones(10)
+        self.register_buffer("registered", torch.ones(10))
+
+    def forward(self, images: Tensor) -> Tensor:
+        told: Tensor = self.inner(images.flatten(1))
+        match self.way:
+            case "attribute":
+                return told + self.kept
+            case "made":
+                return told + torch.zeros(len(images), 10)
+            case "stacked":
+                return torch.cat([told[:, :9], torch.ones(len(told), 1)], 1)
+            case "mask":
+                return told.masked_fill(torch.zeros(10, dtype=torch.bool), 0.0)
+            case "chosen":
+                return torch.where(self.kept > 0, told, torch.zeros(10))
+            case "registered":
+                return told * self.registered
+            case "made there":
+                return told + torch.zeros(len(images), 10, device=images.device)
+            case "moved":
+                return told + self.kept.to(told.device)
+            case "number":
+                return told * torch.tensor(2.0)
+            case "value":
+                return told * 2 if float(told.detach().sum()) > 0 else told
+        return told
+
+
+@pytest.mark.parametrize("way", ["attribute", "made", "stacked", "mask", "chosen"])
+def test_a_net_that_would_fail_on_a_gpu_is_found_without_one(way: str) -> None:
+    net, images = Placed(way), torch.rand(4, 1, 8, 8)
+    net(images)
+    assert find_device_fault(net, images).startswith("on a GPU it would fail in every trial, for its `forward` mixes")
+
+
+@pytest.mark.parametrize("way", ["plain", "registered", "made there", "moved", "number", "value"])
+def test_a_net_that_a_gpu_takes_is_not_suspected(way: str) -> None:
+    net, images = Placed(way), torch.rand(4, 1, 8, 8)
+    assert find_device_fault(net, images) == ""
+    assert {value.device.type for value in net.state_dict().values()} == {"cpu"}
+
+
+def test_the_check_of_a_persons_own_net_tells_where_it_works(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(name))
+    assert check_model(ModelConfig(name="checked_nets:build"), SHAPE).only_on_cpu == ""
+    found = check_model(ModelConfig(name="checked_nets:build", fault="cpu"), SHAPE)
+    assert "register_buffer" in found.only_on_cpu
