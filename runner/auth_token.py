@@ -24,7 +24,7 @@ HOW = "run `ray get-auth-token --generate`, then `chmod 600`, and mount the same
 
 def asks_for_token(env: Mapping[str, str]) -> bool:
     """Whether Ray is told to ask for a token in the environment `env`."""
-    return env.get(MODE) == "token"
+    return env.get(MODE, "").lower() == "token"
 
 
 def find_token_fault(env: Mapping[str, str]) -> str | None:
@@ -56,7 +56,7 @@ def provide_private_token(env: Mapping[str, str]) -> None:
     Ray makes one by itself, which all may read; and whoever has it runs code as we do. Nothing happens where `env` says
     otherwise, or where the home folder cannot be written: then Ray says so.
     """
-    if env.get(MODE, "token") != "token" or env.get(TOKEN) or env.get(TOKEN_PATH):
+    if env.get(MODE, "token").lower() != "token" or env.get(TOKEN) or env.get(TOKEN_PATH):
         return
     path = Path(FILE).expanduser()
     with contextlib.suppress(OSError):

@@ -11,21 +11,13 @@ from pathlib import Path
 import ensembles
 import runner
 import trainables
-from runner.auth_token import asks_for_token, find_token_fault, provide_private_token
+from runner.join import Target, find_cluster, find_silence, join, look
 from runner.node_types import find_slot
+from runner.private_ray import private_ray
+from runner.ray_watch import AWAY_S, RECONNECT_S, disconnected_after, watched
 from runner.slot import Slot
 from runner.spec import ResourcesConfig
-from trainables.errors import CaucusError
-
-OBJECT_STORE_BYTES = 256 * 1024**2
-"""Shared memory of a local Ray beside the images: results and actors' arguments are small."""
-
-HERE = ("auto", "any")
-"""Words in place of an address, for the cluster of this machine."""
-
-
-class ClusterError(CaucusError, RuntimeError):
-    """Ray cannot be started or reached."""
+from trainables.errors import ClusterError as ClusterError
 
 
 @dataclass(frozen=True)
@@ -53,90 +45,37 @@ def connected(
     own_code: Sequence[Path] = (),
     sweep: str | None = None,
 ) -> Iterator[Cluster]:
-    """Ray for the time of the `with` block. Raises `ClusterError`, and `NoSlot` where it has no room for a single trial.
+    """Ray for the time of the `with` block.
+
+    Raises `ClusterError`, `NoSlot` where Ray has no room for a single trial, and `RunCutShort` where it does not start on
+    this machine or dies on the way.
 
     `sweep` is the path of the sweep file, beside which a cluster file may tell what an empty cluster is meant to be.
     `own_code` are modules (files) and packages (folders) of a person's own models, which workers get as they get ours.
 
     `address` is that of a cluster, `auto` for the one that this machine belongs to, `any` for that one or else one of
-    our own, and None for one of our own.
+    our own, and None or `own` for one of our own. A cluster that is there and cannot be joined is an error: nothing is
+    trained elsewhere.
     """
     quieten_ray()
-    import ray
-
-    joined = _connect(address, images_bytes, own_code)
-    try:
-        yield Cluster(find_slot(resources, is_joined=joined, sweep=sweep), elastic=joined)
-    finally:
-        ray.shutdown()
+    target = find_cluster(address, os.environ)
+    with private_ray(images_bytes, own_code) if target is None else joined(target, own_code):
+        yield Cluster(find_slot(resources, is_joined=target is not None, sweep=sweep), elastic=target is not None)
 
 
-def _connect(address: str | None, images_bytes: int, own_code: Sequence[Path]) -> bool:
-    """Join or start a Ray; whether it was joined."""
-    if address and (fault := find_token_fault(os.environ)):
-        raise ClusterError(f"no Ray cluster can be joined: {fault}")
-    wanted = _find_cluster() if address in HERE else address
-    if wanted:
-        try:
-            _join(wanted, own_code)
-            return True
-        except ClusterError:
-            # On a head that asks for a token, a run must not end up on the head alone because its token is wrong.
-            if address != "any" or asks_for_token(os.environ):
-                raise
-    elif address == "auto":
-        raise ClusterError(
-            "no Ray cluster was started on this machine: start one with `ray start --head`, or name one with --address"
-        )
-    _start(images_bytes, own_code)
-    return False
+def check_cluster(address: str | None) -> None:
+    """Raise `ClusterError` within seconds where `address` names a cluster that cannot be joined. Changes nothing."""
+    if target := find_cluster(address, os.environ):
+        look(target, os.environ)
 
 
-def _find_cluster() -> str | None:
-    """The cluster that this machine belongs to: the one of `RAY_ADDRESS`, else the one that `ray start --head` started here.
-
-    Not Ray's own `auto`: that joins whatever Ray it finds among the processes, such as the one that another sweep has
-    started for itself and takes with it when it ends.
-    """
-    from ray._private.services import find_bootstrap_address
-
-    told = os.environ.get("RAY_ADDRESS", "")
-    return told if told not in ("", *HERE) else find_bootstrap_address(None)
-
-
-def _join(address: str, own_code: Sequence[Path]) -> None:
-    """Connect to a cluster. Its workers run this driver's code, whatever is installed on them."""
-    import ray
-
+@contextlib.contextmanager
+def joined(target: Target, own_code: Sequence[Path] = ()) -> Iterator[None]:
+    """The cluster for the time of the block. Its workers run this driver's code, whatever is installed on them."""
     modules = [str(Path(package.__file__).parent) for package in (trainables, ensembles, runner) if package.__file__]
-    modules += map(str, own_code)
-    try:
-        ray.init(address=address, runtime_env={"py_modules": modules}, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        hint = "; is your token the cluster's?" if asks_for_token(os.environ) else ""
-        raise ClusterError(f"the Ray cluster at {address} cannot be reached: {error}{hint}") from None
-
-
-def _start(images_bytes: int, own_code: Sequence[Path]) -> None:
-    """Start a Ray of our own, which ends with this process. Its workers find `own_code` where it lies."""
-    import ray
-
-    if own_code:
-        known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-        folders = [str(path.parent) for path in own_code if str(path.parent) not in known]
-        os.environ["PYTHONPATH"] = os.pathsep.join(one for one in (*folders, *known) if one)
-    provide_private_token(os.environ)
-    memory_bytes = OBJECT_STORE_BYTES + 2 * images_bytes
-    try:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            object_store_memory=memory_bytes,
-        )
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise ClusterError(f"Ray cannot be started on this machine: {error}") from None
+    join(target, [*modules, *map(str, own_code)], look(target, os.environ))
+    with disconnected_after(), watched(lambda: find_silence(target), AWAY_S):
+        yield
 
 
 def count_nodes() -> int:
@@ -169,6 +108,8 @@ def quieten_ray() -> None:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_AIR_NEW_OUTPUT": "0",
+        # Ray's client ends the driver after so long without a head; `ray_watch` does it before, with a sentence.
+        "RAY_gcs_rpc_server_reconnect_timeout_s": str(RECONNECT_S),
         "RAY_DEDUP_LOGS": "1",
         # Tune's loggers cost more than a small epoch, and its state file is never read: the store is what counts.
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from runner.output import outliving_terminal
+from runner.supervise import supervise
 from runner.terminal import Terminal, say
 from runner.verb import (
     DONE,
@@ -60,7 +61,14 @@ def run(
 ) -> None:
     """Run a sweep, or go on with it: train what is not trained yet, vote, report."""
     raise typer.Exit(
-        execute(sweep, overrides or [], as_json, address or os.environ.get("RAY_ADDRESS"), run_id, "caucus run")
+        execute(
+            sweep,
+            overrides or [],
+            as_json,
+            os.environ.get("RAY_ADDRESS") or None if address is None else address,
+            run_id,
+            "caucus run",
+        )
     )
 
 
@@ -120,6 +128,8 @@ for _word, _verb in VERBS.items():
 
 def main() -> None:
     """The entry point of the command."""
+    if sys.argv[1:2] == ["run"]:
+        supervise()
     run_program(app)
 
 

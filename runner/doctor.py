@@ -16,10 +16,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from runner.auth_token import asks_for_token, find_token_fault
-from runner.cluster import OBJECT_STORE_BYTES
 from runner.cluster_rules import CONSTRAINTS, pinned_ray
 from runner.driver import find_driver, find_fault, least_driver
 from runner.finding import Checkup, Fact, Finding
+from runner.private_ray import OBJECT_STORE_BYTES
 from runner.spec import SweepSpec, read_spec
 from trainables.distribution import (
     CHECKOUT,

@@ -14,7 +14,7 @@ from importlib.metadata import version
 
 from runner.augment_keys import check_augment
 from runner.budget import Budget
-from runner.cluster import connected
+from runner.cluster import check_cluster, connected
 from runner.conclusion import Conclusion, NothingToVote, StoredRun, choose_and_judge, publish
 from runner.conductor import Conductor
 from runner.deleted import read_deleted
@@ -104,6 +104,7 @@ def run_sweep(
     start_s = time.monotonic()
     if run is not None and not re.fullmatch(NAME_PATTERN, run):
         raise SweepFileError(f"--run-id is {run!r}: letters, digits, dots, dashes and underscores name a run")
+    check_cluster(address)
     budget = Budget(spec.budget, find_price(spec))
     images = load_images(spec.data)
     check_augment(spec, images.pixels.shape[3])

@@ -61,7 +61,7 @@ Address = Annotated[
     str | None,
     typer.Option(
         "--address",
-        help="A Ray cluster (auto: the one on this machine; any: that, or one of our own). Left out: RAY_ADDRESS, else our own.",
+        help="A Ray cluster (auto: the one of this machine; any: that, or one of our own; own). Left out: RAY_ADDRESS, else own.",
     ),
 ]
 OwnCode = Annotated[

@@ -54,15 +54,30 @@ def doctor(
         str | None,
         typer.Option("--cluster-file", help="A file for `ray up`: checked offline, instead of this machine."),
     ] = None,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Ask each node of a Ray cluster that is up, instead of this machine.")
+    ] = False,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", help="The Ray cluster to ask. Left out: RAY_ADDRESS, else the one of this machine."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is wrong with this machine, a sweep's data and store, or a cluster file, before anything starts."""
+    """Say what is wrong with this machine, a sweep's data and store, a Ray cluster, or a cluster file, before anything starts."""
 
     def answer() -> int:
-        from runner.cluster_file import check_cluster_file
-        from runner.doctor import check_machine
+        if cluster_file:
+            from runner.cluster_file import check_cluster_file
 
-        checkup = check_cluster_file(cluster_file) if cluster_file else check_machine(sweep, overrides or [])
+            checkup = check_cluster_file(cluster_file)
+        elif cluster or address is not None:
+            from runner.cluster_checkup import check_joined_cluster
+
+            checkup = check_joined_cluster(address, sweep, overrides or [])
+        else:
+            from runner.doctor import check_machine
+
+            checkup = check_machine(sweep, overrides or [])
         print_json(checkup.told()) if as_json else say("\n".join(checkup.lines()))
         return WRONG_INPUT if checkup.findings else DONE
 

@@ -14,6 +14,7 @@ import typer
 
 from runner.fault_report import tell_line
 from runner.output import outliving_terminal
+from runner.supervise import supervise
 from runner.terminal import Terminal, say
 from runner.verb import AsJson, Overrides, SweepFile, exit_code, print_json, run_program, tell_exit_codes
 from trainables.errors import CaucusError
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from runner.hook import HookResult
 
 PROGRAM = "python runner/nightly.py"
-
-OWN = "own"
 
 NightAddress = Annotated[
     str | None,
@@ -50,6 +49,7 @@ NoBetterIs = Annotated[
 
 def nightly() -> None:
     """Read the words of the command line and run the night."""
+    supervise()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(epilog=tell_exit_codes())(run_nightly)
     run_program(app)
@@ -68,11 +68,10 @@ def run_nightly(
     Ends with 0 where the night is accepted, 3 (or --no-better-is) where it is no better, 4 where it was cut short or failed, 2
     for wrong input.
     """
-    where = address or os.environ.get("RAY_ADDRESS") or "any"
-    joined = None if where == OWN else where
+    where = os.environ.get("RAY_ADDRESS") or "any" if address is None else address
     with outliving_terminal():
         code = exit_code(
-            as_json, lambda: _run(sweep, overrides or [], as_json, joined, run_id, no_better_is), is_stored=True
+            as_json, lambda: _run(sweep, overrides or [], as_json, where, run_id, no_better_is), is_stored=True
         )
     raise typer.Exit(code)
 

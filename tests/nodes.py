@@ -247,7 +247,8 @@ class Nodes:
         if not self._is_head_alive():
             return 0
         words = [sys.executable, "-c", COUNT_NODES, self.address]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        env = {**os.environ, "RAY_AUTH_MODE": "disabled", **self.env}
+        done = subprocess.run(words, capture_output=True, text=True, env=env, check=False)
         return int(done.stdout) if done.returncode == 0 and done.stdout.strip().isdigit() else 0
 
 

@@ -41,6 +41,10 @@ class PoolTooLarge(CaucusError, MemoryError):
     """Predictions that fit neither into memory nor onto the scratch disk."""
 
 
+class ClusterError(CaucusError, RuntimeError):
+    """A Ray cluster cannot be joined, or Ray has no room for a single trial."""
+
+
 class RunMissing(CaucusError, LookupError):
     """No run of that name lies in the store."""
 

@@ -1,58 +1,46 @@
+import contextlib
+
 import pytest
 
-from runner.cluster import ClusterError, connected
+from runner import cluster
+from runner.cluster import connected
 from runner.spec import ResourcesConfig
+from trainables.errors import ClusterError
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """The addresses that Ray is asked to join, in order; none answers but one of our own."""
-    import ray
-
+def asked(monkeypatch, tmp_path):
+    """What was joined or started, in order; the only cluster that anybody knows does not answer."""
     asked = []
 
-    def init(address, **_):
-        asked.append(address)
-        if address != "local":
-            raise ConnectionError("nobody is there")
+    @contextlib.contextmanager
+    def start(*_):
+        asked.append("own")
+        yield
 
-    monkeypatch.setattr(ray, "init", init)
-    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    def look(target, _env):
+        asked.append(target.address)
+        raise ClusterError("nobody is there")
+
+    monkeypatch.setattr(cluster, "private_ray", start)
+    monkeypatch.setattr(cluster, "look", look)
+    monkeypatch.setattr(cluster, "find_slot", lambda *_, **__: None)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     return asked
 
 
-@pytest.mark.parametrize(
-    ("told", "started", "expected"),
-    [
-        (None, None, []),
-        (None, "10.0.0.1:6379", ["10.0.0.1:6379"]),
-        ("10.0.0.2:6379", "10.0.0.1:6379", ["10.0.0.2:6379"]),
-        ("auto", "10.0.0.1:6379", ["10.0.0.1:6379"]),
-        ("", None, []),
-    ],
-)
-def test_the_cluster_of_this_machine_is_the_one_it_was_told_of_and_no_other_programs(
-    asked, monkeypatch, told, started, expected
-):
-    if told is not None:
-        monkeypatch.setenv("RAY_ADDRESS", told)
-    monkeypatch.setattr("ray._private.services.find_bootstrap_address", lambda _: started)
-    with connected(ResourcesConfig(), 0, "any") as cluster:
-        assert not cluster.elastic
-    assert asked == [*expected, "local"]
-    asked.clear()
-    with (
-        pytest.raises(ClusterError, match="cannot be reached" if expected else "no Ray cluster was started on this"),
-        connected(ResourcesConfig(), 0, "auto"),
-    ):
+@pytest.mark.parametrize("address", ["any", "auto", "10.0.0.1:6379"])
+def test_a_cluster_that_is_there_and_cannot_be_joined_is_never_passed_over(asked, tmp_path, address):
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text("10.0.0.1:6379")
+    with pytest.raises(ClusterError, match="nobody is there"), connected(ResourcesConfig(), 0, address):
         pass
-    assert asked == expected
+    assert asked == ["10.0.0.1:6379"]
 
 
-def test_without_an_address_nobody_is_asked(asked, monkeypatch):
-    monkeypatch.setattr("ray._private.services.find_bootstrap_address", lambda _: "10.0.0.1:6379")
-    with connected(ResourcesConfig(), 0, None) as cluster:
-        assert cluster.slots == 2
-    assert asked == ["local"]
+@pytest.mark.parametrize("address", [None, "own", "local", "any"])
+def test_a_ray_of_our_own_is_no_cluster_that_grows(asked, address):
+    with connected(ResourcesConfig(), 0, address) as found:
+        assert not found.elastic
+    assert asked == ["own"]

@@ -1,0 +1,103 @@
+"""A verb that drives Ray works in a child of the process that was started, which waits and knows how the child ended.
+
+Ray's client ends the process that it is in, with code 1 or by SIGABRT and at any moment, where its raylet or its head is gone.
+Nobody in that process can say a word any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import sys
+
+CUT_SHORT = 4
+
+KILLED_BY_RAY = 1
+"""What Ray's client ends a process with. No verb of ours ends so."""
+
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
+"""What a person or a supervisor sends to the process that they know."""
+
+PR_SET_PDEATHSIG = 1
+
+SENT_BY_A_PROCESS = 0
+"""`si_code` of a signal that a process has sent; the kernel's own, such as a terminal's Ctrl-C, have 128."""
+
+
+def supervise() -> None:
+    """Fork. Returns in the child, which ends at once where its parent dies; the parent waits, and ends as the child does.
+
+    Where something else than the verb has ended the child, the parent says so and ends with code 4. To be called before
+    there are any threads. On a system other than Linux nothing happens.
+    """
+    if sys.platform != "linux":
+        return
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    parent = os.getpid()
+    awaited = {*FORWARDED, signal.SIGCHLD}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
+    child = os.fork()
+    if child == 0:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(CUT_SHORT)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return
+    _end_as(_wait_for(child, awaited))
+
+
+def explain_end(status: int) -> str:
+    """Why a run is over whose process ended with the wait status `status`; "" where it has said so itself.
+
+    >>> explain_end(4 << 8), explain_end(1 << 8)[:45]
+    ('', "Ray has ended this run's process (exit code 1")
+    """
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        if number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            return ""
+        how = f"by {signal.Signals(number).name}"
+        if number == signal.SIGKILL:
+            return f"this run's process was killed ({how}), as the kernel does where memory runs out; {_GO_ON}"
+        return f"this run's process was ended {how}; {_GO_ON}"
+    if os.WEXITSTATUS(status) == KILLED_BY_RAY:
+        return (
+            f"Ray has ended this run's process (exit code 1), as it does where its raylet or its head is gone; {_GO_ON}"
+        )
+    return ""
+
+
+_GO_ON = "what reached the store is kept: run it again to go on"
+
+
+def _wait_for(child: int, awaited: set[signal.Signals]) -> int:
+    """How the child ended. What is sent to this process is sent on, but for what a terminal sends to both."""
+    while True:
+        found = signal.sigwaitinfo(awaited)
+        if found.si_signo != signal.SIGCHLD:
+            if found.si_code <= SENT_BY_A_PROCESS:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, found.si_signo)
+            continue
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status
+
+
+def _end_as(status: int) -> None:
+    if what := explain_end(status):
+        with contextlib.suppress(OSError, ValueError):
+            os.write(2, f"caucus: {what}\n".encode())
+            if "--json" in sys.argv:
+                os.write(1, (json.dumps({"error": what, "kind": "RayLost"}) + "\n").encode())
+        os._exit(CUT_SHORT)
+    if os.WIFSIGNALED(status):
+        signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
+        os.kill(os.getpid(), os.WTERMSIG(status))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
+    os._exit(os.WEXITSTATUS(status))
