@@ -71,7 +71,9 @@ def run_nightly(
     where = address or os.environ.get("RAY_ADDRESS") or "any"
     joined = None if where == OWN else where
     with outliving_terminal():
-        code = exit_code(as_json, lambda: _run(sweep, overrides or [], as_json, joined, run_id, no_better_is), is_stored=True)
+        code = exit_code(
+            as_json, lambda: _run(sweep, overrides or [], as_json, joined, run_id, no_better_is), is_stored=True
+        )
     raise typer.Exit(code)
 
 
