@@ -169,3 +169,17 @@ def test_a_trial_that_gets_ahead_may_lose_its_worker_any_number_of_times(tmp_pat
     assert lose_and_hear(epoch=4, trained=False) == 2
     assert lose_and_hear(standby=True) == 3
     assert lose_and_hear(epoch=4, trained=True) == 0
+
+
+def test_a_trial_that_leaves_its_machine_is_said_and_goes_on_and_has_not_failed(tmp_path):
+    driver, queue = make_queue(tmp_path)
+    queue.suggest("tune1")
+    said: list[str] = []
+    trial = SimpleNamespace(trial_id="tune1", run_metadata=SimpleNamespace(num_failures=2))
+    result = {"name": B.trial_id, "trained": False, "end": "", "reason": "", "leaving": "AWS says stop"}
+    assert Recording(driver.conductor, say=said.append).on_trial_result(None, trial, result) == "CONTINUE"
+    assert len(said) == 1
+    assert said[0].startswith(f"{B.trial_id} leaves a machine that is to be taken away (AWS says stop)")
+    Slots(driver.conductor, driver.log).on_trial_result(0, [], trial, result)
+    assert trial.run_metadata.num_failures == 0
+    assert driver.conductor.next_task() != "over"
