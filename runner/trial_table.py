@@ -34,5 +34,5 @@ def _column(values: list[Any]) -> pa.Array:
     """The values as they are; as text where a key of a person's own model has values of several kinds."""
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return pa.array([None if value is None else str(value) for value in values])

@@ -65,3 +65,9 @@ def test_what_a_net_costs_has_its_columns_and_keys_of_own_models_theirs():
     assert table["cost.step_bytes_measured"].to_pylist() == [False, None, None, None]
     assert table["model.stem"].to_pylist() == [None, "x", "3", None]  # of several kinds: as text
     assert table["model.depth"].to_pylist() == [None, None, None, 2]
+
+
+def test_a_number_that_no_column_holds_is_a_text():
+    own = [ModelConfig(name="a:b", stem=number) for number in (2**63, -1)]
+    table = read([TrialRecord(make_trial(model=model)) for model in own])
+    assert table["model.stem"].to_pylist() == ["9223372036854775808", "-1"]
