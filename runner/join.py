@@ -150,7 +150,7 @@ def join(target: Target, modules: Sequence[str], takes_token: bool) -> None:
     import ray
 
     if takes_token:
-        from ray._raylet import Config
+        from ray._raylet import Config  # type: ignore[attr-defined]
 
         Config.initialize("")  # Ray may have been imported, and with it the mode of before
     try:

@@ -85,7 +85,7 @@ def _patience() -> Iterator[None]:
     it is told, and goes on while the agents begin. `ray.init` takes no such ports, so they are slipped in behind it.
     """
     from ray._private import parameter, services
-    from ray._raylet import Config
+    from ray._raylet import Config  # type: ignore[attr-defined]
 
     ports = dict(zip(AGENT_PORTS, _free_ports(len(AGENT_PORTS)), strict=True))
     begin, describe = services.start_ray_process, parameter.RayParams
