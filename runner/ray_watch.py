@@ -15,7 +15,8 @@ from typing import Any
 
 from trainables.errors import RunCutShort
 
-EVERY_S = 1.0
+EVERY_S, OVER_THE_NET_S = 1.0, 5.0
+"""How often somebody looks: at processes of this machine, and at those that have to be asked."""
 
 AWAY_S = 40.0
 """The head of a cluster may be away for so long: one that keeps its tables outside is started anew in that time."""
@@ -41,18 +42,18 @@ class RayLost(RunCutShort):
 
 
 @contextlib.contextmanager
-def watched(find_loss: Callable[[], str], patience_s: float) -> Iterator[None]:
+def watched(find_loss: Callable[[], str], patience_s: float, every_s: float = EVERY_S) -> Iterator[None]:
     """End the block with `RayLost` once `find_loss` has said for `patience_s` what is lost ("" where nothing is).
 
-    It is asked in a thread of its own. Ray's calls hang where Ray is gone: the main thread is interrupted in them, and where
-    that does not help within `LAST_S`, the process ends with exit code 4, after a line that says why.
+    It is asked every `every_s`, in a thread of its own. Ray's calls hang where Ray is gone: the main thread is interrupted in
+    them, and where that does not help within `LAST_S`, the process ends with exit code 4, after a line that says why.
     """
     ended = threading.Event()
     lost: list[str] = []
 
     def watch() -> None:
         since_s = time.monotonic()
-        while not ended.wait(EVERY_S):
+        while not ended.wait(every_s):
             what = find_loss()
             if not what:
                 since_s = time.monotonic()

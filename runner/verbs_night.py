@@ -70,7 +70,9 @@ def run_nightly(
     """
     where = os.environ.get("RAY_ADDRESS") or "any" if address is None else address
     with outliving_terminal():
-        code = exit_code(as_json, lambda: _run(sweep, overrides or [], as_json, where, run_id, no_better_is), is_stored=True)
+        code = exit_code(
+            as_json, lambda: _run(sweep, overrides or [], as_json, where, run_id, no_better_is), is_stored=True
+        )
     raise typer.Exit(code)
 
 
