@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+from runner.supervise import CUT_SHORT, tell_end
 from trainables.errors import RunCutShort
 
 EVERY_S, OVER_THE_NET_S = 1.0, 5.0
@@ -26,8 +27,6 @@ RECONNECT_S = 150
 
 AGAIN_S, LAST_S = 5.0, 25.0
 """Whoever does not leave the block is interrupted again, and at last the process ends where it is."""
-
-CUT_SHORT = 4
 
 SIGNAL = signal.SIGUSR2
 """Tune takes SIGUSR1 for itself."""
@@ -63,8 +62,7 @@ def watched(find_loss: Callable[[], str], patience_s: float, every_s: float = EV
         last_s = time.monotonic() + LAST_S
         while lost and not ended.is_set():
             if time.monotonic() > last_s:
-                sys.stderr.write(f"caucus: {_sentence(lost[0])}\n")
-                sys.stderr.flush()
+                tell_end(_sentence(lost[0]))
                 os._exit(CUT_SHORT)
             if before is not None:
                 signal.pthread_kill(main, SIGNAL)
