@@ -14,7 +14,7 @@ import trainables
 from runner.join import Target, find_cluster, find_silence, join, look
 from runner.node_types import find_slot
 from runner.private_ray import private_ray
-from runner.ray_watch import AWAY_S, RECONNECT_S, disconnected_after, watched
+from runner.ray_watch import AWAY_S, OVER_THE_NET_S, RECONNECT_S, disconnected_after, watched
 from runner.slot import Slot
 from runner.spec import ResourcesConfig
 from trainables.errors import ClusterError as ClusterError
@@ -74,7 +74,7 @@ def joined(target: Target, own_code: Sequence[Path] = ()) -> Iterator[None]:
     """The cluster for the time of the block. Its workers run this driver's code, whatever is installed on them."""
     modules = [str(Path(package.__file__).parent) for package in (trainables, ensembles, runner) if package.__file__]
     join(target, [*modules, *map(str, own_code)], look(target, os.environ))
-    with disconnected_after(), watched(lambda: find_silence(target), AWAY_S):
+    with disconnected_after(), watched(lambda: find_silence(target), AWAY_S, OVER_THE_NET_S):
         yield
 
 

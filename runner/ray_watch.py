@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+from runner.supervise import CUT_SHORT, tell_end
 from trainables.errors import RunCutShort
 
-EVERY_S = 1.0
+EVERY_S, OVER_THE_NET_S = 1.0, 5.0
+"""How often somebody looks: at processes of this machine, and at those that have to be asked."""
 
 AWAY_S = 40.0
 """The head of a cluster may be away for so long: one that keeps its tables outside is started anew in that time."""
@@ -25,8 +27,6 @@ RECONNECT_S = 150
 
 AGAIN_S, LAST_S = 5.0, 25.0
 """Whoever does not leave the block is interrupted again, and at last the process ends where it is."""
-
-CUT_SHORT = 4
 
 SIGNAL = signal.SIGUSR2
 """Tune takes SIGUSR1 for itself."""
@@ -41,18 +41,18 @@ class RayLost(RunCutShort):
 
 
 @contextlib.contextmanager
-def watched(find_loss: Callable[[], str], patience_s: float) -> Iterator[None]:
+def watched(find_loss: Callable[[], str], patience_s: float, every_s: float = EVERY_S) -> Iterator[None]:
     """End the block with `RayLost` once `find_loss` has said for `patience_s` what is lost ("" where nothing is).
 
-    It is asked in a thread of its own. Ray's calls hang where Ray is gone: the main thread is interrupted in them, and where
-    that does not help within `LAST_S`, the process ends with exit code 4, after a line that says why.
+    It is asked every `every_s`, in a thread of its own. Ray's calls hang where Ray is gone: the main thread is interrupted in
+    them, and where that does not help within `LAST_S`, the process ends with exit code 4, after a line that says why.
     """
     ended = threading.Event()
     lost: list[str] = []
 
     def watch() -> None:
         since_s = time.monotonic()
-        while not ended.wait(EVERY_S):
+        while not ended.wait(every_s):
             what = find_loss()
             if not what:
                 since_s = time.monotonic()
@@ -62,8 +62,7 @@ def watched(find_loss: Callable[[], str], patience_s: float) -> Iterator[None]:
         last_s = time.monotonic() + LAST_S
         while lost and not ended.is_set():
             if time.monotonic() > last_s:
-                sys.stderr.write(f"caucus: {_sentence(lost[0])}\n")
-                sys.stderr.flush()
+                tell_end(_sentence(lost[0]))
                 os._exit(CUT_SHORT)
             if before is not None:
                 signal.pthread_kill(main, SIGNAL)

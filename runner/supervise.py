@@ -89,12 +89,17 @@ def _wait_for(child: int, awaited: set[signal.Signals]) -> int:
             return status
 
 
+def tell_end(what: str) -> None:
+    """Say why a run is over where nothing else of its process can: one line, and the JSON object where one was asked for."""
+    with contextlib.suppress(OSError, ValueError):
+        os.write(2, f"caucus: {what}\n".encode())
+        if "--json" in sys.argv:
+            os.write(1, (json.dumps({"error": what, "kind": "RayLost"}) + "\n").encode())
+
+
 def _end_as(status: int) -> None:
     if what := explain_end(status):
-        with contextlib.suppress(OSError, ValueError):
-            os.write(2, f"caucus: {what}\n".encode())
-            if "--json" in sys.argv:
-                os.write(1, (json.dumps({"error": what, "kind": "RayLost"}) + "\n").encode())
+        tell_end(what)
         os._exit(CUT_SHORT)
     if os.WIFSIGNALED(status):
         signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
