@@ -170,8 +170,9 @@ def test_a_store_that_gives_out_on_the_way_leaves_no_bundle(
     monkeypatch.setattr(Folder, "put", give_out)
     with pytest.raises(StoreError, match="no space"):
         export_run(digits_run.stored(), str(tmp_path / "half"))
-    with pytest.raises(BundleError, match="written half"):
+    with pytest.raises(BundleError, match="is no bundle"):
         read_bundle(Folder(tmp_path / "half"))
+    assert Folder(tmp_path / "half").find("") == []
 
 
 def test_a_run_without_an_epoch_and_a_folder_in_use_are_refused(digits_run: TrainedRun, bundle: Folder) -> None:
