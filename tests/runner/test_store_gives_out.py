@@ -107,7 +107,7 @@ def test_a_real_run_whose_file_system_turns_read_only_ends_with_code_4_and_goes_
     )
     if mounted.returncode:
         pytest.skip(f"tmpfs cannot be mounted here: {mounted.stderr.strip()}")
-    words = f"{DIGITS} search.trials=2 scheduler.method=none scheduler.max_epochs=30 scheduler.grace_epochs=1 model.width=16"
+    words = f"{DIGITS} search.trials=2 scheduler.method=none scheduler.max_epochs=12 scheduler.grace_epochs=1 model.width=16"
     words += f" ensemble.size=2 store={disk / 'runs'} --run-id r1 --json"
     command = [*CAUCUS, "run", *words.split()]
     try:
