@@ -345,7 +345,7 @@ def test_one_bad_run_stops_no_verb_that_looks_at_the_whole_store(run: SampleRun)
     """Beside the good one a run that is damaged, and one of a newer version; both keep what they name."""
     for name, harm in (("damaged", lambda data: data[:900]), ("newer", lambda data: data)):
         for each in run.store.find(key_of(run, "")):
-            if each.key.endswith((".json", ".jsonl")):
+            if each.key.endswith((".json", ".jsonl")) and "/drivers/" not in each.key:
                 data = run.store.get(each.key)
                 run.store.put(each.key.replace(run.run_id, name), harm(data) if each.key.endswith("l") else data)
     change_journal(clone)(SampleRun(run.store, run.spec, run.images, "newer", run.trials))
