@@ -30,6 +30,7 @@ from runner.judge import Chosen, choose, costs_of, judge_on_test
 from runner.locate import Located
 from runner.out_file import write_out
 from runner.overrides import apply_overrides
+from runner.parts_cache import keep_cache, open_cache
 from runner.pooled_runs import pool_records, read_other_runs
 from runner.pseudo_story import tell_pseudo
 from runner.run_state import RunState
@@ -41,6 +42,7 @@ from trainables import layout
 from trainables.checkpoint import CheckpointId
 from trainables.data_table import DataTable, read_data_table
 from trainables.errors import CaucusError, DamagedObject, StoreTooNew, SweepFileError
+from trainables.listing import Listing
 from trainables.newer_trial import name_keys
 from trainables.record import TrialRecord, rank
 from trainables.store import Store, get_json, seal_json
@@ -65,6 +67,8 @@ class StoredRun:
     """The sweep, where its record can still be read as one."""
     unasked: tuple[str, ...] = ()
     """Keys of its `ensemble` that this version does not know: a vote here leaves them out."""
+    listing: Listing | None = None
+    """What was listed of its trials a moment ago, if it was."""
 
     @property
     def note(self) -> str:
@@ -207,7 +211,8 @@ def open_candidates(stored: StoredRun, records: list[TrialRecord]) -> StoredPool
         )
         raise NothingToVote(f"{stored.run} has nothing to vote with: {reason}")
     table = read_data_table(stored.store, records[0].config.data_id)
-    return open_pool(stored.store, members, table)
+    store = open_cache(stored.store, stored.key(layout.PARTS_CACHE), members, stored.listing)
+    return open_pool(store, members, table)
 
 
 def enter_into_ledger(stored: StoredRun, conclusion: Conclusion) -> Ledger:
@@ -237,6 +242,7 @@ def publish(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
         stored.store.put(stored.key(part), body)
     if conclusion.pool:
         conclusion.pool.keep_means()  # so that another vote of many checkpoints need not read them all
+        keep_cache(conclusion.pool.store)
     return f"{stored.store.uri}/{stored.key(layout.REPORT)}"
 
 
@@ -268,7 +274,9 @@ def report_input(stored: StoredRun, conclusion: Conclusion, note: str) -> Report
         search=tell_search(stored.state, stored.spec),
         pseudo=conclusion.pseudo,
         pruned=read_curves(stored.store, stored.name, stored.run_id),
-        watched=read_watched(stored.store, conclusion.records, conclusion.choice),
+        watched=read_watched(
+            conclusion.pool.store if conclusion.pool else stored.store, conclusion.records, conclusion.choice
+        ),
         evidence=conclusion.evidence,
         corrected=conclusion.corrected,
         night=_night_of(stored),

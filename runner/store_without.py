@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from trainables import layout
@@ -44,6 +44,15 @@ class StoreWithout(Store):
     def find(self, prefix: str) -> list[StoredObject]:
         """See `Store.find`."""
         return [found for found in self.store.find(prefix) if not self._is_gone(found.key)]
+
+    @property
+    def has_etags(self) -> bool:
+        """That of the store."""
+        return self.store.has_etags
+
+    def find_many(self, prefixes: Sequence[str]) -> list[StoredObject]:
+        """See `Store.find_many`."""
+        return [found for found in self.store.find_many(prefixes) if not self._is_gone(found.key)]
 
     def folders(self, prefix: str) -> list[str]:
         """See `Store.folders`."""

@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -35,6 +35,7 @@ from trainables.s3_failure import (
     is_refusal,
     status_of,
 )
+from trainables.scan import Page, Unordered, common_folder, scan
 from trainables.store import Store, StoredObject, sha256_of
 
 T = TypeVar("T")
@@ -150,13 +151,34 @@ class S3Store(Store):
 
     def find(self, prefix: str) -> list[StoredObject]:
         """See `Store.find`. Objects whose names can be no keys are left out."""
-        start = len(self._name(""))
-        found = (
-            StoredObject(item["Key"][start:], item["Size"])
-            for page in self._pages(check_prefix(prefix))
-            for item in page.get("Contents", ())
-        )
+        found = (item for page in self._pages(check_prefix(prefix)) for item in self._objects(page))
         return sorted((item for item in found if is_key(item.key)), key=lambda item: item.key)
+
+    def find_many(self, prefixes: Sequence[str]) -> list[StoredObject]:
+        """See `Store.find_many`. Hardly more requests than pages of a thousand of these objects, whatever else lies between."""
+        within = common_folder([check_prefix(prefix) for prefix in prefixes])
+
+        def page(after: str) -> Page:
+            told = next(self._pages(within, StartAfter=self._name(after)))
+            return Page(self._objects(told), not told.get("IsTruncated"))
+
+        try:
+            found = scan(prefixes, page)
+        except Unordered:  # as in the directory buckets of Amazon
+            return super().find_many(prefixes)
+        return sorted((item for item in found if is_key(item.key)), key=lambda item: item.key)
+
+    @property
+    def has_etags(self) -> bool:
+        """See `Store.has_etags`."""
+        return True
+
+    def _objects(self, page: dict[str, Any]) -> list[StoredObject]:
+        start = len(self._name(""))
+        return [
+            StoredObject(item["Key"][start:], item["Size"], str(item.get("ETag", "")).strip('"'))
+            for item in page.get("Contents", ())
+        ]
 
     def folders(self, prefix: str) -> list[str]:
         """See `Store.folders`. SeaweedFS goes on naming a folder for a while after its last object was deleted."""
