@@ -14,7 +14,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -146,11 +145,8 @@ def _claim(store: Store, key: str) -> int:
     """How many of `RIVALS` attempts at the same time were told that they created `key`: 1 or, where others were faster, 0."""
     told = {**describe_process(), "at_unix_s": round(time.time(), 3)}
 
-    def attempt(_: int) -> bool:
-        return store.create(key, to_json({**told, "nonce": secrets.token_hex(16)}))
-
-    with ThreadPoolExecutor(RIVALS, thread_name_prefix="claim") as rivals:
-        return sum(rivals.map(attempt, range(RIVALS)))
+    claims = [to_json({**told, "nonce": secrets.token_hex(16)}) for _ in range(RIVALS)]
+    return store.create_together(key, claims)
 
 
 def _unclaim(store: Store, key: str, found_at: Path | None) -> None:

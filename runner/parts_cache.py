@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trainables import layout
@@ -62,6 +62,10 @@ class CachedStore(Store):
     def create(self, key: str, data: bytes) -> bool:
         """See `Store.create`."""
         return self.store.create(key, data)
+
+    def create_together(self, key: str, many: Sequence[bytes]) -> int:
+        """See `Store.create_together`."""
+        return self.store.create_together(key, many)
 
     def stat(self, key: str) -> StoredObject | None:
         """See `Store.stat`."""

@@ -31,6 +31,10 @@ class StoreWithout(Store):
         """Raises `StoreError`."""
         raise StoreError(f"store {self.uri} is looked at as if something were deleted: {key} is not written there")
 
+    def create_together(self, key: str, many: Sequence[bytes]) -> int:
+        """Raises `StoreError`."""
+        return int(self.create(key, b""))
+
     def get(self, key: str) -> bytes:
         """See `Store.get`."""
         if self._is_gone(key):

@@ -56,6 +56,14 @@ class Store(Protocol):
         """
         ...
 
+    def create_together(self, key: str, many: Sequence[bytes]) -> int:
+        """How many of these writers, who `create` the same object at the same time, are told that they did.
+
+        One, or none where somebody else was faster. More, where the store does not keep what `create` promises.
+        """
+        with ThreadPoolExecutor(len(many), thread_name_prefix="rival") as rivals:
+            return sum(rivals.map(lambda data: self.create(key, data), many))
+
     def get(self, key: str) -> bytes:
         """All bytes under `key`. Raises `ObjectMissing` where there are none."""
         ...
