@@ -38,7 +38,13 @@ from trainables.s3 import S3Store
 from trainables.store import StoredObject, sha256_of
 
 GOAL = 60
-"""Beside one listing of a thousand objects each."""
+"""Beside one listing of a thousand objects each, and heartbeats."""
+
+LISTINGS = 20
+"""Of the checkpoints: 2,000 with seven objects each, and a configuration for each trial."""
+
+BEAT = "heartbeat"
+"""Written every 3 s, looked up, and whether another driver came."""
 
 
 @dataclass
@@ -55,6 +61,11 @@ class Requests:
     def total(self) -> int:
         """How many there were."""
         return sum(self.counted.values())
+
+    @property
+    def beats(self) -> int:
+        """Those of heartbeats, of which a slow machine has more."""
+        return sum(count for (_, what), count in self.counted.items() if what == BEAT)
 
     def describe(self) -> str:
         """A line for each kind, with what was asked for the most first."""
@@ -86,6 +97,8 @@ def _kind_of(method: str, url: str) -> tuple[str, str]:
         told = re.search(r"prefix=([^&]*)", parts.query)
         return "LIST", re.sub(r"[0-9a-f]{12,}", "*", unquote(told[1]) if told else "") or "everything"
     names = parts.path.strip("/").split("/")[1:]
+    if "drivers" in names and (names[-1].endswith(".beat") or method == "HEAD"):
+        return method, BEAT
     if "events" in names or "ledger" in names or "means" in names:
         return method, f"{names[-2]}/*"
     return method, re.sub(r"\d{6,}", "*", names[-1]) if names else "bucket"
@@ -114,7 +127,7 @@ class HastyBucket(S3Store):
         return self.__dict__.setdefault("_sums", {})
 
 
-def make_spec(bucket: str, trials: int, epochs: int) -> SweepSpec:
+def make_spec(bucket: str, trials: int, epochs: int, **ensemble: int) -> SweepSpec:
     """A random search over digits."""
     return parse_spec(
         {
@@ -127,14 +140,15 @@ def make_spec(bucket: str, trials: int, epochs: int) -> SweepSpec:
                 "space": {"optimizer.lr": {"log": [1e-4, 1.0]}, "model.dropout": {"uniform": [0.0, 0.5]}},
             },
             "scheduler": {"method": "none", "max_epochs": epochs},
+            "ensemble": ensemble,
         },
         "large.yaml",
     )
 
 
-def measure_run(bucket: str, trials: int, epochs: int) -> dict[str, Requests]:
+def measure_run(bucket: str, trials: int, epochs: int, **ensemble: int) -> dict[str, Requests]:
     """The requests of each thing that is done with a stored run of so many trials with so many epochs, by its name."""
-    spec = make_spec(bucket, trials, epochs)
+    spec = make_spec(bucket, trials, epochs, **ensemble)
     name, _, run = write_run_of(HastyBucket(bucket), spec, load_images(spec.data)).partition("/")
     found = Located(S3Store(bucket), name, run)
 
@@ -174,10 +188,14 @@ def main() -> None:
             for what, asked in measured.items():
                 print(f"{trials} x {epochs}, {what}: {asked.total} requests\n{asked.describe()}", flush=True)
             key = f"requests/{trials}x{epochs}"
-            figures[f"{key}_again_lists"] = at_most(measured["run again"].of("LIST"), "requests", 40)
+            again = measured["run again"]
+            figures[f"{key}_again_listings"] = at_most(again.counted["LIST", "trials/"], "requests", LISTINGS)
             figures[f"{key}_again_others"] = at_most(
-                measured["run again"].total - measured["run again"].of("LIST"), "requests", GOAL
+                again.total - again.beats - again.counted["LIST", "trials/"], "requests", GOAL
             )
+            for verb in ("status", "top", "report", "ensemble", "prune"):
+                others = measured[verb].total - measured[verb].counted["LIST", "trials/"]
+                figures[f"{key}_{verb}_others"] = at_most(others, "requests", GOAL)
     if shrink == 1:
         write(figures)
 

@@ -15,6 +15,7 @@ from runner.pipeline import write_head
 from runner.run_log import RunLog
 from runner.search.choose import list_trials
 from runner.spec import SweepSpec, parse_spec
+from runner.status import StatusWriter, summarise
 from trainables import layout
 from trainables.checkpoint import CheckpointId, write_checkpoint
 from trainables.folder import Folder
@@ -139,6 +140,7 @@ def write_run_of(store: Store, spec: SweepSpec, data: ImageSet, with_truth: bool
     journal = Journal(store, spec.name, run_id)
     for events in _batches(log.events):
         journal.append(*events)
+    StatusWriter(store, spec, run_id).write(summarise(log.state, spec.name, run_id))
     return f"{spec.name}/{run_id}"
 
 

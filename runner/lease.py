@@ -114,10 +114,11 @@ def take_lease(store: Store, name: str, run: str, say: Callable[[str], None] = l
         found_at = store.nearest() if isinstance(store, Folder) else None
         claims = _claim(store, layout.claim_key(name, run, number))
         if claims > 1:
-            _unclaim(store, layout.claim_key(name, run, number), found_at)
+            _unclaim(store, layout.claim_key(name, run, number), found_at)  # the next one need not wait for a heartbeat
             raise StoreError(
-                f"store {store.uri} let {claims} writers be the first to create the same object: it ignores If-None-Match, and "
-                "cannot tell two drivers of one run apart: take a server that knows conditional writes, or a folder"
+                f"store {store.uri} let {claims} writers be the first to create the same object: it ignores If-None-Match, or "
+                "looks too early (as OpenStack Swift does), and cannot tell two drivers of one run apart: take a server that "
+                "knows conditional writes, or a folder"
             )
         if claims == 1:
             try:
