@@ -33,15 +33,19 @@ from runner.revote import vote_again
 from runner.spec import SweepSpec, parse_spec
 from runner.status import read_status
 from tests.servers import S3Server, running_weed
+from trainables import layout
 from trainables.data import load_images
 from trainables.s3 import S3Store
 from trainables.store import StoredObject, sha256_of
 
 GOAL = 60
-"""Beside one listing of a thousand objects each, and heartbeats."""
+"""Beside listings of checkpoints, segments of the journal, and heartbeats."""
 
 LISTINGS = 20
 """Of the checkpoints: 2,000 with seven objects each, and a configuration for each trial."""
+
+JOURNAL, SEGMENTS = "events/*", 40
+"""Of 64 KiB each: 200 trials of 10 epochs are written in 14, 2,000 of one in 34."""
 
 BEAT = "heartbeat"
 """Written every 3 s, looked up, and whether another driver came."""
@@ -63,9 +67,10 @@ class Requests:
         return sum(self.counted.values())
 
     @property
-    def beats(self) -> int:
-        """Those of heartbeats, of which a slow machine has more."""
-        return sum(count for (_, what), count in self.counted.items() if what == BEAT)
+    def others(self) -> int:
+        """Those that do not grow with the run: all but listings of checkpoints, the journal, and heartbeats, of which a slow
+        machine has more."""
+        return sum(count for (_, what), count in self.counted.items() if what not in (layout.TRIALS, JOURNAL, BEAT))
 
     def describe(self) -> str:
         """A line for each kind, with what was asked for the most first."""
@@ -188,14 +193,11 @@ def main() -> None:
             for what, asked in measured.items():
                 print(f"{trials} x {epochs}, {what}: {asked.total} requests\n{asked.describe()}", flush=True)
             key = f"requests/{trials}x{epochs}"
-            again = measured["run again"]
-            figures[f"{key}_again_listings"] = at_most(again.counted["LIST", "trials/"], "requests", LISTINGS)
-            figures[f"{key}_again_others"] = at_most(
-                again.total - again.beats - again.counted["LIST", "trials/"], "requests", GOAL
-            )
-            for verb in ("status", "top", "report", "ensemble", "prune"):
-                others = measured[verb].total - measured[verb].counted["LIST", "trials/"]
-                figures[f"{key}_{verb}_others"] = at_most(others, "requests", GOAL)
+            for what in ("run again", "status", "top", "report", "ensemble", "prune"):
+                asked, told = measured[what], f"{key}_{what.replace(' ', '_')}"
+                figures[f"{told}_listings"] = at_most(asked.counted["LIST", layout.TRIALS], "requests", LISTINGS)
+                figures[f"{told}_journal"] = at_most(asked.counted["GET", JOURNAL], "requests", SEGMENTS)
+                figures[f"{told}_others"] = at_most(asked.others, "requests", GOAL)
     if shrink == 1:
         write(figures)
 
