@@ -6,7 +6,6 @@ import pytest
 
 from benchmarks.requests import measure_run
 
-
 pytestmark = pytest.mark.long
 TRIALS, EPOCHS = 5, 2
 
