@@ -48,7 +48,7 @@ JOURNAL, SEGMENTS = "events/*", 40
 """Of 64 KiB each: 200 trials of 10 epochs are written in 14, 2,000 of one in 34."""
 
 BEAT = "heartbeat"
-"""Written every 3 s, looked up, and whether another driver came."""
+"""Written every 3 s and looked up, with the question whether another driver came."""
 
 
 @dataclass
@@ -58,8 +58,8 @@ class Requests:
     counted: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def of(self, *kinds: str) -> int:
-        """How many there were of these kinds."""
-        return sum(count for (kind, _), count in self.counted.items() if kind in kinds)
+        """How many there were of these kinds, but those of heartbeats."""
+        return sum(count for (kind, what), count in self.counted.items() if kind in kinds and what != BEAT)
 
     @property
     def total(self) -> int:
@@ -102,7 +102,7 @@ def _kind_of(method: str, url: str) -> tuple[str, str]:
         told = re.search(r"prefix=([^&]*)", parts.query)
         return "LIST", re.sub(r"[0-9a-f]{12,}", "*", unquote(told[1]) if told else "") or "everything"
     names = parts.path.strip("/").split("/")[1:]
-    if "drivers" in names and (names[-1].endswith(".beat") or method == "HEAD"):
+    if "drivers" in names and (names[-1].endswith(".beat") or method in ("HEAD", "GET")):
         return method, BEAT
     if "events" in names or "ledger" in names or "means" in names:
         return method, f"{names[-2]}/*"

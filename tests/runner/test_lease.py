@@ -199,6 +199,24 @@ def test_a_claim_that_another_took_over_a_moment_later_was_not_the_only_one(moto
         take_lease(store, "dots", "r1")
 
 
+def test_of_two_drivers_that_a_store_lets_be_the_first_the_one_that_was_overwritten_stops(store, quick):
+    """As behind a proxy that hands uploads on only when they are whole, where no start can show it."""
+    with take_lease(store, "dots", "r1") as held:
+        claim(store, number=1, nonce="of another")
+        held._heart.join(timeout=30)
+        assert held.is_lost
+        with pytest.raises(RunCutShort, match=r"claimed by process 7 on elsewhere at the same time.*another store"):
+            held.confirm()
+
+
+def test_a_claim_that_is_damaged_or_gone_is_no_reason_to_stop(store, quick):
+    with take_lease(store, "dots", "r1") as held:
+        store.put(layout.claim_key("dots", "r1", 1), b"{")
+        held.confirm()
+        store.delete(layout.claim_key("dots", "r1", 1))
+        held.confirm()
+
+
 def test_an_upload_that_never_comes_to_the_gate_holds_the_others_up_only_for_a_while(moto_s3, monkeypatch):
     monkeypatch.setattr(held_body, "HOLD_S", 0.3)
     moto_s3.login(monkeypatch)
