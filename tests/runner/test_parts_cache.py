@@ -82,6 +82,7 @@ def test_a_member_that_was_damaged_since_is_left_out_as_it_is_without_a_cache(bu
     assert numbers(choose_and_judge(load(bucket))) == numbers(whole)
 
 
+@pytest.mark.long
 def test_a_byte_that_was_wrong_on_its_way_is_not_what_later_votes_read(bucket, monkeypatch):
     store, sample, behind = bucket
     behind.delete(layout.run_key("dots", sample.run_id, layout.PARTS_CACHE))

@@ -75,6 +75,7 @@ def test_a_damage_after_the_proof_is_noticed_in_every_part(bucket, harm):
         assert look(bucket).lost == {}
 
 
+@pytest.mark.long
 def test_a_configuration_that_is_damaged_after_the_proof_is_written_again(bucket):
     store, sample, behind = bucket
     look(bucket)
@@ -90,6 +91,7 @@ def test_a_configuration_that_is_damaged_after_the_proof_is_written_again(bucket
     assert asked.of("GET") == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("age_s", [proved.PROVED_S + 60, -proved.AHEAD_S - 60])
 def test_what_was_read_too_long_ago_or_in_the_future_is_read_again(bucket, monkeypatch, age_s):
     look(bucket, verify=True)
@@ -98,6 +100,7 @@ def test_what_was_read_too_long_ago_or_in_the_future_is_read_again(bucket, monke
     assert look(bucket).read == len(members(bucket[1]))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "record",
     [
@@ -115,6 +118,7 @@ def test_a_record_that_cannot_be_understood_proves_nothing(bucket, record):
     assert (found.read, found.lost) == (len(members(sample)), {})
 
 
+@pytest.mark.long
 def test_a_record_with_a_flipped_bit_proves_nothing(bucket):
     store, sample, behind = bucket
     look(bucket)
@@ -128,6 +132,7 @@ def test_a_record_with_a_flipped_bit_proves_nothing(bucket):
     behind.write(key, whole)
 
 
+@pytest.mark.long
 def test_of_what_was_too_large_to_read_sizes_are_compared_until_it_is_read(bucket, monkeypatch):
     from runner import proof
 
