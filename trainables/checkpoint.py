@@ -90,9 +90,7 @@ def parse_promises(data: bytes, where: str) -> dict[str, Promise]:
         for name, told in parts.items() if isinstance(parts, dict) else ():
             others += [f"{name}.{key}" for key in told if key not in PROMISED] if isinstance(told, dict) else ()
         if others:
-            raise StoreTooNew(
-                f"{where} was written by a newer Caucus (key {others[0][:60]}): use that version"
-            )
+            raise StoreTooNew(f"{where} was written by a newer Caucus (key {others[0][:60]}): use that version")
     return found
 
 
