@@ -107,10 +107,11 @@ class Conclusion:
     """The candidates, for another choice among them."""
 
 
-def load_run(found: Located, overrides: list[str]) -> StoredRun:
+def load_run(found: Located, overrides: list[str], state: RunState | None = None) -> StoredRun:
     """The run at `found`, its ensemble as its sweep says, changed by `overrides` (`ensemble.size=4`, or `size=4`).
 
-    Raises `SweepFileError` where an override is no key of the ensemble.
+    `state` is what its journal adds up to, where that was read and all of it understood. Raises `SweepFileError` where an
+    override is no key of the ensemble.
     """
     head = get_json(found.store, layout.run_key(found.name, found.run, layout.SWEEP))
     spec = head.get("spec")
@@ -127,7 +128,7 @@ def load_run(found: Located, overrides: list[str]) -> StoredRun:
                 f"ensemble.{key}: no such key{nearest(key, list(EnsembleConfig.model_fields))}"
             ) from None
         raise SweepFileError(f"ensemble.{key} is {problem['input']!r}: {rule(problem)}") from None
-    state = read_state(found.store, found.name, found.run)
+    state = state or read_state(found.store, found.name, found.run)
     asked = {key.partition(".")[0] for key in changed}
     unasked = [key for key in unasked if key.partition("=")[0] not in asked]
     state.unread.update(f"{layout.SWEEP} with ensemble.{key}" for key in unasked)

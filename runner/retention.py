@@ -147,7 +147,7 @@ def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None
     runs = list(find_runs(store))
     read = [read_run(found) for found in runs]
     states = [state for state, _ in read]
-    loaded, notes = _load(runs, [why for _, why in read])
+    loaded, notes = _load(runs, read)
     metrics = [stored.ensemble.metric for stored in loaded if stored]
     teams: list[_Team] = []
     for found, (state, why), stored in zip(runs, read, loaded, strict=True):
@@ -209,15 +209,15 @@ def read_run(found: Located) -> tuple[RunState, str]:
     return state, journal.damage
 
 
-def _load(runs: Iterable[Located], whys: Iterable[str]) -> tuple[list[StoredRun | None], list[str]]:
+def _load(runs: Iterable[Located], read: Iterable[tuple[RunState, str]]) -> tuple[list[StoredRun | None], list[str]]:
     """The runs, None for those that cannot be voted on again, and of these a note each."""
     loaded: list[StoredRun | None] = []
     notes = []
-    for found, why in zip(runs, whys, strict=True):
+    for found, (state, why) in zip(runs, read, strict=True):
         try:
             if why:
                 raise DamagedObject(why)
-            loaded.append(load_run(found, []))
+            loaded.append(load_run(found, [], state))
         except CaucusError as error:
             loaded.append(None)
             notes.append(f"{found.name}/{found.run} keeps everything: {error}")
