@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from runner.pipeline import write_head
 from runner.run_log import RunLog
 from runner.search.choose import list_trials
 from runner.spec import SweepSpec, parse_spec
+from runner.status import StatusWriter, summarise
 from trainables import layout
 from trainables.checkpoint import CheckpointId, write_checkpoint
 from trainables.folder import Folder
@@ -21,12 +23,16 @@ from trainables.images import ImageSet, labels_sha256
 from trainables.predictions import Predictions, to_arrow
 from trainables.record import EpochResult, TrialCost
 from trainables.store import Store, StoredObject, to_json
+from trainables.trial_config import write_config
 from trainables.truth import take_truth, truth_to_arrow
 
 BATCH = 100
 """Events that are written at a time."""
 
 COST = TrialCost(100_000, 2_000_000, 1e-4, 64, 1e-3, 2**20, False)
+
+WRITERS = 4
+"""Checkpoints written at a time."""
 
 NOISES = 24
 """Different noises that the trials' errors are mixed from: drawing anew for each would take most of the time."""
@@ -84,7 +90,13 @@ def write_stored_run(
     Errors are those of nets of different skill that share a part of their noise, about a tenth wrong. `with_truth`: whether
     the checkpoints have the part that choosing reads.
     """
-    data, spec = make_images(images, classes), make_spec(store.uri, checkpoints)
+    spec = make_spec(store.uri, checkpoints)
+    return write_run_of(store, spec, make_images(images, classes), with_truth), spec
+
+
+def write_run_of(store: Store, spec: SweepSpec, data: ImageSet, with_truth: bool = True) -> str:
+    """The run of `spec` over `data` as if it had been trained and had ended, each trial after `scheduler.max_epochs`; its
+    `name/run`. What it would have voted is not there."""
     run_id = spec.run_id(data.data_id)
     write_head(store, spec, run_id, data, "caucus run large.yaml")
     log = RunLog(UnwrittenJournal(), [])
@@ -92,37 +104,44 @@ def write_stored_run(
     trials = list_trials(spec, data.data_id)
     log.plan(trials)
     rng = np.random.default_rng(1)
+    classes = len(data.class_names)
     rows = {split: data.rows(split) for split in ("validation", "test")}
     labels = {split: data.labels[found] for split, found in rows.items()}
     proofs = {split: labels_sha256(found) for split, found in labels.items()}
-    common = {split: rng.standard_normal((images, classes), np.float32) for split in rows}
-    noises = {split: rng.standard_normal((NOISES, images, classes), np.float32) for split in rows}
-    for trial in trials:
-        skill, mixed = 3.2 + 0.3 * rng.standard_normal(), rng.choice(NOISES, 2, replace=False)
-        parts: dict[str, bytes] = {layout.WEIGHTS: b"weights", layout.METRICS: b"{}", layout.TIMING: b"{}"}
-        told: dict[str, Predictions] = {}
-        for split, found in rows.items():
-            logits = common[split] + 0.7 * (noises[split][mixed[0]] + noises[split][mixed[1]])
-            logits[np.arange(images), labels[split]] += np.float32(skill)
-            shares = _softmax(np.float32(1.5) * logits)
-            told[split] = Predictions(data.data_id, split, proofs[split], found.astype(np.int32), shares)
-            parts[layout.predictions_part(split)] = to_arrow(told[split])
-        truth = take_truth(told["validation"], labels["validation"])
-        if with_truth:
-            parts[layout.truth_part("validation")] = truth_to_arrow(truth)
-        loss = float(-np.log(np.maximum(truth.truth, 1e-12)).mean())
-        accuracy = float((truth.predicted == labels["validation"]).mean())
-        result = EpochResult(1, 0.4, 0.9, loss, accuracy, 1.0, 0.5)
-        parts[layout.METRICS] = to_json({key: value for key, value in asdict(result).items() if key[-2:] != "_s"})
-        write_checkpoint(store, CheckpointId(trial.trial_id, 1), parts)
-        log.start(trial.trial_id)
-        log.write(TrialMeasured, trial_id=trial.trial_id, cost=COST)
-        log.report(trial.trial_id, result, True, ("finished", ""))
+    common = {split: rng.standard_normal((len(found), classes), np.float32) for split, found in rows.items()}
+    noises = {split: rng.standard_normal((NOISES, len(found), classes), np.float32) for split, found in rows.items()}
+    last = spec.scheduler.max_epochs
+    with ThreadPoolExecutor(WRITERS) as writers:
+        for trial in trials:
+            write_config(store, trial)
+            log.start(trial.trial_id)
+            log.write(TrialMeasured, trial_id=trial.trial_id, cost=COST)
+            for epoch in range(1, last + 1):
+                skill, mixed = 3.2 + 0.3 * rng.standard_normal(), rng.choice(NOISES, 2, replace=False)
+                parts: dict[str, bytes] = {layout.WEIGHTS: b"weights", layout.METRICS: b"{}", layout.TIMING: b"{}"}
+                told: dict[str, Predictions] = {}
+                for split, found in rows.items():
+                    logits = common[split] + 0.7 * (noises[split][mixed[0]] + noises[split][mixed[1]])
+                    logits[np.arange(len(found)), labels[split]] += np.float32(skill)
+                    shares = _softmax(np.float32(1.5) * logits)
+                    told[split] = Predictions(data.data_id, split, proofs[split], found.astype(np.int32), shares)
+                    parts[layout.predictions_part(split)] = to_arrow(told[split])
+                truth = take_truth(told["validation"], labels["validation"])
+                if with_truth:
+                    parts[layout.truth_part("validation")] = truth_to_arrow(truth)
+                loss = float(-np.log(np.maximum(truth.truth, 1e-12)).mean())
+                accuracy = float((truth.predicted == labels["validation"]).mean())
+                result = EpochResult(epoch, 0.4, 0.9, loss, accuracy, 1.0, 0.5)
+                measured = {key: value for key, value in asdict(result).items() if key[-2:] != "_s"}
+                parts[layout.METRICS] = to_json(measured)
+                writers.submit(write_checkpoint, store, CheckpointId(trial.trial_id, epoch), parts)
+                log.report(trial.trial_id, result, True, ("finished", "") if epoch == last else None)
     log.close("done", "")
     journal = Journal(store, spec.name, run_id)
     for events in _batches(log.events):
         journal.append(*events)
-    return f"{spec.name}/{run_id}", spec
+    StatusWriter(store, spec, run_id).write(summarise(log.state, spec.name, run_id))
+    return f"{spec.name}/{run_id}"
 
 
 def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

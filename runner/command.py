@@ -58,6 +58,9 @@ def run(
     as_json: AsJson = False,
     address: Address = None,
     run_id: RunId = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read all checkpoints back, those that were found whole before, too.")
+    ] = False,
 ) -> None:
     """Run a sweep, or go on with it: train what is not trained yet, vote, report."""
     raise typer.Exit(
@@ -68,20 +71,35 @@ def run(
             os.environ.get("RAY_ADDRESS") or None if address is None else address,
             run_id,
             "caucus run",
+            verify,
         )
     )
 
 
 def execute(
-    sweep: str, overrides: list[str], as_json: bool, address: str | None, run_id: str | None, program: str
+    sweep: str,
+    overrides: list[str],
+    as_json: bool,
+    address: str | None,
+    run_id: str | None,
+    program: str,
+    verify: bool = False,
 ) -> int:
     """Run a sweep and print what came of it; returns the exit code. `program` is what the report says to type."""
     with outliving_terminal():
-        return exit_code(as_json, lambda: _execute(sweep, overrides, as_json, address, run_id, program), is_stored=True)
+        return exit_code(
+            as_json, lambda: _execute(sweep, overrides, as_json, address, run_id, program, verify), is_stored=True
+        )
 
 
 def _execute(
-    sweep: str, overrides: list[str], as_json: bool, address: str | None, run_id: str | None, program: str
+    sweep: str,
+    overrides: list[str],
+    as_json: bool,
+    address: str | None,
+    run_id: str | None,
+    program: str,
+    verify: bool,
 ) -> int:
     from runner.night_config import mask_words
     from runner.pipeline import run_sweep
@@ -95,7 +113,7 @@ def _execute(
     # Ray prints the death of a worker on standard output, which belongs to the JSON object.
     redirected = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     with Progress(console, spec) as progress, redirected:
-        result = run_sweep(spec, run_id, address, command, [progress], partial(say, file=sys.stderr), sweep)
+        result = run_sweep(spec, run_id, address, command, [progress], partial(say, file=sys.stderr), sweep, verify)
     if as_json:
         print_json(tell_result(result))
     else:

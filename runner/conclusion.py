@@ -30,6 +30,7 @@ from runner.judge import Chosen, choose, costs_of, judge_on_test
 from runner.locate import Located
 from runner.out_file import write_out
 from runner.overrides import apply_overrides
+from runner.parts_cache import keep_cache, open_cache
 from runner.pooled_runs import pool_records, read_other_runs
 from runner.pseudo_story import tell_pseudo
 from runner.run_state import RunState
@@ -41,6 +42,7 @@ from trainables import layout
 from trainables.checkpoint import CheckpointId
 from trainables.data_table import DataTable, read_data_table
 from trainables.errors import CaucusError, DamagedObject, StoreTooNew, SweepFileError
+from trainables.listing import Listing
 from trainables.newer_trial import name_keys
 from trainables.record import TrialRecord, rank
 from trainables.store import Store, get_json, seal_json
@@ -65,6 +67,8 @@ class StoredRun:
     """The sweep, where its record can still be read as one."""
     unasked: tuple[str, ...] = ()
     """Keys of its `ensemble` that this version does not know: a vote here leaves them out."""
+    listing: Listing | None = None
+    """What was listed of its trials a moment ago, if it was."""
 
     @property
     def note(self) -> str:
@@ -103,10 +107,11 @@ class Conclusion:
     """The candidates, for another choice among them."""
 
 
-def load_run(found: Located, overrides: list[str]) -> StoredRun:
+def load_run(found: Located, overrides: list[str], state: RunState | None = None) -> StoredRun:
     """The run at `found`, its ensemble as its sweep says, changed by `overrides` (`ensemble.size=4`, or `size=4`).
 
-    Raises `SweepFileError` where an override is no key of the ensemble.
+    `state` is what its journal adds up to, where that was read and all of it understood. Raises `SweepFileError` where an
+    override is no key of the ensemble.
     """
     head = get_json(found.store, layout.run_key(found.name, found.run, layout.SWEEP))
     spec = head.get("spec")
@@ -123,7 +128,7 @@ def load_run(found: Located, overrides: list[str]) -> StoredRun:
                 f"ensemble.{key}: no such key{nearest(key, list(EnsembleConfig.model_fields))}"
             ) from None
         raise SweepFileError(f"ensemble.{key} is {problem['input']!r}: {rule(problem)}") from None
-    state = read_state(found.store, found.name, found.run)
+    state = state or read_state(found.store, found.name, found.run)
     asked = {key.partition(".")[0] for key in changed}
     unasked = [key for key in unasked if key.partition("=")[0] not in asked]
     state.unread.update(f"{layout.SWEEP} with ensemble.{key}" for key in unasked)
@@ -207,7 +212,8 @@ def open_candidates(stored: StoredRun, records: list[TrialRecord]) -> StoredPool
         )
         raise NothingToVote(f"{stored.run} has nothing to vote with: {reason}")
     table = read_data_table(stored.store, records[0].config.data_id)
-    return open_pool(stored.store, members, table)
+    store = open_cache(stored.store, stored.key(layout.PARTS_CACHE), members, stored.listing)
+    return open_pool(store, members, table)
 
 
 def enter_into_ledger(stored: StoredRun, conclusion: Conclusion) -> Ledger:
@@ -237,6 +243,7 @@ def publish(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
         stored.store.put(stored.key(part), body)
     if conclusion.pool:
         conclusion.pool.keep_means()  # so that another vote of many checkpoints need not read them all
+        keep_cache(conclusion.pool.store)
     return f"{stored.store.uri}/{stored.key(layout.REPORT)}"
 
 
@@ -268,7 +275,9 @@ def report_input(stored: StoredRun, conclusion: Conclusion, note: str) -> Report
         search=tell_search(stored.state, stored.spec),
         pseudo=conclusion.pseudo,
         pruned=read_curves(stored.store, stored.name, stored.run_id),
-        watched=read_watched(stored.store, conclusion.records, conclusion.choice),
+        watched=read_watched(
+            conclusion.pool.store if conclusion.pool else stored.store, conclusion.records, conclusion.choice
+        ),
         evidence=conclusion.evidence,
         corrected=conclusion.corrected,
         night=_night_of(stored),

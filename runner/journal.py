@@ -18,7 +18,7 @@ from runner.event import Event, read_line, to_line
 from runner.run_state import RunState
 from trainables import layout
 from trainables.errors import DamagedObject, ObjectMissing, StoreError
-from trainables.store import Store, get_json
+from trainables.store import Store, StoredObject, get_json
 
 SEGMENT_BYTES = 64 * 1024
 """At this size a segment is left alone and a new one begins: what one more event costs to write stays bounded."""
@@ -68,12 +68,22 @@ class Journal:
 
     `driver` is the number of the lease under which events are appended; left out, they go on where the last one stopped.
     With `mend` a journal that is damaged is read up to the damage, which `damage` tells, and what came after is not read by
-    others either, once something is appended. Without it `DamagedObject` is raised.
+    others either, once something is appended. Without it `DamagedObject` is raised. Segments that are listed as they were
+    when `before` read them are not read again.
     """
 
-    def __init__(self, store: Store, name: str, run: str, driver: int | None = None, mend: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        run: str,
+        driver: int | None = None,
+        mend: bool = False,
+        before: Journal | None = None,
+    ) -> None:
         self._store, self._name, self._run = store, name, run
         self._prefix = layout.run_key(name, run, layout.EVENTS)
+        self._loaded: dict[Segment, tuple[StoredObject, bytes]] = before._loaded if before else {}
         self.events: list[Event] = []
         self.damage = ""
         """What was found damaged, for a person; "" where nothing was."""
@@ -144,11 +154,17 @@ class Journal:
         return Count(0, 0)
 
     def _load(self) -> dict[Segment, bytes]:
-        found: dict[Segment, bytes] = {}
+        found: dict[Segment, tuple[StoredObject, bytes]] = {}
         for each in self._store.find(self._prefix):
             if told := _FILE.fullmatch(each.key.removeprefix(self._prefix)):
-                found[Segment(int(told[1] or 0), int(told[2]))] = self._store.get(each.key)
-        return found
+                segment = Segment(int(told[1] or 0), int(told[2]))
+                known, data = self._loaded.get(segment, (None, b""))
+                is_same = (
+                    known is not None and each.etag and (known.etag, known.size_bytes) == (each.etag, each.size_bytes)
+                )
+                found[segment] = (each, data if is_same else self._store.get(each.key))
+        self._loaded = found
+        return {segment: data for segment, (_, data) in found.items()}
 
     def _take(self, data: bytes) -> None:
         """Read a segment. Raises `DamagedObject`; what came before the damage is taken."""

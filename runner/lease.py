@@ -13,8 +13,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -40,6 +39,9 @@ LIVE_S = 600.0
 """A driver that was not heard of for so long, by the store's clock, is gone for those who delete. Clocks may be minutes apart."""
 
 POLL_S = 0.5
+
+OWN_BEATS = 10
+"""So many times a driver looks at first whether its own claim is still there: a race for it is over by then."""
 
 RIVALS = 4
 """A claim is tried so often at once: a server that lets two of them be the first would let two drivers, too."""
@@ -113,16 +115,18 @@ def take_lease(store: Store, name: str, run: str, say: Callable[[str], None] = l
             _wait_for_silence(store, name, run, before)
         number = before.number + 1 if before else 1
         found_at = store.nearest() if isinstance(store, Folder) else None
-        claims = _claim(store, layout.claim_key(name, run, number))
+        nonces = [secrets.token_hex(16) for _ in range(RIVALS)]
+        claims = _claim(store, layout.claim_key(name, run, number), nonces)
         if claims > 1:
-            _unclaim(store, layout.claim_key(name, run, number), found_at)
+            _unclaim(store, layout.claim_key(name, run, number), found_at)  # the next one need not wait for a heartbeat
             raise StoreError(
-                f"store {store.uri} let {claims} writers be the first to create the same object: it ignores If-None-Match, and "
-                "cannot tell two drivers of one run apart: take a server that knows conditional writes, or a folder"
+                f"store {store.uri} let {claims} writers be the first to create the same object: it ignores If-None-Match, or "
+                "looks too early (as OpenStack Swift does), and cannot tell two drivers of one run apart: take a server that "
+                "knows conditional writes, or a folder"
             )
         if claims == 1:
             try:
-                return Lease(store, name, run, number, found_at)
+                return Lease(store, name, run, number, found_at, frozenset(nonces))
             except BaseException:
                 _unclaim(store, layout.claim_key(name, run, number), found_at)
                 raise
@@ -142,15 +146,11 @@ def _wait_for_silence(store: Store, name: str, run: str, seen: Driver) -> None:
             )
 
 
-def _claim(store: Store, key: str) -> int:
+def _claim(store: Store, key: str, nonces: Sequence[str]) -> int:
     """How many of `RIVALS` attempts at the same time were told that they created `key`: 1 or, where others were faster, 0."""
     told = {**describe_process(), "at_unix_s": round(time.time(), 3)}
 
-    def attempt(_: int) -> bool:
-        return store.create(key, to_json({**told, "nonce": secrets.token_hex(16)}))
-
-    with ThreadPoolExecutor(RIVALS, thread_name_prefix="claim") as rivals:
-        return sum(rivals.map(attempt, range(RIVALS)))
+    return store.create_together(key, [to_json({**told, "nonce": nonce}) for nonce in nonces])
 
 
 def _unclaim(store: Store, key: str, found_at: Path | None) -> None:
@@ -177,9 +177,18 @@ class Lease:
     A context manager: it is released at the end of the block, or withdrawn where that is left by an error before `keep`.
     """
 
-    def __init__(self, store: Store, name: str, run: str, number: int, found_at: Path | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        run: str,
+        number: int,
+        found_at: Path | None = None,
+        nonces: frozenset[str] = frozenset(),
+    ) -> None:
         self.number = number
         self._found_at = found_at
+        self._nonces = nonces
         self._store = store
         self._name = name
         self._run = run
@@ -205,13 +214,14 @@ class Lease:
         """
         if self.failure:
             raise self.failure
-        if not self.is_lost and self._store.stat(layout.claim_key(self._name, self._run, self.number + 1)) is None:
+        if not self.is_lost and not self._is_taken(looks_at_own=True):
             return
         self._lost.set()
-        raise RunCutShort(
-            f"run {self._name}/{self._run} in {self._store.uri} was taken over by {find_driver(self._store, self._name, self._run)}, "
-            f"which had not heard of this one for {SILENT_S:g} s: what that one writes counts"
-        )
+        other = find_driver(self._store, self._name, self._run)
+        why = f"taken over by {other}, which had not heard of this one for {SILENT_S:g} s"
+        if other and other.number == self.number:
+            why = f"claimed by {other} at the same time, and the store let both be the first: take another store"
+        raise RunCutShort(f"run {self._name}/{self._run} in {self._store.uri} was {why}: what that one writes counts")
 
     def release(self) -> None:
         """Say that this driver has ended. A store that is out of reach holds nobody up: others find it out by `SILENT_S`."""
@@ -252,12 +262,22 @@ class Lease:
         while not self._ended.wait(BEAT_S) and not self.is_lost:
             try:
                 self._write_beat()
-                if self._store.stat(layout.claim_key(self._name, self._run, self.number + 1)) is not None:
+                if self._is_taken(looks_at_own=self._beats <= OWN_BEATS):
                     self._lost.set()
             except StoreError:
                 continue  # the run itself says so, where it lasts
         with contextlib.suppress(StoreError):
             self._write_beat(ended=True)
+
+    def _is_taken(self, looks_at_own: bool) -> bool:
+        """Whether another driver claimed the run after this one or, from a server that let both be the first, with it: then
+        the later claim lies where this one was."""
+        if self._store.stat(layout.claim_key(self._name, self._run, self.number + 1)) is not None:
+            return True
+        if not looks_at_own or not self._nonces:
+            return False
+        told = _read(self._store, layout.claim_key(self._name, self._run, self.number)) or {}
+        return bool(told.get("nonce")) and told["nonce"] not in self._nonces
 
     def _write_beat(self, ended: bool = False) -> None:
         self._beats += 1

@@ -8,7 +8,6 @@ import platform
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
@@ -29,7 +28,7 @@ from runner.model_check import check_models
 from runner.node_types import list_nodes
 from runner.own_code import find_own_code
 from runner.price import find_price
-from runner.proof import READERS, give_up, prove, restore_configs
+from runner.proof import give_up, prove_run
 from runner.run_log import Listener, RunLog
 from runner.run_state import RunState
 from runner.search.choose import choose_search, list_trials
@@ -42,13 +41,13 @@ from runner.spec import SweepSpec
 from runner.status import StatusWriter
 from runner.understood import check_understood
 from trainables import layout
-from trainables.checkpoint import committed_epochs
 from trainables.data import load_images
 from trainables.data_table import write_data_table
 from trainables.distribution import installed_version
 from trainables.errors import DamagedObject, ObjectMissing, RunCutShort, RunMismatch, StoreError, SweepFileError
 from trainables.images import ImageSet
 from trainables.initial_weights import store_weights
+from trainables.listing import Listing, list_checkpoints
 from trainables.record import OUT_OF_BUDGET
 from trainables.store import Store, check_format, get_json, mark_format, seal_json
 from trainables.stores import open_store
@@ -92,14 +91,15 @@ def run_sweep(
     listeners: list[Listener],
     say: Callable[[str], None] = lambda _: None,
     sweep: str | None = None,
+    verify: bool = False,
 ) -> RunResult:
     """Run a sweep to its end, or on from where it is: train what is not trained yet, choose, vote, judge, report.
 
     `run` names the run (left out: `SweepSpec.run_id`), `address` a Ray cluster (left out: one of our own on this
     machine), `command` is what the report says to type, `say` tells a person what is no event, `sweep` is the path of the
-    sweep file, beside which a cluster file may lie. Raises `CaucusError`, with
-    nothing written, where the sweep cannot be run, `RunTaken` where another driver has the run, and `RunCutShort` where
-    the store gives out on the way or another driver takes the run over.
+    sweep file, beside which a cluster file may lie, `verify` reads back what was read back before, too. Raises
+    `CaucusError`, with nothing written, where the sweep cannot be run, `RunTaken` where another driver has the run, and
+    `RunCutShort` where the store gives out on the way or another driver takes the run over.
     """
     start_s = time.monotonic()
     if run is not None and not re.fullmatch(NAME_PATTERN, run):
@@ -129,7 +129,7 @@ def run_sweep(
     again_bytes = images.pixels.nbytes + unlabelled.pixels.nbytes if unlabelled else 0
 
     with take_lease(store, spec.name, run, say) as lease, cut_short_by_the_store():
-        journal = Journal(store, spec.name, run, lease.number, mend=True)
+        journal = Journal(store, spec.name, run, lease.number, mend=True, before=before)
         check_understood(store, spec.name, run, journal, RunState(journal.events))
         if journal.damage:
             say(
@@ -139,7 +139,8 @@ def run_sweep(
         log = RunLog(journal, [*listeners, status])
         stored = StoredRun(store, spec.name, run, log.state, spec.ensemble, command, spec)
         deleted = read_deleted(store, spec.name, run)
-        lost = lost_epochs(store, log.state, deleted)
+        listing = None if is_done(log.state) else list_checkpoints(store, log.state.trials)
+        lost = lost_epochs(store, log.state, deleted, listing)
         epochs_trained, busy_s, slot = 0, 0.0, ""
 
         def begin() -> tuple[Conductor, SecondStage | None]:
@@ -148,7 +149,7 @@ def run_sweep(
 
         def train() -> str:
             """Train what is left, and what is lost; returns why it ended early, "" where nothing is left."""
-            nonlocal epochs_trained, busy_s, slot
+            nonlocal epochs_trained, busy_s, slot, listing
             conductor, second = begin()
             if conductor.is_over or time_left_s(spec, log) <= 0 or budget.spent(log.state, log.elapsed_s):
                 lease.keep()
@@ -161,6 +162,7 @@ def run_sweep(
                     slot = str(cluster.slot)
                     say(f"{stored.run}: {slot}")
                 lease.keep()
+                listing = None  # from here on it is no longer true
                 write_head(store, spec, run, images, command)
                 for data in weights.values():
                     store_weights(store, data)
@@ -187,13 +189,14 @@ def run_sweep(
         for repair in range(REPAIRS + 1):
             reason = train()
             lease.confirm()
-            restore_configs(store, log.state.trials.values())
-            proof = prove(store, log.state.trials.values(), deleted)
+            proof = prove_run(store, spec.name, run, log.state.trials.values(), deleted, listing, verify)
             lost = proof.lost
             if reason or not lost or repair == REPAIRS:
                 break
             say(f"{next(iter(proof.broken.values()))}; {len(proof.broken)} checkpoint(s) in all are made again")
             give_up(store, proof.broken)
+            listing = None
+        stored = replace(stored, listing=proof.listing)
         conclusion = conclude(stored)
         outcome, reason = judge_outcome(log.state, conclusion, reason, lost)
         report = publish(stored, conclusion, reason) if conclusion else None
@@ -254,24 +257,26 @@ def write_head(store: Store, spec: SweepSpec, run: str, images: ImageSet, comman
     write_latest(store, spec.name, run)
 
 
-def lost_epochs(store: Store, state: RunState, deleted: Mapping[str, set[int]] | None = None) -> dict[str, set[int]]:
+def is_done(state: RunState) -> bool:
+    """Whether the newest execution came to its end with all checkpoints proved."""
+    return state.closed is not None and state.closed.state == "done"
+
+
+def lost_epochs(
+    store: Store, state: RunState, deleted: Mapping[str, set[int]] | None = None, listing: Listing | None = None
+) -> dict[str, set[int]]:
     """Epochs on record whose checkpoints are not in the store, by trial; trials without any are left out.
 
     Those that retention has `deleted` are not lost. After a clean end there were none: what has been lost since is found
-    by `prove`, which looks at every object.
+    by `prove`, which looks at every checkpoint. `listing` is what was listed a moment ago, if it was.
     """
-    if state.closed and state.closed.state == "done":
+    if is_done(state):
         return {}
     recorded = {
         name: {epoch.epoch for epoch in record.epochs} for name, record in state.trials.items() if record.epochs
     }
-    known = deleted or {}
-    with ThreadPoolExecutor(READERS, thread_name_prefix="lost") as readers:
-        stored = readers.map(lambda name: committed_epochs(store, name), recorded)
-        lost = {
-            name: epochs - known.get(name, set()) - set(there)
-            for (name, epochs), there in zip(recorded.items(), stored, strict=True)
-        }
+    known, there = deleted or {}, (listing or list_checkpoints(store, recorded)).committed
+    lost = {name: epochs - known.get(name, set()) - there.get(name, set()) for name, epochs in recorded.items()}
     return {name: epochs for name, epochs in lost.items() if epochs}
 
 

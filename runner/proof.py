@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from runner.proved import Look, Proved, read_proved, write_proved
 from trainables import layout
 from trainables.checkpoint import CheckpointId, read_part, read_promises
 from trainables.errors import DamagedObject, ObjectMissing, StoreError
+from trainables.listing import NOT_LISTED, Listing, list_checkpoints
 from trainables.record import TrialRecord
 from trainables.store import Store
 from trainables.trial_config import write_config
 
 READERS = 16
 """Objects read at a time: what takes time is to wait for a server's answer."""
+
+NOTHING = Proved()
 
 HASHED_BYTES = 4 * 2**30
 """Up to so much is read back and hashed; of larger runs only that all is there in its size. Each object was looked up, with
@@ -33,6 +38,11 @@ class Proof:
     """Whether the parts were read back, or only their sizes compared."""
     broken: Mapping[CheckpointId, str]
     """What is wrong with checkpoints that are not whole, or not there."""
+    read: int
+    """How many were looked at by their manifest, and not by the listing alone."""
+    whole: Mapping[CheckpointId, Look]
+    """Those that are whole, for the next driver; none where the store has no ETags."""
+    listing: Listing
 
     @property
     def lost(self) -> dict[str, set[int]]:
@@ -43,8 +53,40 @@ class Proof:
         return told
 
 
-def prove(store: Store, records: Iterable[TrialRecord], deleted: Mapping[str, set[int]] | None = None) -> Proof:
-    """Look at each checkpoint that `records` tell of, but those that were `deleted` on purpose. Raises `StoreError`."""
+def prove_run(
+    store: Store,
+    name: str,
+    run: str,
+    records: Iterable[TrialRecord],
+    deleted: Mapping[str, set[int]],
+    listing: Listing | None = None,
+    verify: bool = False,
+) -> Proof:
+    """Make the configurations of a run's trials whole, look at all of its checkpoints, and write down what is whole.
+
+    What was read back before is not read again where a listing shows that nothing of it was written since, unless `verify`
+    asks for that. `listing` is what was listed a moment ago, if it was. Raises `StoreError`.
+    """
+    trained = [record for record in records if record.epochs]
+    before = NOTHING if verify else read_proved(store, name, run)
+    listed = listing or list_checkpoints(store, [record.trial_id for record in trained])
+    configs = restore_configs(store, trained, before, listed)
+    proof = prove(store, trained, deleted, before, listed)
+    write_proved(store, name, run, Proved(proof.whole, configs), before)
+    return proof
+
+
+def prove(
+    store: Store,
+    records: Iterable[TrialRecord],
+    deleted: Mapping[str, set[int]] | None = None,
+    proved: Proved = NOTHING,
+    listing: Listing | None = None,
+) -> Proof:
+    """Look at every checkpoint on record, but those that were `deleted` on purpose. Raises `StoreError`.
+
+    What `proved` says of before need not be read again where `listing`, made now if it is left out, shows the same objects.
+    """
     gone = deleted or {}
     members = [
         CheckpointId(record.trial_id, epoch.epoch)
@@ -52,23 +94,39 @@ def prove(store: Store, records: Iterable[TrialRecord], deleted: Mapping[str, se
         for epoch in record.epochs
         if epoch.epoch not in gone.get(record.trial_id, ())
     ]
+    listed = listing or list_checkpoints(store, {member.trial_id for member in members})
+    sizes = {key: each.size_bytes for key, each in listed.objects.items() if layout.epoch_of(key) is not None}
+    known = {member: look for member in members if (look := proved.find(member, listed))}
+    unread = [member for member in members if member not in known or not known[member].is_read]
+    wanted = {member.key("") for member in unread}
+    is_hashed = sum(size for key, size in sizes.items() if key.rpartition("/")[0] + "/" in wanted) <= HASHED_BYTES
+    asked = unread if is_hashed else [member for member in unread if member not in known]
     with ThreadPoolExecutor(READERS, thread_name_prefix="prove") as readers:
-        trials = sorted({member.trial_id for member in members})
-        found = readers.map(lambda trial_id: store.find(layout.trial_prefix(trial_id)), trials)
-        sizes = {each.key: each.size_bytes for listed in found for each in listed}
-        total_bytes = sum(size for key, size in sizes.items() if layout.epoch_of(key) is not None)
-        is_hashed = total_bytes <= HASHED_BYTES
-        faults = readers.map(lambda member: _find_fault(store, member, sizes, is_hashed), members)
-        broken = {member: fault for member, fault in zip(members, faults, strict=True) if fault}
-    return Proof(len(members), total_bytes, is_hashed, broken)
+        faults = readers.map(lambda member: _find_fault(store, member, sizes, is_hashed), asked)
+        broken = {member: fault for member, fault in zip(asked, faults, strict=True) if fault}
+    now_unix_s, whole = time.time(), dict(known)
+    whole |= {
+        member: Look(mark, now_unix_s, is_hashed)
+        for member in asked
+        if member not in broken and (mark := listed.mark(member))
+    }
+    return Proof(len(members), sum(sizes.values()), is_hashed, broken, len(asked), whole, listed)
 
 
-def restore_configs(store: Store, records: Iterable[TrialRecord]) -> None:
-    """Write the configurations of trials again that are damaged or gone: whoever has the journal knows them. Raises `StoreError`."""
+def restore_configs(
+    store: Store, records: Iterable[TrialRecord], proved: Proved = NOTHING, listing: Listing = NOT_LISTED
+) -> dict[str, str]:
+    """Write the configurations of trials again that are damaged or gone: whoever has the journal knows them. Raises `StoreError`.
+
+    Those that `proved` has and `listing` shows unchanged are not read. Returns the marks of those that were there and whole.
+    """
     configs = [record.config for record in records if record.epochs]
+    asked = [config for config in configs if not proved.has_config(config.trial_id, listing)]
     with ThreadPoolExecutor(READERS, thread_name_prefix="configs") as readers:
-        for _ in readers.map(lambda config: write_config(store, config), configs):
-            pass
+        written = list(readers.map(lambda config: write_config(store, config), asked))
+    new = {config.trial_id for config, was_written in zip(asked, written, strict=True) if was_written}
+    names = [config.trial_id for config in configs if config.trial_id not in new]
+    return {name: mark for name in names if (mark := listing.config_mark(name))}
 
 
 def _find_fault(store: Store, member: CheckpointId, sizes: Mapping[str, int], is_hashed: bool) -> str:

@@ -44,6 +44,7 @@ from trainables.errors import (
     StoreTooNew,
 )
 from trainables.folder import Folder
+from trainables.listing import list_objects
 from trainables.record import TrialCost
 from trainables.store import Store, StoredObject, check_format, get_json
 
@@ -139,12 +140,14 @@ def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None
             "(weights are taken out of a trained net by `caucus sparsify RUN`)"
         )
     now_unix_s = time.time() if now_unix_s is None else now_unix_s
-    whole, halves = find_checkpoints(store)
+    objects = store.find(layout.TRIALS)
+    whole, halves = group_checkpoints(objects)
+    listing = list_objects({layout.trial_of(each.key) for each in objects}, objects)
     keeping = Keeping(whole)
     runs = list(find_runs(store))
     read = [read_run(found) for found in runs]
     states = [state for state, _ in read]
-    loaded, notes = _load(runs, [why for _, why in read])
+    loaded, notes = _load(runs, read)
     metrics = [stored.ensemble.metric for stored in loaded if stored]
     teams: list[_Team] = []
     for found, (state, why), stored in zip(runs, read, loaded, strict=True):
@@ -157,7 +160,7 @@ def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None
             continue
         keep_what_goes_on(state, keeping)
         for config in _configs(stored):
-            _keep_team(replace(stored, ensemble=config), keep_size, metrics, keeping, teams, notes)
+            _keep_team(replace(stored, ensemble=config, listing=listing), keep_size, metrics, keeping, teams, notes)
     _prove(teams, keeping, notes)
     is_known = not any(why for _, why in read)
     if not is_known:
@@ -174,8 +177,15 @@ def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None
 
 def find_checkpoints(store: Store) -> tuple[dict[CheckpointId, list[StoredObject]], dict[str, list[StoredObject]]]:
     """The whole checkpoints of a store with their objects; and what has no manifest, by its folder."""
+    return group_checkpoints(store.find(layout.TRIALS))
+
+
+def group_checkpoints(
+    objects: Iterable[StoredObject],
+) -> tuple[dict[CheckpointId, list[StoredObject]], dict[str, list[StoredObject]]]:
+    """As `find_checkpoints`, of what was listed."""
     folders: dict[str, list[StoredObject]] = defaultdict(list)
-    for each in store.find(layout.TRIALS):
+    for each in objects:
         if CHECKPOINT_KEY.fullmatch(each.key) or DERIVED_KEY.fullmatch(each.key):
             folders[each.key.rpartition("/")[0] + "/"].append(each)
     whole, halves = {}, {}
@@ -199,15 +209,15 @@ def read_run(found: Located) -> tuple[RunState, str]:
     return state, journal.damage
 
 
-def _load(runs: Iterable[Located], whys: Iterable[str]) -> tuple[list[StoredRun | None], list[str]]:
+def _load(runs: Iterable[Located], read: Iterable[tuple[RunState, str]]) -> tuple[list[StoredRun | None], list[str]]:
     """The runs, None for those that cannot be voted on again, and of these a note each."""
     loaded: list[StoredRun | None] = []
     notes = []
-    for found, why in zip(runs, whys, strict=True):
+    for found, (state, why) in zip(runs, read, strict=True):
         try:
             if why:
                 raise DamagedObject(why)
-            loaded.append(load_run(found, []))
+            loaded.append(load_run(found, [], state))
         except CaucusError as error:
             loaded.append(None)
             notes.append(f"{found.name}/{found.run} keeps everything: {error}")
@@ -287,7 +297,8 @@ def _prove(teams: list[_Team], keeping: Keeping, notes: list[str]) -> None:
 def _chooses_again(team: _Team, keeping: Keeping) -> bool:
     gone = [member for member in keeping.stored if member not in keeping.reasons]
     try:
-        pool, costs = _open(replace(team.stored, store=without(team.stored.store, gone)))
+        listing = team.stored.listing.without(gone) if team.stored.listing else None
+        pool, costs = _open(replace(team.stored, store=without(team.stored.store, gone), listing=listing))
         return agree(team.choices, choose_each(pool.read(pool.members, "validation"), team.asked, costs))
     except (NothingToVote, MismatchedPredictions, ObjectMissing, DamagedObject, StoreTooNew):
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from trainables import layout
@@ -31,6 +31,10 @@ class StoreWithout(Store):
         """Raises `StoreError`."""
         raise StoreError(f"store {self.uri} is looked at as if something were deleted: {key} is not written there")
 
+    def create_together(self, key: str, many: Sequence[bytes]) -> int:
+        """Raises `StoreError`."""
+        return int(self.create(key, b""))
+
     def get(self, key: str) -> bytes:
         """See `Store.get`."""
         if self._is_gone(key):
@@ -44,6 +48,15 @@ class StoreWithout(Store):
     def find(self, prefix: str) -> list[StoredObject]:
         """See `Store.find`."""
         return [found for found in self.store.find(prefix) if not self._is_gone(found.key)]
+
+    @property
+    def has_etags(self) -> bool:
+        """That of the store."""
+        return self.store.has_etags
+
+    def find_many(self, prefixes: Sequence[str]) -> list[StoredObject]:
+        """See `Store.find_many`."""
+        return [found for found in self.store.find_many(prefixes) if not self._is_gone(found.key)]
 
     def folders(self, prefix: str) -> list[str]:
         """See `Store.folders`."""

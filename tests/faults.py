@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import urlsplit
 
-Action = Literal["status", "reset", "hang", "stall", "slow", "swallow", "flip", "html"]
+Action = Literal["status", "reset", "hang", "stall", "slow", "swallow", "flip", "html", "early"]
 
 
 @dataclass
@@ -32,6 +32,7 @@ class Fault:
     swallow    answer 200 to an upload, and forward nothing
     flip       forward an upload with its last byte changed
     html       answer 200 with a web page
+    early      look whether an object is there when its upload begins, and not when it ends, as OpenStack Swift does
     """
 
     pattern: str
@@ -97,9 +98,17 @@ def fault_proxy(target_url: str, *faults: Fault) -> Iterator[FaultProxy]:
         protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             signed = self.headers.get("Authorization", "")
             fault = proxy.choose(f"{self.command} {self.path}", signed)
+            refused = bool(fault and fault.action == "early" and self.is_there())
+            waits = self.headers.get("Expect", "").lower() == "100-continue"
+            if waits and not refused:
+                self.send_response_only(100)
+                self.end_headers()
+            body = b"" if waits and refused else self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if refused:
+                self.reply(412, {"Content-Type": "application/xml"}, b"<Error><Code>PreconditionFailed</Code></Error>")
+                return
             if fault and fault.action in ("stall", "slow"):
                 proxy.closing.wait(fault.delay_s if fault.action == "slow" else fault.ends_s - time.monotonic())
             match fault.action if fault else "forward":
@@ -118,8 +127,22 @@ def fault_proxy(target_url: str, *faults: Fault) -> Iterator[FaultProxy]:
                     self.close_connection = True
                 case "flip":
                     self.forward(body[:-1] + bytes(byte ^ 1 for byte in body[-1:]))
+                case "early":
+                    del self.headers["If-None-Match"]
+                    self.forward(body)
                 case _:
                     self.forward(body)
+
+        def handle_expect_100(self) -> bool:
+            """Not yet: `answer` says when an upload may go on."""
+            return True
+
+        def is_there(self) -> bool:
+            connection = http.client.HTTPConnection(target, timeout=30)
+            connection.request("HEAD", self.path, headers={"Authorization": self.headers.get("Authorization", "")})
+            status = connection.getresponse().status
+            connection.close()
+            return status == 200
 
         do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answer  # noqa: N815
 

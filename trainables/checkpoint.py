@@ -9,7 +9,7 @@ from typing import Any
 from trainables import layout
 from trainables.errors import DamagedObject, ObjectMissing, StoreTooNew
 from trainables.predictions import Predictions, from_arrow
-from trainables.store import Store, get_json, parse_json, seal_json, sha256_of
+from trainables.store import Store, parse_json, seal_json, sha256_of, unseal_json
 from trainables.truth import Truth, truth_from_arrow
 
 
@@ -72,7 +72,13 @@ def read_promises(store: Store, checkpoint: CheckpointId) -> dict[str, Promise]:
     Raises `ObjectMissing` where there is no such checkpoint, `DamagedObject` where its manifest is not readable, and `StoreTooNew`
     where a newer version tells of parts in another way: that is never written over.
     """
-    manifest = get_json(store, checkpoint.key(layout.MANIFEST))
+    key = checkpoint.key(layout.MANIFEST)
+    return parse_promises(store.get(key), f"{store.uri}/{key}")
+
+
+def parse_promises(data: bytes, where: str) -> dict[str, Promise]:
+    """The same of the bytes of a manifest. Raises `DamagedObject` and `StoreTooNew`, naming `where`."""
+    manifest = unseal_json(data, where)
     parts = manifest.get("parts")
     found = {
         name: Promise(told["size_bytes"], told["sha256"])
@@ -84,9 +90,7 @@ def read_promises(store: Store, checkpoint: CheckpointId) -> dict[str, Promise]:
         for name, told in parts.items() if isinstance(parts, dict) else ():
             others += [f"{name}.{key}" for key in told if key not in PROMISED] if isinstance(told, dict) else ()
         if others:
-            raise StoreTooNew(
-                f"{store.uri}/{checkpoint.key(layout.MANIFEST)} was written by a newer Caucus (key {others[0][:60]}): use that version"
-            )
+            raise StoreTooNew(f"{where} was written by a newer Caucus (key {others[0][:60]}): use that version")
     return found
 
 

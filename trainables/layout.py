@@ -19,6 +19,8 @@ sweeps/<name>/<run>/drivers/            who drives the run: an object for each e
 sweeps/<name>/<run>/night.json         of a night: its verdict beside the last accepted one, and why
 sweeps/<name>/<run>/answers.arrow      of a night: what its team says of each test image
 sweeps/<name>/<run>/deleted.json       epochs of its trials whose checkpoints were deleted on purpose
+sweeps/<name>/<run>/proved.json        in a bucket: which checkpoints were read back and found whole, and what was listed of them then
+sweeps/<name>/<run>/parts.cache        in a bucket: parts of checkpoints that the vote reads, in one object: can be deleted, is made again
 sweeps/<name>/latest                   the name of the newest run
 """
 
@@ -63,6 +65,12 @@ ANSWERS = "answers.arrow"
 
 DELETED = "deleted.json"
 """Epochs whose checkpoints retention has deleted: not lost, so not to be trained again."""
+
+PROVED = "proved.json"
+"""Checkpoints that were read back and found whole, each with what a listing said of it then."""
+
+PARTS_CACHE = "parts.cache"
+"""Parts of many checkpoints in one object: what a vote reads of them."""
 
 DATA = "data/"
 TRIALS = "trials/"
@@ -125,6 +133,15 @@ def epoch_of(key: str) -> int | None:
     """
     found = _EPOCH.search(key)
     return int(found[1]) if found else None
+
+
+def trial_of(key: str) -> str:
+    """The trial in a key under `TRIALS`.
+
+    >>> trial_of("trials/0f3a/epoch-0012/manifest.json")
+    '0f3a'
+    """
+    return key.removeprefix(TRIALS).partition("/")[0]
 
 
 def predictions_part(split: str) -> str:

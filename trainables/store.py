@@ -6,8 +6,9 @@ import hashlib
 import json
 import math
 import operator
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from trainables import layout
@@ -20,6 +21,13 @@ class StoredObject:
 
     key: str
     size_bytes: int
+    etag: str = field(default="", compare=False)
+    """What a listing says of the bytes: it is another one whenever others were written. "" where the store has none
+    (`Store.has_etags`), or was not asked for a listing."""
+
+
+LISTERS = 16
+"""Folders listed at a time."""
 
 
 class Store(Protocol):
@@ -48,6 +56,14 @@ class Store(Protocol):
         """
         ...
 
+    def create_together(self, key: str, many: Sequence[bytes]) -> int:
+        """How many of these writers, who `create` the same object at the same time, are told that they did.
+
+        One, or none where somebody else was faster. More, where the store does not keep what `create` promises.
+        """
+        with ThreadPoolExecutor(len(many), thread_name_prefix="rival") as rivals:
+            return sum(rivals.map(lambda data: self.create(key, data), many))
+
     def get(self, key: str) -> bytes:
         """All bytes under `key`. Raises `ObjectMissing` where there are none."""
         ...
@@ -59,6 +75,17 @@ class Store(Protocol):
     def find(self, prefix: str) -> list[StoredObject]:
         """Every object whose key starts with `prefix` (a folder name that ends in a slash, or ""), sorted by key."""
         ...
+
+    def find_many(self, prefixes: Sequence[str]) -> list[StoredObject]:
+        """What `find` says of each of `prefixes`, of which none lies in another, sorted by key: as few requests as there can be."""
+        with ThreadPoolExecutor(LISTERS, thread_name_prefix="list") as listers:
+            found = [each for many in listers.map(self.find, prefixes) for each in many]
+        return sorted(found, key=lambda each: each.key)
+
+    @property
+    def has_etags(self) -> bool:
+        """Whether listings have ETags. A server that has them keeps a checksum of each object; a disk does not."""
+        return False
 
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly under `prefix` (which ends in a slash, or is ""), sorted."""
@@ -117,14 +144,18 @@ def get_json(store: Store, key: str) -> dict[str, object]:
 
     Raises `ObjectMissing`, or `DamagedObject` where it is not a JSON object or not what was sealed.
     """
-    data = store.get(key)
-    value = parse_json(data, f"{store.uri}/{key}")
+    return unseal_json(store.get(key), f"{store.uri}/{key}")
+
+
+def unseal_json(data: bytes, where: str) -> dict[str, object]:
+    """The JSON object that `data` is, without its seal. Raises `DamagedObject`, naming `where`, as `get_json` does."""
+    value = parse_json(data, where)
     try:
         is_whole = _unseal(value, data)
     except ValueError:  # half of a surrogate pair is no text, and can be written as JSON
         is_whole = False
     if not is_whole:
-        raise DamagedObject(f"{store.uri}/{key} is not what was written: restore or delete it")
+        raise DamagedObject(f"{where} is not what was written: restore or delete it")
     return value
 
 

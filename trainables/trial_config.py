@@ -11,18 +11,18 @@ from trainables.newer_trial import NewerTrial, read_trial
 from trainables.store import Store, get_json, seal_json
 
 
-def write_config(store: Store, config: TrialConfig) -> None:
-    """Record `config`, once: nothing is written where its record is there already, and whole, or a newer version's.
-
-    Raises `StoreError`.
+def write_config(store: Store, config: TrialConfig) -> bool:
+    """Record `config`, once: nothing is written where its record is there already, and whole, or a newer version's; whether
+    it was. Raises `StoreError`.
     """
     if isinstance(config, NewerTrial):
-        return
+        return False
     with contextlib.suppress(ObjectMissing, DamagedObject):
         with contextlib.suppress(StoreTooNew):
             read_config(store, config.trial_id)
-        return
+        return False
     store.put(layout.config_key(config.trial_id), seal_json(config.model_dump(mode="json")))
+    return True
 
 
 def read_config(store: Store, trial_id: str) -> TrialConfig:

@@ -14,9 +14,11 @@ import pytest
 from runner import lease
 from runner.lease import find_driver, take_lease
 from runner.this_process import describe_process, is_gone
-from trainables import layout
+from tests.faults import Fault, fault_proxy
+from trainables import held_body, layout
 from trainables.errors import RunCutShort, RunTaken, StoreError
 from trainables.folder import Folder
+from trainables.s3 import S3Store
 from trainables.store import to_json
 from trainables.stores import open_store
 
@@ -175,6 +177,53 @@ class Careless(Folder):
 def test_a_store_that_ignores_conditions_is_refused(tmp_path):
     with pytest.raises(StoreError, match=r"let 4 writers be the first.*ignores If-None-Match.*conditional writes"):
         take_lease(Careless(tmp_path, "runs"), "dots", "r1")
+
+
+def test_a_server_that_looks_too_early_whether_a_claim_is_there_is_refused_at_every_start(moto_s3, monkeypatch):
+    moto_s3.login(monkeypatch)
+    with fault_proxy(moto_s3.endpoint_url, Fault("^PUT .*/drivers/.*json", "early")) as proxy:
+        store = open_store(f"s3://{moto_s3.new_bucket()}/runs", proxy.endpoint_url)
+        for start in range(10):
+            with pytest.raises(StoreError, match=r"let 4 writers be the first.*conditional writes"):
+                take_lease(store, "dots", f"r{start}")
+            assert store.find("") == []  # nothing that a next start would wait for
+        assert proxy.count("early") >= 40
+
+
+def test_a_claim_that_another_took_over_a_moment_later_was_not_the_only_one(moto_s3, monkeypatch):
+    """Of a server that looks too early one driver may be told that it was first, and find the other's claim there."""
+    moto_s3.login(monkeypatch)
+    store = open_store(f"s3://{moto_s3.new_bucket()}/runs", moto_s3.endpoint_url)
+    monkeypatch.setattr(S3Store, "_look", lambda *_: (1, "of another"))
+    with pytest.raises(StoreError, match="let 2 writers be the first"):
+        take_lease(store, "dots", "r1")
+
+
+def test_of_two_drivers_that_a_store_lets_be_the_first_the_one_that_was_overwritten_stops(store, quick):
+    """As behind a proxy that hands uploads on only when they are whole, where no start can show it."""
+    with take_lease(store, "dots", "r1") as held:
+        claim(store, number=1, nonce="of another")
+        held._heart.join(timeout=30)
+        assert held.is_lost
+        with pytest.raises(RunCutShort, match=r"claimed by process 7 on elsewhere at the same time.*another store"):
+            held.confirm()
+
+
+def test_a_claim_that_is_damaged_or_gone_is_no_reason_to_stop(store, quick):
+    with take_lease(store, "dots", "r1") as held:
+        store.put(layout.claim_key("dots", "r1", 1), b"{")
+        held.confirm()
+        store.delete(layout.claim_key("dots", "r1", 1))
+        held.confirm()
+
+
+def test_an_upload_that_never_comes_to_the_gate_holds_the_others_up_only_for_a_while(moto_s3, monkeypatch):
+    monkeypatch.setattr(held_body, "HOLD_S", 0.3)
+    moto_s3.login(monkeypatch)
+    with fault_proxy(moto_s3.endpoint_url, Fault("^PUT .*/drivers/.*json", "hang", times=1)) as proxy:
+        store = S3Store(moto_s3.new_bucket(), "runs", proxy.endpoint_url, read_timeout_s=0.5)
+        with take_lease(store, "dots", "r1") as held:
+            assert held.number == 1
 
 
 @pytest.mark.parametrize("kind", ["folder", "moto", "weed"])

@@ -60,6 +60,14 @@ def test_of_many_that_create_the_same_object_exactly_one_does(store: Store) -> N
         assert store.get(f"drivers/{race}") == b"%d" % told.index(True)
 
 
+def test_of_many_that_create_together_one_is_told_so_and_none_where_something_lies(store: Store) -> None:
+    many = [b"%d" % number for number in range(4)]
+    assert store.create_together("drivers/1", many) == 1
+    assert store.get("drivers/1") in many
+    assert store.create_together("drivers/1", [b"more", b"and more"]) == 0
+    assert store.get("drivers/1") in many
+
+
 def test_what_is_not_there_is_missing(store: Store) -> None:
     store.put("trials/a/config.json", b"{}")
     for key in ("trials/b", "trials/a", "trials/a/config.json/more"):
@@ -91,6 +99,34 @@ def test_find_lists_all_depths_sorted_by_key(store: Store) -> None:
     # by code point: "-" and "." come before "/", so a folder's content is not always next to its neighbours
     assert [found.key for found in store.find("")] == ["a", "b-/x", "b.txt", "b/a/deep/er", "b/z", "ü/ß"]
     assert store.find("b/") == [StoredObject("b/a/deep/er", 11), StoredObject("b/z", 3)]
+
+
+def test_many_folders_are_found_at_once_each_with_what_find_says_of_it(store: Store) -> None:
+    for trial in ("a1", "a2", "b1", "b12", "c"):
+        for part in ("config.json", "epoch-0001/manifest.json", "epoch-0001/weights"):
+            store.put(f"trials/{trial}/{part}", f"{trial} {part}".encode())
+    store.put("trials/b1-/x", b"between")
+    asked = ["trials/c/", "trials/a2/", "trials/b1/", "trials/nothing/", "trials/zzz/"]
+    expected = [found for prefix in sorted(asked) for found in store.find(prefix)]
+    assert store.find_many(asked) == expected
+    assert len(expected) == 9
+    assert [found.etag for found in store.find_many(asked)] == [found.etag for found in expected]
+    assert store.find_many([]) == []
+    assert store.find_many(["trials/a1/", "nothing/"]) == store.find("trials/a1/")
+
+
+def test_an_etag_is_that_of_the_bytes_and_another_one_for_others(store: Store) -> None:
+    def etags() -> dict[str, str]:
+        return {found.key: found.etag for found in store.find("trials/")}
+
+    store.put("trials/a/x", b"one")
+    store.put("trials/a/y", b"one")
+    before = etags()
+    assert all(before.values()) == store.has_etags
+    store.put("trials/a/x", b"two")
+    after = etags()
+    assert after["trials/a/y"] == before["trials/a/y"]
+    assert (after["trials/a/x"] != before["trials/a/x"]) == store.has_etags
 
 
 def test_a_prefix_is_a_folder_and_not_the_beginning_of_a_name(store: Store) -> None:
