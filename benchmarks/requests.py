@@ -38,7 +38,7 @@ from trainables.data import load_images
 from trainables.s3 import S3Store
 from trainables.store import StoredObject, sha256_of
 
-GOAL = 60
+GOAL = 70
 """Beside listings of checkpoints, segments of the journal, and heartbeats."""
 
 LISTINGS = 20
