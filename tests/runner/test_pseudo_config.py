@@ -37,7 +37,7 @@ def test_the_rest_is_short_for_a_source_of_that_name():
         (
             {"data": "remainder"},
             {},
-            "pseudo_labels.data.name is 'remainder': must be 'rest', 'digits' or 'fashion-mnist'",
+            "pseudo_labels.data is 'remainder': must be 'rest', 'digits' or 'fashion-mnist'",
         ),
         ({"data": {}}, {}, "pseudo_labels.data names no images: give one of `name`, `path` and `csv`, or `rest`"),
         ({**ASKED, "confidence": 1.5}, {}, "pseudo_labels.confidence is 1.5: must be less than or equal to 1"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +21,21 @@ from runner.status import StatusWriter
 from tests.runner.sample_run import make_images, write_sample_run
 from trainables.folder import Folder
 
-FOLDER = Path(sys.argv.pop(1))
-
 
 def run_sweep(
-    spec: SweepSpec, run: Any, address: Any, command: str, listeners: list[Any], say: Any, sweep: Any = None
+    folder: Path, spec: SweepSpec, run: Any, address: Any, command: str, listeners: list[Any], *_: Any
 ) -> RunResult:
     """In place of the real one."""
 
     def wait(event: Event, state: RunState) -> None:
-        while isinstance(event, RunOpened) and not (FOLDER / "go").exists():
+        while isinstance(event, RunOpened) and not (folder / "go").exists():
             time.sleep(0.005)
 
-    status = StatusWriter(Folder(FOLDER / "runs", "runs"), spec, spec.run_id(make_images().data_id))
-    found = write_sample_run(FOLDER / "runs", [*listeners, wait, status])
+    status = StatusWriter(Folder(folder / "runs", "runs"), spec, spec.run_id(make_images().data_id))
+    found = write_sample_run(folder / "runs", [*listeners, wait, status])
     return RunResult("dots/r1", "done", "", found.state, None, "runs/report.html", 9, 1.0, 1.0)
 
 
-runner.pipeline.run_sweep = run_sweep
-
 if __name__ == "__main__":
+    runner.pipeline.run_sweep = partial(run_sweep, Path(sys.argv.pop(1)))  # type: ignore[assignment]
     main()
