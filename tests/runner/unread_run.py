@@ -37,5 +37,5 @@ def run_sweep(
 
 
 if __name__ == "__main__":
-    runner.pipeline.run_sweep = partial(run_sweep, Path(sys.argv.pop(1)))  # type: ignore[assignment]
+    runner.pipeline.run_sweep = partial(run_sweep, Path(sys.argv.pop(1)))
     main()
