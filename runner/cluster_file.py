@@ -16,7 +16,7 @@ from typing import Any
 from runner.cluster_rules import check_rules
 from runner.ec2_keys import check_node_config, regions
 from runner.finding import Checkup, Fact, Finding
-from runner.spec import nearest
+from runner.messages import nearest
 from runner.sweep_file import parse_yaml
 from trainables.errors import SweepFileError
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from runner.auth_token import FILE, find_file_fault
 from runner.finding import Finding
+from runner.messages import nearest
 from runner.price import find_prices
-from runner.spec import nearest
 from trainables.errors import SweepFileError
 from trainables.spot_notice import VARIABLE, NoticeUnknown, look_for_notice
 

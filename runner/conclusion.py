@@ -28,13 +28,14 @@ from runner.accepted import read_night
 from runner.journal import read_state
 from runner.judge import Chosen, choose, costs_of, judge_on_test
 from runner.locate import Located
+from runner.messages import nearest, rule
 from runner.out_file import write_out
 from runner.overrides import apply_overrides
 from runner.parts_cache import keep_cache, open_cache
 from runner.pooled_runs import pool_records, read_other_runs
 from runner.pseudo_story import tell_pseudo
 from runner.run_state import RunState
-from runner.spec import SweepSpec, nearest, rule
+from runner.spec import SweepSpec
 from runner.story import tell_search
 from runner.trial_table import to_parquet
 from runner.understood import tell_unread

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from runner.finding import Finding
-from runner.spec import nearest
+from runner.messages import nearest
 
 OF_RAY = ("SubnetIds",)
 """Keys of a `node_config` that Ray takes out before it asks EC2."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.latest import read_latest
-from runner.spec import nearest, read_spec
+from runner.messages import nearest
+from runner.spec import read_spec
 from trainables import layout
 from trainables.errors import ObjectMissing, RunMissing
 from trainables.store import Store, check_format

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.conclusion import StoredRun
-from runner.spec import nearest
+from runner.messages import nearest
 from trainables import layout
 from trainables.checkpoint import CheckpointId, read_json_part
 from trainables.config import TrialConfig

@@ -96,6 +96,7 @@ def test_the_verbs_answer_from_the_store_alone(finished, tmp_path):
         moved.rename(store)
 
 
+@pytest.mark.long
 def test_a_plan_knows_what_is_there_and_writes_nothing(finished):
     store, result = finished
     before = sorted(store.rglob("*"))
@@ -174,6 +175,7 @@ def test_a_persons_own_images_work_as_a_tree_and_as_a_table(tmp_path):
     assert told["best"]["test_accuracy"] > 0.8
 
 
+@pytest.mark.long
 def test_trials_that_diverge_are_records_and_not_the_end(tmp_path):
     words = [
         "search.trials=6",

@@ -80,6 +80,7 @@ def test_of_many_the_commonest_and_the_farthest_from_it_are_measured():
     assert [config.model.width for config in spread(configs, 1)] == [8]
 
 
+@pytest.mark.long
 def test_every_process_measures_and_none_idles():
     configs = [make_config(model={"width": width}) for width in (2, 4, 6)]
     found = probe(make_images().arrays, configs, 2, ONE_CORE, gpus=0)

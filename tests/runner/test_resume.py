@@ -49,6 +49,7 @@ def test_more_trials_train_only_the_new_ones(undisturbed, tmp_path):
     assert larger["run"] == undisturbed[1]["run"]
 
 
+@pytest.mark.long
 def test_what_was_lost_or_damaged_after_the_end_is_made_again_and_nothing_else(undisturbed, tmp_path):
     store = shutil.copytree(undisturbed[0], tmp_path / "runs")
     flipped, deleted = sorted(store.glob("trials/*/epoch-0003/weights.safetensors"))[:2]

@@ -133,6 +133,7 @@ def test_many_trials_of_many_layers_share_the_room() -> None:
     assert [row.more for row in section.rows] == [0] * 3 + [MOST_ROWS] * 3
 
 
+@pytest.mark.long
 def test_a_thousand_trials_with_the_deepest_nets_watched_still_fit():
     curve = tuple(0.5 + 0.01 * epoch for epoch in range(27))
     layers = tuple(

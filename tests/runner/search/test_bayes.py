@@ -378,7 +378,10 @@ def regret_of(method, seed, trials):
     return 0.95 - max(accuracies)
 
 
-@pytest.mark.parametrize(("method", "seeds", "trials"), [("tpe", 10, 60), ("bohb", 10, 60), ("gp", 3, 24)])
+@pytest.mark.parametrize(
+    ("method", "seeds", "trials"),
+    [("tpe", 10, 60), ("bohb", 10, 60), pytest.param("gp", 3, 24, marks=pytest.mark.long)],
+)
 def test_a_model_comes_nearer_to_the_optimum_than_random_search(method, seeds, trials):
     mean = np.mean([regret_of(method, seed, trials) for seed in range(seeds)])
 
