@@ -1,5 +1,8 @@
 """Ends what a dead driver's own Ray has left on this machine. Each process of such a Ray carries a mark in its environment.
 
+Ray's agents and workers write their titles over that environment, at times over all of it: so they are known, too, by the
+log that they write in the folder of their session.
+
 Most of them end with the driver, but Ray's agents look for its head for another minute, and a worker that was stopped stays.
 This file is run as a program, too: a guardian that waits for the end of its driver (`guarded`). So it imports little.
 """
@@ -27,10 +30,10 @@ GUARDIAN_END_S = 5.0
 
 
 @contextlib.contextmanager
-def guarded() -> Iterator[None]:
+def guarded() -> Iterator[Callable[[str], None]]:
     """Mark what is started in the block, and have it killed when this process ends, however that happens, or the block does.
 
-    Kills first what dead drivers have left. Where there is no /proc nothing is found, and nothing happens.
+    What is yielded takes the folder of a session that was started: whoever has a file open there is killed as well. Kills first what dead drivers have left. Where there is no /proc nothing is found, and nothing happens.
     """
     from runner.this_process import describe_process
 
@@ -45,13 +48,20 @@ def guarded() -> Iterator[None]:
         start_new_session=True,
     )
     os.environ[MARK] = mark
+    assert guardian.stdin is not None
+    told = guardian.stdin
+
+    def tell(session: str) -> None:
+        with contextlib.suppress(OSError):  # a guardian that was killed: the next driver sweeps up
+            told.write(os.fsencode(session) + b"\n")
+            told.flush()
+
     try:
-        yield
+        yield tell
     finally:
         os.environ.pop(MARK, None)
-        assert guardian.stdin is not None
         with contextlib.suppress(OSError):
-            guardian.stdin.close()
+            told.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             guardian.wait(GUARDIAN_END_S)
 
@@ -61,17 +71,26 @@ def sweep_up() -> int:
     return kill_marked(_is_of_the_dead)
 
 
-def kill_marked(is_meant: Callable[[str], bool]) -> int:
-    """Kill this user's processes whose mark `is_meant`; returns how many were there."""
+def kill_marked(
+    is_meant: Callable[[str], bool], sessions: frozenset[str] = frozenset(), spared: frozenset[int] = frozenset()
+) -> int:
+    """Kill this user's processes whose mark `is_meant`, or that write into one of `sessions`; returns how many were there.
+
+    Those whose ids are `spared` live on.
+    """
+
+    def is_left(pid: int) -> bool:
+        return is_meant(_read_mark(pid)) or (bool(sessions) and _writes_into(pid, sessions))
+
     killed = 0
     for pid in _processes():
-        if pid == os.getpid() or not is_meant(_read_mark(pid)):
+        if pid == os.getpid() or pid in spared or not is_left(pid):
             continue
         with contextlib.suppress(OSError):
             handle = os.pidfd_open(pid)
             try:
                 # Looked at again: the number may be another process's by now.
-                if is_meant(_read_mark(pid)):
+                if is_left(pid):
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
                     killed += 1
             finally:
@@ -109,12 +128,27 @@ def _read_mark(pid: int) -> str:
     return next((word[len(prefix) :].decode(errors="replace") for word in words if word.startswith(prefix)), "")
 
 
+def _writes_into(pid: int, sessions: frozenset[str]) -> bool:
+    """Whether a process of this user has a file open for writing in one of these folders; who reads a log there is left alone."""
+    folders = tuple(f"{session}/" for session in sessions)
+    with contextlib.suppress(OSError, ValueError, IndexError):  # gone, or another user's
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if str(entry.readlink()).startswith(folders):
+                    flags = Path(f"/proc/{pid}/fdinfo/{entry.name}").read_text().partition("flags:")[2].split()[0]
+                    if int(flags, 8) & os.O_ACCMODE != os.O_RDONLY:
+                        return Path(f"/proc/{pid}").stat().st_uid == os.getuid()
+    return False
+
+
 def _guard(mark: str) -> None:
     """Wait until the driver ends or says that it is done with its Ray, then leave nothing of that."""
-    while sys.stdin.buffer.read(1):
-        continue
+    told = (os.fsdecode(line).rstrip("\n") for line in sys.stdin.buffer)
+    sessions = frozenset(session for session in told if Path(session).name.startswith("session_"))
+    # A driver that is done with its Ray lives on, and has a log of its own open there.
+    driver = frozenset({json.loads(mark)["pid"]})
     end_s = time.monotonic() + SWEEP_S
-    while kill_marked(lambda found: found == mark) and time.monotonic() < end_s:
+    while kill_marked(lambda found: found == mark, sessions, driver) and time.monotonic() < end_s:
         time.sleep(0.2)
 
 

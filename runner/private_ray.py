@@ -45,7 +45,7 @@ def private_ray(images_bytes: int, own_code: Sequence[Path]) -> Iterator[None]:
         os.environ["PYTHONPATH"] = os.pathsep.join(one for one in (*folders, *known) if one)
     provide_private_token(os.environ)
     memory_bytes = OBJECT_STORE_BYTES + 2 * images_bytes
-    with guarded():
+    with guarded() as tell_session:
         if failure := _start(memory_bytes):
             with _patience():
                 failure = _start(memory_bytes)
@@ -54,6 +54,7 @@ def private_ray(images_bytes: int, own_code: Sequence[Path]) -> Iterator[None]:
                 f"Ray did not start on this machine in two attempts ({failure}), at a load of {os.getloadavg()[0]:.0f} on "
                 f"{os.cpu_count()} cores: run it again when the machine has less to do"
             )
+        tell_session(_find_session())
         with disconnected_after(), watched(_find_loss, patience_s=0):
             yield
 
@@ -115,6 +116,14 @@ def _free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         held = [stack.enter_context(socket.create_server(("", 0))) for _ in range(count)]
         return [one.getsockname()[1] for one in held]
+
+
+def _find_session() -> str:
+    """The folder where the processes of our Ray write their logs."""
+    from ray._private import worker
+
+    node = worker._global_node
+    return os.path.realpath(node.get_session_dir_path()) if node else ""
 
 
 def _find_loss() -> str:
