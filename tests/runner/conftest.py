@@ -1,4 +1,4 @@
-"""Runs that were really trained, once for all tests of what uses their weights."""
+"""Runs that were really trained, once for all tests of what uses their weights; and a sample of a run in a bucket."""
 
 from __future__ import annotations
 
@@ -45,3 +45,20 @@ def digits_bundle(digits_run: TrainedRun, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("bundles") / "team"
     export_run(digits_run.stored(), str(folder))
     return folder
+
+
+@pytest.fixture(scope="module")
+def bucket(moto_s3, tmp_path_factory):
+    """A sample run in a bucket; store, records, and the objects behind the store's back."""
+    from tests.damage import behind_bucket
+    from tests.runner.sample_run import write_sample_run
+    from trainables.stores import open_store
+
+    with pytest.MonkeyPatch.context() as patch:
+        moto_s3.login(patch)
+        sample = write_sample_run(tmp_path_factory.mktemp("sample"))
+        name = moto_s3.new_bucket()
+        store = open_store(f"s3://{name}")
+        for key, data in sample.files().items():
+            store.put(key, data)
+        yield store, sample, behind_bucket(moto_s3.client(), name)

@@ -13,23 +13,8 @@ from runner.conclusion import choose_and_judge, load_run, publish
 from runner.locate import Located
 from runner.parts_cache import pack, unpack
 from runner.retention import plan_retention
-from tests.damage import behind_bucket
-from tests.runner.sample_run import write_sample_run
 from trainables import layout
 from trainables.errors import DamagedObject
-from trainables.stores import open_store
-
-
-@pytest.fixture(scope="module")
-def bucket(moto_s3, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        moto_s3.login(patch)
-        sample = write_sample_run(tmp_path_factory.mktemp("sample"))
-        name = moto_s3.new_bucket()
-        store = open_store(f"s3://{name}")
-        for key, data in sample.files().items():
-            store.put(key, data)
-        yield store, sample, behind_bucket(moto_s3.client(), name)
 
 
 def load(bucket):

@@ -10,25 +10,11 @@ from benchmarks.requests import counting
 from runner import proved
 from runner.proof import prove_run
 from runner.proved import Proved, read_proved
-from tests.damage import HARMS, behind_bucket
+from tests.damage import HARMS
 from tests.runner.sample_run import write_sample_run
 from trainables import layout
 from trainables.checkpoint import CheckpointId, read_promises
 from trainables.store import to_json
-from trainables.stores import open_store
-
-
-@pytest.fixture(scope="module")
-def bucket(moto_s3, tmp_path_factory):
-    """A sample run in a bucket; store, records, and the objects behind the store's back."""
-    with pytest.MonkeyPatch.context() as patch:
-        moto_s3.login(patch)
-        sample = write_sample_run(tmp_path_factory.mktemp("sample"))
-        name = moto_s3.new_bucket()
-        store = open_store(f"s3://{name}")
-        for key, data in sample.files().items():
-            store.put(key, data)
-        yield store, sample, behind_bucket(moto_s3.client(), name)
 
 
 def look(bucket, **words):
