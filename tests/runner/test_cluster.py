@@ -2,7 +2,7 @@ import contextlib
 
 import pytest
 
-from runner import cluster
+from runner import cluster, join
 from runner.cluster import connected
 from runner.spec import ResourcesConfig
 from trainables.errors import ClusterError
@@ -22,6 +22,7 @@ def asked(monkeypatch, tmp_path):
         asked.append(target.address)
         raise ClusterError("nobody is there")
 
+    monkeypatch.setattr(join, "find_started", dict)
     monkeypatch.setattr(cluster, "private_ray", start)
     monkeypatch.setattr(cluster, "look", look)
     monkeypatch.setattr(cluster, "find_slot", lambda *_, **__: None)

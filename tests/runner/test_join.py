@@ -36,6 +36,12 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         yield Target("127.0.0.1", port, f"127.0.0.1:{port}")
 
 
+@pytest.fixture(autouse=True)
+def no_other(monkeypatch):
+    """Whatever runs on this machine: tests/runner/test_started_here.py looks for that."""
+    monkeypatch.setattr(join, "find_started", dict)
+
+
 @contextlib.contextmanager
 def listening(first: bytes) -> Iterator[Target]:
     """Something that says `first` to whoever connects, and then nothing."""
