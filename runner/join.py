@@ -97,11 +97,12 @@ def find_cluster(address: str | None, env: Mapping[str, str]) -> Target | None:
     else the one that `ray start` has joined here, last and in the default folder, else the only one with another `--temp-dir`.
     Raises `ClusterError` where the address can be none, where none is there, and where there are several.
     """
+    known = env.get("RAY_ADDRESS", "").strip()
+    address = None if address is None else address.strip()
     if address is None or address in OWN:
         return None
     if address not in HERE:
-        return _read_address(address, "RAY_ADDRESS" if address == env.get("RAY_ADDRESS") else "--address")
-    known = env.get("RAY_ADDRESS", "").strip()
+        return _read_address(address, "RAY_ADDRESS" if known and address == known else "--address")
     if known in OWN and address == "any":
         return None
     if known and known not in (*HERE, *OWN):
@@ -113,7 +114,7 @@ def find_cluster(address: str | None, env: Mapping[str, str]) -> Target | None:
         try:
             if started := path.read_text(encoding="utf-8", errors="replace").strip():
                 return _read_started(started, path)
-        except PermissionError as error:
+        except (PermissionError, IsADirectoryError) as error:
             raise ClusterError(f"which Ray cluster this machine belongs to cannot be read: {error}") from None
     elsewhere = sorted(find_started().items())
     if len(elsewhere) > 1:
