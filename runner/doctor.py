@@ -32,6 +32,7 @@ from trainables.distribution import (
 )
 from trainables.errors import CaucusError, StoreError
 from trainables.folder import Folder
+from trainables.gpu_share import HIDDEN
 from trainables.store import Store, check_format
 from trainables.stores import open_store
 
@@ -42,9 +43,6 @@ OLDEST_PYTHON = (3, 11)
 
 SCRIPT_BYTES = 4096
 """What pip writes as a command is shorter."""
-
-HIDDEN = ("", "-1", "NoDevFiles")
-"""Values of CUDA_VISIBLE_DEVICES with which a person hides all GPUs."""
 
 SHARED_MEMORY = Path("/dev/shm")
 

@@ -24,6 +24,10 @@ LEFT_ALONE = {
 """With the first Ray is told to leave the second alone, by which it shows a worker its own GPUs and no others."""
 
 
+HIDDEN = ("", "-1", "NoDevFiles")
+"""Values of CUDA_VISIBLE_DEVICES with which a person hides all GPUs."""
+
+
 class GpuMismatch(CaucusError, RuntimeError):
     """Ray and torch do not agree on whether a node has a GPU."""
 
