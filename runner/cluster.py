@@ -11,6 +11,7 @@ from pathlib import Path
 import ensembles
 import runner
 import trainables
+from runner.auth_token import find_private_fault
 from runner.join import Target, find_cluster, find_silence, join, look
 from runner.node_types import find_slot
 from runner.private_ray import private_ray
@@ -64,9 +65,14 @@ def connected(
 
 
 def check_cluster(address: str | None) -> None:
-    """Raise `ClusterError` within seconds where `address` names a cluster that cannot be joined. Changes nothing."""
+    """Raise `ClusterError` within seconds where `address` names a cluster that cannot be joined, or one of our own could not start.
+
+    Changes nothing.
+    """
     if target := find_cluster(address, os.environ):
         look(target, os.environ)
+    elif fault := find_private_fault(os.environ):
+        raise ClusterError(f"a Ray of our own cannot start: {fault}")
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from runner.cluster_rules import CONSTRAINTS, pinned_ray
 from runner.driver import find_driver, find_fault, least_driver
 from runner.finding import Checkup, Fact, Finding
 from runner.private_ray import OBJECT_STORE_BYTES
-from runner.spec import SweepSpec, read_spec
+from runner.spec import StoreConfig, SweepSpec, read_spec
 from trainables.distribution import (
     CHECKOUT,
     COMMAND,
@@ -31,6 +31,8 @@ from trainables.distribution import (
     setup_command,
 )
 from trainables.errors import CaucusError, StoreError
+from trainables.folder import Folder
+from trainables.gpu_share import HIDDEN
 from trainables.store import Store, check_format
 from trainables.stores import open_store
 
@@ -42,9 +44,6 @@ OLDEST_PYTHON = (3, 11)
 SCRIPT_BYTES = 4096
 """What pip writes as a command is shorter."""
 
-HIDDEN = ("", "-1", "NoDevFiles")
-"""Values of CUDA_VISIBLE_DEVICES with which a person hides all GPUs."""
-
 SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -53,9 +52,16 @@ def check_machine(sweep: str | None, overrides: list[str]) -> Checkup:
 
     The store gets a probe, which is deleted again where deleting is allowed.
     """
-    found = [*_check_installation(), *_check_disk()]
+    spec: SweepSpec | None = None
+    fault: list[Fact | Finding] = []
     if sweep is not None:
-        found += _check_sweep(sweep, overrides)
+        try:
+            spec = read_spec(sweep, overrides)
+        except CaucusError as error:
+            fault = [Finding("sweep", str(error))]
+    found = [*_check_installation(), *_check_disk(_find_folder(spec)), *fault]
+    if spec is not None:
+        found += [Fact("sweep", f"{sweep}: {spec.name}, {spec.search.method}"), _check_data(spec), *_check_store(spec)]
     facts = tuple(one for one in found if isinstance(one, Fact))
     return Checkup(facts, tuple(one for one in found if isinstance(one, Finding)))
 
@@ -134,8 +140,27 @@ def _check_torch() -> Fact | Finding:
     return Fact("torch", f"{torch.__version__}, {seen}" + (f", driver {driver}" if driver and gpus else ""))
 
 
-def _check_disk() -> Iterator[Fact | Finding]:
-    for folder in dict.fromkeys([Path().resolve(), Path(tempfile.gettempdir())]):
+def _find_folder(spec: SweepSpec | None) -> Path | None:
+    """The folder where runs are kept, or the one in which it will come into being; None where that is a bucket."""
+    uri = (spec.store if spec else StoreConfig()).uri
+    try:
+        store = open_store(uri)
+    except CaucusError:  # said where the store is looked at
+        return None
+    if not isinstance(store, Folder):
+        return None
+    return next(folder for folder in (store.root, *store.root.parents) if _is_folder(folder))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # below a folder that is closed to this user
+        return False
+
+
+def _check_disk(runs: Path | None) -> Iterator[Fact | Finding]:
+    for folder in dict.fromkeys([*([runs] if runs else []), Path(tempfile.gettempdir())]):
         free = shutil.disk_usage(folder).free
         if free < LEAST_FREE_BYTES:
             what = f"{free / 2**30:.1f} GiB free in {folder}"
@@ -147,17 +172,6 @@ def _check_disk() -> Iterator[Fact | Finding]:
         if size < OBJECT_STORE_BYTES:
             rule = f"Ray keeps its objects there, {OBJECT_STORE_BYTES / 2**20:.0f} MiB and the images"
             yield Finding("shared memory", f"{size / 2**20:.0f} MiB", rule, "start the container with --shm-size=2g")
-
-
-def _check_sweep(sweep: str, overrides: list[str]) -> Iterator[Fact | Finding]:
-    try:
-        spec = read_spec(sweep, overrides)
-    except CaucusError as error:
-        yield Finding("sweep", str(error))
-        return
-    yield Fact("sweep", f"{sweep}: {spec.name}, {spec.search.method}")
-    yield _check_data(spec)
-    yield from _check_store(spec)
 
 
 def _check_data(spec: SweepSpec) -> Fact | Finding:

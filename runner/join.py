@@ -18,6 +18,7 @@ from pathlib import Path
 
 from runner.auth_token import FILE, MODE, TOKEN, TOKEN_PATH, asks_for_token, find_token_fault
 from runner.greeting import meet, resolve
+from runner.started_here import ADDRESS_FILE, find_started
 from trainables.errors import ClusterError
 
 HERE = ("auto", "any")
@@ -93,27 +94,34 @@ def find_cluster(address: str | None, env: Mapping[str, str]) -> Target | None:
     """The cluster that `address` means in the environment `env`; None for a Ray of our own. Asks nobody.
 
     `auto` is the cluster that this machine belongs to, `any` that one or else one of our own: the one of `RAY_ADDRESS`,
-    else the one that `ray start` has joined here. Raises `ClusterError` where the address can be none, or none is there.
+    else the one that `ray start` has joined here, last and in the default folder, else the only one with another `--temp-dir`.
+    Raises `ClusterError` where the address can be none, where none is there, and where there are several.
     """
+    known = env.get("RAY_ADDRESS", "").strip()
+    address = None if address is None else address.strip()
     if address is None or address in OWN:
         return None
     if address not in HERE:
-        return _read_address(address, "RAY_ADDRESS" if address == env.get("RAY_ADDRESS") else "--address")
-    known = env.get("RAY_ADDRESS", "").strip()
+        return _read_address(address, "RAY_ADDRESS" if known and address == known else "--address")
     if known in OWN and address == "any":
         return None
     if known and known not in (*HERE, *OWN):
         return _read_address(known, "RAY_ADDRESS")
     # Not Ray's own `auto`: that joins whatever Ray it finds among the processes, such as the one that another sweep has
     # started for itself and takes with it when it ends.
-    path = Path(env.get("RAY_TMPDIR") or env.get("TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"
+    path = Path(env.get("RAY_TMPDIR") or env.get("TMPDIR") or "/tmp") / "ray" / ADDRESS_FILE
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         try:
             if started := path.read_text(encoding="utf-8", errors="replace").strip():
-                found = _read_address(started, str(path))
-                return Target(found.host, found.port, f"{found.address}, which was started here ({path})", is_here=True)
-        except PermissionError as error:
+                return _read_started(started, path)
+        except (PermissionError, IsADirectoryError) as error:
             raise ClusterError(f"which Ray cluster this machine belongs to cannot be read: {error}") from None
+    elsewhere = sorted(find_started().items())
+    if len(elsewhere) > 1:
+        told = ", ".join(f"{one} ({path})" for one, path in elsewhere)
+        raise ClusterError(f"this machine belongs to {len(elsewhere)} Ray clusters, {told}: name one with --address")
+    if elsewhere:
+        return _read_started(*elsewhere[0])
     if address == "any":
         return None
     raise ClusterError(
@@ -185,6 +193,12 @@ def in_one_line(error: BaseException) -> str:
     """
     words = " ".join(str(error).split()) or type(error).__name__
     return (words if len(words) <= 300 else f"{words[:300]}…").rstrip(".")
+
+
+def _read_started(address: str, path: Path) -> Target:
+    """The cluster whose address `ray start` has left in the file `path`."""
+    found = _read_address(address, str(path))
+    return Target(found.host, found.port, f"{found.address}, which was started here ({path})", is_here=True)
 
 
 def _read_address(address: str, origin: str) -> Target:

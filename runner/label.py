@@ -25,7 +25,7 @@ from trainables.checkpoint import CheckpointId
 from trainables.config import TrialConfig
 from trainables.data_table import read_data_table
 from trainables.errors import CaucusError, DamagedObject, ObjectMissing, RunCutShort, RunMismatch, StoreError
-from trainables.gpu_share import pretends_gpus
+from trainables.gpu_share import pretends_gpus, show_own_gpus
 from trainables.images import ImageArrays, ImageSet
 from trainables.pseudo_table import PseudoTable, read_pseudo_table, write_pseudo_table
 from trainables.record import TrialRecord, rank
@@ -235,10 +235,14 @@ def _predict(
 ) -> npt.NDArray[np.float32] | CaucusError:
     """Runs in a worker, which may import the models named `own`: what `member` says of `pixels`, or why it cannot."""
     trust(own)
+    import ray
+
     from trainables.device import open_device, slot_threads
     from trainables.device_images import place_images
     from trainables.predict import predict_images
 
+    if ray.is_initialized():
+        show_own_gpus(ray.get_runtime_context().get_accelerator_ids().get("GPU", ()))
     try:
         device = open_device(slot_threads(), gpus, is_asked=is_asked, is_pretended=is_pretended)
         return predict_images(store, member, TrialConfig.model_validate(config), place_images(images, device), pixels)

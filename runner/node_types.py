@@ -23,6 +23,9 @@ NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 HEAD_RESOURCE = "node:__internal_head__"
 
+LEFT_OUT_WORKERS = {"aws": 2, "gcp": 2, "azure": 2, "vsphere": 5}
+"""What Ray takes for `max_workers` where a cluster file of that provider does not say it (its `defaults.yaml`)."""
+
 ASK_S = 30.0
 """The head starts a process for the question, which takes seconds."""
 
@@ -87,7 +90,9 @@ def read_types(config: object, source: str, *, is_all: bool) -> NodeTypes | None
     types = config.get("available_node_types") if isinstance(config, Mapping) else None
     if not isinstance(config, Mapping) or not isinstance(types, Mapping):
         return None
-    workers = _count(config.get("max_workers"))
+    provider = config.get("provider")
+    kind = provider.get("type") if isinstance(provider, Mapping) else None
+    workers = _count(config.get("max_workers", LEFT_OUT_WORKERS.get(str(kind))))
     head = config.get("head_node_type")
     found: list[NodeType] = []
     for name, told in types.items():
@@ -183,8 +188,8 @@ def _read_file(path: Path, source: str, is_all: bool) -> NodeTypes | None:
 
 
 def _keep(types: list[NodeType], source: str, most: int | None, is_all: bool) -> NodeTypes | None:
-    """Without types that nothing can be on, or of which there can be none."""
-    kept = tuple(node for node in types if (node.cpus >= 1 or node.gpus >= 1) and node.most != 0)
+    """Without types that nothing can be on, or of which there can be none; `most` 0 leaves none of any."""
+    kept = tuple(node for node in types if (node.cpus >= 1 or node.gpus >= 1) and node.most != 0 and most != 0)
     return NodeTypes(kept, source, most, is_all) if kept or is_all else None
 
 

@@ -15,6 +15,7 @@ from runner.join import in_one_line
 from runner.orphans import MARK, guarded, kill_marked
 from runner.ray_watch import disconnected_after, watched
 from trainables.errors import RunCutShort
+from trainables.gpu_share import HIDDEN
 
 OBJECT_STORE_BYTES = 256 * 1024**2
 """Shared memory of a local Ray beside the images: results and actors' arguments are small."""
@@ -70,6 +71,8 @@ def _start(memory_bytes: int) -> str:
             log_to_driver=False,
             logging_level="ERROR",
             object_store_memory=memory_bytes,
+            # Ray takes "-1" for the name of a GPU.
+            num_gpus=0 if os.environ.get("CUDA_VISIBLE_DEVICES") in HIDDEN else None,
         )
     except Exception as error:  # Ray raises a bare one, too
         ray.shutdown()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import multiprocessing
 import os
@@ -20,6 +21,7 @@ import numpy as np
 from runner.slot import NodeType, NoSlot, Slot, choose_slot
 from runner.spec import ResourcesConfig
 from trainables.config import TrialConfig, flatten, short_hash
+from trainables.gpu_share import HIDDEN
 from trainables.images import ImageArrays
 from trainables.stopwatch import EpochTime, ProbeFailed, Stopwatch
 from trainables.trusted_code import trust, trusted
@@ -277,4 +279,9 @@ def count_gpus() -> int:
     devices = sum(path.name.removeprefix("nvidia").isdigit() for path in Path("/dev").glob("nvidia*"))
     if visible is None:
         return devices
-    return min(devices, len([one for one in visible.split(",") if one.strip() not in ("", "-1")]))
+    # CUDA sees those that stand before the first that is none.
+    names = itertools.takewhile(
+        lambda one: one not in HIDDEN and (not one.isdigit() or int(one) < devices),
+        (one.strip() for one in visible.split(",")),
+    )
+    return min(devices, len(list(names)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import stat
 import sys
 import threading
@@ -33,6 +34,8 @@ EXIT_CODES = {
     INTERRUPTED: "ended by Ctrl-C. A run under way ends with 4 instead: what is trained votes; a second Ctrl-C ends it with 130",
 }
 """All that a verb ends with, but for signals that end a process at once (SIGTERM: 143, SIGKILL: 137, as a shell has them)."""
+
+TERMINATED = 128 + signal.SIGTERM
 
 PACKAGE_OF = {"PIL": "pillow", "sklearn": "scikit-learn", "ruamel": "ruamel.yaml"}
 """Modules whose packages are called otherwise."""
@@ -140,7 +143,12 @@ def exit_code(as_json: bool, answer: Callable[[], int], is_stored: bool = False)
         if (sentence := _tell_missing(error)) is None:
             return _report(error, as_json)
         return _refuse(error, sentence, WRONG_INPUT, as_json)
-    except BaseException as error:  # a SystemExit, too: what ends a verb on purpose is raised outside of its answer
+    except SystemExit as error:
+        # From its start on Ray answers SIGTERM so in this process, but for the time in which `launch` does.
+        if error.code == signal.SIGTERM:
+            return _refuse(error, "ended (SIGTERM)", TERMINATED, as_json)
+        return _report(error, as_json)
+    except BaseException as error:  # as above: what ends a verb on purpose is raised outside of its answer
         return _report(error, as_json)
     return code if _is_printed() or is_stored or code != DONE else PARTIAL
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -216,3 +217,17 @@ def _make_profiles(iam: Any) -> None:
         iam.put_role_policy(RoleName=name, PolicyName="caucus", PolicyDocument=json.dumps(document))
         iam.create_instance_profile(InstanceProfileName=name)
         iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
+
+
+@pytest.mark.parametrize("before", [None, "", "alias ll='ls -l'\n"])
+def test_on_machines_of_your_own_every_shell_finds_ray_whatever_its_files_were(tmp_path, before):
+    commands = yaml.safe_load((ROOT / "deploy" / "on-prem.yaml").read_text())["setup_commands"]
+    if before is not None:
+        (tmp_path / ".bashrc").write_text(before)
+    for command in [each for each in commands if "profile" in each or "bashrc" in each] * 2:
+        subprocess.run(["bash", "-c", command], check=True, env={**os.environ, "HOME": str(tmp_path)})
+    for name in (".profile", ".bashrc"):
+        lines = (tmp_path / name).read_text().splitlines()
+        assert [line for line in lines if "env/bin" in line] == ["export PATH=~/env/bin:$PATH RAY_AUTH_MODE=token"]
+        assert "env/bin" in lines[0]  # a .bashrc may return early where nobody types
+    assert (before or "") in (tmp_path / ".bashrc").read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from trainables.errors import CaucusError
@@ -16,6 +17,17 @@ PRETEND = "CAUCUS_PRETEND_GPUS"
 and rehearsals."""
 
 
+LEFT_ALONE = {
+    "RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "CUDA_VISIBLE_DEVICES",
+    "RAY_EXPERIMENTAL_NOSET_HIP_VISIBLE_DEVICES": "HIP_VISIBLE_DEVICES",
+}
+"""With the first Ray is told to leave the second alone, by which it shows a worker its own GPUs and no others."""
+
+
+HIDDEN = ("", "-1", "NoDevFiles")
+"""Values of CUDA_VISIBLE_DEVICES with which a person hides all GPUs."""
+
+
 class GpuMismatch(CaucusError, RuntimeError):
     """Ray and torch do not agree on whether a node has a GPU."""
 
@@ -25,10 +37,21 @@ def pretends_gpus() -> bool:
     return os.environ.get(PRETEND, "") not in ("", "0")
 
 
+def show_own_gpus(given: Iterable[str]) -> None:
+    """Let this process see the GPUs alone that Ray has `given` it, where Ray was told not to see to that.
+
+    Else all trials of a node would train on its first GPU. To be called before torch looks for any.
+    """
+    if own := ",".join(sorted(given)):
+        for told, variable in LEFT_ALONE.items():
+            if os.environ.get(told):
+                os.environ[variable] = own
+
+
 def choose_device(gpus: float | None, *, is_asked: bool = True, is_pretended: bool = False) -> torch.device:
     """The device for a trial that Ray has given `gpus` GPUs or a share of one; None where no Ray is asked: what torch sees.
 
-    Ray sets CUDA_VISIBLE_DEVICES where it gives a GPU, so `cuda` is the trial's own. Where it gives none it leaves the variable
+    Ray sets CUDA_VISIBLE_DEVICES where it gives a GPU, or `show_own_gpus` does, so `cuda` is the trial's own. Where it gives none it leaves the variable
     alone: torch then sees all GPUs of the node, which belong to other trials. `is_asked` says whether the sweep itself names the
     number of GPUs. Raises `GpuMismatch` where there is no GPU to use, and where one would lie idle that nobody counts.
     """

@@ -14,11 +14,12 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import ray
 from ray import tune
 
 from trainables.config import TrialConfig
 from trainables.errors import DataError, DeviceFault, StoreError
-from trainables.gpu_share import GpuMismatch
+from trainables.gpu_share import GpuMismatch, show_own_gpus
 from trainables.images import ImageArrays, hash_labels
 from trainables.spot_notice import Notice, NoticeUnknown, SpotNotice, look_for_notice
 from trainables.store import Store
@@ -79,6 +80,8 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         are those of `choose_device`.
         """
         trust(own_models)
+        if ray.is_initialized():
+            show_own_gpus(ray.get_runtime_context().get_accelerator_ids().get("GPU", ()))
         import torch
 
         from trainables.commit import Committer

@@ -39,6 +39,8 @@ def test_a_token_that_others_can_read_is_a_fault_with_its_mode(token, mode):
 
 
 def test_a_token_that_is_missing_empty_or_elsewhere_is_named(token, tmp_path):
+    token.write_text("\n5f5f")
+    assert "is empty" in str(find_token_fault({"RAY_AUTH_MODE": "token"}))  # Ray takes the first line
     token.write_text("")
     assert "is empty" in str(find_token_fault({"RAY_AUTH_MODE": "token"}))
     token.unlink()
@@ -47,6 +49,25 @@ def test_a_token_that_is_missing_empty_or_elsewhere_is_named(token, tmp_path):
     )
     elsewhere = str(tmp_path / "elsewhere")
     assert elsewhere in str(find_token_fault({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": elsewhere}))
+
+
+@pytest.mark.parametrize("bad", ["5f5f\n5f5f", "caf\u00e9", "\ufeff5f5f", "5f\t5f", "5f\x005f"])
+def test_a_token_that_cannot_be_sent_is_named_before_ray_ends_the_process(token, bad):
+    assert "the token in RAY_AUTH_TOKEN has letters that no token has" in str(
+        find_token_fault({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": bad})
+    )
+    token.write_text(bad.replace("\n", "\t"), encoding="utf-8")
+    assert "auth_token has letters that no token has" in str(find_token_fault({"RAY_AUTH_MODE": "token"}))
+    token.write_text("  5f 5f \r\nof the cluster in Caf\u00e9 street\n", encoding="utf-8")
+    assert find_token_fault({"RAY_AUTH_MODE": "token"}) is None  # the first line is the token
+    assert find_token_fault({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": " 5f5f\n"}) is None
+
+
+def test_what_ray_would_not_look_beyond_is_named_and_how_it_reads_a_path(token):
+    env = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    assert find_token_fault(env | {"RAY_AUTH_TOKEN": ""}) is None
+    assert "RAY_AUTH_TOKEN is set to blanks" in str(find_token_fault(env | {"RAY_AUTH_TOKEN": " "}))
+    assert "Ray reads no ~ there" in str(find_token_fault(env | {"RAY_AUTH_TOKEN_PATH": "~/.ray/auth_token"}))
 
 
 @pytest.mark.parametrize("address", ["any", "127.0.0.1:1"])

@@ -2,8 +2,8 @@ import contextlib
 
 import pytest
 
-from runner import cluster
-from runner.cluster import connected
+from runner import cluster, join
+from runner.cluster import check_cluster, connected
 from runner.spec import ResourcesConfig
 from trainables.errors import ClusterError
 
@@ -22,6 +22,7 @@ def asked(monkeypatch, tmp_path):
         asked.append(target.address)
         raise ClusterError("nobody is there")
 
+    monkeypatch.setattr(join, "find_started", dict)
     monkeypatch.setattr(cluster, "private_ray", start)
     monkeypatch.setattr(cluster, "look", look)
     monkeypatch.setattr(cluster, "find_slot", lambda *_, **__: None)
@@ -44,3 +45,33 @@ def test_a_ray_of_our_own_is_no_cluster_that_grows(asked, address):
     with connected(ResourcesConfig(), 0, address) as found:
         assert not found.elastic
     assert asked == ["own"]
+
+
+@pytest.mark.parametrize("address", [None, "own", "any"])
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"RAY_AUTH_TOKEN": " "}, "a Ray of our own cannot start: RAY_AUTH_TOKEN is set to blanks"),
+        (
+            {"RAY_AUTH_TOKEN": "caf\u00e9", "RAY_AUTH_MODE": "TOKEN"},
+            "cannot start: the token in RAY_AUTH_TOKEN has letters",
+        ),
+        (
+            {"RAY_AUTH_TOKEN_PATH": "~/token"},
+            "cannot start: RAY_AUTH_TOKEN_PATH is '~/token', and Ray reads no ~ there",
+        ),
+        ({"RAY_AUTH_TOKEN": " ", "RAY_AUTH_MODE": "disabled"}, ""),
+        ({"RAY_AUTH_TOKEN": "5f5f"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_ray_of_our_own_that_its_token_would_end_is_not_begun(asked, monkeypatch, address, told, said):
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    if not said:
+        check_cluster(address)
+        return
+    with pytest.raises(ClusterError, match=said):
+        check_cluster(address)

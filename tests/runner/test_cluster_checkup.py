@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from runner import cluster_checkup
 from runner.cluster_checkup import Answer, Node, check_joined_cluster, judge_node
-from runner.finding import Finding
+from runner.finding import Checkup, Finding
 from runner.node_report import NodeReport
+from runner.slot import NodeType, NodeTypes, choose_slot
+from runner.spec import ResourcesConfig
 
 OWN = {"Python": "3.11.7", "torch": "2.9.0+cpu", "Ray": "2.60.0", "Caucus": "0.1.0"}
 
@@ -65,3 +68,54 @@ def test_a_cluster_that_cannot_be_joined_is_a_finding(monkeypatch):
     assert "127.0.0.1:1 cannot be joined: connection refused" in str(finding)
     (finding,) = check_joined_cluster("own", None, []).findings
     assert "is no cluster" in str(finding)
+
+
+HEAD = Node("00", "10.0.0.4 head", cpus=0, gpus=0)
+
+GROWING = NodeTypes(
+    (NodeType("g5", 48, 4, 3), NodeType("any", 8, 0, None)), "the autoscaler's node types", 4, is_all=True
+)
+
+
+@pytest.fixture
+def check(monkeypatch):
+    """What is said of a cluster with these nodes and answers, whose autoscaler promises `meant`."""
+
+    def check(nodes: list[Node], answers: list[Answer | str], meant: NodeTypes | None = None) -> Checkup:
+        def find_slot(resources: ResourcesConfig, **_: object):
+            return choose_slot(resources, [NodeType(n.name, n.cpus, n.gpus) for n in nodes], meant, can_grow=True)
+
+        monkeypatch.setattr(cluster_checkup, "report_node", lambda _: replace(GOOD, versions=OWN))
+        monkeypatch.setattr(cluster_checkup, "_list_nodes", lambda: nodes)
+        monkeypatch.setattr(cluster_checkup, "_ask", lambda *_: answers)
+        monkeypatch.setattr(cluster_checkup, "ask_autoscaler", lambda: meant)
+        monkeypatch.setattr(cluster_checkup, "find_slot", find_slot)
+        return cluster_checkup._sort(list(cluster_checkup._check(None, None)))
+
+    return check
+
+
+def test_a_node_without_an_answer_hides_none_of_the_others(check):
+    silent = "did not answer within 60 s: can it start a worker, and has it memory left?"
+    checkup = check([HEAD, NODE], [Answer(replace(GOOD, gpus=()), 0.0), silent])
+    assert [str(one) for one in checkup.findings] == [f"node 10.0.0.5 worker-1: {silent}"]
+    assert [fact.where for fact in checkup.facts] == ["node 10.0.0.4 head", "slot"]
+    assert checkup.facts[-1].what == "1 node x 4 GPUs, a trial has 1 GPU and 12 CPUs: 4 at a time"
+
+
+def test_of_a_cluster_that_starts_empty_what_it_promises_is_told(check):
+    checkup = check([HEAD], [Answer(replace(GOOD, gpus=()), 0.0)], GROWING)
+    assert checkup.findings == ()
+    assert [str(fact) for fact in checkup.facts[1:]] == [
+        "cluster: no node that can train is there yet, its node types promise g5 (at most 3 x 48 CPU(s), 4 GPU(s)), "
+        "any (any number x 8 CPU(s), 0 GPU(s))",
+        "slot: 3 nodes x 4 GPUs, a trial has 1 GPU and 12 CPUs: 12 at a time",
+    ]
+
+
+def test_an_empty_cluster_that_promises_nothing_is_a_finding_with_what_to_say(check):
+    checkup = check([HEAD], [Answer(replace(GOOD, gpus=()), 0.0)])
+    assert "and it does not say what its nodes will be" in str(checkup.facts[-1])
+    (finding,) = checkup.findings
+    assert str(finding).startswith("slot: ")
+    assert "resources.gpus=1 if they will, resources.gpus=0 if not" in str(finding)

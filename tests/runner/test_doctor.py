@@ -40,6 +40,18 @@ def test_a_sweeps_data_and_store_are_tried_and_nothing_is_left_there(tmp_path):
     assert not [path for path in store.rglob("*") if path.is_file()]
 
 
+def test_the_disk_is_that_of_the_folder_where_runs_are_kept(tmp_path, monkeypatch):
+    (tmp_path / "bad.yaml").write_text("")
+    for store, expected in ((tmp_path / "new" / "runs", tmp_path), (tmp_path / "bad.yaml", tmp_path), (ROOT, ROOT)):
+        disks = [fact.what for fact in check_machine(DIGITS, [f"store={store}"]).facts if fact.where == "disk"]
+        assert disks[0].endswith(f" GiB free in {expected}")
+    monkeypatch.chdir(tmp_path)
+    checkup = check_machine("bad.yaml", [])
+    assert "sweep" in wrong(checkup)
+    disks = [fact.what for fact in checkup.facts if fact.where == "disk"]
+    assert disks[0].endswith(f" GiB free in {tmp_path}")
+
+
 def test_a_bucket_is_tried_too(moto_s3, monkeypatch):
     moto_s3.login(monkeypatch)
     bucket = moto_s3.new_bucket()

@@ -36,6 +36,12 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         yield Target("127.0.0.1", port, f"127.0.0.1:{port}")
 
 
+@pytest.fixture(autouse=True)
+def no_other(monkeypatch):
+    """Whatever runs on this machine: tests/runner/test_started_here.py looks for that."""
+    monkeypatch.setattr(join, "find_started", dict)
+
+
 @contextlib.contextmanager
 def listening(first: bytes) -> Iterator[Target]:
     """Something that says `first` to whoever connects, and then nothing."""
@@ -109,6 +115,8 @@ def test_what_can_be_no_address_is_refused_in_one_sentence_and_nobody_is_asked(a
         ("any", "local", "10.0.0.1:6379", None),
         ("auto", "local", "10.0.0.1:6379", "10.0.0.1:6379"),
         ("auto", None, "10.0.0.1:6379\n", "10.0.0.1:6379"),
+        (" auto\n", " auto\n", "10.0.0.1:6379", "10.0.0.1:6379"),
+        ("own ", "own ", "10.0.0.1:6379", None),
     ],
 )
 def test_the_cluster_of_this_machine_is_the_one_it_was_told_of_and_no_other_programs(
@@ -120,6 +128,12 @@ def test_the_cluster_of_this_machine_is_the_one_it_was_told_of_and_no_other_prog
     env = {"RAY_TMPDIR": str(tmp_path)} | ({} if known is None else {"RAY_ADDRESS": known})
     found = find_cluster(address, env)
     assert (found.address if found else None) == expected
+
+
+def test_where_the_address_of_the_cluster_cannot_be_read_that_is_said(tmp_path):
+    (tmp_path / "ray" / "ray_current_cluster").mkdir(parents=True)
+    with pytest.raises(ClusterError, match=r"which Ray cluster this machine belongs to cannot be read: .*directory"):
+        find_cluster("any", {"RAY_TMPDIR": str(tmp_path)})
 
 
 def test_where_no_cluster_was_started_auto_says_so(tmp_path):

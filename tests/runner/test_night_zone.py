@@ -80,7 +80,10 @@ def test_the_command_takes_the_date_in_the_zone_of_the_sweep(monkeypatch):
         ("Europe", "take one such as"),
         ("../../etc/passwd", "take one such as"),
         ("CEST", ""),
-        ("localtime", ""),
+        ("localtime", "take one such as"),
+        ("GMT+2", "take one such as"),  # Etc/GMT+2 is two hours behind UTC, not ahead
+        ("UTC-05:00", "take one such as"),
+        ("berlin", "did you mean Europe/Berlin?"),
         ('""', "take one such as"),
     ],
 )

@@ -5,7 +5,7 @@ import yaml
 
 from runner import node_types
 from runner.node_types import find_autoscaler_file, read_cluster_config, read_head, read_neighbour, read_types
-from runner.slot import choose_slot
+from runner.slot import NoSlot, choose_slot
 from runner.spec import ResourcesConfig
 from tests.sweeps import ROOT
 
@@ -67,6 +67,22 @@ def test_a_head_that_trains_counts_as_one_node():
         },
     }
     assert tell(read_types(config, "it", is_all=True)) == "2 nodes x 4 GPUs and 1 node x 1 GPU, a trial has 1 GPU and 8 CPUs: 9 at a time"  # fmt: skip
+
+
+def test_a_cluster_file_that_leaves_the_number_of_workers_out_means_what_ray_takes_for_it():
+    from ray.autoscaler._private.util import prepare_config
+
+    config = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+    del config["max_workers"]
+    assert tell(read_types(config, "it", is_all=True)) == tell(read_types(prepare_config(config), "it", is_all=True))
+    assert tell(read_types(config, "it", is_all=True)).startswith("2 nodes x 4 GPUs")
+
+
+def test_a_cluster_that_may_have_no_workers_promises_none_whatever_a_type_says():
+    config = {"max_workers": 0, "available_node_types": {"g": {"resources": {"CPU": 8, "GPU": 2}, "max_workers": 2}}}
+    assert read_types(config, "it", is_all=False) is None
+    with pytest.raises(NoSlot):
+        tell(read_types(config, "it", is_all=True))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from runner.orphans import MARK, sweep_up
-from runner.private_ray import PATIENCE, private_ray
+from runner.private_ray import PATIENCE, _start, private_ray
 from runner.this_process import describe_process
 from tests.sweeps import DIGITS, ROOT, RunningSweep, reported_epochs, run_sweep, start_sweep
 from trainables.errors import RunCutShort
@@ -163,6 +163,21 @@ def test_a_ray_that_does_not_start_ends_the_run_with_one_sentence_and_the_load(m
         pass
     assert asked == [set(), set(PATIENCE)]
     assert MARK not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("visible", "gpus"), [("", 0), ("-1", 0), ("NoDevFiles", 0), ("0", None), ("1,3", None), (None, None)]
+)
+def test_a_person_who_hides_all_gpus_has_none_in_a_ray_of_their_own(monkeypatch, visible, gpus) -> None:
+    import ray
+
+    told: dict[str, object] = {}
+    monkeypatch.setattr(ray, "init", lambda **words: told.update(words))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert _start(0) == ""
+    assert told["num_gpus"] == gpus
 
 
 def test_only_what_a_dead_driver_has_left_is_swept_up() -> None:

@@ -1,6 +1,7 @@
 import math
 import multiprocessing
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -156,3 +157,24 @@ def test_slots_are_counted_as_a_run_counts_them(monkeypatch, cores, gpus, resour
 def test_hidden_gpus_do_not_count(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert count_gpus() == 0
+
+
+@pytest.mark.parametrize(
+    ("visible", "count"),
+    [
+        (None, 4),
+        ("-1", 0),
+        ("NoDevFiles", 0),
+        ("1,3", 2),
+        (" 1, 3 ", 2),
+        ("0,-1,1", 1),
+        ("9,0", 0),
+        ("GPU-5f,MIG-7a", 2),
+    ],
+)
+def test_gpus_are_counted_as_cuda_sees_them(monkeypatch, visible, count):
+    monkeypatch.setattr(Path, "glob", lambda *_: [Path(f"/dev/nvidia{name}") for name in (0, 1, 2, 3, "ctl", "-uvm")])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert count_gpus() == count

@@ -129,16 +129,24 @@ def test_an_empty_cluster_of_which_nothing_is_known_is_refused_and_nothing_is_tr
     assert not [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
 
 
-def test_trials_on_a_cluster_that_starts_empty_have_a_gpu_each(nodes, tmp_path):
+@pytest.mark.parametrize(
+    ("env", "visible"),
+    [
+        ({}, ["0", "1", "2", "3"]),
+        ({"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1", "CUDA_VISIBLE_DEVICES": "1,3,5,7"}, ["1", "3", "5", "7"]),
+    ],
+)
+def test_trials_on_a_cluster_that_starts_empty_have_a_gpu_each(nodes, tmp_path, env, visible):
+    nodes.remove(1)
     sweep = write_sweep(tmp_path / "sweeps", trials=4, peers=4)
     promise_nodes(tmp_path, {"CPU": 8, "GPU": 4})
     driver = start(nodes, sweep)
     wait_for(lambda: bool(events(sweep.parent / "runs")), driver)
-    nodes.start(1, cpus=8, gpus=4)
+    nodes.start(1, env, cpus=8, gpus=4)
     told, said = finish(driver, sweep, code=0)
     assert "1 node x 4 GPUs, a trial has 1 GPU and 2 CPUs: 4 at a time" in said
     assert told["slots"] == 4
-    assert sorted(one["cuda"] for one in placed(sweep)) == ["0", "1", "2", "3"]
+    assert sorted(one["cuda"] for one in placed(sweep)) == visible
     for one in placed(sweep):
         assert (one["bundle"]["CPU"], one["bundle"]["GPU"], one["threads"]) == (2, 1, "2")
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from runner import verb, verbs_night
 from runner.command import VERBS, app
 from runner.fault_report import report_fault
-from runner.verb import EXIT_CODES, FAULT, INTERRUPTED, WRONG_INPUT, exit_code, reporting_threads
+from runner.verb import EXIT_CODES, FAULT, INTERRUPTED, TERMINATED, WRONG_INPUT, exit_code, reporting_threads
 from trainables.config import OptimizerConfig
 from trainables.errors import RunCutShort
 
@@ -62,6 +62,7 @@ RAISED = {
     "no memory": (MemoryError(), FAULT, "MemoryError"),
     "endless recursion": (RecursionError("maximum recursion depth exceeded"), FAULT, "RecursionError"),
     "a library that ends the program": (SystemExit(3), FAULT, "SystemExit: 3"),
+    "Ray's answer to SIGTERM": (SystemExit(15), TERMINATED, "ended (SIGTERM)"),
     "a warning as an error": (DeprecationWarning("old"), FAULT, "DeprecationWarning: old"),
     "a full disk": (OSError(28, "No space left on device"), FAULT, "No space left"),
     "a pipe that is not the output": (EOFError("no more"), FAULT, "EOFError: no more"),

@@ -1,9 +1,11 @@
 """Which device a trial gets, whatever this machine has: torch is told what it sees."""
 
+import os
+
 import pytest
 import torch
 
-from trainables.gpu_share import GpuMismatch, choose_device, pretends_gpus, tell_unseen
+from trainables.gpu_share import GpuMismatch, choose_device, pretends_gpus, show_own_gpus, tell_unseen
 
 
 @pytest.fixture
@@ -62,3 +64,27 @@ def test_gpus_are_invented_only_where_a_person_says_so(monkeypatch, told, expect
     if told is not None:
         monkeypatch.setenv("CAUCUS_PRETEND_GPUS", told)
     assert pretends_gpus() is expected
+
+
+@pytest.mark.parametrize(
+    ("told", "given", "expected"),
+    [
+        ({}, ["1"], {"CUDA": "0,1,2,3"}),
+        ({"CUDA": "1"}, ["3"], {"CUDA": "3"}),
+        ({"CUDA": "true"}, ["3", "1"], {"CUDA": "1,3"}),
+        ({"CUDA": "1"}, [], {"CUDA": "0,1,2,3"}),
+        ({"CUDA": ""}, ["3"], {"CUDA": "0,1,2,3"}),
+        ({"HIP": "1"}, ["2"], {"CUDA": "0,1,2,3", "HIP": "2"}),
+    ],
+)
+def test_where_ray_leaves_all_gpus_of_a_node_visible_a_trial_sees_its_own_alone(monkeypatch, told, given, expected):
+    for kind in ("CUDA", "HIP"):
+        monkeypatch.delenv(f"RAY_EXPERIMENTAL_NOSET_{kind}_VISIBLE_DEVICES", raising=False)
+        monkeypatch.setenv(f"{kind}_VISIBLE_DEVICES", "")
+        monkeypatch.delenv(f"{kind}_VISIBLE_DEVICES")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    for kind, value in told.items():
+        monkeypatch.setenv(f"RAY_EXPERIMENTAL_NOSET_{kind}_VISIBLE_DEVICES", value)
+    show_own_gpus(given)
+    assert {kind: os.environ[f"{kind}_VISIBLE_DEVICES"] for kind in expected} == expected
+    assert ("HIP_VISIBLE_DEVICES" in os.environ) is ("HIP" in expected)
