@@ -130,7 +130,7 @@ class Nodes:
         }
         log = (self.folder / f"node-{index}.log").open("a")
         process = subprocess.Popen(
-            [*_own_processes(), sys.executable, "-c", FIRST_PROCESS, *words],
+            [*own_processes(), sys.executable, "-c", FIRST_PROCESS, *words],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -272,8 +272,11 @@ def running_nodes(
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _own_processes() -> list[str]:
-    """What a command is prefixed with to live in a process namespace that dies with it, and with the tests."""
+def own_processes() -> list[str]:
+    """What a command is prefixed with to live in a process namespace that dies with it, and with the tests.
+
+    Nobody outside takes its Ray for one of this machine, nor does it see one there.
+    """
     words = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
     if _has_namespaces():
         words += ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL", "--"]
