@@ -12,7 +12,7 @@ from typing import Any
 from runner.locate import Located
 from runner.run_state import RunState
 from trainables import layout
-from trainables.checkpoint import CheckpointId, why_not_understood
+from trainables.checkpoint import CheckpointId, manifest_bytes, why_not_understood
 from trainables.errors import ObjectMissing, StoreError
 from trainables.initial_weights import BY_HASH
 from trainables.record import ENDED
@@ -89,22 +89,19 @@ def keep_mentioned(found: Located, keeping: Keeping) -> None:
                 keeping.keep((member for member in keeping.stored if member.trial_id in names), NOT_UNDERSTOOD)
 
 
-def keep_other_manifests(
-    store: Store,
-    keeping: Keeping,
-    trials: Container[str] | None = None,
-    seen: Mapping[CheckpointId, Store] | None = None,
-) -> list[str]:
+def keep_other_manifests(store: Store, keeping: Keeping, trials: Container[str] | None = None) -> list[str]:
     """Of what does not stay as yet (of `trials`, or of all), whatever has a manifest that this version does not understand.
 
     What a newer version has put there, or damage has hidden, may be needed by what nobody here knows. Returns a note on these.
-    `seen` are stores that hold the manifests of some, so that a bucket need not be asked again. Raises `StoreError`.
+    Raises `StoreError`.
     """
 
     def why(member: CheckpointId) -> str:
         key = member.key(layout.MANIFEST)
+        if store.has_etags and _has_own_size(member, keeping.stored[member]):
+            return ""
         try:
-            return why_not_understood((seen or {}).get(member, store).get(key), f"{store.uri}/{key}")
+            return why_not_understood(store.get(key), f"{store.uri}/{key}")
         except ObjectMissing:  # it went meanwhile
             return ""
 
@@ -114,6 +111,13 @@ def keep_other_manifests(
         others = {member: told for member, told in zip(left, readers.map(why, left), strict=True) if told}
     keeping.keep(others, OTHER_MANIFEST)
     return [f"{len(others)} checkpoint(s) stay as they are: {next(iter(others.values()))}"] if others else []
+
+
+def _has_own_size(member: CheckpointId, objects: Iterable[StoredObject]) -> bool:
+    """Whether the manifest is as large as this version's of what is listed beside it: a bucket need not be asked for thousands,
+    and its server has a checksum of each object, so that what has the size has the form."""
+    sizes = {each.key.rpartition("/")[2]: each.size_bytes for each in objects}
+    return sizes.pop(layout.MANIFEST, None) == manifest_bytes(member, sizes)
 
 
 def references(told: Any) -> tuple[set[CheckpointId], set[str]]:

@@ -132,8 +132,6 @@ class _Team:
     asked: list[EnsembleConfig]
     candidates: tuple[CheckpointId, ...]
     choices: tuple[Choice | None, ...]
-    read_through: Store
-    """Has the manifests of the candidates at hand."""
 
 
 def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None) -> Retention:
@@ -170,8 +168,7 @@ def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None
         keep_what_goes_on(state, keeping)
         for config in _configs(stored):
             _keep_team(replace(stored, ensemble=config, listing=listing), keep_size, metrics, keeping, teams, notes)
-    seen = {member: team.read_through for team in teams for member in team.candidates}
-    notes += keep_other_manifests(store, keeping, seen=seen)
+    notes += keep_other_manifests(store, keeping)
     _prove(teams, keeping, notes)
     is_known = not any(why for _, why in read)
     if not is_known:
@@ -285,7 +282,7 @@ def _keep_team(
         for trial_id in sorted({member.trial_id for member in own.members}):
             keeping.keep(keeping.of(trial_id)[-1:], "the newest of a trial of the team")
     everyone = (*pool.members, *(member for member, _ in pool.truth.left_out))
-    teams.append(_Team(stored, asked, everyone, kept.choices, pool.store))
+    teams.append(_Team(stored, asked, everyone, kept.choices))
 
 
 def _open(stored: StoredRun) -> tuple[StoredPool, dict[str, TrialCost]]:

@@ -36,18 +36,24 @@ def write_checkpoint(store: Store, checkpoint: CheckpointId, parts: dict[str, by
     """
     if is_whole(store, checkpoint):
         return
-    manifest = {
-        "trial_id": checkpoint.trial_id,
-        "epoch": checkpoint.epoch,
-        "parts": {name: {"size_bytes": len(data), "sha256": sha256_of(data)} for name, data in parts.items()},
-    }
-    told, key = seal_json(manifest), checkpoint.key(layout.MANIFEST)
+    promises = {name: Promise(len(data), sha256_of(data)) for name, data in parts.items()}
+    told, key = _write_manifest(checkpoint, promises), checkpoint.key(layout.MANIFEST)
     _write_parts(store, checkpoint, parts)
     if store.create(key, told) or is_whole(store, checkpoint):
         return
     # Another writer came between parts and manifest, and their times differ if nothing else does: now it has ended.
     _write_parts(store, checkpoint, parts)
     store.put(key, told)
+
+
+def _write_manifest(checkpoint: CheckpointId, promises: Mapping[str, Promise]) -> bytes:
+    parts = {name: {"size_bytes": each.size_bytes, "sha256": each.sha256} for name, each in promises.items()}
+    return seal_json({"trial_id": checkpoint.trial_id, "epoch": checkpoint.epoch, "parts": parts})
+
+
+def manifest_bytes(checkpoint: CheckpointId, sizes: Mapping[str, int]) -> int:
+    """How large the manifest is that this version writes of parts of these sizes: one with further keys has another size."""
+    return len(_write_manifest(checkpoint, {name: Promise(size, "0" * 64) for name, size in sizes.items()}))
 
 
 def _write_parts(store: Store, checkpoint: CheckpointId, parts: dict[str, bytes]) -> None:
