@@ -11,6 +11,7 @@ from runner.messages import nearest
 from runner.spec import read_spec
 from trainables import layout
 from trainables.errors import ObjectMissing, RunMissing
+from trainables.key import is_key
 from trainables.store import Store, check_format
 from trainables.stores import open_store
 
@@ -59,6 +60,8 @@ def existing_run(store: Store, told: str) -> tuple[str, str]:
     """Name and run of `NAME/RUN`, `NAME` (its latest run) or "" (the store's only sweep). Raises `RunMissing`."""
     name, _, run = told.partition("/")
     name = name or _only_sweep(store)
+    if not is_key(layout.run_key(name, run or "latest", layout.SWEEP)):
+        raise RunMissing(f"{told[:200]!r} is no name of a run: {HOW}")
     return name, _existing_run(store, name, run or _latest(store, name))
 
 

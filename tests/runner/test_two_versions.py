@@ -412,6 +412,17 @@ def test_one_bad_run_stops_no_verb_that_looks_at_the_whole_store(run: SampleRun)
     assert any("damaged" in note for note in kept.notes)
 
 
+def test_a_run_that_votes_with_what_can_name_no_run_stops_no_other_from_being_pruned(run: SampleRun) -> None:
+    for each in run.store.find(key_of(run, "")):
+        if each.key.endswith((".json", ".jsonl")) and "/drivers/" not in each.key:
+            run.store.put(each.key.replace(run.run_id, "other"), run.store.get(each.key))
+    odd = SampleRun(run.store, run.spec, run.images, "other", run.trials)
+    change_record(part(layout.SWEEP), spec__ensemble__runs=["../../x"])(odd)
+    code, said = caucus("prune", "runs")
+    assert code == 0, said
+    assert "dots/other keeps everything: '../../x' is no name of a run" in said
+
+
 def test_run_and_plan_refuse_such_a_run_in_a_sentence_and_write_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
