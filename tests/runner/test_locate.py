@@ -175,3 +175,17 @@ def test_a_run_in_a_bucket_is_found_by_its_uri(place, moto_s3, monkeypatch):
 def test_what_can_name_no_run_is_refused_as_a_missing_one_is(place, told):
     with pytest.raises(RunMissing, match="is no name of a run: name a run as"):
         existing_run(open_store("runs"), told)
+
+
+def test_a_run_without_its_first_record_is_told_which_that_is(place):
+    key = layout.run_key("dots", "older", layout.SWEEP)
+    place.store.delete(key)
+    place.store.put(layout.run_key("dots", "older", layout.STATUS), b"{}")
+    with pytest.raises(RunMissing, match=f"^runs/{re.escape(key)} is missing: restore it, or run the sweep again"):
+        locate("dots/older", "runs", None)
+
+
+def test_a_sweep_that_does_not_say_which_run_is_its_newest_lists_them(place):
+    place.store.delete(layout.latest_key("dots"))
+    with pytest.raises(RunMissing, match=f"latest is missing: name the run itself .*dots/{place.run_id}"):
+        locate("dots", "runs", None)
