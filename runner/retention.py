@@ -22,7 +22,7 @@ from ensembles.retain import CHANGED, KEPT_EQUAL, agree, choices_kept, choose_ea
 from ensembles.selection.boosted import with_rounds
 from ensembles.stored_pool import StoredPool
 from runner.conclusion import NothingToVote, StoredRun, load_run, open_candidates, pool_trials
-from runner.deleted import add_deleted
+from runner.deleted import add_deleted, read_deleted
 from runner.doomed import Doomed, by_kind, count_objects
 from runner.journal import Journal
 from runner.judge import costs_of
@@ -212,7 +212,8 @@ def read_run(found: Located) -> tuple[RunState, str]:
     state = RunState(journal.events)
     try:
         check_understood(found.store, found.name, found.run, journal, state)
-    except StoreTooNew as error:
+        read_deleted(found.store, found.name, found.run)  # what goes is added to it
+    except (StoreTooNew, DamagedObject) as error:
         return state, str(error)
     return state, journal.damage
 

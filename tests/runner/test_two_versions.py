@@ -423,6 +423,18 @@ def test_a_run_that_votes_with_what_can_name_no_run_stops_no_other_from_being_pr
     assert "dots/other keeps everything: '../../x' is no name of a run" in said
 
 
+@pytest.mark.parametrize("data", [b"{", b"[]", seal_json({"epochs": {"a": ["x"]}})])
+def test_a_run_whose_deletions_cannot_be_read_keeps_everything_and_stops_no_pruning(
+    run: SampleRun, data: bytes
+) -> None:
+    run.store.put(key_of(run, layout.DELETED), data)
+    before = run.files()
+    code, said = caucus("prune", "runs", "--delete", "--keep-size", "1")
+    assert code == 0, said
+    assert f"dots/{run.run_id} keeps everything: runs/{key_of(run, layout.DELETED)} " in said
+    assert run.files() == before
+
+
 def test_run_and_plan_refuse_such_a_run_in_a_sentence_and_write_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
