@@ -9,7 +9,7 @@ from runner.accepted import last_accepted
 from runner.conclusion import load_run
 from runner.doomed import Doomed
 from runner.journal import read_state
-from runner.keeping import Keeping, keep_mentioned, keep_referenced
+from runner.keeping import Keeping, keep_mentioned, keep_other_manifests, keep_referenced
 from runner.locate import Located, existing_run, find_runs
 from runner.night_config import KeepConfig
 from runner.retention import Retention, carry_out, doom_checkpoint, find_checkpoints, on_record, read_run
@@ -79,6 +79,7 @@ def plan_nights(store: Store, name: str, dropped: Sequence[str]) -> Retention:
         wanted.update(state.trials, _voted_with(found))
     keeping.keep((member for member in whole if member.trial_id in wanted), "another run has its trial")
     theirs = {trial_id for state in states.values() for trial_id in state.trials}
+    notes += keep_other_manifests(store, keeping, theirs)
     doomed: list[Doomed] = [
         doom_checkpoint("checkpoints of nights that are not kept", member, whole[member])
         for member in sorted(whole)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from runner.locate import Located
 from runner.run_state import RunState
 from trainables import layout
-from trainables.checkpoint import CheckpointId
-from trainables.errors import StoreError
+from trainables.checkpoint import CheckpointId, manifest_bytes, why_not_understood
+from trainables.errors import ObjectMissing, StoreError
 from trainables.initial_weights import BY_HASH
 from trainables.record import ENDED
 from trainables.store import Store, StoredObject, get_json
@@ -25,6 +26,10 @@ TEXTS = (".json", ".jsonl")
 
 
 NOT_UNDERSTOOD = "its run cannot be read here, or not in full"
+OTHER_MANIFEST = "its manifest cannot be read here, or not in full"
+
+READERS = 16
+"""Manifests read at a time."""
 
 
 @dataclass
@@ -82,6 +87,37 @@ def keep_mentioned(found: Located, keeping: Keeping) -> None:
                 names = {name.decode() for name in HASHES.findall(found.store.get(each.key))}
                 keeping.named |= names
                 keeping.keep((member for member in keeping.stored if member.trial_id in names), NOT_UNDERSTOOD)
+
+
+def keep_other_manifests(store: Store, keeping: Keeping, trials: Container[str] | None = None) -> list[str]:
+    """Of what does not stay as yet (of `trials`, or of all), whatever has a manifest that this version does not understand.
+
+    What a newer version has put there, or damage has hidden, may be needed by what nobody here knows. Returns a note on these.
+    Raises `StoreError`.
+    """
+
+    def why(member: CheckpointId) -> str:
+        key = member.key(layout.MANIFEST)
+        if store.has_etags and _has_own_size(member, keeping.stored[member]):
+            return ""
+        try:
+            return why_not_understood(store.get(key), f"{store.uri}/{key}")
+        except ObjectMissing:  # it went meanwhile
+            return ""
+
+    asked = (member for member in keeping.stored if trials is None or member.trial_id in trials)
+    left = sorted(member for member in asked if member not in keeping.reasons)
+    with ThreadPoolExecutor(READERS, thread_name_prefix="read") as readers:
+        others = {member: told for member, told in zip(left, readers.map(why, left), strict=True) if told}
+    keeping.keep(others, OTHER_MANIFEST)
+    return [f"{len(others)} checkpoint(s) stay as they are: {next(iter(others.values()))}"] if others else []
+
+
+def _has_own_size(member: CheckpointId, objects: Iterable[StoredObject]) -> bool:
+    """Whether the manifest is as large as this version's of what is listed beside it: a bucket need not be asked for thousands,
+    and its server has a checksum of each object, so that what has the size has the form."""
+    sizes = {each.key.rpartition("/")[2]: each.size_bytes for each in objects}
+    return sizes.pop(layout.MANIFEST, None) == manifest_bytes(member, sizes)
 
 
 def references(told: Any) -> tuple[set[CheckpointId], set[str]]:

@@ -6,6 +6,7 @@ import zlib
 
 from trainables import layout
 from trainables.errors import DamagedObject
+from trainables.key import is_key
 from trainables.store import Store
 
 
@@ -19,11 +20,16 @@ def read_latest(store: Store, name: str) -> str:
     """The newest run of the sweep `name`. Raises `ObjectMissing` where nothing says so, and `DamagedObject`."""
     key = layout.latest_key(name)
     words = store.get(key).decode(errors="replace").split()
-    if len(words) not in (1, 2) or words[1:] not in ([], [_checksum(words[0])]):  # older versions wrote the name alone
+    # Older versions wrote the name alone.
+    if len(words) not in (1, 2) or words[1:] not in ([], [_checksum(words[0])]) or not _is_name(words[0]):
         raise DamagedObject(
             f"{store.uri}/{key} is not what was written: name the run as {name}/RUN, or run the sweep again, which writes it"
         )
     return words[0]
+
+
+def _is_name(run: str) -> bool:
+    return "/" not in run and is_key(run)
 
 
 def _checksum(run: str) -> str:

@@ -73,6 +73,10 @@ class Driver:
         return f"process {self.told.get('pid', '?')} on {self.told.get('host', '?')}"
 
 
+NOBODY = Driver(0, {}, {"ended": True})
+"""The driver before the first."""
+
+
 def find_driver(store: Store, name: str, run: str) -> Driver | None:
     """The newest driver of a run, whether it lives or not; None where none ever claimed it."""
     prefix = layout.drivers_prefix(name, run)
@@ -102,14 +106,17 @@ def find_live(store: Store) -> dict[str, Driver]:
     return found
 
 
-def take_lease(store: Store, name: str, run: str, say: Callable[[str], None] = lambda _: None) -> Lease:
+def take_lease(
+    store: Store, name: str, run: str, say: Callable[[str], None] = lambda _: None, seen: Driver | None = None
+) -> Lease:
     """The right to drive a run, from now on until `Lease.release` or until another driver takes it over.
 
-    Waits up to `SILENT_S` to see whether the driver before is still there, and tells `say` so. Raises `RunTaken` where it
+    `seen` is the newest driver as it was found a moment ago (`NOBODY` where there was none), so that nobody need look again: where
+    one came since, its claim is in the way. Waits up to `SILENT_S` to see whether the driver before is still there, and tells `say` so. Raises `RunTaken` where it
     is, and `StoreError` where the store cannot tell two drivers apart.
     """
     while True:
-        before = find_driver(store, name, run)
+        before, seen = seen or find_driver(store, name, run), None
         if before and not before.has_ended:
             say(f"{name}/{run} was driven by {before}: waiting up to {SILENT_S:g} s to see whether it still is")
             _wait_for_silence(store, name, run, before)
@@ -169,6 +176,11 @@ def _read(store: Store, key: str) -> dict[str, Any] | None:
         return None
     except DamagedObject:
         return {}
+
+
+def is_next(lease: Lease, seen: Driver) -> bool:
+    """Whether nobody else has driven the run since a look that found `seen`."""
+    return seen.has_ended and lease.number == seen.number + 1
 
 
 class Lease:

@@ -11,6 +11,7 @@ from runner.messages import nearest
 from runner.spec import read_spec
 from trainables import layout
 from trainables.errors import ObjectMissing, RunMissing
+from trainables.key import is_key
 from trainables.store import Store, check_format
 from trainables.stores import open_store
 
@@ -59,6 +60,8 @@ def existing_run(store: Store, told: str) -> tuple[str, str]:
     """Name and run of `NAME/RUN`, `NAME` (its latest run) or "" (the store's only sweep). Raises `RunMissing`."""
     name, _, run = told.partition("/")
     name = name or _only_sweep(store)
+    if not is_key(layout.run_key(name, run or "latest", layout.SWEEP)):
+        raise RunMissing(f"{told[:200]!r} is no name of a run: {HOW}")
     return name, _existing_run(store, name, run or _latest(store, name))
 
 
@@ -74,12 +77,20 @@ def _latest(store: Store, name: str) -> str:
         return read_latest(store, name)
     except ObjectMissing:
         names = store.folders(layout.SWEEPS)
+        if name in names:
+            runs = ", ".join(f"{name}/{run}" for run in store.folders(layout.sweep_prefix(name))[:10])
+            raise RunMissing(
+                f"{store.uri}/{layout.latest_key(name)} is missing: name the run itself ({runs or 'there is none'})"
+            ) from None
         raise RunMissing(f"{store.uri} holds no sweep {name!r}{nearest(name, names)}") from None
 
 
 def _existing_run(store: Store, name: str, run: str) -> str:
     if store.stat(layout.run_key(name, run, layout.SWEEP)) is None:
-        raise RunMissing(
-            f"{store.uri} holds no run {run!r} of sweep {name!r}{nearest(run, store.folders(layout.sweep_prefix(name)))}"
-        )
+        runs = store.folders(layout.sweep_prefix(name))
+        if run in runs:
+            raise RunMissing(
+                f"{store.uri}/{layout.run_key(name, run, layout.SWEEP)} is missing: restore it, or run the sweep again, which writes it"
+            )
+        raise RunMissing(f"{store.uri} holds no run {run!r} of sweep {name!r}{nearest(run, runs)}")
     return run

@@ -23,7 +23,7 @@ from runner.journal import Journal
 from runner.label import label, mend_table, read_unlabelled
 from runner.latest import write_latest
 from runner.launch import RESIZED, launch
-from runner.lease import take_lease
+from runner.lease import NOBODY, find_driver, is_next, take_lease
 from runner.model_check import check_models
 from runner.node_types import list_nodes
 from runner.own_code import find_own_code
@@ -113,6 +113,9 @@ def run_sweep(
     check_format(store)
     spec, weights = settle_weights(spec, store)
     run = run or spec.run_id(images.data_id)
+    driver = (
+        find_driver(store, spec.name, run) or NOBODY
+    )  # before all else of the run: who comes later shows in the lease
     before = Journal(store, spec.name, run, mend=True)
     known = before.events
     check_understood(store, spec.name, run, before, RunState(known))
@@ -120,7 +123,7 @@ def run_sweep(
     trained = [] if known else read_trained(store, spec, images.data_id)
     search = choose_search(spec, images.data_id, former, trained)
     trials = len(list_trials(spec, images.data_id, former)) or spec.search.wanted
-    check_store(store, spec, run, images.data_id, needed_bytes=CHECKPOINT_BYTES * trials)
+    check_run(store, spec, run, images.data_id, needed_bytes=CHECKPOINT_BYTES * trials)
     if not known:
         for told in check_models(spec, images, list_trials(spec, images.data_id, former), weights):
             if told["only_on_cpu"] and spec.resources.gpus is None:
@@ -128,9 +131,10 @@ def run_sweep(
     unlabelled = read_images_to_label(spec, search, known, images)
     again_bytes = images.pixels.nbytes + unlabelled.pixels.nbytes if unlabelled else 0
 
-    with take_lease(store, spec.name, run, say) as lease, cut_short_by_the_store():
+    with take_lease(store, spec.name, run, say, driver) as lease, cut_short_by_the_store():
         journal = Journal(store, spec.name, run, lease.number, mend=True, before=before)
-        check_understood(store, spec.name, run, journal, RunState(journal.events))
+        if not is_next(lease, driver):
+            check_understood(store, spec.name, run, journal, RunState(journal.events))
         if journal.damage:
             say(
                 f"{journal.damage.partition(':')[0]}: the journal is read up to there, later epochs are found in the store"
@@ -227,10 +231,11 @@ def read_images_to_label(
     return read_unlabelled(spec, images) if search.needs_images else None
 
 
-def check_store(store: Store, spec: SweepSpec, run: str, data_id: str, needed_bytes: int) -> None:
-    """Raise before anything is written, where the store is unfit or the run's name is taken by another sweep."""
-    store.check()
-    check_format(store)
+def check_run(store: Store, spec: SweepSpec, run: str, data_id: str, needed_bytes: int) -> None:
+    """Raise before anything is written, where the run's name is taken by another sweep or the store cannot be written.
+
+    The store was looked at before: it answers, and its format is known.
+    """
     try:
         head = get_json(store, layout.run_key(spec.name, run, layout.SWEEP))
     except (ObjectMissing, DamagedObject):  # it is written again

@@ -199,8 +199,9 @@ def plan_sweep(
     """
     store = open_store(spec.store.uri, spec.store.endpoint_url)
     store.check()
+    is_known = check_format(store)
     price = find_price(spec)
-    data_id, images = _find_data(store, spec)
+    data_id, images = _find_data(store, spec, is_known)
     spec, _ = settle_weights(spec, store)
     run = run or spec.run_id(data_id)
     journals = _read_journals(store, spec.name)
@@ -295,9 +296,9 @@ def _commit_s(store: Store) -> float:
     return CHECKPOINT_OBJECTS * statistics.median(trips_s)
 
 
-def _find_data(store: Store, spec: SweepSpec) -> tuple[str, ImageSet | None]:
-    """The fingerprint of the images, and the images if they had to be read for it."""
-    if known := _known_data_id(store, spec):
+def _find_data(store: Store, spec: SweepSpec, is_known: bool) -> tuple[str, ImageSet | None]:
+    """The fingerprint of the images, and the images if they had to be read for it. `is_known`: the store is one of Caucus."""
+    if is_known and (known := _known_data_id(store, spec)):
         return known, None
     images = load_images(spec.data)
     return images.data_id, images
@@ -306,8 +307,6 @@ def _find_data(store: Store, spec: SweepSpec) -> tuple[str, ImageSet | None]:
 def _known_data_id(store: Store, spec: SweepSpec) -> str | None:
     """The fingerprint that the sweep's latest run found for the same `data`, so that a plan needs no images."""
     try:
-        if not check_format(store):
-            return None
         latest = read_latest(store, spec.name)
         head = get_json(store, layout.run_key(spec.name, latest, layout.SWEEP))
     except (ObjectMissing, StoreError):

@@ -22,11 +22,18 @@ from ensembles.retain import CHANGED, KEPT_EQUAL, agree, choices_kept, choose_ea
 from ensembles.selection.boosted import with_rounds
 from ensembles.stored_pool import StoredPool
 from runner.conclusion import NothingToVote, StoredRun, load_run, open_candidates, pool_trials
-from runner.deleted import add_deleted
+from runner.deleted import add_deleted, read_deleted
 from runner.doomed import Doomed, by_kind, count_objects
 from runner.journal import Journal
 from runner.judge import costs_of
-from runner.keeping import NOT_UNDERSTOOD, Keeping, keep_mentioned, keep_referenced, keep_what_goes_on
+from runner.keeping import (
+    NOT_UNDERSTOOD,
+    Keeping,
+    keep_mentioned,
+    keep_other_manifests,
+    keep_referenced,
+    keep_what_goes_on,
+)
 from runner.lease import LIVE_S, find_live
 from runner.locate import Located, find_runs
 from runner.run_state import RunState
@@ -161,6 +168,7 @@ def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None
         keep_what_goes_on(state, keeping)
         for config in _configs(stored):
             _keep_team(replace(stored, ensemble=config, listing=listing), keep_size, metrics, keeping, teams, notes)
+    notes += keep_other_manifests(store, keeping)
     _prove(teams, keeping, notes)
     is_known = not any(why for _, why in read)
     if not is_known:
@@ -204,7 +212,8 @@ def read_run(found: Located) -> tuple[RunState, str]:
     state = RunState(journal.events)
     try:
         check_understood(found.store, found.name, found.run, journal, state)
-    except StoreTooNew as error:
+        read_deleted(found.store, found.name, found.run)  # what goes is added to it
+    except (StoreTooNew, DamagedObject) as error:
         return state, str(error)
     return state, journal.damage
 

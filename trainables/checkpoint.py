@@ -36,12 +36,8 @@ def write_checkpoint(store: Store, checkpoint: CheckpointId, parts: dict[str, by
     """
     if is_whole(store, checkpoint):
         return
-    manifest = {
-        "trial_id": checkpoint.trial_id,
-        "epoch": checkpoint.epoch,
-        "parts": {name: {"size_bytes": len(data), "sha256": sha256_of(data)} for name, data in parts.items()},
-    }
-    told, key = seal_json(manifest), checkpoint.key(layout.MANIFEST)
+    promises = {name: Promise(len(data), sha256_of(data)) for name, data in parts.items()}
+    told, key = _write_manifest(checkpoint, promises), checkpoint.key(layout.MANIFEST)
     _write_parts(store, checkpoint, parts)
     if store.create(key, told) or is_whole(store, checkpoint):
         return
@@ -50,12 +46,24 @@ def write_checkpoint(store: Store, checkpoint: CheckpointId, parts: dict[str, by
     store.put(key, told)
 
 
+def _write_manifest(checkpoint: CheckpointId, promises: Mapping[str, Promise]) -> bytes:
+    parts = {name: {"size_bytes": each.size_bytes, "sha256": each.sha256} for name, each in promises.items()}
+    return seal_json({"trial_id": checkpoint.trial_id, "epoch": checkpoint.epoch, "parts": parts})
+
+
+def manifest_bytes(checkpoint: CheckpointId, sizes: Mapping[str, int]) -> int:
+    """How large the manifest is that this version writes of parts of these sizes: one with further keys has another size."""
+    return len(_write_manifest(checkpoint, {name: Promise(size, "0" * 64) for name, size in sizes.items()}))
+
+
 def _write_parts(store: Store, checkpoint: CheckpointId, parts: dict[str, bytes]) -> None:
     for name, data in parts.items():
         store.put(checkpoint.key(name), data)
 
 
+TOLD = ("trial_id", "epoch", "parts")
 PROMISED = ("size_bytes", "sha256")
+"""All that this version writes into a manifest, and of each part."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +93,37 @@ def parse_promises(data: bytes, where: str) -> dict[str, Promise]:
         for name, told in (parts.items() if isinstance(parts, dict) else ())
         if isinstance(told, dict) and isinstance(told.get("size_bytes"), int) and isinstance(told.get("sha256"), str)
     }
-    if not isinstance(parts, dict) or len(found) < len(parts):
-        others = [key for key in manifest if key not in ("trial_id", "epoch", "parts")]
-        for name, told in parts.items() if isinstance(parts, dict) else ():
-            others += [f"{name}.{key}" for key in told if key not in PROMISED] if isinstance(told, dict) else ()
-        if others:
-            raise StoreTooNew(f"{where} was written by a newer Caucus (key {others[0][:60]}): use that version")
+    is_short = not isinstance(parts, dict) or len(found) < len(parts)
+    if is_short and (others := _unknown_keys(manifest)):
+        raise StoreTooNew(f"{where} was written by a newer Caucus (key {others[0][:60]}): use that version")
     return found
+
+
+def why_not_understood(data: bytes, where: str) -> str:
+    """What of a manifest this version would not write, as a sentence that names `where`; "" where it understands all of it.
+
+    Stricter than `parse_promises`: who reads may leave a key out, who deletes may not.
+    """
+    try:
+        manifest = unseal_json(data, where)
+        promises = parse_promises(data, where)
+    except (DamagedObject, StoreTooNew) as error:
+        return str(error)
+    if others := _unknown_keys(manifest):
+        return f"{where} was written by a newer Caucus (key {others[0][:60]})"
+    parts = manifest.get("parts")
+    if odd := [name for name in parts if name not in promises] if isinstance(parts, dict) else ["parts"]:
+        return f"{where} does not tell size and hash of {odd[0][:60]}"
+    return ""
+
+
+def _unknown_keys(manifest: Mapping[str, Any]) -> list[str]:
+    """Keys of a manifest and, as `part.key`, of what it tells of its parts, that this version does not write."""
+    others = [key for key in manifest if key not in TOLD]
+    parts = manifest.get("parts")
+    for name, told in parts.items() if isinstance(parts, dict) else ():
+        others += [f"{name}.{key}" for key in told if key not in PROMISED] if isinstance(told, dict) else ()
+    return others
 
 
 def read_part(

@@ -71,7 +71,10 @@ class Folder(Store):
     def get(self, key: str) -> bytes:
         """See `Store.get`."""
         try:
-            return (self.root / check_key(key)).read_bytes()
+            path = self.root / check_key(key)
+            if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, and a device may have no end
+                raise FileNotFoundError
+            return path.read_bytes()
         except _ABSENT:
             raise ObjectMissing(f"store {self.uri} holds no {key}") from None
         except OSError as error:

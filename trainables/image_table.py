@@ -21,6 +21,9 @@ TABLES = (".csv", ".parquet", ".npz")
 COLUMN = "image"
 """Of a table: file names, relative to its folder; in Parquet also the bytes of image files."""
 
+NAMED = 8
+"""Columns that a sentence about a table names; a binary file taken for one may have a million."""
+
 _NO_ARRAYS = (
     ValueError,
     OSError,
@@ -72,7 +75,8 @@ def _check_column(told: str, columns: Sequence[str]) -> None:
 
 
 def _no_column(told: str, columns: Sequence[str]) -> DataError:
-    has = f"has columns {', '.join(map(repr, columns))}" if columns else "has no header"
+    named = ", ".join(repr(name[:60]) for name in columns[:NAMED]) + (", …" if len(columns) > NAMED else "")
+    has = f"has columns {named}" if columns else "has no header"
     return DataError(f"{told} {has}: it needs one called {COLUMN!r} with the images' file names")
 
 

@@ -243,7 +243,8 @@ class S3Store(Store):
 
     def check_writable(self, needed_bytes: int = 0) -> None:
         """See `Store.check_writable`. Writes an empty object and deletes it, where deleting is allowed."""
-        self.check()
+        if not self._worked:
+            self.check()
         probe, impatient = f"{OWN}probe-{secrets.token_hex(8)}", self._impatient()
         impatient._put(probe, b"")
         with contextlib.suppress(StoreError):

@@ -200,7 +200,7 @@ def check_format(store: Store) -> bool:
     except ObjectMissing:
         return False
     found = mark.get("format")
-    if not isinstance(found, int) or not 0 < found <= layout.FORMAT:
+    if type(found) is not int or not 0 < found <= layout.FORMAT:
         raise StoreTooNew(
             f"store {store.uri} has format {found!r}, written by Caucus {mark.get('written_by', '?')}; "
             f"this version reads up to {layout.FORMAT}: upgrade caucus, or name another store"

@@ -15,7 +15,7 @@ from runner.conclusion import StoredRun, choose_and_judge, load_run, publish
 from runner.journal import Journal
 from runner.latest import read_latest
 from runner.locate import Located
-from runner.pipeline import check_store, write_head
+from runner.pipeline import check_run, write_head
 from runner.proof import give_up, prove, restore_configs
 from runner.run_log import RunLog
 from runner.status import StatusWriter, read_status
@@ -149,7 +149,8 @@ def notice(store: Store, key: str, undamaged: list[TrialRecord]) -> str:
 
 def mend(store: Store) -> None:
     """What the next execution of the run does, Ray aside. Asserts that afterwards nothing is broken."""
-    check_store(store, SPEC, RUN, IMAGES.data_id, 0)
+    check_format(store)
+    check_run(store, SPEC, RUN, IMAGES.data_id, 0)
     write_head(store, SPEC, RUN, IMAGES, "caucus run dots.yaml")
     log = RunLog(Journal(store, SPEC.name, RUN, 2, mend=True), [StatusWriter(store, SPEC, RUN)])
     log.open({"python": "3.11"}, slots=1)

@@ -19,8 +19,9 @@ from runner.pipeline import lost_epochs, write_head
 from runner.search.choose import list_trials
 from tests.runner.sample_run import make_images, make_spec, open_log, write_epoch
 from trainables import layout
-from trainables.checkpoint import committed
+from trainables.checkpoint import CheckpointId, committed
 from trainables.folder import Folder
+from trainables.store import get_json, seal_json
 
 FACTS = NightFacts("d1", "0.1.0", None, "c0de", {}, {})
 
@@ -179,6 +180,16 @@ def test_what_could_not_be_deleted_goes_after_the_next_night(store: Folder) -> N
     assert left(store) == {0, 1, 2, 3, 4}
     keep_nights(store, "dots", read_nights(store, "dots"), KeepConfig(nights=1, best=0))
     assert left(store) == {1, 2, 3, 4}
+
+
+def test_a_checkpoint_whose_manifest_has_keys_that_nobody_here_knows_stays(store: Folder) -> None:
+    key = CheckpointId(names()[0], 1).key(layout.MANIFEST)
+    store.put(key, seal_json({**get_json(store, key), "shards": 2}))
+    found = keep_nights(store, "dots", read_nights(store, "dots"), KeepConfig(nights=1, best=0))
+    assert found is not None
+    assert [f"{one.checkpoint}" for one in found.doomed] == [f"{names()[0]}@2"]
+    assert found.notes == (f"1 checkpoint(s) stay as they are: runs/{key} was written by a newer Caucus (key shards)",)
+    assert store.stat(key)
 
 
 def test_where_all_are_kept_nothing_is_looked_for(store: Folder) -> None:

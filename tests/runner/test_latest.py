@@ -44,7 +44,7 @@ def test_a_bit_that_flips_names_no_other_run(tmp_path):
         read_latest(store, "digits")
 
 
-@pytest.mark.parametrize("data", [b"", b"\n", b"a b c", b"\xff"])
+@pytest.mark.parametrize("data", [b"", b"\n", b"a b c", b"../../x", b"a/b", b"\0", b"\x1b[31m", b"x" * 999, b"\xff"])
 def test_what_is_no_name_is_told(tmp_path, data):
     Folder(tmp_path).put(KEY, data)
     if data == b"\xff":

@@ -3,12 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from runner.locate import locate
+from runner.locate import existing_run, locate
 from tests.runner.sample_run import write_sample_run
 from trainables import layout
 from trainables.errors import RunMissing, StoreError, StoreTooNew, SweepFileError
 from trainables.folder import Folder
 from trainables.store import mark_format, to_json
+from trainables.stores import open_store
 
 
 @pytest.fixture
@@ -166,3 +167,25 @@ def test_a_run_in_a_bucket_is_found_by_its_uri(place, moto_s3, monkeypatch):
     for told in ("digits", "digits/r1", uri, f"{uri}/", f"{uri}/sweeps/digits", f"{uri}/sweeps/digits/r1/"):
         found = locate(told, uri if told.startswith("digits") else "runs", None)
         assert (found.store.uri, found.name, found.run) == (uri, "digits", "r1")
+
+
+@pytest.mark.parametrize(
+    "told", ["digits/..", "digits/../../x", "../x", "digits/\0", "\x1b[31m", "digits/a/b\\c", "d" * 999]
+)
+def test_what_can_name_no_run_is_refused_as_a_missing_one_is(place, told):
+    with pytest.raises(RunMissing, match="is no name of a run: name a run as"):
+        existing_run(open_store("runs"), told)
+
+
+def test_a_run_without_its_first_record_is_told_which_that_is(place):
+    key = layout.run_key("dots", "older", layout.SWEEP)
+    place.store.delete(key)
+    place.store.put(layout.run_key("dots", "older", layout.STATUS), b"{}")
+    with pytest.raises(RunMissing, match=f"^runs/{re.escape(key)} is missing: restore it, or run the sweep again"):
+        locate("dots/older", "runs", None)
+
+
+def test_a_sweep_that_does_not_say_which_run_is_its_newest_lists_them(place):
+    place.store.delete(layout.latest_key("dots"))
+    with pytest.raises(RunMissing, match=f"latest is missing: name the run itself .*dots/{place.run_id}"):
+        locate("dots", "runs", None)

@@ -41,6 +41,24 @@ def test_an_ending_that_is_no_table_is_refused(tmp_path):
     assert check_out(str(tmp_path / "x.CSV"), (".csv", ".parquet")) == tmp_path / "x.CSV"
 
 
+@pytest.mark.parametrize(
+    "out", ["runs/caucus.json", "runs/sweeps/t/latest", "link/new.csv", "runs/sweeps/../data/x.csv"]
+)
+def test_a_record_of_a_store_is_not_written_over_and_nothing_is_put_among_them(tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    for name in ("caucus.json", "sweeps/t/latest", "data/x"):
+        Path("runs", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("runs", name).touch()
+    Path("link").symlink_to("runs/sweeps/t")
+    with pytest.raises(
+        SweepFileError, match=f"it lies among the records of the store {tmp_path}/runs: name a file elsewhere"
+    ):
+        check_out(out)
+    assert check_out("runs/report.html") == Path("runs/report.html")
+    Path("runs/caucus.json").unlink()
+    assert check_out("runs/sweeps/t/latest") == Path("runs/sweeps/t/latest")  # of no store
+
+
 SCRATCH = {"runner/probe.py", "runner/model_check.py"}
 """Write into temporary folders that are gone afterwards."""
 

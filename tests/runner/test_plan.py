@@ -308,3 +308,11 @@ def test_a_plan_without_a_probe_imports_neither_torch_nor_ray(tmp_path):
     told, imported = done.stdout.splitlines()
     assert imported == "[]", done.stderr
     assert json.loads(told)["forecast"]["slots"] == 3
+
+
+@pytest.mark.parametrize("mark", [b'{"format": 99, "written_by": "9.0"}', b"[1]", b"{"])
+def test_a_store_that_this_version_cannot_read_is_not_planned_for(tmp_path, images, mark):
+    Folder(tmp_path).put(layout.FORMAT_KEY, mark)
+    with pytest.raises(StoreError, match=r"has format 99|caucus\.json (holds a list|is not readable)"):
+        plan_sweep(make_random(tmp_path, 3), None)
+    assert images == []

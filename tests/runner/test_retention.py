@@ -30,6 +30,7 @@ from trainables.errors import DamagedObject, RunTaken, StoreError
 from trainables.folder import Folder
 from trainables.initial_weights import name_weights, store_weights
 from trainables.key import OWN
+from trainables.s3 import S3Store
 from trainables.store import Store, get_json, seal_json
 from trainables.stores import open_store
 
@@ -51,6 +52,14 @@ def left(sample: SampleRun) -> set[str]:
 def best_epochs(sample: SampleRun) -> set[str]:
     number = {trial.trial_id: at for at, trial in enumerate(sample.trials)}
     return {f"{number[name]}@{one.best.epoch}" for name, one in sample.state.trials.items() if one.best}
+
+
+def doomed_in(store: Store, keep_size: int) -> list[CheckpointId]:
+    return [one.checkpoint for one in plan_retention(store, keep_size).doomed if one.checkpoint]
+
+
+def best_of_trials(sample: SampleRun) -> set[CheckpointId]:
+    return {CheckpointId(name, one.best.epoch) for name, one in sample.state.trials.items() if one.best}
 
 
 def chosen(sample: SampleRun) -> tuple[Any, ...]:
@@ -301,6 +310,28 @@ def test_a_bucket_is_pruned_as_a_folder_is(sample: SampleRun, moto_s3: Any, monk
     bucket.put(half, b"half")
     assert plan_retention(bucket, 2).doomed == ()
     assert [one.rest for one in plan_retention(bucket, 2, time.time() + DAY_S + 60).doomed] == [(half,)]
+
+
+def test_in_a_bucket_only_manifests_of_another_size_are_read_and_what_is_not_understood_stays(
+    sample: SampleRun, moto_s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moto_s3.login(monkeypatch)
+    bucket: Store = open_store(f"s3://{moto_s3.new_bucket()}")
+    for key, data in sample.files().items():
+        bucket.put(key, data)
+    newer = next(one for one in doomed_in(bucket, 1) if one not in best_of_trials(sample))
+    manifest = newer.key(layout.MANIFEST)
+    bucket.put(manifest, seal_json({**get_json(bucket, manifest), "shards": 2}))
+    read: list[str] = []
+    get = S3Store.get
+    monkeypatch.setattr(S3Store, "get", lambda self, key: read.append(key) or get(self, key))
+    found = plan_retention(bucket, 1)
+    assert newer not in [one.checkpoint for one in found.doomed]
+    assert any(f"{manifest} was written by a newer Caucus (key shards)" in note for note in found.notes)
+    best = best_of_trials(sample)  # these are candidates, whose manifests a vote reads
+    assert {key for key in read if key.endswith(layout.MANIFEST)} - {one.key(layout.MANIFEST) for one in best} <= {
+        manifest
+    }
 
 
 def test_nothing_is_deleted_while_a_run_of_the_store_is_being_driven(sample: SampleRun) -> None:

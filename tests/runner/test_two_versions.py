@@ -22,6 +22,7 @@ from runner.journal import Journal, read_state, seal
 from runner.keep_nights import plan_nights
 from runner.lease import take_lease
 from runner.pipeline import write_head
+from runner.retention import plan_retention
 from runner.run_state import RunState
 from runner.search.choose import list_trials
 from runner.spec import parse_spec
@@ -39,7 +40,7 @@ from trainables.errors import DamagedObject, StoreTooNew
 from trainables.folder import Folder
 from trainables.image_shape import ImageShape
 from trainables.newer_trial import NewerTrial
-from trainables.store import get_json, seal_json
+from trainables.store import get_json, seal_json, unseal_json
 from trainables.trial_config import read_config, write_config
 
 
@@ -331,6 +332,52 @@ def test_a_manifest_of_another_form_is_not_written_over_nor_taken_away(run: Samp
     assert run.files() == before
 
 
+def reseal_manifest(**more: Any) -> Callable[[bytes], bytes]:
+    return lambda data: seal_json(unseal_json(data, "") | more)
+
+
+def tell_more_of_parts(data: bytes) -> bytes:
+    told: dict[str, Any] = unseal_json(data, "")
+    for promised in told["parts"].values():
+        promised["codec"] = "zstd"
+    return seal_json(told)
+
+
+OTHER_MANIFESTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "a further key": (reseal_manifest(mood="good"), "was written by a newer Caucus (key mood)"),
+    "a format": (reseal_manifest(format=2), "was written by a newer Caucus (key format)"),
+    "a further key of a part": (tell_more_of_parts, ".codec)"),
+    "parts of another kind": (reseal_manifest(parts=["weights"]), "does not tell size and hash of parts"),
+    "a part without a hash": (
+        reseal_manifest(parts={"all.bin": {"size_bytes": 3}}),
+        "does not tell size and hash of all.bin",
+    ),
+    "parts and a shard list": (reseal_manifest(parts=None, shards=[1]), "was written by a newer Caucus (key shards)"),
+    "no JSON": (lambda data: b"\x81\xa5parts\x80", "is not readable as JSON"),
+    "a list": (lambda data: b"[]", "holds a list"),
+    "a seal that does not hold": (lambda data: data.replace(b'"epoch": ', b'"epoch": 1'), "is not what was written"),
+    "nothing": (lambda data: b"", "is not readable as JSON"),
+}
+
+
+@pytest.mark.parametrize("form", OTHER_MANIFESTS)
+def test_a_checkpoint_whose_manifest_is_not_understood_is_pruned_by_nobody(run: SampleRun, form: str) -> None:
+    """Of a run that is understood, and though no choice takes it."""
+    change, said = OTHER_MANIFESTS[form]
+    doomed = [one.checkpoint for one in plan_retention(run.store, 20).doomed if one.checkpoint]
+    assert len(doomed) > 1
+    changed, other = doomed[:2]
+    run.store.put(changed.key(layout.MANIFEST), change(run.store.get(changed.key(layout.MANIFEST))))
+    before = run.files()
+    code, told = caucus("prune", "runs", "--delete")
+    assert code == 0, told
+    assert f"1 checkpoint(s) stay as they are: runs/{changed.key(layout.MANIFEST)} " in told
+    assert said in told
+    gone = before.keys() - run.files().keys()
+    assert {key for key in before if key.startswith(changed.key(""))} & gone == set()
+    assert other.key(layout.MANIFEST) in gone
+
+
 def test_deletions_of_a_newer_version_keep_what_else_they_say(run: SampleRun) -> None:
     change_record(part(layout.DELETED), by="me")(run)
     add_deleted(run.store, "dots", run.run_id, {"a": {1}})
@@ -363,6 +410,29 @@ def test_one_bad_run_stops_no_verb_that_looks_at_the_whole_store(run: SampleRun)
     kept = plan_nights(run.store, "dots", [run.run_id])
     assert kept.doomed == ()
     assert any("damaged" in note for note in kept.notes)
+
+
+def test_a_run_that_votes_with_what_can_name_no_run_stops_no_other_from_being_pruned(run: SampleRun) -> None:
+    for each in run.store.find(key_of(run, "")):
+        if each.key.endswith((".json", ".jsonl")) and "/drivers/" not in each.key:
+            run.store.put(each.key.replace(run.run_id, "other"), run.store.get(each.key))
+    odd = SampleRun(run.store, run.spec, run.images, "other", run.trials)
+    change_record(part(layout.SWEEP), spec__ensemble__runs=["../../x"])(odd)
+    code, said = caucus("prune", "runs")
+    assert code == 0, said
+    assert "dots/other keeps everything: '../../x' is no name of a run" in said
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", seal_json({"epochs": {"a": ["x"]}})])
+def test_a_run_whose_deletions_cannot_be_read_keeps_everything_and_stops_no_pruning(
+    run: SampleRun, data: bytes
+) -> None:
+    run.store.put(key_of(run, layout.DELETED), data)
+    before = run.files()
+    code, said = caucus("prune", "runs", "--delete", "--keep-size", "1")
+    assert code == 0, said
+    assert f"dots/{run.run_id} keeps everything: runs/{key_of(run, layout.DELETED)} " in said
+    assert run.files() == before
 
 
 def test_run_and_plan_refuse_such_a_run_in_a_sentence_and_write_nothing(

@@ -17,8 +17,10 @@ from trainables.checkpoint import (
     committed,
     committed_epochs,
     is_whole,
+    manifest_bytes,
     read_part,
     read_predictions,
+    why_not_understood,
     write_checkpoint,
 )
 from trainables.errors import DamagedObject, MismatchedPredictions, ObjectMissing, StoreError
@@ -63,6 +65,16 @@ def test_a_checkpoint_reads_back_part_by_part(tmp_path: Path) -> None:
             "metrics.json": {"size_bytes": 2, "sha256": sha256_of(b"{}")},
         },
     }
+
+
+def test_the_size_of_a_manifest_follows_from_names_and_sizes(tmp_path: Path) -> None:
+    store, checkpoint = Folder(tmp_path), CheckpointId("0f3a", 2)
+    write_checkpoint(store, checkpoint, PARTS)
+    written = store.get(checkpoint.key("manifest.json"))
+    sizes = {name: len(data) for name, data in PARTS.items()}
+    assert manifest_bytes(checkpoint, sizes) == len(written)
+    assert manifest_bytes(checkpoint, {**sizes, "shards.json": 2}) != len(written)
+    assert why_not_understood(written, "") == ""
 
 
 def test_the_manifest_is_written_last(tmp_path: Path) -> None:

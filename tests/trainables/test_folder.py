@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from trainables.errors import StoreError
+from trainables.errors import ObjectMissing, StoreError
 from trainables.folder import Folder
 from trainables.key import OWN
 
@@ -155,6 +156,20 @@ def test_a_link_to_a_disk_that_is_not_there_is_told(tmp_path: Path) -> None:
     (tmp_path / "runs").symlink_to(tmp_path / "unplugged")
     with pytest.raises(StoreError, match="runs is a link to nothing"):
         Folder(tmp_path / "runs").check()
+
+
+def test_what_is_no_file_is_no_object_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "folder").mkdir()
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "socket"))
+    store = Folder(tmp_path)
+    for key in ("pipe", "zero", "folder", "socket"):
+        assert store.stat(key) is None
+        with pytest.raises(ObjectMissing, match=f"holds no {key}"):
+            store.get(key)
+    assert store.find("") == []
 
 
 def test_the_store_itself_may_be_a_link(tmp_path: Path) -> None:

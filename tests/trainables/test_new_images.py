@@ -204,6 +204,13 @@ def test_a_place_without_images_or_of_an_unknown_kind_is_refused_with_what_to_do
             find_new_images(str(tmp_path / name))
 
 
+def test_a_table_with_thousands_of_columns_is_refused_in_a_short_sentence(tmp_path: Path) -> None:
+    (tmp_path / "wide.csv").write_text("," * 99_999 + "x" * 99_999)
+    with pytest.raises(DataError, match=r"wide\.csv has columns '', .*, …: it needs one called 'image'") as refused:
+        find_new_images(str(tmp_path / "wide.csv"))
+    assert len(str(refused.value)) < 1000
+
+
 def test_a_bucket_is_read_as_a_folder_is(tmp_path: Path, moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     moto_s3.login(monkeypatch)
     uri = f"s3://{moto_s3.new_bucket()}/some/images"

@@ -101,7 +101,7 @@ def test_the_mark_of_the_first_version_stays(store: Store) -> None:
     assert get_json(store, layout.FORMAT_KEY)["written_by"] == "0.1.0"
 
 
-@pytest.mark.parametrize("found", [layout.FORMAT + 1, "1", None])
+@pytest.mark.parametrize("found", [layout.FORMAT + 1, "1", None, True])
 def test_a_store_of_a_newer_version_is_left_alone(store: Store, found: object) -> None:
     store.put(layout.FORMAT_KEY, to_json({"format": found, "written_by": "9.0"}))
     before = store.get(layout.FORMAT_KEY)
