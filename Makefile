@@ -34,7 +34,7 @@ test-long: $(STAMP) ## the long tests: kills, a cluster of three nodes, real dat
 	$(BIN)/pytest -m "long and not gpu" -n $(JOBS) --dist loadfile
 
 faults: $(STAMP) ## the faults of store and processes, three times each, with their figures; about an hour
-	CAUCUS_FAULT_TIMES=3 $(BIN)/pytest -rA tests/runner/test_store_faults.py tests/runner/test_process_faults.py tests/runner/test_damage.py
+	CAUCUS_FAULT_TIMES=3 $(BIN)/pytest -rA tests/faults/test_store_faults.py tests/faults/test_process_faults.py tests/faults/test_damage.py
 
 test-gpu: $(STAMP) ## what only a GPU can tell; without one these tests are skipped
 	$(BIN)/pytest -m gpu -rs tests/gpu

@@ -23,11 +23,13 @@ import numpy as np
 import torch
 
 from benchmarks.figures import at_most, write
-from trainables.augment import Augment
-from trainables.config import AugmentConfig, ModelConfig, TrialConfig
-from trainables.device_images import DeviceImages, place_images
-from trainables.images import ImageArrays
-from trainables.training import Training
+from trainables.augment.pipeline import Augment
+from trainables.config.augment import AugmentConfig
+from trainables.config.model import ModelConfig
+from trainables.config.trial import TrialConfig
+from trainables.data.images import ImageArrays
+from trainables.training.device_images import DeviceImages, place_images
+from trainables.training.training import Training
 
 GOAL = 0.10
 

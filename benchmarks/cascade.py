@@ -23,11 +23,12 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.figures import at_least, at_most, write
-from ensembles.bundle import read_bundle
-from ensembles.cascade import Answers
-from runner.ready_team import ReadyTeam, make_ready
-from trainables.data import DataConfig, load_images
-from trainables.stores import open_store
+from ensembles.bundle.cascade import Answers
+from ensembles.bundle.manifest import read_bundle
+from runner.deploy.loaded_bundle import ReadyTeam, make_ready
+from trainables.datasets.config import DataConfig
+from trainables.datasets.load import load_images
+from trainables.store.open import open_store
 
 ROOT = Path(__file__).parents[1]
 TURNS = 5
@@ -47,7 +48,7 @@ def make_bundle(folder: str) -> str:
     """Train, choose and export; returns where the bundle lies."""
     store, bundle = f"{folder}/runs", f"{folder}/bundle"
     for words in (["run", *SWEEP, f"store={store}"], ["export", "fashion-team", bundle, "--store", store]):
-        subprocess.run([sys.executable, "-m", "runner.command", *words], cwd=ROOT, check=True, stdout=sys.stderr)
+        subprocess.run([sys.executable, "-m", "runner.cli.main", *words], cwd=ROOT, check=True, stdout=sys.stderr)
     return bundle
 
 

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from runner.locate import locate
-from trainables import layout
+from runner.runs.locate import locate
 from trainables.errors import CaucusError, RunMissing
-from trainables.store import get_json
+from trainables.store import layout
+from trainables.store.json_records import get_json
 
 HEAD = (
     "arm",

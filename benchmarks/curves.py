@@ -29,8 +29,9 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.model_selection import GroupKFold
 
-from runner.search.space import Distribution, Value, share_of
-from runner.spec import read_spec
+from runner.config.checks import read_spec
+from runner.space.distribution import Distribution, Value
+from runner.space.draws import share_of
 
 SWEEP = Path(__file__).with_name("curves.yaml")
 PARQUET = Path(__file__).parent / "recorded" / "fashion_mnist.parquet"

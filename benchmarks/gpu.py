@@ -30,13 +30,15 @@ from torch.nn import functional
 
 from benchmarks.figures import at_least, at_most
 from benchmarks.fusion_probe import probe
-from trainables.boosted_net import build_net
-from trainables.config import ModelConfig, OptimizerConfig, TrialConfig
-from trainables.device import name_device, open_device, wait_for
-from trainables.device_images import DeviceImages, place_images
-from trainables.images import ImageArrays
-from trainables.optimizer import build_optimizer
-from trainables.training import CHECK_EVERY, Training
+from trainables.config.model import ModelConfig
+from trainables.config.training import OptimizerConfig
+from trainables.config.trial import TrialConfig
+from trainables.data.images import ImageArrays
+from trainables.hardware.device import name_device, open_device, wait_for
+from trainables.models.boosted import build_net
+from trainables.optim.optimizer import build_optimizer
+from trainables.training.device_images import DeviceImages, place_images
+from trainables.training.training import CHECK_EVERY, Training
 
 RESULTS = Path(__file__).parent / "results" / "gpu.json"
 

@@ -22,10 +22,10 @@ from rich.table import Table
 
 from benchmarks.figures import at_least, at_most, write
 from ensembles.config import Correction, EnsembleConfig
-from ensembles.honest.corrected import correct
-from ensembles.pool import PredictionPool
-from ensembles.select import select
-from trainables.checkpoint import CheckpointId
+from ensembles.pool.pool import PredictionPool
+from ensembles.selection.select import select
+from ensembles.selection_bias.corrected import correct
+from trainables.results.checkpoint import CheckpointId
 
 MODELS, CLASSES, NEW_IMAGES = 200, 10, 40_000
 SHARED, OWN, SPREAD, SHARPNESS = 0.9, 1.0, 0.15, 2.0

@@ -70,7 +70,7 @@ def _caucus(verb: str, words: Sequence[str]) -> tuple[dict[str, Any], float]:
     """The JSON object of a command, and how long it took."""
     start_s = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "runner.command", verb, *words, "--json"],
+        [sys.executable, "-m", "runner.cli.main", verb, *words, "--json"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -2,7 +2,7 @@
 
     nice -n 19 python -m benchmarks.record_curves    half an hour on two free cores
 
-Every trial of benchmarks/curves.yaml is trained to its last epoch by `trainables.training` alone: no Ray, no store.
+Every trial of benchmarks/curves.yaml is trained to its last epoch by `trainables.training.training` alone: no Ray, no store.
 Finished trials are kept in build/, one a line, so an interrupted recording goes on where it was.
 """
 
@@ -24,14 +24,16 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmarks.curves import PARQUET, SERIES, SWEEP
+from runner.config.checks import read_spec
+from runner.config.sweep import SweepSpec
 from runner.search import choose
-from runner.spec import SweepSpec, read_spec
-from trainables.config import TrialConfig, flatten
-from trainables.data import load_images
-from trainables.device_images import DeviceImages, place_images
+from trainables.config.base import flatten
+from trainables.config.trial import TrialConfig
+from trainables.data.images import ImageSet
+from trainables.datasets.load import load_images
 from trainables.errors import TrialDiverged
-from trainables.images import ImageSet
-from trainables.training import Training
+from trainables.training.device_images import DeviceImages, place_images
+from trainables.training.training import Training
 
 WORK = Path(__file__).parents[1] / "build" / "curves.jsonl"
 IMAGES = {"train": 4000, "validation": 2000}

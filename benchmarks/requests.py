@@ -24,19 +24,21 @@ from botocore.httpsession import URLLib3Session
 
 from benchmarks.figures import at_most, write
 from benchmarks.stored_run import write_run_of
-from runner.conclusion import choose_and_judge, load_run, publish
-from runner.journal import read_state
-from runner.locate import Located
+from runner.config.checks import parse_spec
+from runner.config.sweep import SweepSpec
+from runner.evaluation.conclusion import choose_and_judge, publish
+from runner.evaluation.revote import vote_again
+from runner.journal.journal import read_state
 from runner.pipeline import run_sweep
-from runner.retention import plan_retention
-from runner.revote import vote_again
-from runner.spec import SweepSpec, parse_spec
-from runner.status import read_status
-from tests.servers import S3Server, running_weed
-from trainables import layout
-from trainables.data import load_images
-from trainables.s3 import S3Store
-from trainables.store import StoredObject, sha256_of
+from runner.retention.retention import plan_retention
+from runner.runs.locate import Located
+from runner.runs.status import read_status
+from runner.runs.stored_run import load_run
+from tests.services.servers import S3Server, running_weed
+from trainables.datasets.load import load_images
+from trainables.store import layout
+from trainables.store.base import StoredObject, sha256_of
+from trainables.store.s3 import S3Store
 
 GOAL = 70
 """Beside listings of checkpoints, segments of the journal, and heartbeats."""

@@ -26,15 +26,15 @@ GOAL_S = 5.0
 
 STAGES = {
     "import": ("<frozen importlib._bootstrap>", "_find_and_load"),
-    "journal": ("conclusion.py", "load_run"),
-    "manifests": ("lined_up.py", "read_manifests"),
-    "true class": ("truth_pool.py", "read_truth_pool"),
+    "journal": ("stored_run.py", "load_run"),
+    "manifests": ("alignment.py", "read_manifests"),
+    "true class": ("true_class.py", "read_truth_pool"),
     "whole predictions": ("pool.py", "read_pool"),
-    "mean of all": ("stream.py", "stream_mean"),
+    "mean of all": ("streaming.py", "stream_mean"),
     "select": ("select.py", "select"),
     "corrected": ("corrected.py", "correct"),
-    "fit votes": ("evaluate.py", "prepare"),
-    "test": ("evaluate.py", "judge"),
+    "fit votes": ("verdict.py", "prepare"),
+    "test": ("verdict.py", "judge"),
 }
 """Functions whose time is told beside the figure; one may call another."""
 
@@ -42,7 +42,7 @@ STAGES = {
 def vote(folder: str, words: list[str], profile: str | None = None) -> tuple[dict[str, Any], float, float]:
     """What the command prints, and the seconds of its process: by the clock, and of processors."""
     tool = ["-m", "cProfile", "-o", profile] if profile else []
-    command = [sys.executable, *tool, "-m", "runner.command", "ensemble", "large", *words, "--store", folder, "--json"]
+    command = [sys.executable, *tool, "-m", "runner.cli.main", "ensemble", "large", *words, "--store", folder, "--json"]
     start_s, start_cpu_s = time.monotonic(), children_cpu_s()
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
     return json.loads(done.stdout), time.monotonic() - start_s, children_cpu_s() - start_cpu_s
@@ -69,7 +69,7 @@ def measure(checkpoints: int, images: int, classes: int, words: list[str], times
     with tempfile.TemporaryDirectory() as folder:
         write_stored_run(HastyFolder(Path(folder)), checkpoints, images, classes)
         first_s = vote(folder, words)[1]
-        report = [sys.executable, "-m", "runner.command", "report", "large", "--store", folder, "--json"]
+        report = [sys.executable, "-m", "runner.cli.main", "report", "large", "--store", folder, "--json"]
         subprocess.run(report, capture_output=True, check=True, cwd=Path(__file__).parents[1])
         told = [vote(folder, words) for _ in range(times)]
         profile = str(Path(folder) / "profile")

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def caucus_run(sweep: str, store: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "runner.command", "run", f"sweeps/{sweep}.yaml", f"store={store}", "--json"]
+    command = [sys.executable, "-m", "runner.cli.main", "run", f"sweeps/{sweep}.yaml", f"store={store}", "--json"]
     start_s = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout)

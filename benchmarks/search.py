@@ -24,13 +24,13 @@ from scipy import stats
 from benchmarks.curves import Surrogate, load_curves
 from benchmarks.figures import at_least, at_most, write
 from benchmarks.simulation import MAX_EPOCHS, SPACE, Incumbent, Stage, make_spec, simulate, with_ray_asha
-from runner.journal import Journal
-from runner.progress import Progress
-from runner.rehearsal import rehearse
+from runner.cli.progress import Progress
+from runner.control.simulator import rehearse
+from runner.journal.journal import Journal
+from runner.runs.status import StatusWriter
 from runner.schedulers.choose import choose_scheduler
 from runner.search.choose import choose_search, list_trials
-from runner.status import StatusWriter
-from trainables.folder import Folder
+from trainables.store.folder import Folder
 
 SLOTS = 8
 MANY, FEW = 10_000, 1_000

@@ -28,9 +28,9 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.figures import at_most, write
 from ensembles.config import EnsembleConfig
-from ensembles.pool import PredictionPool
-from ensembles.select import select
-from trainables.checkpoint import CheckpointId
+from ensembles.pool.pool import PredictionPool
+from ensembles.selection.select import select
+from trainables.results.checkpoint import CheckpointId
 
 Kind = Literal["accuracy", "log_loss"]
 PICKS = 50

@@ -1,7 +1,7 @@
 """Time-compressed runs: the real searches, schedulers and conductor on curves like those of real trials, no training.
 
 What a trial's epochs bring comes from the surrogate over recorded Fashion-MNIST curves (benchmarks/curves.py), the
-clock is simulated (runner/rehearsal.py), and all else is the code that `caucus run` runs.
+clock is simulated (runner/control/simulator.py), and all else is the code that `caucus run` runs.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from typing import Any
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from benchmarks.curves import Curve, Surrogate
-from runner.event import EpochReported, Event
-from runner.rehearsal import Rehearsal, rehearse
-from runner.run_state import RunState
+from runner.config.checks import parse_spec
+from runner.config.scheduler import SchedulerConfig
+from runner.config.sweep import SweepSpec
+from runner.control.simulator import Rehearsal, rehearse
+from runner.journal.events import EpochReported, Event
+from runner.journal.state import RunState
+from runner.schedulers.base import Halt, Scheduler, Unpaused
 from runner.schedulers.choose import choose_scheduler
-from runner.schedulers.config import SchedulerConfig
-from runner.schedulers.scheduler import Halt, Scheduler, Unpaused
 from runner.search.choose import choose_search
-from runner.search.space import share_of
-from runner.spec import SweepSpec, parse_spec
-from trainables.config import TrialConfig
-from trainables.record import EpochResult
+from runner.space.draws import share_of
+from trainables.config.trial import TrialConfig
+from trainables.results.record import EpochResult
 
 MAX_EPOCHS = 27
 SPACE: dict[str, Any] = {

@@ -26,9 +26,9 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.nodes import Nodes, running_nodes
-from tests.promise import faults_of, look
-from tests.sweeps import CAUCUS, DIGITS, RunningSweep, events, trial_bits
+from tests.sample_runs.promise import faults_of, look
+from tests.sample_runs.sweeps import CAUCUS, DIGITS, RunningSweep, events, trial_bits
+from tests.services.nodes import Nodes, running_nodes
 
 RESULTS = Path(__file__).parent / "results" / "soak.json"
 

@@ -9,22 +9,24 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from runner.event import Event, TrialMeasured
-from runner.journal import Journal, UnwrittenJournal
+from runner.config.checks import parse_spec
+from runner.config.sweep import SweepSpec
+from runner.journal.events import Event, TrialMeasured
+from runner.journal.journal import Journal, UnwrittenJournal
+from runner.journal.log import RunLog
 from runner.pipeline import write_head
-from runner.run_log import RunLog
+from runner.runs.status import StatusWriter, summarise
 from runner.search.choose import list_trials
-from runner.spec import SweepSpec, parse_spec
-from runner.status import StatusWriter, summarise
-from trainables import layout
-from trainables.checkpoint import CheckpointId, write_checkpoint
-from trainables.folder import Folder
-from trainables.images import ImageSet, labels_sha256
-from trainables.predictions import Predictions, to_arrow
-from trainables.record import EpochResult, TrialCost
-from trainables.store import Store, StoredObject, to_json
-from trainables.trial_config import write_config
-from trainables.truth import take_truth, truth_to_arrow
+from trainables.data.images import ImageSet, labels_sha256
+from trainables.results.checkpoint import CheckpointId, write_checkpoint
+from trainables.results.config_file import write_config
+from trainables.results.predictions import Predictions, to_arrow
+from trainables.results.record import EpochResult, TrialCost
+from trainables.results.true_class import take_truth, truth_to_arrow
+from trainables.store import layout
+from trainables.store.base import Store, StoredObject
+from trainables.store.folder import Folder
+from trainables.store.json_records import to_json
 
 BATCH = 100
 """Events that are written at a time."""

@@ -17,16 +17,16 @@ from typing import Any
 
 from benchmarks.figures import at_most, write
 from benchmarks.simulation import make_spec
-from runner.cluster import connected
-from runner.conductor import Conductor
-from runner.event import Event, TrialEnded
-from runner.journal import Journal
-from runner.run_log import RunLog
-from runner.run_state import RunState
+from runner.cluster.connect import connected
+from runner.config.run import ResourcesConfig
+from runner.control.controller import Conductor
+from runner.journal.events import Event, TrialEnded
+from runner.journal.journal import Journal
+from runner.journal.log import RunLog
+from runner.journal.state import RunState
+from runner.runs.status import StatusWriter
 from runner.search.choose import choose_search
-from runner.spec import ResourcesConfig
-from runner.status import StatusWriter
-from trainables.folder import Folder
+from trainables.store.folder import Folder
 
 WINDOW = 500
 """Ended trials on each side of a place over which the cost is a mean."""
@@ -59,8 +59,8 @@ def measure(trials: int) -> dict[str, Any]:
         from ray import tune
         from ray.tune.search import ConcurrencyLimiter
 
-        from runner.recording import Recording
-        from runner.trial_queue import Slots, TrialQueue
+        from runner.execution.ray_scheduler import Recording
+        from runner.execution.trial_queue import Slots, TrialQueue
 
         class Idle(tune.Trainable):  # type: ignore[misc]
             """Reports accuracies that follow from a trial's name."""

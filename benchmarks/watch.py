@@ -21,13 +21,16 @@ import torch
 from torch import Tensor
 
 from benchmarks.figures import at_most, write
-from trainables.config import ModelConfig, OptimizerConfig, TrialConfig
-from trainables.data import DataConfig, load_images
-from trainables.device_images import DeviceImages, place_images
-from trainables.images import ImageArrays
-from trainables.training import Training
-from trainables.watch import Watch
-from trainables.watched import Watched
+from trainables.config.model import ModelConfig
+from trainables.config.training import OptimizerConfig
+from trainables.config.trial import TrialConfig
+from trainables.data.images import ImageArrays
+from trainables.datasets.config import DataConfig
+from trainables.datasets.load import load_images
+from trainables.results.layer_statistics import Watched
+from trainables.training.device_images import DeviceImages, place_images
+from trainables.training.monitor import Watch
+from trainables.training.training import Training
 
 GOAL = 0.03
 FASHION_TRAIN, DIGITS_PAIRS, FASHION_PAIRS = 6_000, 81, 11

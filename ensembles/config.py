@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from trainables.config import Frozen
+from trainables.config.base import Frozen
 
 VoteMethod = Literal["hard", "majority", "soft", "geometric", "weighted", "confidence", "rank", "stacked"]
 SelectMethod = Literal["best", "top", "all", "greedy", "greedy-once", "cma-es", "stable", "smallest", "boosted"]

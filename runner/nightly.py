@@ -15,6 +15,6 @@ from pathlib import Path
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
 
 if __name__ == "__main__":
-    from runner.verbs_night import nightly
+    from runner.cli.nightly import nightly
 
     nightly()

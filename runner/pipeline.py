@@ -3,58 +3,54 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import platform
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 
-from runner.augment_keys import check_augment
-from runner.budget import Budget
-from runner.cluster import check_cluster, connected
-from runner.conclusion import Conclusion, NothingToVote, StoredRun, choose_and_judge, publish
-from runner.conductor import Conductor
-from runner.deleted import read_deleted
-from runner.event import Event
-from runner.former_run import read_former, read_trained
-from runner.journal import Journal
-from runner.label import label, mend_table, read_unlabelled
-from runner.latest import write_latest
-from runner.launch import RESIZED, launch
-from runner.lease import NOBODY, find_driver, is_next, take_lease
-from runner.model_check import check_models
-from runner.node_types import list_nodes
-from runner.own_code import find_own_code
-from runner.price import find_price
-from runner.proof import give_up, prove_run
-from runner.run_log import Listener, RunLog
-from runner.run_state import RunState
+from runner.cluster.connect import check_cluster, connected
+from runner.cluster.node_types import list_nodes
+from runner.cluster.slot import fit_cores
+from runner.config.custom_code import find_own_code
+from runner.config.search import NAME_PATTERN
+from runner.config.sweep import SweepSpec
+from runner.control.budget import Budget, time_left_s
+from runner.control.controller import Conductor
+from runner.control.price import find_price
+from runner.evaluation.conclusion import Conclusion, choose_and_judge, publish
+from runner.execution.labelling import label, mend_table, read_unlabelled
+from runner.execution.launch import RESIZED, launch
+from runner.journal.deleted import read_deleted
+from runner.journal.events import Event
+from runner.journal.journal import Journal
+from runner.journal.latest import write_latest
+from runner.journal.lease import NOBODY, find_driver, is_next, take_lease
+from runner.journal.log import Listener, RunLog
+from runner.journal.state import RunState
+from runner.preflight.augment_keys import check_augment
+from runner.preflight.model_check import check_models
+from runner.preflight.pin_weights import settle_weights
+from runner.runs.compatibility import check_understood
+from runner.runs.former_run import read_former, read_trained
+from runner.runs.integrity_check import give_up, prove_run
+from runner.runs.status import StatusWriter
+from runner.runs.stored_run import NothingToVote, StoredRun
+from runner.runs.versions import versions
+from runner.search.base.protocol import Search
 from runner.search.choose import choose_search, list_trials
-from runner.search.config import NAME_PATTERN
-from runner.search.proposal import Search
-from runner.second_stage import SecondStage
-from runner.settle_weights import settle_weights
-from runner.slot import fit_cores
-from runner.spec import SweepSpec
-from runner.status import StatusWriter
-from runner.understood import check_understood
-from trainables import layout
-from trainables.data import load_images
-from trainables.data_table import write_data_table
-from trainables.distribution import installed_version
+from runner.search.pseudo_labels import SecondStage
+from trainables.data.data_table import write_data_table
+from trainables.data.images import ImageSet
+from trainables.datasets.load import load_images
+from trainables.datasets.unlabelled import UnlabelledImages
 from trainables.errors import DamagedObject, ObjectMissing, RunCutShort, RunMismatch, StoreError, SweepFileError
-from trainables.images import ImageSet
-from trainables.initial_weights import store_weights
-from trainables.listing import Listing, list_checkpoints
-from trainables.record import OUT_OF_BUDGET
-from trainables.store import Store, check_format, get_json, mark_format, seal_json
-from trainables.stores import open_store
-from trainables.unlabelled import UnlabelledImages
-
-CLOSING_SHARE, CLOSING_S = 0.25, 20.0
-"""Of a wall budget this share, at most this long, is kept for stopping, choosing, voting and the report."""
+from trainables.models.pretrained import store_weights
+from trainables.results.listing import Listing, list_checkpoints
+from trainables.results.record import OUT_OF_BUDGET
+from trainables.store import layout
+from trainables.store.base import Store
+from trainables.store.json_records import check_format, get_json, mark_format, seal_json
+from trainables.store.open import open_store
 
 CHECKPOINT_BYTES = 2**20
 """A store with room for less than this for each trial is refused before anything starts."""
@@ -285,13 +281,6 @@ def lost_epochs(
     return {name: epochs for name, epochs in lost.items() if epochs}
 
 
-def time_left_s(spec: SweepSpec, log: RunLog) -> float:
-    """Seconds of the wall budget that are left for training; without a budget, all the time in the world."""
-    if spec.budget.wall is None:
-        return math.inf
-    return spec.budget.wall - min(CLOSING_SHARE * spec.budget.wall, CLOSING_S) - log.elapsed_s
-
-
 def conclude(stored: StoredRun) -> Conclusion | None:
     """The conclusion, or None where no trial has an epoch to vote with."""
     try:
@@ -315,9 +304,3 @@ def judge_outcome(
     if stopped or (reason and not reason.startswith(OUT_OF_BUDGET)):
         return "partial", next(iter(stopped), reason)
     return "done", reason
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides numbers, for the record; nothing heavy is imported."""
-    packages = {name: version(name) for name in ("torch", "ray", "numpy", "pyarrow")}
-    return {"python": platform.python_version(), "caucus": installed_version(), **packages}

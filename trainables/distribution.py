@@ -12,9 +12,12 @@ NAME = "caucus-sweeps"
 """What pip takes. The command, and the word in all records, stay `caucus`."""
 
 COMMAND = "caucus"
-ENTRY = "runner.command:main"
+ENTRY = "runner.cli.main:main"
 
 CHECKOUT = Path(__file__).parents[1]
+"""The folder of the three packages: a checkout, or where packages are installed."""
+
+PACKAGES = ("trainables", "ensembles", "runner")
 
 
 def installed_version() -> str:

@@ -1,0 +1,27 @@
+"""What is wrong with a trial, from its epochs alone: one verdict, with evidence and what to try next.
+
+`signs` reads numbers off the epochs, `rules` says when which verdict holds, `diagnose` applies them.
+"""
+
+from typing import TYPE_CHECKING
+
+from trainables.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from ensembles.diagnosis.diagnose import Diagnosis, diagnose_all
+    from ensembles.diagnosis.learning_curve import find_data_curves
+    from ensembles.diagnosis.rules import Rule
+
+__all__ = ["Diagnosis", "Rule", "diagnose_all", "find_data_curves"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "diagnose": (
+            "Diagnosis",
+            "diagnose_all",
+        ),
+        "learning_curve": ("find_data_curves",),
+        "rules": ("Rule",),
+    },
+)

@@ -9,7 +9,7 @@ from typing import Any
 from ensembles.diagnosis.learning_curve import DataCurve, find_data_curves
 from ensembles.diagnosis.rules import FEWEST_EPOCHS, HEALTHY, LITTLE_DATA, RULES, Rule, Verdict
 from ensembles.diagnosis.signs import Setting, Signs, read_signs
-from trainables.record import TrialRecord
+from trainables.results.record import TrialRecord
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ensembles.diagnosis.signs import Setting
-from trainables.config import short_hash
-from trainables.record import TrialRecord
+from trainables.config.base import short_hash
+from trainables.results.record import TrialRecord
 
 FEWEST_SHARES = 3
 LEAST_GAIN = 0.01

@@ -1,7 +1,7 @@
 """The rules of a diagnosis: when a verdict holds, what shows it, what to try, and who says so.
 
 They are asked in this order, and the first that holds is the verdict: a net that diverged or died shows signs of
-everything that comes after. Thresholds were chosen on half of the planted faults of tests/planted_faults.py and are
+everything that comes after. Thresholds were chosen on half of the planted faults of tests/ensembles/diagnosis/planted_faults.py and are
 judged there on the other half.
 """
 
@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ensembles.diagnosis.signs import Setting, Signs
-from trainables.config import TrialConfig, condition_of, is_own
-from trainables.record import TrialRecord
+from trainables.config.conditions import condition_of
+from trainables.config.model import is_own
+from trainables.config.trial import TrialConfig
+from trainables.results.record import TrialRecord
 
 Verdict = Literal[
     "rate-too-high",

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.data_table import DataTable
-from trainables.record import EpochResult, TrialRecord
+from trainables.data.data_table import DataTable
+from trainables.results.record import EpochResult, TrialRecord
 
 LAST_SHARE, MOST_LAST = 5, 5
 """The end of a trial is its last fifth, five epochs at most: one epoch is too noisy to judge by."""
 
 FIT_SHARE, SMALLEST_FIT, LARGEST_FIT = 0.04, 32, 2000
-"""Training images behind one `fit_accuracy`, as `trainables/watch.py` samples them."""
+"""Training images behind one `fit_accuracy`, as `trainables/training/monitor.py` samples them."""
 
 
 @dataclass(frozen=True)

@@ -12,47 +12,45 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ensembles.choice import Choice
+from ensembles.analysis.search_story import SearchStory
+from ensembles.analysis.training_story import WatchedTrial
+from ensembles.analysis.varied_keys import keys_that_vary
+from ensembles.compression.pruned_curve import PrunedCurve
 from ensembles.diagnosis.diagnose import diagnose_all
 from ensembles.diagnosis.signs import setting_of
-from ensembles.evaluate import Verdict
-from ensembles.honest.evidence import Evidence
-from ensembles.night_story import NightStory
-from ensembles.pruned_curve import PrunedCurve
-from ensembles.pseudo_story import PseudoStory
-from ensembles.report import (
-    agreement_section,
-    baselines_section,
-    classes_section,
-    cost_section,
-    data_section,
-    diagnosis_section,
-    images_section,
-    ladder_section,
-    night_section,
-    path_section,
-    pruned_section,
-    pseudo_section,
-    reliability_section,
-    search_section,
-    sweep_section,
-    team_section,
-    trials_section,
-    verdict_section,
-    watch_section,
-)
-from ensembles.report.hyperparameters import keys_that_vary
-from ensembles.report.told import tell
-from ensembles.search_story import SearchStory
-from ensembles.watch_story import WatchedTrial
-from trainables import layout
-from trainables.checkpoint import CheckpointId
-from trainables.data_table import DataTable
-from trainables.record import TrialRecord, rank
-from trainables.store import to_json
+from ensembles.evaluation.evidence import Evidence
+from ensembles.evaluation.verdict import Verdict
+from ensembles.nights.story import NightStory
+from ensembles.pseudo_labels.pseudo_story import PseudoStory
+from ensembles.report.sweep import data as data_section
+from ensembles.report.sweep import diagnosis as diagnosis_section
+from ensembles.report.sweep import ladder as ladder_section
+from ensembles.report.sweep import night as night_section
+from ensembles.report.sweep import pruned as pruned_section
+from ensembles.report.sweep import pseudo_labels as pseudo_section
+from ensembles.report.sweep import search as search_section
+from ensembles.report.sweep import sweep as sweep_section
+from ensembles.report.sweep import training as watch_section
+from ensembles.report.sweep import trials as trials_section
+from ensembles.report.team import agreement as agreement_section
+from ensembles.report.team import baselines as baselines_section
+from ensembles.report.team import classes as classes_section
+from ensembles.report.team import cost as cost_section
+from ensembles.report.team import images as images_section
+from ensembles.report.team import path as path_section
+from ensembles.report.team import reliability as reliability_section
+from ensembles.report.team import team as team_section
+from ensembles.report.team import verdict as verdict_section
+from ensembles.report.to_json import tell
+from ensembles.team import Choice
+from trainables.data.data_table import DataTable
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.record import TrialRecord, rank
+from trainables.store import layout
+from trainables.store.json_records import to_json
 
 if TYPE_CHECKING:
-    from ensembles.honest.corrected import Corrected
+    from ensembles.selection_bias.corrected import Corrected
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +163,7 @@ def write_html(report: Report) -> str:
     """The report as one HTML document. The same report gives the same bytes."""
     folder = Path(__file__).parent
     page = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader(folder / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -179,7 +177,7 @@ def write_html(report: Report) -> str:
         "decimals": lambda number: f"{number:.4f}",
         "drawing": Markup,  # for charts alone
     }
-    script = (folder / "report.js").read_text(encoding="utf-8")
+    script = (folder / "templates" / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return page.get_template("report.html.j2").render(
         report=report,

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ensembles.choice import Choice
 from ensembles.config import EnsembleConfig
-from ensembles.metrics import cost_of, measure
-from ensembles.pool import PredictionPool
+from ensembles.metrics.scores import cost_of, measure
+from ensembles.pool.pool import PredictionPool
 from ensembles.selection.ranking import weigh
-from trainables.checkpoint import CheckpointId
+from ensembles.team import Choice
 from trainables.errors import SweepFileError
-from trainables.record import TrialRecord
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.record import TrialRecord
 
 
 def select_boosted(pool: PredictionPool, config: EnsembleConfig) -> Choice:

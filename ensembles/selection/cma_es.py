@@ -11,12 +11,12 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.choice import Choice
 from ensembles.config import EnsembleConfig
-from ensembles.metrics import LEAST_PROBABILITY, cost_of, measure
-from ensembles.pool import PredictionPool
-from ensembles.selection.by_loss import take_truth
+from ensembles.metrics.scores import LEAST_PROBABILITY, cost_of, measure
+from ensembles.pool.pool import PredictionPool
+from ensembles.selection.greedy.by_loss import take_truth
 from ensembles.selection.ranking import rank_members, weigh
+from ensembles.team import Choice
 
 Floats = npt.NDArray[np.float64]
 

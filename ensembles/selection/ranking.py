@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ensembles.choice import Choice
 from ensembles.config import EnsembleConfig, Metric
-from ensembles.metrics import accuracy, cost_of, log_loss, measure
-from ensembles.pool import PredictionPool
+from ensembles.metrics.scores import accuracy, cost_of, log_loss, measure
+from ensembles.pool.pool import PredictionPool
+from ensembles.team import Choice
 from trainables.errors import SweepFileError
 
 

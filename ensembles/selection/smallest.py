@@ -7,12 +7,12 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.choice import Choice
 from ensembles.config import EnsembleConfig
-from ensembles.metrics import LEAST_PROBABILITY, cost_of, measure
-from ensembles.pool import PredictionPool
-from ensembles.selection.greedy import Steps, pick, to_choice
-from ensembles.selection.tie import FirstOfTeam
+from ensembles.metrics.scores import LEAST_PROBABILITY, cost_of, measure
+from ensembles.pool.pool import PredictionPool
+from ensembles.selection.greedy.greedy import Steps, pick, to_choice
+from ensembles.selection.greedy.ties import FirstOfTeam
+from ensembles.team import Choice
 
 Z_ONE_SIDED = 1.6448536269514722
 """95 % quantile of the standard normal distribution."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.choice import Choice
 from ensembles.config import EnsembleConfig
-from ensembles.pool import PredictionPool
-from ensembles.selection.by_loss import greedy_by_loss, take_truth
-from ensembles.selection.greedy import pick
+from ensembles.pool.pool import PredictionPool
+from ensembles.selection.greedy.by_loss import greedy_by_loss, take_truth
+from ensembles.selection.greedy.greedy import pick
+from ensembles.selection.greedy.ties import FirstOfTeam
 from ensembles.selection.ranking import rank_members, weigh
-from ensembles.selection.tie import FirstOfTeam
+from ensembles.team import Choice
 
 BOOTSTRAPS = 40
 """Where `ensemble.bootstraps` is 0."""

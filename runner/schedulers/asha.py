@@ -16,9 +16,9 @@ from __future__ import annotations
 import math
 from itertools import accumulate
 
+from runner.schedulers.base import Halt, Unpaused
 from runner.schedulers.rung import Rung, rung_epochs
-from runner.schedulers.scheduler import Halt, Unpaused
-from runner.search.space import share_of
+from runner.space.draws import share_of
 
 
 class Asha(Unpaused):

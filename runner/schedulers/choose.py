@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from runner.config.scheduler import SchedulerConfig
 from runner.schedulers.asha import Asha
-from runner.schedulers.config import SchedulerConfig
+from runner.schedulers.asha_promote import PromotingAsha
+from runner.schedulers.base import Scheduler, Unscheduled
 from runner.schedulers.hyperband import HyperBand
 from runner.schedulers.median import MedianStopping
-from runner.schedulers.promotion import PromotingAsha
-from runner.schedulers.scheduler import Scheduler, Unscheduled
 
 
 def choose_scheduler(config: SchedulerConfig, seed: int) -> Scheduler:

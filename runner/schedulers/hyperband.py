@@ -6,8 +6,8 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from runner.schedulers.base import Halt
 from runner.schedulers.rung import Rung, rung_epochs
-from runner.schedulers.scheduler import Halt
 
 
 @dataclass

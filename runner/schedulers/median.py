@@ -6,8 +6,8 @@ import math
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 
+from runner.schedulers.base import Halt, Unpaused
 from runner.schedulers.rung import ROUNDING
-from runner.schedulers.scheduler import Halt, Unpaused
 
 
 @dataclass

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runner.run_state import RunState
-from runner.search.ablation import AblationSearch
-from runner.search.bagging import BaggingSearch
-from runner.search.boosting import BoostingSearch
-from runner.search.draw import RandomSearch, draw_trials
-from runner.search.former import Former
-from runner.search.ladder import LadderSearch
-from runner.search.mesh import MeshSearch
-from runner.search.proposal import Measure, Plan, Search
-from runner.search.scope import Scope
+from runner.config.sweep import SweepSpec
+from runner.journal.state import RunState
+from runner.search.base.former import Former
+from runner.search.base.protocol import Measure, Plan, Search
+from runner.search.base.scope import Scope
+from runner.search.methods.ablation import AblationSearch
+from runner.search.methods.bagging import BaggingSearch
+from runner.search.methods.boosting import BoostingSearch
+from runner.search.methods.grid import MeshSearch
+from runner.search.methods.ladder import LadderSearch
+from runner.search.methods.random import RandomSearch, draw_trials
+from runner.search.pseudo_labels import with_second_stage
 from runner.search.stages import StagedSearch
 from runner.search.warm_start import begin_warm
-from runner.second_stage import with_second_stage
-from runner.spec import SweepSpec
-from trainables.config import TrialConfig
+from trainables.config.trial import TrialConfig
 from trainables.errors import SweepFileError
 
 
@@ -59,15 +59,15 @@ def choose_method(scope: Scope, former: Former | None, trained: Sequence[TrialCo
         case "boosting":
             return BoostingSearch(scope)
         case "pbt":
-            from runner.search.population import PopulationSearch
+            from runner.search.methods.pbt import PopulationSearch
 
             return PopulationSearch(scope)
         case "replay":
-            from runner.search.replay import ReplaySearch
+            from runner.search.methods.replay import ReplaySearch
 
             return ReplaySearch(scope, former)
         case "tpe" | "gp" | "bohb":
-            from runner.search.modelled import ModelledSearch
+            from runner.search.methods.model_based import ModelledSearch
 
             return ModelledSearch(scope)
 

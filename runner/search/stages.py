@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from runner.event import Decided, Event
-from runner.run_state import RunState
-from runner.search.best import best_group
-from runner.search.ladder import LadderSearch
-from runner.search.proposal import Decide, Over, Search, Step, Wait
-from runner.search.scope import Progress, Scope, values_of
-from runner.search.space import Value
-from runner.spec import SweepSpec
+from runner.config.sweep import SweepSpec
+from runner.journal.events import Decided, Event
+from runner.journal.state import RunState
+from runner.search.base.best import best_group
+from runner.search.base.protocol import Decide, Over, Search, Step, Wait
+from runner.search.base.scope import Progress, Scope, values_of
+from runner.search.methods.ladder import LadderSearch
+from runner.space.distribution import Value
 from trainables.errors import RunCutShort
-from trainables.record import TrialRecord
+from trainables.results.record import TrialRecord
 
 
 class StagedSearch:

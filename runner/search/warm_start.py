@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.event import Decided, Event, TrialPlanned
-from runner.run_state import RunState
-from runner.search.config import MODELLED
-from runner.search.former import Former
-from runner.search.proposal import Decide, Plan, Search, Step
-from runner.search.scope import Scope, values_of
-from runner.spec import SweepSpec
-from trainables.record import ENDED
+from runner.config.search import MODELLED
+from runner.config.sweep import SweepSpec
+from runner.journal.events import Decided, Event, TrialPlanned
+from runner.journal.state import RunState
+from runner.search.base.former import Former
+from runner.search.base.protocol import Decide, Plan, Search, Step
+from runner.search.base.scope import Scope, values_of
+from trainables.results.record import ENDED
 
 
 class WarmSearch:

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from benchmarks.case_study import tell_table
-from ensembles.ablation import Arm, compare
-from runner.search.ablation import list_arms
-from runner.search.scope import Scope
-from runner.spec import read_spec
+from ensembles.analysis.ablation import Arm, compare
+from runner.config.checks import read_spec
+from runner.search.base.scope import Scope
+from runner.search.methods.ablation import list_arms
 from tests.ensembles.samples import make_record
-from tests.sweeps import ROOT, run_sweep
+from tests.sample_runs.sweeps import ROOT, run_sweep
+from trainables.datasets.fashion_mnist import DEBIAN
 from trainables.errors import RunMissing
-from trainables.fashion_mnist import DEBIAN
 
 SWEEPS = [ROOT / "sweeps" / name for name in ("case_study.yaml", "case_study_vehicles.yaml")]
 

@@ -10,10 +10,11 @@ from scipy.stats import spearmanr
 
 from benchmarks import record_curves
 from benchmarks.curves import PARQUET, STUCK_BELOW, SWEEP, Curves, Surrogate, load_curves, load_space
-from runner.search.space import Value, share_of
-from runner.spec import read_spec
-from trainables.device_images import place_images
-from trainables.images import ImageArrays
+from runner.config.checks import read_spec
+from runner.space.distribution import Value
+from runner.space.draws import share_of
+from trainables.data.images import ImageArrays
+from trainables.training.device_images import place_images
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import fusion_probe, gpu
 from tests.device.conftest import device, opened  # noqa: F401
-from trainables.config import ModelConfig
+from trainables.config.model import ModelConfig
 
 
 def test_every_figure_is_taken(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811

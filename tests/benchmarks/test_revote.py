@@ -6,9 +6,9 @@ from pathlib import Path
 
 from benchmarks.revote import measure
 from benchmarks.stored_run import HastyFolder, write_stored_run
-from runner.conclusion import load_run
-from runner.locate import locate
-from trainables.checkpoint import CheckpointId, read_part, read_predictions, read_truth
+from runner.runs.locate import locate
+from runner.runs.stored_run import load_run
+from trainables.results.checkpoint import CheckpointId, read_part, read_predictions, read_truth
 
 
 def test_a_stored_run_is_one_that_any_reader_takes(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import pytest
 from benchmarks.curves import Surrogate, load_curves
 from benchmarks.search import METHODS
 from benchmarks.simulation import Incumbent, Stage, make_spec, simulate, with_ray_asha
-from runner.event import EpochReported
+from runner.journal.events import EpochReported
 from runner.search.choose import choose_search, list_trials
-from tests.runner.redecide import check_decisions
+from tests.sample_runs.redecide import check_decisions
 
 ASHA = {"method": "asha", "reduction": 3}
 

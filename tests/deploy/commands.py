@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from runner.command import app
-from runner.spec import read_spec
-from tests.sweeps import ROOT
+from runner.cli.main import app
+from runner.config.checks import read_spec
+from tests.sample_runs.sweeps import ROOT
 
 TINY = [
     "search.trials=2",

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.commands import TINY
-from tests.sweeps import ROOT
+from tests.sample_runs.sweeps import ROOT
 
 TOLD = (ROOT / "deploy" / "Dockerfile").read_text()
 COPIES = [line.split()[2:] for line in TOLD.splitlines() if line.startswith("COPY")]

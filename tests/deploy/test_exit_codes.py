@@ -10,9 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from runner.verbs_night import run_nightly
+from runner.cli.nightly import run_nightly
 from tests.deploy.commands import every_nightly_command
-from tests.sweeps import ROOT
+from tests.sample_runs.sweeps import ROOT
 
 FAILURES = {"GitHub Actions", "RayJob", "RayCronJob", "ray job submit"}
 """They take every code but 0 for a failure; the others can tell 3 from one, or read none."""
@@ -21,7 +21,7 @@ FAILURES = {"GitHub Actions", "RayJob", "RayCronJob", "ray job submit"}
 @pytest.fixture
 def night(monkeypatch):
     """Runs a command line up to the night itself, which has the verdict that is told. A list of the nights' names is kept."""
-    import runner.night
+    import runner.nights.night
 
     verdicts: list[str] = []
     names: list[str] = []
@@ -31,10 +31,10 @@ def night(monkeypatch):
         return SimpleNamespace(story=SimpleNamespace(verdict=verdicts[-1]), result=None)
 
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(runner.night, "run_night", run_night)
-    monkeypatch.setattr("runner.show_night.tell_night", lambda night: {})
-    monkeypatch.setattr("runner.show_night.show_night", lambda night: [])
-    monkeypatch.setattr("runner.result.show_result", lambda result, console: None)
+    monkeypatch.setattr(runner.nights.night, "run_night", run_night)
+    monkeypatch.setattr("runner.cli.tables.night.tell_night", lambda night: {})
+    monkeypatch.setattr("runner.cli.tables.night.show_night", lambda night: [])
+    monkeypatch.setattr("runner.cli.tables.result.show_result", lambda result, console: None)
     app = typer.Typer()
     app.command()(run_nightly)
 

@@ -14,7 +14,7 @@ import yaml
 
 from tests.deploy.commands import DEPLOY, check_command, kuberay
 from tests.deploy.crd import mistakes
-from tests.sweeps import ROOT
+from tests.sample_runs.sweeps import ROOT
 
 FILES = ["rayjob.yaml", "raycronjob.yaml"]
 

@@ -12,11 +12,11 @@ import boto3
 import pytest
 import yaml
 
-from tests.servers import S3Server, running_moto
-from tests.sweeps import ROOT
+from tests.sample_runs.sweeps import ROOT
+from tests.services.servers import S3Server, running_moto
 from trainables.errors import StoreError
-from trainables.store import Store
-from trainables.stores import open_store
+from trainables.store.base import Store
+from trainables.store.open import open_store
 
 FOLDER = ROOT / "deploy" / "policies"
 ASSUME = {

@@ -23,8 +23,8 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.commands import TINY
-from tests.servers import free_ports
-from tests.sweeps import ROOT, RunningSweep, events
+from tests.sample_runs.sweeps import ROOT, RunningSweep, events
+from tests.services.servers import free_ports
 
 DASHBOARD = ROOT / "build" / "ray-default"
 """What `ray[default]` adds, kept beside .venv: every Ray that finds it starts a dashboard, and these tests start many."""

@@ -13,7 +13,7 @@ import pytest
 
 from tests.deploy.commands import airflow_words, check_command, cron_lines
 from tests.deploy.commands import workflow as read_workflow
-from tests.sweeps import ROOT
+from tests.sample_runs.sweeps import ROOT
 
 FOLDER = ROOT / "deploy"
 CRON_LINES = cron_lines()

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tests.device.second_device import NoCompiler, open_second_device
-from trainables import cost, training
+from trainables.models import cost
+from trainables.training import training
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +27,7 @@ def device(opened: torch.device, monkeypatch: pytest.MonkeyPatch) -> Iterator[to
     Predictions go in batches as large as on a CPU, so that both come to the same bits. An architecture's cost is measured
     anew. One thread: torch starts one for each device at the first backward pass of a process, before this one was there.
     """
-    monkeypatch.setattr("trainables.device.choose_device", lambda *_, **__: opened)
+    monkeypatch.setattr("trainables.hardware.device.choose_device", lambda *_, **__: opened)
     monkeypatch.setitem(training.EVALUATION_BATCH, "cuda", training.EVALUATION_BATCH["cpu"])
     monkeypatch.setattr(cost, "_known", {})
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -42,7 +42,7 @@ class NoCompiler(RuntimeError):
 
 @dataclass(frozen=True)
 class Wait:
-    """Once that the host waited for the device: for which operation, and where in the sources ("trainables/watch.py:124")."""
+    """Once that the host waited for the device: for which operation, and where in the sources ("trainables/training/monitor.py:124")."""
 
     operation: str
     place: str

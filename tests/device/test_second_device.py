@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tests.device.second_device import allocated_bytes, limit_memory, watch_device
-from trainables.out_of_memory import is_out_of_memory
+from trainables.training.memory import is_out_of_memory
 
 Act = Callable[[Tensor, Tensor], object]
 

@@ -10,9 +10,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.device.second_device import Waits, watch_device
-from tests.trainables.tiny_trials import CPU, make_config, make_images
-from trainables.device_images import place_images
-from trainables.training import CHECK_EVERY, Training
+from tests.trainables.training.tiny_trials import CPU, make_config, make_images
+from trainables.training.device_images import place_images
+from trainables.training.training import CHECK_EVERY, Training
 
 IMAGES = make_images(train=160)
 

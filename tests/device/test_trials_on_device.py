@@ -13,39 +13,39 @@ import pytest
 import torch
 from torch import nn
 
-from runner import label
-from runner.ready_team import ReadyTeam
+from runner.deploy.loaded_bundle import ReadyTeam
+from runner.execution import labelling as label
 from tests.device.second_device import allocated_bytes, limit_memory
-from tests.trainables.tiny_trials import CPU, make_config, make_images
-from trainables import layout
-from trainables.checkpoint import CheckpointId, committed_epochs, read_json_part, read_part, read_predictions
-from trainables.commit import Committer
-from trainables.config import BoostConfig, ParentConfig, TrialConfig
-from trainables.cost import measure_cost
-from trainables.device import check_device
-from trainables.device_images import DeviceImages, add_pseudo_labelled, place_images
+from tests.trainables.training.tiny_trials import CPU, make_config, make_images
+from trainables.compression.prune import PruningTask, prune_checkpoint
+from trainables.compression.soup import Ingredient, Kitchen, cook
+from trainables.config.trial import BoostConfig, ParentConfig, TrialConfig
+from trainables.data.image_shape import ImageShape
+from trainables.data.images import channel_statistics, hash_labels
 from trainables.errors import DataError, DeviceFault
-from trainables.folder import Folder
-from trainables.image_shape import ImageShape
-from trainables.images import channel_statistics, hash_labels
-from trainables.load_net import load_net
-from trainables.models import build_model
-from trainables.out_of_memory import PredictionBatch
-from trainables.predict import predict_images
-from trainables.program import read_program, write_program
-from trainables.prune import PruningTask, prune_checkpoint
-from trainables.pruned_checkpoint import PrunedId
-from trainables.range_test import range_test
-from trainables.soup import Ingredient, Kitchen, cook
-from trainables.soup_id import name_soup
-from trainables.stopwatch import Stopwatch
-from trainables.store import Store
-from trainables.team_calibration import build_calibration
-from trainables.team_net import MemberWeights, TeamNet
-from trainables.team_vote import build_vote
-from trainables.training import Training
-from trainables.trial import Step, Trial
-from trainables.tune import TuneTrial
+from trainables.export.program import read_program, write_program
+from trainables.export.team_calibration import build_calibration
+from trainables.export.team_net import MemberWeights, TeamNet
+from trainables.export.team_vote import build_vote
+from trainables.hardware.device import check_device
+from trainables.models.build import build_model
+from trainables.models.cost import measure_cost
+from trainables.models.load import load_net
+from trainables.results.checkpoint import CheckpointId, committed_epochs, read_json_part, read_part, read_predictions
+from trainables.results.committer import Committer
+from trainables.results.pruned_checkpoint import PrunedId
+from trainables.results.soup_id import name_soup
+from trainables.store import layout
+from trainables.store.base import Store
+from trainables.store.folder import Folder
+from trainables.training.device_images import DeviceImages, add_pseudo_labelled, place_images
+from trainables.training.epoch_timer import Stopwatch
+from trainables.training.lr_range_test import range_test
+from trainables.training.memory import PredictionBatch
+from trainables.training.predict import predict_images
+from trainables.training.ray_trainable import TuneTrial
+from trainables.training.training import Training
+from trainables.training.trial import Step, Trial
 
 IMAGES = make_images()
 EPOCHS = 2
@@ -54,7 +54,7 @@ EPOCHS = 2
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PARENT_WAIT_S", "PARENT_POLL_S", "OWN_WAIT_S", "OWN_POLL_S"):
-        monkeypatch.setattr(f"trainables.trial.{name}", 0.0)
+        monkeypatch.setattr(f"trainables.training.trial.{name}", 0.0)
 
 
 def advance(store: Store, config: TrialConfig, images: DeviceImages, epochs: int = EPOCHS) -> list[Step]:

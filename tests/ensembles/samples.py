@@ -7,21 +7,23 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.ablation import Arm, compare
-from ensembles.candidates import candidates
-from ensembles.choice import Choice
+from ensembles.analysis.ablation import Arm, compare
+from ensembles.analysis.pruning_audit import AuditedTrial, judge_pruning
+from ensembles.analysis.search_story import LineageStep, RangeCurve, SearchDecision, SearchStory, StageRow
+from ensembles.analysis.seed_noise import measure_noise
 from ensembles.config import EnsembleConfig
-from ensembles.evaluate import evaluate
-from ensembles.pool import PredictionPool
-from ensembles.pruning_audit import AuditedTrial, judge_pruning
+from ensembles.evaluation.verdict import evaluate
+from ensembles.pool.candidates import candidates
+from ensembles.pool.pool import PredictionPool
 from ensembles.report.page import ReportInput
-from ensembles.search_story import LineageStep, RangeCurve, SearchDecision, SearchStory, StageRow
-from ensembles.seed_noise import measure_noise
-from ensembles.select import rank_members, select
-from trainables.checkpoint import CheckpointId
-from trainables.config import ModelConfig, OptimizerConfig, TrialConfig
-from trainables.data_table import DataTable
-from trainables.record import EpochResult, TrialRecord, TrialState, rank
+from ensembles.selection.select import rank_members, select
+from ensembles.team import Choice
+from trainables.config.model import ModelConfig
+from trainables.config.training import OptimizerConfig
+from trainables.config.trial import TrialConfig
+from trainables.data.data_table import DataTable
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.record import EpochResult, TrialRecord, TrialState, rank
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 

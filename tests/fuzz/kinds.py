@@ -19,52 +19,54 @@ import pyarrow.parquet as pq
 from PIL import Image
 from typer.testing import CliRunner
 
-from ensembles.bundle import read_bundle, write_bundle
-from ensembles.mean_file import MeanFile, mean_from_arrow, mean_to_arrow
-from ensembles.night_story import NightFacts, NightStory, write_story
-from ensembles.team_answers import TeamAnswers
-from ensembles.team_answers import from_arrow as answers_from_arrow
-from ensembles.team_answers import to_arrow as answers_to_arrow
-from runner.accepted import read_nights
-from runner.command import app
-from runner.conclusion import choose_and_judge, load_run, publish
-from runner.deleted import add_deleted, read_deleted
-from runner.former_run import read_trained
-from runner.history import History
-from runner.journal import Journal
-from runner.keep_nights import plan_nights
-from runner.keeping import Keeping, keep_what_goes_on
-from runner.latest import read_latest
-from runner.lease import find_live, take_lease
-from runner.locate import Located
-from runner.proof import prove
-from runner.run_state import RunState
-from runner.show import tell_trials
-from runner.spec import read_spec
-from runner.status import read_status, show_status, summarise
-from runner.trial_table import to_parquet
-from runner.understood import check_understood
-from tests.ensembles.test_bundle import make_files, make_told
+from ensembles.bundle.manifest import read_bundle, write_bundle
+from ensembles.nights.story import NightFacts, NightStory, write_story
+from ensembles.nights.team_answers import TeamAnswers
+from ensembles.nights.team_answers import from_arrow as answers_from_arrow
+from ensembles.nights.team_answers import to_arrow as answers_to_arrow
+from ensembles.pool.mean_file import MeanFile, mean_from_arrow, mean_to_arrow
+from runner.cli.main import app
+from runner.config.checks import read_spec
+from runner.evaluation.conclusion import choose_and_judge, publish
+from runner.journal.deleted import add_deleted, read_deleted
+from runner.journal.journal import Journal
+from runner.journal.latest import read_latest
+from runner.journal.lease import take_lease
+from runner.journal.state import RunState
+from runner.nights.retention import plan_nights
+from runner.plan.history import History
+from runner.retention.keeping import Keeping, keep_what_goes_on
+from runner.runs.compatibility import check_understood
+from runner.runs.former_run import read_trained
+from runner.runs.integrity_check import prove
+from runner.runs.live import find_live
+from runner.runs.locate import Located
+from runner.runs.nights import read_nights
+from runner.runs.status import read_status, show_status, summarise
+from runner.runs.stored_run import load_run
+from runner.runs.trial_table import tell_trials, to_parquet
+from tests.ensembles.bundle.test_manifest import make_files, make_told
 from tests.fuzz.mutate import mutate_bytes, mutate_journal, mutate_record
-from tests.runner.sample_run import SampleRun, write_sample_run
-from trainables import layout
-from trainables.arrow_file import write_table
-from trainables.boost_table import BoostTable, boost_from_arrow, boost_to_arrow
-from trainables.checkpoint import CheckpointId
-from trainables.csv_table import load_csv_table
-from trainables.data_table import read_data_table
+from tests.sample_runs.sample_run import SampleRun, write_sample_run
+from trainables.data.data_table import read_data_table
+from trainables.datasets.csv_table import load_csv_table
+from trainables.datasets.image_table import read_arrays, read_csv, read_parquet
+from trainables.datasets.new_images import BadImage, _load, find_new_images
 from trainables.errors import CaucusError
-from trainables.folder import Folder
-from trainables.image_table import read_arrays, read_csv, read_parquet
-from trainables.initial_weights import check_safetensors, start_from
-from trainables.new_images import BadImage, _load, find_new_images
-from trainables.parquet_child import unpack
-from trainables.predictions import from_arrow
-from trainables.record import rank
-from trainables.store import check_format, seal_json, sha256_of, to_json
-from trainables.trial_config import read_config, write_config
-from trainables.truth import take_truth, truth_from_arrow, truth_to_arrow
-from trainables.watched import LayerWatched, layers_from_arrow, layers_to_arrow
+from trainables.models.pretrained import check_safetensors, start_from
+from trainables.results.boost_table import BoostTable, boost_from_arrow, boost_to_arrow
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.config_file import read_config, write_config
+from trainables.results.layer_statistics import LayerWatched, layers_from_arrow, layers_to_arrow
+from trainables.results.predictions import from_arrow
+from trainables.results.record import rank
+from trainables.results.true_class import take_truth, truth_from_arrow, truth_to_arrow
+from trainables.store import layout
+from trainables.store.base import sha256_of
+from trainables.store.folder import Folder
+from trainables.store.json_records import check_format, seal_json, to_json
+from trainables.tables.arrow_file import write_table
+from trainables.tables.parquet_child import unpack
 
 ROOT = Path(__file__).parents[2]
 

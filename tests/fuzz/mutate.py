@@ -8,8 +8,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from runner.journal import seal
-from trainables.store import seal_json
+from runner.journal.journal import seal
+from trainables.store.json_records import seal_json
 
 ODD_BYTES = (0, 1, 2, 3, 4, 5, 91, 0x7F, 0x80, 0xFE, 0xFF)
 ODD_NUMBERS = (0, 1, 2**7, 2**8 - 1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.mutate import mutate_bytes, mutate_journal, mutate_record
-from trainables.store import seal_json
+from trainables.store.json_records import seal_json
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,19 +18,20 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trainables.tiny_trials import CPU, make_config, make_images
-from trainables import layout
-from trainables.checkpoint import CheckpointId, read_json_part, read_part
-from trainables.commit import Committer
-from trainables.config import TrialConfig
-from trainables.data import DataConfig, load_images
-from trainables.device import check_device, module_of, open_device
-from trainables.device_images import DeviceImages, place_images
+from tests.trainables.training.tiny_trials import CPU, make_config, make_images
+from trainables.config.trial import TrialConfig
+from trainables.data.images import ImageSet, hash_labels
+from trainables.datasets.config import DataConfig
+from trainables.datasets.load import load_images
 from trainables.errors import DeviceFault
-from trainables.folder import Folder
-from trainables.images import ImageSet, hash_labels
-from trainables.training import Training
-from trainables.trial import Trial
+from trainables.hardware.device import check_device, module_of, open_device
+from trainables.results.checkpoint import CheckpointId, read_json_part, read_part
+from trainables.results.committer import Committer
+from trainables.store import layout
+from trainables.store.folder import Folder
+from trainables.training.device_images import DeviceImages, place_images
+from trainables.training.training import Training
+from trainables.training.trial import Trial
 
 CHILD_S = 240
 """A process imports torch and begins CUDA, both of which may take long on a busy machine."""
@@ -136,7 +137,7 @@ def check_no_step_waits(name: str, device: torch.device, forbid_waits: Callable[
 def check_memory_between_trials(folder: Path, device: torch.device) -> None:
     """A slot that stands by after a large trial holds as much of the device as after a small one."""
     pytest.importorskip("ray", reason="the trainable of Tune is what lets go, and Ray is not here")
-    from trainables.tune import TuneTrial
+    from trainables.training.ray_trainable import TuneTrial
 
     images = make_images(train=2048)
     small = make_config(images.data_id, augment={"strength": 0.5})

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from tests.gpu import checks
-from trainables.device import open_device
-from trainables.precision import resolve_precision
-from trainables.training import Training
+from trainables.hardware.device import open_device
+from trainables.training.precision import resolve_precision
+from trainables.training.training import Training
 
 pytestmark = pytest.mark.gpu
 

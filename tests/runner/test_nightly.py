@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.verbs_night import find_sweep
-from tests.nodes import own_processes
-from tests.sweeps import ROOT, SMALL
+from runner.cli.nightly import find_sweep
+from tests.sample_runs.sweeps import ROOT, SMALL
+from tests.services.nodes import own_processes
 
 CLUSTER = """
 import os, sys

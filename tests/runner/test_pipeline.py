@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from ensembles.vote import VOTES
-from tests.sweeps import DIGITS, ROOT, SMALL, bucket_bits, caucus, events, outcome, run_sweep, trial_bits
-from trainables.fashion_mnist import DEBIAN
+from ensembles.voting.vote import VOTES
+from tests.sample_runs.sweeps import DIGITS, ROOT, SMALL, bucket_bits, caucus, events, outcome, run_sweep, trial_bits
+from trainables.datasets.fashion_mnist import DEBIAN
 
 
 @pytest.fixture(scope="module")

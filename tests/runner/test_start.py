@@ -7,14 +7,14 @@ from collections import Counter
 import pytest
 
 from benchmarks.stored_run import write_run_of
-from runner.lease import take_lease
+from runner.config.checks import parse_spec
+from runner.journal.lease import take_lease
 from runner.pipeline import run_sweep
-from runner.spec import parse_spec
-from trainables import layout
-from trainables.data import load_images
+from trainables.datasets.load import load_images
 from trainables.errors import RunCutShort
-from trainables.folder import Folder
-from trainables.store import seal_json
+from trainables.store import layout
+from trainables.store.folder import Folder
+from trainables.store.json_records import seal_json
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from runner import doctor
-from runner.doctor import check_machine
-from tests.sweeps import ROOT
+from runner.doctor import machine as doctor
+from runner.doctor.machine import check_machine
+from tests.sample_runs.sweeps import ROOT
 from trainables import distribution
 
 INSTALLS = re.compile(r"\b(?:pip3?|pipx|uv|uvx|conda|poetry) (?:pip )?(?:install|add|run)\b[^\n]*")
@@ -86,7 +86,7 @@ def test_doctor_says_that_another_caucus_is_installed(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("script", "is_found"), [("#!/bin/sh\nexec agents\n", True), ("from runner.command import main\n", False)]
+    ("script", "is_found"), [("#!/bin/sh\nexec agents\n", True), ("from runner.cli.main import main\n", False)]
 )
 def test_doctor_says_that_the_shell_finds_another_caucus(
     monkeypatch: pytest.MonkeyPatch, tmp_path, script: str, is_found: bool
@@ -117,4 +117,4 @@ def test_a_wheel_has_its_licence_its_types_and_its_command(tmp_path) -> None:
     assert metadata["Author"] == "the Caucus authors"
     assert {f"{package}/py.typed" for package in ("trainables", "ensembles", "runner")} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert "caucus = runner.command:main" in scripts
+    assert "caucus = runner.cli.main:main" in scripts

@@ -11,12 +11,12 @@ from ensembles.diagnosis.diagnose import diagnose, diagnose_all
 from ensembles.diagnosis.learning_curve import find_data_curves
 from ensembles.diagnosis.rules import RULES
 from ensembles.diagnosis.signs import Setting, read_signs, setting_of
-from ensembles.report.diagnosis_section import tell_patch
-from runner.spec import read_spec
-from tests.sweeps import ROOT
-from trainables.config import TrialConfig
-from trainables.data_table import DataTable
-from trainables.record import EpochResult, TrialRecord
+from ensembles.report.sweep.diagnosis import tell_patch
+from runner.config.checks import read_spec
+from tests.sample_runs.sweeps import ROOT
+from trainables.config.trial import TrialConfig
+from trainables.data.data_table import DataTable
+from trainables.results.record import EpochResult, TrialRecord
 
 SETTING = Setting(classes=10, train_images=1000, validation_images=500)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ensembles.diagnosis.diagnose import diagnose, diagnose_all
-from tests.planted_faults import Planted, healthy, planted, sated, starved, train, train_shares
+from tests.ensembles.diagnosis.planted_faults import Planted, healthy, planted, sated, starved, train, train_shares
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("one_thread")]
 

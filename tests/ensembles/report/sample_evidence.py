@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from ensembles.honest.corrected import Corrected, CorrectedScore
-from ensembles.honest.estimate import Estimate
-from ensembles.honest.evidence import ClassChange, Evidence, ImageCase
-from ensembles.reliability import Bin
+from ensembles.calibration.reliability import Bin
+from ensembles.evaluation.evidence import ClassChange, Evidence, ImageCase
+from ensembles.evaluation.score import PredictionCost, Score
 from ensembles.report.page import ReportInput
-from ensembles.score import PredictionCost, Score
-from trainables.record import TrialCost
+from ensembles.selection_bias.corrected import Corrected, CorrectedScore
+from ensembles.selection_bias.estimate import Estimate
+from trainables.results.record import TrialCost
 
 
 def make_evidence(run: ReportInput, seed: int = 0) -> Evidence:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from ensembles.report.page import render_report
-from tests.chromium import PROGRAM, Page, browser
 from tests.ensembles.report.sample_evidence import with_evidence
 from tests.ensembles.report.test_page import HOSTILE
 from tests.ensembles.samples import make_run, make_story
+from tests.services.chromium import PROGRAM, Page, browser
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no chromium: apt-get install chromium")
 

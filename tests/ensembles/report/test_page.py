@@ -12,12 +12,12 @@ from html.parser import HTMLParser
 import pytest
 
 from ensembles.config import EnsembleConfig
-from ensembles.report.images_section import missed_csv
 from ensembles.report.page import ReportInput, lay_out, render_report, tell_report, write_html
+from ensembles.report.team.images import missed_csv
 from tests.ensembles.report.sample_evidence import with_evidence
 from tests.ensembles.samples import make_run, make_story
-from trainables.checkpoint import CheckpointId
-from trainables.record import TrialRecord
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.record import TrialRecord
 
 GIVEN = make_run()
 PAGE = render_report(GIVEN)

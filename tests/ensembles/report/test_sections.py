@@ -7,30 +7,28 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ensembles.choice import Choice
-from ensembles.honest.estimate import Estimate
-from ensembles.honest.evidence import ClassChange, Evidence, ImageCase
-from ensembles.reliability import Bin
-from ensembles.report import (
-    agreement_section,
-    baselines_section,
-    classes_section,
-    cost_section,
-    data_section,
-    images_section,
-    ladder_section,
-    path_section,
-    reliability_section,
-    team_section,
-    trials_section,
-    verdict_section,
-)
-from ensembles.report.metric_text import MISSING, show_loss
+from ensembles.calibration.reliability import Bin
+from ensembles.evaluation.evidence import ClassChange, Evidence, ImageCase
+from ensembles.report.charts.metric_text import MISSING, show_loss
+from ensembles.report.sweep import data as data_section
+from ensembles.report.sweep import ladder as ladder_section
+from ensembles.report.sweep import trials as trials_section
+from ensembles.report.team import agreement as agreement_section
+from ensembles.report.team import baselines as baselines_section
+from ensembles.report.team import classes as classes_section
+from ensembles.report.team import cost as cost_section
+from ensembles.report.team import images as images_section
+from ensembles.report.team import path as path_section
+from ensembles.report.team import reliability as reliability_section
+from ensembles.report.team import team as team_section
+from ensembles.report.team import verdict as verdict_section
+from ensembles.selection_bias.estimate import Estimate
+from ensembles.team import Choice
 from tests.ensembles.report.sample_evidence import make_corrected, with_evidence
 from tests.ensembles.samples import make_choice, make_record, make_run, member
-from trainables.checkpoint import CheckpointId
-from trainables.data_table import DataTable
-from trainables.record import TrialRecord
+from trainables.data.data_table import DataTable
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.record import TrialRecord
 
 GIVEN = make_run()
 FULL = with_evidence(GIVEN)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ensembles.candidates import candidates
 from ensembles.config import EnsembleConfig
-from ensembles.select import select
+from ensembles.pool.candidates import candidates
 from ensembles.selection.boosted import find_chains, find_rounds, with_rounds
-from ensembles.vote import vote
+from ensembles.selection.select import select
+from ensembles.voting.vote import vote
 from tests.ensembles.samples import make_pool, member
-from trainables.checkpoint import CheckpointId
-from trainables.config import BoostConfig, ParentConfig, TrialConfig
+from trainables.config.trial import BoostConfig, ParentConfig, TrialConfig
 from trainables.errors import SweepFileError
-from trainables.record import EpochResult, TrialRecord
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.record import EpochResult, TrialRecord
 
 
 def make_round(former=None, weight=1.0, seed=0, state="finished", kind="samme"):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ensembles.config import EnsembleConfig, Metric
-from ensembles.metrics import cost_of
-from ensembles.select import select
+from ensembles.metrics.scores import cost_of
 from ensembles.selection.cma_es import minimise
+from ensembles.selection.select import select
 from tests.ensembles.samples import make_pool, member
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ensembles.config import EnsembleConfig
-from ensembles.select import rank_members, select
+from ensembles.selection.select import rank_members, select
 from tests.ensembles.samples import make_pool, member
 
 # Accuracy 2/4, 3/4, 3/4; log-loss .51, .80, .66: the first is the least right and the least wrong by log-loss.

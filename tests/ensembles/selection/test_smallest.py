@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ensembles.config import EnsembleConfig, Metric
-from ensembles.pool import PredictionPool
-from ensembles.select import select
+from ensembles.pool.pool import PredictionPool
+from ensembles.selection.select import select
 from ensembles.selection.smallest import is_worse
 from tests.ensembles.samples import make_pool, member
 

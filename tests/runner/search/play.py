@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from runner.event import Decided, EpochReported, Event, RangeTested, TrialEnded, TrialPlanned
-from runner.run_state import RunState
+from runner.config.checks import parse_spec
+from runner.config.sweep import SweepSpec
+from runner.journal.events import Decided, EpochReported, Event, RangeTested, TrialEnded, TrialPlanned
+from runner.journal.state import RunState
+from runner.search.base.former import Former
+from runner.search.base.protocol import Decide, Measure, Over, Plan, Search, Step, Wait
 from runner.search.choose import choose_search
-from runner.search.former import Former
-from runner.search.proposal import Decide, Measure, Over, Plan, Search, Step, Wait
-from runner.spec import SweepSpec, parse_spec
-from tests.runner.sample_run import make_result
-from trainables.config import TrialConfig
+from tests.sample_runs.sample_run import make_result
+from trainables.config.trial import TrialConfig
 
 WHEN: dict[str, Any] = {"at_unix_s": 1.0, "elapsed_s": 1.0}
 

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from runner.search.proposal import Over, Wait
+from runner.search.base.protocol import Over, Wait
 from tests.runner.search.play import Play, make_search, make_sweep, rates
 from trainables.errors import RunCutShort, SweepFileError
 

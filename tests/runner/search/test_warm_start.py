@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from runner.event import Decided
-from runner.search.former import Former
-from tests.runner.sample_run import make_result
+from runner.journal.events import Decided
+from runner.search.base.former import Former
 from tests.runner.search.play import Play, make_search, rates
-from trainables.record import TrialRecord
+from tests.sample_runs.sample_run import make_result
+from trainables.results.record import TrialRecord
 
 SPACE = {"optimizer.lr": {"log": [1e-4, 1e-1]}}
 

@@ -1,0 +1,25 @@
+"""What a search has found out: importance of keys, ablations, noise of the seed, what pruning missed."""
+
+from typing import TYPE_CHECKING
+
+from trainables.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from ensembles.analysis.ablation import compare
+    from ensembles.analysis.importance import measure_importance
+    from ensembles.analysis.pruning_audit import judge_pruning
+    from ensembles.analysis.search_story import SearchStory
+    from ensembles.analysis.seed_noise import measure_noise
+
+__all__ = ["SearchStory", "compare", "judge_pruning", "measure_importance", "measure_noise"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "ablation": ("compare",),
+        "importance": ("measure_importance",),
+        "pruning_audit": ("judge_pruning",),
+        "search_story": ("SearchStory",),
+        "seed_noise": ("measure_noise",),
+    },
+)

@@ -1,0 +1,49 @@
+"""What was seen of a team's trials while they trained, read from the store for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ensembles.team import Choice
+from trainables.errors import DamagedObject, ObjectMissing
+from trainables.results.checkpoint import CheckpointId, read_part
+from trainables.results.layer_statistics import LayerWatched, layers_from_arrow
+from trainables.results.record import TrialRecord
+from trainables.store import layout
+from trainables.store.base import Store
+
+MOST_TRIALS = 6
+"""A page with more of them is not read."""
+
+
+@dataclass(frozen=True)
+class WatchedTrial:
+    """A trial with what was seen of its layers at the end of `epoch`, its last one; no layers where that is not in the store."""
+
+    record: TrialRecord
+    epoch: int
+    layers: tuple[LayerWatched, ...] = ()
+
+
+def read_watched(store: Store, records: Sequence[TrialRecord], choice: Choice) -> tuple[WatchedTrial, ...]:
+    """The team's trials, the heaviest first, at most `MOST_TRIALS`. Trials of which nothing was watched are left out."""
+    known = {record.trial_id: record for record in records}
+    heaviest = sorted(zip(choice.members, choice.weights, strict=True), key=lambda pair: -pair[1])
+    names = list(dict.fromkeys(member.trial_id for member, _ in heaviest))
+    watched = [known[name] for name in names if name in known and was_watched(known[name])]
+    return tuple(_read(store, record) for record in watched[:MOST_TRIALS])
+
+
+def was_watched(record: TrialRecord) -> bool:
+    """Whether any of its epochs was: those of an older version were not."""
+    return any(epoch.fit_loss is not None for epoch in record.epochs)
+
+
+def _read(store: Store, record: TrialRecord) -> WatchedTrial:
+    last = record.epochs[-1].epoch
+    try:
+        data = read_part(store, CheckpointId(record.trial_id, last), layout.WATCHED)
+        return WatchedTrial(record, last, layers_from_arrow(data))
+    except (ObjectMissing, DamagedObject):  # a report is worth having without it
+        return WatchedTrial(record, last)

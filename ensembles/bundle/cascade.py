@@ -1,0 +1,206 @@
+"""A cascade: members are asked one after the other, and no more of them once those asked agree and are sure.
+
+After Viola and Jones (2001) and Wang et al. (2022, "Wisdom of Committees"): cheap members first, easy images leave early. The
+order and the threshold are chosen on validation, when a bundle is exported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.calibration.calibrate import Calibrator, fit_calibration, read_calibrator
+from ensembles.config import Calibration
+
+TOLERANCE = 0.001
+"""The cascade's accuracy on validation may lie below the whole team's by so much: 0.1 points."""
+
+NEVER = 1.0
+"""A threshold that no confidence is above: every member is always asked."""
+
+Shares = npt.NDArray[np.float64]
+"""Probabilities (images, classes)."""
+Ask = Callable[[int, npt.NDArray[np.int64]], npt.NDArray[np.float32]]
+"""What the member at a position says of the images at some rows: float32 (rows, classes)."""
+WholeVote = Callable[[npt.NDArray[np.float32]], tuple[Shares, npt.NDArray[np.int64]]]
+"""Calibrated probabilities and classes of the whole team, from float32 (members, rows, classes)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cascade:
+    """In which order members are asked, and when it is enough.
+
+    order        positions of all members of the team
+    weights      of all members, in the team's order; those asked are averaged by them
+    calibrators  one for each stage but the last, of the average of those asked by then; at the last the team votes
+    threshold    calibrated confidence above which agreeing members are enough; `NEVER`: they never are
+    """
+
+    order: tuple[int, ...]
+    weights: tuple[float, ...]
+    calibrators: tuple[Calibrator, ...]
+    threshold: float
+
+    def __post_init__(self) -> None:
+        count = len(self.weights)
+        if sorted(self.order) != list(range(count)) or len(self.calibrators) != count - 1:
+            raise ValueError(
+                f"a cascade of {count} members has order {self.order}, {len(self.calibrators)} calibrators"
+            )
+
+    def told(self) -> dict[str, Any]:
+        """As JSON; `read_cascade` is the inverse."""
+        return {
+            "order": list(self.order),
+            "weights": list(self.weights),
+            "calibrators": [one.told() for one in self.calibrators],
+            "threshold": self.threshold,
+        }
+
+
+def read_cascade(told: dict[str, Any]) -> Cascade:
+    """The inverse of `Cascade.told`. Raises `ValueError`, `KeyError` or `TypeError` where it is none."""
+    return Cascade(
+        tuple(int(position) for position in told["order"]),
+        tuple(float(weight) for weight in told["weights"]),
+        tuple(read_calibrator(one) for one in told["calibrators"]),
+        float(told["threshold"]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What came of some images.
+
+    probabilities   float64 (images, classes), calibrated
+    predicted       int64 (images,)
+    agreement       float64 (images,), share of the members asked whose own class is the predicted one
+    asked           int64 (images,), members asked
+    """
+
+    probabilities: Shares
+    predicted: npt.NDArray[np.int64]
+    agreement: npt.NDArray[np.float64]
+    asked: npt.NDArray[np.int64]
+
+
+def ask_in_turn(cascade: Cascade, ask: Ask, images: int, classes: int, whole: WholeVote) -> Answers:
+    """The answers of a cascade; each member is asked once, of all images that are undecided by then."""
+    members = len(cascade.order)
+    answers = Answers(
+        np.empty((images, classes)), np.empty(images, np.int64), np.empty(images), np.empty(images, np.int64)
+    )
+    rows = np.arange(images)
+    heard = np.empty((members, images, classes), np.float32)  # of the undecided, in the team's order
+    for stage, position in enumerate(cascade.order):
+        heard[position] = ask(position, rows)
+        so_far = list(cascade.order[: stage + 1])
+        if stage < members - 1:
+            shares, agree = _stage(cascade, heard, so_far)
+            predicted = shares.argmax(1)
+            done = agree & (shares.max(1) > cascade.threshold)
+        else:
+            shares, predicted = whole(heard)
+            done = np.ones(len(rows), bool)
+        at = rows[done]
+        answers.probabilities[at], answers.predicted[at] = shares[done], predicted[done]
+        answers.asked[at] = stage + 1
+        answers.agreement[at] = (heard[so_far][:, done].argmax(2) == predicted[done]).mean(0)
+        rows, heard = rows[~done], heard[:, ~done]
+        if not len(rows):
+            break
+    return answers
+
+
+def _stage(
+    cascade: Cascade, heard: npt.NDArray[np.float32], asked: Sequence[int]
+) -> tuple[Shares, npt.NDArray[np.bool_]]:
+    """Calibrated probabilities of those asked, and on which images all of them say the same."""
+    mean = average(heard, asked, cascade.weights)
+    own = heard[list(asked)].argmax(2)
+    return cascade.calibrators[len(asked) - 1].apply(mean), (own == own[0]).all(0)
+
+
+def average(heard: npt.NDArray[np.float32], asked: Sequence[int], weights: Sequence[float]) -> Shares:
+    """Mean of the members `asked` by their weights: float32 (members, images, classes) to float64 (images, classes)."""
+    total = np.zeros(heard.shape[1:])
+    for position in asked:
+        total += weights[position] * heard[position].astype(np.float64)
+    mean: Shares = total / sum(weights[position] for position in asked)
+    return mean
+
+
+def fit_cascade(
+    heard: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    weights: Sequence[float],
+    costs: Sequence[float],
+    kind: Calibration,
+    whole: tuple[Shares, npt.NDArray[np.int64]],
+) -> Cascade:
+    """The cascade that costs least on validation among those whose accuracy is within `TOLERANCE` of the whole vote's.
+
+    heard    float32 (members, images, classes), of the team on validation
+    costs    of each member, in any unit; equal where they are not known
+    whole    calibrated probabilities and classes of the whole vote there
+
+    Tried are the orders of `orders`; of equals the first. Of each the threshold is lowered from `NEVER` until the accuracy
+    first falls short: what holds again below that would be luck.
+    """
+    fits = (
+        _fit_order(heard, labels, weights, costs, kind, whole, order) for order in orders(heard, labels, weights, costs)
+    )
+    return min(fits, key=lambda fit: fit[1])[0]
+
+
+def orders(
+    heard: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], weights: Sequence[float], costs: Sequence[float]
+) -> list[tuple[int, ...]]:
+    """Orders to try: by accuracy, by weight, by either per cost, and cheapest first; of equals by position."""
+    right = (heard.argmax(2) == labels).mean(1)
+    merits = [right, np.array(weights), right / np.array(costs), np.array(weights) / np.array(costs), -np.array(costs)]
+    found = [tuple(int(position) for position in np.argsort(-merit, kind="stable")) for merit in merits]
+    return list(dict.fromkeys(found))
+
+
+def _fit_order(
+    heard: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    weights: Sequence[float],
+    costs: Sequence[float],
+    kind: Calibration,
+    whole: tuple[Shares, npt.NDArray[np.int64]],
+    order: tuple[int, ...],
+) -> tuple[Cascade, float]:
+    """The best threshold of one order, and its mean cost an image."""
+    stages = len(order) - 1
+    calibrators = tuple(
+        fit_calibration(kind, average(heard, order[:stage], weights), labels) for stage in range(1, len(order))
+    )
+    never = Cascade(order, tuple(weights), calibrators, NEVER)
+    told = [_stage(never, heard, order[: stage + 1]) for stage in range(stages)]
+    # Where members do not agree, no threshold is passed.
+    sure = np.array([np.where(agree, shares.max(1), -1.0) for shares, agree in told]).reshape(stages, len(labels))
+    right = np.array([*(shares.argmax(1) == labels for shares, _ in told), whole[1] == labels])
+    spent = np.cumsum([costs[position] for position in order])
+    wanted = right[-1].mean() - TOLERANCE
+    best, least = NEVER, float(spent[-1])
+    for threshold in _thresholds(heard.shape[2]):
+        passed = sure > threshold
+        stage = np.where(passed.any(0), passed.argmax(0), stages) if stages else np.zeros(len(labels), int)
+        if right[stage, np.arange(len(labels))].mean() < wanted - 1e-12:
+            break
+        cost = float(spent[stage].mean())
+        if cost < least:
+            best, least = threshold, cost
+    return Cascade(order, tuple(weights), calibrators, best), least
+
+
+def _thresholds(classes: int) -> Iterator[float]:
+    """200 confidences from nearly 1 down to that of guessing, closest together at the top, where most images are."""
+    for doubt in np.geomspace(1e-6, 1 - 1 / classes, 200):
+        yield float(1 - doubt)

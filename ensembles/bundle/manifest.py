@@ -1,0 +1,270 @@
+"""A bundle: a team ready to be deployed, as a folder (or an `s3://` prefix) whose manifest proves every file.
+
+members/<trial_id>-<epoch>.safetensors      weights of each member
+program.pt2                                 images to calibrated probabilities, for torch alone
+model_card.md                               what it is, for a person
+manifest.json                               LAST: sizes and hashes, and all that it takes to predict
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from ensembles.config import VoteMethod
+from trainables.config.base import Frozen
+from trainables.config.trial import TrialConfig
+from trainables.errors import CaucusError, ObjectMissing, StoreError
+from trainables.results.checkpoint import CheckpointId
+from trainables.store.base import Store, sha256_of
+from trainables.store.json_records import load_json, to_json
+
+FORMAT = 1
+"""Raised when an older Caucus could not read what a newer one writes."""
+
+MANIFEST = "manifest.json"
+PROGRAM = "program.pt2"
+CARD = "model_card.md"
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Told = dict[str, Any]
+"""Parameters as their own class wrote them, who reads them too."""
+
+
+class BundleError(CaucusError, ValueError):
+    """A folder that is no whole bundle, or one that this version cannot read or write."""
+
+
+class BundleFile(Frozen):
+    """What proves a file."""
+
+    size_bytes: Annotated[int, Field(ge=0)]
+    sha256: Sha256
+
+
+class BundleMember(Frozen):
+    """One member and how it predicts."""
+
+    trial_id: Annotated[str, Field(pattern=r"^[0-9a-f]+$")]
+    epoch: Annotated[int, Field(ge=1)]
+    weight: Annotated[float, Field(gt=0, le=1)]
+    """Its share of the vote, where the vote knows shares."""
+    precision: Literal["float32", "bfloat16"]
+    """What its stored predictions were computed in."""
+    validation_accuracy: Annotated[float, Field(ge=0, le=1)]
+    flops: int | None
+    """Of one image's prediction; None where that was not measured."""
+    parameters: int | None
+    latency_s: float | None
+    """Of one image's prediction, alone, where it was trained."""
+    config: TrialConfig
+
+    @property
+    def checkpoint(self) -> CheckpointId:
+        """Its name in the store that it came from."""
+        return CheckpointId(self.trial_id, self.epoch)
+
+    @property
+    def file(self) -> str:
+        """Its weights, in the bundle."""
+        return f"members/{self.trial_id}-{self.epoch}.safetensors"
+
+
+class BundleData(Frozen):
+    """What it was trained on."""
+
+    id: str
+    name: str
+    images: dict[str, int]
+    """In each split."""
+
+
+class Preparation(Frozen):
+    """How an image becomes what the nets take: decoded upright, grey (`channels` 1) or RGB, 8 bits a channel, resized to
+    height x width bilinearly with antialiasing (Pillow), divided by 255, less `mean`, divided by `std`."""
+
+    height: Annotated[int, Field(ge=1)]
+    width: Annotated[int, Field(ge=1)]
+    channels: Literal[1, 3]
+    mean: tuple[float, ...] = Field(strict=False)
+    std: tuple[float, ...] = Field(strict=False)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not len(self.mean) == len(self.std) == self.channels or min(self.std) <= 0:
+            raise ValueError(f"mean and std must be {self.channels} numbers each, std above zero")
+        return self
+
+
+class CascadeFound(Frozen):
+    """What the cascade comes to on validation, where its order and threshold were chosen."""
+
+    members_asked: Annotated[float, Field(ge=1)]
+    """An image, on average."""
+    cost_share: Annotated[float, Field(ge=0, le=1)]
+    """Of the cost of asking everybody."""
+    accuracy: float
+    whole_accuracy: float
+    """Of the whole vote."""
+
+
+class Manifest(Frozen):
+    """Everything about a bundle but its weights."""
+
+    format: Literal[1] = 1
+    team: bool
+    """Whether it is the run's team, or its best single checkpoint."""
+    run: str
+    command: str
+    """What reproduces the run."""
+    data: BundleData
+    class_names: Annotated[tuple[str, ...], Field(strict=False, min_length=2)]
+    preparation: Preparation
+    members: Annotated[tuple[BundleMember, ...], Field(strict=False, min_length=1)]
+    vote: VoteMethod
+    voter: Told
+    """Parameters of the vote, as `ensembles.voting.vote.read_voter` takes them."""
+    calibrator: Told
+    """As `ensembles.calibration.calibrate.read_calibrator` takes them."""
+    cascade: Told | None
+    """As `ensembles.bundle.cascade.read_cascade` takes it; None where there is one member."""
+    cascade_found: CascadeFound | None
+    scores: dict[str, Any]
+    """`team` and `best`, each as `ensembles.evaluation.score.Score`; `verdict` in sentences, `ship`, and the team's `gain` on test."""
+    versions: dict[str, str]
+    files: dict[str, BundleFile]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not math.isclose(sum(member.weight for member in self.members), 1, rel_tol=1e-6):
+            raise ValueError("weights of the members do not add up to one")
+        if missing := [name for name in (*(member.file for member in self.members), CARD) if name not in self.files]:
+            raise ValueError(f"{missing[0]} is not among the files")
+        return self
+
+    @property
+    def checkpoints(self) -> tuple[CheckpointId, ...]:
+        """The members' names, in the order of the vote."""
+        return tuple(member.checkpoint for member in self.members)
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A bundle that was read and proved whole; `weights` are those of the members, in their order."""
+
+    uri: str
+    manifest: Manifest
+    weights: tuple[bytes, ...]
+
+
+def check_empty(store: Store) -> None:
+    """Raise `BundleError` where something lies in the place of a new bundle: nothing is ever written over."""
+    if found := store.find(""):
+        half = all(one.key in (PROGRAM, CARD) or one.key.startswith("members/") for one in found)
+        what = (
+            "is a bundle already"
+            if store.stat(MANIFEST)
+            else "was begun and not ended, as by an export that was killed"
+            if half
+            else f"is not empty (it holds {found[0].key})"
+        )
+        raise BundleError(f"bundle {store.uri} {what}: name a new folder, or remove it first")
+
+
+def make_manifest(told: Mapping[str, Any], files: Mapping[str, bytes]) -> Manifest:
+    """The manifest that `told` and the sizes and hashes of `files` make."""
+    proofs = {name: {"size_bytes": len(data), "sha256": sha256_of(data)} for name, data in files.items()}
+    return Manifest.model_validate({**told, "files": proofs})
+
+
+def write_bundle(store: Store, told: Mapping[str, Any], files: Mapping[str, bytes]) -> Manifest:
+    """Store `files`, then the manifest that `told` makes with their sizes and hashes. Raises `StoreError`, with nothing left behind."""
+    manifest = make_manifest(told, files)
+    plain = json.loads(to_json(manifest.model_dump(mode="json")))
+    begun: list[str] = []
+    try:
+        for name, data in {**files, MANIFEST: to_json({**plain, "sha256": sha256_of(to_json(plain))})}.items():
+            begun.append(name)
+            store.put(name, data)
+    except BaseException:  # half a bundle would be in the way of the next attempt
+        for name in reversed(begun):
+            with contextlib.suppress(StoreError):
+                store.delete(name)
+        raise
+    return manifest
+
+
+def read_bundle(store: Store) -> Bundle:
+    """The bundle in `store`, every file of it proved by its manifest.
+
+    Raises `BundleError` where there is none, one that was written half or by a newer version, or a file is missing or is
+    not what the manifest promises.
+    """
+    manifest = read_manifest(store)
+    held = {name: _proved(store, name, promised) for name, promised in manifest.files.items()}
+    return Bundle(store.uri, manifest, tuple(held[member.file] for member in manifest.members))
+
+
+def read_manifest(store: Store) -> Manifest:
+    """The manifest alone, which its own hash proves: a changed weight of the vote or class name would not be seen otherwise. Raises `BundleError`."""
+    try:
+        raw = store.get(MANIFEST)
+    except ObjectMissing:
+        half = any(found.key.startswith("members/") for found in store.find(""))
+        why = (
+            f"has no {MANIFEST}: it was written half; remove it and export it again"
+            if half
+            else f"is no bundle: no {MANIFEST}"
+        )
+        raise BundleError(f"{store.uri} {why}; `caucus export RUN {store.uri}` writes one") from None
+    try:
+        told = load_json(raw)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{store.uri}/{MANIFEST} is damaged ({error}): export the bundle again") from None
+    found = told.get("format") if isinstance(told, dict) else None
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise BundleError(f"{store.uri}/{MANIFEST} is of no bundle: it tells no format; name a bundle")
+    if found > FORMAT:
+        by = told.get("versions", {}).get("caucus", "?") if isinstance(told.get("versions"), dict) else "?"
+        raise BundleError(
+            f"bundle {store.uri} has format {found}, written by Caucus {by}; this version reads up to {FORMAT}: "
+            "upgrade caucus"
+        )
+    try:
+        whole = to_json(told) == raw and told.pop("sha256", None) == sha256_of(to_json(told))
+    except ValueError:  # half of a surrogate pair is no text, and can be written as JSON
+        whole = False
+    if not whole:
+        raise BundleError(f"{store.uri}/{MANIFEST} is damaged: its own hash does not hold; export the bundle again")
+    try:
+        return Manifest.model_validate(told)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] in ("extra_forbidden", "literal_error"):
+            by = told.get("versions", {}).get("caucus", "?") if isinstance(told.get("versions"), dict) else "?"
+            raise BundleError(
+                f"bundle {store.uri} was written by a newer Caucus ({by}), with {where}, which this version does not know: upgrade caucus"
+            ) from None
+        raise BundleError(
+            f"{store.uri}/{MANIFEST} cannot be read: {where}: {problem['msg']}; export the bundle again"
+        ) from None
+
+
+def _proved(store: Store, name: str, promised: BundleFile) -> bytes:
+    try:
+        data = store.get(name)
+    except ObjectMissing:
+        raise BundleError(f"bundle {store.uri} lacks {name}, which its manifest names: export it again") from None
+    if len(data) != promised.size_bytes or sha256_of(data) != promised.sha256:
+        raise BundleError(
+            f"{store.uri}/{name} is not what the manifest promises ({len(data):,} bytes of {promised.size_bytes:,}, "
+            "or other ones): copy or export the bundle again"
+        )
+    return data

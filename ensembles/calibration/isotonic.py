@@ -1,0 +1,80 @@
+"""Isotonic regression: for each class, a rising staircase from what the vote gives it to how often it is true."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.calibration.rows import change_whole, whole_rows
+
+Curve = tuple[tuple[float, ...], tuple[float, ...]]
+"""Knots: probabilities of the vote, rising, and the share of images that are of the class there, never falling."""
+
+OWN_ORDER = 1e-9
+"""Share of the vote's own probability that is added: else two classes on one step of their staircases would tie."""
+
+
+@dataclass(frozen=True)
+class Isotonic:
+    """A curve for each class, straight between its knots and flat beyond them; then rows are scaled to a sum of one
+    (Zadrozny and Elkan 2002, one against the rest). A class without a curve keeps what the vote gives it. It may change
+    the predicted class."""
+
+    curves: tuple[Curve | None, ...]
+
+    def apply(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Float64 (images, classes); rows with a NaN stay as they are. Raises `MismatchedPredictions` for other classes."""
+        return change_whole(probabilities, self._change, len(self.curves))
+
+    def told(self) -> dict[str, Any]:
+        """For JSON; `read` is the inverse."""
+        return {
+            "kind": "isotonic",
+            "curves": [None if curve is None else [list(curve[0]), list(curve[1])] for curve in self.curves],
+        }
+
+    @classmethod
+    def read(cls, told: Mapping[str, Any]) -> Self:
+        """The inverse of `told`. Raises `ValueError` where the knots of a curve are no pairs."""
+        curves: list[Curve | None] = []
+        for one in told["curves"]:
+            given, shares = ((), ()) if one is None else (tuple(map(float, knots)) for knots in one)
+            if one is not None and (not given or len(given) != len(shares)):
+                raise ValueError(f"a curve of {len(given)} probabilities and {len(shares)} shares")
+            curves.append(None if one is None else (given, shares))
+        return cls(tuple(curves))
+
+    def _change(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        found = probabilities.copy()
+        for position, curve in enumerate(self.curves):
+            if curve is not None:
+                found[:, position] = np.interp(probabilities[:, position], *curve)
+        found += OWN_ORDER * probabilities
+        found /= found.sum(1, keepdims=True)
+        return found
+
+
+def fit_isotonic(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> Isotonic:
+    """scikit-learn's `IsotonicRegression` of each class. Rows with a NaN are passed over.
+
+    Without bounds it gives 0 and 1 at the ends, and one image there costs as much as log-loss knows. So no share is above
+    (images + 1) / (images + 2) (Platt 1999), and what is left is the least, spread over the other classes. A class that has
+    no image, or all of them, gets no curve: nothing can be learned of it.
+    """
+    found, truth = whole_rows(probabilities, labels)
+    classes, spare = probabilities.shape[1], 1 / (len(truth) + 2)
+    counts = np.bincount(truth, minlength=classes)
+    if not (learnable := (counts > 0) & (counts < len(truth))).any():
+        return Isotonic((None,) * classes)
+    from sklearn.isotonic import IsotonicRegression
+
+    def fit(position: int) -> Curve:
+        curve = IsotonicRegression(y_min=spare / (classes - 1), y_max=1 - spare, out_of_bounds="clip")
+        curve.fit(found[:, position], truth == position)
+        return tuple(curve.X_thresholds_.tolist()), tuple(curve.y_thresholds_.tolist())
+
+    return Isotonic(tuple(fit(position) if learnable[position] else None for position in range(classes)))

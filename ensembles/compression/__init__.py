@@ -1,0 +1,13 @@
+"""What pruned checkpoints and soups are worth beside the nets that they came from."""
+
+from typing import TYPE_CHECKING
+
+from trainables.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from ensembles.compression.pruned_curve import PrunedCurve
+    from ensembles.compression.soup_story import SoupStory
+
+__all__ = ["PrunedCurve", "SoupStory"]
+
+__getattr__ = lazy_names(__name__, {"pruned_curve": ("PrunedCurve",), "soup_story": ("SoupStory",)})

@@ -1,0 +1,130 @@
+"""What a soup came to: one net from several checkpoints, beside the best of them and beside their vote."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.metrics.intervals import mcnemar_p, wilson_interval
+from ensembles.metrics.scores import accuracy, log_loss
+from trainables.errors import DamagedObject, ObjectMissing
+from trainables.store import layout
+from trainables.store.base import Store
+from trainables.store.json_records import get_json
+
+Probabilities = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SoupScore:
+    """One predictor. Accuracies are shares of 1, losses mean cross-entropy in nats."""
+
+    name: str
+    validation_accuracy: float
+    validation_loss: float
+    test_accuracy: float
+    test_ci95: tuple[float, float]
+    """Wilson's interval."""
+    test_loss: float
+
+
+@dataclass(frozen=True)
+class SoupStory:
+    """Everything that is told of one soup.
+
+    candidates     checkpoints that were tried, the best on validation first
+    ingredients    those that went in
+    best           the trial's best single epoch on validation
+    vote           the mean of the probabilities of the ingredients, at their cost together
+    gained, lost   test images on which the soup is right and the best single wrong, and the other way round
+    p              exact, of McNemar's test that both are right equally often
+    """
+
+    run: str
+    trial_id: str
+    kind: str
+    metric: str
+    """What greedy looked at on validation."""
+    candidates: tuple[str, ...]
+    ingredients: tuple[str, ...]
+    test_images: int
+    best: SoupScore
+    soup: SoupScore
+    vote: SoupScore
+    gained: int
+    lost: int
+    p: float
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in plain English."""
+        gain = 100 * (self.soup.test_accuracy - self.best.test_accuracy)
+        known = "" if self.p < 0.05 else ", which these images cannot tell from none"
+        vote = 100 * (self.vote.test_accuracy - self.soup.test_accuracy)
+        return (
+            f"The {self.kind} soup of {len(self.ingredients)} of {len(self.candidates)} epochs of {self.trial_id} is right on "
+            f"{self.soup.test_accuracy:.2%} of {self.test_images:,} test images, {gain:+.2f} points to its best single epoch "
+            f"(McNemar p {self.p:.2g}{known}); the vote of the same epochs, at {len(self.ingredients)} times the cost, "
+            f"{self.vote.test_accuracy:.2%} ({vote:+.2f} points to the soup)."
+        )
+
+
+def score(
+    name: str,
+    validation: Probabilities,
+    validation_labels: npt.NDArray[np.int64],
+    test: Probabilities,
+    test_labels: npt.NDArray[np.int64],
+) -> SoupScore:
+    """From probabilities (images, classes) and labels int64 (images,) of both splits."""
+    right = int(np.count_nonzero(test.argmax(1) == test_labels))
+    return SoupScore(
+        name=name,
+        validation_accuracy=accuracy(validation.argmax(1), validation_labels),
+        validation_loss=log_loss(validation, validation_labels),
+        test_accuracy=accuracy(test.argmax(1), test_labels),
+        test_ci95=wilson_interval(right, len(test_labels)),
+        test_loss=log_loss(test, test_labels),
+    )
+
+
+def compare(soup: Probabilities, best: Probabilities, labels: npt.NDArray[np.int64]) -> tuple[int, int, float]:
+    """Images gained and lost by the soup, and p of McNemar's test, from probabilities (images, classes) on test."""
+    right, before = soup.argmax(1) == labels, best.argmax(1) == labels
+    gained, lost = int(np.count_nonzero(right & ~before)), int(np.count_nonzero(before & ~right))
+    return gained, lost, mcnemar_p(right, before)
+
+
+def to_json(story: SoupStory) -> dict[str, Any]:
+    """The story as a JSON object, with its sentence."""
+    return asdict(story) | {"sentence": story.sentence}
+
+
+def from_json(told: dict[str, Any]) -> SoupStory:
+    """The inverse of `to_json`. Raises `DamagedObject`."""
+    try:
+        kept = {key: value for key, value in told.items() if key != "sentence"}
+        for key in ("best", "soup", "vote"):
+            low, high = told[key]["test_ci95"]
+            kept[key] = SoupScore(**told[key] | {"test_ci95": (float(low), float(high))})
+        for key in ("candidates", "ingredients"):
+            kept[key] = tuple(map(str, told[key]))
+        return SoupStory(**kept)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedObject(
+            f"the story of a soup is not readable ({type(error).__name__}: {error}): delete it and run `caucus soup` again"
+        ) from None
+
+
+def read_soups(store: Store, name: str, run: str) -> tuple[SoupStory, ...]:
+    """All soups of a run, by key. One that cannot be read is left out: a report must not fail for it."""
+    stories = []
+    for found in store.find(layout.soup_stories_prefix(name, run)):
+        try:
+            stories.append(from_json(get_json(store, found.key)))
+        except (DamagedObject, ObjectMissing):
+            continue
+    return tuple(stories)

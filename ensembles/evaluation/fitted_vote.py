@@ -1,0 +1,62 @@
+"""A vote with everything that it learns from validation, learned: nothing of test is there yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.calibration.calibrate import Calibrator, cross_fit, fit_calibration
+from ensembles.config import Calibration, VoteMethod
+from ensembles.pool.pool import PredictionPool
+from ensembles.selection_bias.corrected import FITTED
+from ensembles.team import Choice
+from ensembles.voting.vote import Ballot, Voter, fit_voter
+from trainables.results.checkpoint import CheckpointId
+
+
+@dataclass(frozen=True, eq=False)
+class ReadyVote:
+    """One way to predict.
+
+    members       whose predictions it takes
+    validation    what it says of the images that it was chosen on
+    calibrator    makes its probabilities honest
+    voter         None of a mean of all, which is made while they are read
+    """
+
+    members: tuple[CheckpointId, ...]
+    validation: Ballot
+    calibrator: Calibrator
+    voter: Voter | None = None
+
+    def vote(self, pool: PredictionPool) -> Ballot:
+        """The vote on another split. Raises `MismatchedPredictions` where a member has no predictions there."""
+        assert self.voter is not None
+        return self.voter.vote(pool)
+
+
+def prepare_vote(team: Choice, method: VoteMethod, calibration: Calibration, validation: PredictionPool) -> ReadyVote:
+    """The vote of `team`, fitted on `validation`. One that is learned there is calibrated by what it says of images that it
+    did not learn from. Raises `MismatchedPredictions`."""
+    voter = fit_voter(validation, team, method)
+    ballot = voter.vote(validation)
+    learned = method in FITTED and calibration != "none"
+    unseen = cross_fit(validation, team, method, "none") if learned else ballot.probabilities
+    return ReadyVote(team.members, ballot, fit_calibration(calibration, unseen, validation.labels), voter)
+
+
+def prepare_mean(
+    members: tuple[CheckpointId, ...],
+    mean: npt.NDArray[np.float64],
+    calibration: Calibration,
+    labels: npt.NDArray[np.int64],
+) -> ReadyVote:
+    """The soft vote of all `members`, whose mean on validation is `mean`, float64 (images, classes)."""
+    return ReadyVote(members, as_ballot(mean), fit_calibration(calibration, mean, labels))
+
+
+def as_ballot(mean: npt.NDArray[np.float64]) -> Ballot:
+    """What a mean of probabilities says."""
+    return Ballot("soft", mean, mean.argmax(1))

@@ -1,0 +1,119 @@
+"""Gathers the evidence on one team, after everything has been chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.calibration.calibrate import calibrate
+from ensembles.calibration.reliability import reliability, risk_coverage
+from ensembles.evaluation.evidence import ClassChange, Evidence, ImageCase
+from ensembles.evaluation.verdict import Prepared
+from ensembles.metrics.scores import cost_of, measure
+from ensembles.pool.pool import PredictionPool
+from ensembles.team import Choice
+from trainables.results.checkpoint import CheckpointId
+
+
+def gather_evidence(
+    prepared: Prepared, validation_pool: PredictionPool, test_pool: PredictionPool, image_ids: Sequence[str]
+) -> Evidence:
+    """Everything that the predictions say of the team, voting and calibrated as it was prepared, beside the best single.
+
+    `image_ids` are those of the test images, in their order. Raises `MismatchedPredictions` where a pool lacks a member.
+    """
+    labels, names = test_pool.labels, test_pool.class_names
+    choice, ready = prepared.choice, prepared.votes[prepared.config.vote]
+    ballot = ready.vote(test_pool)
+    calibrated = calibrate(ballot, ready.calibrator)
+    predicted = np.stack([test_pool.probabilities[test_pool.position(each)].argmax(1) for each in choice.members])
+    wrong = predicted != labels
+    team, alone = ballot.predicted, prepared.best.vote(test_pool).predicted
+    confidence = calibrated.probabilities[np.arange(len(labels)), team]
+
+    def cases(chosen: npt.NDArray[np.bool_]) -> tuple[ImageCase, ...]:
+        rows = np.flatnonzero(chosen)
+        return tuple(
+            ImageCase(
+                image_id=image_ids[row],
+                label=names[labels[row]],
+                team=names[team[row]],
+                confidence=float(confidence[row]),
+                best=names[alone[row]],
+                members_right=int((~wrong[:, row]).sum()),
+            )
+            for row in rows[np.argsort(-confidence[rows], kind="stable")].tolist()
+        )
+
+    return Evidence(
+        left_out_cost=_cost_without_each(validation_pool, choice),
+        solo=np.array([_solo(validation_pool, choice, member) for member in choice.members]),
+        disagreement=np.array([(predicted != each).mean(1) for each in predicted]),
+        error_correlation=_correlate(wrong),
+        confusion_change=_confusion(labels, team, len(names)) - _confusion(labels, alone, len(names)),
+        classes=tuple(_changes(labels, team == labels, alone == labels, names)),
+        any_correct=float(np.mean(~wrong.all(0))),
+        reliability_before=reliability(ballot.probabilities, labels, predicted=team),
+        reliability_after=reliability(calibrated.probabilities, labels, predicted=calibrated.predicted),
+        risk_coverage=risk_coverage(calibrated.probabilities, labels, predicted=calibrated.predicted),
+        fixed=cases((team == labels) & (alone != labels)),
+        broken=cases((team != labels) & (alone == labels)),
+        missed=cases(wrong.all(0)),
+    )
+
+
+def _solo(pool: PredictionPool, choice: Choice, member: CheckpointId) -> float:
+    return measure(choice.metric, pool.probabilities[pool.position(member)], pool.labels)
+
+
+def _cost_without_each(pool: PredictionPool, choice: Choice) -> npt.NDArray[np.float64]:
+    """float64 (members,), by the weighted team, whose score the choice tells; the others keep their weights' proportions.
+    0 where there are no others."""
+    told = [pool.probabilities[pool.position(member)] for member in choice.members]
+    if len(told) == 1:
+        return np.zeros(1)
+    whole = np.zeros(told[0].shape)
+    for weight, probabilities in zip(choice.weights, told, strict=True):
+        whole += weight * probabilities.astype(np.float64)
+    cost = cost_of(choice.metric, measure(choice.metric, whole, pool.labels))
+    found = []
+    for weight, probabilities in zip(choice.weights, told, strict=True):
+        rest = (whole - weight * probabilities.astype(np.float64)) / (1 - weight)
+        found.append(cost_of(choice.metric, measure(choice.metric, np.maximum(rest, 0), pool.labels)) - cost)
+    return np.array(found)
+
+
+def _correlate(wrong: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """float64 (members, members), Pearson's; 1 where one does not vary."""
+    centred = wrong - wrong.mean(1, keepdims=True)
+    spread = np.sqrt((centred**2).sum(1))
+    both = np.outer(spread, spread)
+    product = centred @ centred.T
+    found: npt.NDArray[np.float64] = np.divide(product, both, out=np.ones_like(product), where=both > 0)
+    np.fill_diagonal(found, 1.0)
+    return np.clip(found, -1, 1)
+
+
+def _confusion(labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.int64]:
+    """int64 (true, predicted), counts of images."""
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def _changes(
+    labels: npt.NDArray[np.int64],
+    team_right: npt.NDArray[np.bool_],
+    best_right: npt.NDArray[np.bool_],
+    names: Sequence[str],
+) -> Iterator[ClassChange]:
+    for position, name in enumerate(names):
+        of_it = labels == position
+        yield ClassChange(
+            name=name,
+            images=int(np.count_nonzero(of_it)),
+            best_right=int(np.count_nonzero(best_right & of_it)),
+            team_right=int(np.count_nonzero(team_right & of_it)),
+            fixed=int(np.count_nonzero(team_right & ~best_right & of_it)),
+            broken=int(np.count_nonzero(best_right & ~team_right & of_it)),
+        )

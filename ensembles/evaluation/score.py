@@ -1,0 +1,135 @@
+"""What one way to predict is worth: every figure of it, on validation as selected and corrected, and on test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.calibration.calibrate import calibrate
+from ensembles.calibration.reliability import nll_at_best_temperature
+from ensembles.evaluation.fitted_vote import ReadyVote
+from ensembles.metrics.intervals import wilson_interval
+from ensembles.metrics.scores import accuracy, balanced_accuracy, brier, expected_calibration_error, log_loss, macro_f1
+from ensembles.selection_bias.corrected import CorrectedScore
+from ensembles.selection_bias.estimate import Estimate
+from ensembles.voting.vote import Ballot
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.record import TrialCost
+
+
+@dataclass(frozen=True)
+class PredictionCost:
+    """What the prediction of one image costs: of a team the sums over its members."""
+
+    parameters: int
+    flops: int
+    latency_s: float
+    """One member after the other, as measured where each was trained."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one way to predict is worth. Accuracies are shares of 1. None is what an older version did not measure."""
+
+    members: int
+    """Checkpoints behind it."""
+    validation_accuracy: float
+    """On the images that it was chosen on: flattering, and shown as such."""
+    test_accuracy: float
+    ci95: tuple[float, float]
+    """Wilson's 95 % interval of `test_accuracy`."""
+    test_nll: float
+    """Mean negative log-likelihood on test in nats; see `metrics.log_loss`. Of a hard vote, that of shares of voices."""
+    test_ece: float
+    """Expected calibration error on test, in 15 bins, of the vote as it is."""
+    validation_nll: float | None = None
+    """On the images that it was chosen on."""
+    corrected: Estimate | None = None
+    """`validation_accuracy`, freed of having been selected there."""
+    corrected_nll: Estimate | None = None
+    test_nll_best_temperature: float | None = None
+    """At the temperature that is best on test: by this, not by `test_nll`, likelihoods compare (Ashukha 2020)."""
+    test_nll_calibrated: float | None = None
+    """After calibration, which was fitted on validation."""
+    test_ece_calibrated: float | None = None
+    test_accuracy_calibrated: float | None = None
+    """The same as `test_accuracy` after a temperature; other calibrations may change what the vote is for."""
+    test_brier: float | None = None
+    test_brier_calibrated: float | None = None
+    test_balanced_accuracy: float | None = None
+    test_macro_f1: float | None = None
+    cost: PredictionCost | None = None
+    """None where the cost of a member was not measured."""
+
+
+def score_vote(
+    ready: ReadyVote,
+    validation_labels: npt.NDArray[np.int64],
+    test: Ballot,
+    test_labels: npt.NDArray[np.int64],
+    corrected: CorrectedScore | None = None,
+    costs: Mapping[str, TrialCost] | None = None,
+) -> Score:
+    """All figures of a vote, which says `test` of the test images. `costs` are those of the members' trials."""
+    predicted, probabilities = test.predicted, test.probabilities
+    right, images = predicted == test_labels, np.arange(len(test_labels))
+    calibrated = calibrate(test, ready.calibrator)
+    classes = probabilities.shape[1]
+    return Score(
+        members=len(ready.members),
+        validation_accuracy=accuracy(ready.validation.predicted, validation_labels),
+        test_accuracy=accuracy(predicted, test_labels),
+        ci95=wilson_interval(int(np.count_nonzero(right)), len(test_labels)),
+        test_nll=log_loss(probabilities, test_labels),
+        test_ece=expected_calibration_error(probabilities[images, predicted], right),
+        validation_nll=log_loss(ready.validation.probabilities, validation_labels),
+        corrected=corrected.accuracy if corrected else None,
+        corrected_nll=corrected.log_loss if corrected else None,
+        test_nll_best_temperature=nll_at_best_temperature(probabilities, test_labels)[0],
+        test_nll_calibrated=log_loss(calibrated.probabilities, test_labels),
+        test_ece_calibrated=expected_calibration_error(
+            calibrated.probabilities[images, calibrated.predicted], calibrated.predicted == test_labels
+        ),
+        test_accuracy_calibrated=accuracy(calibrated.predicted, test_labels),
+        test_brier=brier(probabilities, test_labels),
+        test_brier_calibrated=brier(calibrated.probabilities, test_labels),
+        test_balanced_accuracy=balanced_accuracy(predicted, test_labels, classes),
+        test_macro_f1=macro_f1(predicted, test_labels, classes),
+        cost=sum_costs(ready.members, costs or {}),
+    )
+
+
+def sum_costs(members: Iterable[CheckpointId], costs: Mapping[str, TrialCost]) -> PredictionCost | None:
+    """What a prediction by all `members` costs, None where one of them is not known."""
+    found = [costs.get(member.trial_id) for member in members]
+    known = [cost for cost in found if cost is not None]
+    if len(known) < len(found):
+        return None
+    return PredictionCost(
+        parameters=sum(cost.parameters for cost in known),
+        flops=sum(cost.flops for cost in known),
+        latency_s=sum(cost.latency_s for cost in known),
+    )
+
+
+def read_score(told: dict[str, Any]) -> Score:
+    """The inverse of `dataclasses.asdict`. Raises `TypeError`, `KeyError` or `ValueError` where `told` is none."""
+    read = dict(told) | {"ci95": _pair(told["ci95"])}
+    for key in ("corrected", "corrected_nll"):
+        read[key] = read_estimate(told.get(key))
+    read["cost"] = PredictionCost(**told["cost"]) if told.get("cost") else None
+    return Score(**read)
+
+
+def read_estimate(told: dict[str, Any] | None) -> Estimate | None:
+    """The inverse of `dataclasses.asdict`; None stays None."""
+    return Estimate(told["value"], _pair(told["ci95"])) if told else None
+
+
+def _pair(told: Any) -> tuple[float, float]:
+    low, high = told
+    return low, high

@@ -1,0 +1,222 @@
+"""What the team is worth: the one place where predictions on test are scored, after everything has been chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.config import Calibration, EnsembleConfig, VoteMethod
+from ensembles.evaluation.fitted_vote import ReadyVote, as_ballot, prepare_mean, prepare_vote
+from ensembles.evaluation.score import Score, read_estimate, read_score, score_vote
+from ensembles.evaluation.sentences import tell_correction, tell_cost, tell_finding
+from ensembles.metrics.intervals import BOOTSTRAP_SEED, mcnemar_p, paired_bootstrap
+from ensembles.pool.pool import PredictionPool
+from ensembles.selection.select import rank_members
+from ensembles.selection_bias.corrected import Corrected, CorrectedScore
+from ensembles.selection_bias.estimate import Estimate
+from ensembles.team import Choice, team_of_equals
+from ensembles.voting.vote import VOTES, Ballot, vote
+from trainables.errors import DamagedObject, MismatchedPredictions
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.record import TrialCost
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the team is worth shipping, with everything that says so. Gains are shares of 1, of test images."""
+
+    vote: VoteMethod
+    """How the team votes; the other ways are there for comparison."""
+    votes: dict[VoteMethod, Score]
+    """The team, by every way of voting."""
+    best_member: CheckpointId
+    best: Score
+    """The best single checkpoint."""
+    baselines: dict[str, Score]
+    """`top`: soft vote of the `ensemble.size` best by validation accuracy, or of as many as there are; `all`: of all that
+    have predictions on both splits."""
+    validation_images: int
+    test_images: int
+    gain: float
+    """Test accuracy of the team's vote less that of the best single."""
+    gain_ci95: tuple[float, float]
+    """Its interval by paired bootstrap."""
+    mcnemar_p: float
+    """Exact p of McNemar's test that both are right equally often."""
+    fixed: int
+    """Test images on which the vote is right and the best single wrong."""
+    broken: int
+    """Test images on which the vote is wrong and the best single right."""
+    ship: bool
+    """Whether `gain_ci95` lies above zero."""
+    headline: str
+    """What to ship."""
+    sentence: str
+    """The verdict in plain English: the headline, a colon, and why."""
+    corrected_gain: Estimate | None = None
+    """What `gain` is on validation, each of both selected on other images than it is scored on."""
+    calibration: Calibration = "none"
+    """How the probabilities of every vote were made honest, on validation."""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The verdict in at most three sentences: what to ship and why; what the selection is worth; what it costs."""
+        score = self.votes[self.vote]
+        told = (self.sentence, tell_correction(score), tell_cost(score, self.best))
+        return tuple(sentence for sentence in told if sentence)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Everything that is judged on test, chosen and fitted on validation.
+
+    labels      int64 (images,), of validation
+    votes       the team, by every way of voting
+    best        the best single checkpoint
+    top         the soft vote of the most accurate
+    everyone    the soft vote of all candidates
+    """
+
+    choice: Choice
+    config: EnsembleConfig
+    labels: npt.NDArray[np.int64]
+    votes: Mapping[VoteMethod, ReadyVote]
+    best: ReadyVote
+    top: ReadyVote
+    everyone: ReadyVote
+    corrected: Corrected | None
+    costs: Mapping[str, TrialCost]
+
+
+def prepare(
+    choice: Choice,
+    config: EnsembleConfig,
+    validation: PredictionPool,
+    ranked: Sequence[CheckpointId],
+    mean: npt.NDArray[np.float64],
+    corrected: Corrected | None = None,
+    costs: Mapping[str, TrialCost] | None = None,
+) -> Prepared:
+    """What is to be judged beside the team of `choice`: the first of `ranked`, the first `config.size`, and all.
+
+    `ranked` are the candidates, best first, and `mean` theirs on validation, float64 (images, classes); `validation` holds
+    the team and the first of them, of the others nothing is needed. `corrected` is what `correct` says of the choice,
+    `costs` what the trials' nets cost. Raises `MismatchedPredictions`.
+    """
+    calibrate = config.calibrate
+    return Prepared(
+        choice=choice,
+        config=config,
+        labels=validation.labels,
+        votes={method: prepare_vote(choice, method, calibrate, validation) for method in VOTES},
+        best=prepare_vote(team_of_equals(ranked[:1]), "soft", calibrate, validation),
+        top=prepare_vote(team_of_equals(ranked[: config.size]), "soft", calibrate, validation),
+        everyone=prepare_mean(tuple(ranked), mean, calibrate, validation.labels),
+        corrected=corrected,
+        costs=costs or {},
+    )
+
+
+def judge(prepared: Prepared, test: PredictionPool, mean: npt.NDArray[np.float64]) -> Verdict:
+    """The verdict on what was prepared; `mean` is that of all candidates on test, float64 (images, classes).
+
+    Raises `MismatchedPredictions` where `test` lacks a member.
+    """
+    config, corrected = prepared.config, prepared.corrected
+    singles = corrected.baselines if corrected else {}
+
+    def score(ready: ReadyVote, ballot: Ballot, found: CorrectedScore | None) -> Score:
+        return score_vote(ready, prepared.labels, ballot, test.labels, found, prepared.costs)
+
+    ballots = {method: ready.vote(test) for method, ready in prepared.votes.items()}
+    votes = {
+        method: score(ready, ballots[method], corrected.votes.get(method) if corrected else None)
+        for method, ready in prepared.votes.items()
+    }
+    best_ballot = prepared.best.vote(test)
+    best = score(prepared.best, best_ballot, singles.get("best"))
+    right, best_right = ballots[config.vote].predicted == test.labels, best_ballot.predicted == test.labels
+    gain_ci95, p = paired_bootstrap(right, best_right, BOOTSTRAP_SEED), mcnemar_p(right, best_right)
+    is_best = prepared.choice.members == prepared.best.members
+    headline, why = tell_finding(config.vote, votes[config.vote], best, gain_ci95, p, len(right), is_best)
+    return Verdict(
+        vote=config.vote,
+        votes=votes,
+        best_member=prepared.best.members[0],
+        best=best,
+        baselines={
+            "top": score(prepared.top, prepared.top.vote(test), singles.get("top")),
+            "all": score(prepared.everyone, as_ballot(mean), singles.get("all")),
+        },
+        validation_images=len(prepared.labels),
+        test_images=len(test.labels),
+        gain=float(np.mean(right) - np.mean(best_right)),
+        gain_ci95=gain_ci95,
+        mcnemar_p=p,
+        fixed=int(np.count_nonzero(right & ~best_right)),
+        broken=int(np.count_nonzero(best_right & ~right)),
+        ship=gain_ci95[0] > 0,
+        headline=headline,
+        sentence=f"{headline}: {why}",
+        corrected_gain=corrected.gain if corrected else None,
+        calibration=config.calibrate,
+    )
+
+
+def evaluate(
+    choice: Choice,
+    config: EnsembleConfig,
+    validation_pool: PredictionPool,
+    test_pool: PredictionPool,
+    best: CheckpointId,
+    corrected: Corrected | None = None,
+    costs: Mapping[str, TrialCost] | None = None,
+) -> Verdict:
+    """The verdict on the team of `choice`, voting as `config.vote` says, against the checkpoint `best`, from whole pools.
+
+    Both must have been chosen on validation. The baselines vote with those members that both pools have. Raises
+    `MismatchedPredictions` where the pools are not validation and test of the same data, or lack a member of the team.
+    """
+    if (validation_pool.split, test_pool.split) != ("validation", "test"):
+        raise MismatchedPredictions(
+            f"a verdict needs pools of validation and test, not of {validation_pool.split} and {test_pool.split}"
+        )
+    if validation_pool.data_id != test_pool.data_id:
+        raise MismatchedPredictions(
+            f"validation is of data {validation_pool.data_id}, but test of {test_pool.data_id}: read both for one run"
+        )
+    tested = set(test_pool.members)
+    order = [validation_pool.members[position] for position in rank_members(validation_pool)]
+    ranked = [best, *(member for member in order if member in tested and member != best)]
+    means = [vote(pool, team_of_equals(ranked), "soft").probabilities for pool in (validation_pool, test_pool)]
+    return judge(prepare(choice, config, validation_pool, ranked, means[0], corrected, costs), test_pool, means[1])
+
+
+def to_json(verdict: Verdict, choice: Choice) -> dict[str, object]:
+    """Both as one JSON object. Members are written as `{"trial_id": …, "epoch": …}`."""
+    return {"choice": asdict(choice), "verdict": asdict(verdict)}
+
+
+def from_json(told: dict[str, Any]) -> tuple[Verdict, Choice]:
+    """The inverse of `to_json`; other keys beside these two are passed over. Raises `DamagedObject`."""
+    try:
+        choice, verdict = dict(told["choice"]), dict(told["verdict"])
+        for key in ("members", "picks"):
+            choice[key] = tuple(CheckpointId(**member) for member in choice[key])
+        for key in ("weights", "path"):
+            choice[key] = tuple(choice[key])
+        verdict["best_member"] = CheckpointId(**verdict["best_member"])
+        verdict["best"] = read_score(verdict["best"])
+        verdict["corrected_gain"] = read_estimate(verdict.get("corrected_gain"))
+        for key in ("votes", "baselines"):
+            verdict[key] = {how: read_score(score) for how, score in verdict[key].items()}
+        verdict["gain_ci95"] = tuple(verdict["gain_ci95"])
+        return Verdict(**verdict), Choice(**choice)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedObject(
+            f"the stored ensemble is not readable ({type(error).__name__}: {error}): write it again with `caucus report`"
+        ) from None

@@ -1,0 +1,26 @@
+"""One night's team beside the last accepted one: compared on the same test images, and judged."""
+
+from typing import TYPE_CHECKING
+
+from trainables.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from ensembles.nights.compare import compare_nights
+    from ensembles.nights.judge import judge_night
+    from ensembles.nights.story import NightFacts, NightStory
+    from ensembles.nights.team_answers import TeamAnswers
+
+__all__ = ["NightFacts", "NightStory", "TeamAnswers", "compare_nights", "judge_night"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "compare": ("compare_nights",),
+        "judge": ("judge_night",),
+        "story": (
+            "NightFacts",
+            "NightStory",
+        ),
+        "team_answers": ("TeamAnswers",),
+    },
+)

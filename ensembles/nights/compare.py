@@ -1,0 +1,82 @@
+"""Two nights on the test images that both have: which is right more often, and on which images their answers flipped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ensembles.evaluation.comparison import Change, measure_change
+from ensembles.nights.team_answers import TeamAnswers
+
+MOST_IDS = 100
+"""Flipped images that are named; of more, the first in the order of the data."""
+
+
+@dataclass(frozen=True)
+class NightComparison:
+    """A night beside an earlier one. `after` in `change` is this night."""
+
+    images: int
+    """Test images that both have: the comparison is on these alone."""
+    images_before: int
+    """Test images of the earlier night."""
+    images_now: int
+    matched_by: Literal["content", "image_id"]
+    """How the same image was known again."""
+    relabelled: int
+    """Of `images`, those that had another label then. Both nights are judged by the labels of now."""
+    change: Change
+    gained: int
+    """Images on which the earlier night was wrong and this one is right."""
+    lost: int
+    """Images on which the earlier night was right and this one is wrong."""
+    gained_ids: tuple[str, ...]
+    lost_ids: tuple[str, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether both nights were judged on the same images, none left out."""
+        return self.images == self.images_before == self.images_now
+
+
+def compare_nights(now: TeamAnswers, before: TeamAnswers) -> NightComparison | None:
+    """Both on the images that both have; None where there are none, or where it cannot be told which are the same.
+
+    An image is known again by its pixels: a name such as a row number may be another image's by now. Where no pixels are
+    the same, as after another `data.size`, names are trusted if all that both have kept their labels.
+    """
+    matched: Literal["content", "image_id"] = "content"
+    pairs = _pair(now.image_sha256, before.image_sha256)
+    if not pairs:
+        matched, pairs = "image_id", _pair(now.image_ids, before.image_ids)
+        if any(now.labels[here] != before.labels[there] for here, there in pairs):
+            return None
+    if not pairs:
+        return None
+    right_now = np.array([now.predicted[here] == now.labels[here] for here, _ in pairs])
+    right_before = np.array([before.predicted[there] == now.labels[here] for here, there in pairs])
+    ids = [now.image_ids[here] for here, _ in pairs]
+    gained, lost = np.flatnonzero(right_now & ~right_before), np.flatnonzero(right_before & ~right_now)
+    return NightComparison(
+        images=len(pairs),
+        images_before=len(before.image_ids),
+        images_now=len(now.image_ids),
+        matched_by=matched,
+        relabelled=sum(now.labels[here] != before.labels[there] for here, there in pairs),
+        change=measure_change(right_now, right_before),
+        gained=len(gained),
+        lost=len(lost),
+        gained_ids=tuple(ids[at] for at in gained[:MOST_IDS]),
+        lost_ids=tuple(ids[at] for at in lost[:MOST_IDS]),
+    )
+
+
+def _pair(now: Sequence[str], before: Sequence[str]) -> list[tuple[int, int]]:
+    """Positions of the same name on both sides; of equals before, the first: equal pixels have equal answers."""
+    places: dict[str, int] = {}
+    for position, name in enumerate(before):
+        places.setdefault(name, position)
+    return [(position, places[name]) for position, name in enumerate(now) if name in places]

@@ -1,0 +1,61 @@
+"""The verdict on a night, in a word and in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ensembles.evaluation.comparison import Change
+from ensembles.nights.compare import NightComparison
+from ensembles.nights.story import Cause, NightVerdict
+
+VERDICTS: dict[str, NightVerdict] = {"better": "accepted", "alike": "no worse", "worse": "worse"}
+
+
+def judge_night(
+    test_accuracy: float,
+    test_images: int,
+    against: str | None,
+    comparison: NightComparison | None,
+    causes: Sequence[Cause],
+) -> tuple[NightVerdict, str]:
+    """The verdict and why. `against` is the last accepted night, None where there is none; `comparison` is None where the
+    two have no test image in common: a night that nothing can be said against is accepted, and it says so."""
+    worth = f"right on {test_accuracy:.2%} of {test_images:,} test images"
+    if against is None:
+        return "accepted", f"accepted: {worth}; no night was accepted before it"
+    if comparison is None:
+        return "accepted", f"accepted: {worth}; none of them was a test image of {against}, so nothing compares the two"
+    change = comparison.change
+    told = f"{tell_change(change)}, on {_images(comparison)}"
+    match verdict := VERDICTS[change.direction]:
+        case "accepted":
+            return verdict, f"accepted: better than {against} by {told}"
+        case "worse":
+            return verdict, f"worse than {against} by {told}. {tell_causes(causes)}; {against} stays the accepted night"
+    if comparison.gained == comparison.lost == 0:
+        return verdict, f"no worse than {against}, and no better: each of {_images(comparison)} has the same outcome"
+    return verdict, f"no worse than {against}, and not better beyond doubt: {told}; {against} stays the accepted night"
+
+
+def tell_change(change: Change) -> str:
+    """A difference in points with what says how sure it is."""
+    points, (low, high) = 100 * change.difference, (100 * end for end in change.ci95)
+    return f"{points:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}, McNemar p {change.mcnemar_p:.2g})"
+
+
+def tell_causes(causes: Sequence[Cause]) -> str:
+    """The likeliest cause, and what else changed, without a full stop."""
+    if not causes:
+        return "Nothing that is on record changed: likely what training scatters by"
+    first, *others = causes
+    also = f"; also changed: {'; '.join(other.told for other in others)}" if others else ""
+    return f"Likely cause: {first.told}{also}"
+
+
+def _images(comparison: NightComparison) -> str:
+    if comparison.is_whole:
+        return f"the same {comparison.images:,} test images"
+    return (
+        f"the {comparison.images:,} test images that both have (of {comparison.images_now:,} now and "
+        f"{comparison.images_before:,} then)"
+    )

@@ -1,0 +1,150 @@
+"""What a night came to, beside the last accepted one: `night.json` of its run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from ensembles.nights.compare import NightComparison
+from trainables.errors import DamagedObject
+from trainables.store.json_records import seal_json, to_json
+
+NightVerdict = Literal["accepted", "no worse", "worse", "partial", "failed"]
+"""accepted: better beyond doubt than the last accepted night, or there is none to compare with; no worse: these images cannot
+tell the two apart; partial: cut short, the same night goes on when it is started again; failed: nothing to vote."""
+
+DECIDED: tuple[NightVerdict, ...] = ("accepted", "no worse", "worse")
+
+CauseKind = Literal["trials", "labels", "configuration", "images", "own code", "code", "versions"]
+CAUSES: tuple[CauseKind, ...] = ("trials", "labels", "configuration", "images", "own code", "code", "versions")
+"""What can make a night worse, the likeliest first. A rule of thumb: trials that did not end well are missing from the vote;
+labels and configuration decide every number; more or other images a little; code is tested before it is used, and versions of
+packages are tested by others."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Something that is not as it was in the night before."""
+
+    kind: CauseKind
+    told: str
+    """What changed, from what to what."""
+
+
+@dataclass(frozen=True)
+class NightMember:
+    """A checkpoint that votes."""
+
+    trial_id: str
+    epoch: int
+    weight: float
+    settings: str
+    """Of its trial, the keys that the search varies: `optimizer.lr=0.012 model.width=16`."""
+
+
+@dataclass(frozen=True)
+class MembersChange:
+    """Who votes now and who did then; the same checkpoint is the same trial and epoch."""
+
+    stayed: tuple[NightMember, ...]
+    joined: tuple[NightMember, ...]
+    left: tuple[NightMember, ...]
+
+
+@dataclass(frozen=True)
+class NightFacts:
+    """What decides a night's numbers beside its sweep file."""
+
+    data_id: str
+    caucus: str
+    commit: str | None
+    """Of the checkout that the driver ran from, with a `+` where files differ from it; None where it is none."""
+    code: str
+    """Hash of the sources of the packages."""
+    own_code: Mapping[str, str]
+    """Hash of each file or folder with a person's own models."""
+    versions: Mapping[str, str]
+    """Of the packages that Caucus needs, and of Python."""
+
+
+@dataclass(frozen=True)
+class NightStory:
+    """Everything that is on record of a night. Accuracies are shares of 1, of the team's vote."""
+
+    run: str
+    """`<name>/<run>`."""
+    number: int
+    """Rises from night to night of a sweep, whatever their dates and clocks say."""
+    decided_unix_s: float
+    verdict: NightVerdict
+    sentence: str
+    facts: NightFacts
+    against: str | None = None
+    """The accepted night that it was compared with."""
+    warm_start: str = ""
+    """What it began with, or why it began with nothing."""
+    test_accuracy: float | None = None
+    test_images: int = 0
+    validation_accuracy: float | None = None
+    team: tuple[NightMember, ...] = ()
+    answers_sha256: str = ""
+    """Of the answers on test: the same answers are not judged twice."""
+    comparison: NightComparison | None = None
+    members: MembersChange | None = None
+    causes: tuple[Cause, ...] = ()
+    """What is not as it was in `against`, the likeliest cause first."""
+    unchanged: tuple[str, ...] = ()
+    """What is as it was."""
+    notes: tuple[str, ...] = field(default=())
+    dropped: bool = False
+    """Whether its checkpoints are gone: `keep` has deleted those that no other run has."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether later nights are compared with this one."""
+        return self.verdict == "accepted"
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether it came to its end, and was judged."""
+        return self.verdict in DECIDED
+
+    def told(self) -> dict[str, Any]:
+        """As one JSON object."""
+        return {**asdict(self), "accepted": self.accepted}
+
+
+_READER = TypeAdapter(NightStory)
+
+
+def write_story(story: NightStory) -> bytes:
+    """The bytes of `night.json`."""
+    return seal_json(story.told())
+
+
+def read_story(told: Mapping[str, Any]) -> NightStory:
+    """The inverse of `NightStory.told`. Raises `DamagedObject`."""
+    try:
+        return _READER.validate_json(
+            to_json(told), strict=True
+        )  # as JSON, where a list may be a tuple and no number is NaN
+    except ValidationError as error:
+        first = error.errors()[0]
+        why = f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}"
+    except ValueError as error:
+        why = str(error)
+    raise DamagedObject(f"the record of a night cannot be read ({why}): delete it and start that night again")
+
+
+def compare_teams(now: tuple[NightMember, ...], before: tuple[NightMember, ...]) -> MembersChange:
+    """Who stayed, joined and left, each in the order of its team."""
+    then = {(member.trial_id, member.epoch) for member in before}
+    here = {(member.trial_id, member.epoch) for member in now}
+    return MembersChange(
+        stayed=tuple(member for member in now if (member.trial_id, member.epoch) in then),
+        joined=tuple(member for member in now if (member.trial_id, member.epoch) not in then),
+        left=tuple(member for member in before if (member.trial_id, member.epoch) not in here),
+    )

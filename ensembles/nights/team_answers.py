@@ -1,0 +1,53 @@
+"""What a team says of each test image, kept with its run: a later night is compared with it, whatever becomes of checkpoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from trainables.errors import DamagedObject
+from trainables.tables.arrow_file import reading_table, write_table
+
+
+@dataclass(frozen=True)
+class TeamAnswers:
+    """A team's answers on test; all columns are in the order of the images.
+
+    image_sha256    hexadecimal, of each image's pixels
+    labels          names of the true classes
+    predicted       names of the classes that the vote is for
+    """
+
+    data_id: str
+    image_ids: tuple[str, ...]
+    image_sha256: tuple[str, ...]
+    labels: tuple[str, ...]
+    predicted: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len({len(self.image_ids), len(self.image_sha256), len(self.labels), len(self.predicted)}) != 1:
+            raise DamagedObject(f"the answers on data {self.data_id} have columns of different lengths: vote again")
+
+
+def to_arrow(answers: TeamAnswers) -> bytes:
+    """The bytes of an Arrow IPC file. The same answers give the same bytes."""
+    columns = {
+        "image_id": pa.array(answers.image_ids, pa.string()),
+        "sha256": pa.array(answers.image_sha256, pa.string()),
+        "label": pa.array(answers.labels, pa.string()),
+        "predicted": pa.array(answers.predicted, pa.string()),
+    }
+    return write_table(pa.table(columns, metadata={"data_id": answers.data_id}))
+
+
+def from_arrow(data: bytes) -> TeamAnswers:
+    """The inverse of `to_arrow`. Raises `DamagedObject` where `data` is something else."""
+    with reading_table(data, "a file of a team's answers", DamagedObject) as (table, told):
+        return TeamAnswers(
+            data_id=told["data_id"],
+            image_ids=tuple(table["image_id"].to_pylist()),
+            image_sha256=tuple(table["sha256"].to_pylist()),
+            labels=tuple(table["label"].to_pylist()),
+            predicted=tuple(table["predicted"].to_pylist()),
+        )

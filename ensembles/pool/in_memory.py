@@ -1,0 +1,79 @@
+"""Candidates that can be read member by member: from a store, or from a pool that is in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.pool.pool import PredictionPool
+from ensembles.pool.streaming import StreamedMean
+from ensembles.pool.true_class import TruthPool, take_truth_pool
+from trainables.errors import MismatchedPredictions
+from trainables.results.checkpoint import CheckpointId
+
+
+class Candidates(Protocol):
+    """What correcting a score needs of the candidates; `StoredPool` is one such, `WholePool` another."""
+
+    @property
+    def truth(self) -> TruthPool:
+        """What each gives to the true class on validation."""
+
+    def read(self, members: Iterable[CheckpointId], split: str) -> PredictionPool:
+        """The whole predictions of these, in the order of the pool."""
+
+    def mean(self, split: str) -> StreamedMean:
+        """The mean of all of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class WholePool:
+    """The candidates of a pool that is in memory, of its one split."""
+
+    pool: PredictionPool
+
+    @cached_property
+    def truth(self) -> TruthPool:
+        """See `Candidates`."""
+        return take_truth_pool(self.pool)
+
+    def read(self, members: Iterable[CheckpointId], split: str) -> PredictionPool:
+        """See `Candidates`; nothing is copied where all are asked for. Raises `MismatchedPredictions` for another split."""
+        self._check(split)
+        asked = set(members)
+        positions = [position for position, each in enumerate(self.pool.members) if each in asked]
+        return self.pool if len(positions) == len(self.pool.members) else take(self.pool, positions)
+
+    def mean(self, split: str) -> StreamedMean:
+        """See `Candidates`."""
+        self._check(split)
+        total = np.zeros(self.pool.probabilities.shape[1:])
+        for probabilities in self.pool.probabilities:
+            total += probabilities
+        return StreamedMean(total / len(self.pool.members), self.pool.members, ())
+
+    def _check(self, split: str) -> None:
+        if split != self.pool.split:
+            raise MismatchedPredictions(f"a pool of {self.pool.split} was asked for predictions on {split}")
+
+
+def take(
+    pool: PredictionPool,
+    positions: Sequence[int] | npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64] | None = None,
+) -> PredictionPool:
+    """The pool of these members and of these images alone (left out: of all); an image may come more than once."""
+    found = [pool.probabilities[position] for position in positions]
+    return PredictionPool(
+        pool.data_id,
+        pool.split,
+        tuple(pool.members[position] for position in positions),
+        np.stack(found if rows is None else [probabilities[rows] for probabilities in found]),
+        pool.labels if rows is None else pool.labels[rows],
+        pool.class_names,
+    )

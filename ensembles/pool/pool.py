@@ -1,0 +1,162 @@
+"""All candidates' predictions on one split, side by side, proved to be of the same images."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.pool.alignment import READERS, Manifests, images_of, predictions_of
+from ensembles.pool.memory import hold
+from trainables.data.data_table import DataTable
+from trainables.errors import MismatchedPredictions
+from trainables.results.checkpoint import CheckpointId
+from trainables.store.base import Store
+
+IN_FLIGHT_BYTES = 64 * 2**20
+"""Files that are being read may take this much beside a small pool, beside a large one a tenth of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionPool:
+    """Candidates' class probabilities on one split, valid by construction.
+
+    members          the candidates, all different
+    probabilities    float32 (members, images, classes)
+    labels           int64 (images,), positions in `class_names`
+    left_out         candidates whose predictions could not be used, each with the reason
+    """
+
+    data_id: str
+    split: str
+    members: tuple[CheckpointId, ...]
+    probabilities: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    class_names: tuple[str, ...]
+    left_out: tuple[tuple[CheckpointId, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        expected = (len(self.members), len(self.labels), len(self.class_names))
+        if self.probabilities.shape != expected or self.probabilities.dtype != np.float32:
+            raise MismatchedPredictions(
+                f"the pool's probabilities are {self.probabilities.dtype}{self.probabilities.shape}, "
+                f"not float32{expected} (members, images, classes)"
+            )
+        if 0 in expected:
+            raise MismatchedPredictions(
+                f"split {self.split} of data {self.data_id} has {expected[0]} members, {expected[1]} images and "
+                f"{expected[2]} classes: a vote needs at least one of each"
+            )
+        if len(set(self.members)) != len(self.members):
+            raise MismatchedPredictions("a checkpoint stands in the pool twice: name each candidate once")
+
+    @cached_property
+    def _positions(self) -> dict[CheckpointId, int]:
+        return {member: position for position, member in enumerate(self.members)}
+
+    def position(self, member: CheckpointId) -> int:
+        """Where `member` stands in `members`. Raises `MismatchedPredictions` where it does not."""
+        try:
+            return self._positions[member]
+        except KeyError:
+            reason = dict(self.left_out).get(member, "it was no candidate")
+            raise MismatchedPredictions(
+                f"{member} has no predictions on {self.split} to vote with ({reason}): "
+                "run the sweep again to make them, or choose the team anew"
+            ) from None
+
+
+def read_pool(
+    store: Store,
+    members: Sequence[CheckpointId],
+    split: str,
+    table: DataTable,
+    *,
+    merge: bool = False,
+    limit_bytes: int | None = None,
+    manifests: Manifests | None = None,
+) -> PredictionPool:
+    """The predictions of `members` on `split`, in their order.
+
+    Predictions that are missing or damaged, or are not of the images of `table`, are left out and named in
+    `left_out`; with `merge` also those that equal an earlier member's bit for bit: the same net twice is no second
+    voice. Takes the pool's float32 and less than a tenth, or `IN_FLIGHT_BYTES` where that is more; a pool above
+    `limit_bytes` lies in a scratch file, see `hold`. `manifests` is what `read_manifests` said, where that is known. Raises `MismatchedPredictions` where no member is left, `StoreError`
+    where the store does not answer (a store that fails for a moment must not change who votes), and `PoolTooLarge`.
+    """
+    images = images_of(table, split)
+    probabilities = hold((len(members), *images.shape), limit_bytes)
+    marks = [0] * len(members)
+
+    def fill(position: int) -> str | None:
+        found = predictions_of(store, members[position], images, manifests)
+        if isinstance(found, str):
+            return found
+        probabilities[position] = found.probabilities
+        if merge:  # while it is in the cache: 1,000 members x 10,000 x 10 take 0.2 s
+            marks[position] = zlib.crc32(probabilities[position].data)
+        return None
+
+    file_bytes = 4 * math.prod(images.shape) + 4 * images.shape[0]
+    with ThreadPoolExecutor(_readers(probabilities.nbytes, file_bytes)) as readers:
+        reasons = list(readers.map(fill, range(len(members))))
+    if merge:
+        _merge(members, probabilities, marks, reasons)
+    kept = [position for position, reason in enumerate(reasons) if reason is None]
+    left_out = tuple((members[position], reason) for position, reason in enumerate(reasons) if reason is not None)
+    if not kept:
+        raise MismatchedPredictions(nobody_left(split, len(members), left_out))
+    for to, position in enumerate(kept):  # closes the gaps where they are: a copy would take as much again
+        if to != position:
+            probabilities[to] = probabilities[position]
+    return PredictionPool(
+        data_id=table.data_id,
+        split=split,
+        members=tuple(members[position] for position in kept),
+        probabilities=probabilities[: len(kept)],
+        labels=images.labels,
+        class_names=table.class_names,
+        left_out=left_out,
+    )
+
+
+def nobody_left(split: str, asked: int, left_out: Sequence[tuple[CheckpointId, str]]) -> str:
+    """The message where no candidate can vote."""
+    first = f"; {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
+    return f"none of {asked} checkpoints has predictions on {split} to vote with{first}"
+
+
+def same_as(member: CheckpointId, split: str) -> str:
+    """The reason why a duplicate of `member` is left out."""
+    return f"its predictions on {split} are those of {member}, bit for bit: the same net has one voice"
+
+
+def _merge(
+    members: Sequence[CheckpointId],
+    probabilities: npt.NDArray[np.float32],
+    marks: Sequence[int],
+    reasons: list[str | None],
+) -> None:
+    """Give duplicates their reason. Equal marks are a hint alone; the bits decide."""
+    first: dict[int, list[int]] = {}
+    for position, mark in enumerate(marks):
+        if reasons[position] is None:
+            alike = first.setdefault(mark, [])
+            bits = probabilities[position].view(np.uint32)
+            equal = next((other for other in alike if np.array_equal(probabilities[other].view(np.uint32), bits)), None)
+            if equal is None:
+                alike.append(position)
+            else:
+                reasons[position] = same_as(members[equal], "validation")
+
+
+def _readers(pool_bytes: int, file_bytes: int) -> int:
+    """How many files may be held at a time beside the pool, each with what checking it takes."""
+    allowed = max(IN_FLIGHT_BYTES, pool_bytes // 10)
+    return max(1, min(READERS, int(allowed / (2 * file_bytes + 1))))

@@ -1,0 +1,113 @@
+"""The candidates of a choice as they lie in a store, of which no more is read than is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ensembles.config import EnsembleConfig
+from ensembles.pool.alignment import Manifests, images_of, read_manifests
+from ensembles.pool.mean_file import MeanFile, mean_from_arrow, mean_to_arrow
+from ensembles.pool.pool import PredictionPool, read_pool
+from ensembles.pool.streaming import StreamedMean, stream, stream_mean
+from ensembles.pool.true_class import TruthPool, read_truth_pool
+from trainables.data.data_table import DataTable
+from trainables.errors import DamagedObject, MismatchedPredictions, ObjectMissing
+from trainables.results.checkpoint import CheckpointId, Promise
+from trainables.store import layout
+from trainables.store.base import Store
+
+
+def needs_truth_alone(config: EnsembleConfig) -> bool:
+    """Whether the rule of `config` looks at nothing but what each candidate gives to the true class: then
+    `select(true_or_other(pool.truth), config)` chooses as it would from all of the predictions."""
+    rule = config.select in ("greedy", "greedy-once") and config.metric == "log_loss"
+    return rule and config.ties == "caucus" and config.start == 0 and not config.diverse
+
+
+@dataclass(frozen=True, eq=False)
+class StoredPool:
+    """Candidates that can vote.
+
+    truth    what choosing needs of each on validation, with who was left out, and why
+    """
+
+    store: Store
+    table: DataTable
+    truth: TruthPool
+    manifests: Manifests
+    _means: dict[str, StreamedMean] = field(default_factory=dict)
+
+    @property
+    def members(self) -> tuple[CheckpointId, ...]:
+        """All of them, in order."""
+        return self.truth.members
+
+    def without(self, left_out: Iterable[tuple[CheckpointId, str]]) -> StoredPool:
+        """These candidates without those named, who are listed in `truth.left_out` with their reason."""
+        truth = self.truth
+        for member, reason in left_out:
+            truth = truth.without(member, reason)
+        return StoredPool(self.store, self.table, truth, self.manifests)
+
+    def read(self, members: Iterable[CheckpointId], split: str) -> PredictionPool:
+        """The whole predictions of these on `split`, in the order of the pool; see `read_pool`."""
+        asked = set(members)
+        return read_pool(
+            self.store, [each for each in self.members if each in asked], split, self.table, manifests=self.manifests
+        )
+
+    def damaged(self, split: str) -> tuple[tuple[CheckpointId, str], ...]:
+        """The candidates whose whole predictions on `split` cannot be used, each with the reason: reads them all."""
+        files = stream(self.store, self.members, split, self.table, manifests=self.manifests)
+        return tuple((member, found) for member, found in files if isinstance(found, str))
+
+    def mean(self, split: str) -> StreamedMean:
+        """The mean of all of them on `split`, their vote as equals: as the store keeps it, else in one pass over the files."""
+        if split not in self._means:
+            self._means[split] = self._kept_mean(split) or stream_mean(
+                self.store, self.members, split, self.table, manifests=self.manifests
+            )
+        return self._means[split]
+
+    def keep_means(self) -> None:
+        """Store the means that were asked for, so that another vote of the same candidates reads these instead of all files.
+        Raises `StoreError`."""
+        for split, mean in self._means.items():
+            key = self._mean_key(split, self.members)
+            if key and not mean.left_out and self.store.stat(key) is None:
+                images = images_of(self.table, split)
+                self.store.put(key, mean_to_arrow(MeanFile(images.rows_sha256, mean.probabilities)))
+
+    def _kept_mean(self, split: str) -> StreamedMean | None:
+        key = self._mean_key(split, self.members)
+        if key is None:
+            return None
+        try:
+            found = mean_from_arrow(self.store.get(key))
+        except (ObjectMissing, DamagedObject, MismatchedPredictions):
+            return None
+        images = images_of(self.table, split)
+        if found.rows_sha256 != images.rows_sha256 or found.probabilities.shape != images.shape:
+            return None
+        return StreamedMean(found.probabilities, self.members, ())
+
+    def _mean_key(self, split: str, members: Sequence[CheckpointId]) -> str | None:
+        """Named by the bytes that it is the mean of, so that it can be of no others; None where one is not promised."""
+        digest = hashlib.sha256()
+        for member in members:
+            promised = self.manifests[member]
+            part = promised.get(layout.predictions_part(split)) if isinstance(promised, dict) else None
+            if not isinstance(part, Promise):
+                return None
+            digest.update(f"{part.sha256}\n".encode())
+        return layout.mean_key(self.table.data_id, digest.hexdigest())
+
+
+def open_pool(store: Store, members: Sequence[CheckpointId], table: DataTable) -> StoredPool:
+    """The candidates `members`: reads their manifests and one column of their predictions on validation. Raises as
+    `read_pool` does."""
+    manifests = read_manifests(store, members)
+    truth = read_truth_pool(store, members, "validation", table, manifests)
+    return StoredPool(store, table, truth, manifests)

@@ -1,0 +1,80 @@
+"""What a second stage with pseudo-labels brought, as the report tells it: before and after, on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ensembles.config import VoteMethod
+from ensembles.evaluation.comparison import Change, measure_change
+from ensembles.pool.pool import PredictionPool
+from ensembles.pseudo_labels.labelling import Labelling
+from ensembles.team import Choice
+from ensembles.voting.vote import fit_voter
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.record import TrialRecord
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What one way to predict has gained."""
+
+    label: str
+    members_before: int
+    members_after: int
+    validation: Change
+    """On the images that both were chosen on: flattering, and more so after, with more to choose from."""
+    test: Change
+
+
+@dataclass(frozen=True)
+class TrialPair:
+    """A trial, and the same configuration with the same seed that was trained with pseudo-labels too."""
+
+    before: TrialRecord
+    after: TrialRecord
+
+    @property
+    def difference(self) -> float | None:
+        """Of the best validation accuracies; None before the second has an epoch."""
+        best = self.before.best, self.after.best
+        return best[1].validation_accuracy - best[0].validation_accuracy if best[0] and best[1] else None
+
+
+@dataclass(frozen=True)
+class PseudoStory:
+    """Everything that a report tells of pseudo-labels; `reason` alone where there was no second stage."""
+
+    reason: str
+    table: str = ""
+    """Key of the labelled images in the store."""
+    labelling: Labelling | None = None
+    gains: tuple[Gain, ...] = ()
+    pairs: tuple[TrialPair, ...] = ()
+
+
+def measure_gain(
+    label: str,
+    before: Choice,
+    after: Choice,
+    method: VoteMethod,
+    validation_pool: PredictionPool,
+    test_pool: PredictionPool,
+) -> Gain:
+    """What the vote of `after` gains over that of `before`. Both must have been chosen on validation by now.
+
+    Raises `MismatchedPredictions` where a pool lacks a member.
+    """
+    voters = [fit_voter(validation_pool, team, method) for team in (before, after)]
+
+    def change(pool: PredictionPool) -> Change:
+        right_before, right_after = (voter.vote(pool).predicted == pool.labels for voter in voters)
+        return measure_change(right_after, right_before)
+
+    return Gain(label, len(before.members), len(after.members), change(validation_pool), change(test_pool))
+
+
+def make_team(members: Sequence[CheckpointId], weights: Sequence[float] | None = None) -> Choice:
+    """A team as it is on record, or of equals; how it came about is not told again."""
+    shares = tuple(weights or [1 / len(members)] * len(members))
+    return Choice(tuple(members), shares, "all", "accuracy", (), (), 0.0)

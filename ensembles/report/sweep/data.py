@@ -1,0 +1,100 @@
+"""The report's section on the health of the data: classes by split, what looks wrong, and predictions that were left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainables.data.data_table import DataTable
+from trainables.results.checkpoint import CheckpointId
+from trainables.store import layout
+
+MOST_CLASSES = 300
+MOST_LEFT_OUT = 200
+UNEVEN = 10
+"""A class with so many times the training images of another is worth a word."""
+FEW = 10
+"""Of fewer test images of a class, its accuracy is a guess."""
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """Images of one class in each split."""
+
+    name: str
+    train: int
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True)
+class DataSection:
+    """What the section shows."""
+
+    name: str
+    data_id: str
+    images: dict[str, int]
+    """By split."""
+    classes: tuple[ClassCount, ...]
+    class_count: int
+    more: int
+    """Classes that are not in the table: those with the most training images are."""
+    findings: tuple[str, ...]
+    left_out: tuple[tuple[CheckpointId, str], ...]
+    left_out_count: int
+
+
+def lay_out(table: DataTable, left_out: Sequence[tuple[CheckpointId, str]]) -> DataSection:
+    """The section."""
+    names = table.class_names
+    counts = [np.bincount(table.labels_of(split), minlength=len(names)).tolist() for split in layout.SPLITS]
+    classes = [ClassCount(name, *(split[number] for split in counts)) for number, name in enumerate(names)]
+    shown = classes
+    if len(classes) > MOST_CLASSES:
+        place = {id(one): number for number, one in enumerate(classes)}
+        shown = sorted(sorted(classes, key=lambda one: -one.train)[:MOST_CLASSES], key=lambda one: place[id(one)])
+    return DataSection(
+        name=table.name,
+        data_id=table.data_id,
+        images={split: len(table.rows(split)) for split in layout.SPLITS},
+        classes=tuple(shown),
+        class_count=len(names),
+        more=len(classes) - len(shown),
+        findings=tuple(_find(classes)),
+        left_out=tuple(left_out[:MOST_LEFT_OUT]),
+        left_out_count=len(left_out),
+    )
+
+
+def _find(classes: Sequence[ClassCount]) -> list[str]:
+    """What a reader should know before the figures by class are believed."""
+    told = []
+    for split in layout.SPLITS:
+        without = [one.name for one in classes if getattr(one, split) == 0]
+        if without:
+            told.append(f"{_name(without)} no {split} images.")
+    trained = [one for one in classes if one.train]
+    if trained:
+        most, least = max(trained, key=lambda one: one.train), min(trained, key=lambda one: one.train)
+        if most.train >= UNEVEN * least.train:
+            told.append(
+                f"Classes are uneven: {most.name} has {most.train:,} training images, {least.name} {least.train:,}. "
+                "Accuracy is mostly that of the large ones; balanced accuracy and macro F1 are not."
+            )
+    few = [one.name for one in classes if 0 < one.test < FEW]
+    if few:
+        told.append(
+            f"{_name(few)} fewer than {FEW} test images: what is said of {'it' if len(few) == 1 else 'them'} alone is a guess."
+        )
+    return told
+
+
+def _name(names: Sequence[str]) -> str:
+    """`cat has`, `cat and dog have`, `cat, dog and 7 more have`."""
+    if len(names) == 1:
+        return f"{names[0]} has"
+    if len(names) <= 3:
+        return f"{', '.join(names[:-1])} and {names[-1]} have"
+    return f"{', '.join(names[:2])} and {len(names) - 2:,} more classes have"

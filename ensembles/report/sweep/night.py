@@ -1,0 +1,67 @@
+"""The report's section on a night: its verdict beside the last accepted night, why, who votes, and which images flipped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ensembles.nights.compare import NightComparison
+from ensembles.nights.story import MembersChange, NightStory
+
+HEADINGS = {
+    "trials": "Trials",
+    "labels": "Labels",
+    "configuration": "Configuration",
+    "images": "Images",
+    "own code": "Your own models",
+    "code": "Code",
+    "versions": "Versions",
+}
+
+
+@dataclass(frozen=True)
+class NightSection:
+    """What the section shows."""
+
+    verdict: str
+    sentence: str
+    against: str | None
+    comparison: NightComparison | None
+    remarks: tuple[str, ...]
+    """What a reader must know of the comparison."""
+    causes: tuple[tuple[str, str], ...]
+    """What changed, the likeliest cause first: its kind, and from what to what."""
+    unchanged: str
+    members: MembersChange | None
+
+
+def lay_out(story: NightStory) -> NightSection:
+    """The section."""
+    return NightSection(
+        verdict=story.verdict,
+        sentence=f"{story.sentence[:1].upper()}{story.sentence[1:]}.",
+        against=story.against,
+        comparison=story.comparison,
+        remarks=(*_remark(story.comparison), *story.notes, *([story.warm_start] if story.warm_start else [])),
+        causes=tuple((HEADINGS[cause.kind], cause.told) for cause in story.causes),
+        unchanged=", ".join(story.unchanged),
+        members=story.members,
+    )
+
+
+def _remark(comparison: NightComparison | None) -> list[str]:
+    if comparison is None:
+        return []
+    told = []
+    if not comparison.is_whole:
+        told.append(
+            f"of {comparison.images_now:,} test images {comparison.images:,} were test images of the earlier night too: "
+            "the comparison is on these alone"
+        )
+    if comparison.matched_by == "image_id":
+        told.append("the pixels of all images are others than then: the same image is known by its name")
+    if comparison.relabelled:
+        told.append(
+            f"{comparison.relabelled:,} of the images that both have had another label then: both nights are judged by the "
+            "labels of now"
+        )
+    return told

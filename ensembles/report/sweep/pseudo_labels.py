@@ -1,0 +1,107 @@
+"""The report's section on pseudo-labels: a `PseudoStory` as sentences and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from ensembles.evaluation.comparison import Change
+from ensembles.pseudo_labels.labelling import ClassLabels, LabelCount, Labelling
+from ensembles.pseudo_labels.pseudo_story import Gain, PseudoStory, TrialPair
+
+MOST_CLASSES = 200
+"""Of more classes, those with the most labelled images are shown."""
+
+
+@dataclass(frozen=True)
+class PseudoSection:
+    """What the section shows; each part may be missing."""
+
+    sentences: tuple[str, ...]
+    gains: tuple[Gain, ...]
+    pairs: tuple[TrialPair, ...]
+    pairs_sentence: str
+    classes: tuple[ClassLabels, ...]
+    more_classes: int
+    """That are not shown."""
+    thresholds: tuple[tuple[float, LabelCount], ...]
+    asked_confidence: float | None
+    """The line of `thresholds` that the sweep asks for."""
+    truth_is_known: bool
+    table: str
+
+
+def lay_out(story: PseudoStory) -> PseudoSection:
+    """The section."""
+    labelling = story.labelling
+    classes = labelling.classes if labelling and labelling.kept.labelled else ()
+    shown = classes
+    if len(classes) > MOST_CLASSES:
+        shown = tuple(sorted(classes, key=lambda one: -one.count.labelled)[:MOST_CLASSES])
+    return PseudoSection(
+        sentences=tuple(_tell(story)),
+        gains=story.gains,
+        pairs=story.pairs,
+        pairs_sentence=_tell_pairs(story.pairs),
+        classes=shown,
+        more_classes=len(classes) - len(shown),
+        thresholds=labelling.thresholds if labelling else (),
+        asked_confidence=labelling.confidence if labelling else None,
+        truth_is_known=bool(labelling and labelling.asked.known),
+        table=story.table,
+    )
+
+
+def _tell(story: PseudoStory) -> list[str]:
+    told = [f"{story.reason[:1].upper()}{story.reason[1:]}."]
+    if story.labelling:
+        told += [_tell_left_out(story.labelling), _tell_truth(story.labelling)]
+    for gain in story.gains[-1:]:
+        told.append(f"The second stage {_tell_change(gain.test)}.")
+    return [one for one in told if one]
+
+
+def _tell_left_out(found: Labelling) -> str:
+    reasons = (
+        (found.held_out, "among the validation or the test images"),
+        (found.trained, "among the training images"),
+        (found.twice, "equal to another one"),
+    )
+    told = ", ".join(f"{count:,} {why}" for count, why in reasons if count)
+    if not told:
+        return "None of them is among the validation, the test or the training images."
+    return f"Of {found.found:,} images {found.left_out:,} were not asked about: {told}."
+
+
+def _tell_truth(found: Labelling) -> str:
+    """What the labels are worth where somebody knows the truth after all."""
+    kept, asked = found.kept, found.asked
+    if kept.accuracy is None or asked.accuracy is None:
+        return "" if asked.known else "Nobody knows the true classes, so how many labels are right is not known."
+    return (
+        f"The true classes of {kept.known:,} labelled images are known, and took no part in training: "
+        f"{kept.right:,} labels are right ({kept.accuracy:.2%}); "
+        f"had the vote labelled all {asked.known:,}, {asked.accuracy:.2%} would be."
+    )
+
+
+def _tell_change(change: Change) -> str:
+    points, (low, high) = 100 * change.difference, (100 * end for end in change.ci95)
+    interval = f"95 % interval {low:+.2f} to {high:+.2f}"
+    if low > 0:
+        return f"makes the team better: {points:+.2f} points on test ({interval})"
+    if high < 0:
+        return f"makes the team worse: {points:+.2f} points on test ({interval})"
+    return f"changes the team by {points:+.2f} points on test ({interval}), which these images cannot tell from nothing"
+
+
+def _tell_pairs(pairs: Sequence[TrialPair]) -> str:
+    found = [pair.difference for pair in pairs if pair.difference is not None]
+    if not found:
+        return ""
+    better = sum(difference > 0 for difference in found)
+    return (
+        f"Better on validation in {better} of {len(found)}, by {100 * fmean(found):+.2f} points on average. "
+        "The second training is never ended early, so it may have more epochs than the first."
+    )

@@ -1,0 +1,57 @@
+"""The report's section on what was seen while the team's trials trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ensembles.analysis.training_story import WatchedTrial
+from ensembles.report.charts.charts import Chart
+from ensembles.report.charts.training import draw_layers, draw_watched
+from trainables.results.layer_statistics import LayerWatched
+
+MOST_ROWS = 200
+"""Layers in a trial's table: the first of them."""
+MOST_ROWS_OF_ALL = 600
+"""Layers in the tables of all trials together; those of the heaviest come first."""
+
+
+@dataclass(frozen=True)
+class WatchedRow:
+    """A trial's charts, and its layers as a table."""
+
+    trial_id: str
+    epoch: int
+    """The last one, of which the layers are."""
+    chart: Chart
+    histograms: Chart | None
+    layers: tuple[LayerWatched, ...]
+    more: int
+    """Layers that are not in the table."""
+
+
+@dataclass(frozen=True)
+class WatchSection:
+    """What the section shows: the trials in the order in which they were given."""
+
+    rows: tuple[WatchedRow, ...]
+
+
+def lay_out(trials: Sequence[WatchedTrial]) -> WatchSection | None:
+    """The section; None where nothing was watched."""
+    rows: list[WatchedRow] = []
+    for trial in trials:
+        if (chart := draw_watched(trial.record)) is None:
+            continue
+        room = min(MOST_ROWS, MOST_ROWS_OF_ALL - sum(len(row.layers) for row in rows))
+        rows.append(
+            WatchedRow(
+                trial_id=trial.record.trial_id,
+                epoch=trial.epoch,
+                chart=chart,
+                histograms=draw_layers(trial.layers, trial.record.trial_id),
+                layers=trial.layers[:room],
+                more=max(0, len(trial.layers) - room),
+            )
+        )
+    return WatchSection(tuple(rows)) if rows else None

@@ -1,0 +1,90 @@
+"""The report's table of all trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ensembles.analysis.varied_keys import show_value
+from ensembles.team import Choice
+from trainables.results.record import TrialRecord
+
+MOST_ROWS = 1000
+"""The best trials and the team's: a page of ten thousand rows opens slowly and is read by nobody."""
+LONGEST_REASON = 160
+"""Characters of a trial's reason; the whole one is on record in the run's events."""
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """A line of the table of trials."""
+
+    rank: int
+    trial_id: str
+    state: str
+    told: str
+    """Its state, and the reason where there is one."""
+    votes: bool
+    epochs: int
+    best_epoch: int | None
+    accuracy: float | None
+    """On validation, of its best epoch."""
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TrialsSection:
+    """What the section shows."""
+
+    states: str
+    keys: tuple[str, ...]
+    """Hyperparameters that tell the trials apart."""
+    rows: tuple[TrialRow, ...]
+    more: int
+    """Trials with a lower rank that are not in the table."""
+
+
+def lay_out(ranked: Sequence[TrialRecord], choice: Choice, keys: Sequence[str]) -> TrialsSection:
+    """The section."""
+    voting = {member.trial_id for member in choice.members}
+    shown = [
+        (place, record)
+        for place, record in enumerate(ranked, start=1)
+        if place <= MOST_ROWS or record.trial_id in voting
+    ]
+    return TrialsSection(
+        states=count_states(ranked),
+        keys=tuple(keys),
+        rows=tuple(_row(place, record, voting, keys) for place, record in shown),
+        more=len(ranked) - len(shown),
+    )
+
+
+def _row(place: int, record: TrialRecord, voting: set[str], keys: Sequence[str]) -> TrialRow:
+    config, best = record.config.flat(), record.best
+    return TrialRow(
+        rank=place,
+        trial_id=record.trial_id,
+        state=record.state,
+        told=tell_state(record),
+        votes=record.trial_id in voting,
+        epochs=len(record.epochs),
+        best_epoch=best.epoch if best else None,
+        accuracy=best.validation_accuracy if best else None,
+        values=tuple(show_value(config.get(key)) for key in keys),
+    )
+
+
+def tell_state(record: TrialRecord) -> str:
+    """`pruned at epoch 3`, `diverged: loss is nan`: the state is named once."""
+    told = f"{record.state}: {record.reason}"
+    if not record.reason or record.reason.startswith(record.state):
+        told = record.reason or record.state
+    return told if len(told) <= LONGEST_REASON else f"{told[:LONGEST_REASON]}…"
+
+
+def count_states(records: Sequence[TrialRecord]) -> str:
+    """`24 trials: 3 finished, 21 pruned`."""
+    states = [record.state for record in records]
+    counts = [f"{states.count(state):,} {state}" for state in dict.fromkeys(states)]
+    return f"{len(states):,} trial{'' if len(states) == 1 else 's'}: {', '.join(counts)}"

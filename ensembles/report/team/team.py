@@ -1,0 +1,153 @@
+"""The report's table of the team: who votes, with which weight, and what each is worth to the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ensembles.analysis.varied_keys import show_value
+from ensembles.evaluation.evidence import Evidence
+from ensembles.report.charts.metric_text import MISSING, name_metric, show_loss, show_score, tell_unit
+from ensembles.team import Choice
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.record import TrialRecord
+
+if TYPE_CHECKING:
+    from ensembles.selection_bias.corrected import Corrected
+
+MOST_ROWS = 200
+
+
+@dataclass(frozen=True)
+class MemberRow:
+    """A line of the table of the team."""
+
+    number: int
+    """By which the maps of agreement name it, from 1."""
+    member: CheckpointId
+    weight: float
+    weight_share: float
+    """Of the heaviest member's weight."""
+    rank: int | None
+    """Of its trial; None where that is of another run."""
+    accuracy: float | None
+    """Alone, on validation."""
+    solo: str
+    left_out_cost: float | None
+    shown_cost: str
+    selected_again: float | None
+    """Share of the repetitions of the selection that select it as well."""
+    ended_early: bool
+    """Whether its trial was pruned or cut off."""
+    architecture: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TeamSection:
+    """What the section shows."""
+
+    how: str
+    metric: str
+    unit: str
+    """Of what leaving a member out costs."""
+    measured: bool
+    """Whether solo scores and costs of leaving out are known."""
+    rows: tuple[MemberRow, ...]
+    """Heaviest first; of equals in the order in which they were chosen."""
+    more: int
+    any_correct: float | None
+    selected_again: bool
+    """Whether repetitions of the selection are known."""
+
+
+def lay_out(
+    choice: Choice,
+    evidence: Evidence | None,
+    corrected: Corrected | None,
+    records: Mapping[str, TrialRecord],
+    ranks: Mapping[str, int],
+    keys: list[str],
+) -> TeamSection:
+    """The section; `ranks` are places of trials in the table of all trials."""
+    rows = [
+        _row(number, position, choice, evidence, corrected, records, ranks, keys)
+        for number, position in enumerate(heaviest_first(choice), start=1)
+    ]
+    return TeamSection(
+        how=_tell_how(choice),
+        metric=name_metric(choice.metric),
+        unit=tell_unit(choice.metric),
+        measured=evidence is not None,
+        rows=tuple(rows[:MOST_ROWS]),
+        more=max(0, len(rows) - MOST_ROWS),
+        any_correct=evidence.any_correct if evidence else None,
+        selected_again=bool(corrected and corrected.chosen_again),
+    )
+
+
+def heaviest_first(choice: Choice) -> list[int]:
+    """Positions of the members by falling weight; of equals the one that was chosen first."""
+    return sorted(range(len(choice.members)), key=lambda position: -choice.weights[position])
+
+
+def tell_architecture(record: TrialRecord) -> str:
+    """The net's name, and its parameters where they were counted: `cnn, 12,345 parameters`."""
+    name = record.config.model.name
+    return f"{name}, {record.cost.parameters:,} parameters" if record.cost else name
+
+
+def _row(
+    number: int,
+    position: int,
+    choice: Choice,
+    evidence: Evidence | None,
+    corrected: Corrected | None,
+    records: Mapping[str, TrialRecord],
+    ranks: Mapping[str, int],
+    keys: Sequence[str],
+) -> MemberRow:
+    member = choice.members[position]
+    record = records.get(member.trial_id)
+    config = record.config.flat() if record else {}
+    cost = float(evidence.left_out_cost[position]) if evidence else None
+    epochs = record.epochs if record else ()
+    again = corrected.chosen_again if corrected else ()
+    return MemberRow(
+        number=number,
+        member=member,
+        weight=choice.weights[position],
+        weight_share=choice.weights[position] / max(choice.weights),
+        rank=ranks.get(member.trial_id),
+        accuracy=next((at.validation_accuracy for at in epochs if at.epoch == member.epoch), None),
+        solo=show_score(choice.metric, float(evidence.solo[position])) if evidence else "",
+        left_out_cost=cost,
+        shown_cost=show_loss(choice.metric, cost) if cost is not None else "",
+        selected_again=again[position] if again else None,
+        ended_early=record is not None and record.state in ("pruned", "stopped"),
+        architecture=tell_architecture(record) if record else MISSING,
+        values=tuple(show_value(config.get(key)) for key in keys) if record else (MISSING,) * len(keys),
+    )
+
+
+def _tell_how(choice: Choice) -> str:
+    """How the team came about."""
+    many = f"{len(choice.members)} checkpoint{'' if len(choice.members) == 1 else 's'}"
+    metric = name_metric(choice.metric)
+    if choice.how in ("greedy", "greedy-once") and choice.picks:
+        rule = "with replacement (Caruana 2004)" if choice.how == "greedy" else "without replacement"
+        return (
+            f"{many} from the first {choice.kept_picks} of {len(choice.picks)} greedy picks {rule}, each the one "
+            f"that left the team with the best {metric} on validation."
+        )
+    return {
+        "best": f"The checkpoint with the best {metric} on validation.",
+        "top": f"The {many} with the best {metric} on validation.",
+        "all": f"All {many} that could vote.",
+        "cma-es": f"{many} with weights found by CMA-ES for the best {metric} on validation.",
+        "stable": f"{many} that bootstraps of the selection picked again and again.",
+        "smallest": f"{many}: the fewest that are statistically as good on validation as the greedy team.",
+        "boosted": f"{many}: rounds of boosting, each with the weight that its round says, or of gradient boosting the "
+        f"round with the best {metric} on validation.",
+    }.get(choice.how, f"{many}, chosen by {choice.how} for the best {metric} on validation.")

@@ -1,0 +1,40 @@
+"""What a report tells, as JSON: the same figures, without drawings."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from ensembles.report.charts.charts import Chart
+from ensembles.report.team.baselines import Drawn
+from trainables.results.record import TrialRecord
+
+
+def tell(value: Any) -> Any:
+    """`value` as what JSON knows: of a dataclass its fields by name, of a trial its id, of a chart its caption.
+
+    Numbers that are none become null, and so do places in a drawing. Raises `TypeError` for what nobody has thought of.
+    """
+    if isinstance(value, Drawn):
+        return None
+    if isinstance(value, TrialRecord):
+        return value.trial_id
+    if isinstance(value, Chart):
+        return value.caption
+    if isinstance(value, np.ndarray):
+        return tell(value.tolist())
+    if is_dataclass(value):
+        found = ((each.name, getattr(value, each.name)) for each in fields(value))
+        return {name: tell(one) for name, one in found if not isinstance(one, Drawn)}
+    if isinstance(value, dict):
+        return {str(key): tell(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [tell(one) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    raise TypeError(f"a report cannot tell {value!r} ({type(value).__name__}) as JSON")

@@ -1,0 +1,79 @@
+"""Greedy by any metric, every candidate's team measured in full; by the Brier score only those that can be the best."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.config import Metric, TieRule
+from ensembles.metrics.scores import LOW_IS_GOOD, cost_of, measure
+
+BRIER_ERROR = 1e-9
+"""How far sums of products in another order may be off."""
+
+
+def to_cost(score: float, metric: Metric, ties: TieRule) -> float:
+    """The score, turned so that low is good; both libraries take what is missing to one. The same turns it back."""
+    return cost_of(metric, score) if ties == "caucus" or metric in LOW_IS_GOOD else 1 - score
+
+
+class MeasuredCosts:
+    """What `metrics.measure` says of the team with each candidate; sums in float64."""
+
+    def __init__(
+        self, probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], metric: Metric, ties: TieRule
+    ) -> None:
+        self._pool, self._labels, self._metric, self._ties = probabilities, labels, metric, ties
+        self._total = np.zeros(probabilities.shape[1:])
+        self._count = 0
+        self._brier = _BrierSums(probabilities, labels) if metric == "brier" else None
+
+    def look(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
+        """float64 (members,), infinite where not allowed, or where another is certainly better unless `everyone` is asked."""
+        near = np.flatnonzero(allowed)
+        if self._brier and not everyone:
+            rough = np.where(allowed, self._brier.scores(self._count + 1), np.inf)
+            near = np.flatnonzero(rough <= rough.min() + 2 * BRIER_ERROR)
+        costs = np.full(len(self._pool), np.inf)
+        for position in near:
+            joined = self._total + self._pool[position]
+            joined /= self._count + 1
+            costs[position] = to_cost(measure(self._metric, joined, self._labels), self._metric, self._ties)
+        return costs
+
+    def take(self, position: int) -> None:
+        """Let the candidate at `position` join."""
+        self._total += self._pool[position]
+        self._count += 1
+        if self._brier:
+            self._brier.take(position)
+
+
+class _BrierSums:
+    """The squared distance of a sum to the truth, from products of pairs: a pick costs one product a candidate."""
+
+    def __init__(self, probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> None:
+        self._pool = probabilities
+        images = np.arange(len(labels))
+        self._images = len(labels)
+        self._told = np.array([given[images, labels].sum(dtype=np.float64) for given in probabilities])
+        self._squares = np.array([_product(given, given) for given in probabilities])
+        self._with_team = np.zeros(len(probabilities))
+        self._team_square = self._team_told = 0.0
+
+    def scores(self, count: int) -> npt.NDArray[np.float64]:
+        """float64 (members,): of the team of `count` with each candidate."""
+        square = self._team_square + 2 * self._with_team + self._squares
+        told = self._team_told + self._told
+        scores: npt.NDArray[np.float64] = (square / count**2 - 2 * told / count) / self._images + 1
+        return scores
+
+    def take(self, position: int) -> None:
+        self._team_square += float(2 * self._with_team[position] + self._squares[position])
+        self._team_told += float(self._told[position])
+        newcomer = self._pool[position].astype(np.float64)
+        self._with_team += np.array([_product(given, newcomer) for given in self._pool])
+
+
+def _product(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> float:
+    return float(np.einsum("ij,ij->", one, other, dtype=np.float64))

@@ -1,0 +1,82 @@
+"""Who still fits: a team's parameters, operations and latency against what it may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.config import CostBudget
+from trainables.errors import SweepFileError
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.record import TrialCost
+
+
+@dataclass(frozen=True, eq=False)
+class Purse:
+    """What each candidate takes of a budget.
+
+    shares    float64 (limits, members): of each limit, which is 1
+    limits    (key of the budget, what it allows), for messages
+    """
+
+    shares: npt.NDArray[np.float64]
+    limits: tuple[tuple[str, float], ...]
+
+    def empty(self) -> Spent:
+        """Of nobody yet."""
+        return Spent(self)
+
+    def too_small(self) -> SweepFileError:
+        """The error where not even one candidate fits."""
+        nearest = int(self.shares.max(0).argmin())
+        worst = int(self.shares[:, nearest].argmax())
+        key, limit = self.limits[worst]
+        needs = self.shares[worst, nearest] * limit
+        return SweepFileError(
+            f"ensemble.budget.{key} is {limit:g}, but none of {self.shares.shape[1]} checkpoints fits; the nearest takes "
+            f"{needs:g}: raise ensemble.budget.{key}"
+        )
+
+
+class Spent:
+    """What a team has spent: the sum over its different members."""
+
+    def __init__(self, purse: Purse) -> None:
+        self._shares = purse.shares
+        self._inside = np.zeros(purse.shares.shape[1], bool)
+
+    def fits(self) -> npt.NDArray[np.bool_]:
+        """bool (members,): who may join. Members of the team may again, for nothing."""
+        spent = self._shares[:, self._inside].sum(1)
+        # Adding up rounds: a team that takes exactly what it may fits.
+        found: npt.NDArray[np.bool_] = self._inside | (spent[:, np.newaxis] + self._shares <= 1 + 1e-9).all(0)
+        return found
+
+    def prices(self) -> npt.NDArray[np.float64]:
+        """float64 (members,): the largest share of any limit that each would take."""
+        return np.where(self._inside, 0.0, self._shares.max(0))
+
+    def take(self, position: int) -> None:
+        """Let the candidate at `position` join."""
+        self._inside[position] = True
+
+
+def make_purse(
+    budget: CostBudget, members: Sequence[CheckpointId], costs: Mapping[str, TrialCost] | None
+) -> Purse | None:
+    """None where anything is allowed. `costs` are by trial_id; raises `SweepFileError` where one of a candidate misses."""
+    limits = tuple((key, float(limit)) for key, limit in budget.model_dump().items() if limit is not None)
+    if not limits:
+        return None
+    known = costs or {}
+    missing = list(dict.fromkeys(member.trial_id for member in members if member.trial_id not in known))
+    if missing:
+        raise SweepFileError(
+            f"ensemble.budget.{limits[0][0]} is set, but what {len(missing)} trials cost is not known, {missing[0]} "
+            "among them: leave ensemble.budget out, or train these again"
+        )
+    shares = [[getattr(known[member.trial_id], key) / limit for member in members] for key, limit in limits]
+    return Purse(np.array(shares, np.float64), limits)

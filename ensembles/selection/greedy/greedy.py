@@ -1,0 +1,200 @@
+"""Forward selection, pick by pick (Caruana 2004): each pick is the one that leaves the best team."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.config import EnsembleConfig, Metric, TieRule
+from ensembles.metrics.scores import measure
+from ensembles.pool.pool import PredictionPool
+from ensembles.selection.greedy.by_accuracy import AccuracyCosts
+from ensembles.selection.greedy.by_loss import LossCosts, take_truth
+from ensembles.selection.greedy.by_metric import MeasuredCosts, to_cost
+from ensembles.selection.greedy.by_reference_loss import ReferenceLossCosts
+from ensembles.selection.greedy.cost_budget import Purse, make_purse
+from ensembles.selection.greedy.diversity import TeamErrors
+from ensembles.selection.greedy.ties import make_tie_break
+from ensembles.team import Choice
+from trainables.results.record import TrialCost
+
+BAGS = 0x0BA65
+"""Keeps the draws of the bags apart from others with the same seed."""
+
+
+class Costs(Protocol):
+    """What the team would cost, low is good, with each candidate in turn."""
+
+    def look(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
+        """float64 (members,), infinite where not allowed, or where another is certainly better unless `everyone` is asked."""
+
+    def take(self, position: int) -> None:
+        """Let the candidate at `position` join."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Picks in their order, the team's cost after each, and how many of them make the team."""
+
+    positions: tuple[int, ...]
+    costs: tuple[float, ...]
+    kept: int
+
+
+def select_greedily(
+    pool: PredictionPool, config: EnsembleConfig, costs: Mapping[str, TrialCost] | None = None
+) -> Choice:
+    """The team of `greedy`, or of `greedy-once`, which picks nobody twice.
+
+    Where Caruana stops at the first pick that does not help, this looks further, `config.size` picks, and takes back what
+    did not help in the end; but by the ties of auto-sklearn, which takes nothing back. `config.start` picks are the best
+    members alone, and stay. With `config.bags` the picks of all bags are counted together, and none is taken back.
+    Raises `SweepFileError` where the budget leaves nobody, or costs are not known.
+    """
+    purse = make_purse(config.budget, pool.members, costs)
+    if config.bags == 1:
+        return to_choice(pool, config, pick(pool, config, purse))
+    rng = np.random.default_rng([BAGS, config.seed])
+    positions: list[int] = []
+    for bag in range(config.bags):
+        inside = np.zeros(len(pool.members), bool)
+        inside[rng.permutation(len(inside))[: (len(inside) + 1) // 2]] = True
+        found = pick(pool, config, purse, inside, config.seed + bag)
+        positions += found.positions[: found.kept]
+    return to_choice(
+        pool,
+        config,
+        Steps(tuple(positions), _measure_path(pool, config.metric, config.ties, positions), len(positions)),
+    )
+
+
+def pick(
+    pool: PredictionPool,
+    config: EnsembleConfig,
+    purse: Purse | None = None,
+    candidates: npt.NDArray[np.bool_] | None = None,
+    seed: int | None = None,
+) -> Steps:
+    """One selection, from those of bool (members,) `candidates` where given.
+
+    With a `purse` only who still fits is taken, members of the team for nothing, and there are two selections: one picks by
+    what each gains, the other by what it gains for its price (Leskovec 2007). The better team is kept, of equals the first.
+    """
+    inside = np.ones(len(pool.members), bool) if candidates is None else candidates
+    plain = _walk(pool, config, purse, inside, config.seed if seed is None else seed, False)
+    if purse is None:
+        return plain
+    thrifty = _walk(pool, config, purse, inside, config.seed if seed is None else seed, True)
+    return thrifty if thrifty.costs[thrifty.kept - 1] < plain.costs[plain.kept - 1] else plain
+
+
+def make_costs(pool: PredictionPool, metric: Metric, ties: TieRule) -> Costs:
+    """The engine for a metric. The arithmetic of AutoGluon and auto-sklearn is kept to for log-loss and accuracy; by other
+    metrics only their rules for ties are theirs."""
+    if metric == "accuracy":
+        return AccuracyCosts(pool.probabilities, pool.labels, ties)
+    if metric != "log_loss":
+        return MeasuredCosts(pool.probabilities, pool.labels, metric, ties)
+    if ties == "caucus":
+        return LossCosts(take_truth(pool.probabilities, pool.labels))
+    return ReferenceLossCosts(pool.probabilities, pool.labels, ties)
+
+
+def to_choice(pool: PredictionPool, config: EnsembleConfig, steps: Steps) -> Choice:
+    """The team of the kept picks, each member weighing as many as are its own."""
+    counts = Counter(steps.positions[: steps.kept])
+    path = tuple(to_cost(cost, config.metric, config.ties) for cost in steps.costs)
+    return Choice(
+        members=tuple(pool.members[position] for position in counts),
+        weights=tuple(count / steps.kept for count in counts.values()),
+        how=config.select,
+        metric=config.metric,
+        picks=tuple(pool.members[position] for position in steps.positions),
+        path=path,
+        validation_score=path[steps.kept - 1],
+        kept=steps.kept,
+    )
+
+
+def _walk(
+    pool: PredictionPool,
+    config: EnsembleConfig,
+    purse: Purse | None,
+    inside: npt.NDArray[np.bool_],
+    seed: int,
+    thrifty: bool,
+) -> Steps:
+    engine, rule = make_costs(pool, config.metric, config.ties), make_tie_break(config.ties, seed)
+    errors = TeamErrors(pool) if config.diverse else None
+    team: list[int] = []
+    path: list[float] = []
+    spent = purse.empty() if purse else None
+    worth = _nothing(config.metric, config.ties, len(pool.class_names))
+    alone = engine.look(inside, everyone=True) if config.start else None
+    while len(team) < config.size:
+        allowed = inside.copy()
+        if config.select == "greedy-once":
+            allowed[team] = False
+        if spent:
+            allowed &= spent.fits()
+        starting = alone is not None and len(team) < config.start
+        if starting:
+            allowed[team] = False
+        if not allowed.any():
+            if purse and not team:
+                raise purse.too_small()
+            if not starting:
+                break
+            alone = None
+            continue
+        found = engine.look(allowed, everyone=bool(thrifty or starting))
+        if starting and alone is not None:
+            ranked = np.where(allowed, alone, np.inf)
+        elif thrifty and spent:
+            ranked = _by_price(found, worth, spent.prices())
+        else:
+            ranked = found
+        equals = rule.equals(ranked)
+        position = rule.choose(errors.least_alike(equals) if errors else equals, set(team))
+        engine.take(position)
+        if spent:
+            spent.take(position)
+        if errors:
+            errors.take(position)
+        team.append(position)
+        worth = rule.settle(float(found[position]))
+        path.append(worth)
+        if len(pool.members) == 1 and config.ties != "caucus":
+            break  # both libraries stop there
+    return Steps(tuple(team), tuple(path), rule.keep(path, min(config.start, len(path))))
+
+
+def _by_price(costs: npt.NDArray[np.float64], worth: float, prices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Costs to rank by: negative gain for its price. Who gains for nothing goes first; where nobody gains, by the cost."""
+    gains = worth - costs
+    if not (gains > 0).any():
+        return costs
+    free = (gains > 0) & (prices == 0)
+    if free.any():
+        return np.where(free, costs, np.inf)
+    return np.where(gains > 0, -gains / np.where(prices > 0, prices, 1), np.inf)
+
+
+def _nothing(metric: Metric, ties: TieRule, classes: int) -> float:
+    """The cost before the first pick: of giving every class the same."""
+    uniform, labels = np.full((classes, classes), 1 / classes), np.arange(classes)
+    return to_cost(measure(metric, uniform, labels), metric, ties)
+
+
+def _measure_path(pool: PredictionPool, metric: Metric, ties: TieRule, positions: list[int]) -> tuple[float, ...]:
+    """Costs after each of these picks."""
+    total, path = np.zeros(pool.probabilities.shape[1:]), []
+    for count, position in enumerate(positions, start=1):
+        total += pool.probabilities[position]
+        path.append(to_cost(measure(metric, total / count, pool.labels), metric, ties))
+    return tuple(path)

@@ -1,0 +1,241 @@
+"""What a team that was selected on validation is worth there once the selection is paid for: no test image is touched.
+
+A score on the images that a team was selected on is too good: of many teams it is the luckiest. So the whole selection is
+repeated, each time from some of the images, and the team that comes of it, voting as it would, is scored on the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.config import Correction, EnsembleConfig, Metric, VoteMethod
+from ensembles.pool.in_memory import Candidates, WholePool
+from ensembles.pool.pool import PredictionPool
+from ensembles.selection_bias.estimate import (
+    Estimate,
+    PerImage,
+    Resampler,
+    Voted,
+    estimate_mean,
+    estimate_share,
+    of_each_image,
+)
+from ensembles.selection_bias.repeat import Repetition, rank_all, repeat_selection
+from ensembles.selection_bias.resample import SELECTED_SHARE, Part, draw_rounds
+from ensembles.team import Choice, team_of_equals
+from ensembles.voting.vote import fit_voter
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.record import TrialCost
+
+BAND = (10, 50, 90)
+"""Percentiles of the band of the greedy path."""
+FITTED: frozenset[VoteMethod] = frozenset({"stacked"})
+"""Ways of voting that are learned, in every repetition from what it sees."""
+
+
+@dataclass(frozen=True)
+class CorrectedScore:
+    """What one way to predict is worth by images that it was not selected on."""
+
+    accuracy: Estimate
+    """Share of 1."""
+    log_loss: Estimate
+    """Nats, of the vote as it is, before calibration."""
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """Scores that were selected on validation, freed of that."""
+
+    how: Correction
+    metric: Metric
+    """That the team was selected by."""
+    selected: float
+    """The score it was selected with, flattering: `Choice.validation_score`."""
+    score: Estimate
+    """The same score of the weighted team on images that the selection did not see."""
+    vote: VoteMethod
+    """How the team votes."""
+    votes: Mapping[VoteMethod, CorrectedScore]
+    """The team, by each way of voting that was asked for; `vote` is one of them."""
+    baselines: Mapping[str, CorrectedScore]
+    """`best`: the single checkpoint that is the most accurate; `top`: soft vote of the `ensemble.size` most accurate; `all`:
+    of all, which nothing is selected for."""
+    gain: Estimate
+    """Accuracy of `vote` less that of the best single, each selected anew in every repetition."""
+    band: tuple[tuple[float, float, float], ...]
+    """After each pick of greedy the 10th, 50th and 90th percentile, over bootstraps of the images, of the score of the team so
+    far on images that its picks did not see, in `metric`; empty where the rule does not pick one by one."""
+    images: int
+    """Of validation."""
+    repetitions: int
+    candidates: int
+    """Checkpoints that each repetition selected from; see `repeat.MOST_CANDIDATES`."""
+    chosen_again: tuple[float, ...]
+    """Of each member of the team, the share of the repetitions that select it as well."""
+
+    @property
+    def accuracy(self) -> float:
+        """Of the team's vote."""
+        return self.votes[self.vote].accuracy.value
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        """The interval of `accuracy`."""
+        return self.votes[self.vote].accuracy.ci95
+
+
+def correct(
+    pool: PredictionPool | Candidates,
+    choice: Choice,
+    config: EnsembleConfig,
+    votes: Sequence[VoteMethod] = (),
+    costs: Mapping[str, TrialCost] | None = None,
+) -> Corrected | None:
+    """The scores of `choice`, which `select(pool, config, costs)` has come to, freed of having been selected.
+
+    `votes` are ways of voting to score beside `config.vote`. The same arguments give the same figures, bit for bit. None
+    where `config.bootstraps` is 0, or where there are too few images to hold any back.
+    """
+    candidates = WholePool(pool) if isinstance(pool, PredictionPool) else pool
+    labels = candidates.truth.labels
+    rounds = draw_rounds(len(labels), config.correct, config.bootstraps, config.seed)
+    if not rounds:
+        return None
+    repeated, kept = repeat_selection(candidates, config, rounds, costs)
+    again = [one for each in repeated for one in each]
+    rows = np.arange(len(labels))
+    selected = Repetition(Part(rows, rows), choice, tuple(rank_all(candidates.truth)[: config.size]))
+    used = {member for one in (*again, selected) for member in (*one.choice.members, *one.choice.picks, *one.best)}
+    team = candidates.read(used, "validation")
+    share = SELECTED_SHARE[config.correct]
+    tally = _Tally(team, config.vote, votes, share)
+    for one in again:
+        tally.add(one)
+    tally.add_selected(selected)
+    resampler = Resampler(choice.metric, labels, config.seed)
+    return Corrected(
+        how=config.correct,
+        metric=choice.metric,
+        selected=choice.validation_score,
+        score=resampler.estimate(_weigh(team, repeated), choice.validation_score, share),
+        vote=config.vote,
+        votes={method: tally.tell(method) for method in tally.methods},
+        baselines={"best": tally.tell("best"), "top": tally.tell("top"), "all": _tell_all(candidates)},
+        gain=tally.tell_gain(),
+        band=tuple(_band(team, repeated, resampler)),
+        images=len(labels),
+        repetitions=len(again),
+        candidates=kept,
+        chosen_again=tuple(
+            sum(member in one.choice.members for one in again) / len(again) for member in choice.members
+        ),
+    )
+
+
+class _Tally:
+    """What the teams of all repetitions make of images that they were not selected on."""
+
+    def __init__(
+        self, pool: PredictionPool, method: VoteMethod, methods: Sequence[VoteMethod], selected_share: float
+    ) -> None:
+        self.methods: tuple[VoteMethod, ...] = tuple(dict.fromkeys((method, *methods)))
+        self._pool = pool
+        self._method = method
+        self._share = selected_share
+        self._unseen, self._selected = self._ways(), self._ways()
+
+    def _ways(self) -> dict[tuple[str, str], PerImage]:
+        names = (*self.methods, "best", "top")
+        keys = [(name, what) for name in names for what in ("right", "loss")]
+        return {key: PerImage(len(self._pool.labels)) for key in (*keys, ("gain", "right"))}
+
+    def add(self, one: Repetition) -> None:
+        """Score what one repetition has selected."""
+        self._score(one, self._unseen)
+
+    def add_selected(self, one: Repetition) -> None:
+        """Score what all images have selected, on all of them."""
+        self._score(one, self._selected)
+
+    def _score(self, one: Repetition, ways: dict[tuple[str, str], PerImage]) -> None:
+        rows = one.part.outside
+        right = {method: self._add(ways, method, one, one.choice, method) for method in self.methods}
+        best = self._add(ways, "best", one, team_of_equals(one.best[:1]), "soft")
+        self._add(ways, "top", one, team_of_equals(one.best), "soft")
+        ways["gain", "right"].add(rows, right[self._method].astype(np.float64) - best)
+
+    def tell(self, name: str) -> CorrectedScore:
+        """The score of a vote, of `best` or of `top`."""
+        right = self._blend(name, "right")
+        return CorrectedScore(
+            estimate_share(float(right.mean()), len(right)), estimate_mean(self._blend(name, "loss"), least=0)
+        )
+
+    def tell_gain(self) -> Estimate:
+        """Of the configured vote over the best single."""
+        return estimate_mean(self._blend("gain", "right"), least=-1)
+
+    def _blend(self, name: str, what: str) -> npt.NDArray[np.float64]:
+        return self._unseen[name, what].blend(self._selected[name, what], self._share)
+
+    def _add(
+        self, ways: dict[tuple[str, str], PerImage], name: str, one: Repetition, team: Choice, method: VoteMethod
+    ) -> npt.NDArray[np.bool_]:
+        rows = one.part.outside
+        ballot = fit_voter(self._pool, team, method, one.part.inside).vote(self._pool, rows)
+        labels = self._pool.labels[rows]
+        right: npt.NDArray[np.bool_] = ballot.predicted == labels
+        ways[name, "right"].add(rows, right)
+        ways[name, "loss"].add(rows, of_each_image("log_loss", ballot.probabilities, labels))
+        return right
+
+
+def _tell_all(pool: Candidates) -> CorrectedScore:
+    """Of the soft vote of everyone: nothing is selected, so there is nothing to repeat."""
+    probabilities, labels = pool.mean("validation").probabilities, pool.truth.labels
+    right, loss = (of_each_image(metric, probabilities, labels) for metric in ("accuracy", "log_loss"))
+    return CorrectedScore(estimate_share(float(right.mean()), len(right)), estimate_mean(loss, least=0))
+
+
+def _weigh(pool: PredictionPool, repeated: Sequence[Sequence[Repetition]]) -> list[Voted]:
+    """Of each round the teams by their weights, which is what a choice's score is of."""
+    return [
+        _join([(one, _mean(pool, one.choice.members, one.choice.weights, one.part.outside)) for one in each])
+        for each in repeated
+    ]
+
+
+def _band(
+    pool: PredictionPool, repeated: Sequence[Sequence[Repetition]], resampler: Resampler
+) -> Iterator[tuple[float, float, float]]:
+    """After each pick; as many as every repetition has."""
+    totals = [[np.zeros((len(one.part.outside), len(pool.class_names))) for one in each] for each in repeated]
+    for count in range(1, min(len(one.choice.picks) for each in repeated for one in each) + 1):
+        for each, sums in zip(repeated, totals, strict=True):
+            for one, total in zip(each, sums, strict=True):
+                total += pool.probabilities[pool.position(one.choice.picks[count - 1])][one.part.outside]
+        means = [
+            _join([(one, total / count) for one, total in zip(each, sums, strict=True)])
+            for each, sums in zip(repeated, totals, strict=True)
+        ]
+        low, middle, high = resampler.band(means, BAND)
+        yield low, middle, high
+
+
+def _mean(
+    pool: PredictionPool, members: Sequence[CheckpointId], weights: Sequence[float], rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    mean = np.zeros((len(rows), len(pool.class_names)))
+    for member, weight in zip(members, weights, strict=True):
+        mean += weight * pool.probabilities[pool.position(member)][rows].astype(np.float64)
+    return mean
+
+
+def _join(found: Sequence[tuple[Repetition, npt.NDArray[np.float64]]]) -> Voted:
+    """The repetitions of one round, which score different images."""
+    return Voted(np.concatenate([one.part.outside for one, _ in found]), np.concatenate([told for _, told in found]))

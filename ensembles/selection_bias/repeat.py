@@ -1,0 +1,96 @@
+"""The whole selection again, from some of the images: what the luck of the draw of images would have made of the team."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.config import EnsembleConfig
+from ensembles.metrics.scores import LEAST_PROBABILITY
+from ensembles.pool.in_memory import Candidates, take
+from ensembles.pool.pool import PredictionPool
+from ensembles.pool.stored import needs_truth_alone
+from ensembles.pool.true_class import TruthPool, true_or_other
+from ensembles.selection.select import select
+from ensembles.selection_bias.resample import Part, Rounds
+from ensembles.team import Choice
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.record import TrialCost
+
+MOST_CANDIDATES = 200
+"""A pool up to this size is selected from as it is, in every repetition."""
+KEPT_CANDIDATES = 100
+"""Of a larger one so many, the best alone by what that repetition sees: no image that scores it has a say in that."""
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """What one part of the images selects."""
+
+    part: Part
+    choice: Choice
+    best: tuple[CheckpointId, ...]
+    """The `ensemble.size` most accurate, best first."""
+
+
+def repeat_selection(
+    pool: Candidates, config: EnsembleConfig, rounds: Rounds, costs: Mapping[str, TrialCost] | None
+) -> tuple[list[list[Repetition]], int]:
+    """What each part selects by the rules of `config`, in the order of `rounds`; and from how many candidates."""
+    parts = [part for each in rounds for part in each]
+    members = pool.truth.members
+    by_accuracy, by_loss = _rank(pool.truth, parts)
+    many = len(members) > MOST_CANDIDATES and config.select not in ("all", "boosted")
+    kept = max(KEPT_CANDIDATES, config.size) if many else len(members)
+    ranked = by_loss if config.metric in ("log_loss", "brier", "auc") else by_accuracy
+    whole = None if needs_truth_alone(config) else pool.read(members, "validation")
+
+    def select_from(place: int) -> Repetition:
+        part = parts[place]
+        positions = np.sort(ranked[place][:kept]) if many else np.arange(len(members))
+        seen = take(whole, positions, part.inside) if whole else _take_truth(pool.truth, positions, part.inside)
+        best = tuple(members[position] for position in by_accuracy[place][: config.size])
+        return Repetition(part, select(seen, config, costs), best)
+
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as workers:
+        found = iter(list(workers.map(select_from, range(len(parts)))))
+    return [[next(found) for _ in each] for each in rounds], kept
+
+
+def rank_all(truth: TruthPool) -> list[CheckpointId]:
+    """All candidates, best first by accuracy, of equals the lower log-loss, then the earlier: as `rank_members` has it."""
+    accuracies, losses = truth.accuracies(), truth.log_losses()
+    return [truth.members[position] for position in np.lexsort((losses, -accuracies))]
+
+
+def _rank(truth: TruthPool, parts: Sequence[Part]) -> tuple[list[npt.NDArray[np.int64]], list[npt.NDArray[np.int64]]]:
+    """Of each part the positions of all candidates by what it sees, best first: by accuracy, of equals the lower log-loss;
+    and by log-loss, of equals the higher accuracy. What is left equal stands as in the pool."""
+    seen = np.stack([np.bincount(part.inside, minlength=len(truth.labels)) for part in parts], 1).astype(np.float32)
+    right = (truth.predicted == truth.labels).astype(np.float32) @ seen
+    loss = -np.log(np.maximum(truth.truth, np.float32(LEAST_PROBABILITY))) @ seen
+    places = range(len(parts))
+    return (
+        [np.lexsort((loss[:, place], -right[:, place])) for place in places],
+        [np.lexsort((-right[:, place], loss[:, place])) for place in places],
+    )
+
+
+def _take_truth(truth: TruthPool, positions: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> PredictionPool:
+    """These members and images alone, as a pool of two classes: by log-loss the picks are the same."""
+    return true_or_other(
+        TruthPool(
+            truth.data_id,
+            truth.split,
+            tuple(truth.members[position] for position in positions),
+            np.stack([truth.truth[position][rows] for position in positions]),
+            np.zeros((len(positions), len(rows)), np.uint8),  # of which log-loss asks nothing
+            truth.labels[rows],
+            truth.class_names,
+        )
+    )

@@ -1,0 +1,73 @@
+"""Votes that count instead of averaging: voices for one class each, and ranks of all classes."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.voting.means import Tables, mean_of
+
+Counted = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
+"""Probabilities, float64 (images, classes), and the classes they are for, int64 (images,)."""
+
+
+def plurality(tables: Tables) -> Counted:
+    """Each member has one voice for its likeliest class; the most voices win.
+
+    Of equals the class with the higher mean probability wins, then the lower number. Probabilities are shares of voices.
+    """
+    voices, mean = _count_voices(tables), mean_of(tables)
+    leads = voices == voices.max(1, keepdims=True)
+    return voices / len(tables), np.where(leads, mean, -1.0).argmax(1)
+
+
+def majority(tables: Tables) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], int]:
+    """As `plurality`, but only more than half of the voices win; else the mean probability decides.
+
+    Then probabilities are those means. The third value is how many images that were.
+    """
+    voices, mean = _count_voices(tables), mean_of(tables)
+    won = 2 * voices.max(1) > len(tables)
+    probabilities = np.where(won[:, None], voices / len(tables), mean)
+    return probabilities, probabilities.argmax(1), int(np.count_nonzero(~won))
+
+
+def mean_rank(tables: Tables) -> Counted:
+    """Each member ranks the classes, and the best mean rank wins (Borda 1784; Ho, Hull and Srihari 1994).
+
+    A class has a point of each member for every class that it beats, and half a point for every one that it equals.
+    Probabilities are shares of all points: they order the classes, but say little of how sure anyone is, as the winner of
+    three classes has 2/3 at most. Of equals the class with the higher mean probability wins, then the lower number.
+    """
+    classes = tables[0].shape[1]
+    if classes == 1:
+        return np.ones(tables[0].shape), np.zeros(len(tables[0]), np.int64)
+    points = np.zeros(tables[0].shape)
+    for table in tables:
+        points += _points(table)
+    leads = points == points.max(1, keepdims=True)  # sums of halves are exact
+    given = len(tables) * classes * (classes - 1) / 2
+    return points / given, np.where(leads, mean_of(tables), -1.0).argmax(1)
+
+
+def _count_voices(tables: Tables) -> npt.NDArray[np.int64]:
+    voices = np.zeros(tables[0].shape, np.int64)
+    images = np.arange(len(voices))
+    for table in tables:
+        voices[images, table.argmax(1)] += 1
+    return voices
+
+
+def _points(table: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """How many classes each class beats, equals counted half."""
+    order = table.argsort(1)
+    rising = np.take_along_axis(table, order, 1)
+    place = np.broadcast_to(np.arange(table.shape[1]), table.shape)
+    rises = rising[:, 1:] != rising[:, :-1]
+    edge = np.ones((len(table), 1), np.bool_)
+    first = np.maximum.accumulate(np.where(np.hstack([edge, rises]), place, 0), axis=1)
+    ends = np.where(np.hstack([rises, edge]), place, table.shape[1] - 1)
+    last = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+    points = np.empty(table.shape)
+    np.put_along_axis(points, order, (first + last) / 2, 1)
+    return points

@@ -1,0 +1,115 @@
+"""Verbs that make other nets of a run's checkpoints, or delete what nothing needs."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from runner.cli.options import DONE, AsJson, EndpointUrl, OwnCode, Run, StoreUri, exit_code, load_for_code, print_json
+from runner.cli.terminal import Terminal, say
+
+
+def sparsify(
+    run: Run,
+    trial: Annotated[
+        str | None, typer.Option("--trial", help="Whose checkpoint; left out, the best trial's on validation.")
+    ] = None,
+    best: Annotated[bool, typer.Option("--best", help="The best trial's on validation, which is the default.")] = False,
+    method: Annotated[
+        str, typer.Option("--method", help="magnitude: single weights; channel: whole channels, for a smaller net.")
+    ] = "magnitude",
+    sparsity: Annotated[
+        str, typer.Option("--sparsity", help="Shares of the weights, or of each layer's channels, to take out.")
+    ] = "0.5,0.7,0.9,0.95",
+    epochs: Annotated[int, typer.Option("--epochs", min=0, help="Epochs of fine-tuning after sparsifying.")] = 5,
+    own_code: OwnCode = False,
+    as_json: AsJson = False,
+    store: StoreUri = "runs",
+    endpoint_url: EndpointUrl = None,
+) -> None:
+    """Take weights out of a trained net at several sparsities, train what is left, and say how much can go. Needs the data."""
+
+    def answer() -> int:
+        from runner.compression.sparsify import check_words, sparsify_run
+
+        words = check_words(trial, best, method, sparsity)
+        tell = partial(say, file=sys.stderr if as_json else sys.stdout)
+        stored = load_for_code(run, store, endpoint_url, [], own_code)
+        found = sparsify_run(stored, trial, *words, epochs, tell)
+        if as_json:
+            print_json(found.told())
+        else:
+            say(" ".join(found.curve.sentences))
+            say(f"chart: {found.chart}; `caucus report {run}` shows it")
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
+def prune(
+    store: Annotated[str, typer.Argument(metavar="STORE", help="A folder or s3://bucket/prefix, as in a sweep file.")],
+    keep_size: Annotated[
+        int, typer.Option("--keep-size", min=1, help="Choices of so many members, and of fewer, stay what they are.")
+    ] = 20,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete it. Without this nothing is changed.")] = False,
+    as_json: AsJson = False,
+    endpoint_url: EndpointUrl = None,
+) -> None:
+    """Say which checkpoints no ensemble needs and no run goes on from, and with --delete delete them."""
+
+    def answer() -> int:
+        from runner.cli.tables.retention import show_retention, tell_consequences
+        from runner.retention.retention import carry_out, plan_retention
+        from trainables.store.open import open_store
+
+        found = plan_retention(open_store(store, endpoint_url), keep_size)
+        found = carry_out(found) if delete else found
+        if as_json:
+            print_json(found.told())
+        else:
+            Terminal().print(show_retention(found))
+            say("\n".join(tell_consequences(found)))
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
+def soup(
+    run: Run,
+    trial: Annotated[
+        list[str] | None,
+        typer.Option("--trial", help="Whose epochs; left out, the best trial's on validation. Again for its siblings."),
+    ] = None,
+    kind: Annotated[
+        str, typer.Option("--kind", help="uniform: all of them; greedy: each that does not lower validation.")
+    ] = "greedy",
+    epochs: Annotated[str, typer.Option("--epochs", help="'last 5', all, 3-9 or 3,5,9.")] = "last 5",
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="What greedy looks at; left out, accuracy. As ensemble.metric.")
+    ] = None,
+    own_code: OwnCode = False,
+    as_json: AsJson = False,
+    store: StoreUri = "runs",
+    endpoint_url: EndpointUrl = None,
+) -> None:
+    """Average the weights of several epochs of a trial into one net, and say what it is worth. Needs the data."""
+
+    def answer() -> int:
+        from runner.cli.tables.soup import show_soup
+        from runner.compression.soup import cook_run, parse_kind, parse_metric
+
+        words = (trial or [], parse_kind(kind), epochs, parse_metric(metric))
+        tell = partial(say, file=sys.stderr if as_json else sys.stdout)
+        stored = load_for_code(run, store, endpoint_url, [], own_code)
+        found = cook_run(stored, *words, tell)
+        if as_json:
+            print_json(found.told())
+        else:
+            Terminal().print(show_soup(found.story))
+            say(found.story.sentence)
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))

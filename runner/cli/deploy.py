@@ -1,0 +1,83 @@
+"""Verbs that hand a team over, and let it predict."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from runner.cli.options import (
+    DONE,
+    PARTIAL,
+    AsJson,
+    EndpointUrl,
+    Overrides,
+    OwnCode,
+    Run,
+    StoreUri,
+    exit_code,
+    load_for_code,
+    print_json,
+)
+from runner.cli.terminal import say
+
+
+def export(
+    run: Run,
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A new folder, or s3://bucket/prefix.")],
+    overrides: Overrides = None,
+    single: Annotated[bool, typer.Option("--single", help="The best single checkpoint instead of the team.")] = False,
+    own_code: OwnCode = False,
+    as_json: AsJson = False,
+    store: StoreUri = "runs",
+    endpoint_url: EndpointUrl = None,
+) -> None:
+    """Bundle the team of a run for deployment: weights, manifest, model card, and one program that needs torch alone."""
+
+    def answer() -> int:
+        from runner.deploy.export import export_run, show_export
+
+        tell = partial(say, file=sys.stderr)
+        stored = load_for_code(run, store, endpoint_url, overrides or [], own_code)
+        found = export_run(stored, bundle, single, endpoint_url, tell)
+        print_json(found.told()) if as_json else say(show_export(found))
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
+def predict(
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="What `caucus export` wrote.")],
+    images: Annotated[
+        str,
+        typer.Argument(
+            metavar="IMAGES", help="A folder, an image, a .csv or .parquet with a column `image`, an .npz, or s3://…"
+        ),
+    ],
+    out: Annotated[str, typer.Option("--out", help="The file to write: .csv or .parquet.")],
+    cascade: Annotated[
+        bool, typer.Option("--cascade", help="Ask more members only while they disagree or are not sure: faster.")
+    ] = False,
+    own_code: Annotated[
+        bool, typer.Option("--own-code", help="Run the bundle's own models (module:function) from the current folder.")
+    ] = False,
+    as_json: AsJson = False,
+    endpoint_url: EndpointUrl = None,
+) -> None:
+    """Say what a bundle's team makes of images: class, calibrated probability, agreement. On a GPU where there is one.
+
+    Every file without a row in the table is named with the reason. Ends with 4 where an image is among them, with 0 where all
+    of them are no images by their names, or hidden.
+    """
+
+    def answer() -> int:
+        from runner.deploy.predict import predict_images, show_predicted
+
+        tell = partial(say, file=sys.stderr)
+        found = predict_images(bundle, images, out, cascade, own_code, endpoint_url, tell)
+        print_json(found.told()) if as_json else say(show_predicted(found))
+        return PARTIAL if found.bad else DONE
+
+    raise typer.Exit(exit_code(as_json, answer))

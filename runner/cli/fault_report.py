@@ -1,0 +1,160 @@
+"""What becomes of an error that nobody foresaw: one sentence, and a file with the details that only its owner can read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import secrets
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
+
+LONGEST_LINE = 300
+
+PACKAGES = (
+    "caucus",
+    "caucus-sweeps",
+    "torch",
+    "ray",
+    "numpy",
+    "pyarrow",
+    "pydantic",
+    "typer",
+    "rich",
+    "boto3",
+    "optuna",
+)
+
+SECRET_NAMES = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|API_?KEY", re.IGNORECASE)
+"""Names of environment variables whose values are masked wherever they stand; a hook's own variable is named by the sweep."""
+
+_URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)(?:[^/@\s'\"]*@)?([^/?#\s'\"]*)(?:[/?#][^\s'\"]*)?", re.IGNORECASE)
+"""A webhook's path is its secret, and so is a login before the server's name."""
+_INPUT = re.compile(r"input_value=.*?, input_type=", re.DOTALL)
+"""What pydantic quotes of a person's values."""
+
+
+def report_fault(error: BaseException, words: Sequence[str]) -> tuple[str, str | None]:
+    """Write the details of `error`, which `words` (of the command line) led to; returns the sentence for a person and the file.
+
+    Never raises: where no file can be written the sentence says so, and the file is None.
+    """
+    line = tell_line(error, words)
+    try:
+        path = _write(_tell_details(error, words))
+    except Exception as failure:  # such as no space, or no memory: whatever it is, the sentence must come out
+        return f"this is a fault of Caucus: {line}; no details could be written ({_tell(failure)})", None
+    return f"this is a fault of Caucus: {line}; the details are in {path}", str(path)
+
+
+def tell_line(error: BaseException, words: Sequence[str] = ()) -> str:
+    """Kind and message of `error` on one line, without what is secret."""
+    return mask(_tell(error), words)
+
+
+def folders() -> Iterator[Path]:
+    """Where details are written: the first of these that takes them. `XDG_CACHE_HOME` (else `~/.cache`), then where temporary files go."""
+    home = os.environ.get("XDG_CACHE_HOME") or ""
+    with contextlib.suppress(RuntimeError):  # no home
+        yield (Path(home) if home.startswith("/") else Path.home() / ".cache") / "caucus" / "faults"
+    yield Path(tempfile.gettempdir())
+
+
+def mask(text: str, words: Sequence[str] = ()) -> str:
+    """`text` without what is secret: hooks of `words`, of a URL all but its server, values of the environment that are called secret."""
+    for word, shown in zip(words, _mask_words(words), strict=True):
+        secret, instead = word.partition("=")[2], shown.partition("=")[2]
+        if word != shown and secret:
+            text = text.replace(secret, instead)
+        if secret.startswith("env:") and (hidden := os.environ.get(secret.removeprefix("env:"), "")):
+            text = text.replace(hidden, "***")
+    for name, value in os.environ.items():
+        if SECRET_NAMES.search(name) and len(value) >= 8:
+            text = text.replace(value, "***")
+    return _INPUT.sub("input_value=***, input_type=", _URL.sub(_mask_url, text))
+
+
+def _mask_url(found: re.Match[str]) -> str:
+    scheme, server = found.groups()
+    return f"{scheme}{server}/***" if scheme.lower() in ("http://", "https://") else _without_login(found[0])
+
+
+def _without_login(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    server, slash, path = rest.partition("/")
+    return f"{scheme}://{server.rpartition('@')[2]}{slash}{path}"
+
+
+def _tell(error: BaseException) -> str:
+    kind = type(error).__name__
+    if kind == "ValidationError" and hasattr(error, "errors"):  # pydantic's text is a line a problem, and quotes values
+        with contextlib.suppress(Exception):
+            problems = error.errors(include_url=False, include_input=False, include_context=False)
+            place = ".".join(map(str, problems[0]["loc"]))
+            more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+            return f"{kind} of {error.title}: {place}: {problems[0]['msg']}{more}"  # type: ignore[attr-defined]
+    try:
+        said = " ".join(str(error).split())
+    except Exception:  # an exception may fail even at this
+        said = ""
+    line = f"{kind}: {said}" if said else kind
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"
+
+
+def _tell_details(error: BaseException, words: Sequence[str]) -> str:
+    lines = [
+        f"at      {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        f"words   {_mask_words(words)}",
+        f"python  {platform.python_version()} ({sys.executable}), {platform.platform()}",
+        *(f"{name:<7} {version}" for name, version in versions().items()),
+        "",
+        *traceback.format_exception(error),
+    ]
+    return mask("\n".join(lines), words) + "\n"
+
+
+def versions() -> Mapping[str, str]:
+    """Of the packages that matter, as installed; nothing is imported."""
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(Exception):
+            found[name] = metadata.version(name)
+    return found
+
+
+def _mask_words(words: Sequence[str]) -> list[str]:
+    """As they may be written down; none of them where even that fails."""
+    try:
+        from runner.config.nightly import mask_words
+
+        return mask_words(words)
+    except Exception:
+        return ["***"] * len(words)
+
+
+def _write(text: str) -> Path:
+    failure: OSError | None = None
+    for folder in folders():
+        path = folder / f"caucus-fault-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}-{secrets.token_hex(3)}.txt"
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+            # A name that nobody can have foreseen, created and never followed: temporary folders are everybody's.
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, PRIVATE_FILE)
+            try:
+                with os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
+                    file.write(text)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
+            return path
+        except OSError as error:
+            failure = error
+    raise failure or OSError("no folder to write to")

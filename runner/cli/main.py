@@ -1,0 +1,155 @@
+"""The command `caucus`: each verb reads its words, calls one function, and prints a table or, with --json, one object."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from runner.cli.change import prune, soup, sparsify
+from runner.cli.deploy import export, predict
+from runner.cli.options import (
+    DONE,
+    PARTIAL,
+    Address,
+    AsJson,
+    Overrides,
+    RunId,
+    SweepFile,
+    exit_code,
+    print_json,
+    run_program,
+    tell_exit_codes,
+)
+from runner.cli.prepare import doctor, lr_range, plan, preview
+from runner.cli.results import diagnose, ensemble, report, status, top
+from runner.cli.terminal import Terminal, say
+from runner.cluster.supervise import supervise
+from runner.output.console import outliving_terminal
+
+app = typer.Typer(
+    help="Train many CNN variants on an image set, keep every checkpoint, and let the best ones vote.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog=tell_exit_codes(),
+)
+
+
+@app.callback(invoke_without_command=True)
+def caucus(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Train many CNN variants on an image set, keep every checkpoint, and let the best ones vote."""
+    if version:
+        from trainables.distribution import installed_version
+
+        print(f"caucus {installed_version()}")
+        raise typer.Exit
+
+
+def run(
+    sweep: SweepFile,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    address: Address = None,
+    run_id: RunId = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read all checkpoints back, those that were found whole before, too.")
+    ] = False,
+) -> None:
+    """Run a sweep, or go on with it: train what is not trained yet, vote, report."""
+    raise typer.Exit(
+        execute(
+            sweep,
+            overrides or [],
+            as_json,
+            os.environ.get("RAY_ADDRESS") or None if address is None else address,
+            run_id,
+            "caucus run",
+            verify,
+        )
+    )
+
+
+def execute(
+    sweep: str,
+    overrides: list[str],
+    as_json: bool,
+    address: str | None,
+    run_id: str | None,
+    program: str,
+    verify: bool = False,
+) -> int:
+    """Run a sweep and print what came of it; returns the exit code. `program` is what the report says to type."""
+    with outliving_terminal():
+        return exit_code(
+            as_json, lambda: _execute(sweep, overrides, as_json, address, run_id, program, verify), is_stored=True
+        )
+
+
+def _execute(
+    sweep: str,
+    overrides: list[str],
+    as_json: bool,
+    address: str | None,
+    run_id: str | None,
+    program: str,
+    verify: bool,
+) -> int:
+    from runner.cli.progress import Progress
+    from runner.cli.tables.result import show_result, tell_result
+    from runner.config.checks import read_spec
+    from runner.config.nightly import mask_words
+    from runner.pipeline import run_sweep
+
+    spec = read_spec(sweep, overrides)
+    command = shlex.join([*program.split(), sweep, *mask_words(overrides), *(["--run-id", run_id] if run_id else [])])
+    console = Terminal(stderr=as_json)
+    # Ray prints the death of a worker on standard output, which belongs to the JSON object.
+    redirected = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
+    with Progress(console, spec) as progress, redirected:
+        result = run_sweep(spec, run_id, address, command, [progress], partial(say, file=sys.stderr), sweep, verify)
+    if as_json:
+        print_json(tell_result(result))
+    else:
+        show_result(result, console)
+    return DONE if result.outcome == "done" else PARTIAL
+
+
+VERBS: dict[str, Callable[..., None]] = {
+    "run": run,
+    "plan": plan,
+    "doctor": doctor,
+    "lr-range": lr_range,
+    "preview": preview,
+    "status": status,
+    "top": top,
+    "diagnose": diagnose,
+    "ensemble": ensemble,
+    "report": report,
+    "sparsify": sparsify,
+    "export": export,
+    "predict": predict,
+    "prune": prune,
+    "soup": soup,
+}
+"""In the order of `caucus --help`, whichever file they are in."""
+
+for _word, _verb in VERBS.items():
+    app.command(_word)(_verb)
+
+
+def main() -> None:
+    """The entry point of the command."""
+    if sys.argv[1:2] == ["run"]:
+        supervise()
+    run_program(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""What `runner/nightly.py` does: a night of a sweep, on the cluster whose head this is, or on a Ray of our own where there is none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from runner.cli.fault_report import tell_line
+from runner.cli.options import AsJson, Overrides, SweepFile, exit_code, print_json, run_program, tell_exit_codes
+from runner.cli.terminal import Terminal, say
+from runner.cluster.supervise import supervise
+from runner.output.console import outliving_terminal
+from trainables.distribution import CHECKOUT
+from trainables.errors import CaucusError
+
+if TYPE_CHECKING:
+    from runner.nights.hook import HookResult
+
+PROGRAM = "python runner/nightly.py"
+
+NightAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="A Ray cluster; auto: the one on this machine; own: one of our own. Left out: RAY_ADDRESS, else auto if there is one.",
+    ),
+]
+NightId = Annotated[
+    str | None,
+    typer.Option("--run-id", help="Name of the night to start or continue; left out, today's date in nightly.zone."),
+]
+NoBetterIs = Annotated[
+    int,
+    typer.Option(
+        "--no-better-is",
+        min=0,
+        max=255,
+        metavar="CODE",
+        help="Exit code of a night that finished, but is no better; 0 for schedulers that take all else for a failure.",
+    ),
+]
+
+
+def nightly() -> None:
+    """Read the words of the command line and run the night."""
+    supervise()
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(epilog=tell_exit_codes())(run_nightly)
+    run_program(app)
+
+
+def run_nightly(
+    sweep: SweepFile,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    address: NightAddress = None,
+    run_id: NightId = None,
+    no_better_is: NoBetterIs = 3,
+) -> None:
+    """Run a sweep for the night, compare it with the last accepted night, and tell whom it concerns.
+
+    Ends with 0 where the night is accepted, 3 (or --no-better-is) where it is no better, 4 where it was cut short or failed, 2
+    for wrong input.
+    """
+    where = os.environ.get("RAY_ADDRESS") or "any" if address is None else address
+    with outliving_terminal():
+        code = exit_code(
+            as_json, lambda: _run(sweep, overrides or [], as_json, where, run_id, no_better_is), is_stored=True
+        )
+    raise typer.Exit(code)
+
+
+def _run(
+    sweep: str, overrides: list[str], as_json: bool, address: str | None, run_id: str | None, no_better_is: int
+) -> int:
+    from runner.cli.progress import Progress
+    from runner.cli.tables.night import show_night, tell_hook, tell_night
+    from runner.cli.tables.result import show_result
+    from runner.config.checks import read_spec
+    from runner.config.nightly import mask_words
+    from runner.config.time_zone import find_zone
+    from runner.nights.night import exit_code_of, name_night, run_night
+
+    found = find_sweep(sweep)
+    spec = read_spec(str(found), overrides)
+    run = run_id or name_night(zone=find_zone(spec.nightly.zone, "nightly.zone"))
+    command = shlex.join([*PROGRAM.split(), sweep, *mask_words(overrides), "--run-id", run])
+    tell = partial(say, file=sys.stderr)
+    console = Terminal(stderr=as_json)
+    # Ray prints the death of a worker on standard output, which belongs to the JSON object.
+    redirected = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
+    folder = found.absolute().parent
+    try:
+        with Progress(console, spec) as progress, redirected:
+            night = run_night(spec, run, address, command, [progress], tell, str(found))
+    except Exception as error:  # whatever it is: somebody waits to hear of the night
+        said = str(error) if isinstance(error, CaucusError) else tell_line(error, sys.argv[1:])
+        told = {"run": f"{spec.name}/{run}", "error": said, "kind": type(error).__name__}
+        _call(spec.nightly.hook, told, folder)
+        raise
+    told = tell_night(night)
+    code = exit_code_of(night.story, no_better_is)
+    if not as_json:
+        show_result(night.result, console)
+        for line in show_night(night):
+            console.print(line, highlight=False, soft_wrap=True)
+    hook = _call(spec.nightly.hook, told, folder)
+    if as_json:
+        print_json(told | {"hook": tell_hook(hook) if hook else None})
+    return code
+
+
+def find_sweep(told: str) -> Path:
+    """The sweep file that is meant: `ray submit` runs the script in the head's home folder, where `sweeps/…` is one of the checkout."""
+    installed = CHECKOUT / told
+    return installed if installed.is_file() and not Path(told).exists() else Path(told)
+
+
+def _call(hook: str | None, told: dict[str, Any], folder: Path) -> HookResult | None:
+    """Call the hook, if there is one; a failure is told and changes nothing."""
+    if hook is None:
+        return None
+    from runner.nights.hook import call_hook
+    from trainables.store.json_records import to_json
+
+    result = call_hook(hook, to_json(told), folder)
+    if result.failure:
+        say(f"caucus: nightly.hook did not work: {result.failure}", file=sys.stderr)
+    return result

@@ -1,0 +1,240 @@
+"""What the verbs of `caucus` have in common: their words, their exit codes, and how they answer."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from runner.cli.fault_report import report_fault, tell_line
+from runner.cli.terminal import say
+from runner.output.console import Output, outlive_readers
+from trainables.errors import CaucusError, RunCutShort
+
+if TYPE_CHECKING:
+    from runner.runs.stored_run import StoredRun
+
+DONE, WRONG_INPUT, NO_BETTER, PARTIAL, FAULT, INTERRUPTED = 0, 2, 3, 4, 70, 130
+
+EXIT_CODES = {
+    DONE: "done",
+    WRONG_INPUT: "the words, the sweep file, the data, the cluster or the store is wrong: nothing was begun",
+    NO_BETTER: "a night that is finished, and no better than the last accepted one (runner/nightly.py alone)",
+    PARTIAL: "finished in part, cut short, every trial failed, or the answer could not be printed",
+    FAULT: "a fault of Caucus: one line says what, and which file has the details",
+    INTERRUPTED: "ended by Ctrl-C. A run under way ends with 4 instead: what is trained votes; a second Ctrl-C ends it with 130",
+}
+"""All that a verb ends with, but for signals that end a process at once (SIGTERM: 143, SIGKILL: 137, as a shell has them)."""
+
+TERMINATED = 128 + signal.SIGTERM
+
+PACKAGE_OF = {"PIL": "pillow", "sklearn": "scikit-learn", "ruamel": "ruamel.yaml"}
+"""Modules whose packages are called otherwise."""
+
+OURS = ("runner", "ensembles", "trainables")
+
+SweepFile = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep file, such as sweeps/digits.yaml.")]
+Run = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="digits, digits/3f2a90c1, s3://bucket/prefix/sweeps/digits, or a sweep file."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[OVERRIDES]...", help="search.trials=48 optimizer.lr=1e-4..1e-1:log model.width=16,32"),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")
+]
+StoreUri = Annotated[
+    str, typer.Option("--store", help="Where RUN lies, if it does not say so: a folder or s3://bucket/prefix.")
+]
+EndpointUrl = Annotated[
+    str | None, typer.Option("--endpoint-url", help="The S3 server, where it is not AWS; or AWS_ENDPOINT_URL_S3.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="A Ray cluster (auto: the one of this machine; any: that, or one of our own; own). Left out: RAY_ADDRESS, else own.",
+    ),
+]
+OwnCode = Annotated[
+    bool,
+    typer.Option("--own-code", help="Run the code of own models (module:function) that the store, and not you, names."),
+]
+RunId = Annotated[
+    str | None,
+    typer.Option("--run-id", help="Name of the run to start or continue; left out, it follows from the sweep."),
+]
+
+
+def load_for_code(run: str, store: str, endpoint_url: str | None, overrides: list[str], own_code: bool) -> StoredRun:
+    """The run, whose own models may be imported where a person says so."""
+    from runner.runs.locate import locate
+    from runner.runs.stored_run import load_run, trust_run
+
+    stored = load_run(locate(run, store, endpoint_url), overrides)
+    if own_code:
+        trust_run(stored)
+    return stored
+
+
+def tell_exit_codes() -> str:
+    """The exit codes for `--help`, a paragraph each."""
+    return "\n\n".join(["Exit codes:", *(f"{code}: {meaning}" for code, meaning in EXIT_CODES.items())])
+
+
+def run_program(app: Callable[[], object]) -> None:
+    """Run a program of verbs to its exit code: whatever happens, there is one sentence and no traceback.
+
+    Its output may go to a pipe or a terminal that closes, or to a full disk: that ends no verb.
+    """
+    outlive_readers()
+    with reporting_threads() as reported:
+        code = exit_code("--json" in sys.argv, lambda: _call(app))
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    sys.exit(FAULT if reported and code == DONE else code)
+
+
+def _call(app: Callable[[], object]) -> int:
+    """The exit code that typer ends with."""
+    try:
+        app()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else DONE if ended.code is None else WRONG_INPUT
+    return DONE
+
+
+def exit_code(as_json: bool, answer: Callable[[], int], is_stored: bool = False) -> int:
+    """The exit code of `answer`. Whatever it raises becomes one sentence, never a traceback: here and nowhere else.
+
+    `is_stored` tells of a verb whose answer can be read elsewhere: then it does not matter whether it could be printed.
+    """
+    os.umask(os.umask(0o077) | stat.S_IWOTH)  # whatever the shell says, nobody else on this machine may write our files
+    try:
+        Path.cwd()
+        code = answer()
+    except CaucusError as error:
+        return _refuse(error, str(error), PARTIAL if isinstance(error, RunCutShort) else WRONG_INPUT, as_json)
+    except FileNotFoundError as error:
+        if _has_folder():
+            return _report(error, as_json)
+        return _refuse(error, "the current folder was deleted: go to another one", WRONG_INPUT, as_json)
+    except BrokenPipeError:
+        if isinstance(sys.stdout, Output):  # which raises none: this one is of something else
+            return _report(sys.exc_info()[1], as_json)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
+        return DONE
+    except KeyboardInterrupt as error:
+        return _refuse(error, "interrupted (Ctrl-C)", INTERRUPTED, as_json)
+    except ImportError as error:
+        if (sentence := _tell_missing(error)) is None:
+            return _report(error, as_json)
+        return _refuse(error, sentence, WRONG_INPUT, as_json)
+    except SystemExit as error:
+        # From its start on Ray answers SIGTERM so in this process, but for the time in which `launch` does.
+        if error.code == signal.SIGTERM:
+            return _refuse(error, "ended (SIGTERM)", TERMINATED, as_json)
+        return _report(error, as_json)
+    except BaseException as error:  # as above: what ends a verb on purpose is raised outside of its answer
+        return _report(error, as_json)
+    return code if _is_printed() or is_stored or code != DONE else PARTIAL
+
+
+def _has_folder() -> bool:
+    """Whether the current folder is still there."""
+    try:
+        return bool(Path.cwd())
+    except OSError:
+        return False
+
+
+def _is_printed() -> bool:
+    """Whether all that was printed on standard output has arrived, or nobody wanted it any more; else a person is told so, once."""
+    stdout = sys.stdout
+    if not isinstance(stdout, Output):
+        return True
+    stdout.flush()
+    failure = stdout.failure
+    if failure is None or failure.reader_gone or stdout.is_announced:
+        return True
+    stdout.is_announced = True
+    say(f"caucus: the answer could not be written to {failure.stream} ({failure.reason})", file=sys.stderr)
+    return False
+
+
+def _refuse(error: BaseException, sentence: str, code: int, as_json: bool, **more: str | None) -> int:
+    """Say `sentence` in the place of an answer; returns `code`."""
+    say(f"caucus: {sentence}", file=sys.stderr)
+    if as_json:
+        print_json({"error": sentence, "kind": type(error).__name__, **more})
+    return code
+
+
+def _report(error: BaseException | None, as_json: bool) -> int:
+    """Say that nobody foresaw `error`; returns the exit code."""
+    found = error or RuntimeError("nothing was raised")
+    sentence, path = report_fault(found, sys.argv[1:])
+    return _refuse(found, sentence, FAULT, as_json, details=path)
+
+
+def _tell_missing(error: ImportError) -> str | None:
+    """What to say of a package that is not installed here or does not load, None where the fault is ours."""
+    module = (error.name or "").partition(".")[0]
+    if not module or module in OURS:
+        return None
+    package = PACKAGE_OF.get(module, module)
+    if not isinstance(error, ModuleNotFoundError):
+        return f"{package} cannot be loaded ({tell_line(error, sys.argv[1:])}): install it again for {sys.executable}"
+    return f"{error.name} is not installed for {sys.executable}, and this needs it: python -m pip install {package}"
+
+
+@contextlib.contextmanager
+def reporting_threads() -> Iterator[list[str]]:
+    """For the time of the block a thread that raises leaves a report, not a traceback; the sentences on those that are ours."""
+    ours: list[str] = []
+
+    def report(told: threading.ExceptHookArgs) -> None:
+        if told.exc_value is None or isinstance(told.exc_value, SystemExit):
+            return
+        sentence, _ = report_fault(told.exc_value, sys.argv[1:])
+        name = told.thread.name if told.thread else "?"
+        if _passes_our_code(told.exc_value):
+            ours.append(sentence)
+            say(f"caucus: {sentence} (in the thread {name}; the rest goes on)", file=sys.stderr)
+        else:
+            say(f"caucus: a thread of a library has failed ({name}): {sentence.partition(': ')[2]}", file=sys.stderr)
+
+    before, threading.excepthook = threading.excepthook, report
+    try:
+        yield ours
+    finally:
+        threading.excepthook = before
+
+
+def _passes_our_code(error: BaseException) -> bool:
+    folder = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120 no surprise of pathlib here
+    at = error.__traceback__
+    while at is not None:
+        if any(at.tb_frame.f_code.co_filename.startswith(os.path.join(folder, room, "")) for room in OURS):  # noqa: PTH118
+            return True
+        at = at.tb_next
+    return False
+
+
+def print_json(told: dict[str, Any] | list[dict[str, Any]]) -> None:
+    """Print one object, or a list of them, on one line of standard output."""
+    # What no encoding has is an escape. One that lacks more than that gets escapes for all of it, as JSON has them.
+    plain = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") not in ("utf8", "utf8sig")
+    print(json.dumps(told, ensure_ascii=plain, allow_nan=False))

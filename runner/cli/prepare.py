@@ -1,0 +1,128 @@
+"""Verbs for before a run: what it will take, what would go wrong, what a sweep's keys do."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from runner.cli.options import DONE, WRONG_INPUT, AsJson, Overrides, RunId, SweepFile, exit_code, print_json
+from runner.cli.terminal import Terminal, say
+
+
+def plan(
+    sweep: SweepFile,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    run_id: RunId = None,
+    measure: Annotated[
+        bool | None,
+        typer.Option(
+            "--probe/--no-probe",
+            help="Measure all anew, or nothing. Left out: what earlier runs of the sweep in the store do not tell.",
+        ),
+    ] = None,
+    slots: Annotated[
+        int | None, typer.Option("--slots", min=1, help="Trials at a time on your cluster; left out, on this machine.")
+    ] = None,
+    nodes: Annotated[int, typer.Option("--nodes", min=1, help="Nodes of your cluster that are paid for.")] = 1,
+) -> None:
+    """Say what a sweep will take and cost: stages, trials, epochs, time; and what the store has of it. Changes nothing."""
+
+    def answer() -> int:
+        from runner.cli.tables.plan import show_plan, tell_slots
+        from runner.config.checks import read_spec
+        from runner.plan.plan import plan_sweep
+
+        planned = plan_sweep(read_spec(sweep, overrides or []), run_id, measure, slots, nodes, sweep)
+        if as_json:
+            print_json(planned.told())
+        else:
+            say("\n".join(tell_slots(planned)))
+            Terminal().print(show_plan(planned))
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
+def doctor(
+    sweep: Annotated[
+        str | None, typer.Argument(metavar="[SWEEP]", help="A sweep file whose data and store are to be tried.")
+    ] = None,
+    overrides: Overrides = None,
+    cluster_file: Annotated[
+        str | None,
+        typer.Option("--cluster-file", help="A file for `ray up`: checked offline, instead of this machine."),
+    ] = None,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Ask each node of a Ray cluster that is up, instead of this machine.")
+    ] = False,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", help="The Ray cluster to ask. Left out: RAY_ADDRESS, else the one of this machine."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is wrong with this machine, a sweep's data and store, a Ray cluster, or a cluster file, before anything starts."""
+
+    def answer() -> int:
+        if cluster_file:
+            from runner.doctor.cluster_file import check_cluster_file
+
+            checkup = check_cluster_file(cluster_file)
+        elif cluster or address is not None:
+            from runner.doctor.nodes import check_joined_cluster
+
+            checkup = check_joined_cluster(address, sweep, overrides or [])
+        else:
+            from runner.doctor.machine import check_machine
+
+            checkup = check_machine(sweep, overrides or [])
+        print_json(checkup.told()) if as_json else say("\n".join(checkup.lines()))
+        return WRONG_INPUT if checkup.findings else DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
+def lr_range(
+    sweep: SweepFile,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    steps: Annotated[int, typer.Option("--steps", min=20, help="Training steps of each test.")] = 200,
+) -> None:
+    """Find the range of good learning rates for each architecture of a sweep, in some seconds each, on this machine."""
+
+    def answer() -> int:
+        from runner.config.checks import read_spec
+        from runner.preflight.lr_range import measure_ranges, show_ranges
+
+        tested = list(measure_ranges(read_spec(sweep, overrides or []), steps))
+        print_json({"tests": [one.told() for one in tested]}) if as_json else Terminal().print(show_ranges(tested))
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
+def preview(
+    sweep: SweepFile,
+    overrides: Overrides = None,
+    out: Annotated[
+        str | None, typer.Option("--out", help="The PNG file to write; left out, SWEEP-preview.png here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw what a sweep's augmentation does to some training images: a row an operation, at its greatest value."""
+
+    def answer() -> int:
+        from runner.config.checks import read_spec
+        from runner.output.out_file import check_out
+        from runner.preflight import preview
+
+        spec = read_spec(sweep, overrides or [])
+        path = check_out(out or f"{spec.name}-preview.png")
+        rows = preview.preview(spec)
+        preview.write_sheet(spec, rows, path)
+        print_json({"path": str(path), "rows": [row.told() for row in rows]}) if as_json else say(str(path))
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))

@@ -1,0 +1,158 @@
+"""Verbs that look at a run: how it stands, what its trials are worth, and its vote and report once more."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runner.cli.options import DONE, AsJson, EndpointUrl, Overrides, Run, StoreUri, exit_code, print_json
+from runner.cli.terminal import Terminal, say
+
+if TYPE_CHECKING:
+    from runner.journal.state import RunState
+
+
+def _unread(state: RunState) -> dict[str, list[str]]:
+    """What this version does not understand of a run, for its JSON: nothing where that is nothing."""
+    from runner.runs.compatibility import find_unread
+
+    return {"not_understood": list(find_unread(state.unread))} if state.unread else {}
+
+
+def _say_unread(state: RunState) -> None:
+    from runner.runs.compatibility import tell_unread
+
+    if told := tell_unread(state.unread):
+        say(f"caucus: {told}", file=sys.stderr)
+
+
+def status(run: Run, as_json: AsJson = False, store: StoreUri = "runs", endpoint_url: EndpointUrl = None) -> None:
+    """Say how a run stands: state, trials, best so far, time left. Works from any machine that reads the store."""
+
+    def answer() -> int:
+        from runner.runs.locate import locate
+        from runner.runs.status import read_status, show_status
+
+        told = read_status(locate(run, store, endpoint_url))
+        print_json(told) if as_json else Terminal().print(show_status(told))
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
+def top(
+    run: Run,
+    as_json: AsJson = False,
+    store: StoreUri = "runs",
+    endpoint_url: EndpointUrl = None,
+    most: Annotated[int, typer.Option("--most", "-n", min=1, help="How many trials.")] = 20,
+) -> None:
+    """Rank the trials of a run, best validation accuracy first."""
+
+    def answer() -> int:
+        from runner.cli.tables.trials import show_trials
+        from runner.journal.journal import read_state
+        from runner.runs.locate import locate
+        from runner.runs.trial_table import tell_trials
+
+        found = locate(run, store, endpoint_url)
+        state = read_state(found.store, found.name, found.run)
+        if as_json:
+            print_json({"run": f"{found.name}/{found.run}", "trials": tell_trials(state, most), **_unread(state)})
+        else:
+            Terminal().print(show_trials(state, most, f"{found.name}/{found.run}"))
+            _say_unread(state)
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
+def diagnose(
+    run: Run,
+    as_json: AsJson = False,
+    store: StoreUri = "runs",
+    endpoint_url: EndpointUrl = None,
+    most: Annotated[int, typer.Option("--most", "-n", min=1, help="How many trials; --json tells all.")] = 20,
+) -> None:
+    """Say of each trial what is wrong with it, what shows it, and what to try next, as words for `caucus run`."""
+
+    def answer() -> int:
+        from runner.cli.tables.diagnosis import show_diagnoses
+        from runner.evaluation.diagnosis import diagnose_run
+        from runner.journal.journal import read_state
+        from runner.runs.locate import locate
+
+        found = locate(run, store, endpoint_url)
+        state = read_state(found.store, found.name, found.run)
+        diagnoses = diagnose_run(found.store, state)
+        if as_json:
+            print_json([one.told() for one in diagnoses])
+        else:
+            Terminal().print(show_diagnoses(diagnoses, most, f"{found.name}/{found.run}"))
+            _say_unread(state)
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
+def ensemble(
+    run: Run,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    store: StoreUri = "runs",
+    endpoint_url: EndpointUrl = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every choice by every vote, not by the configured one alone.")
+    ] = False,
+) -> None:
+    """Choose and vote again, from the stored predictions, such as with ensemble.size=4. Changes nothing in the store but the
+    data set's ledger, which counts the look at test."""
+
+    def answer() -> int:
+        from runner.cli.tables.revote import show_revote
+        from runner.evaluation.revote import tell_revote, vote_again
+        from runner.runs.locate import locate
+        from runner.runs.stored_run import load_run
+
+        stored = load_run(locate(run, store, endpoint_url), overrides or [])
+        revote = vote_again(stored, everything)
+        _say_unread(stored.state)
+        print_json(tell_revote(revote)) if as_json else show_revote(revote, Terminal())
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
+def report(
+    run: Run,
+    overrides: Overrides = None,
+    out: Annotated[
+        str | None, typer.Option("--out", help="A file to write instead of the run's own report.html.")
+    ] = None,
+    as_json: AsJson = False,
+    store: StoreUri = "runs",
+    endpoint_url: EndpointUrl = None,
+) -> None:
+    """Write the report of a run again, from the store."""
+
+    def answer() -> int:
+        from runner.evaluation.conclusion import check_published, choose_and_judge, publish, write_report
+        from runner.output.out_file import check_out
+        from runner.runs.locate import locate
+        from runner.runs.stored_run import load_run
+
+        path = check_out(out) if out is not None else None
+        stored = load_run(locate(run, store, endpoint_url), overrides or [])
+        if not out:
+            check_published(stored)
+        conclusion = choose_and_judge(stored)
+        _say_unread(stored.state)
+        where = (
+            write_report(stored, conclusion, stored.note, path) if path else publish(stored, conclusion, stored.note)
+        )
+        print_json({"run": stored.run, "report": where}) if as_json else say(where)
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))

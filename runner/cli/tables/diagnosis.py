@@ -1,0 +1,28 @@
+"""What is wrong with the trials of a run, as a table for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from ensembles.diagnosis.diagnose import Diagnosis
+from ensembles.report.sweep.diagnosis import tell_evidence, tell_patch
+
+STYLES = {"healthy": "green", "unknown": "dim"}
+
+
+def show_diagnoses(diagnoses: Sequence[Diagnosis], most: int, title: str) -> Table:
+    """The first `most` of them: trial, verdict, evidence, and what to try as words of the command line."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False)
+    for heading in ("trial", "verdict"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("evidence")
+    table.add_column("try")
+    for found in diagnoses[:most]:
+        verdict = Text(found.verdict, STYLES.get(found.verdict, "yellow"))
+        table.add_row(Text(found.trial_id), verdict, Text(tell_evidence(found)), Text(tell_patch(found), "bold"))
+    if (hidden := len(diagnoses) - table.row_count) > 0:
+        table.caption, table.caption_justify, table.caption_style = f"and {hidden} more", "left", "dim"
+    return table

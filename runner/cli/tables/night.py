@@ -1,0 +1,80 @@
+"""What came of a night, as one JSON object and as the lines that a person reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ensembles.nights.story import NightStory
+from runner.cli.tables.result import tell_result
+from runner.cli.tables.retention import show_bytes
+from runner.nights.hook import HookResult
+from runner.nights.night import Night, exit_code_of
+from runner.retention.retention import Retention
+
+MOST_SHOWN = 10
+"""Members and images that a terminal names; the JSON and the report have more."""
+
+
+def tell_night(night: Night) -> dict[str, Any]:
+    """What `runner/nightly.py --json` prints, and what the hook is given: the result of the run, and `night`."""
+    told = tell_result(night.result)
+    told["night"] = {**night.story.told(), "exit_code": exit_code_of(night.story)}
+    told["keep"] = _tell_keep(night.retention, night.keep_failure)
+    return told
+
+
+def tell_hook(result: HookResult) -> dict[str, Any]:
+    """What came of the hook, for the JSON that is printed."""
+    return {"kind": result.kind, "worked": not result.failure, "reason": result.failure or None}
+
+
+def show_night(night: Night) -> list[str]:
+    """The verdict's lines, for below the table of the run."""
+    story = night.story
+    lines = [f"night {story.run}: {story.sentence}"]
+    lines += [f"  {note}" for note in story.notes]
+    if story.members and (story.members.joined or story.members.left):
+        lines.append(_tell_members(story))
+    if found := story.comparison:
+        if found.lost:
+            lines.append(f"  wrong now, right then: {found.lost:,} images ({_tell_ids(found.lost_ids, found.lost)})")
+        if found.gained:
+            lines.append(
+                f"  right now, wrong then: {found.gained:,} images ({_tell_ids(found.gained_ids, found.gained)})"
+            )
+    if story.unchanged:
+        lines.append(f"  as it was: {', '.join(story.unchanged)}")
+    if night.retention and night.retention.objects:
+        size = show_bytes(night.retention.size_bytes)
+        lines.append(f"keep: {night.retention.checkpoints:,} checkpoints deleted, {size}")
+    if night.keep_failure:
+        lines.append(f"keep: nothing more was deleted: {night.keep_failure}")
+    return lines
+
+
+def _tell_keep(found: Retention | None, failure: str) -> dict[str, Any] | None:
+    if failure:
+        return {"deleted": False, "checkpoints": 0, "bytes": 0, "reason": failure}
+    if found is None:
+        return None
+    return {
+        "deleted": found.deleted,
+        "checkpoints": found.checkpoints,
+        "objects": found.objects,
+        "bytes": found.size_bytes,
+        "reason": None,
+    }
+
+
+def _tell_members(story: NightStory) -> str:
+    assert story.members is not None
+    parts = []
+    for what, members in (("joined", story.members.joined), ("left", story.members.left)):
+        names = [f"{member.trial_id}@{member.epoch}" for member in members]
+        parts.append(f"{len(names)} {what}{f' ({_tell_ids(names, len(names))})' if names else ''}")
+    return f"  members: {', '.join(parts)}, {len(story.members.stayed)} stayed"
+
+
+def _tell_ids(names: tuple[str, ...] | list[str], count: int) -> str:
+    shown = ", ".join(names[:MOST_SHOWN])
+    return f"{shown}, …" if count > MOST_SHOWN else shown

@@ -1,0 +1,136 @@
+"""A plan for a person: what the sweep comes to in a few lines, then a table of its trials."""
+
+from __future__ import annotations
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from ensembles.analysis.varied_keys import keys_that_vary, show_value
+from runner.config.duration import show_duration
+from runner.config.search import MESHES, MethodConfig
+from runner.config.sweep import stage_scheduler
+from runner.control.budget import told_caps
+from runner.plan.plan import Plan, count_points
+from runner.space.distribution import Distribution
+from trainables.config.base import flatten
+from trainables.results.record import TrialRecord
+
+MOST_ROWS = 40
+"""Trials in the table."""
+
+
+def show_plan(plan: Plan) -> Group:
+    """What the sweep comes to, its stages and caps, and its trials."""
+    told = plan.told()["trials"]
+    title = f"{plan.run}: {_trials(plan)}; {told['ended']} have ended, {_epochs(plan)} to train"
+    lines = [Text(title, style="bold"), Text(tell_forecast(plan))]
+    if plan.spec.search.stages:
+        lines += [Text(f"  {tell_stage(plan, stage, method)}") for stage, method in plan.spec.search.parts]
+    if second := plan.second_stage():
+        lines.append(
+            Text(
+                f"pseudo-labels: up to {second['trials']} trials are trained again afterwards, {second['epochs']} epochs "
+                "at most: beyond this forecast"
+            )
+        )
+    if caps := tell_caps(plan):
+        lines.append(Text(caps))
+    # Beside the table, not its title: that would be as narrow as the table.
+    return Group(*lines, _table(plan))
+
+
+def tell_forecast(plan: Plan) -> str:
+    """A sentence such as `about 16 s (14 s to 19 s) on 2 slots: 195 epochs; 7 architectures probed`."""
+    found, pace = plan.forecast, plan.pace
+    slots = f"{plan.slots} slot{'s' * (plan.slots != 1)}"
+    if found.seconds is None or found.low_s is None or found.high_s is None:
+        why = plan.failure or "no epoch of it was ever measured: leave out --no-probe"
+        return f"no forecast of the time on {slots}: {why}"
+    cost = ""
+    if (money := plan.money(found.seconds)) is not None:
+        cost = f" for {money:.3g} ({plan.money(found.low_s):.3g} to {plan.money(found.high_s):.3g}) in money"
+    known = []
+    if pace and pace.probed:
+        known.append(f"{pace.probed} architecture{'s' * (pace.probed != 1)} probed")
+    if pace and pace.measured_before:
+        known.append(f"{pace.measured_before} measured by earlier runs")
+    if plan.failure:
+        known.append(plan.failure)
+    spread = f"{show_duration(found.low_s)} to {show_duration(found.high_s)}"
+    times = f"about {show_duration(found.seconds)} ({spread}) on {slots}"
+    return f"{times}{cost}: {found.middle.epochs} epochs{''.join(f'; {one}' for one in known)}"
+
+
+def tell_slots(plan: Plan) -> list[str]:
+    """What a trial occupies here and on the cluster that is meant: `4 nodes x 4 GPUs, a trial has 1 GPU and 12 CPUs: 16 at a time`."""
+    here, there = plan.slot, plan.cluster_slot
+    lines = [f"on this machine: {here}" if here else "on this machine there is no room for a trial"]
+    if isinstance(there, str):
+        return [*lines, there]
+    return lines + ([f"on {there.nodes.source}: {there}"] if there else [])
+
+
+def tell_stage(plan: Plan, stage: str, method: MethodConfig) -> str:
+    """A line such as `fine: grid of 9 points (lr x3 around coarse), up to 9 epochs: about 9 trials, 81 epochs`."""
+    scheduler = stage_scheduler(plan.spec, stage)
+    trials, epochs = plan.forecast.middle.stages.get(stage, (0, 0))
+    what: str = method.method
+    if method.method in MESHES:
+        what += f" of {count_points(method)} points"
+    if centred := ", ".join(_centred(key, how) for key, how in method.space.items() if how.around):
+        what += f" ({centred})"
+    length = f"{'' if scheduler.method == 'none' else scheduler.method + ' '}up to {scheduler.max_epochs} epochs"
+    return f"{stage}: {what}, {length}: about {trials} trials, {epochs} epochs to train"
+
+
+def tell_caps(plan: Plan) -> str:
+    """The budget, and what it lets through; "" where there is none."""
+    caps = told_caps(plan.spec.budget)
+    if not caps:
+        return ""
+    middle = plan.forecast.middle
+    if plan.pace is None and not middle.cap:
+        return f"budget: {caps}"
+    if not middle.cap:
+        return f"budget: {caps}: enough for all"
+    return (
+        f"budget: {caps}: ends it ({middle.cap}): {middle.begun} of {middle.trials} trials begin "
+        f"({middle.begun / max(1, middle.trials):.0%}), {middle.ended} come to their own end"
+    )
+
+
+def _centred(key: str, how: Distribution) -> str:
+    step = f"x{how.factor:g}" if how.factor is not None else f"+-{how.by or 1:g}"
+    return f"{key.rpartition('.')[2]} {step} around {how.around}"
+
+
+def _trials(plan: Plan) -> str:
+    search, scheduler = plan.spec.search, plan.spec.scheduler
+    if search.stages:
+        return f"about {plan.forecast.middle.trials} trials in {len(search.stages)} stages"
+    count = max(len(plan.trials), plan.forecast.middle.trials)
+    return f"{count} trials ({search.method}), {scheduler.method} up to {scheduler.max_epochs} epochs"
+
+
+def _epochs(plan: Plan) -> str:
+    low, high, middle = plan.forecast.low_epochs, plan.forecast.high_epochs, plan.forecast.middle.epochs
+    return f"{middle} epochs" if low == high else f"about {middle} epochs ({low} to {high})"
+
+
+def _table(plan: Plan) -> Table:
+    varying = keys_that_vary([TrialRecord(trial.config) for trial in plan.trials])
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for heading in ("trial", "in the store", *(key.rpartition(".")[2] for key in varying)):
+        table.add_column(heading, justify="left" if heading == "trial" else "right", no_wrap=True)
+    for trial in plan.trials[:MOST_ROWS]:
+        flat = flatten(trial.config.model_dump(mode="json"))
+        held = [f"{trial.stored_epochs} epochs"] * bool(trial.stored_epochs) + ["ended"] * trial.ended
+        table.add_row(trial.config.trial_id, ", ".join(held) or "-", *(Text(show_value(flat[key])) for key in varying))
+    if len(plan.trials) > MOST_ROWS:
+        table.caption, table.caption_justify, table.caption_style = (
+            f"and {len(plan.trials) - MOST_ROWS} more",
+            "left",
+            "dim",
+        )
+    return table

@@ -1,0 +1,221 @@
+"""What the nodes of a Ray cluster are meant to be: from its autoscaler wherever that runs, or from the cluster file beside the sweep."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from runner.cluster.slot import NodeType, NodeTypes, NoSlot, Slot, choose_slot
+from runner.config.run import ResourcesConfig
+from runner.config.yaml_file import parse_yaml
+from runner.control.price import CLUSTER_FILE
+from trainables.errors import CaucusError
+from trainables.hardware.gpu_share import HIDDEN, tell_uncounted
+
+BOOTSTRAP_FILE = "~/ray_bootstrap_config.yaml"
+"""Where `ray up` puts on the head what its autoscaler is to read."""
+
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+HEAD_RESOURCE = "node:__internal_head__"
+
+LEFT_OUT_WORKERS = {"aws": 2, "gcp": 2, "azure": 2, "vsphere": 5}
+"""What Ray takes for `max_workers` where a cluster file of that provider does not say it (its `defaults.yaml`)."""
+
+ASK_S = 30.0
+"""The head starts a process for the question, which takes seconds."""
+
+
+def find_slot(resources: ResourcesConfig, *, is_joined: bool, sweep: str | None = None) -> Slot:
+    """The slot of each trial on the connected Ray; one that was joined can grow. Raises `NoSlot`.
+
+    `sweep` is the path of the sweep file: a cluster file in its folder, or in the one above, tells what a cluster is
+    meant to be whose Ray says nothing of it.
+    """
+    from runner.cluster.node_types import count_gpus
+
+    now = list_nodes()
+    if not is_joined and resources.gpus is None and not any(node.gpus for node in now) and (seen := count_gpus()):
+        raise NoSlot(tell_uncounted(seen, "the kernel shows"))
+    meant = ask_autoscaler() if is_joined else None
+    if is_joined and meant is None and not any(node.cpus >= 1 for node in now):
+        meant = read_neighbour(sweep)
+    return choose_slot(resources, now, meant, can_grow=is_joined)
+
+
+def list_nodes() -> list[NodeType]:
+    """The nodes of the connected Ray that are alive and have anything to give."""
+    import ray
+
+    found = []
+    for node in ray.nodes():
+        has = node.get("Resources") or {}
+        if node.get("Alive") and (has.get("CPU", 0) or has.get("GPU", 0)):
+            found.append(NodeType(node.get("NodeManagerAddress", ""), has.get("CPU", 0), has.get("GPU", 0)))
+    return found
+
+
+def ask_autoscaler() -> NodeTypes | None:
+    """The node types of the connected cluster, asked of its GCS, then of its head, from any machine; None where neither tells."""
+    with contextlib.suppress(Exception):  # private parts of Ray, which another version may not have
+        from ray._private.state import state
+
+        if (found := read_cluster_config(state.get_cluster_config())) is not None:
+            return found
+    with contextlib.suppress(Exception):  # a head that just died, or answers nobody: the run will see that for itself
+        return _ask_head()
+    return None
+
+
+def read_cluster_config(config: Any) -> NodeTypes | None:
+    """The node types in what an autoscaler has told the GCS (Ray's `ClusterConfig`, None where it has not)."""
+    if config is None or not config.node_group_configs:
+        return None
+    types = [
+        NodeType(group.name, group.resources.get("CPU", 0), group.resources.get("GPU", 0), _bound(group.max_count))
+        for group in config.node_group_configs
+    ]
+    return _keep(types, "the autoscaler's node types", None, is_all=True)
+
+
+def read_types(config: object, source: str, *, is_all: bool) -> NodeTypes | None:
+    """The node types of a cluster file, or of what an autoscaler reads; None where their resources are not in it.
+
+    A head counts as one node. Of types without resources nobody knows what they will have: then they are not all.
+    """
+    types = config.get("available_node_types") if isinstance(config, Mapping) else None
+    if not isinstance(config, Mapping) or not isinstance(types, Mapping):
+        return None
+    provider = config.get("provider")
+    kind = provider.get("type") if isinstance(provider, Mapping) else None
+    workers = _count(config.get("max_workers", LEFT_OUT_WORKERS.get(str(kind))))
+    head = config.get("head_node_type")
+    found: list[NodeType] = []
+    for name, told in types.items():
+        has = told.get("resources") if isinstance(told, Mapping) else None
+        if not isinstance(has, Mapping) or not {"CPU", "GPU"} & set(has):
+            is_all = False
+            continue
+        most = _count(told.get("max_workers", 0 if name == head else workers))
+        if name == head:
+            most = None if most is None else most + 1
+        found.append(NodeType(str(name), _number(has.get("CPU")), _number(has.get("GPU")), most))
+    has_head = any(node.name == head and node.cpus >= 1 for node in found)
+    return _keep(found, source, None if workers is None else workers + has_head, is_all)
+
+
+def read_neighbour(sweep: str | None) -> NodeTypes | None:
+    """The node types of the cluster file beside a sweep file, or in the folder above; None where neither has one."""
+    for folder in Path(sweep).absolute().parents[:2] if sweep is not None else ():
+        path = folder / CLUSTER_FILE
+        if path.is_file():
+            return _read_file(path, f"the node types of {os.path.relpath(path)}", is_all=False)
+    return None
+
+
+def read_head(gcs_address: str) -> NodeTypes | None:
+    """What the autoscaler of this head was told; to be called on the head.
+
+    That is the file which its process names, what the operator's object in Kubernetes says, or the file that `ray up` left.
+    """
+    if (path := find_autoscaler_file(_command_lines(), gcs_address)) is not None:
+        return _read_file(Path(path).expanduser(), "the autoscaler's node types", is_all=True)
+    with contextlib.suppress(Exception):  # no right to read it, or no such thing
+        if (found := _ask_kubernetes(os.environ)) is not None:
+            return found
+    return _read_file(Path(BOOTSTRAP_FILE).expanduser(), f"the node types of {BOOTSTRAP_FILE}", is_all=False)
+
+
+def find_autoscaler_file(command_lines: Iterable[list[str]], gcs_address: str) -> str | None:
+    """The file that the autoscaler of the cluster at `gcs_address` reads, among the processes of its head."""
+    for words in command_lines:
+        if any(word.endswith("/monitor.py") for word in words) and f"--gcs-address={gcs_address}" in words:
+            told = [word.partition("=")[2] for word in words if word.startswith("--autoscaling-config=")]
+            return told[0] if told and told[0] else None
+    return None
+
+
+def _ask_head() -> NodeTypes | None:
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = ray.get_runtime_context()
+    head = next((node["NodeID"] for node in ray.nodes() if node["Alive"] and HEAD_RESOURCE in node["Resources"]), None)
+    if head is None:
+        return None
+    if head == here.get_node_id():
+        # Asked again below only where nothing else is known: the head's processes may have another home.
+        found = read_head(here.gcs_address)
+        if found is not None or any(node.cpus >= 1 for node in list_nodes()):
+            return found
+    place = NodeAffinitySchedulingStrategy(head, soft=False)
+    asked = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=place)(read_head).remote(here.gcs_address)
+    told: NodeTypes | None = ray.get(asked, timeout=ASK_S)
+    return told
+
+
+def _ask_kubernetes(environ: Mapping[str, str]) -> NodeTypes | None:
+    """What the RayCluster of this pod says, as Ray's own autoscaler reads it; None where this is no pod of KubeRay's."""
+    name = environ.get("RAY_CLUSTER_NAME")
+    if not name or "KUBERNETES_SERVICE_HOST" not in environ:
+        return None
+    from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
+    from ray.autoscaler._private.kuberay.node_provider import KubernetesHttpApiClient
+
+    namespace = environ.get("RAY_CLUSTER_NAMESPACE") or NAMESPACE_FILE.read_text().strip()
+    resource = KubernetesHttpApiClient(namespace).get(f"rayclusters/{name}")
+    is_growing = bool(resource["spec"].get("enableInTreeAutoscaling"))
+    config = _derive_autoscaling_config_from_ray_cr(resource)
+    return read_types(config, f"the worker groups of RayCluster {name}", is_all=is_growing)
+
+
+def _command_lines() -> Iterable[list[str]]:
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # gone in the meantime
+            yield entry.read_bytes().decode(errors="replace").split("\0")
+
+
+def _read_file(path: Path, source: str, is_all: bool) -> NodeTypes | None:
+    try:
+        config = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError, CaucusError):
+        return None
+    return read_types(config, source, is_all=is_all)
+
+
+def _keep(types: list[NodeType], source: str, most: int | None, is_all: bool) -> NodeTypes | None:
+    """Without types that nothing can be on, or of which there can be none; `most` 0 leaves none of any."""
+    kept = tuple(node for node in types if (node.cpus >= 1 or node.gpus >= 1) and node.most != 0 and most != 0)
+    return NodeTypes(kept, source, most, is_all) if kept or is_all else None
+
+
+def _bound(count: int) -> int | None:
+    return None if count < 0 else count
+
+
+def _count(told: object) -> int | None:
+    return told if isinstance(told, int) and not isinstance(told, bool) and told >= 0 else None
+
+
+def _number(told: object) -> float:
+    is_number = isinstance(told, int | float) and not isinstance(told, bool) and math.isfinite(told) and told > 0
+    return float(told) if is_number and isinstance(told, int | float) else 0.0
+
+
+def count_gpus() -> int:
+    """NVIDIA devices that a process here may use, found without loading CUDA."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    devices = sum(path.name.removeprefix("nvidia").isdigit() for path in Path("/dev").glob("nvidia*"))
+    if visible is None:
+        return devices
+    # CUDA sees those that stand before the first that is none.
+    names = itertools.takewhile(
+        lambda one: one not in HIDDEN and (not one.isdigit() or int(one) < devices),
+        (one.strip() for one in visible.split(",")),
+    )
+    return min(devices, len(list(names)))

@@ -1,0 +1,121 @@
+"""Notices that Ray has died under a run, and ends the run with a sentence before Ray's client ends the process without one."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+from runner.cluster.supervise import CUT_SHORT, tell_end
+from trainables.errors import RunCutShort
+
+EVERY_S, OVER_THE_NET_S = 1.0, 5.0
+"""How often somebody looks: at processes of this machine, and at those that have to be asked."""
+
+AWAY_S = 40.0
+"""The head of a cluster may be away for so long: one that keeps its tables outside is started anew in that time."""
+
+RECONNECT_S = 150
+"""Ray's client ends the process that it is in after so long without the head (its own bound is 60 s): by then we have ended."""
+
+AGAIN_S, LAST_S = 5.0, 25.0
+"""Whoever does not leave the block is interrupted again, and at last the process ends where it is."""
+
+SIGNAL = signal.SIGUSR2
+"""Tune takes SIGUSR1 for itself."""
+
+
+class _RayIsGone(KeyboardInterrupt):
+    """Raised in the main thread, wherever it is. Ray's calls let nothing else through from the handler of a signal."""
+
+
+class RayLost(RunCutShort):
+    """Ray has died under a run."""
+
+
+@contextlib.contextmanager
+def watched(find_loss: Callable[[], str], patience_s: float, every_s: float = EVERY_S) -> Iterator[None]:
+    """End the block with `RayLost` once `find_loss` has said for `patience_s` what is lost ("" where nothing is).
+
+    It is asked every `every_s`, in a thread of its own. Ray's calls hang where Ray is gone: the main thread is interrupted in
+    them, and where that does not help within `LAST_S`, the process ends with exit code 4, after a line that says why.
+    """
+    ended = threading.Event()
+    lost: list[str] = []
+
+    def watch() -> None:
+        since_s = time.monotonic()
+        while not ended.wait(every_s):
+            what = find_loss()
+            if not what:
+                since_s = time.monotonic()
+            elif time.monotonic() - since_s >= patience_s:
+                lost.append(what)
+                break
+        last_s = time.monotonic() + LAST_S
+        while lost and not ended.is_set():
+            if time.monotonic() > last_s:
+                tell_end(_sentence(lost[0]))
+                os._exit(CUT_SHORT)
+            if before is not None:
+                signal.pthread_kill(main, SIGNAL)
+            ended.wait(AGAIN_S)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if not ended.is_set():
+            raise _RayIsGone
+
+    main = threading.main_thread().ident or 0
+    before: Any = None
+    if threading.current_thread() is threading.main_thread():
+        before = signal.signal(SIGNAL, interrupt)
+    watcher = threading.Thread(target=watch, name="ray-watch", daemon=True)
+    try:
+        watcher.start()
+        yield
+    except BaseException as error:
+        if not lost:
+            raise
+        ended.set()
+        raise RayLost(_sentence(lost[0])) from (None if isinstance(error, _RayIsGone) else error)
+    finally:
+        ended.set()
+        if before is not None and not lost:  # else one may be on its way that would now end the process
+            signal.signal(SIGNAL, before)
+
+
+@contextlib.contextmanager
+def disconnected_after() -> Iterator[None]:
+    """Take leave of Ray after the block; where it is lost, see to it that this process ends at its end.
+
+    Ray's own clearing up would wait for what is gone, or abort.
+    """
+    import ray
+
+    try:
+        yield
+    except RayLost:
+        atexit.register(_leave)
+        raise
+    except BaseException:
+        ray.shutdown()
+        raise
+    ray.shutdown()
+
+
+def _leave() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(CUT_SHORT)
+
+
+def _sentence(what: str) -> str:
+    return f"{what}; what reached the store is kept: run it again to go on"

@@ -1,0 +1,16 @@
+"""`caucus sparsify` and `caucus soup`: smaller nets from the checkpoints of a run."""
+
+from typing import TYPE_CHECKING
+
+from trainables.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from runner.compression.soup import cook_run
+    from runner.compression.sparsify import sparsify_run
+    from runner.compression.trained_trial import find_trial
+
+__all__ = ["cook_run", "find_trial", "sparsify_run"]
+
+__getattr__ = lazy_names(
+    __name__, {"soup": ("cook_run",), "sparsify": ("sparsify_run",), "trained_trial": ("find_trial",)}
+)

@@ -1,0 +1,232 @@
+"""Makes one net of several epochs of a trial, stores it as a checkpoint of its own, and says what it is worth."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.compression.soup_story import SoupStory, compare, score, to_json
+from ensembles.config import Metric
+from ensembles.evaluation.ledger import COUNTED, record_look
+from ensembles.metrics.scores import cost_of, measure
+from ensembles.pool.pool import PredictionPool, read_pool
+from runner.compression.trained_trial import find_trial, parts_of, place_as_trained, read_images
+from runner.runs.stored_run import StoredRun
+from trainables.data.data_table import DataTable, read_data_table
+from trainables.data.images import hash_labels
+from trainables.errors import CaucusError, DamagedObject, MismatchedPredictions, ObjectMissing
+from trainables.results.checkpoint import CheckpointId, committed_epochs, read_json_part, read_part, write_checkpoint
+from trainables.results.record import EpochResult, TrialRecord
+from trainables.results.soup_id import KINDS, SoupId, SoupKind, name_soup
+from trainables.store import layout
+from trainables.store.json_records import to_json as json_bytes
+
+if TYPE_CHECKING:
+    from trainables.training.training import Evaluation
+
+Say = Callable[[str], None]
+
+METRICS: tuple[Metric, ...] = ("accuracy", *(metric for metric in get_args(Metric) if metric != "accuracy"))
+"""The first is what Wortsman et al. (2022) look at."""
+
+
+class CannotCook(CaucusError, ValueError):
+    """No such kind of soup, no such epochs, or too few of them."""
+
+
+@dataclass(frozen=True)
+class Cooked:
+    """What was found, and where it lies."""
+
+    story: SoupStory
+    checkpoint: str
+    """The prefix of the soup in the store."""
+    key: str
+    """Of its story."""
+
+    def told(self) -> dict[str, Any]:
+        """As one JSON object."""
+        return {**to_json(self.story), "checkpoint": self.checkpoint, "key": self.key}
+
+
+def cook_run(
+    stored: StoredRun,
+    trial_ids: Sequence[str],
+    kind: SoupKind,
+    epochs: str,
+    metric: Metric,
+    say: Say = lambda line: None,
+) -> Cooked:
+    """A soup of epochs of one trial, or of trials that go on from one checkpoint; without a name of the best on validation.
+
+    `epochs` is `last 5`, `all`, `3-9` or `3,5,9`, of each trial. What the store has of it already is read. The test split is
+    scored once the soup is made. Raises, with nothing written, `NoSuchTrial`, `CannotCook`, `RunMismatch` where the data are
+    others than the run's, `ObjectMissing` or `DamagedObject` where a checkpoint is, `CheckpointMismatch` where the trials do not
+    belong together.
+    """
+    records = [find_trial(stored, name) for name in trial_ids] or [find_trial(stored, None)]
+    ordered = order_candidates(stored, records, epochs)
+    if len(ordered) < 2:
+        raise CannotCook(
+            f"--epochs {epochs} leaves {', '.join(str(name) for name, _ in ordered) or 'no checkpoint'} of "
+            f"{', '.join(record.trial_id for record in records)} in the store: a soup takes two or more; name others"
+        )
+    names = [name for name, _ in ordered]
+    owner = next(record for record in records if record.trial_id == names[0].trial_id)
+    table = read_data_table(stored.store, owner.config.data_id)
+    wanted = name_soup(kind, names, metric)
+    known = _is_stored(stored, wanted, table)
+    if not known:
+        _cook(stored, {record.trial_id: record for record in records}, wanted, names, metric, table)
+    measured = read_json_part(stored.store, wanted, layout.METRICS)
+    say(f"{wanted}: of {', '.join(measured['ingredients'])}" + (" (from the store)" if known else ""))
+    ingredients = [name for name in names if str(name) in set(measured["ingredients"])]
+    story = _tell(stored, owner, wanted, names, ingredients, metric, table)
+    key = layout.soup_story_key(stored.name, stored.run_id, wanted.trial_id, wanted.kind, wanted.digest)
+    stored.store.put(key, json_bytes(to_json(story)))
+    images = {split: len(table.rows(split)) for split in COUNTED}
+    record_look(stored.store, table.data_id, images, stored.run, {"soup": str(wanted)})
+    return Cooked(story, wanted.key(""), key)
+
+
+def parse_kind(told: str) -> SoupKind:
+    """The kind of that name. Raises `CannotCook`."""
+    for kind in KINDS:
+        if told == kind:
+            return kind
+    raise CannotCook(f"--kind is {told!r}, not one of {', '.join(KINDS)}")
+
+
+def parse_metric(told: str | None) -> Metric:
+    """The metric of that name, accuracy where none is named. Raises `CannotCook`."""
+    for metric in METRICS:
+        if told in (None, metric):
+            return metric
+    raise CannotCook(f"--metric is {told!r}, not one of {', '.join(METRICS)}")
+
+
+def choose_epochs(told: str, there: Sequence[int]) -> list[int]:
+    """Of the epochs that are there, rising, those that `told` names. Raises `CannotCook` where it cannot be read.
+
+    >>> choose_epochs("last 3", [1, 2, 3, 4, 5]), choose_epochs("2-4", [1, 2, 4, 5]), choose_epochs("5,1", [1, 2, 5])
+    ([3, 4, 5], [2, 4], [1, 5])
+    """
+    if told == "all":
+        return list(there)
+    if last := re.fullmatch(r"last\s*([1-9]\d*)", told):
+        return list(there)[-int(last[1]) :]
+    named: set[int] = set()
+    for word in told.split(","):
+        span = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", word)
+        if span is None:
+            raise CannotCook(f"--epochs is {told!r}: say last 5, all, 3-9 or 3,5,9")
+        named |= set(range(int(span[1]), int(span[2] or span[1]) + 1))
+    missing = sorted(named - set(there)) if "-" not in told else []
+    if missing:
+        raise CannotCook(
+            f"--epochs is {told}, but the store has no checkpoint of epoch {missing[0]}; it has {', '.join(map(str, there))}"
+        )
+    return [epoch for epoch in there if epoch in named]
+
+
+def order_candidates(
+    stored: StoredRun, records: Sequence[TrialRecord], epochs: str
+) -> list[tuple[CheckpointId, EpochResult]]:
+    """The checkpoints in question that the store has, by validation accuracy, of equals the lower loss, then the earlier."""
+    found = []
+    for record in records:
+        results = {result.epoch: result for result in record.epochs}
+        there = [epoch for epoch in committed_epochs(stored.store, record.trial_id) if epoch in results]
+        found += [(CheckpointId(record.trial_id, epoch), results[epoch]) for epoch in choose_epochs(epochs, there)]
+    return sorted(found, key=lambda pair: (-pair[1].validation_accuracy, pair[1].validation_loss, pair[0]))
+
+
+def _is_stored(stored: StoredRun, wanted: SoupId, table: DataTable) -> bool:
+    try:
+        read_part(stored.store, wanted, layout.WEIGHTS)
+        for split in ("validation", "test"):
+            read_pool(stored.store, [wanted], split, table)
+        return bool(read_json_part(stored.store, wanted, layout.METRICS)["ingredients"])
+    except (ObjectMissing, DamagedObject, MismatchedPredictions, KeyError, ValueError):
+        return False
+
+
+def _cook(
+    stored: StoredRun,
+    records: dict[str, TrialRecord],
+    wanted: SoupId,
+    names: Sequence[CheckpointId],
+    metric: Metric,
+    table: DataTable,
+) -> None:
+    store, config = stored.store, records[wanted.trial_id].config
+    weights = {name: read_part(store, name, layout.WEIGHTS) for name in names}
+    images = read_images(stored, records[wanted.trial_id])
+    placed = place_as_trained(store, config, images)
+    from trainables.compression.soup import Ingredient, Kitchen, check_ingredients, cook
+
+    ordered = [Ingredient(name, records[name.trial_id].config, weights[name]) for name in names]
+    check_ingredients(ordered)
+    labels = table.labels_of("validation")
+
+    def taste(found: Evaluation) -> float:
+        return -cost_of(metric, measure(metric, found.probabilities, labels))
+
+    kitchen = Kitchen(config, placed, hash_labels(images), parts_of(store, names[0]))
+    write_checkpoint(store, wanted, cook(kitchen, wanted, ordered, taste).parts)
+
+
+def _tell(
+    stored: StoredRun,
+    owner: TrialRecord,
+    wanted: SoupId,
+    names: Sequence[CheckpointId],
+    ingredients: Sequence[CheckpointId],
+    metric: Metric,
+    table: DataTable,
+) -> SoupStory:
+    """Beside the best single epoch of the trial, where the store has it, else the best candidate."""
+    assert owner.best is not None
+    best = CheckpointId(owner.trial_id, owner.best.epoch)
+    if stored.store.stat(best.key(layout.MANIFEST)) is None:
+        best = names[0]
+    members = list(dict.fromkeys([best, *ingredients]))
+    # Everything is chosen by now; predictions on test are opened here.
+    pools = [read_pool(stored.store, [wanted, *members], split, table) for split in ("validation", "test")]
+    told = {
+        str(wanted): [pool.probabilities[pool.position(wanted)] for pool in pools],
+        str(best): [pool.probabilities[pool.position(best)] for pool in pools],
+        "vote": [_vote(pool, ingredients) for pool in pools],
+    }
+    labels = [pool.labels for pool in pools]
+    soup, single, vote = (
+        score(name, validation, labels[0], test, labels[1]) for name, (validation, test) in told.items()
+    )
+    gained, lost, p = compare(told[str(wanted)][1], told[str(best)][1], labels[1])
+    return SoupStory(
+        run=stored.run,
+        trial_id=wanted.trial_id,
+        kind=wanted.kind,
+        metric=metric,
+        candidates=tuple(map(str, names)),
+        ingredients=tuple(map(str, ingredients)),
+        test_images=len(labels[1]),
+        best=single,
+        soup=soup,
+        vote=vote,
+        gained=gained,
+        lost=lost,
+        p=p,
+    )
+
+
+def _vote(pool: PredictionPool, members: Sequence[CheckpointId]) -> npt.NDArray[np.float64]:
+    """The soft vote of `members`: mean probabilities float64 (images, classes)."""
+    at = [pool.position(member) for member in members]
+    mean: npt.NDArray[np.float64] = pool.probabilities[at].mean(0, dtype=np.float64)
+    return mean

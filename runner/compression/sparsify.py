@@ -1,0 +1,227 @@
+"""Sparsifies the checkpoint of a trial to several sparsities by pruning its net, and keeps the curve of accuracy against sparsity in the store."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.compression.pruned_curve import PrunedCurve, PrunedPoint, choose, judge_on_test, place_point, to_json
+from ensembles.pool.pool import read_pool
+from ensembles.report.charts.pruned import draw_pruned_curve, stand_alone
+from runner.compression.trained_trial import best_checkpoint, find_trial, parts_of, place_as_trained, read_images
+from runner.runs.stored_run import StoredRun
+from trainables.data.data_table import DataTable, read_data_table
+from trainables.data.images import ImageSet, hash_labels
+from trainables.errors import CaucusError, DamagedObject, MismatchedPredictions, ObjectMissing, TrialDiverged
+from trainables.results.checkpoint import CheckpointId, read_json_part, read_part, write_checkpoint
+from trainables.results.pruned_checkpoint import METHODS, PrunedId, PruneMethod
+from trainables.results.record import TrialRecord
+from trainables.store import layout
+from trainables.store.base import Store
+from trainables.store.json_records import to_json as json_bytes
+
+if TYPE_CHECKING:
+    from trainables.compression.prune import PruningTask
+
+Say = Callable[[str], None]
+
+
+class CannotSparsify(CaucusError, ValueError):
+    """No such method, a sparsity that means nothing, or two names for one trial."""
+
+
+@dataclass(frozen=True)
+class Sparsified:
+    """What was found, and where it lies."""
+
+    curve: PrunedCurve
+    key: str
+    """Of the curve in the store."""
+    chart: str
+    """Key of its chart."""
+
+    def told(self) -> dict[str, Any]:
+        """As one JSON object."""
+        return {**to_json(self.curve), "key": self.key, "chart": self.chart}
+
+
+def sparsify_run(
+    stored: StoredRun,
+    trial_id: str | None,
+    method: PruneMethod,
+    sparsities: Sequence[float],
+    epochs: int,
+    say: Say = lambda line: None,
+) -> Sparsified:
+    """The curve of one trial's checkpoint at its best epoch; without `trial_id` that of the best trial on validation.
+
+    What the store has of it already is read; the rest is trained here, without Ray, one sparsity after the other, and
+    `say` gets a line each. Sparsity 0 is always among them: fine-tuning alone. The test split is scored once everything
+    is chosen, for the chosen sparsity alone. Raises, with nothing written, `NoSuchTrial`, `RunMismatch` where the data are
+    others than the run's, `ObjectMissing` or `DamagedObject` where the checkpoint is, `ModelUnusable` where channels of this
+    net cannot be pruned.
+    """
+    record = find_trial(stored, trial_id)
+    if method == "channel":
+        from trainables.compression.prune_channels import check_channels
+
+        check_channels(record.config.model, record.config.boost.round)
+    checkpoint = best_checkpoint(stored, record)
+    wanted = [PrunedId(*_ids(checkpoint), method, sparsity, epochs) for sparsity in (0.0, *sparsities)]
+    table = read_data_table(stored.store, record.config.data_id)
+    unpruned = _predicted(stored.store, checkpoint, "validation", table)
+    images = read_images(stored, record)
+    task = open_task(stored, record, checkpoint, images)
+    labels = table.labels_of("validation")
+    start = place_point(
+        str(checkpoint), 0.0, _measure_unpruned(stored.store, task, checkpoint), unpruned, unpruned, labels
+    )
+    say(f"{checkpoint}: validation {start.accuracy:.2%} as trained, {start.nonzero:,} weights")
+    points: list[PrunedPoint] = []
+    failed: list[tuple[float, str]] = []
+    for one in wanted:
+        try:
+            measured, known = _provide(stored.store, task, one, table)
+        except TrialDiverged as error:
+            failed.append((one.sparsity, str(error)))
+            say(f"{one}: {error}")
+            continue
+        point = place_point(
+            str(one), one.sparsity, measured, _predicted(stored.store, one, "validation", table), unpruned, labels
+        )
+        points.append(point)
+        say(_tell_point(point, known))
+    chosen = choose(points)
+    test = None
+    if chosen is not None:  # only here, after everything has been chosen, are predictions on test opened
+        best = next(one for one in wanted if one.sparsity == chosen.sparsity)
+        pruned = _predicted(stored.store, best, "test", table)
+        test = judge_on_test(pruned, _predicted(stored.store, checkpoint, "test", table), table.labels_of("test"))
+    from trainables.compression.prune import fine_tuning_config
+
+    curve = PrunedCurve(
+        run=stored.run,
+        trial_id=record.trial_id,
+        epoch=checkpoint.epoch,
+        method=method,
+        epochs=epochs,
+        rate=fine_tuning_config(record.config).optimizer.lr,
+        validation_images=len(labels),
+        unpruned=start,
+        points=tuple(points),
+        failed=tuple(failed),
+        test=test,
+    )
+    return keep(stored, curve)
+
+
+def keep(stored: StoredRun, curve: PrunedCurve) -> Sparsified:
+    """Write the curve and its chart to the store."""
+    key, chart_key = (
+        layout.pruned_curve_key(stored.name, stored.run_id, curve.trial_id, curve.method, kind)
+        for kind in ("json", "svg")
+    )
+    stored.store.put(chart_key, stand_alone(draw_pruned_curve(curve)).encode())
+    stored.store.put(key, json_bytes(to_json(curve)))
+    return Sparsified(curve, key, chart_key)
+
+
+def check_words(trial_id: str | None, best: bool, method: str, sparsities: str) -> tuple[PruneMethod, list[float]]:
+    """Method and sparsities as a person writes them. Raises `CannotSparsify`, also where both a trial and the best is asked for."""
+    if trial_id is not None and best:
+        raise CannotSparsify(f"--trial {trial_id} and --best name two trials: keep one")
+    return parse_method(method), parse_sparsities(sparsities)
+
+
+def parse_method(told: str) -> PruneMethod:
+    """The method of that name. Raises `CannotSparsify`."""
+    for method in METHODS:
+        if told == method:
+            return method
+    raise CannotSparsify(f"--method is {told!r}, not one of {', '.join(METHODS)}")
+
+
+def parse_sparsities(told: str) -> list[float]:
+    """Sparsities as a person writes them, rising, each once. Raises `CannotSparsify` where one is not above 0 and below 1.
+
+    >>> parse_sparsities("0.9,0.5, .90")
+    [0.5, 0.9]
+    """
+    found = set()
+    for word in told.split(","):
+        try:
+            value = float(word)
+        except ValueError:
+            value = math.nan
+        if not 0 < value < 1:
+            raise CannotSparsify(
+                f"--sparsity has {word.strip()!r}: a share above 0 and below 1 of what is taken out, such as 0.5,0.9"
+            )
+        found.add(value)
+    return sorted(found)
+
+
+def open_task(stored: StoredRun, record: TrialRecord, checkpoint: CheckpointId, images: ImageSet) -> PruningTask:
+    """The checkpoint in memory beside the images it was trained on; torch is set as in a trial's own worker."""
+    weights = read_part(stored.store, checkpoint, layout.WEIGHTS)
+    placed = place_as_trained(stored.store, record.config, images)
+    from trainables.compression.prune import PruningTask
+
+    return PruningTask(record.config, weights, placed, hash_labels(images), parts_of(stored.store, checkpoint))
+
+
+def _measure_unpruned(store: Store, task: PruningTask, checkpoint: CheckpointId) -> dict[str, Any]:
+    """Of the checkpoint as it is: what it measured of itself, and its size."""
+    from trainables.compression.pruned_size import measure_size
+    from trainables.models.load import load_net
+
+    metrics = read_json_part(store, checkpoint, layout.METRICS)
+    net = load_net(task.config, task.images.shape, task.weights).to(task.images.pixels.device).eval()
+    return {
+        "before_accuracy": metrics["validation_accuracy"],
+        "accuracy": metrics["validation_accuracy"],
+        "loss": metrics["validation_loss"],
+        **asdict(measure_size(net, task.images.shape, task.weights)),
+    }
+
+
+def _provide(store: Store, task: PruningTask, wanted: PrunedId, table: DataTable) -> tuple[dict[str, Any], bool]:
+    """What a pruned checkpoint measured, and whether the store had it whole; else it is made and stored now."""
+    try:
+        for part in (layout.WEIGHTS, layout.predictions_part("test")):  # proved whole, not looked into
+            read_part(store, wanted, part)
+        read_pool(store, [wanted], "validation", table)
+        return read_json_part(store, wanted, layout.METRICS), True
+    except (ObjectMissing, DamagedObject, MismatchedPredictions):
+        pass
+    from trainables.compression.prune import prune_checkpoint
+
+    parts = prune_checkpoint(task, wanted)
+    write_checkpoint(store, wanted, parts)
+    return json.loads(parts[layout.METRICS]), False
+
+
+def _predicted(store: Store, checkpoint: CheckpointId, split: str, table: DataTable) -> npt.NDArray[np.int64]:
+    """Predicted classes int64 (images,), proved to be of the run's images."""
+    predicted: npt.NDArray[np.int64] = read_pool(store, [checkpoint], split, table).probabilities[0].argmax(1)
+    return predicted
+
+
+def _ids(checkpoint: CheckpointId) -> tuple[str, int]:
+    return checkpoint.trial_id, checkpoint.epoch
+
+
+def _tell_point(point: PrunedPoint, known: bool) -> str:
+    """One line for a terminal."""
+    return (
+        f"{point.name}: validation {point.before_accuracy:.2%} sparsified, {point.accuracy:.2%} trained on, "
+        f"{point.nonzero:,} weights, {point.compressed_bytes:,} bytes compressed"
+        + ("" if point.within_noise else f", worse than noise (p {point.p:.2g})")
+        + (" (from the store)" if known else "")
+    )

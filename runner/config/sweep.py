@@ -1,0 +1,164 @@
+"""A sweep: every key of its file, documented where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field
+
+from ensembles.config import EnsembleConfig
+from runner.config.nightly import KeepConfig, NightlyConfig
+from runner.config.pseudo_labels import PSEUDO, PseudoConfig
+from runner.config.run import BudgetConfig, ResourcesConfig, StoreConfig
+from runner.config.scheduler import SchedulerConfig
+from runner.config.search import NAME_PATTERN, SearchConfig
+from trainables.config.augment import AugmentConfig
+from trainables.config.base import Frozen, short_hash
+from trainables.config.model import ModelConfig, is_own
+from trainables.config.training import AverageConfig, OptimizerConfig, ScheduleConfig
+from trainables.config.trial import BagConfig, TrialConfig
+from trainables.datasets.config import DataConfig
+
+
+class SweepSpec(Frozen):
+    """Everything that a sweep file can say."""
+
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    """The sweep's folder in the store: letters, digits, dots, dashes and underscores."""
+    data: DataConfig
+    store: Annotated[StoreConfig, BeforeValidator(lambda told: {"uri": told} if isinstance(told, str) else told)] = (
+        StoreConfig()
+    )
+    search: SearchConfig = SearchConfig()
+    model: ModelConfig = ModelConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    average: AverageConfig = AverageConfig()
+    augment: AugmentConfig = AugmentConfig()
+    train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    bag: BagConfig = BagConfig()
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    scheduler: SchedulerConfig = SchedulerConfig()
+    ensemble: EnsembleConfig = EnsembleConfig()
+    pseudo_labels: PseudoConfig | None = None
+    """A second stage, trained with what the first one's team labels."""
+    budget: BudgetConfig = BudgetConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+    nightly: NightlyConfig = NightlyConfig()
+    keep: KeepConfig | None = None
+    """Which nights keep their checkpoints; left out, all do."""
+
+    def trial(
+        self, data_id: str, values: Mapping[str, Any], max_epochs: int | None = None, repeat: int = 0
+    ) -> TrialConfig:
+        """The trial that has `values` (dotted keys) where the sweep varies, and the sweep's own keys elsewhere.
+
+        `max_epochs` is the length of its schedule where it has none of its own (left out: that of the sweep's scheduler).
+        Its seed follows from its configuration and `repeat`, unless `values` has one: so it stays the same in every
+        sweep that comes upon this configuration, whatever its place there. Raises `pydantic.ValidationError`.
+        """
+        told: dict[str, Any] = {part: dict(getattr(self, part)) for part in PARTS}
+        told |= {key: getattr(self, key) for key in ("train_share", "precision")}
+        for key, value in values.items():
+            parent, _, last = key.rpartition(".")
+            (told[parent] if parent else told)[last] = value
+        if not is_own(told["model"]["name"]):  # a searched name may be another's than that whose keys the sweep sets
+            told["model"] = {k: v for k, v in told["model"].items() if k not in (self.model.model_extra or {})}
+        if told["schedule"]["name"] != "constant" and told["schedule"]["epochs"] is None:
+            told["schedule"]["epochs"] = max_epochs or self.scheduler.max_epochs
+        parts: Any = _parts(told)  # before the hash, which knows neither infinity nor half a character
+        if "seed" not in told:
+            named = {"search.seed": self.search.seed, **_seeding(told)} | ({"repeat": repeat} if repeat else {})
+            told["seed"] = int(short_hash(named, digits=8), 16)
+        return TrialConfig(data_id=data_id, **{k: v for k, v in told.items() if k not in PARTS}, **parts)
+
+    def fixed(self, key: str) -> Any:
+        """The value that a key of a trial has where the sweep does not vary it."""
+        at: Any = self
+        for part in key.split("."):
+            at = getattr(at, part, None) if is_own(self.model.name) else getattr(at, part)
+        return at
+
+    def run_id(self, data_id: str) -> str:
+        """Eight hexadecimal digits: the name of the run that this sweep starts or continues.
+
+        It covers what decides which trials there are and how they are ended. How many trials there are, the budget,
+        the ensemble and the store are left out: those may grow or change, and the same run goes on.
+        """
+        told = self.model_dump(
+            mode="json", include={*PARTS, "train_share", "precision", "scheduler"}, exclude_defaults=True
+        )
+        search = self.search.model_dump(mode="json", exclude={"trials"}, exclude_defaults=True)
+        if self.pseudo_labels:  # it decides which trials follow
+            told["pseudo_labels"] = self.pseudo_labels.model_dump(mode="json", exclude_defaults=True)
+        return short_hash({"data_id": data_id, "search": search, **told}, digits=8)
+
+
+PARTS: dict[str, type[Frozen]] = {
+    "model": ModelConfig,
+    "optimizer": OptimizerConfig,
+    "schedule": ScheduleConfig,
+    "average": AverageConfig,
+    "augment": AugmentConfig,
+    "bag": BagConfig,
+}
+"""Sections of a sweep file that are sections of a trial's configuration."""
+
+SEEDING = {
+    "model": ("name", "blocks", "width", "batch_norm", "dropout"),
+    "optimizer": ("name", "lr", "momentum", "weight_decay", "batch_size", "label_smoothing"),
+    "schedule": ("name", "epochs"),
+}
+"""Keys that decide a trial's seed whatever their value. One that came later does where it is not at its default: else
+all trials of the past would have had other seeds, and so other names."""
+
+
+def _seeding(told: dict[str, Any]) -> dict[str, Any]:
+    seeding = {key: value for key, value in told.items() if not (key == "train_share" and value == 1)}
+    for part, config in PARTS.items():
+        always = SEEDING.get(part, ())
+        kept = {
+            key: value
+            for key, value in told[part].items()
+            if key in always or key not in config.model_fields or value != config.model_fields[key].default
+        }
+        seeding.pop(part)
+        if kept:
+            seeding[part] = kept
+    return seeding
+
+
+def _parts(told: dict[str, Any]) -> dict[str, Frozen]:
+    return {part: config(**told[part]) for part, config in PARTS.items()}
+
+
+def trial_keys() -> list[str]:
+    """Dotted keys of a trial that a sweep may set or vary."""
+    return [
+        key
+        for key in _keys(TrialConfig)
+        if key not in ("data_id", "parent", "pseudo_table") and not key.startswith("boost.")
+    ]
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def stage_scheduler(spec: SweepSpec, stage: str) -> SchedulerConfig:
+    """The scheduler of a stage: its own, or the sweep's with the stage's epochs; none for the one with pseudo-labels."""
+    if stage == PSEUDO and spec.pseudo_labels:
+        return SchedulerConfig(method="none", max_epochs=spec.scheduler.max_epochs, grace_epochs=1)
+    for config in spec.search.stages:
+        if config.name == stage:
+            if config.scheduler is not None:
+                return config.scheduler
+            if config.epochs is not None:
+                grace = min(spec.scheduler.grace_epochs, config.epochs)
+                return spec.scheduler.model_copy(update={"max_epochs": config.epochs, "grace_epochs": grace})
+    return spec.scheduler

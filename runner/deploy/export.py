@@ -1,0 +1,270 @@
+"""`caucus export`: the team of a run, or its best single checkpoint, as a bundle that can be deployed."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ensembles.bundle.decision import Decision, decide, vote_as_one
+from ensembles.bundle.manifest import CARD, PROGRAM, BundleError, Manifest, check_empty, make_manifest, write_bundle
+from ensembles.bundle.model_card import write_card
+from ensembles.config import VoteMethod
+from ensembles.pool.pool import read_pool
+from ensembles.team import Choice
+from runner.evaluation.conclusion import Conclusion, choose_and_judge
+from runner.runs.stored_run import StoredRun
+from runner.runs.versions import versions
+from trainables.config.trial import TrialConfig
+from trainables.data.image_shape import ImageShape
+from trainables.data.images import channel_statistics
+from trainables.datasets.load import load_images
+from trainables.errors import DamagedObject, MismatchedPredictions, RunMismatch
+from trainables.results.checkpoint import CheckpointId, read_json_part, read_part
+from trainables.results.config_file import read_config
+from trainables.store import layout
+from trainables.store.base import Store
+from trainables.store.json_records import get_json
+from trainables.store.open import open_store
+
+if TYPE_CHECKING:
+    from trainables.export.team_net import TeamNet
+
+TRIED_IMAGES = 16
+"""Images of noise on which the program must say what the members' vote says."""
+
+TOLERANCE = 0.02
+"""How far the program's probabilities may be from those of the vote in numpy: in bfloat16 a kernel of another batch or another
+layout rounds otherwise, by 0.004 of a logit's size. On the same machine they are equal to 1e-6."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A bundle that was written."""
+
+    uri: str
+    manifest: Manifest
+    size_bytes: int
+
+    def told(self) -> dict[str, Any]:
+        """As one JSON object."""
+        manifest = self.manifest
+        return {
+            "bundle": self.uri,
+            "run": manifest.run,
+            "team": manifest.team,
+            "members": len(manifest.members),
+            "vote": manifest.vote,
+            "files": len(manifest.files) + 1,
+            "size_bytes": self.size_bytes,
+            "program": PROGRAM in manifest.files,
+            "test_accuracy": manifest.scores["team" if manifest.team else "best"]["test_accuracy"],
+            "verdict": " ".join(manifest.scores["verdict"]),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class StoredMember:
+    """A member as the store has it."""
+
+    config: TrialConfig
+    weights: bytes
+    precision: str
+    cost: Mapping[str, Any]
+
+
+def export_run(
+    stored: StoredRun,
+    bundle_uri: str,
+    single: bool = False,
+    endpoint_url: str | None = None,
+    say: Say = lambda line: None,
+) -> Exported:
+    """Write the team of a run, chosen and fitted as its report has it, into the empty folder (or prefix) `bundle_uri`.
+
+    With `single` the best single checkpoint instead. Raises `NothingToVote` where the run has no team, `BundleError` where
+    something lies there already, and `StoreError`; then no manifest is written, and no reader takes it for a bundle.
+    """
+    target = open_store(bundle_uri, endpoint_url)
+    target.check()
+    check_empty(target)
+    conclusion = choose_and_judge(stored)
+    choice = alone(conclusion.best) if single else conclusion.choice
+    method: VoteMethod = "soft" if single else stored.ensemble.vote
+    members = [read_member(stored.store, member) for member in choice.members]
+    pool = read_pool(stored.store, list(choice.members), "validation", conclusion.table)
+    if pool.left_out:
+        raise MismatchedPredictions("{} cannot vote any more: {}".format(*pool.left_out[0]))
+    decision = decide(
+        pool, choice, method, stored.ensemble.calibrate, [float(member.cost.get("flops") or 0) for member in members]
+    )
+    prepared = read_preparation(stored, conclusion)
+    told = tell(stored, conclusion, decision, members, prepared, single)
+    files = {
+        f"members/{name.trial_id}-{name.epoch}.safetensors": one.weights
+        for name, one in zip(choice.members, members, strict=True)
+    }
+    program = trace(decision, members, prepared, conclusion, say)
+    if program is not None:
+        files[PROGRAM] = program
+    files[CARD] = b""  # its place among the files, which the card lists
+    files[CARD] = write_card(make_manifest(told, files)).encode()
+    manifest = write_bundle(target, told, files)
+    return Exported(target.uri, manifest, sum(len(data) for data in files.values()))
+
+
+def show_export(found: Exported) -> str:
+    """What a person reads."""
+    manifest = found.manifest
+    count = len(manifest.members)
+    what = f"the team of {count}" if manifest.team and count > 1 else "one checkpoint"
+    lines = [f"{found.uri}: {what} of {manifest.run}, {manifest.vote} vote, {found.size_bytes / 1000:,.0f} kB"]
+    lines += manifest.scores["verdict"]
+    if cascade := manifest.cascade_found:
+        lines.append(
+            f"as a cascade: {cascade.members_asked:.2f} of {count} members an image, {cascade.cost_share:.0%} of the cost, "
+            f"validation {cascade.accuracy:.2%} ({cascade.whole_accuracy:.2%} by all)"
+        )
+    if manifest.team and count > 1 and not manifest.scores["ship"]:
+        lines.append("to bundle that single checkpoint: the same with --single and another BUNDLE")
+    lines.append(f"try it: caucus predict {shlex.quote(found.uri)} IMAGES --out predictions.csv")
+    return "\n".join(lines)
+
+
+def alone(best: CheckpointId) -> Choice:
+    """A team of one."""
+    return Choice((best,), (1.0,), "best", "accuracy", (), (), 0.0)
+
+
+def read_member(store: Store, member: CheckpointId) -> StoredMember:
+    """What the store has of a member, proved by its manifest. Raises `StoreError`."""
+    timing = read_json_part(store, member, layout.TIMING)
+    config = read_config(store, member.trial_id)
+    precision = timing.get("precision", "float32")
+    return StoredMember(config, read_part(store, member, layout.WEIGHTS), precision, timing.get("cost") or {})
+
+
+def read_preparation(stored: StoredRun, conclusion: Conclusion) -> dict[str, Any]:
+    """How images were prepared for the run's nets, from the data's record.
+
+    Records of an older version lack mean and deviation: then the images themselves are read. Raises `RunMismatch` where
+    they are not to be found.
+    """
+    record = get_json(stored.store, layout.data_key(conclusion.table.data_id, "data.json"))
+    shape, told = record.get("image_shape"), record.get("normalisation")
+    if not isinstance(shape, dict):
+        raise DamagedObject(f"the record of data {conclusion.table.data_id} in {stored.store.uri} tells no image shape")
+    if not isinstance(told, dict):
+        images = load_images(stored.spec.data) if stored.spec else None
+        if images is None or images.data_id != conclusion.table.data_id:
+            raise RunMismatch(
+                f"run {stored.run} was recorded without the mean of its images, and its sweep does not name the same images any "
+                "more: restore them, or run the sweep again"
+            )
+        mean, std = channel_statistics(images.arrays)
+        told = {"mean": mean.tolist(), "std": std.tolist()}
+    return {**shape, "mean": tuple(told["mean"]), "std": tuple(told["std"])}
+
+
+def tell(
+    stored: StoredRun,
+    conclusion: Conclusion,
+    decision: Decision,
+    members: Sequence[StoredMember],
+    prepared: Mapping[str, Any],
+    single: bool,
+) -> dict[str, Any]:
+    """The manifest but for its files."""
+    verdict, table, choice = conclusion.verdict, conclusion.table, decision.choice
+    return {
+        "team": not single,
+        "run": stored.run,
+        "command": stored.command,
+        "data": {
+            "id": table.data_id,
+            "name": table.name,
+            "images": {split: len(table.rows(split)) for split in layout.SPLITS},
+        },
+        "class_names": table.class_names,
+        "preparation": dict(prepared),
+        "members": [
+            {
+                "trial_id": name.trial_id,
+                "epoch": name.epoch,
+                "weight": weight,
+                "precision": member.precision,
+                "validation_accuracy": accuracy,
+                **{key: member.cost.get(key) for key in ("flops", "parameters", "latency_s")},
+                "config": member.config,
+            }
+            for name, weight, member, accuracy in zip(
+                choice.members, choice.weights, members, decision.accuracies, strict=True
+            )
+        ],
+        "vote": "soft" if single else stored.ensemble.vote,
+        "voter": decision.voter.told(),
+        "calibrator": decision.calibrator.told(),
+        "cascade": decision.cascade.told() if decision.cascade else None,
+        "cascade_found": decision.found,
+        "scores": {
+            "team": asdict(verdict.votes[verdict.vote]),
+            "best": asdict(verdict.best),
+            "verdict": list(verdict.sentences),
+            "ship": verdict.ship,
+            "gain": verdict.gain,
+            "gain_ci95": list(verdict.gain_ci95),
+            "mcnemar_p": verdict.mcnemar_p,
+        },
+        "versions": {**stored.state.versions, "caucus": versions()["caucus"]},
+    }
+
+
+def trace(
+    decision: Decision, members: Sequence[StoredMember], prepared: Mapping[str, Any], conclusion: Conclusion, say: Say
+) -> bytes | None:
+    """The team as a program of torch.export, tried on noise; None where torch.export cannot follow a net, as `say` tells."""
+    from trainables.export.program import CannotTrace, read_program, write_program
+    from trainables.export.team_calibration import build_calibration
+    from trainables.export.team_net import MemberWeights, TeamNet
+    from trainables.export.team_vote import build_vote
+
+    shape = ImageShape(prepared["height"], prepared["width"], prepared["channels"], len(conclusion.table.class_names))
+    team = TeamNet(
+        [MemberWeights(member.config, member.weights, member.precision) for member in members],
+        shape,
+        prepared["mean"],
+        prepared["std"],
+        build_vote(decision.voter.told()),
+        build_calibration(decision.calibrator.told()),
+    )
+    try:
+        data = write_program(team, shape)
+    except CannotTrace as error:
+        say(f"no {PROGRAM}: {error}")
+        return None
+    _try(read_program(data), team, decision, conclusion.table.class_names)
+    return data
+
+
+def _try(program: Any, team: TeamNet, decision: Decision, class_names: tuple[str, ...]) -> None:
+    """Raise `BundleError` where the program says something else than the members' vote in numpy."""
+    import torch
+
+    shape = (TRIED_IMAGES, *map(int, (team.shape.height, team.shape.width, team.shape.channels)))
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        pixels = team.prepare(images)
+        heard = torch.stack([team.ask(position, pixels) for position in range(len(team.nets))]).numpy()
+        told = program(images).numpy()
+    expected, _ = vote_as_one(decision.voter, decision.calibrator, heard, class_names)
+    far = float(np.abs(told - expected).max())
+    if not far <= TOLERANCE:
+        raise BundleError(
+            f"{PROGRAM} differs from the members' vote by {far:.3g} on images of noise, more than {TOLERANCE}: "
+            "this net does not survive torch.export; report it"
+        )

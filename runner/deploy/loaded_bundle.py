@@ -1,0 +1,104 @@
+"""A bundle in memory: its nets on a device, ready to be asked about images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.bundle.cascade import Answers, Cascade, ask_in_turn, read_cascade
+from ensembles.bundle.decision import vote_as_one
+from ensembles.bundle.manifest import Bundle, BundleError
+from ensembles.calibration.calibrate import Calibrator, read_calibrator
+from ensembles.voting.vote import Voter, read_voter
+from trainables.config.model import is_own
+from trainables.data.image_shape import ImageShape
+from trainables.plugins.trust import trust
+
+if TYPE_CHECKING:
+    import torch
+
+    from trainables.export.team_net import TeamNet
+    from trainables.training.memory import PredictionBatch
+
+
+@dataclass(frozen=True, eq=False)
+class ReadyTeam:
+    """A bundle in memory: its nets on a device, its vote, its calibration, and its cascade if one is asked for."""
+
+    net: TeamNet
+    device: torch.device
+    room: PredictionBatch
+    shape: ImageShape
+    class_names: tuple[str, ...]
+    voter: Voter
+    calibrator: Calibrator
+    cascade: Cascade | None
+
+    def predict(self, pixels: npt.NDArray[np.uint8]) -> Answers:
+        """What it says of pixels uint8 (images, height, width, channels), at least one image."""
+        import torch
+
+        with torch.inference_mode():
+            images = torch.from_numpy(pixels).to(self.device)
+
+            def ask(position: int, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+                chosen = images if len(rows) == len(images) else images[torch.from_numpy(rows).to(self.device)]
+
+                def answer(size: int) -> torch.Tensor:
+                    return torch.cat(
+                        [self.net.ask(position, self.net.prepare(part)) for part in torch.split(chosen, size)]
+                    )
+
+                told: npt.NDArray[np.float32] = self.room.fit(answer).cpu().numpy()
+                return told
+
+            if self.cascade:
+                return ask_in_turn(self.cascade, ask, len(pixels), len(self.class_names), self.vote)
+            rows = np.arange(len(pixels))
+            heard = np.stack([ask(position, rows) for position in range(len(self.net.nets))])
+        probabilities, predicted = self.vote(heard)
+        agreement = (heard.argmax(2) == predicted).mean(0)
+        return Answers(probabilities, predicted, agreement, np.full(len(pixels), len(self.net.nets)))
+
+    def vote(self, heard: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Calibrated probabilities and classes of the whole team, from float32 (members, images, classes)."""
+        return vote_as_one(self.voter, self.calibrator, heard, self.class_names)
+
+
+def make_ready(bundle: Bundle, cascade: bool = False, own_code: bool = False) -> ReadyTeam:
+    """The bundle on a GPU where there is one, else on the CPU.
+
+    Raises `BundleError` where a model is a person's own code and `own_code` is False, and where parameters cannot be read.
+    """
+    manifest = bundle.manifest
+    names = sorted({member.config.model.name for member in manifest.members if is_own(member.config.model.name)})
+    if names and not own_code:
+        raise BundleError(
+            f"bundle {bundle.uri} has models of a person's own, {', '.join(names)}: predicting runs that code from the "
+            "current folder; add --own-code where you trust it, or run its program.pt2, which holds the nets themselves"
+        )
+    trust(names)
+    try:
+        voter, calibrator = read_voter(manifest.voter), read_calibrator(manifest.calibrator)
+        steps = read_cascade(manifest.cascade) if cascade and manifest.cascade else None
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(
+            f"bundle {bundle.uri} tells a vote that cannot be read ({type(error).__name__}: {error}): export it again"
+        ) from None
+    from trainables.export.team_net import MemberWeights, TeamNet
+    from trainables.hardware.device import open_device
+    from trainables.training.training import prediction_batch
+
+    device = open_device()
+    prepared = manifest.preparation
+    shape = ImageShape(prepared.height, prepared.width, prepared.channels, len(manifest.class_names))
+    members = [
+        MemberWeights(member.config, weights, member.precision)
+        for member, weights in zip(manifest.members, bundle.weights, strict=True)
+    ]
+    net = TeamNet(members, shape, prepared.mean, prepared.std).to(device)
+    room = prediction_batch(device)
+    return ReadyTeam(net, device, room, shape, manifest.class_names, voter, calibrator, steps)

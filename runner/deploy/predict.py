@@ -1,0 +1,165 @@
+"""`caucus predict`: what a bundle says of new images, as a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ensembles.bundle.cascade import Answers
+from ensembles.bundle.manifest import read_bundle
+from runner.deploy.loaded_bundle import make_ready
+from runner.output.out_file import check_out, write_out
+from trainables.datasets.new_images import BadImage, look_for_images, read_chunks
+from trainables.errors import DataError
+from trainables.store.open import open_store
+
+ENDINGS = (".csv", ".parquet")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What was done."""
+
+    images: int
+    """Rows of the table that was written."""
+    bad: tuple[BadImage, ...]
+    """Images that could not be predicted: they have no row."""
+    passed_over: tuple[BadImage, ...]
+    """Files beside the images that are none by their names, and hidden ones."""
+    out: str
+    members: int
+    asked: float
+    """Members asked an image, on average."""
+    device: str
+    seconds: float
+    """From the first image read to the last one predicted."""
+
+    def told(self) -> dict[str, Any]:
+        """As one JSON object."""
+        return {
+            "images": self.images,
+            "bad": [{"image": one.name, "reason": one.reason} for one in self.bad],
+            "passed_over": [{"file": one.name, "reason": one.reason} for one in self.passed_over],
+            "out": self.out,
+            "members": self.members,
+            "members_asked": round(self.asked, 4),
+            "device": self.device,
+            "seconds": round(self.seconds, 3),
+            "images_per_second": round(self.images / self.seconds, 1),
+        }
+
+
+def show_predicted(found: Predicted) -> str:
+    """What a person reads."""
+    bad = f", {len(found.bad):,} could not be read" if found.bad else ""
+    bad += f", {len(found.passed_over):,} other files passed over" if found.passed_over else ""
+    asked = f", {found.asked:.2f} of {found.members} members asked an image" if found.asked < found.members else ""
+    rate = found.images / found.seconds
+    return (
+        f"{found.out}: {found.images:,} image{'s' * (found.images != 1)}{bad}; {found.seconds:.1f} s on {found.device}, "
+        f"{rate:,.{0 if rate >= 10 else 1}f} images/s{asked}"
+    )
+
+
+def predict_images(
+    bundle_uri: str,
+    told: str,
+    out: str,
+    cascade: bool = False,
+    own_code: bool = False,
+    endpoint_url: str | None = None,
+    say: Say = lambda line: None,
+) -> Predicted:
+    """Predict the images that `told` names (see `look_for_images`) and write one row each to `out`, a CSV or Parquet file.
+
+    Columns: `image`, `class`, `probability` (calibrated), `agreement` (share of the members asked whose own class it is).
+    `say` gets a line for each image that cannot be predicted, and for each file that is passed over. Raises `BundleError`, `DataError`, `StoreError`.
+    """
+    path = check_out(out, ENDINGS)
+    bundle = read_bundle(open_store(bundle_uri, endpoint_url))
+    named = look_for_images(told, endpoint_url)
+    team = make_ready(bundle, cascade, own_code)
+    names: list[str] = []
+    found: list[Answers] = []
+    bad: list[BadImage] = list(named.unread)
+    for one in named.passed_over:
+        say(f"{show_name(one.name)}: passed over, {one.reason}")
+    for one in named.unread:
+        say(f"{show_name(one.name)}: {one.reason}")
+    start_s = time.perf_counter()
+    for chunk in read_chunks(named.images, team.shape):
+        for one in chunk.bad:
+            say(f"{show_name(one.name)}: {one.reason}")
+        bad += chunk.bad
+        names += chunk.names
+        if chunk.names:
+            found.append(team.predict(chunk.pixels))
+    seconds = time.perf_counter() - start_s
+    if not found:
+        raise DataError(
+            f"none of the {len(bad)} images of {told} can be read: {show_name(bad[0].name)}: {bad[0].reason}"
+        )
+    write_table(path, names, found, team.class_names)
+    asked = np.concatenate([one.asked for one in found])
+    device = str(team.device.type)
+    return Predicted(
+        len(names), tuple(bad), named.passed_over, out, len(team.net.nets), float(asked.mean()), device, seconds
+    )
+
+
+def write_table(path: Path, names: list[str], found: list[Answers], class_names: tuple[str, ...]) -> None:
+    """Write one row an image, whole or not at all. Raises `SweepFileError` where that cannot be."""
+    probabilities = np.concatenate([one.probabilities for one in found])
+    predicted = np.concatenate([one.predicted for one in found])
+    told = probabilities[np.arange(len(predicted)), predicted]
+    agreement = np.concatenate([one.agreement for one in found])
+    classes = [class_names[position] for position in predicted]
+    if path.suffix.lower() == ".csv":
+        data = _to_csv(names, classes, told, agreement)
+    else:
+        data = _to_parquet(names, classes, told, agreement)
+    write_out(path, data)
+
+
+def _to_csv(names: list[str], classes: list[str], told: Any, agreement: Any) -> bytes:
+    """With quotes wherever a name holds a delimiter, a quote or a line break; six decimals."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "class", "probability", "agreement"])
+    for name, class_name, share, agreeing in zip(names, classes, told.tolist(), agreement.tolist(), strict=True):
+        writer.writerow([name, class_name, f"{share:.6f}", f"{agreeing:.6f}"])
+    return text.getvalue().encode()
+
+
+def _to_parquet(names: list[str], classes: list[str], told: Any, agreement: Any) -> bytes:
+    table = pa.table(
+        {
+            "image": pa.array(names, pa.string()),
+            "class": pa.array(classes, pa.string()),
+            "probability": pa.array(told),
+            "agreement": pa.array(agreement),
+        }
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue())
+
+
+def show_name(name: str) -> str:
+    """A file's name for a terminal, which obeys some characters that a name may hold.
+
+    >>> show_name("cat.png"), show_name("a\\x1b[2Jb.png")
+    ('cat.png', "'a\\\\x1b[2Jb.png'")
+    """
+    return name if name.isprintable() else ascii(name)

@@ -1,0 +1,185 @@
+"""From what was trained to a team, a verdict and a report. Needs the store alone: no torch, no Ray, no images."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ensembles.analysis.training_story import read_watched
+from ensembles.compression.read_curves import read_curves
+from ensembles.evaluation.evidence import Evidence
+from ensembles.evaluation.gather import gather_evidence
+from ensembles.evaluation.ledger import COUNTED, Ledger, read_ledger, record_look
+from ensembles.evaluation.verdict import Verdict, to_json
+from ensembles.nights.story import NightStory
+from ensembles.pool.candidates import candidates
+from ensembles.pool.stored import StoredPool, open_pool
+from ensembles.pseudo_labels.pseudo_story import PseudoStory
+from ensembles.report.page import ReportInput, render_report, write_files
+from ensembles.selection.boosted import with_rounds
+from ensembles.selection_bias.corrected import Corrected
+from ensembles.team import Choice
+from runner.evaluation.pseudo_story import tell_pseudo
+from runner.evaluation.search_story import tell_search
+from runner.evaluation.team import Chosen, choose, costs_of, judge_on_test
+from runner.output.out_file import write_out
+from runner.runs import epoch_table
+from runner.runs.compatibility import tell_unread
+from runner.runs.nights import read_night
+from runner.runs.stored_run import NothingToVote, StoredRun, pool_trials
+from runner.runs.trial_table import to_parquet
+from runner.runs.vote_cache import keep_cache, open_cache
+from trainables.data.data_table import DataTable, read_data_table
+from trainables.errors import DamagedObject, StoreTooNew
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.newer_trial import name_keys
+from trainables.results.record import TrialRecord, rank
+from trainables.store import layout
+from trainables.store.json_records import seal_json
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What a run has come to."""
+
+    records: list[TrialRecord]
+    """All trials, ranked."""
+    table: DataTable
+    best: CheckpointId
+    choice: Choice
+    verdict: Verdict
+    left_out: tuple[tuple[CheckpointId, str], ...]
+    """Checkpoints that could have voted, but whose predictions cannot be read or do not line up."""
+    pseudo: PseudoStory | None = None
+    """What a second stage with pseudo-labels brought."""
+    corrected: Corrected | None = None
+    """What the scores on validation are worth without the luck of having been selected there; None where that was not asked."""
+    evidence: Evidence | None = None
+    """What the predictions say of the team beside its scores."""
+    pool: StoredPool | None = None
+    """The candidates, for another choice among them."""
+
+
+def check_published(stored: StoredRun) -> None:
+    """Raise `StoreTooNew` where a team that is chosen here must not take the place of the one in the store."""
+    if stored.unasked:
+        raise StoreTooNew(
+            f"run {stored.run} in {stored.store.uri} was written by a newer Caucus, whose vote has {name_keys(stored.unasked)}: "
+            "report it with that version, or write a page without it to a file of your own with --out"
+        )
+
+
+def choose_and_judge(stored: StoredRun) -> Conclusion:
+    """Choose the team on validation, let it vote, and judge it on test. Raises `NothingToVote`. Writes nothing."""
+    records = pool_trials(stored)
+    config = with_rounds(stored.ensemble, stored.state.trials.values())
+    return judge_team(stored, choose(open_candidates(stored, records), config, costs_of(records)))
+
+
+def judge_team(stored: StoredRun, chosen: Chosen) -> Conclusion:
+    """The judgement on a team that was chosen for the run."""
+    # Only here, after everything has been chosen, are predictions on test opened.
+    judged = judge_on_test(chosen)
+    table, choice, best = chosen.pool.table, chosen.choice, judged.verdict.best_member
+    image_ids = [table.image_ids[row] for row in table.rows("test")]
+    return Conclusion(
+        records=rank(list(stored.state.trials.values())),
+        table=table,
+        best=best,
+        choice=choice,
+        verdict=judged.verdict,
+        left_out=chosen.pool.truth.left_out + judged.untested,
+        pseudo=tell_pseudo(stored.store, stored.state, stored.spec, table, stored.ensemble.vote, choice, best),
+        corrected=chosen.corrected,
+        evidence=gather_evidence(judged.prepared, chosen.validation, judged.test, image_ids),
+        pool=chosen.pool,
+    )
+
+
+def open_candidates(stored: StoredRun, records: list[TrialRecord]) -> StoredPool:
+    """Who may vote of the trials in `records`, by the rule of the run's ensemble. Raises `NothingToVote`."""
+    members = candidates(records, stored.ensemble.pool)
+    if not members:
+        reason = next(
+            (record.reason for record in records if record.reason), "no trial has come to the end of an epoch yet"
+        )
+        raise NothingToVote(f"{stored.run} has nothing to vote with: {reason}")
+    table = read_data_table(stored.store, records[0].config.data_id)
+    store = open_cache(stored.store, stored.key(layout.PARTS_CACHE), members, stored.listing)
+    return open_pool(store, members, table)
+
+
+def enter_into_ledger(stored: StoredRun, conclusion: Conclusion) -> Ledger:
+    """Count the team as a decision on validation, and its verdict as a look at test."""
+    decided = {"ensemble": stored.ensemble.model_dump(mode="json", exclude_defaults=True)}
+    return record_look(stored.store, conclusion.table.data_id, _images_of(conclusion.table), stored.run, decided)
+
+
+def _images_of(table: DataTable) -> dict[str, int]:
+    return {split: len(table.rows(split)) for split in COUNTED}
+
+
+def publish(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
+    """Enter the decision into the ledger, and write ensemble.json, the run's tables and its report; returns where that lies.
+
+    `note` is a remark for the report, such as that the budget ran out.
+    """
+    enter_into_ledger(stored, conclusion)
+    told = {"config": stored.ensemble.model_dump(mode="json"), **to_json(conclusion.verdict, conclusion.choice)}
+    if ablation := tell_search(stored.state, stored.spec).ablation:
+        told["ablation"] = asdict(ablation)
+    stored.store.put(stored.key(layout.ENSEMBLE), seal_json(told))
+    stored.store.put(stored.key(layout.TRIALS_TABLE), to_parquet(conclusion.records))
+    epochs = epoch_table.to_parquet(conclusion.records, len(conclusion.table.rows("train")))
+    stored.store.put(stored.key(layout.EPOCHS_TABLE), epochs)
+    for part, body in write_files(report_input(stored, conclusion, note)).items():
+        stored.store.put(stored.key(part), body)
+    if conclusion.pool:
+        conclusion.pool.keep_means()  # so that another vote of many checkpoints need not read them all
+        keep_cache(conclusion.pool.store)
+    return f"{stored.store.uri}/{stored.key(layout.REPORT)}"
+
+
+def write_report(stored: StoredRun, conclusion: Conclusion, note: str, path: Path) -> str:
+    """Write the report to a file, whole or not at all; returns its path. Raises `SweepFileError` where it cannot be written."""
+    write_out(path, render(stored, conclusion, note).encode())
+    return str(path)
+
+
+def render(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
+    """The report of the run as one HTML document."""
+    return render_report(report_input(stored, conclusion, note))
+
+
+def report_input(stored: StoredRun, conclusion: Conclusion, note: str) -> ReportInput:
+    """Everything that the report of the run tells."""
+    ledger = read_ledger(stored.store, conclusion.table.data_id, _images_of(conclusion.table))
+    unread = tell_unread(stored.state.unread)
+    return ReportInput(
+        run=stored.run,
+        table=conclusion.table,
+        records=conclusion.records,
+        choice=conclusion.choice,
+        verdict=conclusion.verdict,
+        left_out=conclusion.left_out,
+        command=stored.command,
+        versions=stored.state.versions,
+        notes=[*([note] if note else []), *ledger.warnings, *([unread] if unread else [])],
+        search=tell_search(stored.state, stored.spec),
+        pseudo=conclusion.pseudo,
+        pruned=read_curves(stored.store, stored.name, stored.run_id),
+        watched=read_watched(
+            conclusion.pool.store if conclusion.pool else stored.store, conclusion.records, conclusion.choice
+        ),
+        evidence=conclusion.evidence,
+        corrected=conclusion.corrected,
+        night=_night_of(stored),
+    )
+
+
+def _night_of(stored: StoredRun) -> NightStory | None:
+    """What the run came to as a night; a record that cannot be read is left out: a report must not fail for it."""
+    try:
+        return read_night(stored.store, stored.name, stored.run_id)
+    except DamagedObject:
+        return None

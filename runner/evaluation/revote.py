@@ -1,0 +1,205 @@
+"""Chooses and votes again from the stored predictions, and sets other choices beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ensembles.config import EnsembleConfig, Metric, SelectMethod, VoteMethod
+from ensembles.evaluation.fitted_vote import prepare_vote
+from ensembles.evaluation.ledger import Ledger
+from ensembles.evaluation.score import Score, score_vote
+from ensembles.pool.pool import PredictionPool
+from ensembles.selection.boosted import with_rounds
+from ensembles.selection_bias.estimate import Estimate
+from ensembles.team import Choice, team_of_equals
+from ensembles.voting.vote import VOTES
+from runner.evaluation.conclusion import Conclusion, enter_into_ledger, judge_team, open_candidates
+from runner.evaluation.team import Chosen, choose, costs_of
+from runner.evaluation.to_json import tell_conclusion
+from runner.runs.stored_run import StoredRun, pool_trials
+from trainables.results.record import TrialCost
+
+OTHERS: tuple[SelectMethod, ...] = ("best", "top", "all", "greedy")
+"""Choices that stand beside the configured one."""
+
+BASELINES: tuple[SelectMethod, ...] = ("best", "top", "all")
+"""Those that the verdict has anyway."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One choice with one way of voting."""
+
+    choice: Choice
+    vote: VoteMethod
+    score: Score
+    corrected: Estimate | None
+    """Of the choice's own score, in its metric."""
+    configured: bool
+    """Whether it is what the sweep, with the overrides, asks for."""
+
+
+@dataclass(frozen=True)
+class Revote:
+    """What another vote of a stored run came to."""
+
+    run: str
+    conclusion: Conclusion
+    rows: tuple[Row, ...]
+    ledger: Ledger
+
+
+def vote_again(stored: StoredRun, everything: bool = False) -> Revote:
+    """The configured choice by every vote, and the other choices by the configured vote; `everything` by every vote.
+
+    All is chosen before test is opened. The one thing that is written is an entry in the ledger. Raises `NothingToVote`.
+    """
+    records = pool_trials(stored)
+    pool, costs = open_candidates(stored, records), costs_of(records)
+    config = with_rounds(stored.ensemble, stored.state.trials.values())
+    mine = choose(pool, config, costs, votes=VOTES if everything else None)
+    known = () if everything or not _are_baselines(config) else BASELINES
+    others = [
+        choose(mine.pool, _other(config, how, len(mine.pool.members)), costs, votes=VOTES if everything else ())
+        for how in OTHERS
+        if how != config.select and how not in known
+    ]
+    conclusion = judge_team(stored, mine)  # opens test
+    rows = [
+        Row(mine.choice, how, score, mine.corrected.score if mine.corrected else None, how == config.vote)
+        for how, score in conclusion.verdict.votes.items()
+    ]
+    rows += [_take_baseline(how, mine, conclusion) for how in known if how != config.select]
+    for chosen in others:
+        rows += _score(chosen, VOTES if everything else (config.vote,), costs)
+    return Revote(stored.run, conclusion, tuple(rows), enter_into_ledger(stored, conclusion))
+
+
+def _other(config: EnsembleConfig, how: SelectMethod, candidates: int) -> EnsembleConfig:
+    told: dict[str, Any] = {"select": how, "size": min(config.size, candidates)}
+    if how in ("best", "top"):  # as the verdict's own baselines rank
+        told["metric"] = "accuracy"
+    return config.model_copy(update=told)
+
+
+def _are_baselines(config: EnsembleConfig) -> bool:
+    """Whether the verdict's own baselines, equals that vote softly, are what the other choices would come to: then nobody's
+    predictions have to be read for them."""
+    return config.vote in ("soft", "weighted") and config.metric in ("log_loss", "accuracy")
+
+
+def _take_baseline(how: SelectMethod, mine: Chosen, conclusion: Conclusion) -> Row:
+    verdict, untested = conclusion.verdict, {member for member, _ in conclusion.left_out}
+    members = [member for member in (mine.pool.members if how == "all" else mine.ranked) if member not in untested]
+    if how != "all":
+        members = members[: 1 if how == "best" else mine.config.size]
+    score = verdict.best if how == "best" else verdict.baselines[how]
+    config = _other(mine.config, how, len(members))
+    by_loss = config.metric == "log_loss" and score.validation_nll is not None
+    selected = score.validation_nll if by_loss and score.validation_nll is not None else score.validation_accuracy
+    metric: Metric = "log_loss" if by_loss else "accuracy"
+    choice = team_of_equals(members, how, metric, selected)
+    return Row(choice, mine.config.vote, score, score.corrected_nll if by_loss else score.corrected, False)
+
+
+def _score(chosen: Chosen, methods: Sequence[VoteMethod], costs: Mapping[str, TrialCost]) -> Iterator[Row]:
+    test = chosen.pool.read(chosen.validation.members, "test")
+    choice = _who_is_tested(chosen.choice, test)
+    for method in methods:
+        ready = prepare_vote(choice, method, chosen.config.calibrate, chosen.validation)
+        found = chosen.corrected.votes.get(method) if chosen.corrected else None
+        score = score_vote(ready, chosen.validation.labels, ready.vote(test), test.labels, found, costs)
+        yield Row(choice, method, score, chosen.corrected.score if chosen.corrected else None, False)
+
+
+def _who_is_tested(choice: Choice, test: PredictionPool) -> Choice:
+    """Of all candidates those that have predictions on test: a mere comparison does not fail for one that has none."""
+    if choice.how != "all" or set(choice.members) <= set(test.members):
+        return choice
+    members = [member for member in choice.members if member in set(test.members)]
+    return team_of_equals(members, "all", choice.metric, choice.validation_score)
+
+
+def tell_revote(revote: Revote) -> dict[str, Any]:
+    """What `caucus ensemble --json` prints. Figures are null where they were not asked for or could not be measured."""
+    verdict = revote.conclusion.verdict
+    return {
+        **tell_conclusion(revote.conclusion),
+        "run": revote.run,
+        "data_id": revote.conclusion.table.data_id,
+        "choices": [_tell_row(row) for row in revote.rows],
+        "verdict": {
+            "ship": verdict.ship,
+            "headline": verdict.headline,
+            "sentences": list(verdict.sentences),
+            "gain": verdict.gain,
+            "ci95": list(verdict.gain_ci95),
+            "corrected_gain": _tell_estimate(verdict.corrected_gain),
+            "mcnemar_p": verdict.mcnemar_p,
+            "fixed": verdict.fixed,
+            "broken": verdict.broken,
+            "best": {
+                "trial_id": verdict.best_member.trial_id,
+                "epoch": verdict.best_member.epoch,
+                **_tell_score(verdict.best),
+            },
+            "baselines": {
+                name: {"members": score.members, **_tell_score(score)} for name, score in verdict.baselines.items()
+            },
+            "validation_images": verdict.validation_images,
+            "test_images": verdict.test_images,
+        },
+        "left_out": [{**asdict(member), "reason": reason} for member, reason in revote.conclusion.left_out],
+        "ledger": revote.ledger.told(),
+    }
+
+
+def _tell_row(row: Row) -> dict[str, Any]:
+    choice, corrected = row.choice, row.corrected
+    return {
+        "select": choice.how,
+        "vote": row.vote,
+        "configured": row.configured,
+        "metric": choice.metric,
+        "members": [
+            {**asdict(member), "weight": weight} for member, weight in zip(choice.members, choice.weights, strict=True)
+        ],
+        "score": {
+            "selected": choice.validation_score,
+            "corrected": corrected.value if corrected else None,
+            "ci95": list(corrected.ci95) if corrected else None,
+        },
+        **_tell_score(row.score),
+    }
+
+
+def _tell_score(score: Score) -> dict[str, Any]:
+    return {
+        "validation": {
+            "selected": score.validation_accuracy,
+            "corrected": score.corrected.value if score.corrected else None,
+            "ci95": list(score.corrected.ci95) if score.corrected else None,
+            "nll_selected": score.validation_nll,
+            "nll_corrected": score.corrected_nll.value if score.corrected_nll else None,
+            "nll_ci95": list(score.corrected_nll.ci95) if score.corrected_nll else None,
+        },
+        "test": {
+            "accuracy": score.test_accuracy,
+            "ci95": list(score.ci95),
+            "nll": score.test_nll,
+            "nll_best_temperature": score.test_nll_best_temperature,
+            "nll_calibrated": score.test_nll_calibrated,
+            "ece": score.test_ece,
+            "ece_calibrated": score.test_ece_calibrated,
+            "brier": score.test_brier,
+            "balanced_accuracy": score.test_balanced_accuracy,
+            "macro_f1": score.test_macro_f1,
+        },
+        "cost": asdict(score.cost) if score.cost else None,
+    }
+
+
+def _tell_estimate(found: Estimate | None) -> dict[str, Any] | None:
+    return {"value": found.value, "ci95": list(found.ci95)} if found else None

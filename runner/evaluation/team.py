@@ -1,0 +1,116 @@
+"""From the candidates of a stored run to a team that is chosen on validation and judged on test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ensembles.config import EnsembleConfig, VoteMethod
+from ensembles.evaluation.verdict import Prepared, Verdict, judge, prepare
+from ensembles.pool.in_memory import Candidates, WholePool
+from ensembles.pool.pool import PredictionPool
+from ensembles.pool.stored import StoredPool, needs_truth_alone
+from ensembles.pool.streaming import StreamedMean, stream_mean
+from ensembles.pool.true_class import true_or_other
+from ensembles.selection.select import select
+from ensembles.selection_bias.corrected import FITTED, Corrected, correct
+from ensembles.selection_bias.repeat import rank_all
+from ensembles.team import Choice
+from ensembles.voting.vote import VOTES
+from trainables.errors import MismatchedPredictions
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.record import TrialCost, TrialRecord
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """A team and everything that was decided with it, on validation alone.
+
+    validation    whole predictions of all who matter to the verdict: the team, the best single, the best `ensemble.size`
+    mean          of all candidates on validation
+    """
+
+    pool: StoredPool
+    config: EnsembleConfig
+    choice: Choice
+    ranked: tuple[CheckpointId, ...]
+    """All candidates, the most accurate first."""
+    corrected: Corrected | None
+    validation: PredictionPool
+    mean: StreamedMean
+    costs: Mapping[str, TrialCost]
+
+    @property
+    def best(self) -> CheckpointId:
+        """The most accurate single checkpoint."""
+        return self.ranked[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A verdict with what it rests on."""
+
+    prepared: Prepared
+    verdict: Verdict
+    test: PredictionPool
+    """Of the team, the best single and the best `ensemble.size`."""
+    untested: tuple[tuple[CheckpointId, str], ...]
+    """Candidates without predictions on test, each with the reason."""
+
+
+def choose(
+    pool: StoredPool,
+    config: EnsembleConfig,
+    costs: Mapping[str, TrialCost],
+    votes: Sequence[VoteMethod] | None = None,
+) -> Chosen:
+    """The team that `config` asks for, with its correction for `votes` (left out: those that need no learning) beside
+    `config.vote`. A candidate whose predictions turn out to be damaged is left out, and the choice made again."""
+    asked = [method for method in VOTES if method not in FITTED] if votes is None else votes
+    while True:
+        whole = None if needs_truth_alone(config) else pool.read(pool.members, "validation")
+        sources: Candidates = WholePool(whole) if whole else pool
+        seen = whole or true_or_other(pool.truth)
+        choice = select(seen, config, costs)
+        ranked = tuple(rank_all(sources.truth))
+        needed = {*choice.members, *choice.picks, *ranked[: config.size]}
+        try:
+            validation = sources.read(needed, "validation")
+            lost = (whole or validation).left_out
+            if not lost:
+                corrected = correct(sources, choice, config, asked, costs)
+                mean = sources.mean("validation")
+                lost = mean.left_out
+        except MismatchedPredictions:  # who was chosen from some of the images, or all of the few that were needed
+            lost = pool.damaged("validation")
+            if not lost:
+                raise
+        if not lost:
+            return Chosen(pool, config, choice, ranked, corrected, validation, mean, costs)
+        pool = pool.without(lost)
+
+
+def judge_on_test(chosen: Chosen) -> Judged:
+    """The verdict on a team that is chosen. Everything is fitted before test is opened, which happens here.
+
+    Of a candidate without predictions on test nothing is judged; one of the team without raises `MismatchedPredictions`.
+    """
+    pool, config, choice = chosen.pool, chosen.config, chosen.choice
+    prepared = prepare(
+        choice, config, chosen.validation, chosen.ranked, chosen.mean.probabilities, chosen.corrected, chosen.costs
+    )
+    test, mean = pool.read(chosen.validation.members, "test"), pool.mean("test")
+    untested = dict(mean.left_out)
+    if untested:
+        ranked = [member for member in chosen.ranked if member not in untested]
+        needed = {*choice.members, *choice.picks, *ranked[: config.size]}
+        validation, test = pool.read(needed, "validation"), pool.read(needed, "test")
+        same = stream_mean(pool.store, mean.members, "validation", pool.table)
+        prepared = prepare(choice, config, validation, ranked, same.probabilities, chosen.corrected, chosen.costs)
+    verdict = judge(prepared, test, mean.probabilities)
+    return Judged(prepared, verdict, test, mean.left_out)
+
+
+def costs_of(records: Sequence[TrialRecord]) -> dict[str, TrialCost]:
+    """What the nets of the trials cost, by `trial_id`; of those that were measured."""
+    return {record.trial_id: record.cost for record in records if record.cost}

@@ -1,0 +1,55 @@
+"""The conclusion of a run as JSON: the part of `caucus run --json` that follows from the store alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from ensembles.pseudo_labels.pseudo_story import PseudoStory
+from ensembles.selection_bias.estimate import Estimate
+from runner.evaluation.conclusion import Conclusion
+
+
+def tell_conclusion(conclusion: Conclusion) -> dict[str, Any]:
+    """The part of the result that follows from the store alone."""
+    verdict, pseudo = conclusion.verdict, conclusion.pseudo
+    voted = verdict.votes[verdict.vote]
+    return {
+        "best": {
+            "trial_id": conclusion.best.trial_id,
+            "epoch": conclusion.best.epoch,
+            "validation_accuracy": verdict.best.validation_accuracy,
+            "test_accuracy": verdict.best.test_accuracy,
+        },
+        "ensemble": {
+            "members": len(conclusion.choice.members),
+            "vote": verdict.vote,
+            "test_accuracy": voted.test_accuracy,
+            "test_nll": voted.test_nll,
+            "test_ece": voted.test_ece,
+            "ci95": list(voted.ci95),
+            "validation_accuracy": voted.validation_accuracy,
+            "corrected": _tell_estimate(voted.corrected),
+            "test_ece_calibrated": voted.test_ece_calibrated,
+        },
+        "votes": {how: score.test_accuracy for how, score in verdict.votes.items()},
+        "verdict": verdict.sentence,
+        **({"pseudo_labels": _tell_pseudo(pseudo)} if pseudo else {}),
+    }
+
+
+def _tell_estimate(found: Estimate | None) -> dict[str, Any] | None:
+    return {"value": found.value, "ci95": list(found.ci95)} if found else None
+
+
+def _tell_pseudo(pseudo: PseudoStory) -> dict[str, Any]:
+    """`labelled` is null where there is no labelling; of `gain` each has before, after and difference on both splits."""
+    found = pseudo.labelling
+    return {
+        "reason": pseudo.reason,
+        "table": pseudo.table or None,
+        "asked": found.asked.labelled if found else None,
+        "labelled": found.kept.labelled if found else None,
+        "label_accuracy": found.kept.accuracy if found else None,
+        "gain": {gain.label: asdict(gain) for gain in pseudo.gains},
+    }

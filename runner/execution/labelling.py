@@ -1,0 +1,265 @@
+"""Lets the first stage's team label images: who labels, what they agree on, and the decision that goes on record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.config import EnsembleConfig
+from ensembles.pool.candidates import candidates
+from ensembles.pool.pool import PredictionPool, read_pool
+from ensembles.pseudo_labels.agreement import agree
+from ensembles.pseudo_labels.labelling import Labelling, count_labels
+from ensembles.selection.select import select
+from ensembles.team import Choice
+from runner.cluster.connect import Cluster
+from runner.config.pseudo_labels import PSEUDO, PseudoConfig
+from runner.config.sweep import SweepSpec, stage_scheduler
+from runner.journal.state import RunState
+from runner.search.base.protocol import Decide
+from trainables.config.trial import TrialConfig
+from trainables.data.data_table import read_data_table
+from trainables.data.images import ImageArrays, ImageSet
+from trainables.data.pseudo_table import PseudoTable, read_pseudo_table, write_pseudo_table
+from trainables.datasets.unlabelled import UnlabelledImages, load_unlabelled
+from trainables.errors import CaucusError, DamagedObject, ObjectMissing, RunCutShort, RunMismatch, StoreError
+from trainables.hardware.gpu_share import pretends_gpus, show_own_gpus
+from trainables.plugins.trust import trust, trusted
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.record import TrialRecord, rank
+from trainables.store.base import Store
+
+
+@dataclass(frozen=True)
+class Team:
+    """Who labels: chosen on validation from the first stage alone, as the ensemble of the sweep is."""
+
+    choice: Choice
+    best: CheckpointId
+    trials: tuple[TrialRecord, ...]
+    """Whose configurations are trained again, in order."""
+
+
+def read_unlabelled(spec: SweepSpec, images: ImageSet) -> UnlabelledImages:
+    """The images that the sweep's `pseudo_labels` names, none of them among `images`. Raises `DataError`."""
+    asked = _asked(spec)
+    return load_unlabelled(asked.data, images, spec.train_share, spec.data.size, spec.data.channels)
+
+
+def label(
+    store: Store,
+    spec: SweepSpec,
+    state: RunState,
+    images: ImageSet,
+    cluster: Cluster,
+    unlabelled: UnlabelledImages | None,
+) -> Decide:
+    """The decision on a second stage: its table, which is in the store by then, and its trials; or why there is none.
+
+    `unlabelled` is read where it is None. Raises `RunCutShort` where no member could be asked
+    for `resources.patience`, and `StoreError` where the store has lost the weights of a member.
+    """
+    asked = _asked(spec)
+    first = [record for record in state.trials.values() if not record.config.pseudo_table]
+    values: dict[str, Any] = {"table": "", "candidates": len(first), "trials": [], "labelling": None}
+    team = choose_team(store, spec, images.data_id, first)
+    if team is None:
+        return _skip(values, "no trial has come to the end of an epoch")
+    members = team.choice.members
+    values |= {
+        "members": [[member.trial_id, member.epoch] for member in members],
+        "weights": list(team.choice.weights),
+        "best": [team.best.trial_id, team.best.epoch],
+    }
+    if len(members) < asked.agreement:
+        return _skip(
+            values,
+            f"pseudo_labels.agreement is {asked.agreement}, but the team has {len(members)} "
+            f"member{'s' * (len(members) != 1)}: lower it, or let more vote (ensemble.select=top, a larger ensemble.size)",
+        )
+    unlabelled = unlabelled or read_unlabelled(spec, images)
+    table, found = _agree_on(store, spec, state, images, cluster, unlabelled, team.choice)
+    values["labelling"] = found.told()
+    if table is None:
+        return _skip(
+            values,
+            f"of {found.asked.labelled} images there is none that the vote gives a probability of {asked.confidence:g} "
+            f"and {asked.agreement} of {len(members)} members agree on: lower pseudo_labels.confidence or agreement",
+        )
+    values["table"] = write_pseudo_table(store, table)
+    values["trials"] = [
+        {"trial_id": record.trial_id, "max_epochs": _last_epoch(spec, record)} for record in team.trials
+    ]
+    return Decide(
+        PSEUDO,
+        f"{found.kept.labelled} of {found.asked.labelled} images labelled: the vote gives the class at least "
+        f"{asked.confidence:g}, and at least {asked.agreement} of {len(members)} members say it; "
+        f"{len(team.trials)} trial{'s are' if len(team.trials) != 1 else ' is'} trained again with them",
+        values,
+        stage=PSEUDO,
+    )
+
+
+def choose_team(store: Store, spec: SweepSpec, data_id: str, records: Sequence[TrialRecord]) -> Team | None:
+    """The team of the trials in `records`, chosen on validation; None where none has an epoch."""
+    ranked = rank(list(records))
+    members = candidates(ranked, spec.ensemble.pool)
+    if not members:
+        return None
+    pool = read_pool(store, members, "validation", read_data_table(store, data_id), merge=True)
+    choice = select(pool, spec.ensemble)
+    best = select(pool, EnsembleConfig(select="best")).members[0]
+    by_name = {record.trial_id: record for record in ranked}
+    again = list(dict.fromkeys(member.trial_id for member in choice.members))
+    if (count := _asked(spec).trials) is not None:
+        again = [record.trial_id for record in ranked if record.best][:count]
+    return Team(choice, best, tuple(by_name[name] for name in again))
+
+
+def mend_table(
+    store: Store,
+    spec: SweepSpec,
+    state: RunState,
+    images: ImageSet,
+    cluster: Cluster,
+) -> None:
+    """Make the table of the newest decision again, from its own team, where the store has lost or damaged it.
+
+    Nothing happens where it is whole. Raises `RunMismatch` where other labels come of it than are on record.
+    """
+    decision = newest_decision(state)
+    if not decision or not decision["table"]:
+        return
+    try:
+        read_pseudo_table(store, images.data_id, decision["table"])
+    except (ObjectMissing, DamagedObject):
+        members = tuple(CheckpointId(name, epoch) for name, epoch in decision["members"])
+        # How the team came about does not matter to its vote.
+        choice = Choice(members, tuple(decision["weights"]), "all", "accuracy", (), (), 0.0)
+        table, _ = _agree_on(store, spec, state, images, cluster, read_unlabelled(spec, images), choice)
+        name = write_pseudo_table(store, table) if table else "none"
+        if name != decision["table"]:
+            raise RunMismatch(
+                f"the table of pseudo-labels {decision['table']} is lost, and labelling anew gives another one ({name}): "
+                "the images, the machine or the versions have changed: restore it, or take another --run-id"
+            ) from None
+
+
+def newest_decision(state: RunState) -> dict[str, Any] | None:
+    """The values of the newest decision on a second stage, None where there is none."""
+    return next((one.values for one in reversed(state.decisions) if one.what == PSEUDO), None)
+
+
+def _agree_on(
+    store: Store,
+    spec: SweepSpec,
+    state: RunState,
+    images: ImageSet,
+    cluster: Cluster,
+    unlabelled: UnlabelledImages,
+    choice: Choice,
+) -> tuple[PseudoTable | None, Labelling]:
+    """What a team labels, None where that is nothing, and the figures of it."""
+    asked = _asked(spec)
+    configs = [state.trials[member.trial_id].config for member in choice.members]
+    probabilities = _predict_all(store, spec, cluster, choice.members, configs, images.arrays, unlabelled.pixels)
+    pool = PredictionPool(
+        images.data_id, "unlabelled", choice.members, probabilities, unlabelled.truth, images.class_names
+    )
+    found = agree(pool, choice, spec.ensemble.vote, asked.confidence, asked.agreement)
+    figures = count_labels(
+        found,
+        unlabelled.truth,
+        images.class_names,
+        asked.confidence,
+        asked.agreement,
+        {key: getattr(unlabelled, key) for key in ("found", "held_out", "trained", "twice")},
+    )
+    rows = np.flatnonzero(found.labelled)
+    if not len(rows):
+        return None, figures
+    table = PseudoTable(
+        data_id=images.data_id,
+        pixels=unlabelled.pixels[rows],
+        labels=found.labels[rows],
+        confidence=found.confidence[rows],
+        agreeing=found.agreeing[rows],
+        image_ids=tuple(unlabelled.image_ids[row] for row in rows),
+    )
+    return table, figures
+
+
+def _predict_all(
+    store: Store,
+    spec: SweepSpec,
+    cluster: Cluster,
+    members: Sequence[CheckpointId],
+    configs: Sequence[TrialConfig],
+    images: ImageArrays,
+    pixels: npt.NDArray[np.uint8],
+) -> npt.NDArray[np.float32]:
+    """What each member says of `pixels`, float32 (members, images, classes): one task of Ray each, as large as a trial."""
+    import ray
+
+    from runner.execution.waiting import Waiting, describe_cluster, wait_for_all
+
+    task = ray.remote(num_cpus=cluster.slot.cpus, num_gpus=cluster.slot.gpus)(_predict)
+    shared = ray.put(images), ray.put(pixels)
+    told = [config.model_dump(mode="json") for config in configs]
+    rest = (*shared, trusted(), cluster.slot.gpus, spec.resources.gpus is not None, pretends_gpus())
+    tasks = [task.remote(store, *pair, *rest) for pair in zip(members, told, strict=True)]
+    wait_for_all(tasks, cluster.slot, Waiting(cluster.slot, spec.resources.patience, cluster.say, describe_cluster))
+    answers = ray.get(tasks)
+    for answer in answers:
+        if isinstance(answer, StoreError):  # raised there, it would come with a traceback of Ray's
+            raise answer
+        if isinstance(answer, CaucusError):
+            raise RunCutShort(f"the team cannot label: {answer}")
+    return np.stack(answers)
+
+
+def _predict(
+    store: Store,
+    member: CheckpointId,
+    config: dict[str, Any],
+    images: ImageArrays,
+    pixels: npt.NDArray[np.uint8],
+    own: tuple[str, ...] = (),
+    gpus: float | None = None,
+    is_asked: bool = True,
+    is_pretended: bool = False,
+) -> npt.NDArray[np.float32] | CaucusError:
+    """Runs in a worker, which may import the models named `own`: what `member` says of `pixels`, or why it cannot."""
+    trust(own)
+    import ray
+
+    from trainables.hardware.device import open_device, slot_threads
+    from trainables.training.device_images import place_images
+    from trainables.training.predict import predict_images
+
+    if ray.is_initialized():
+        show_own_gpus(ray.get_runtime_context().get_accelerator_ids().get("GPU", ()))
+    try:
+        device = open_device(slot_threads(), gpus, is_asked=is_asked, is_pretended=is_pretended)
+        return predict_images(store, member, TrialConfig.model_validate(config), place_images(images, device), pixels)
+    except CaucusError as error:
+        return error
+
+
+def _asked(spec: SweepSpec) -> PseudoConfig:
+    if spec.pseudo_labels is None:
+        raise ValueError("the sweep asks for no pseudo-labels")
+    return spec.pseudo_labels
+
+
+def _skip(values: dict[str, Any], why: str) -> Decide:
+    return Decide(PSEUDO, f"no second stage: {why}", values, stage=PSEUDO)
+
+
+def _last_epoch(spec: SweepSpec, record: TrialRecord) -> int:
+    """The last epoch that the trial could have come to: trained again, nothing stops it before."""
+    return record.max_epochs or stage_scheduler(spec, record.stage).max_epochs

@@ -1,0 +1,72 @@
+"""The scheduler that Tune sees: hands every result to the conductor, which records it and decides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from runner.control.controller import Conductor
+from trainables.results.record import EpochResult, TrialCost
+
+RESULT_KEYS = [field.name for field in fields(EpochResult)]
+
+
+class Recording(FIFOScheduler):  # type: ignore[misc]
+    """First come, first served. A trial that pauses gives its slot up; promoted, it is a new trial to Tune."""
+
+    def __init__(
+        self,
+        conductor: Conductor,
+        has_more: Callable[[str], bool] = lambda _: True,
+        on_unfit: Callable[[str], None] = lambda _: None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        super().__init__()
+        self._on_unfit = on_unfit
+        """Called with the reason why nothing can be trained in a worker."""
+        self._conductor = conductor
+        self._say = say
+        self._has_more = has_more
+        """Whether a slot that stands by in one of Tune's trials is to be given back."""
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """The trial that has waited longest for its slot.
+
+        Of the live ones alone: Tune's own scans every trial that ever was on every turn, 4 ms at 20,000 of them.
+        """
+        pending = [trial for trial in tune_controller.get_live_trials() if trial.status == Trial.PENDING]
+        return min(pending, key=lambda trial: trial.trial_id, default=None)  # ids end in a number that rises
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Record an epoch, an end or a range test, and decide."""
+        if "unfit" in result:
+            self._on_unfit(result["unfit"])
+            return str(TrialScheduler.STOP)
+        if "standby" in result:
+            return str(TrialScheduler.STOP if self._has_more(trial.trial_id) else TrialScheduler.CONTINUE)
+        name = result["name"]
+        if "leaving" in result:  # its next step ends the actor, and Tune begins it again, on another machine
+            self._say(
+                f"{name} leaves a machine that is to be taken away ({result['leaving']}): what it has trained is stored, and it goes "
+                "on elsewhere"
+            )
+            return str(TrialScheduler.CONTINUE)
+        if "range_test" in result:
+            told = json.loads(result["range_test"])
+            if told["high"]:
+                self._conductor.take_range_test(told)
+            else:
+                self._conductor.fail_range_test(told["key"], told["reason"])
+            return str(TrialScheduler.STOP)
+        if result["end"]:
+            self._conductor.end(name, result["end"], result["reason"])
+            return str(TrialScheduler.STOP)
+        epoch = EpochResult(**{key: result[key] for key in RESULT_KEYS if key in result})
+        cost = TrialCost(**json.loads(result["cost"])) if "cost" in result else None
+        goes_on = self._conductor.report(name, epoch, result["trained"], cost)
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)

@@ -1,0 +1,168 @@
+"""What Tune calls while it runs: what comes next, that a trial has started, and whether to stop."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ray import tune
+from ray.tune.search import Searcher
+
+from runner.control.controller import Conductor
+from runner.control.task import RangeTask, Task
+from runner.journal.log import RunLog
+
+BEGIN_S = 20.0
+"""How long the first worker waits for the others to begin."""
+
+STANDBY_S = 0.05
+"""Each slot that stands by asks for work once in so many seconds for each slot there is: 20 questions a second in all."""
+
+
+NO_WORKER = ("RuntimeEnvSetupError", "ActorUnschedulableError")
+"""Ray's words for a worker that could not even be started."""
+
+
+class TrialQueue(Searcher):  # type: ignore[misc]
+    """Gives Tune what the conductor says, each trial with the last epoch on record.
+
+    `slots` is how many stay in use, 0 where they come and go. Of those, a slot without work stands by: Tune would end
+    its worker, and a new one takes seconds to begin; worse, whenever a trial ends meanwhile Tune lets the next one
+    have that trial's worker and ends the one that was about to begin, so that short trials run one after the other.
+    For that reason nothing is given out either until all slots have begun to stand by.
+    """
+
+    def __init__(
+        self,
+        conductor: Conductor,
+        slots: int = 0,
+        left_s: Callable[[], float] = lambda: math.inf,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self._left_s = left_s
+        """Seconds until the run has to end; the clocks of other machines may differ, how long a second is does not."""
+        self._clock = clock
+        self._begun: set[str] = set()
+        """Tune's trials in which slots have stood by."""
+        self._begun_s = math.inf
+        """When the first one did."""
+        self._is_ready = not slots
+        self._conductor = conductor
+        self._slots = slots
+        self._held: deque[Task] = deque()
+        """Found for slots that stood by, until Tune asks."""
+        self._given: dict[str, str] = {}
+        """Of each of Tune's trials the task."""
+        self._holders: dict[str, str] = {}
+        """Of each task the newest of Tune's trials."""
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next task's configuration, `FINISHED` after the last. While that depends on what is running: to stand by, or None."""
+        task = "wait" if not self._is_ready else self._held.popleft() if self._held else self._conductor.next_task()
+        if task == "wait":
+            return {"name": "standby", "standby": STANDBY_S * self._slots} if self._slots else None
+        if task == "over":
+            return str(Searcher.FINISHED)
+        self._given[trial_id] = task.name
+        self._holders[task.name] = trial_id
+        told = {"name": task.name, "trial": json.dumps(task.trial.model_dump(mode="json")), "left_s": self._left_s()}
+        return told | ({"range_test": task.key} if isinstance(task, RangeTask) else {"epoch": task.after_epoch})
+
+    def has_more(self, trial_id: str) -> bool:
+        """Whether the slot that stands by in Tune's `trial_id` is to be given back, for work or for the end."""
+        self._begun.add(trial_id)
+        self._begun_s = min(self._begun_s, self._clock())
+        self._is_ready |= len(self._begun) >= self._slots or self._clock() > self._begun_s + BEGIN_S
+        if not self._is_ready:
+            return False
+        task = self._conductor.next_task()
+        if not isinstance(task, str):
+            self._held.append(task)
+        return task != "wait"
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Tune has given the slot back, for whatever reason.
+
+        A trial that paused may have been promoted by then, and run as another one of Tune's: that one holds it now.
+        """
+        name = self._given.pop(trial_id, "")
+        if self._holders.get(name) == trial_id:
+            del self._holders[name]
+            self._conductor.release(name)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the journal knows what is left."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the journal knows what is left."""
+
+
+class Slots(tune.Callback):  # type: ignore[misc]
+    """Tells the conductor which trial a slot has taken up, and which one had to be given up."""
+
+    def __init__(self, conductor: Conductor, log: RunLog) -> None:
+        self._conductor = conductor
+        self._log = log
+        self._reached: dict[str, int] = {}
+        """Of each of Tune's trials the newest epoch that it has trained."""
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A trial that gets ahead has its losses forgotten: in a long night a spot machine is taken away from it many times.
+
+        Not where it trains the same epoch again and again: then the epoch is what kills its worker. One that leaves its machine
+        because that goes has not failed.
+        """
+        if "leaving" in result:
+            trial.run_metadata.num_failures = 0
+        if result.get("trained") and result.get("epoch", 0) > self._reached.get(trial.trial_id, 0):
+            self._reached[trial.trial_id] = result["epoch"]
+            trial.run_metadata.num_failures = 0
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The slot is free again."""
+        self._reached.pop(trial.trial_id, None)
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Tune has an actor for `trial`."""
+        if not {"range_test", "standby"} & set(trial.config):
+            self._conductor.start(trial.config["name"])
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The worker of `trial` died too often. (A scheduler's `on_trial_error` is called at each death, this at the last.)"""
+        lines = [line.strip() for line in str(trial.get_error() or "").splitlines()]
+        cause = next((line for line in reversed(lines) if line), "no reason is known")
+        reason = f"its worker was lost {trial.num_failures} times; the last time: {cause}"
+        if "standby" in trial.config:
+            return
+        if "range_test" in trial.config:
+            self._conductor.fail_range_test(trial.config["range_test"], reason)
+        else:
+            # Where no worker could be started, the trial has done nothing wrong: the next run tries it again.
+            is_unbegun = any(name in str(trial.get_error()) for name in NO_WORKER)
+            self._conductor.end(trial.config["name"], "stopped" if is_unbegun else "failed", reason)
+
+
+class Until(tune.Stopper):  # type: ignore[misc]
+    """Stops all trials as soon as `is_over`."""
+
+    def __init__(self, is_over: Callable[[], bool]) -> None:
+        self._is_over = is_over
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No single trial is stopped here."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Asked by Tune on every turn of its loop."""
+        return self._is_over()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its stopper into a state file of its own, which is thrown away unread."""
+        return {}

@@ -1,0 +1,34 @@
+"""What happens in a run, written down as it happens, and who may write it.
+
+`events` are the values, `journal` keeps them in a store, `state.RunState` is what they add up to, `lease` lets one driver write.
+"""
+
+from typing import TYPE_CHECKING
+
+from trainables.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from runner.journal.events import Event
+    from runner.journal.journal import Journal, read_state
+    from runner.journal.lease import Lease, take_lease
+    from runner.journal.log import RunLog
+    from runner.journal.state import RunState
+
+__all__ = ["Event", "Journal", "Lease", "RunLog", "RunState", "read_state", "take_lease"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "events": ("Event",),
+        "journal": (
+            "Journal",
+            "read_state",
+        ),
+        "lease": (
+            "Lease",
+            "take_lease",
+        ),
+        "log": ("RunLog",),
+        "state": ("RunState",),
+    },
+)

@@ -1,0 +1,121 @@
+"""Why a night may be worse than an earlier one: everything that is not as it was then, the likeliest first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ensembles.nights.story import CAUSES, Cause, CauseKind, NightFacts
+from runner.config.sweep import SweepSpec
+from runner.nights.code_version import are_comparable
+from runner.nights.data_change import DataRecord, tell_other_images, tell_relabelled
+
+NO_CAUSE = ("name", "store", "nightly", "keep", "resources")
+"""Keys of a sweep file that decide no number."""
+
+OF_THE_NIGHT = ("search.warm_start", "search.seed")
+"""Keys that the night sets by itself."""
+
+MOST_KEYS = 8
+"""Keys that are told with their values; of more, how many."""
+
+LONGEST_VALUE = 60
+
+
+@dataclass(frozen=True)
+class NightInputs:
+    """What a night was made from."""
+
+    facts: NightFacts
+    config: Mapping[str, Any]
+    """Of its sweep, dotted keys and values, as `flatten_spec` gives them."""
+    data: DataRecord
+    ends: Mapping[str, int]
+    """How many trials came to which end."""
+
+
+def find_causes(now: NightInputs, before: NightInputs) -> tuple[tuple[Cause, ...], tuple[str, ...]]:
+    """What changed, the likeliest cause first, and what is as it was."""
+    found = {kind: told for kind, told in _changes(now, before) if told}
+    causes = tuple(Cause(kind, found[kind]) for kind in CAUSES if kind in found)
+    same = {
+        "the data": not {"labels", "images"} & found.keys(),
+        "the configuration": "configuration" not in found,
+        "the code": "code" not in found and are_comparable(now.facts.code, before.facts.code),
+        "your own models": "own code" not in found and bool(now.facts.own_code),
+        "the versions of packages": "versions" not in found,
+    }
+    return causes, tuple(what for what, is_same in same.items() if is_same)
+
+
+def _changes(now: NightInputs, before: NightInputs) -> Iterator[tuple[CauseKind, str]]:
+    yield "trials", _tell_ends(now.ends, before.ends)
+    yield "configuration", tell_keys(now.config, before.config)
+    if now.facts.data_id != before.facts.data_id:
+        labels, images = tell_relabelled(now.data, before.data), tell_other_images(now.data, before.data)
+        yield "labels", f"{labels}: data {before.facts.data_id} -> {now.facts.data_id}" if labels else ""
+        # Names and order of images are part of a data set too.
+        told = images or ("" if labels else "the same images in another order, or under other names")
+        yield "images", f"{told}: data {before.facts.data_id} -> {now.facts.data_id}" if told else ""
+    yield "own code", _tell_own_code(now.facts.own_code, before.facts.own_code)
+    if now.facts.code != before.facts.code and are_comparable(now.facts.code, before.facts.code):
+        yield "code", f"caucus {_tell_code(before.facts)} -> {_tell_code(now.facts)}"
+    yield "versions", _tell_pairs(now.facts.versions, before.facts.versions)
+
+
+def tell_keys(now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
+    """The keys of a sweep whose values differ, `scheduler.max_epochs 6 -> 1`; "" where none does."""
+    return _tell_pairs(now, before)
+
+
+def flatten_spec(spec: SweepSpec, by_night: bool = False) -> dict[str, Any]:
+    """What decides a sweep's numbers, as dotted keys; `by_night` leaves out what a night sets by itself."""
+    flat = dict(_flatten(spec.model_dump(mode="json", exclude=set(NO_CAUSE))))
+    left_out = OF_THE_NIGHT if by_night else ()
+    return {key: value for key, value in flat.items() if not any(f"{key}.".startswith(f"{one}.") for one in left_out)}
+
+
+def _flatten(told: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(told, dict) and told:
+        for key, value in told.items():
+            yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, told
+
+
+def _tell_ends(now: Mapping[str, int], before: Mapping[str, int]) -> str:
+    """Trials that came to no good end, where there are more of them than there were."""
+    told = [
+        f"{now.get(end, 0)} trials {end} ({before.get(end, 0)} then)"
+        for end in ("failed", "diverged", "stopped")
+        if now.get(end, 0) > before.get(end, 0)
+    ]
+    return ", ".join(told)
+
+
+def _tell_own_code(now: Mapping[str, str], before: Mapping[str, str]) -> str:
+    changed = sorted(name for name in {*now, *before} if now.get(name) != before.get(name))
+    return f"your own code in {', '.join(changed)}" if changed else ""
+
+
+def _tell_code(facts: NightFacts) -> str:
+    """The commit says it all, unless files differ from it or there is none."""
+    commit = [f"commit {facts.commit}"] if facts.commit else []
+    sources = [] if facts.commit and not facts.commit.endswith("+") else [f"sources {facts.code}"]
+    return f"{facts.caucus} ({', '.join(commit + sources)})"
+
+
+def _tell_pairs(now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
+    keys = [key for key in {**before, **now} if now.get(key) != before.get(key)]
+    told = [f"{key} {_tell_value(before, key)} -> {_tell_value(now, key)}" for key in keys[:MOST_KEYS]]
+    more = [f"{len(keys) - MOST_KEYS} more"] if len(keys) > MOST_KEYS else []
+    return ", ".join(told + more)
+
+
+def _tell_value(told: Mapping[str, Any], key: str) -> str:
+    if key not in told:
+        return "absent"
+    value = told[key] if isinstance(told[key], str) else json.dumps(told[key], ensure_ascii=False)
+    return value if len(value) <= LONGEST_VALUE else f"{value[: LONGEST_VALUE - 1]}…"

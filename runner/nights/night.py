@@ -1,0 +1,175 @@
+"""A night: a run of a sweep that begins where the last accepted night ended, and is compared with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
+
+from ensembles.nights.story import NightStory, write_story
+from runner.config.search import DRAWN, WarmStartConfig
+from runner.config.sweep import SweepSpec
+from runner.evaluation.conclusion import publish
+from runner.journal.log import Listener
+from runner.nights.causes import flatten_spec, tell_keys
+from runner.nights.retention import keep_nights
+from runner.nights.verdict import judge_run
+from runner.pipeline import RunResult, run_sweep
+from runner.retention.retention import Retention
+from runner.runs.locate import Located
+from runner.runs.nights import last_accepted, next_number, read_nights
+from runner.runs.stored_run import load_run, spec_in
+from trainables.config.base import short_hash
+from trainables.errors import CaucusError, NightDropped, ObjectMissing, RunCutShort, RunMismatch, StoreError
+from trainables.store import layout
+from trainables.store.base import Store
+from trainables.store.json_records import get_json, seal_json
+from trainables.store.open import open_store
+
+NO_BETTER = 3
+"""The exit code of a night that finished, but is no better than the last accepted one."""
+
+
+@dataclass(frozen=True)
+class Night:
+    """What one execution of a night came to."""
+
+    result: RunResult
+    story: NightStory
+    retention: Retention | None = None
+    """What `keep` has deleted; None where it deletes nothing."""
+    keep_failure: str = ""
+    """Why `keep` could not delete."""
+
+
+@dataclass(frozen=True)
+class NightPlan:
+    """A sweep as a night runs it."""
+
+    spec: SweepSpec
+    warm_start: str
+    """What it begins with, or why it begins with nothing."""
+
+
+def name_night(now: datetime | None = None, zone: tzinfo = UTC) -> str:
+    """The name of tonight's run: the date in `zone`.
+
+    >>> from zoneinfo import ZoneInfo
+    >>> name_night(datetime(2026, 11, 21, 23, 30, tzinfo=UTC))
+    '2026-11-21'
+    >>> name_night(datetime(2026, 11, 21, 23, 30, tzinfo=UTC), ZoneInfo("Europe/Berlin"))
+    '2026-11-22'
+    """
+    return f"{(now or datetime.now(UTC)).astimezone(zone):%Y-%m-%d}"
+
+
+def run_night(
+    spec: SweepSpec,
+    run: str,
+    address: str | None,
+    command: str,
+    listeners: list[Listener],
+    say: Callable[[str], None] = lambda _: None,
+    sweep: str | None = None,
+) -> Night:
+    """Run the night `run` of a sweep, or go on with it: sweep, vote, compare, report, keep.
+
+    A night that is over trains nothing and says again what it said. Raises as `run_sweep` does, `RunMismatch` with the
+    keys that changed, and `NightDropped` where its checkpoints are gone.
+    """
+    store = open_store(spec.store.uri, spec.store.endpoint_url)
+    nights = read_nights(store, spec.name, say)
+    own = nights.get(run)
+    if own and own.dropped:
+        raise NightDropped(
+            f"night {spec.name}/{run} is over ({own.verdict}), and its checkpoints are deleted: read its report at "
+            f"{store.uri}/{layout.run_key(spec.name, run, layout.REPORT)}, or take another --run-id"
+        )
+    number = own.number if own else next_number(nights)
+    plan = plan_night(store, spec, run, last_accepted(nights, number))
+    say(f"{spec.name}/{run}: {plan.warm_start}")
+    try:
+        result = run_sweep(plan.spec, run, address, command, listeners, say, sweep)
+    except RunMismatch as error:
+        raise _explain(store, plan.spec, run, error) from None
+    try:
+        story = judge_run(store, plan.spec, run, result, nights, number)
+        story = replace(story, warm_start=plan.warm_start)
+        if story != own:
+            store.put(layout.run_key(spec.name, run, layout.NIGHT), write_story(story))
+            if result.conclusion:
+                publish(load_run(Located(store, spec.name, run), []), result.conclusion, result.reason)
+        _write_status(store, spec.name, run, story)
+    except StoreError as error:
+        raise RunCutShort(f"{error}; what the night has trained is kept: run it again to judge it") from None
+    if spec.keep is None:
+        return Night(result, story)
+    try:
+        return Night(result, story, keep_nights(store, spec.name, {**nights, run: story}, spec.keep))
+    except CaucusError as error:  # a night is no worse for what could not be deleted after it
+        return Night(result, story, keep_failure=str(error))
+
+
+def plan_night(store: Store, spec: SweepSpec, run: str, accepted: str | None) -> NightPlan:
+    """`spec` as the night `run` runs it. A night that was begun goes on as it began, whatever was accepted since."""
+    search = spec.search
+    if spec.nightly.reseed:
+        seed = int(short_hash({"night": run, "search.seed": search.seed}, digits=8), 16)
+        search = search.model_copy(update={"seed": seed})
+    method = search.parts[0][1].method
+    if search.warm_start is not None:
+        told = f"begins with the best points of {search.warm_start.run}, as search.warm_start says"
+    elif not spec.nightly.warm_start:
+        told = "begins without a warm start: nightly.warm_start is off"
+    elif method not in DRAWN:
+        told = f"begins without a warm start: search.method is {method}, which knows its trials"
+    else:
+        begun, start = _begun_with(store, spec.name, run)
+        if not begun and accepted is not None:
+            start = WarmStartConfig(run=f"{spec.name}/{accepted}", best=spec.nightly.best, other_data=True)
+        search = search.model_copy(update={"warm_start": start})
+        told = (
+            f"begins with the best points of {start.run}" if start else "begins anew: no night was accepted before it"
+        )
+    return NightPlan(spec.model_copy(update={"search": search}), told)
+
+
+def exit_code_of(story: NightStory, no_better_is: int = NO_BETTER) -> int:
+    """0: accepted; `no_better_is`: finished, but no better than the last accepted night; 4: finished in part, or nothing to vote.
+
+    Records always have 3 there; who starts the night may have another code, where 3 would pass for a failure.
+    """
+    return {"accepted": 0, "no worse": no_better_is, "worse": no_better_is}.get(story.verdict, 4)
+
+
+def _begun_with(store: Store, name: str, run: str) -> tuple[bool, WarmStartConfig | None]:
+    """Whether the night has begun before, and the warm start that it took then."""
+    try:
+        head = get_json(store, layout.run_key(name, run, layout.SWEEP))
+    except ObjectMissing:
+        return False, None
+    known = spec_in(head)
+    return True, known.search.warm_start if known else None
+
+
+def _explain(store: Store, spec: SweepSpec, run: str, error: RunMismatch) -> RunMismatch:
+    """The error with the keys in which the sweep differs from the one that the night was started with."""
+    try:
+        head = get_json(store, layout.run_key(spec.name, run, layout.SWEEP))
+    except StoreError:
+        return error
+    known = spec_in(head)
+    changed = tell_keys(flatten_spec(spec), flatten_spec(known)) if known else ""
+    if not changed:
+        return error
+    return RunMismatch(
+        f"night {spec.name}/{run} in {store.uri} was started with another sweep ({changed}): take the sweep it was started "
+        f"with, or start another night with --run-id {run}-b"
+    )
+
+
+def _write_status(store: Store, name: str, run: str, story: NightStory) -> None:
+    """Put the verdict into status.json: `ray submit` turns an exit code of 3 into 1, so it has to be read there."""
+    key = layout.run_key(name, run, layout.STATUS)
+    night = {"verdict": story.verdict, "accepted": story.accepted, "exit_code": exit_code_of(story)}
+    store.put(key, seal_json({**get_json(store, key), "verdict": story.sentence, "night": night}))

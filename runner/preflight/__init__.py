@@ -1,0 +1,23 @@
+"""What is looked at before a sweep starts: models, augmentation, weights, learning rates."""
+
+from typing import TYPE_CHECKING
+
+from trainables.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from runner.preflight.augment_keys import check_augment
+    from runner.preflight.lr_range import measure_ranges
+    from runner.preflight.model_check import check_models
+    from runner.preflight.pin_weights import settle_weights
+
+__all__ = ["check_augment", "check_models", "measure_ranges", "settle_weights"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "augment_keys": ("check_augment",),
+        "lr_range": ("measure_ranges",),
+        "model_check": ("check_models",),
+        "pin_weights": ("settle_weights",),
+    },
+)

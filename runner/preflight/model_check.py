@@ -1,0 +1,121 @@
+"""Before a sweep starts, one batch through each of its nets that is not the plain one, in a process of its own.
+
+So that this process need not import torch, and a net that kills its process kills no more.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from runner.config.sweep import SweepSpec
+from runner.control.architecture import spread
+from runner.space.conditions import active_values, activity, in_order
+from trainables.config.model import ModelConfig
+from trainables.config.trial import TrialConfig
+from trainables.data.images import ImageSet
+from trainables.errors import ModelUnusable
+from trainables.plugins.trust import trust, trusted
+
+MOST = 12
+"""Nets that are checked beyond one of each name and file of weights: a step of a large one takes seconds."""
+
+TIMEOUT_S = 600.0
+
+
+def check_models(
+    spec: SweepSpec, images: ImageSet, trials: Sequence[TrialConfig], weights: Mapping[str, bytes]
+) -> list[dict[str, Any]]:
+    """What `check_model` found of the nets of `trials`, those known beforehand, one dictionary a net, with its "name".
+
+    Looks at nets that are not `cnn`, or that start from `weights`; none of these, and no process is started. Raises
+    `ModelUnusable` as `check_model` does, and for a net that works on the CPU alone where the sweep asks for GPUs.
+    """
+    nets = _choose(spec, images.data_id, trials)
+    if not nets:
+        return []
+    _, height, width, channels = images.pixels.shape
+    with tempfile.TemporaryDirectory(prefix="caucus-weights-") as folder:
+        for name, data in weights.items():
+            (Path(folder) / name).write_bytes(data)
+        context = multiprocessing.get_context("spawn")
+        here, there = context.Pipe(duplex=False)
+        shape = (height, width, channels, len(images.class_names))
+        told = [net.model_dump(mode="json") for net in nets]
+        process = context.Process(target=_check, args=(there, folder, shape, told, trusted()), daemon=True)
+        process.start()
+        there.close()
+        try:
+            found = [{"name": net.name, **_receive(here, net)} for net in nets]
+        finally:
+            process.terminate()
+            process.join()
+    for one in found:
+        if one["only_on_cpu"] and spec.resources.gpus:
+            raise ModelUnusable(f"model.name is {one['name']}: {one['only_on_cpu']}")
+    return found
+
+
+def _choose(spec: SweepSpec, data_id: str, trials: Sequence[TrialConfig]) -> list[ModelConfig]:
+    special = [trial for trial in (*trials, *_examples(spec, data_id)) if _is_special(trial.model)]
+    first: dict[tuple[str, str], ModelConfig] = {}
+    for trial in special:
+        first.setdefault((trial.model.name, trial.model.weights), trial.model)
+    chosen = {model.model_dump_json(): model for model in first.values()}
+    if special:
+        chosen |= {trial.model.model_dump_json(): trial.model for trial in spread(special, MOST)}
+    return list(chosen.values())
+
+
+def _examples(spec: SweepSpec, data_id: str) -> list[TrialConfig]:
+    """A trial of each name and each file of weights, for searches that do not know their trials beforehand."""
+    found: list[TrialConfig] = []
+    for _, method in spec.search.parts:
+        space = in_order(method.space)
+        lowest = {key: distribution.extremes()[0] for key, distribution in space.items() if distribution.extremes()}
+        for key in ("model.name", "model.weights"):
+            for value in space[key].values if key in space else ():
+                active = active_values(space, activity(space, spec.fixed), lowest | {key: value})
+                found.append(spec.trial(data_id, active))
+    return [*found, spec.trial(data_id, {})] if _is_special(spec.model) else found
+
+
+def _is_special(model: ModelConfig) -> bool:
+    return model.name != "cnn" or bool(model.weights)
+
+
+def _receive(pipe: Connection, net: ModelConfig) -> dict[str, Any]:
+    if not pipe.poll(TIMEOUT_S):
+        raise ModelUnusable(f"model.name is {net.name}: one batch took longer than {TIMEOUT_S:g} s: take a smaller net")
+    try:
+        told = pipe.recv()
+    except EOFError:
+        raise ModelUnusable(
+            f"model.name is {net.name}: the process that took one batch through it died, perhaps for lack of memory: "
+            "take a smaller net"
+        ) from None
+    if isinstance(told, str):
+        raise ModelUnusable(told)
+    return dict(told)
+
+
+def _check(
+    pipe: Connection, folder: str, shape: tuple[int, int, int, int], told: list[dict[str, Any]], own: tuple[str, ...]
+) -> None:
+    """What the process does: tell of each net what was found, or the error. It may import the models named `own`."""
+    trust(own)
+    from trainables.data.image_shape import ImageShape
+    from trainables.models.check import check_model
+
+    for one in told:
+        config = ModelConfig.model_validate(one)
+        initial = (Path(folder) / config.weights).read_bytes() if config.weights else None
+        try:
+            pipe.send(asdict(check_model(config, ImageShape(*shape), initial)))
+        except Exception as error:
+            pipe.send(str(error) if isinstance(error, ModelUnusable) else f"model.name is {config.name}: {error}")

@@ -1,0 +1,23 @@
+"""What a store can do without: checkpoints that no choice takes and no run needs to go on."""
+
+from typing import TYPE_CHECKING
+
+from trainables.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from runner.retention.removal import Doomed
+    from runner.retention.retention import Retention, carry_out, plan_retention
+
+__all__ = ["Doomed", "Retention", "carry_out", "plan_retention"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "removal": ("Doomed",),
+        "retention": (
+            "Retention",
+            "carry_out",
+            "plan_retention",
+        ),
+    },
+)

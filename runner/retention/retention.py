@@ -1,0 +1,415 @@
+"""What a store can do without: no choice up to a size changes, and no run loses what it needs to go on.
+
+Deleting is for a store on which nothing runs: a sweep that starts meanwhile may count on what is just going.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from ensembles.config import EnsembleConfig, Metric
+from ensembles.pool.stored import StoredPool
+from ensembles.selection.boosted import with_rounds
+from ensembles.selection.retention import CHANGED, KEPT_EQUAL, agree, choices_kept, choose_each, retain
+from ensembles.team import Choice
+from runner.evaluation.conclusion import open_candidates
+from runner.evaluation.team import costs_of
+from runner.journal.deleted import add_deleted, read_deleted
+from runner.journal.journal import Journal
+from runner.journal.state import RunState
+from runner.retention.keeping import (
+    NOT_UNDERSTOOD,
+    Keeping,
+    keep_mentioned,
+    keep_other_manifests,
+    keep_referenced,
+    keep_what_goes_on,
+)
+from runner.retention.removal import Doomed, by_kind, count_objects
+from runner.retention.store_view import without
+from runner.runs.compatibility import check_understood
+from runner.runs.live import LIVE_S, find_live
+from runner.runs.locate import Located, find_runs
+from runner.runs.stored_run import NothingToVote, StoredRun, load_run, pool_trials
+from trainables.errors import (
+    CaucusError,
+    DamagedObject,
+    MismatchedPredictions,
+    ObjectMissing,
+    RunTaken,
+    StoreError,
+    StoreTooNew,
+)
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.listing import list_objects
+from trainables.results.record import TrialCost
+from trainables.store import layout
+from trainables.store.base import Store, StoredObject
+from trainables.store.folder import Folder
+from trainables.store.json_records import check_format, get_json
+
+YOUNG_S = 24 * 3600.0
+"""What no run refers to may be on its way in before it is this old."""
+
+DELETERS = 8
+"""Deletions at a time: each is a round trip in a bucket."""
+
+CHECKPOINT_KEY = re.compile(r"trials/([^/]+)/epoch-(\d{4,})/[^/]+")
+DERIVED_KEY = re.compile(r"trials/[^/]+/(?:pruned|soups)/[^/]+/[^/]+")
+"""Sparsified checkpoints and soups: nobody can make them again without their training data, so whole ones stay."""
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What can go, what stays and why.
+
+    kept        checkpoints that stay, each with its first reason
+    epochs      of each run (`name/run`) the epochs on its record that are to go, by trial
+    """
+
+    store: Store
+    doomed: tuple[Doomed, ...]
+    kept: Mapping[CheckpointId, str]
+    kept_bytes: int
+    epochs: Mapping[str, Mapping[str, set[int]]]
+    notes: tuple[str, ...] = ()
+    deleted: bool = False
+
+    @property
+    def checkpoints(self) -> int:
+        """How many whole checkpoints go."""
+        return sum(one.checkpoint is not None for one in self.doomed)
+
+    @property
+    def objects(self) -> int:
+        """How many objects go."""
+        return sum(one.objects for one in self.doomed)
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes that frees."""
+        return sum(one.size_bytes for one in self.doomed)
+
+    def told(self) -> dict[str, Any]:
+        """As one JSON object."""
+        return {
+            "store": self.store.uri,
+            "objects": self.objects,
+            "bytes": self.size_bytes,
+            "deleted": self.deleted,
+            "kinds": [
+                {
+                    "what": what,
+                    "count": len(many),
+                    "objects": count_objects(many),
+                    "bytes": sum(one.size_bytes for one in many),
+                }
+                for what, many in by_kind(self.doomed).items()
+            ],
+            "kept": {
+                "checkpoints": len(self.kept),
+                "bytes": self.kept_bytes,
+                "because": dict(Counter(self.kept.values())),
+            },
+            "stays_equal": list(KEPT_EQUAL),
+            "changes": list(CHANGED),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Team:
+    """Choices of a run that have to stay what they are."""
+
+    stored: StoredRun
+    asked: list[EnsembleConfig]
+    candidates: tuple[CheckpointId, ...]
+    choices: tuple[Choice | None, ...]
+
+
+def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None) -> Retention:
+    """What of `store` can go. Changes nothing.
+
+    A run that is damaged, or that a newer version has written, stops nothing: what its records name stays, and so does all that no
+    run is known to have. Raises `StoreError` where it is no store of Caucus.
+    """
+    store.check()
+    if not check_format(store):
+        raise StoreError(
+            f"{store.uri} is no store of Caucus: name the folder or s3://bucket/prefix that `store` names in a sweep file "
+            "(weights are taken out of a trained net by `caucus sparsify RUN`)"
+        )
+    now_unix_s = time.time() if now_unix_s is None else now_unix_s
+    objects = store.find(layout.TRIALS)
+    whole, halves = group_checkpoints(objects)
+    listing = list_objects({layout.trial_of(each.key) for each in objects}, objects)
+    keeping = Keeping(whole)
+    runs = list(find_runs(store))
+    read = [read_run(found) for found in runs]
+    states = [state for state, _ in read]
+    loaded, notes = _load(runs, read)
+    metrics = [stored.ensemble.metric for stored in loaded if stored]
+    teams: list[_Team] = []
+    for found, (state, why), stored in zip(runs, read, loaded, strict=True):
+        if why:
+            keep_mentioned(found, keeping)
+        keep_referenced(store, found, state, keeping)
+        if stored is None or not _is_done(state):
+            for trial_id in state.trials:
+                keeping.keep(keeping.of(trial_id), "its run has not come to its end, or cannot be read")
+            continue
+        keep_what_goes_on(state, keeping)
+        for config in _configs(stored):
+            _keep_team(replace(stored, ensemble=config, listing=listing), keep_size, metrics, keeping, teams, notes)
+    notes += keep_other_manifests(store, keeping)
+    _prove(teams, keeping, notes)
+    is_known = not any(why for _, why in read)
+    if not is_known:
+        notes.append("what no run is known to have stays as well, until each of them can be read")
+    doomed = list(_doom(store, states, keeping, halves, now_unix_s, is_known))
+    epochs = {
+        f"{found.name}/{found.run}": gone
+        for found, state in zip(runs, states, strict=True)
+        if (gone := on_record(state, doomed))
+    }
+    kept_bytes = sum(each.size_bytes for member in keeping.reasons for each in whole[member])
+    return Retention(store, tuple(doomed), keeping.reasons, kept_bytes, epochs, tuple(dict.fromkeys(notes)))
+
+
+def find_checkpoints(store: Store) -> tuple[dict[CheckpointId, list[StoredObject]], dict[str, list[StoredObject]]]:
+    """The whole checkpoints of a store with their objects; and what has no manifest, by its folder."""
+    return group_checkpoints(store.find(layout.TRIALS))
+
+
+def group_checkpoints(
+    objects: Iterable[StoredObject],
+) -> tuple[dict[CheckpointId, list[StoredObject]], dict[str, list[StoredObject]]]:
+    """As `find_checkpoints`, of what was listed."""
+    folders: dict[str, list[StoredObject]] = defaultdict(list)
+    for each in objects:
+        if CHECKPOINT_KEY.fullmatch(each.key) or DERIVED_KEY.fullmatch(each.key):
+            folders[each.key.rpartition("/")[0] + "/"].append(each)
+    whole, halves = {}, {}
+    for folder, parts in folders.items():
+        told = CHECKPOINT_KEY.fullmatch(parts[0].key)
+        if all(each.key != folder + layout.MANIFEST for each in parts):
+            halves[folder] = parts
+        elif told:
+            whole[CheckpointId(told[1], int(told[2]))] = parts
+    return whole, halves
+
+
+def read_run(found: Located) -> tuple[RunState, str]:
+    """A run as far as it can be read, and why that is not all of it: it is damaged, or a newer version has written it."""
+    journal = Journal(found.store, found.name, found.run, mend=True)
+    state = RunState(journal.events)
+    try:
+        check_understood(found.store, found.name, found.run, journal, state)
+        read_deleted(found.store, found.name, found.run)  # what goes is added to it
+    except (StoreTooNew, DamagedObject) as error:
+        return state, str(error)
+    return state, journal.damage
+
+
+def _load(runs: Iterable[Located], read: Iterable[tuple[RunState, str]]) -> tuple[list[StoredRun | None], list[str]]:
+    """The runs, None for those that cannot be voted on again, and of these a note each."""
+    loaded: list[StoredRun | None] = []
+    notes = []
+    for found, (state, why) in zip(runs, read, strict=True):
+        try:
+            if why:
+                raise DamagedObject(why)
+            loaded.append(load_run(found, [], state))
+        except CaucusError as error:
+            loaded.append(None)
+            notes.append(f"{found.name}/{found.run} keeps everything: {error}")
+    return loaded, notes
+
+
+def _is_done(state: RunState) -> bool:
+    return state.closed is not None and state.closed.state == "done"
+
+
+def _configs(stored: StoredRun) -> list[EnsembleConfig]:
+    """What the run's sweep asks for, and what its report was last written with, where that is something else."""
+    found = [stored.ensemble]
+    with contextlib.suppress(StoreError, ValidationError, KeyError):
+        found.append(EnsembleConfig.model_validate(get_json(stored.store, stored.key(layout.ENSEMBLE))["config"]))
+    return list(dict.fromkeys(found))
+
+
+def _keep_team(
+    stored: StoredRun,
+    keep_size: int,
+    metrics: Iterable[Metric],
+    keeping: Keeping,
+    teams: list[_Team],
+    notes: list[str],
+) -> None:
+    """Who the run's choices take, and the newest checkpoint of its own team's trials, of which the report shows the layers."""
+    config = with_rounds(stored.ensemble, stored.state.trials.values())
+    asked = choices_kept(config, keep_size, metrics)
+    try:
+        pool, costs = _open(stored)
+        kept = retain(pool.read(pool.members, "validation"), asked, costs)
+    except NothingToVote:
+        return
+    except (ObjectMissing, DamagedObject, StoreTooNew) as error:
+        notes.append(f"{stored.run} keeps everything: {error}")
+        for trial_id in stored.state.trials:
+            keeping.keep(keeping.of(trial_id), "its run cannot be voted on")
+        return
+    except StoreError:
+        raise
+    except CaucusError as error:
+        notes.append(f"{stored.run} keeps everything: {error}")
+        for trial_id in stored.state.trials:
+            keeping.keep(keeping.of(trial_id), "its run cannot be voted on")
+        return
+    if kept.all_stay:
+        notes.append(f"{stored.run} keeps all {len(kept.members)} candidates: its choices depend on each of them")
+    own = kept.choices[0]
+    if own is not None:
+        keeping.keep(own.members, "it votes in a run's own team")
+    keeping.keep(sorted(kept.members), "a choice up to --keep-size takes it")
+    if own is not None:
+        for trial_id in sorted({member.trial_id for member in own.members}):
+            keeping.keep(keeping.of(trial_id)[-1:], "the newest of a trial of the team")
+    everyone = (*pool.members, *(member for member, _ in pool.truth.left_out))
+    teams.append(_Team(stored, asked, everyone, kept.choices))
+
+
+def _open(stored: StoredRun) -> tuple[StoredPool, dict[str, TrialCost]]:
+    """The run's candidates as a vote finds them, and what their nets cost. Raises `NothingToVote`."""
+    records = pool_trials(stored)
+    return open_candidates(stored, records), costs_of(records)
+
+
+def _prove(teams: list[_Team], keeping: Keeping, notes: list[str]) -> None:
+    """Make every choice again from the store as it will be. Where one is another, all its candidates stay, which may
+    change what others choose from: so again, until none is another."""
+    left = list(teams)
+    while wrong := [team for team in left if not _chooses_again(team, keeping)]:
+        for team in wrong:
+            keeping.keep(team.candidates, "a choice depends on it")
+            notes.append(f"{team.stored.run} keeps all candidates: a choice among what was to stay would be another")
+        left = [team for team in left if team not in wrong]
+
+
+def _chooses_again(team: _Team, keeping: Keeping) -> bool:
+    gone = [member for member in keeping.stored if member not in keeping.reasons]
+    try:
+        listing = team.stored.listing.without(gone) if team.stored.listing else None
+        pool, costs = _open(replace(team.stored, store=without(team.stored.store, gone), listing=listing))
+        return agree(team.choices, choose_each(pool.read(pool.members, "validation"), team.asked, costs))
+    except (NothingToVote, MismatchedPredictions, ObjectMissing, DamagedObject, StoreTooNew):
+        return False
+
+
+def _doom(
+    store: Store,
+    states: Iterable[RunState],
+    keeping: Keeping,
+    halves: Mapping[str, list[StoredObject]],
+    now_unix_s: float,
+    is_known: bool,
+) -> Iterator[Doomed]:
+    """`is_known`: every run has been read in full, so that what none of them has is nobody's."""
+    known = {trial_id for state in states for trial_id in state.trials}
+    for member in sorted(keeping.stored):
+        parts = keeping.stored[member]
+        if member in keeping.reasons:
+            continue
+        if member.trial_id in known:
+            yield doom_checkpoint("checkpoints that no choice takes", member, parts)
+        elif not is_known:
+            keeping.keep([member], NOT_UNDERSTOOD)
+        elif _is_old(store, parts, now_unix_s):
+            yield doom_checkpoint("checkpoints of trials that no run has", member, parts)
+        else:
+            keeping.keep([member], "it is younger than a day, and no run has it yet")
+    for parts in halves.values() if is_known else ():
+        if _is_old(store, parts, now_unix_s):
+            rest = tuple(each.key for each in parts)
+            size = sum(each.size_bytes for each in parts)
+            yield Doomed("checkpoints without a manifest, older than a day", rest=rest, size_bytes=size)
+    if is_known:
+        yield from _doom_unnamed(store, keeping.named, now_unix_s)
+    if isinstance(store, Folder):
+        for path, size_bytes, written_unix_s in store.unfinished():
+            if now_unix_s - written_unix_s > YOUNG_S:
+                yield Doomed("unfinished writes, older than a day", paths=(path,), size_bytes=size_bytes)
+
+
+def doom_checkpoint(what: str, member: CheckpointId, parts: Iterable[StoredObject]) -> Doomed:
+    """A whole checkpoint that can go, its manifest first; `what` is its kind."""
+    manifest = member.key(layout.MANIFEST)
+    size = sum(each.size_bytes for each in parts)
+    rest = tuple(each.key for each in parts if each.key != manifest)
+    return Doomed(what, (manifest,), rest, size_bytes=size, checkpoint=member)
+
+
+def _doom_unnamed(store: Store, named: set[str], now_unix_s: float) -> Iterator[Doomed]:
+    """Initial weights and tables of pseudo-labels that no run refers to."""
+    found = [(each, "initial weights that no run starts from") for each in store.find(layout.WEIGHTS_FOLDER)]
+    for data_id in store.folders(layout.DATA):
+        what = "tables of pseudo-labels that no run names"
+        found += [(each, what) for each in store.find(layout.data_key(data_id, "pseudo/"))]
+    for each, what in found:
+        if each.key.rpartition("/")[2].partition(".")[0] not in named and _is_old(store, [each], now_unix_s):
+            yield Doomed(what, rest=(each.key,), size_bytes=each.size_bytes)
+
+
+def _is_old(store: Store, parts: Iterable[StoredObject], now_unix_s: float) -> bool:
+    keys = [each.key for each in parts]
+    folder = keys[0].rpartition("/")[0] + "/"
+    written = store.written_unix_s(folder)
+    return all(now_unix_s - written.get(key, now_unix_s) > YOUNG_S for key in keys)
+
+
+def on_record(state: RunState, doomed: Iterable[Doomed]) -> dict[str, set[int]]:
+    """Of what goes, the epochs that the run has on record, by trial."""
+    gone: dict[str, set[int]] = defaultdict(set)
+    for one in doomed:
+        if one.checkpoint and one.checkpoint.trial_id in state.trials:
+            gone[one.checkpoint.trial_id].add(one.checkpoint.epoch)
+    return dict(gone)
+
+
+def carry_out(planned: Retention) -> Retention:
+    """Delete what can go: of each checkpoint the manifest first.
+
+    Raises `RunTaken`, with nothing deleted, while any run of the store is being driven: its trials may need what no record
+    names yet. Raises `StoreError` where the store does not let it; what is left then can be deleted later.
+    """
+    if live := find_live(planned.store):
+        run, driver = next(iter(live.items()))
+        raise RunTaken(
+            f"run {run} in {planned.store.uri} is being driven by {driver}: nothing is deleted before its end"
+            f" (or before {LIVE_S / 60:.0f} minutes without a sign of it)"
+        )
+    for run, epochs in planned.epochs.items():
+        name, _, run_id = run.partition("/")
+        add_deleted(planned.store, name, run_id, epochs)
+    with ThreadPoolExecutor(DELETERS, thread_name_prefix="delete") as deleters:
+        list(deleters.map(lambda one: _delete(planned.store, one), planned.doomed))
+    return replace(planned, deleted=True)
+
+
+def _delete(store: Store, one: Doomed) -> None:
+    for key in (*one.first, *one.rest):
+        store.delete(key)
+    for path in one.paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"store {store.uri}: {error.strerror} while deleting {path}: delete it by hand") from None

@@ -1,0 +1,170 @@
+"""status.json of a run: what a person or a program on any machine can know of it without reading its events."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from runner.config.duration import show_duration
+from runner.config.sweep import SweepSpec
+from runner.control.time_left import seconds_left
+from runner.journal.events import Event, RunClosed
+from runner.journal.journal import Journal
+from runner.journal.lease import Lease, find_driver
+from runner.journal.state import RunState
+from runner.output.console import find_output_failure
+from runner.runs.locate import Located
+from trainables.errors import DamagedObject, ObjectMissing
+from trainables.results.record import rank
+from trainables.store import layout
+from trainables.store.base import Store
+from trainables.store.json_records import get_json, seal_json, to_json
+
+SILENT_AFTER_S = 30.0
+"""A driver whose heart has not beaten for so long is taken for gone; an outage of the store looks the same from afar."""
+
+WRITE_EVERY_S = 2.0
+"""A run with many short epochs does not write its status for each of them."""
+
+
+def summarise(
+    state: RunState,
+    name: str,
+    run: str,
+    eta_s: float | None = None,
+    verdict: str | None = None,
+    driver: int = 0,
+    output: str | None = None,
+) -> dict[str, Any]:
+    """The content of status.json: state, counts, the best trial so far, seconds taken and seconds left, what it came to.
+
+    `output` says since when nobody can read what the driver prints; where somebody may, there is no such key.
+    """
+    leader = next(iter(rank(list(state.trials.values()))), None)
+    best = leader.best if leader else None
+    return {
+        "run": f"{name}/{run}",
+        "state": state.closed.state if state.closed else "running",
+        "reason": state.closed.reason if state.closed else "",
+        "heartbeat_unix_s": round(time.time(), 3),
+        "verdict": verdict,
+        **({"output": output} if output else {}),
+        "journal": {"driver": driver, "events": state.recorded_events},
+        "elapsed_s": round(state.elapsed_s, 3),
+        "eta_s": None if eta_s is None else round(eta_s, 1),
+        "trials": {"planned": len(state.trials), **state.counts()},
+        "best": {"trial_id": leader.trial_id, "epoch": best.epoch, "validation_accuracy": best.validation_accuracy}
+        if leader and best
+        else None,
+    }
+
+
+class StatusWriter:
+    """Listens to a run and keeps its status.json true, to within `WRITE_EVERY_S` while it runs."""
+
+    def __init__(self, store: Store, spec: SweepSpec, run: str, lease: Lease | None = None) -> None:
+        self.verdict: str | None = None
+        """The sentence of a run that has voted."""
+        self._lease = lease
+        self._store = store
+        self._spec = spec
+        self._run = run
+        self._written_s = 0.0
+
+    def __call__(self, event: Event, state: RunState) -> None:
+        """Called after every event."""
+        closes = isinstance(event, RunClosed)
+        if closes or time.monotonic() - self._written_s >= WRITE_EVERY_S:
+            eta_s = None if closes else seconds_left(state, self._spec)
+            driver = self._lease.number if self._lease else 0
+            unread = find_output_failure()
+            output = str(unread) if unread else None
+            self.write(summarise(state, self._spec.name, self._run, eta_s, self.verdict, driver, output))
+
+    def write(self, status: dict[str, Any]) -> None:
+        """Replace status.json, but where the run is another driver's by now."""
+        if self._lease is not None and self._lease.is_lost:
+            return
+        self._store.put(layout.run_key(self._spec.name, self._run, layout.STATUS), seal_json(status))
+        self._written_s = time.monotonic()
+
+
+def read_status(found: Located) -> dict[str, Any]:
+    """status.json of a run, with the age of its heartbeat; rebuilt from the events where it is missing or damaged.
+
+    A run that says `running` is `stale` where its driver has ended or was not heard of for `SILENT_AFTER_S`.
+    """
+    driver = find_driver(found.store, found.name, found.run)
+    try:
+        told = _read(found)
+    except (ObjectMissing, DamagedObject):
+        events = Journal(found.store, found.name, found.run).events
+        told = summarise(RunState(events), found.name, found.run)
+        told["heartbeat_unix_s"] = events[-1].at_unix_s if events else None
+    heartbeat = told.get("heartbeat_unix_s")
+    if driver and driver.beat_unix_s is not None and isinstance(heartbeat, int | float | None):
+        heartbeat = max(heartbeat or 0.0, driver.beat_unix_s)
+        told["heartbeat_unix_s"] = heartbeat
+    age_s = max(0.0, time.time() - heartbeat) if isinstance(heartbeat, int | float) else None
+    told["heartbeat_age_s"] = None if age_s is None else round(age_s, 1)
+    is_silent = age_s is not None and age_s > SILENT_AFTER_S
+    if told.get("state") == "running" and (is_silent or (driver is not None and driver.has_ended)):
+        told["state"] = "stale"
+    return told
+
+
+@dataclass(frozen=True)
+class _Best:
+    trial_id: str
+    epoch: int
+    validation_accuracy: float
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What is read of status.json. A newer version may have more, which `--json` shows as it is."""
+
+    run: str
+    state: str
+    reason: str
+    elapsed_s: float
+    eta_s: float | None
+    trials: dict[str, int]
+    best: _Best | None
+    verdict: str | None = None
+    heartbeat_unix_s: float | None = None
+
+
+def _read(found: Located) -> dict[str, Any]:
+    """status.json. Raises `ObjectMissing` and `DamagedObject`, also where it is no status."""
+    key = layout.run_key(found.name, found.run, layout.STATUS)
+    told = get_json(found.store, key)
+    try:
+        TypeAdapter(_Shown).validate_json(to_json(told), strict=True)
+    except ValueError as error:  # of which pydantic's is one
+        raise DamagedObject(f"{found.store.uri}/{key} is no status: {error}") from None
+    return told
+
+
+def show_status(told: dict[str, Any]) -> str:
+    """A status in a few lines for a person."""
+    counts = ", ".join(f"{count} {name}" for name, count in told["trials"].items() if name != "planned")
+    lines = [
+        f"{told['run']}: {told['state']}{': ' + told['reason'] if told['reason'] else ''}",
+        f"trials: {told['trials'].get('planned', 0)}, of which {counts or 'none has begun'}",
+    ]
+    if told["best"]:
+        best = told["best"]
+        lines.append(f"best: {best['trial_id']}, validation {best['validation_accuracy']:.2%} at epoch {best['epoch']}")
+    if told.get("verdict"):
+        lines.append(f"verdict: {told['verdict']}")
+    if told.get("output"):
+        lines.append(f"output: {told['output']}")
+    left = f", about {show_duration(told['eta_s'])} left" if told["eta_s"] is not None else ""
+    age_s = told["heartbeat_age_s"]
+    heard = "not heard of yet" if age_s is None else f"last heard of {show_duration(age_s)} ago"
+    lines.append(f"time: {show_duration(told['elapsed_s'])} so far{left}; {heard}")
+    return "\n".join(lines)

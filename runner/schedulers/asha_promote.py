@@ -1,0 +1,134 @@
+"""Asynchronous successive halving that promotes (Li et al. 2020, algorithm 2): trials pause at each rung, the best go on."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+
+from runner.schedulers.base import Halt
+from runner.schedulers.rung import Key, Rung, rung_epochs
+
+
+class PromotingAsha:
+    """Of n trials at a rung the best floor(n / `reduction`) go on; of equals, who came first does.
+
+    As the paper has it, a free slot takes up the best paused trial of the highest rung that may let one go on. Two
+    things differ. A trial that is among the best as it comes to a rung goes on without a pause: it would be let go on
+    at once or soon after, and a pause costs a checkpoint's way to the store and back. And when nothing more will come,
+    one trial goes on from the highest rung that anybody has come to, however few they are: else a sweep of few trials
+    would end with none fully trained.
+    """
+
+    def __init__(self, max_epochs: int, reduction: int, grace_epochs: int) -> None:
+        self._reduction = reduction
+        # A rung at the last epoch would have nobody to promote.
+        epochs = [at for at in rung_epochs(grace_epochs, reduction, max_epochs) if at < max_epochs]
+        self._rungs = [Rung(f"rung {number}") for number in range(1, len(epochs) + 1)]
+        self._at = {epoch: number for number, epoch in enumerate(epochs)}
+        self._waiting: list[list[Key]] = [[] for _ in epochs]
+        """Of each rung the paused trials that it may still let go on, the best first."""
+        self._has_promoted = [False] * len(epochs)
+        self._halted: dict[str, int] = {}
+        """The rung at which a trial stands that has not been let go on there."""
+        self._paused: dict[str, int] = {}
+        """The rung at which a trial is paused; in the order of pausing."""
+        self._running: set[str] = set()
+        self._is_closed = False
+
+    def add(self, trial_id: str) -> None:
+        """Not closed any more."""
+        self._running.add(trial_id)
+        self._is_closed = False
+
+    def record(self, trial_id: str, epoch: int, accuracy: float) -> None:
+        """Put a result on its rung, if it lies on one; there it is decided whether the trial goes on at once.
+
+        A trial that comes to a rung without having been let go on at the one before was so by the caller: it was
+        trained that far already by an earlier stage.
+        """
+        self._running.add(trial_id)
+        number = self._at.get(epoch)
+        if number is not None:
+            if trial_id in self._halted:
+                self._let_go_on(trial_id)
+            self._rungs[number].add(trial_id, accuracy)
+            self._halted[trial_id] = number
+        if trial_id in self._halted and self._may_go_on(trial_id, self._halted[trial_id]):
+            self._let_go_on(trial_id)
+
+    def judge(self, trial_id: str) -> Halt | None:
+        """Paused where it is not among the best of its rung; pruned where its accuracy is no number."""
+        if trial_id not in self._halted:
+            return None
+        rung = self._rungs[self._halted[trial_id]]
+        if not rung.is_finite(trial_id):
+            return Halt("pruned", f"pruned at {rung.told(trial_id)}")
+        return Halt("paused", f"waits at {rung.told(trial_id)}")
+
+    def pause(self, trial_id: str) -> None:
+        """It waits at its rung."""
+        self._running.discard(trial_id)
+        number = self._halted[trial_id]
+        self._paused[trial_id] = number
+        if self._rungs[number].is_finite(trial_id):
+            insort(self._waiting[number], self._rungs[number].key(trial_id))
+
+    def promote(self) -> tuple[str, str] | None:
+        """The best paused trial of the highest rung that lets one go on."""
+        for number in reversed(range(len(self._rungs))):
+            if self._waiting[number]:
+                trial_id = self._waiting[number][0][-1]
+                if self._may_go_on(trial_id, number):
+                    return trial_id, f"promoted from {self._rungs[number].told(trial_id)}"
+        return self._last_hope()
+
+    def resume(self, trial_id: str) -> None:
+        """It counts as promoted."""
+        self._leave(trial_id)
+        self._let_go_on(trial_id)
+        self._running.add(trial_id)
+
+    def end(self, trial_id: str) -> None:
+        """It keeps its place at the rungs it came to."""
+        self._leave(trial_id)
+        self._halted.pop(trial_id, None)
+        self._running.discard(trial_id)
+
+    def settle(self) -> list[tuple[str, str]]:
+        """All paused trials, once nothing more will come and none may go on; before, any of them may be promoted yet."""
+        if not self._is_closed or self._running or self.promote() is not None:
+            return []
+        return [
+            (trial_id, f"pruned at {self._rungs[number].told(trial_id)}") for trial_id, number in self._paused.items()
+        ]
+
+    def close(self) -> None:
+        """From now on one trial at least goes on from the highest rung."""
+        self._is_closed = True
+        self._running.clear()
+
+    def _may_go_on(self, trial_id: str, number: int) -> bool:
+        rung = self._rungs[number]
+        return rung.is_among_best(trial_id, len(rung) // self._reduction)
+
+    def _last_hope(self) -> tuple[str, str] | None:
+        """The best trial of the highest rung, if nothing more will come and nobody went on from there."""
+        if not self._is_closed or self._running:
+            return None
+        highest = next((number for number in reversed(range(len(self._rungs))) if len(self._rungs[number])), None)
+        if highest is None or self._has_promoted[highest] or not self._waiting[highest]:
+            return None
+        trial_id = self._waiting[highest][0][-1]
+        return trial_id, f"promoted from {self._rungs[highest].told(trial_id)}: nothing more will come"
+
+    def _let_go_on(self, trial_id: str) -> None:
+        number = self._halted.pop(trial_id, None)
+        if number is not None:
+            self._has_promoted[number] = True
+
+    def _leave(self, trial_id: str) -> None:
+        number = self._paused.pop(trial_id, None)
+        if number is not None:
+            key, waiting = self._rungs[number].key(trial_id), self._waiting[number]
+            place = bisect_left(waiting, key)
+            if waiting[place : place + 1] == [key]:
+                del waiting[place]

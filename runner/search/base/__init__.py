@@ -1,0 +1,26 @@
+"""What all searches share: the protocol, the part of a sweep file that they work on, the best configuration so far."""
+
+from typing import TYPE_CHECKING
+
+from trainables.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from runner.search.base.protocol import Decide, Measure, Over, Plan, Search, Wait
+    from runner.search.base.scope import Scope
+
+__all__ = ["Decide", "Measure", "Over", "Plan", "Scope", "Search", "Wait"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "protocol": (
+            "Decide",
+            "Measure",
+            "Over",
+            "Plan",
+            "Search",
+            "Wait",
+        ),
+        "scope": ("Scope",),
+    },
+)

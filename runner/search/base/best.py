@@ -1,0 +1,55 @@
+"""Which configuration is best, where one may have been trained with several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import fmean
+
+from trainables.config.base import short_hash
+from trainables.config.trial import TrialConfig
+from trainables.results.record import TrialRecord
+
+
+@dataclass(frozen=True)
+class Group:
+    """The trials of one configuration, which differ by their seed; those without an epoch are left out."""
+
+    records: tuple[TrialRecord, ...]
+    accuracy: float
+    """Mean of the best validation accuracies."""
+    loss: float
+    """Mean of the validation losses at those epochs."""
+
+    @property
+    def config(self) -> TrialConfig:
+        """Of the first seed."""
+        return self.records[0].config
+
+
+def configuration_of(trial: TrialConfig) -> str:
+    """Names everything of a trial but its seed."""
+    return short_hash(trial.model_dump(mode="json", exclude={"seed"}, exclude_defaults=True), digits=12)
+
+
+def group_trials(records: Iterable[TrialRecord]) -> list[tuple[TrialRecord, ...]]:
+    """Trials of the same configuration together, in the order in which configurations first appear."""
+    groups: dict[str, list[TrialRecord]] = {}
+    for record in records:
+        groups.setdefault(configuration_of(record.config), []).append(record)
+    return [tuple(group) for group in groups.values()]
+
+
+def best_group(records: Iterable[TrialRecord]) -> Group | None:
+    """The configuration with the highest mean validation accuracy; of equals the lower loss, then the earlier one.
+
+    None where no trial has come to the end of an epoch.
+    """
+    found = []
+    for group in group_trials(records):
+        told = tuple(record for record in group if record.best)
+        bests = [record.best for record in told if record.best]
+        if bests:
+            accuracy = fmean(best.validation_accuracy for best in bests)
+            found.append(Group(told, accuracy, fmean(best.validation_loss for best in bests)))
+    return max(found, key=lambda group: (group.accuracy, -group.loss), default=None)

@@ -1,0 +1,56 @@
+"""Ablation: a baseline, each named change alone, and all of them together, each with the same seeds."""
+
+from __future__ import annotations
+
+from runner.journal.events import Event
+from runner.journal.state import RunState
+from runner.search.base.protocol import Over, Plan, Step
+from runner.search.base.scope import Progress, Scope, missing
+from runner.space.distribution import Value
+from trainables.config.base import short_hash
+from trainables.config.trial import TrialConfig
+
+BASELINE, TOGETHER = "baseline", "all together"
+
+
+class AblationSearch:
+    """The arms of an ablation. An arm's trials differ from the baseline's by its changes alone: the seeds are the same."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._progress = Progress(scope.stage)
+
+    def step(self, state: RunState) -> Step:
+        """All arms at once; the first seed of each comes first, so that a run cut short has whole comparisons."""
+        arms = list_arms(self._scope)
+        trials = [trials[repeat] for repeat in range(self._scope.method.repeats) for _, _, trials in arms]
+        left = missing(trials, self._progress)
+        return Plan(left, stage=self._scope.stage) if left else Over()
+
+    def observe(self, event: Event) -> None:
+        """Take an event into account."""
+        self._progress.observe(event)
+
+    def wants(self, trial_id: str) -> bool:
+        """All that is on record."""
+        return True
+
+
+def list_arms(scope: Scope) -> list[tuple[str, dict[str, Value], tuple[TrialConfig, ...]]]:
+    """Each arm's name, its changes, and its trials, one a seed: the baseline first, all changes together last.
+
+    Where a named change, or a single one, has all of them already, it is not tried a second time.
+    """
+    method = scope.method
+    changes: dict[str, dict[str, Value]] = {BASELINE: {}, **method.changes}
+    together = {key: value for values in method.changes.values() for key, value in values.items()}
+    if together not in method.changes.values():
+        changes[TOGETHER] = together
+    return [
+        (name, values, tuple(scope.trial({**values, "seed": _seed(scope, repeat)}) for repeat in range(method.repeats)))
+        for name, values in changes.items()
+    ]
+
+
+def _seed(scope: Scope, repeat: int) -> int:
+    return int(short_hash({"search.seed": scope.spec.search.seed, "repeat": repeat}, digits=8), 16)

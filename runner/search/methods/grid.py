@@ -1,0 +1,148 @@
+"""Grids and jittered grids, and the second look at their borders.
+
+A point of the mesh is one index for each key, in the order of the keys' names. While the best point lies on the border
+of an axis, the mesh grows by one row past that border (all points with that index), until the best is inside or the
+limit is met.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from runner.journal.events import Decided, Event
+from runner.journal.state import RunState
+from runner.search.base.best import Group, best_group, configuration_of
+from runner.search.base.protocol import Decide, Over, Plan, Step, Wait
+from runner.search.base.scope import Progress, Scope, missing
+from runner.space.distribution import Value
+from trainables.config.trial import TrialConfig
+
+Index = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Of one axis: its first and last index. It began with 0 to `points - 1`."""
+
+    first: int
+    last: int
+    points: int
+
+    def grown(self, side: str) -> Extent:
+        """One index more on `side`."""
+        return (
+            Extent(self.first - 1, self.last, self.points)
+            if side == "below"
+            else Extent(self.first, self.last + 1, self.points)
+        )
+
+    def growths(self, side: str) -> int:
+        """How often it has grown on `side`."""
+        return -self.first if side == "below" else self.last - self.points + 1
+
+
+class MeshSearch:
+    """Every point of a mesh, then of the rows past the borders on which the best one lies."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._keys = sorted(scope.space)
+        self._extents = {key: Extent(0, scope.space[key].points - 1, scope.space[key].points) for key in self._keys}
+        self._closed: set[tuple[str, str]] = set()
+        """Borders that do not grow any more."""
+        self._progress = Progress(scope.stage)
+        self._trials: list[TrialConfig] = []
+        """Of all points; empty until they are asked for, and again after the mesh has grown."""
+
+    def step(self, state: RunState) -> Step:
+        """The points that are missing; once all have ended, whether a border is to grow."""
+        self._trials = self._trials or list(self._list_trials())
+        left = missing(self._trials, self._progress)
+        if left:
+            return Plan(left, stage=self._scope.stage)
+        if not any(self._scope.method.limits.values()):
+            return Over()
+        if not self._progress.all_ended:
+            return Wait()
+        best = best_group(self._progress.records(state))
+        return (self._grow(best) if best else None) or Over()
+
+    def observe(self, event: Event) -> None:
+        """Take an event into account."""
+        self._progress.observe(event)
+        if isinstance(event, Decided) and event.what == "border" and event.stage == self._scope.stage:
+            key, side = event.values["key"], event.values["side"]
+            if event.values["grows"]:
+                self._extents[key], self._trials = self._extents[key].grown(side), []
+            else:
+                self._closed.add((key, side))
+
+    def wants(self, trial_id: str) -> bool:
+        """All that is on record."""
+        return True
+
+    def _list_trials(self) -> Iterator[TrialConfig]:
+        """The trials of all points, in the order of the mesh."""
+        for index in itertools.product(
+            *(range(self._extents[key].first, self._extents[key].last + 1) for key in self._keys)
+        ):
+            yield from self._scope.trials(self._values(index))
+
+    def _values(self, index: Index) -> dict[str, Value]:
+        values: dict[str, Value] = {}
+        for key, at in zip(self._keys, index, strict=True):
+            values[key] = self._value(key, at, index)
+        return self._scope.active(values)
+
+    def _value(self, key: str, at: int, index: Index) -> Value:
+        how = self._scope.space[key]
+        if self._scope.method.method != "jittered" or how.kind == "choice":
+            return how.point(at)
+        shift = self._scope.method.jitter * (self._scope.share(0, f"{key}@{','.join(map(str, index))}") - 0.5)
+        if at == 0:  # at the ends of what the sweep file names, inwards alone
+            shift = abs(shift)
+        elif at == self._extents[key].points - 1:
+            shift = -abs(shift)
+        return how.point(at, shift)
+
+    def _grow(self, best: Group) -> Decide | None:
+        """The first border on which the best point lies, and whether it grows; None where the best is inside."""
+        index = self._index_of(best.config)
+        if index is None:
+            return None
+        for key, at in zip(self._keys, index, strict=True):
+            extent, limit = self._extents[key], self._scope.method.limits.get(key, 0)
+            for side, end, sign in (("below", extent.first, -1), ("above", extent.last, 1)):
+                if at == end and limit and (key, side) not in self._closed:
+                    return self._decide(key, side, end + sign, best, extent.growths(side) < limit, limit)
+        return None
+
+    def _decide(self, key: str, side: str, index: int, best: Group, may_grow: bool, limit: int) -> Decide:
+        beyond = self._scope.space[key].point(index)
+        at = self._scope.space[key].point(index + (1 if side == "below" else -1))
+        grows = may_grow and self._scope.admits(key, beyond) and beyond != at
+        found = f"the best point ({best.accuracy:.2%}) lies on the border {at!r} of {key}"
+        if grows:
+            reason = f"{found}: the mesh grows past it to {beyond!r}"
+        elif not may_grow:
+            reason = f"{found}, which has grown {limit} time(s), the limit: raise search.border to look further"
+        else:
+            reason = f"{found}, and {beyond!r} is not admissible: it stays there"
+        return Decide(
+            "border",
+            reason,
+            {"key": key, "side": side, "grows": grows},
+            trial_id=best.records[0].trial_id,
+            stage=self._scope.stage,
+        )
+
+    def _index_of(self, config: TrialConfig) -> Index | None:
+        wanted = configuration_of(config)
+        for index in itertools.product(
+            *(range(self._extents[key].first, self._extents[key].last + 1) for key in self._keys)
+        ):
+            if configuration_of(self._scope.trial(self._values(index))) == wanted:
+                return index
+        return None

@@ -1,0 +1,85 @@
+"""Search that learns where to look: TPE, Gaussian processes and BOHB, each suggestion made when a slot asks."""
+
+from __future__ import annotations
+
+from runner.journal.events import Decided, EpochReported, Event, TrialEnded, TrialPlanned
+from runner.journal.state import RunState
+from runner.search.base.best import configuration_of
+from runner.search.base.lr_bounds import RangeBounds
+from runner.search.base.protocol import Over, Plan, Step
+from runner.search.base.scope import Progress, Scope, values_of
+from runner.search.methods.optuna_samplers import BayesModel
+from runner.space.distribution import Distribution, Value
+from trainables.config.trial import TrialConfig
+from trainables.results.record import ENDED
+
+ATTEMPTS = 20
+"""Suggestions in a row that are on record already before the space counts as exhausted."""
+
+
+class ModelledSearch:
+    """`trials` configurations, each suggested by a model of all results so far; it never waits for those to come."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._bounds = RangeBounds(scope)
+        self._progress = Progress(scope.stage)
+        self._configurations: dict[str, None] = {}
+        self._model = BayesModel(
+            method=scope.method.method,  # type: ignore[arg-type]
+            space={key: _as_share(how) for key, how in scope.space.items()},
+            is_active=scope.is_active,
+            seed=scope.seed,
+            startup=scope.method.startup,
+            max_epochs=scope.max_epochs,
+        )
+
+    def step(self, state: RunState) -> Step:
+        """The next suggestion."""
+        index = len(self._configurations)
+        if index >= self._scope.method.wanted:
+            return Over()
+        for attempt in range(ATTEMPTS):
+            values = self._suggest(index, attempt)
+            if unknown := self._bounds.unknown([values]):
+                return unknown
+            trials = self._scope.trials(self._bounds.place(values))
+            if configuration_of(trials[0]) not in self._configurations:
+                return Plan(trials, stage=self._scope.stage)
+        return Over()
+
+    def observe(self, event: Event) -> None:
+        """Take an event into account; the model hears of trials, results, ends, and of a former run's."""
+        self._progress.observe(event)
+        self._bounds.observe(event)
+        match event:
+            case TrialPlanned(stage=self._scope.stage):
+                trial = self._progress.planned[event.trial_id]
+                self._configurations[configuration_of(trial)] = None
+                self._model.begin(event.trial_id, self._values(trial))
+            case EpochReported() if event.trial_id in self._progress.planned:
+                self._model.report(event.trial_id, event.result.epoch, event.result.validation_accuracy)
+            case TrialEnded() if event.trial_id in self._progress.planned and event.state in ENDED:
+                self._model.end(event.trial_id, event.state)  # type: ignore[arg-type]
+            case Decided(what="warm-start"):
+                for told in event.values.get("told", ()):
+                    self._model.begin(told["trial_id"], self._bounds.share(self._scope.active(told["values"])))
+                    for epoch, accuracy in told["accuracies"]:
+                        self._model.report(told["trial_id"], epoch, accuracy)
+                    self._model.end(told["trial_id"], told["state"])
+
+    def wants(self, trial_id: str) -> bool:
+        """All that is on record."""
+        return True
+
+    def _suggest(self, index: int, attempt: int) -> dict[str, Value]:
+        # A suggestion that is on record already gives way to a draw from beyond all indices in use.
+        return self._model.suggest(index) if not attempt else self._scope.draw(1_000_000 * attempt + index)
+
+    def _values(self, trial: TrialConfig) -> dict[str, Value]:
+        return self._bounds.share(self._scope.active(values_of(trial, self._scope.space)))
+
+
+def _as_share(how: Distribution) -> Distribution:
+    """A rate between bounds that each architecture has for itself is modelled as its share of them."""
+    return Distribution("uniform", low=0.0, high=1.0, when=how.when) if how.kind == "range_test" else how

@@ -1,0 +1,136 @@
+"""Replay: the schedule of values that a population found, trained again from the beginning.
+
+The schedule is that of the member which came out best, by its values and by its luck. A replay tells the two apart: all
+of its seeds are its own, so not even with the same `search.seed` does it equal the original bit for bit. What the
+schedule does not name is the replaying sweep's own: the same schedule can be tried on another network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner.journal.events import Decided, EpochReported, Event, TrialEnded, TrialPlanned
+from runner.journal.state import RunState
+from runner.search.base.former import Former
+from runner.search.base.protocol import Decide, Over, Plan, Step, Wait
+from runner.search.base.scope import Scope
+from runner.search.methods.pbt import make_stretch
+from trainables.config.trial import ParentConfig, TrialConfig
+from trainables.errors import SweepFileError
+from trainables.results.record import ENDED
+
+Steps = list[dict[str, Any]]
+"""Of a schedule, each with first_epoch, last_epoch and values."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """One step of one chain."""
+
+    repeat: int
+    position: int
+    trial: TrialConfig
+
+
+class ReplaySearch:
+    """As many chains as `repeats`, each a trial a step of the schedule; a chain stops where a step does not finish.
+
+    `former` is the run that has found the schedule, None where the schedule is on record already. Raises
+    `SweepFileError` where that run has found none.
+    """
+
+    def __init__(self, scope: Scope, former: Former | None) -> None:
+        self._scope = scope
+        self._found = _find_schedule(scope, former) if former else None
+        self._steps: Steps = []
+        """Empty until they are on record."""
+        self._ready: dict[str, Link] = {}
+        self._open: dict[str, Link] = {}
+        """By trial, as the above."""
+        self._epochs: dict[str, int] = {}
+        """The newest one of each trial on record."""
+
+    def step(self, state: RunState) -> Step:
+        """The schedule; then of each chain the next step, once the one before has finished."""
+        if not self._steps:
+            # Without the former run the schedule is on record, and this is asked before the record has been read.
+            return self._decide(self._found) if self._found else Wait()
+        if self._ready:
+            position = next(iter(self._ready.values())).position
+            trials = [link.trial for link in self._ready.values() if link.position == position]
+            return Plan(tuple(trials), max_epochs=self._last_epoch(position), stage=self._scope.stage)
+        return Wait() if self._open else Over()
+
+    def observe(self, event: Event) -> None:
+        """Take an event into account."""
+        match event:
+            case Decided(what="replay", stage=self._scope.stage):
+                self._steps = event.values["steps"]
+                for repeat in range(self._scope.method.repeats):
+                    self._add(repeat, 0, None)
+            case TrialPlanned(stage=self._scope.stage) if event.trial_id in self._ready:
+                self._open[event.trial_id] = self._ready.pop(event.trial_id)
+            case EpochReported():
+                self._epochs[event.trial_id] = event.result.epoch
+            case TrialEnded() if event.trial_id in self._open and event.state in ENDED:
+                self._follow(self._open.pop(event.trial_id), event.state == "finished")
+
+    def wants(self, trial_id: str) -> bool:
+        """All that is on record."""
+        return True
+
+    def _last_epoch(self, position: int) -> int:
+        return int(self._steps[position]["last_epoch"])
+
+    def _follow(self, link: Link, has_finished: bool) -> None:
+        """Add the next step of a chain, if there is one and this one came to its last epoch."""
+        last_epoch = self._last_epoch(link.position)
+        reached = self._epochs.get(link.trial.trial_id, 0) >= last_epoch  # early stopping calls less finished, too
+        if has_finished and reached and link.position + 1 < len(self._steps):
+            parent = ParentConfig(trial_id=link.trial.trial_id, epoch=last_epoch)
+            self._add(link.repeat, link.position + 1, parent)
+
+    def _add(self, repeat: int, position: int, parent: ParentConfig | None) -> None:
+        named = {"replay": repeat, "step": position}
+        trial = make_stretch(self._scope, self._steps[position]["values"], parent, named)
+        self._ready[trial.trial_id] = Link(repeat, position, trial)
+
+    def _decide(self, found: Decided) -> Decide:
+        steps: Steps = found.values["steps"]
+        return Decide(
+            "replay",
+            f"{self._scope.method.replay} found a schedule of {len(steps)} step(s) over {steps[-1]['last_epoch']} "
+            f"epochs, with {steps[-1]['accuracy']:.2%} there: it is trained {self._scope.method.repeats} time(s)",
+            {"steps": steps},
+            stage=self._scope.stage,
+        )
+
+
+def _find_schedule(scope: Scope, former: Former) -> Decided:
+    """The last schedule that the run has found."""
+    search = f"search.stages.{scope.stage}" if scope.stage else "search"
+    told = (scope.method.replay or "").rstrip("/")
+    if former.run != told and not former.run.startswith(f"{told}/"):
+        raise SweepFileError(
+            f"{search}.replay names {told}, but {former.run} is read already: a sweep reads one former run"
+        )
+    found = next((one for one in reversed(former.decisions) if one.what == "schedule"), None)
+    if found is None:
+        raise SweepFileError(
+            f"{search}.replay names {former.run}, which found no schedule: name a run with search.method=pbt that has "
+            "come to its end"
+        )
+    _check_length(scope, found.values["steps"])
+    return found
+
+
+def _check_length(scope: Scope, steps: list[Mapping[str, Any]]) -> None:
+    """A learning rate that moves over the epochs must take as many of them as it did."""
+    last_epoch, first = steps[-1]["last_epoch"], scope.trial(steps[0]["values"]).schedule
+    if first.name != "constant" and scope.spec.schedule.epochs is None and scope.max_epochs != last_epoch:
+        raise SweepFileError(
+            f"scheduler.max_epochs is {scope.max_epochs}, but the schedule has {last_epoch} epochs, over which "
+            f"schedule.name={first.name} moves the learning rate: set scheduler.max_epochs={last_epoch}"
+        )

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from ensembles.diagnosis.diagnose import diagnose_all
+from ensembles.diagnosis.signs import setting_of
+from ensembles.report.page import render_report
+from ensembles.report.sweep.diagnosis import MOST_ROWS, lay_out, tell_evidence, tell_patch
+from tests.ensembles.diagnosis.test_diagnose import SETTING, TABLE, record
+from tests.ensembles.report.test_page import Reading
+from tests.ensembles.samples import make_run
+
+OVERFITS = record(seed=2, fit_accuracy=1.0, validation_accuracy=0.8)
+
+
+def test_verdicts_are_counted_the_most_frequent_first():
+    section = lay_out(diagnose_all([told for _, told in TABLE], SETTING))
+    assert (section.counts[0].verdict, section.counts[0].trials) == ("rate-too-high", 4)
+    assert sum(row.trials for row in section.counts) == len(section.rows) == len(TABLE)
+    assert all(row.says for row in section.counts)
+    assert lay_out([]) is None
+
+
+def test_of_many_trials_the_first_are_shown_and_the_others_counted():
+    section = lay_out(diagnose_all([OVERFITS] * (MOST_ROWS + 3), SETTING))
+    assert (len(section.rows), section.more, section.counts[0].trials) == (MOST_ROWS, 3, MOST_ROWS + 3)
+
+
+def test_evidence_and_patch_are_told_in_words():
+    (found,) = diagnose_all([OVERFITS], SETTING)
+    assert tell_evidence(found) == "fit accuracy 1, validation accuracy 0.8, gap 0.2, loss ratio 1"
+    assert tell_patch(found).startswith("model.dropout=0.2 optimizer.weight_decay=0.0005 ")
+    (found,) = diagnose_all([record(state="diverged", reason="the loss is nan in epoch 2", epochs=1)], SETTING)
+    assert tell_evidence(found) == "the loss is nan in epoch 2"
+
+
+def test_the_report_shows_each_trial_with_its_verdict_and_a_strangers_words_as_words():
+    run = make_run()
+    stranger = record(state="diverged", reason="loss <script>alert(1)</script> & more", epochs=1)
+    page = render_report(replace(run, records=[*run.records, stranger, OVERFITS]))
+    assert page.count("<script") == 1  # its own
+    section = page[page.index('aria-labelledby="diagnosis"') :]
+    text = Reading(section[: section.index("</section>")]).text
+    assert "loss <script>alert(1)</script> & more" in text
+    rows = diagnose_all([*run.records, stranger, OVERFITS], setting_of(run.table))
+    for found in rows:
+        told = re.search(rf"{found.trial_id}\s+(\S+)", text)
+        assert told is not None
+        assert told[1] == found.verdict

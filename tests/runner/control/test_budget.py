@@ -1,0 +1,74 @@
+import pytest
+
+from runner.config.run import BudgetConfig
+from runner.control.budget import Budget
+from runner.journal.events import EpochReported, NodesChanged, RunOpened, TrialPlanned
+from runner.journal.state import RunState
+from tests.sample_runs.sample_run import make_result, make_trial
+
+TRIAL = make_trial(1)
+
+
+def state_of(*told):
+    """A run whose only trial has the given epochs: (elapsed seconds, seconds of training); each is half as long evaluated."""
+    events = [
+        RunOpened(at_unix_s=1, elapsed_s=0.0, versions={}, slots=2),
+        TrialPlanned(
+            at_unix_s=1, elapsed_s=0.0, trial_id=TRIAL.trial_id, config=TRIAL.model_dump(exclude_defaults=True)
+        ),
+    ]
+    for epoch, (elapsed_s, seconds) in enumerate(told, start=1):
+        result = make_result(epoch, 0.5, seconds=seconds)
+        events.append(
+            EpochReported(at_unix_s=1, elapsed_s=elapsed_s, trial_id=TRIAL.trial_id, result=result, trained=True)
+        )
+    return RunState(events)
+
+
+@pytest.mark.parametrize(
+    ("caps", "spent"),
+    [
+        ({}, ""),
+        ({"epochs": 3}, ""),
+        ({"epochs": 2}, "budget.epochs is 2"),
+        ({"slot_hours": 1.0}, "budget.slot_hours is 1"),  # 2400 + 1200 s are one hour
+        ({"slot_hours": 1.01}, ""),
+        ({"money": 3.0}, "budget.money is 3"),  # 1800 s at 6 an hour
+        ({"money": 3.01}, ""),
+        ({"wall": 1.0}, ""),  # the caller's
+    ],
+)
+def test_a_cap_is_spent_once_it_is_reached(caps, spent):
+    state = state_of((600.0, 1200.0), (1800.0, 1200.0))
+    assert Budget(BudgetConfig(**caps), price=6.0).spent(state, 1800.0) == spent
+
+
+def test_money_counts_nodes_while_they_are_there_and_the_time_since_the_last_event():
+    state = state_of((1800.0, 10.0))  # half an hour of one node
+    state.apply(NodesChanged(at_unix_s=1, elapsed_s=3600.0, nodes=3))
+    budget = Budget(BudgetConfig(money=100.0), price=2.0)
+    assert budget.cost(state, 3600.0) == pytest.approx(2.0)
+    assert budget.cost(state, 5400.0) == pytest.approx(2.0 + 3.0)
+
+
+def test_a_run_that_goes_on_is_paid_for_on_one_node_until_they_are_counted_again():
+    state = state_of((3600.0, 10.0))
+    state.apply(NodesChanged(at_unix_s=1, elapsed_s=3600.0, nodes=4))
+    state.apply(RunOpened(at_unix_s=1, elapsed_s=3600.0, versions={}, slots=2))
+    assert Budget(BudgetConfig(), price=1.0).cost(state, 7200.0) == pytest.approx(2.0)
+
+
+def test_epochs_of_former_executions_count():
+    state = state_of((10.0, 1.0), (20.0, 1.0))
+    state.apply(RunOpened(at_unix_s=1, elapsed_s=20.0, versions={}, slots=2))
+    assert state.epochs_trained == 0
+    assert Budget(BudgetConfig(epochs=2), None).spent(state, 20.0)
+
+
+def test_the_tightest_cap_bounds_the_time_left():
+    state = state_of((600.0, 400.0))  # 600 slot-seconds
+    bound = Budget(BudgetConfig(wall=3600.0, slot_hours=0.5), None).seconds_left(state, slots=2)
+    assert bound == pytest.approx((1800.0 - 600.0) / 2)
+    assert Budget(BudgetConfig(wall=900.0, slot_hours=0.5), None).seconds_left(state, slots=2) == pytest.approx(300.0)
+    assert Budget(BudgetConfig(money=1.0), price=2.0).seconds_left(state, slots=2) == pytest.approx(1200.0)
+    assert Budget(BudgetConfig(), None).seconds_left(state, slots=2) is None

@@ -1,0 +1,189 @@
+from itertools import pairwise
+
+import pytest
+
+from runner.journal.events import Decided, TrialEnded
+from runner.search.base.former import Former
+from runner.search.base.protocol import Decide, Over, Plan, Wait
+from tests.runner.search.play import WHEN, Play, make_search, rates
+from trainables.errors import SweepFileError
+
+STEPS = [
+    {"first_epoch": 1, "last_epoch": 4, "trial_id": "a" * 12, "values": {"optimizer.lr": 0.1}, "accuracy": 0.5},
+    {"first_epoch": 5, "last_epoch": 6, "trial_id": "b" * 12, "values": {"optimizer.lr": 0.08}, "accuracy": 0.6},
+    {
+        "first_epoch": 7,
+        "last_epoch": 10,
+        "trial_id": "c" * 12,
+        "values": {"optimizer.lr": 0.02, "model.dropout": 0.1},
+        "accuracy": 0.9,
+    },
+]
+
+
+def decided(what, values):
+    return Decided(**WHEN, what=what, reason="", values=values)
+
+
+FORMER = Former(
+    "digits/3f2a90c1",
+    (),
+    (
+        decided("schedule", {"steps": STEPS[:1]}),
+        decided("schedule", {"steps": STEPS}),
+        decided("stage", {}),
+    ),
+)
+
+
+def begin(former=FORMER, repeats=1, max_epochs=10, replay="digits", seed=0, **parts):
+    search = {"method": "replay", "replay": replay, "repeats": repeats, "seed": seed}
+    return Play(make_search(search, former, scheduler={"method": "none", "max_epochs": max_epochs}, **parts))
+
+
+def train(play, *scores):
+    """What is planned next, each trial ended with its score; returns the trials and their last epoch."""
+    step = play.search.step(play.state)
+    assert isinstance(step, Plan)
+    for trial, score in zip(play.take(step), scores, strict=True):
+        play.end(trial, score, step.max_epochs)
+    return list(step.trials), step.max_epochs
+
+
+def test_the_schedule_is_put_on_record_first():
+    play = begin(repeats=3)
+    step = play.search.step(play.state)
+    assert isinstance(step, Decide)
+    assert (step.what, step.values) == ("replay", {"steps": STEPS})
+    assert step.reason == (
+        "digits found a schedule of 3 step(s) over 10 epochs, with 90.00% there: it is trained 3 time(s)"
+    )
+
+
+def test_each_step_goes_on_from_the_last_epoch_of_the_one_before():
+    play = begin()
+    play.take(play.search.step(play.state))
+    chain = [train(play, 0.5) for _ in STEPS]
+    trials = [trials[0] for trials, _ in chain]
+    assert [epoch for _, epoch in chain] == [4, 6, 10]
+    assert rates(trials) == [0.1, 0.08, 0.02]
+    assert [trial.model.dropout for trial in trials] == [0.0, 0.0, 0.1]
+    assert trials[0].parent is None
+    assert [(trial.parent.trial_id, trial.parent.epoch) for trial in trials[1:]] == [
+        (trials[0].trial_id, 4),
+        (trials[1].trial_id, 6),
+    ]
+    assert isinstance(play.search.step(play.state), Over)
+
+
+def test_a_step_waits_for_the_one_before():
+    play = begin()
+    play.take(play.search.step(play.state))
+    play.take(play.search.step(play.state))
+    assert isinstance(play.search.step(play.state), Wait)
+
+
+def test_repeats_are_chains_with_seeds_of_their_own():
+    play = begin(repeats=2)
+    play.take(play.search.step(play.state))
+    chains = [train(play, 0.5, 0.5)[0] for _ in STEPS]
+    assert len({trial.seed for trials in chains for trial in trials}) == 6
+    for before, after in pairwise(chains):
+        assert [trial.parent.trial_id for trial in after] == [trial.trial_id for trial in before]
+
+
+def test_a_replay_is_a_training_of_its_own_even_with_the_seed_of_the_population():
+    space = {"optimizer.lr": {"log": [1e-3, 1.0]}}
+    scheduler = {"method": "none", "max_epochs": 4}
+    search = {"method": "pbt", "space": space, "population": {"size": 2, "interval": 2}}
+    found = Play(make_search(search, scheduler=scheduler))
+    while not isinstance(step := found.search.step(found.state), Over):
+        for trial in found.take(step):
+            found.end(trial, trial.optimizer.lr / 2, step.max_epochs)
+    former = Former("t/1", tuple(found.state.trials.values()), tuple(found.state.decisions))
+    play = begin(former, replay="t/1", max_epochs=4)
+    play.take(play.search.step(play.state))
+    while not isinstance(play.search.step(play.state), Over):
+        train(play, 0.5)
+    assert set(play.state.trials).isdisjoint(found.state.trials)
+    wanted = [step["values"]["optimizer.lr"] for step in found.decisions("schedule")[0].values["steps"]]
+    assert rates([record.config for record in play.state.trials.values()]) == wanted
+
+
+def test_a_chain_stops_at_a_step_that_does_not_finish_and_the_others_go_on():
+    play = begin(repeats=2)
+    play.take(play.search.step(play.state))
+    first, _ = train(play, None, 0.5)
+    second, _ = train(play, 0.5)
+    assert second[0].parent.trial_id == first[1].trial_id
+    train(play, 0.5)
+    assert isinstance(play.search.step(play.state), Over)
+
+
+def test_a_chain_stops_at_a_step_that_early_stopping_cut_short():
+    play = begin()
+    play.take(play.search.step(play.state))
+    (trial,) = play.take(play.search.step(play.state))
+    play.end(trial, 0.5, epoch=3)
+    assert isinstance(play.search.step(play.state), Over)
+
+
+def test_chains_at_different_steps_are_planned_each_to_its_own_epoch():
+    play = begin(repeats=2)
+    play.take(play.search.step(play.state))
+    fast, slow = play.take(play.search.step(play.state))
+    play.end(fast, 0.5, epoch=4)
+    train(play, 0.5)  # the second step of the fast one
+    play.end(slow, 0.5, epoch=4)
+    step = play.search.step(play.state)
+    assert ([trial.optimizer.lr for trial in step.trials], step.max_epochs) == ([0.02], 10)
+    play.take(step)
+    step = play.search.step(play.state)
+    assert ([trial.optimizer.lr for trial in step.trials], step.max_epochs) == ([0.08], 6)
+
+
+def test_a_driver_that_is_replaced_at_any_moment_goes_on_alike_without_the_former_run():
+    def play_on(play):
+        while not isinstance(step := play.search.step(play.state), Over):
+            if not isinstance(step, Wait):
+                play.take(step)
+                continue
+            record = play.state.pending()[0]
+            if record.epochs and record.epochs[-1].epoch == record.max_epochs:  # cut off between its epoch and its end
+                play.tell(TrialEnded(**WHEN, trial_id=record.trial_id, state="finished", reason=""))
+            else:
+                diverges = record.config.seed % 3 == 0 and record.max_epochs == 6
+                play.end(record.config, None if diverges else 0.5, record.max_epochs)
+        return play
+
+    whole = play_on(begin(repeats=6))
+    assert set(whole.state.counts()) == {"finished", "diverged"}
+    for cut in range(len(whole.events)):
+        again = begin(None if cut else FORMER, repeats=6)
+        for event in whole.events[:cut]:
+            again.tell(event)
+        assert play_on(again).events == whole.events
+
+
+def test_before_the_record_is_read_a_replay_without_its_former_run_says_nothing():
+    play = begin(None)
+    assert isinstance(play.search.step(play.state), Wait)
+
+
+def test_a_run_that_found_no_schedule_is_refused():
+    with pytest.raises(
+        SweepFileError, match=r"^search.replay names digits/3f2a90c1, which found no schedule: name a run"
+    ):
+        begin(Former("digits/3f2a90c1", (), (decided("stage", {}),)))
+
+
+def test_a_former_run_that_was_read_for_something_else_is_refused():
+    with pytest.raises(SweepFileError, match=r"replay names digits/ffff, but digits/3f2a90c1 is read"):
+        begin(replay="digits/ffff")
+
+
+def test_a_learning_rate_that_moves_over_the_epochs_needs_as_many_of_them():
+    begin(max_epochs=27)
+    begin(max_epochs=10, schedule={"name": "cosine"})
+    with pytest.raises(SweepFileError, match=r"max_epochs is 27, but the schedule has 10 epochs, .*max_epochs=10"):
+        begin(max_epochs=27, schedule={"name": "cosine"})

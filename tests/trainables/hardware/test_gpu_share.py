@@ -1,0 +1,90 @@
+"""Which device a trial gets, whatever this machine has: torch is told what it sees."""
+
+import os
+
+import pytest
+import torch
+
+from trainables.hardware.gpu_share import GpuMismatch, choose_device, pretends_gpus, show_own_gpus, tell_unseen
+
+
+@pytest.fixture
+def sees(monkeypatch):
+    def see(count):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+
+    return see
+
+
+@pytest.mark.parametrize(
+    ("seen", "gpus", "words", "expected"),
+    [
+        (0, None, {}, "cpu"),
+        (1, None, {}, "cuda"),
+        (0, 0, {}, "cpu"),
+        (0, 0, {"is_asked": False}, "cpu"),
+        (4, 1, {}, "cuda"),
+        (4, 0.25, {"is_asked": False}, "cuda"),
+        (4, 0, {}, "cpu"),  # torch sees the GPUs of other trials
+        (0, 1, {"is_pretended": True}, "cpu"),
+        (1, 1, {"is_pretended": True}, "cuda"),
+        (1, 0, {"is_pretended": True, "is_asked": False}, "cpu"),
+    ],
+)
+def test_a_trial_has_the_gpu_that_ray_gave_it_and_no_other(sees, seen, gpus, words, expected):
+    sees(seen)
+    assert choose_device(gpus, **words).type == expected
+
+
+def test_a_gpu_that_ray_gives_and_torch_does_not_see_is_said_with_what_to_install(sees, monkeypatch):
+    sees(0)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    with pytest.raises(GpuMismatch) as refused:
+        choose_device(1)
+    told = str(refused.value)
+    assert "\n" not in told
+    for part in ("Ray gives a trial 1 GPU on ", "CUDA_VISIBLE_DEVICES=3", f"torch {torch.__version__} there sees none", "install"):  # fmt: skip
+        assert part in told
+    assert "built for the CPU alone: install one that is built for CUDA" in tell_unseen(0.5, "2.9", None)
+    assert "driver there that is new enough for CUDA 13.0" in tell_unseen(2, "2.9", "13.0")
+
+
+def test_a_gpu_that_torch_sees_and_ray_does_not_count_is_said(sees):
+    sees(2)
+    with pytest.raises(
+        GpuMismatch, match=r"torch sees 2 GPUs on .*, but Ray counts none there: start Ray with --num-gpus"
+    ):
+        choose_device(0, is_asked=False)
+
+
+@pytest.mark.parametrize(("told", "expected"), [(None, False), ("", False), ("0", False), ("1", True)])
+def test_gpus_are_invented_only_where_a_person_says_so(monkeypatch, told, expected):
+    monkeypatch.delenv("CAUCUS_PRETEND_GPUS", raising=False)
+    if told is not None:
+        monkeypatch.setenv("CAUCUS_PRETEND_GPUS", told)
+    assert pretends_gpus() is expected
+
+
+@pytest.mark.parametrize(
+    ("told", "given", "expected"),
+    [
+        ({}, ["1"], {"CUDA": "0,1,2,3"}),
+        ({"CUDA": "1"}, ["3"], {"CUDA": "3"}),
+        ({"CUDA": "true"}, ["3", "1"], {"CUDA": "1,3"}),
+        ({"CUDA": "1"}, [], {"CUDA": "0,1,2,3"}),
+        ({"CUDA": ""}, ["3"], {"CUDA": "0,1,2,3"}),
+        ({"HIP": "1"}, ["2"], {"CUDA": "0,1,2,3", "HIP": "2"}),
+    ],
+)
+def test_where_ray_leaves_all_gpus_of_a_node_visible_a_trial_sees_its_own_alone(monkeypatch, told, given, expected):
+    for kind in ("CUDA", "HIP"):
+        monkeypatch.delenv(f"RAY_EXPERIMENTAL_NOSET_{kind}_VISIBLE_DEVICES", raising=False)
+        monkeypatch.setenv(f"{kind}_VISIBLE_DEVICES", "")
+        monkeypatch.delenv(f"{kind}_VISIBLE_DEVICES")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    for kind, value in told.items():
+        monkeypatch.setenv(f"RAY_EXPERIMENTAL_NOSET_{kind}_VISIBLE_DEVICES", value)
+    show_own_gpus(given)
+    assert {kind: os.environ[f"{kind}_VISIBLE_DEVICES"] for kind in expected} == expected
+    assert ("HIP_VISIBLE_DEVICES" in os.environ) is ("HIP" in expected)

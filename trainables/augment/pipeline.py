@@ -1,0 +1,113 @@
+"""Training images varied, each by its own draw, in batches on the device that trains.
+
+torchvision's transforms of a batch draw once for all its images. Here every image has its own values, drawn from a
+generator of our own: so an epoch's images follow from its seed alone, whatever dropout draws beside.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from trainables.augment.colour import COLOURS, recolour
+from trainables.augment.draws import COLOURED, GREATEST, Draws, Values, draw_values
+from trainables.augment.geometry import (
+    AFFINE,
+    affine_maps,
+    crop_images,
+    erase_images,
+    flip_images,
+    places_of,
+    sample_images,
+)
+from trainables.augment.mix import Mixed, beta_quantiles, draw_mixes, mix_pixels
+from trainables.config.augment import AugmentConfig
+from trainables.data.image_shape import ImageShape
+from trainables.errors import DataError
+
+__all__ = ["Augment", "Mixed", "check_channels"]
+
+
+def check_channels(keys: list[str], channels: int) -> None:
+    """Raise `DataError` where one of `keys`, such as `hue`, turns colours that images with so many channels do not have."""
+    for key in keys:
+        if key in COLOURED and channels != 3:
+            raise DataError(
+                f"augment.{key} needs images with three channels, and these have {channels}: leave it out, "
+                "or take exposure and contrast"
+            )
+
+
+class Augment:
+    """Varies batches of images. All draws come from one generator, which `begin` seeds for an epoch."""
+
+    def __init__(self, config: AugmentConfig, shape: ImageShape, device: torch.device) -> None:
+        """Raises `DataError` as `check_channels`."""
+        check_channels([key for key in COLOURED if getattr(config, key)], shape.channels)
+        self._config = config
+        self._shape = shape
+        self._device = device
+        self._generator = torch.Generator(device)
+        self._places = places_of(shape.height, shape.width, device)
+        self._quantiles = {
+            name: beta_quantiles(alpha, device)
+            for name, alpha in (("mixup", config.mixup), ("cutmix", config.cutmix))
+            if alpha
+        }
+        self._values = Draws(self._draw_values)
+        self._mixes = Draws(lambda count: draw_mixes(config, shape, self._quantiles, count, self._generator))
+
+    @property
+    def varies(self) -> bool:
+        """Whether `vary` does anything."""
+        return any(getattr(self._config, key) for key in ("flip", "crop", "strength", *GREATEST))
+
+    @property
+    def mixes(self) -> bool:
+        """Whether `mix` does anything."""
+        return bool(self._quantiles)
+
+    def begin(self, seed: int) -> None:
+        """Draw from `seed` on."""
+        self._generator.manual_seed(seed)
+        self._values.begin()
+        self._mixes.begin()
+
+    def vary(self, images: Tensor) -> Tensor:
+        """`images` float32 (images, channels, height, width) from 0 to 1, each varied by itself; the same shape and range.
+
+        Moved and turned first, then recoloured, then noise, then a rectangle erased. In channels_last, as they should
+        come. They themselves stay as they are.
+        """
+        values = self._values.take(len(images))
+        pixels = images.permute(0, 2, 3, 1).contiguous()
+        if "maps" in values:
+            pixels = sample_images(pixels, values["maps"], self._places)
+        elif "crop" in values:
+            pixels = crop_images(pixels, values["crop"], values.get("flip"))
+        elif "flip" in values:
+            pixels = flip_images(pixels, values["flip"])
+        if is_recoloured := any(key in values for key in COLOURS):
+            pixels = recolour(pixels, values)
+        if "noise" in values:
+            noise = torch.randn(len(pixels), pixels[0].numel(), generator=self._generator, device=self._device)
+            pixels = noise.mul_(values["noise"][:, None]).view(pixels.shape).add_(pixels)
+        if is_recoloured or "noise" in values:
+            pixels = pixels.clamp_(0, 1)
+        if "erasing" in values:
+            pixels = erase_images(pixels, values["erasing"])
+        return pixels.permute(0, 3, 1, 2)
+
+    def mix(self, images: Tensor, labels: Tensor) -> Mixed:
+        """Each of `images` with another one of the batch. Both as one draw has it: an image may meet itself."""
+        values = self._mixes.take(len(images))
+        partner = torch.randperm(len(images), generator=self._generator, device=self._device)
+        pixels = mix_pixels(images.permute(0, 2, 3, 1).contiguous(), partner, values)
+        return Mixed(pixels.permute(0, 3, 1, 2), labels[partner], values["share"])
+
+    def _draw_values(self, count: int) -> Values:
+        drawn = draw_values(self._config, self._shape, count, self._generator)
+        if any(key in drawn for key in AFFINE):
+            maps = affine_maps(drawn, count, self._shape.height, self._shape.width, self._device)
+            return {"maps": maps, **drawn}
+        return drawn

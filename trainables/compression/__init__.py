@@ -1,0 +1,30 @@
+"""Smaller nets from trained ones: pruning by weight or by channel, and soups of several epochs.
+
+Each is a function from checkpoints in a store to a new checkpoint that reads and votes as any other.
+"""
+
+from typing import TYPE_CHECKING
+
+from trainables.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from trainables.compression.prune import PruningTask, prune_checkpoint
+    from trainables.compression.pruned_size import PrunedSize
+    from trainables.compression.soup import Soup, cook
+
+__all__ = ["PrunedSize", "PruningTask", "Soup", "cook", "prune_checkpoint"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "prune": (
+            "PruningTask",
+            "prune_checkpoint",
+        ),
+        "pruned_size": ("PrunedSize",),
+        "soup": (
+            "Soup",
+            "cook",
+        ),
+    },
+)

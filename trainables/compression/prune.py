@@ -1,0 +1,89 @@
+"""Prunes a checkpoint to one sparsity, trains what is left for some epochs, and measures it before and after."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import nn
+
+from trainables.compression.prune_channels import check_channels, remove_channels
+from trainables.compression.prune_magnitude import hold_zeros, prune_magnitude
+from trainables.compression.pruned_size import measure_size
+from trainables.config.training import AverageConfig, ScheduleConfig
+from trainables.config.trial import TrialConfig
+from trainables.models.load import load_net
+from trainables.results.predictions import Predictions, to_arrow
+from trainables.results.pruned_checkpoint import PrunedId, PruneMethod
+from trainables.store import layout
+from trainables.store.json_records import to_json
+from trainables.training.device_images import DeviceImages
+from trainables.training.training import Training
+
+RATE_SHARE = 0.1
+"""Fine-tuning goes at this share of the trial's peak learning rate, all the time. Han et al. (2015) take a tenth to a
+hundredth; the last rate of a schedule would be none at all where it falls to zero."""
+
+
+@dataclass(frozen=True, eq=False)
+class PruningTask:
+    """What every sparsity of a curve has in common.
+
+    weights         of the checkpoint, a safetensors file
+    labels_sha256   of each split, for the predictions
+    parts           that a batch is taken in, as the trial was trained
+    """
+
+    config: TrialConfig
+    weights: bytes
+    images: DeviceImages
+    labels_sha256: dict[str, str]
+    parts: int = 1
+
+
+def prune_checkpoint(task: PruningTask, wanted: PrunedId) -> dict[str, bytes]:
+    """The parts of the pruned checkpoint `wanted`: weights, predictions on validation and test, metrics.
+
+    The same task gives the same bits on the same machine: the epochs of fine-tuning draw what the trial would have drawn
+    in its next epochs, at every sparsity alike. Metrics hold figures of validation alone. Raises `TrialDiverged`,
+    `CheckpointMismatch` where the weights are of another model, `ModelUnusable` where channels of it cannot be pruned.
+    """
+    whole = load_net(task.config, task.images.shape, task.weights).to(task.images.pixels.device)
+    net = prune_net(whole, task.config, wanted.method, wanted.sparsity)
+    training = Training(fine_tuning_config(task.config), task.images, task.parts, net=net)
+    hold_zeros(net)
+    training.epoch = wanted.epoch
+    before = training.evaluate("validation")
+    for _ in range(wanted.epochs):
+        training.train_epoch()
+    after = training.evaluate("validation")
+    told = {"validation": after, "test": training.evaluate("test")}
+    file = training.weights()
+    size = measure_size(net, task.images.shape, file)
+    measured: dict[str, Any] = {
+        "before_accuracy": before.accuracy,
+        "accuracy": after.accuracy,
+        "loss": after.loss,
+        **asdict(size),
+    }
+    parts = {layout.WEIGHTS: file, layout.METRICS: to_json(measured)}
+    for split, evaluation in told.items():
+        rows = task.images.rows[split].cpu().numpy().astype("int32")
+        found = Predictions(task.config.data_id, split, task.labels_sha256[split], rows, evaluation.probabilities)
+        parts[layout.predictions_part(split)] = to_arrow(found)
+    return parts
+
+
+def prune_net(net: nn.Module, config: TrialConfig, method: PruneMethod, sparsity: float) -> nn.Module:
+    """`net` itself with zeros, or a smaller one; at a sparsity of 0 as it is."""
+    if method == "channel":
+        check_channels(config.model, config.boost.round)
+        return remove_channels(net, sparsity) if sparsity else net
+    prune_magnitude(net, sparsity)
+    return net
+
+
+def fine_tuning_config(config: TrialConfig) -> TrialConfig:
+    """The trial's own configuration at a low, constant rate, without an average: the net that was pruned is trained on."""
+    slow = config.optimizer.model_copy(update={"lr": config.optimizer.lr * RATE_SHARE})
+    return config.model_copy(update={"optimizer": slow, "schedule": ScheduleConfig(), "average": AverageConfig()})

@@ -1,0 +1,45 @@
+"""What decides the result of a trial, as frozen pydantic models; the trial's id is a hash of them.
+
+Start with `trial.TrialConfig`; each of its parts has a file. A key is documented where it stands. Imports no other package
+of Caucus, and neither torch nor Ray.
+"""
+
+from typing import TYPE_CHECKING
+
+from trainables.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from trainables.config.augment import AugmentConfig
+    from trainables.config.conditions import Condition, condition_of
+    from trainables.config.model import ModelConfig
+    from trainables.config.training import AverageConfig, OptimizerConfig, ScheduleConfig
+    from trainables.config.trial import TrialConfig
+
+__all__ = [
+    "AugmentConfig",
+    "AverageConfig",
+    "Condition",
+    "ModelConfig",
+    "OptimizerConfig",
+    "ScheduleConfig",
+    "TrialConfig",
+    "condition_of",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "augment": ("AugmentConfig",),
+        "conditions": (
+            "Condition",
+            "condition_of",
+        ),
+        "model": ("ModelConfig",),
+        "training": (
+            "AverageConfig",
+            "OptimizerConfig",
+            "ScheduleConfig",
+        ),
+        "trial": ("TrialConfig",),
+    },
+)

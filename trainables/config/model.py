@@ -1,0 +1,85 @@
+"""The `model` part of a trial's configuration: which network, and its keys."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from trainables.config.base import Frozen
+
+MODEL_PATTERN = r"^(cnn|(torchvision|timm)/[A-Za-z0-9_.]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
+
+OwnValue = str | int | float | bool | None
+"""What a key of a person's own model can be."""
+
+
+def is_own(model_name: object) -> bool:
+    """Whether a model's name is that of a person's own, `module:function`. False for what can be no name, before it is refused."""
+    return isinstance(model_name, str) and ":" in model_name
+
+
+def _check_model_name(name: str) -> str:
+    if not re.fullmatch(MODEL_PATTERN, name):
+        raise PydanticCustomError("model_name", "Input should be 'cnn', torchvision/NAME, timm/NAME or module:function")
+    return name
+
+
+class ModelConfig(Frozen):
+    """Which network. `cnn` is a plain one: `blocks` of convolution, norm, activation, pooling, dropout, then a linear layer.
+
+    The keys after `name` and `weights` are those of `cnn`. A person's own model is called with those that its signature
+    names, and may have further ones of its own here; no other model may.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, OwnValue] = Field(init=False)
+
+    name: Annotated[str, AfterValidator(_check_model_name)] = "cnn"
+    """`cnn`, `torchvision/resnet18` and the like, `timm/resnet18` (needs timm), or a person's own `module:function`."""
+    weights: str = ""
+    """A safetensors file (a path, or a URI in a store) that the weights start from; a last layer of another size starts afresh."""
+    blocks: Annotated[int, Field(ge=1, le=5)] = 2
+    """Blocks; each halves height and width where they still can be halved."""
+    convs: Annotated[int, Field(ge=1, le=4)] = 1
+    """Convolutions in each block."""
+    width: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Channels of the first block."""
+    growth: Annotated[float, Field(ge=1, le=4)] = 2.0
+    """Channels of each further block, as a multiple of the block before."""
+    widest: Annotated[float, Field(ge=1, le=64)] = 4.0
+    """Channels of a block at most, as a multiple of `width`."""
+    kernel: Literal[3, 5] = 3
+    """Height and width of the convolutions, in pixels."""
+    batch_norm: bool = True
+    """Batch normalisation after each convolution (Ioffe and Szegedy 2015)."""
+    group_norm: bool = False
+    """Group normalisation in its place (Wu and He 2018): the same for any batch size."""
+    activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu"] = "relu"
+    residual: bool = False
+    """Adds what enters a block to what its convolutions make of it (He et al. 2016); a 1 x 1 convolution fits the channels."""
+    pooling: Literal["max", "average", "stride"] = "max"
+    """How a block halves height and width; `stride`: its last convolution does."""
+    head: Literal["flatten", "average"] = "flatten"
+    """What the first dense layer sees: every position, or the average over positions (Lin et al. 2014)."""
+    dense: Annotated[int, Field(ge=0, le=4)] = 0
+    """Dense layers with an activation, before the last linear layer."""
+    neurons: Annotated[int, Field(ge=1, le=8192)] = 128
+    """Of each of these."""
+    init: Literal["he", "xavier", "orthogonal"] = "he"
+    """First weights (He 2015, Glorot and Bengio 2010, Saxe et al. 2014)."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability of dropping a channel after each block, and a feature before each dense layer (Srivastava 2014)."""
+    head_dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """The latter alone; left out, as `dropout`."""
+
+    @model_validator(mode="after")
+    def _keep_extra_keys_for_own_models(self) -> Self:
+        if not is_own(self.name):
+            for key, value in (self.model_extra or {}).items():
+                raise ValidationError.from_exception_data(
+                    "ModelConfig", [{"type": "extra_forbidden", "loc": (key,), "input": value}]
+                )
+        return self

@@ -1,0 +1,117 @@
+"""What decides the result of a trial, as one frozen value, and the name that follows from it.
+
+A trial is a pure function of its `TrialConfig`. Its `trial_id` is a hash of the keys that differ from their
+defaults, so that a key added later, off by default, does not rename the trials of the past. It follows that a
+default must never change: `tests/trainables/config/test_trial.py` holds the ids of known configurations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from trainables.config.augment import AugmentConfig
+from trainables.config.base import Frozen, flatten, short_hash
+from trainables.config.model import ModelConfig
+from trainables.config.training import AverageConfig, OptimizerConfig, ScheduleConfig
+
+RECIPE = 1
+"""Part of every trial's name. Raised when the same configuration starts to train to other numbers."""
+
+
+class BagConfig(Frozen):
+    """Which of the training images are trained on, for members of a team that see different ones. Validation and test stay."""
+
+    kind: Literal["none", "bootstrap", "fold"] = "none"
+    """`bootstrap`: as many as there are, drawn with replacement (Breiman 1996); `fold`: all but one of `of` folds."""
+    number: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """Which bootstrap; of `fold` the fold that is left out. The same images for every configuration."""
+    of: Annotated[int, Field(ge=2, le=1000)] = 10
+    """Folds that the training images are dealt into, for `fold` alone."""
+
+    @model_validator(mode="after")
+    def _is_one_of_the_folds(self) -> Self:
+        if self.kind == "fold" and self.number > self.of:
+            raise ValueError(f"number is {self.number}, but there are only {self.of} folds: lower it or raise of")
+        return self
+
+
+class ParentConfig(Frozen):
+    """A checkpoint that a trial goes on from, instead of from fresh weights."""
+
+    trial_id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    epoch: Annotated[int, Field(ge=1)]
+
+    def __str__(self) -> str:
+        return f"{self.trial_id}@{self.epoch}"
+
+
+class BoostConfig(Frozen):
+    """A round of boosting, and the round that it follows. Set by `search.method: boosting` alone."""
+
+    kind: Literal["none", "samme", "gradient"] = "none"
+    """`samme`: images that the round before had wrong count more in the loss (Zhu et al. 2009); `gradient`: a new net is added
+    to those of the rounds before, which stay as they are (Friedman 2001)."""
+    former: ParentConfig | None = None
+    """The checkpoint of the round before, which has the weights of the images, or the nets; None of the first."""
+    round: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Of `gradient`: so many nets the trial's own holds, one of each round up to this one."""
+    shrinkage: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Of `gradient`: what the logits of each net after the first are multiplied by."""
+
+    @model_validator(mode="after")
+    def _later_rounds_have_a_former(self) -> Self:
+        if self.kind == "gradient" and (self.round == 1) != (self.former is None):
+            raise ValueError(f"round is {self.round}, but former is {self.former}: the first round alone has none")
+        if self.kind != "gradient" and (self.round != 1 or self.shrinkage != 1):
+            raise ValueError(f"round and shrinkage are of gradient boosting, not of {self.kind}: leave them out")
+        return self
+
+
+class TrialConfig(Frozen):
+    """Everything that decides the result of one trial."""
+
+    data_id: str
+    """Fingerprint of images, labels, class names and split."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    """Decides initial weights, order of images and dropout."""
+    model: ModelConfig = ModelConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    average: AverageConfig = AverageConfig()
+    augment: AugmentConfig = AugmentConfig()
+    train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the training images that are trained on, of each class alike: how accuracy grows with data."""
+    bag: BagConfig = BagConfig()
+    pseudo_table: Annotated[str, Field(pattern=r"^([0-9a-f]{16})?$")] = ""
+    """Name of a table of pseudo-labelled images in the store, which are trained on too."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of convolutions. `auto`: bfloat16 where the device has units for it (AMX, recent GPUs), else float32."""
+    parent: ParentConfig | None = None
+    """The checkpoint that weights and optimizer start from; epochs go on counting from there."""
+    boost: BoostConfig = BoostConfig()
+
+    @cached_property
+    def trial_id(self) -> str:
+        """Twelve hexadecimal digits: the name under which everything that this trial leaves behind lies.
+
+        >>> TrialConfig(data_id="d", seed=0).trial_id == TrialConfig(data_id="d", seed=0, precision="auto").trial_id
+        True
+        """
+        told = {"recipe": RECIPE, **self.model_dump(mode="json", exclude_defaults=True)}
+        return short_hash(told, digits=12)
+
+    def flat(self) -> dict[str, Any]:
+        """Dotted keys with their values; the parent, and the round of boosting before, as `0f3a…@3`."""
+        told = flatten(self.model_dump(mode="json", exclude={"parent": True, "boost": {"former"}}))
+        named = {"parent": self.parent, "boost.former": self.boost.former}
+        return told | {key: str(value) if value else None for key, value in named.items()}
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with the fields of `update`; pydantic's own would keep the name of the original."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("trial_id", None)
+        return copied

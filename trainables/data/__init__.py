@@ -1,0 +1,35 @@
+"""Images in memory, and which of them are for training, validation and test.
+
+`images.ImageSet` is valid by construction; `split`, `subset`, `train_share` and `bagging` choose rows of it;
+`data_table` and `pseudo_table` are its records in a store.
+"""
+
+from typing import TYPE_CHECKING
+
+from trainables.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from trainables.data.data_table import DataTable, read_data_table
+    from trainables.data.image_shape import ImageShape
+    from trainables.data.images import ImageArrays, ImageSet
+    from trainables.data.pseudo_table import PseudoTable
+    from trainables.data.split import split_images
+
+__all__ = ["DataTable", "ImageArrays", "ImageSet", "ImageShape", "PseudoTable", "read_data_table", "split_images"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "data_table": (
+            "DataTable",
+            "read_data_table",
+        ),
+        "image_shape": ("ImageShape",),
+        "images": (
+            "ImageArrays",
+            "ImageSet",
+        ),
+        "pseudo_table": ("PseudoTable",),
+        "split": ("split_images",),
+    },
+)

@@ -1,0 +1,128 @@
+"""An image set: pixels, labels and the three splits, in memory, valid by construction."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from trainables.config.base import short_hash
+from trainables.errors import DataError
+from trainables.store import layout
+
+
+@dataclass(frozen=True, eq=False)
+class ImageArrays:
+    """What training needs of an image set, and nothing that is slow to send to another process. Shapes as in `ImageSet`."""
+
+    pixels: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    splits: npt.NDArray[np.int8]
+    classes: int
+
+    def rows(self, split: str) -> npt.NDArray[np.int64]:
+        """Positions of the images of `split`, rising."""
+        return np.flatnonzero(self.splits == layout.SPLITS.index(split))
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Labelled images of one size, each in one of the three splits.
+
+    pixels       uint8 (images, height, width, channels)
+    labels       int64 (images,), positions in `class_names`
+    image_ids    one unique name an image: a relative path, or the split and number in a bundled set
+    splits       int8 (images,), positions in `layout.SPLITS`
+    """
+
+    name: str
+    pixels: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    image_ids: tuple[str, ...]
+    class_names: tuple[str, ...]
+    splits: npt.NDArray[np.int8]
+
+    def __post_init__(self) -> None:
+        count = len(self.pixels)
+        if self.pixels.ndim != 4 or self.pixels.dtype != np.uint8:
+            raise DataError(
+                f"{self.name}: pixels are {self.pixels.dtype}{self.pixels.shape}, not uint8 (images, height, width, channels)"
+            )
+        if not count == len(self.labels) == len(self.image_ids) == len(self.splits):
+            raise DataError(
+                f"{self.name}: {count} images, but {len(self.labels)} labels, {len(self.image_ids)} ids and {len(self.splits)} splits"
+            )
+        if len(self.class_names) < 2:
+            raise DataError(f"{self.name}: {len(self.class_names)} class(es) found, at least 2 are needed")
+        if len(set(self.image_ids)) != count:
+            raise DataError(f"{self.name}: two images have the same id")
+        if count and not 0 <= self.labels.min() <= self.labels.max() < len(self.class_names):
+            raise DataError(
+                f"{self.name}: labels run from {self.labels.min()} to {self.labels.max()}, outside the {len(self.class_names)} classes"
+            )
+        if count and not 0 <= self.splits.min() <= self.splits.max() < len(layout.SPLITS):
+            raise DataError(
+                f"{self.name}: splits run from {self.splits.min()} to {self.splits.max()}, outside 0 to {len(layout.SPLITS) - 1}"
+            )
+
+    def rows(self, split: str) -> npt.NDArray[np.int64]:
+        """Positions of the images of `split`, rising."""
+        return np.flatnonzero(self.splits == layout.SPLITS.index(split))
+
+    @property
+    def arrays(self) -> ImageArrays:
+        """The arrays alone, shared with this set."""
+        return ImageArrays(self.pixels, self.labels, self.splits, len(self.class_names))
+
+    @cached_property
+    def image_sha256(self) -> tuple[str, ...]:
+        """Hexadecimal SHA-256 of each image's pixels."""
+        return hash_images(self.pixels)
+
+    @cached_property
+    def data_id(self) -> str:
+        """Sixteen hexadecimal digits that name these images, labels, class names and this split.
+
+        The name of the set and the place where it was read from do not count.
+        """
+        columns = hashlib.sha256()
+        for part in (self.image_ids, self.image_sha256):
+            columns.update("\n".join(part).encode())
+        columns.update(np.ascontiguousarray(self.labels, "<i8").tobytes())
+        columns.update(np.ascontiguousarray(self.splits, "i1").tobytes())
+        return short_hash(
+            {"classes": self.class_names, "shape": self.pixels.shape, "columns": columns.hexdigest()}, digits=16
+        )
+
+
+def channel_statistics(images: ImageArrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean and standard deviation of each channel over the training images, pixels from 0 to 1: float64 (channels,).
+
+    From the counts of the 256 grey levels: exact, and no float copy of the whole set. A channel that hardly varies gets a
+    deviation of 0.001.
+    """
+    channels = images.pixels.shape[3]
+    train = images.pixels[images.rows("train")].reshape(-1, channels)
+    counts = np.stack([np.bincount(train[:, channel], minlength=256) for channel in range(channels)])
+    levels = np.arange(256) / 255
+    mean = counts @ levels / len(train)
+    deviation = np.sqrt(counts @ levels**2 / len(train) - mean**2)
+    return mean, np.maximum(deviation, 1e-3)
+
+
+def hash_images(pixels: npt.NDArray[np.uint8]) -> tuple[str, ...]:
+    """Hexadecimal SHA-256 of each image's pixels: (images, height, width, channels)."""
+    return tuple(hashlib.sha256(image.tobytes()).hexdigest() for image in pixels)
+
+
+def labels_sha256(labels: npt.NDArray[np.int64]) -> str:
+    """Hexadecimal SHA-256 of labels in their order: what predictions carry to prove that they line up."""
+    return hashlib.sha256(np.ascontiguousarray(labels, "<i8").tobytes()).hexdigest()
+
+
+def hash_labels(images: ImageSet | ImageArrays) -> dict[str, str]:
+    """`labels_sha256` of each split, for predictions."""
+    return {split: labels_sha256(images.labels[images.rows(split)]) for split in layout.SPLITS}

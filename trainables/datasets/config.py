@@ -1,0 +1,79 @@
+"""The `data` part of a sweep: which images it is about, and how they are split."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from trainables.config.base import Frozen
+
+Share = Annotated[float, Field(gt=0, lt=0.9)]
+
+
+def _split_words(told: object) -> object:
+    """Words of the command line, where a shell would make something else of brackets."""
+    if not isinstance(told, str):
+        return told
+    return [int(word) if word.isdecimal() else word for word in (part.strip() for part in told.split(","))]
+
+
+class DataConfig(Frozen):
+    """Where images come from (exactly one of `name`, `path` and `csv`), their size, and how they are split."""
+
+    name: Literal["digits", "fashion-mnist"] | None = None
+    """A well-known set. `digits` comes with scikit-learn; `fashion-mnist` is read from `root`, or downloaded."""
+    path: str | None = None
+    """A local folder that holds one folder of images a class."""
+    csv: str | None = None
+    """A local table of file names and labels, with a header."""
+    image_column: str = "image"
+    """Column of `csv` with the file names, relative to `root`."""
+    label_column: str = "label"
+    """Column of `csv` with the labels."""
+    root: str | None = None
+    """With `csv`: where file names start from; default: the table's folder. With `fashion-mnist`: the folder of its
+    four `*-ubyte.gz` files; default: `data/` or the Debian package's folder, else a download to `data/`."""
+    size: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Height and width in pixels; images are resized to it. Left out: their own size if all are equal, else 64."""
+    channels: Literal[1, 3] | None = None
+    """1 for grey, 3 for colour. Left out: 1 if all images are stored as grey, else 3."""
+    classes: Annotated[Annotated[list[str | int], Field(min_length=2)] | None, BeforeValidator(_split_words)] = None
+    """These classes alone, by name (case does not count) or by number from 0: `[shirt, pullover]`, on the command line
+    `data.classes=shirt,pullover`. Left out: all."""
+    train: Annotated[int, Field(ge=1)] | None = None
+    """So many training images, of each class by its share, drawn with `split_seed`; the other ones are left out. They are
+    drawn after the split: validation and test stay as large as they are. Left out: all."""
+    validation: Share = 0.15
+    """Share of all images that steers the search and picks the voters; where a set brings its own test split, share of
+    the images outside it."""
+    test: Share = 0.15
+    """Share of all images that only the report looks at. Not used where a set brings its own test split."""
+    split_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Another seed deals other images to the splits."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        named = [f"`{key}`" for key in ("name", "path", "csv") if getattr(self, key) is not None]
+        if not named:
+            raise ValueError("data names no images: give `name`, `path` or `csv`")
+        if len(named) > 1:
+            both = "both " if len(named) == 2 else ""
+            raise ValueError(f"data names {both}{' and '.join(named)}: keep one")
+        for key in ("path", "csv", "root"):
+            if "://" in (place := getattr(self, key) or ""):
+                raise ValueError(
+                    f"data.{key} is {place}: images are read from local folders only: copy them here first"
+                )
+            if getattr(self, key) == "":
+                raise ValueError(f"data.{key} is empty: name a place, or leave the key out")
+        if self.root is not None and self.csv is None and self.name != "fashion-mnist":
+            raise ValueError(f"data.root means nothing to {named[0]} here: remove it")
+        for key in ("image_column", "label_column"):
+            if self.csv is None and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"data.{key} means nothing without `csv`: remove it")
+        if self.validation + self.test >= 0.95:
+            raise ValueError(
+                f"data.validation {self.validation} and data.test {self.test} leave less than 5 % for training: lower one"
+            )
+        return self

@@ -1,0 +1,151 @@
+"""Fashion-MNIST (Xiao, Rasul and Vollgraf 2017): 70,000 grey images of 28 x 28 pixels in ten classes."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from trainables.data.images import ImageSet
+from trainables.datasets.decode import fit_grey
+from trainables.errors import DataError
+from trainables.store import layout
+from trainables.tables.unpacked_size import Bomb, check_unpacked
+
+CLASS_NAMES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+
+DOWNLOADS = Path("data")
+"""Where torchvision downloads to, and finds it again."""
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+"""Where the Debian package `dataset-fashion-mnist` puts its files."""
+
+_READ_BYTES = 2**24
+
+_PREFIXES = {"train": "train", "test": "t10k"}
+_NAMES = tuple(
+    f"{prefix}-{what}" for prefix in _PREFIXES.values() for what in ("images-idx3-ubyte", "labels-idx1-ubyte")
+)
+
+
+def load_fashion_mnist(root: Path | None = None, size: int | None = None, channels: int | None = None) -> ImageSet:
+    """All images, ids `train/00000` to `test/09999`, in the published splits `train` and `test`.
+
+    `root` holds the four `*-ubyte.gz` files, or torchvision's `FashionMNIST/raw`. Without it: `DOWNLOADS`, then
+    `DEBIAN`, then a download by torchvision. `size` and `channels` as in `fit_grey`.
+    Raises `DataError` where files are missing, damaged, or cannot be downloaded.
+    """
+    files = _files_under(root) if root else _files_anywhere()
+    grey, labels, image_ids, splits = [], [], [], []
+    for split, prefix in _PREFIXES.items():
+        images_file, labels_file = files[f"{prefix}-images-idx3-ubyte"], files[f"{prefix}-labels-idx1-ubyte"]
+        grey.append(read_idx(images_file, dimensions=3))
+        labels.append(read_idx(labels_file, dimensions=1))
+        count = len(grey[-1])
+        if len(labels[-1]) != count:
+            raise DataError(
+                f"{labels_file} holds {len(labels[-1])} labels, but {images_file} {count} images: fetch both again"
+            )
+        if count and labels[-1].max() >= len(CLASS_NAMES):
+            raise DataError(f"{labels_file} holds label {labels[-1].max()}, but the classes end at 9: fetch it again")
+        image_ids += [f"{split}/{row:05d}" for row in range(count)]
+        splits.append(np.full(count, layout.SPLITS.index(split), np.int8))
+    if grey[0].shape[1:] != grey[1].shape[1:]:
+        raise DataError(
+            f"train images are {grey[0].shape[1:]} pixels, test images {grey[1].shape[1:]}: fetch the files again"
+        )
+    return ImageSet(
+        name="fashion-mnist",
+        pixels=fit_grey(np.concatenate(grey), size, channels),
+        labels=np.concatenate(labels).astype(np.int64),
+        image_ids=tuple(image_ids),
+        class_names=CLASS_NAMES,
+        splits=np.concatenate(splits),
+    )
+
+
+def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
+    """The bytes of an IDX file (LeCun 1998), gzipped or not: big-endian magic and sizes, then one byte a value.
+
+    Raises `DataError` that names the file and what is wrong with it.
+    """
+    try:
+        data = _unpack(path) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, Bomb, zlib.error) as error:
+        raise DataError(f"{path} cannot be read ({error}): fetch it again") from None
+    head = np.frombuffer(data[: 4 * (1 + dimensions)], ">u4") if len(data) >= 4 * (1 + dimensions) else None
+    magic = 0x800 + dimensions  # 8 stands for unsigned bytes
+    if head is None or head[0] != magic:
+        found = f"0x{data[:4].hex()}" if data else "nothing"
+        raise DataError(
+            f"{path} starts with {found}, not with 0x{magic:08x} and {dimensions} sizes: it is no such IDX file"
+        )
+    shape = tuple(int(length) for length in head[1:])
+    promised, held = int(np.prod(shape, dtype=object)), len(data) - head.nbytes
+    if held != promised:
+        raise DataError(f"{path} promises {promised} bytes of {shape} values, but holds {held}: fetch it again")
+    return np.frombuffer(data, np.uint8, offset=head.nbytes).reshape(shape)
+
+
+def _unpack(path: Path) -> bytes:
+    """The content of a gzip file. Raises `Bomb` once it has come to more than such a file can honestly hold."""
+    packed_bytes, parts, unpacked_bytes = path.stat().st_size, [], 0
+    with gzip.open(path) as file:
+        while part := file.read(_READ_BYTES):
+            unpacked_bytes += len(part)
+            check_unpacked(packed_bytes, unpacked_bytes)
+            parts.append(part)
+    return b"".join(parts)
+
+
+def _find(root: Path) -> dict[str, Path]:
+    """Those of the four files that lie under `root`, by name without `.gz`."""
+    places = (root, root / "FashionMNIST" / "raw")
+    candidates = ((name, place / f"{name}{end}") for name in _NAMES for place in places for end in (".gz", ""))
+    found: dict[str, Path] = {}
+    for name, candidate in candidates:
+        if candidate.is_file():
+            found.setdefault(name, candidate)
+    return found
+
+
+def _files_under(root: Path) -> dict[str, Path]:
+    files = _find(root)
+    if missing := [f"{name}.gz" for name in _NAMES if name not in files]:
+        raise DataError(
+            f"{root} lacks {', '.join(missing)} (looked there and in FashionMNIST/raw): "
+            "name the folder that holds the four files with data.root="
+        )
+    return files
+
+
+def _files_anywhere() -> dict[str, Path]:
+    for place in (DOWNLOADS, DEBIAN):
+        files = _find(place)
+        if len(files) == len(_NAMES):
+            return files
+    try:
+        from torchvision.datasets import FashionMNIST
+
+        FashionMNIST(str(DOWNLOADS), download=True)
+    except (ImportError, OSError, RuntimeError) as error:
+        raise DataError(
+            f"Fashion-MNIST lies neither in {DOWNLOADS}/ nor in {DEBIAN}, and torchvision could not download it to "
+            f"{DOWNLOADS}/ ({' '.join(str(error).split())}): install the Debian package dataset-fashion-mnist, or fetch the four *-ubyte.gz "
+            "files elsewhere and name their folder with data.root="
+        ) from None
+    return _files_under(DOWNLOADS)

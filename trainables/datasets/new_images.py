@@ -1,0 +1,259 @@
+"""Images to be predicted: from a folder, a file, a table, an array or a bucket, brought to the shape that nets take."""
+
+from __future__ import annotations
+
+import io
+import os
+import posixpath
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from trainables.data.image_shape import ImageShape
+from trainables.datasets.decode import SUFFIXES, decode_image, open_regular, reason_of, some_of
+from trainables.datasets.folder_tree import LeftOut, images_in, why_no_image
+from trainables.datasets.image_table import TABLES, read_arrays, read_csv, read_parquet
+from trainables.errors import DataError, ObjectMissing, StoreError
+from trainables.store.base import Store
+from trainables.store.keys import is_key
+from trainables.store.open import open_store
+
+CHUNK_BYTES = 64 * 2**20
+MOST_IN_CHUNK = 2048
+
+EMPTY = "an empty file"
+
+Pixels = npt.NDArray[np.uint8]
+Size = tuple[int, int, int]
+"""Height, width, channels."""
+
+
+@dataclass(frozen=True)
+class NewImage:
+    """One image by its name; `load` gives uint8 (height, width, channels) of that size, or raises what is wrong with it."""
+
+    name: str
+    load: Callable[[Size], Pixels]
+
+
+@dataclass(frozen=True)
+class BadImage:
+    """An image that cannot be predicted."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Some images: names of those that are good, their pixels uint8 (images, height, width, channels), and the bad ones."""
+
+    names: tuple[str, ...]
+    pixels: Pixels
+    bad: tuple[BadImage, ...]
+
+
+@dataclass(frozen=True)
+class FoundImages:
+    """What a person has named."""
+
+    images: tuple[NewImage, ...]
+    passed_over: tuple[BadImage, ...] = ()
+    """Files beside them that are no images by their names, and hidden ones."""
+    unread: tuple[BadImage, ...] = ()
+    """Folders that cannot be read, whose images are therefore missing."""
+
+
+def find_new_images(told: str, endpoint_url: str | None = None) -> list[NewImage]:
+    """The images that `look_for_images` finds."""
+    return list(look_for_images(told, endpoint_url).images)
+
+
+def look_for_images(told: str, endpoint_url: str | None = None) -> FoundImages:
+    """The images that `told` names: a folder with all that is below it, an image file, a table, an `.npz`, or either in S3.
+
+    Names are paths relative to the folder, what the table says, or positions in the array. Raises `DataError` where there
+    are none, and `StoreError` where a bucket does not answer.
+    """
+    found = _find_in_bucket(told, endpoint_url) if "://" in told else _find_here(told)
+    if not found.images:
+        others = [f"{one.name} ({one.reason})" for one in (*found.unread, *found.passed_over)]
+        held = f"; it holds {some_of(others)}" if others else ""
+        raise DataError(
+            f"{told} holds no image ({' '.join(SUFFIXES)}){held}: name a folder, a table or a file with some"
+        )
+    return found
+
+
+def read_chunks(images: Sequence[NewImage], shape: ImageShape) -> Iterator[Chunk]:
+    """The images in their order, some at a time; while one chunk is worked on the next is read.
+
+    Raises `StoreError` where a bucket does not answer any more: that is no fault of an image.
+    """
+    size = (shape.height, shape.width, shape.channels)
+    count = min(MOST_IN_CHUNK, max(1, CHUNK_BYTES // (shape.height * shape.width * shape.channels)))
+    Image.init()  # here, because loading the readers is not safe from several threads at once
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        parts = [images[start : start + count] for start in range(0, len(images), count)]
+        ahead: list[Future[Pixels | BadImage]] = []
+        for place in range(len(parts) + 1):
+            under_way, ahead = ahead, []
+            if place < len(parts):
+                ahead = [pool.submit(_load, image, size) for image in parts[place]]
+            if place:
+                yield _gather(parts[place - 1], [future.result() for future in under_way], size)
+
+
+def _load(image: NewImage, size: Size) -> Pixels | BadImage:
+    try:
+        image.name.encode()
+        return image.load(size)
+    except UnicodeEncodeError:
+        return BadImage(ascii(image.name), "its name is not UTF-8: rename it")
+    except ObjectMissing:
+        return BadImage(image.name, "no such object")
+    except StoreError:
+        raise
+    except Exception as error:  # on damaged files Pillow's readers raise nearly anything
+        return BadImage(image.name, " ".join(reason_of(error).split()))
+
+
+def _gather(images: Sequence[NewImage], loaded: Sequence[Pixels | BadImage], size: Size) -> Chunk:
+    good = [(image.name, one) for image, one in zip(images, loaded, strict=True) if not isinstance(one, BadImage)]
+    pixels = np.stack([one for _, one in good]) if good else np.empty((0, *size), np.uint8)
+    return Chunk(tuple(name for name, _ in good), pixels, tuple(one for one in loaded if isinstance(one, BadImage)))
+
+
+def _find_here(told: str) -> FoundImages:
+    try:
+        path = Path(told).expanduser()
+        if path.is_dir():
+            return _find_in_folder(path)
+        if not path.exists():
+            raise DataError(f"{told} does not exist: name a folder, an image, a table ({' '.join(TABLES)}) or s3://…")
+        suffix = path.suffix.lower()
+        if suffix in TABLES:
+            data = path.read_bytes()
+            return FoundImages(_find_in_table(told, suffix, data, lambda cell: partial(_from_file, path.parent / cell)))
+    except (OSError, RuntimeError) as error:  # `~nobody` is a RuntimeError
+        raise DataError(f"{told} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if suffix not in SUFFIXES:
+        raise DataError(f"{told} ends with {path.suffix or 'nothing'}: {_known()}")
+    return FoundImages((NewImage(told, partial(_from_file, path)),))
+
+
+def _find_in_folder(path: Path) -> FoundImages:
+    left_out: list[LeftOut] = []
+    files = sorted(images_in(str(path), left_out))
+
+    def name(file: str) -> str:
+        return Path(file).relative_to(path).as_posix() + "/" * file.endswith("/")
+
+    others = sorted(left_out, key=lambda one: one.path)
+    return FoundImages(
+        tuple(NewImage(name(file), partial(_from_file, file)) for file in files),
+        tuple(BadImage(name(one.path), one.reason) for one in others if not one.is_failure),
+        tuple(BadImage(name(one.path), one.reason) for one in others if one.is_failure),
+    )
+
+
+def _find_in_bucket(told: str, endpoint_url: str | None) -> FoundImages:
+    folder, _, name = told.rstrip("/").rpartition("/")
+    suffix = Path(name).suffix.lower()
+    if not folder.endswith("/") and not told.endswith("/") and suffix in (*TABLES, *SUFFIXES):
+        store = open_store(folder, endpoint_url)
+        if suffix in TABLES:
+            cells = _find_in_table(told, suffix, store.get(name), lambda cell: partial(_from_store, store, cell))
+            return FoundImages(cells)
+        store.get(name)  # a typing error is no bad image
+        return FoundImages((NewImage(told, partial(_from_store, store, name)),))
+    store = open_store(told.rstrip("/"), endpoint_url)
+    store.check()
+    keys = [found.key for found in store.find("")]
+    return FoundImages(
+        tuple(NewImage(key, partial(_from_store, store, key)) for key in keys if _is_image(key)),
+        tuple(BadImage(key, _why_no_image(key)) for key in keys if not _is_image(key)),
+    )
+
+
+def _is_image(key: str) -> bool:
+    hidden = any(part.startswith(".") for part in key.split("/"))
+    return not hidden and os.path.splitext(key)[1].lower() in SUFFIXES  # noqa: PTH122 a key is no path
+
+
+def _why_no_image(key: str) -> str:
+    hidden = any(part.startswith(".") for part in key.split("/")[:-1])
+    return "in a hidden folder" if hidden else why_no_image(key.rpartition("/")[2])
+
+
+def _find_in_table(
+    told: str, suffix: str, data: bytes, locate: Callable[[str], Callable[[Size], Pixels]]
+) -> tuple[NewImage, ...]:
+    match suffix:
+        case ".csv":
+            cells: Sequence[Any] = read_csv(told, data)
+        case ".parquet":
+            cells = read_parquet(told, data)
+        case _:
+            pixels = read_arrays(told, data)
+            return tuple(NewImage(str(row), partial(_from_array, pixels, row)) for row in range(len(pixels)))
+    return tuple(_from_cell(row, cell, locate) for row, cell in enumerate(cells))
+
+
+def _from_cell(row: int, cell: Any, locate: Callable[[str], Callable[[Size], Pixels]]) -> NewImage:
+    """A file name, or what Parquet may hold instead: the bytes of a file, alone or with its name."""
+    if isinstance(cell, dict):
+        name, cell = cell.get("path"), cell.get("bytes") or cell.get("path")
+    else:
+        name = cell if isinstance(cell, str) else None
+    if isinstance(cell, bytes):
+        return NewImage(str(name or row), partial(_from_bytes, cell))
+    if not cell:
+        return NewImage(str(row), _refuse_empty)
+    return NewImage(str(name), locate(str(cell)))
+
+
+def _from_file(path: str | Path, size: Size) -> Pixels:
+    with open_regular(path) as file:
+        if not os.fstat(file.fileno()).st_size:
+            raise ValueError(EMPTY)
+        return decode_image(file, *size)
+
+
+def _from_store(store: Store, key: str, size: Size) -> Pixels:
+    key = posixpath.normpath(key)
+    if not is_key(key):  # of a table; the store would refuse it as if it were out of order itself
+        raise ValueError("its name can be no key below the table's folder")
+    return _from_bytes(store.get(key), size)
+
+
+def _from_bytes(data: bytes, size: Size) -> Pixels:
+    if not data:
+        raise ValueError(EMPTY)
+    return decode_image(io.BytesIO(data), *size)
+
+
+def _from_array(pixels: Pixels, row: int, size: Size) -> Pixels:
+    """As image files are converted and resized."""
+    height, width, channels = size
+    one = pixels[row]
+    image = Image.fromarray(one[:, :, 0] if one.ndim == 3 and one.shape[2] == 1 else one)
+    image = image.convert("L" if channels == 1 else "RGB")
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image).reshape(height, width, channels)
+
+
+def _refuse_empty(size: Size) -> Pixels:
+    raise ValueError("its row of the table names no image")
+
+
+def _known() -> str:
+    return f"images end with {' '.join(SUFFIXES)}, tables with {' '.join(TABLES)}"

@@ -1,0 +1,203 @@
+"""Images without labels, for an ensemble to label: read as the labelled ones are, and none of those among them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BeforeValidator, model_validator
+
+from trainables.config.base import Frozen
+from trainables.data.images import ImageSet, hash_images
+from trainables.data.train_share import choose_share
+from trainables.datasets.csv_table import load_csv_table
+from trainables.datasets.decode import SUFFIXES, decode_files
+from trainables.datasets.digits import load_digits
+from trainables.datasets.fashion_mnist import load_fashion_mnist
+from trainables.errors import DataError
+
+UNKNOWN = -1
+"""The true class of an image that nobody has labelled, or whose class the labelled images do not have."""
+
+
+class UnlabelledConfig(Frozen):
+    """Where unlabelled images come from: exactly one of `name`, `path` and `csv`.
+
+    Labels that come with them are never trained on: they only say how good the ensemble's labels are.
+    """
+
+    name: Literal["rest", "digits", "fashion-mnist"] | None = None
+    """`rest`: the training images that `train_share` leaves out; or a well-known set. `data: rest` is short for it."""
+    path: str | None = None
+    """A local folder of images, at any depth. Folders directly in it that are called like a class tell true labels."""
+    csv: str | None = None
+    """A local table of file names and true labels, with a header."""
+    image_column: str = "image"
+    label_column: str = "label"
+    root: str | None = None
+    """As in `data`."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        named = [f"`{key}`" for key in ("name", "path", "csv") if getattr(self, key) is not None]
+        if len(named) != 1:
+            told = " and ".join(named) or "no images"
+            raise ValueError(f"pseudo_labels.data names {told}: give one of `name`, `path` and `csv`, or `rest`")
+        for key in ("path", "csv", "root"):
+            if "://" in (place := getattr(self, key) or ""):
+                raise ValueError(f"pseudo_labels.data.{key} is {place}: images are read from local folders only")
+        if self.root is not None and self.csv is None and self.name != "fashion-mnist":
+            raise ValueError(f"pseudo_labels.data.root means nothing to {named[0]} here: remove it")
+        return self
+
+
+def _spell_out(told: Any) -> Any:
+    return {"name": told} if isinstance(told, str) else told
+
+
+UnlabelledData = Annotated[UnlabelledConfig, BeforeValidator(_spell_out)]
+
+
+@dataclass(frozen=True, eq=False)
+class UnlabelledImages:
+    """Images to be labelled, none of which equals one that is trained on, chosen by or judged by.
+
+    pixels      uint8 (images, height, width, channels), of the labelled images' shape
+    image_ids   one unique name an image
+    truth       int64 (images,), positions in the labelled images' class names; `UNKNOWN` where nobody knows
+    found       images that there were
+    held_out    of these, left out because they are among the validation or the test images
+    trained     of these, left out because they are among the training images
+    twice       of these, left out because they equal one that is kept
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    image_ids: tuple[str, ...]
+    truth: npt.NDArray[np.int64]
+    found: int
+    held_out: int
+    trained: int
+    twice: int
+
+
+def load_unlabelled(
+    config: UnlabelledConfig, images: ImageSet, train_share: float, size: int | None, channels: int | None
+) -> UnlabelledImages:
+    """The images that `config` names, without those that occur among `images`, by the hash of their pixels.
+
+    `size` and `channels` are those of the sweep's `data`: both are read alike. Raises `DataError` where images are
+    missing or damaged, are of another size or have other channels, or where none is left.
+    """
+    if config.name == "rest":
+        pixels, image_ids, truth, trained = _rest_of(images, train_share)
+    else:
+        pixels, image_ids, truth = _read(config, images.class_names, size, channels)
+        trained = images.rows("train")
+    if pixels.shape[1:] != images.pixels.shape[1:]:
+        raise DataError(
+            f"the images of pseudo_labels.data are {_tell_shape(pixels)}, those of data {_tell_shape(images.pixels)}: "
+            "set data.size and data.channels, by which both are read"
+        )
+    return _leave_out(images, trained, pixels, image_ids, truth)
+
+
+def _leave_out(
+    images: ImageSet,
+    trained: npt.NDArray[np.int64],
+    pixels: npt.NDArray[np.uint8],
+    image_ids: tuple[str, ...],
+    truth: npt.NDArray[np.int64],
+) -> UnlabelledImages:
+    hashes = images.image_sha256
+    held_out = {hashes[row] for split in ("validation", "test") for row in images.rows(split)}
+    known = {hashes[row] for row in trained}
+    kept: list[int] = []
+    counts: Counter[str] = Counter()
+    seen: set[str] = set()
+    for row, digest in enumerate(hash_images(pixels)):
+        # An image in both counts as held out: that is the reason that always holds.
+        why = "held_out" if digest in held_out else "trained" if digest in known else "twice" if digest in seen else ""
+        if why:
+            counts[why] += 1
+        else:
+            seen.add(digest)
+            kept.append(row)
+    if not kept:
+        raise DataError(
+            f"pseudo_labels.data has {len(pixels)} images, and all of them are among the labelled ones: "
+            "name others, or lower train_share"
+        )
+    return UnlabelledImages(
+        pixels=pixels[kept],
+        image_ids=tuple(image_ids[row] for row in kept),
+        truth=truth[kept],
+        found=len(pixels),
+        held_out=counts["held_out"],
+        trained=counts["trained"],
+        twice=counts["twice"],
+    )
+
+
+def _rest_of(
+    images: ImageSet, train_share: float
+) -> tuple[npt.NDArray[np.uint8], tuple[str, ...], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Pixels, ids and labels of the training images that are not trained on; and the rows of those that are."""
+    trained = choose_share(images.labels, images.rows("train"), train_share)
+    rest = np.setdiff1d(images.rows("train"), trained)
+    if not len(rest):
+        raise DataError(
+            f"pseudo_labels.data is rest, but train_share {train_share:g} leaves out no training image: lower it"
+        )
+    return images.pixels[rest], tuple(images.image_ids[row] for row in rest), images.labels[rest], trained
+
+
+def _read(
+    config: UnlabelledConfig, class_names: tuple[str, ...], size: int | None, channels: int | None
+) -> tuple[npt.NDArray[np.uint8], tuple[str, ...], npt.NDArray[np.int64]]:
+    """Pixels, ids and true labels of images from elsewhere."""
+    root = Path(config.root).expanduser() if config.root else None
+    if config.path:
+        return _read_folder(Path(config.path).expanduser(), class_names, size, channels)
+    if config.csv:
+        table = Path(config.csv).expanduser()
+        whole = load_csv_table(table, root, config.image_column, config.label_column, size, channels)
+    elif config.name == "fashion-mnist":
+        whole = load_fashion_mnist(root, size, channels)
+    else:
+        whole = load_digits(size, channels)
+    place = {name: label for label, name in enumerate(class_names)}
+    known = np.array([place.get(name, UNKNOWN) for name in whole.class_names], np.int64)
+    return whole.pixels, whole.image_ids, known[whole.labels]
+
+
+def _read_folder(
+    path: Path, class_names: tuple[str, ...], size: int | None, channels: int | None
+) -> tuple[npt.NDArray[np.uint8], tuple[str, ...], npt.NDArray[np.int64]]:
+    if not path.is_dir():
+        raise DataError(f"pseudo_labels.data.path {path} is no folder: name a folder of images")
+    files = sorted(_images_in(path))
+    if not files:
+        raise DataError(f"pseudo_labels.data.path {path} holds no image ({' '.join(SUFFIXES)}): name another folder")
+    place: Mapping[str, int] = {name: label for label, name in enumerate(class_names)}
+    truth = [place.get(file.split("/")[0], UNKNOWN) if "/" in file else UNKNOWN for file in files]
+    return decode_files(path, files, size, channels), tuple(files), np.array(truth, np.int64)
+
+
+def _images_in(path: Path) -> Iterator[str]:
+    """Paths relative to `path`; hidden files and folders are passed over."""
+    for here, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith(".") and name.lower().endswith(SUFFIXES):
+                yield Path(here, name).relative_to(path).as_posix()
+
+
+def _tell_shape(pixels: npt.NDArray[np.uint8]) -> str:
+    height, width, channels = pixels.shape[1:]
+    return f"{height} x {width} pixels in {channels} channel{'s' * (channels != 1)}"

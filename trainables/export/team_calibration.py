@@ -1,0 +1,80 @@
+"""The calibration of a team's vote as torch modules, from the parameters that a calibrator tells: `ensembles.calibration` in torch.
+
+Each takes and gives float64 (images, classes), as that does to 1e-6. A test compares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainables.export.team_vote import floored_log
+
+OWN_ORDER = 1e-9
+"""Share of the vote's own probability that an isotonic calibration adds, as in `ensembles.calibration.isotonic`."""
+
+
+def build_calibration(told: Mapping[str, Any]) -> nn.Module:
+    """The calibration that `Calibrator.told` tells. Raises `ValueError` for a kind that it does not know."""
+    match told["kind"]:
+        case "none":
+            return nn.Identity()
+        case "temperature":
+            return ScaledLogs([1 / told["temperature"]], [0.0])
+        case "vector":
+            return ScaledLogs(told["scale"], told["bias"])
+        case "isotonic":
+            return Curves(told["curves"])
+    raise ValueError(f"a calibration by {told['kind']!r} is not known")
+
+
+class ScaledLogs(nn.Module):
+    """Log-probabilities times `scale` plus `bias`, of each class or of all alike, through a softmax."""
+
+    scale: Tensor
+    bias: Tensor
+
+    def __init__(self, scale: Sequence[float], bias: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64), persistent=False)
+        self.register_buffer("bias", torch.tensor(bias, dtype=torch.float64), persistent=False)
+
+    def forward(self, probabilities: Tensor) -> Tensor:
+        """See the module."""
+        return (floored_log(probabilities) * self.scale + self.bias).softmax(1)
+
+
+class Curves(nn.Module):
+    """A curve for each class, straight between its knots and flat beyond; then rows are scaled to a sum of one.
+
+    Tables are (classes, knots): shorter curves repeat their last knot, a class without one has the line from 0 to 1.
+    """
+
+    given: Tensor
+    shares: Tensor
+
+    def __init__(self, curves: Sequence[Sequence[Sequence[float]] | None]) -> None:
+        super().__init__()
+        known = [curve if curve is not None else [[0.0, 1.0], [0.0, 1.0]] for curve in curves]
+        longest = max(2, *(len(given) for given, _ in known))
+        tables = [
+            [[*knots, *[knots[-1]] * (longest - len(knots))] for knots in side] for side in zip(*known, strict=True)
+        ]
+        for name, table in zip(("given", "shares"), tables, strict=True):
+            self.register_buffer(name, torch.tensor(table, dtype=torch.float64), persistent=False)
+
+    def forward(self, probabilities: Tensor) -> Tensor:
+        """See the module."""
+        told = probabilities.t().contiguous()
+        right = torch.searchsorted(self.given, told, right=True).clamp(1, self.given.shape[1] - 1)
+        low, high = self.given.gather(1, right - 1), self.given.gather(1, right)
+        before, after = self.shares.gather(1, right - 1), self.shares.gather(1, right)
+        width = high - low
+        way = torch.where(
+            width > 0, (told - low) / width.clamp(min=torch.finfo(torch.float64).tiny), torch.ones_like(told)
+        )
+        found = (before + way.clamp(0, 1) * (after - before)).t() + OWN_ORDER * probabilities
+        return found / found.sum(1, keepdim=True)

@@ -1,0 +1,128 @@
+"""The votes of a team as torch modules, from the parameters that a voter tells: what `ensembles.voting` does in numpy.
+
+Each takes float32 (members, images, classes) and gives float64 (images, classes), as that does to 1e-6. A test compares them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+LEAST_PROBABILITY = 1e-12
+"""Below it a probability counts as this, as in `ensembles.metrics.scores`."""
+
+UNSURE = 1e-9
+"""Certainty below this is rounding, as in `ensembles.voting.means`."""
+
+
+def build_vote(told: Mapping[str, Any]) -> nn.Module:
+    """The vote that `Voter.told` tells. Raises `ValueError` for a method that it does not know."""
+    match told["method"]:
+        case "soft":
+            return WeightedMean([1 / len(told["members"])] * len(told["members"]))
+        case "weighted":
+            return WeightedMean(told["weights"])
+        case "geometric":
+            members = len(told["members"])
+            return PooledLogs([1 / members] * members)
+        case "confidence":
+            return ConfidentMean()
+        case "rank":
+            return MeanRank()
+        case "hard":
+            return Plurality()
+        case "majority":
+            return Majority()
+        case "stacked":
+            return PooledLogs(told["stacking"]["weights"], told["stacking"]["bias"])
+    raise ValueError(f"a vote by {told['method']!r} is not known")
+
+
+class WeightedMean(nn.Module):
+    """The mean of the members' probabilities by their weights."""
+
+    weights: Tensor
+
+    def __init__(self, weights: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.tensor(weights, dtype=torch.float64), persistent=False)
+
+    def forward(self, answers: Tensor) -> Tensor:
+        """See the module."""
+        return (answers.double() * self.weights[:, None, None]).sum(0)
+
+
+class PooledLogs(nn.Module):
+    """Weighted sum of the members' log-probabilities, with a bias for each class, through a softmax."""
+
+    weights: Tensor
+    bias: Tensor
+
+    def __init__(self, weights: Sequence[float], bias: Sequence[float] = (0.0,)) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.tensor(weights, dtype=torch.float64), persistent=False)
+        self.register_buffer("bias", torch.tensor(bias, dtype=torch.float64), persistent=False)
+
+    def forward(self, answers: Tensor) -> Tensor:
+        """See the module."""
+        return ((floored_log(answers) * self.weights[:, None, None]).sum(0) + self.bias).softmax(1)
+
+
+class ConfidentMean(nn.Module):
+    """The mean, weighted on each image by how far below that of guessing each member's entropy is."""
+
+    def forward(self, answers: Tensor) -> Tensor:
+        """See the module."""
+        told = answers.double()
+        if told.shape[2] == 1:
+            return told.mean(0)
+        shares = told / told.sum(2, keepdim=True)
+        sure = 1 + (shares * floored_log(shares)).sum(2) / math.log(told.shape[2])
+        sure = torch.where(sure > UNSURE, sure.clamp(max=1), torch.zeros_like(sure))[:, :, None]
+        weight = sure.sum(0)
+        # Where nobody is sure of anything, all count the same.
+        return torch.where(weight > 0, (sure * told).sum(0) / weight.clamp(min=UNSURE), told.mean(0))
+
+
+class MeanRank(nn.Module):
+    """Shares of the points: one of each member for every class that a class beats, half a point for its equals."""
+
+    def forward(self, answers: Tensor) -> Tensor:
+        """See the module."""
+        members, _, classes = answers.shape
+        if classes == 1:
+            return torch.ones_like(answers[0], dtype=torch.float64)
+        answers = answers.contiguous()
+        rising = answers.sort(2).values.contiguous()
+        beaten = torch.searchsorted(rising, answers)
+        not_above = torch.searchsorted(rising, answers, right=True)
+        points = (beaten + not_above - 1).double() / 2
+        return points.sum(0) / (members * classes * (classes - 1) / 2)
+
+
+class Plurality(nn.Module):
+    """Shares of voices: each member has one, for its likeliest class."""
+
+    def forward(self, answers: Tensor) -> Tensor:
+        """See the module."""
+        return functional.one_hot(answers.argmax(2), answers.shape[2]).double().mean(0)
+
+
+class Majority(nn.Module):
+    """Shares of voices where a class has more than half of them, else the mean of the probabilities."""
+
+    def forward(self, answers: Tensor) -> Tensor:
+        """See the module."""
+        voices = functional.one_hot(answers.argmax(2), answers.shape[2]).sum(0)
+        won = 2 * voices.amax(1, keepdim=True) > len(answers)
+        return torch.where(won, voices.double() / len(answers), answers.double().mean(0))
+
+
+def floored_log(probabilities: Tensor) -> Tensor:
+    """Natural logarithms, float64."""
+    return probabilities.double().clamp(min=LEAST_PROBABILITY).log()

@@ -1,0 +1,75 @@
+"""Images that are too small for a net are enlarged before it: some nets halve height and width five times or more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainables.data.image_shape import ImageShape
+from trainables.errors import ModelUnusable
+
+SIDES = (32, 48, 64, 80, 96, 128, 160, 192, 224, 256, 299, 384, 448, 512)
+"""Pixels of the shorter side that are tried in turn. 224, 299 and 384 are those that most nets were made for."""
+
+
+def find_size(name: str, build: Callable[[], nn.Module], shape: ImageShape) -> tuple[int, int]:
+    """Height and width that the net which `build` makes takes: those of the images, else the smallest larger ones.
+
+    Nothing is computed: shapes alone are passed through the net, on torch's `meta` device, and no random number is drawn
+    from the generator of the CPU. Raises `ModelUnusable` where no size is taken.
+    """
+    said = ""
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):
+                net = build().train()
+        except NotImplementedError:  # it computes its layers' sizes with tensors, as RegNets do
+            net = build().to("meta").train()
+        for height, width in _sizes(shape):
+            try:
+                found = net(torch.empty(2, shape.channels, height, width, device="meta"))
+                if not isinstance(found, Tensor) or tuple(found.shape) != (2, shape.classes):
+                    raise ModelUnusable(f"model.name is {name}: it does not tell logits of {shape.classes} classes")
+                return height, width
+            except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
+                said = said or str(error).splitlines()[0]
+    raise ModelUnusable(
+        f"model.name is {name}: it takes neither images of {shape.height} x {shape.width} pixels nor enlarged ones "
+        f"({said}): choose another model"
+    )
+
+
+def _sizes(shape: ImageShape) -> Iterator[tuple[int, int]]:
+    """First the images' own, then larger ones of the same proportions, then squares."""
+    yield shape.height, shape.width
+    shorter = min(shape.height, shape.width)
+    for side in SIDES:
+        if side > shorter and shape.height != shape.width:
+            yield round(shape.height * side / shorter), round(shape.width * side / shorter)
+    for side in SIDES:
+        if side > shorter:
+            yield side, side
+
+
+def enlarge_for(net: nn.Module, size: tuple[int, int], shape: ImageShape) -> nn.Module:
+    """`net`, whose images are brought to `size` first, linearly, if they are of another one.
+
+    A hook, and no layer around it: the names of its tensors stay those that files of weights have.
+    """
+    if size != (shape.height, shape.width):
+        net.register_forward_pre_hook(Enlarge(size))
+    return net
+
+
+class Enlarge:
+    """A hook that enlarges images."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
+
+    def __call__(self, net: nn.Module, given: tuple[Tensor]) -> tuple[Tensor]:
+        """Float (images, channels, height, width), in another height and width."""
+        return (functional.interpolate(given[0], size=self.size, mode="bilinear", align_corners=False),)

@@ -1,0 +1,192 @@
+"""A checkpoint in a store: its parts, and last its manifest with the sizes and hashes that prove it whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trainables.errors import DamagedObject, ObjectMissing, StoreTooNew
+from trainables.results.predictions import Predictions, from_arrow
+from trainables.results.true_class import Truth, truth_from_arrow
+from trainables.store import layout
+from trainables.store.base import Store, sha256_of
+from trainables.store.json_records import parse_json, seal_json, unseal_json
+
+
+@dataclass(frozen=True, order=True)
+class CheckpointId:
+    """Names one checkpoint: a trial at the end of an epoch (counted from 1)."""
+
+    trial_id: str
+    epoch: int
+
+    def __str__(self) -> str:
+        return f"{self.trial_id}@{self.epoch}"
+
+    def key(self, part: str) -> str:
+        """Key of one part in the store."""
+        return layout.checkpoint_prefix(self.trial_id, self.epoch) + part
+
+
+def write_checkpoint(store: Store, checkpoint: CheckpointId, parts: dict[str, bytes]) -> None:
+    """Store all `parts` (file name to bytes), then the manifest that makes them a checkpoint.
+
+    A checkpoint that is there and whole stays as it is: a worker that was cut off, and whose trial another one took up,
+    comes back and writes what it had. Raises `StoreError` when the store stays unwilling; then no reader sees this checkpoint.
+    """
+    if is_whole(store, checkpoint):
+        return
+    promises = {name: Promise(len(data), sha256_of(data)) for name, data in parts.items()}
+    told, key = _write_manifest(checkpoint, promises), checkpoint.key(layout.MANIFEST)
+    _write_parts(store, checkpoint, parts)
+    if store.create(key, told) or is_whole(store, checkpoint):
+        return
+    # Another writer came between parts and manifest, and their times differ if nothing else does: now it has ended.
+    _write_parts(store, checkpoint, parts)
+    store.put(key, told)
+
+
+def _write_manifest(checkpoint: CheckpointId, promises: Mapping[str, Promise]) -> bytes:
+    parts = {name: {"size_bytes": each.size_bytes, "sha256": each.sha256} for name, each in promises.items()}
+    return seal_json({"trial_id": checkpoint.trial_id, "epoch": checkpoint.epoch, "parts": parts})
+
+
+def manifest_bytes(checkpoint: CheckpointId, sizes: Mapping[str, int]) -> int:
+    """How large the manifest is that this version writes of parts of these sizes: one with further keys has another size."""
+    return len(_write_manifest(checkpoint, {name: Promise(size, "0" * 64) for name, size in sizes.items()}))
+
+
+def _write_parts(store: Store, checkpoint: CheckpointId, parts: dict[str, bytes]) -> None:
+    for name, data in parts.items():
+        store.put(checkpoint.key(name), data)
+
+
+TOLD = ("trial_id", "epoch", "parts")
+PROMISED = ("size_bytes", "sha256")
+"""All that this version writes into a manifest, and of each part."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What a manifest says of one part."""
+
+    size_bytes: int
+    sha256: str
+
+
+def read_promises(store: Store, checkpoint: CheckpointId) -> dict[str, Promise]:
+    """The parts that the manifest of `checkpoint` proves, by file name; what it does not tell in full is left out.
+
+    Raises `ObjectMissing` where there is no such checkpoint, `DamagedObject` where its manifest is not readable, and `StoreTooNew`
+    where a newer version tells of parts in another way: that is never written over.
+    """
+    key = checkpoint.key(layout.MANIFEST)
+    return parse_promises(store.get(key), f"{store.uri}/{key}")
+
+
+def parse_promises(data: bytes, where: str) -> dict[str, Promise]:
+    """The same of the bytes of a manifest. Raises `DamagedObject` and `StoreTooNew`, naming `where`."""
+    manifest = unseal_json(data, where)
+    parts = manifest.get("parts")
+    found = {
+        name: Promise(told["size_bytes"], told["sha256"])
+        for name, told in (parts.items() if isinstance(parts, dict) else ())
+        if isinstance(told, dict) and isinstance(told.get("size_bytes"), int) and isinstance(told.get("sha256"), str)
+    }
+    is_short = not isinstance(parts, dict) or len(found) < len(parts)
+    if is_short and (others := _unknown_keys(manifest)):
+        raise StoreTooNew(f"{where} was written by a newer Caucus (key {others[0][:60]}): use that version")
+    return found
+
+
+def why_not_understood(data: bytes, where: str) -> str:
+    """What of a manifest this version would not write, as a sentence that names `where`; "" where it understands all of it.
+
+    Stricter than `parse_promises`: who reads may leave a key out, who deletes may not.
+    """
+    try:
+        manifest = unseal_json(data, where)
+        promises = parse_promises(data, where)
+    except (DamagedObject, StoreTooNew) as error:
+        return str(error)
+    if others := _unknown_keys(manifest):
+        return f"{where} was written by a newer Caucus (key {others[0][:60]})"
+    parts = manifest.get("parts")
+    if odd := [name for name in parts if name not in promises] if isinstance(parts, dict) else ["parts"]:
+        return f"{where} does not tell size and hash of {odd[0][:60]}"
+    return ""
+
+
+def _unknown_keys(manifest: Mapping[str, Any]) -> list[str]:
+    """Keys of a manifest and, as `part.key`, of what it tells of its parts, that this version does not write."""
+    others = [key for key in manifest if key not in TOLD]
+    parts = manifest.get("parts")
+    for name, told in parts.items() if isinstance(parts, dict) else ():
+        others += [f"{name}.{key}" for key in told if key not in PROMISED] if isinstance(told, dict) else ()
+    return others
+
+
+def read_part(
+    store: Store, checkpoint: CheckpointId, part: str, promises: Mapping[str, Promise] | None = None
+) -> bytes:
+    """One part of a checkpoint, proved by the manifest; `promises` is what `read_promises` said, where that is known.
+
+    Raises `ObjectMissing` where there is no such checkpoint or part, and `DamagedObject` where it is not what was written.
+    """
+    promised = (read_promises(store, checkpoint) if promises is None else promises).get(part)
+    if promised is None:
+        raise ObjectMissing(f"checkpoint {checkpoint} in {store.uri} has no {part}")
+    data = store.get(checkpoint.key(part))
+    if len(data) != promised.size_bytes or sha256_of(data) != promised.sha256:
+        raise DamagedObject(
+            f"{store.uri}/{checkpoint.key(part)} is not what its manifest promises "
+            f"({len(data)} bytes of {promised.size_bytes}): delete this checkpoint's folder, the next run writes it again"
+        )
+    return data
+
+
+def read_json_part(store: Store, checkpoint: CheckpointId, part: str) -> dict[str, Any]:
+    """One part that is a JSON object. Raises as `read_part` does."""
+    return parse_json(read_part(store, checkpoint, part), f"{store.uri}/{checkpoint.key(part)}")
+
+
+def is_whole(store: Store, checkpoint: CheckpointId) -> bool:
+    """Whether the store has this checkpoint with all that its manifest promises. One question where there is no manifest."""
+    if store.stat(checkpoint.key(layout.MANIFEST)) is None:
+        return False
+    try:
+        promises = read_promises(store, checkpoint)
+        for part in promises:
+            read_part(store, checkpoint, part, promises)
+    except (DamagedObject, ObjectMissing):
+        return False
+    return bool(promises)
+
+
+def committed_epochs(store: Store, trial_id: str) -> list[int]:
+    """Epochs of a trial whose checkpoints are whole (have a manifest), rising."""
+    keys = (found.key for found in store.find(layout.trial_prefix(trial_id)))
+    return sorted(epoch for key in keys if key.endswith("/" + layout.MANIFEST) and (epoch := layout.epoch_of(key)))
+
+
+def committed(store: Store, trial_ids: Iterable[str]) -> list[CheckpointId]:
+    """All whole checkpoints of the given trials, sorted."""
+    return sorted(CheckpointId(name, epoch) for name in trial_ids for epoch in committed_epochs(store, name))
+
+
+def read_predictions(
+    store: Store, checkpoint: CheckpointId, split: str, promises: Mapping[str, Promise] | None = None
+) -> Predictions:
+    """A checkpoint's predictions on `split`. Raises as `read_part` does, and `MismatchedPredictions`."""
+    return from_arrow(read_part(store, checkpoint, layout.predictions_part(split), promises))
+
+
+def read_truth(
+    store: Store, checkpoint: CheckpointId, split: str, promises: Mapping[str, Promise] | None = None
+) -> Truth:
+    """Those columns of a checkpoint's predictions on `split` that choosing needs. Raises as `read_predictions` does.
+
+    Checkpoints that were written before there were such parts have none: `ObjectMissing`.
+    """
+    return truth_from_arrow(read_part(store, checkpoint, layout.truth_part(split), promises))

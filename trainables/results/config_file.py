@@ -1,0 +1,48 @@
+"""config.json of a trial: what it is, for those who know no more than its name."""
+
+from __future__ import annotations
+
+import contextlib
+
+from trainables.config.trial import TrialConfig
+from trainables.errors import DamagedObject, ObjectMissing, StoreTooNew
+from trainables.results.newer_trial import NewerTrial, read_trial
+from trainables.store import layout
+from trainables.store.base import Store
+from trainables.store.json_records import get_json, seal_json
+
+
+def write_config(store: Store, config: TrialConfig) -> bool:
+    """Record `config`, once: nothing is written where its record is there already, and whole, or a newer version's; whether
+    it was. Raises `StoreError`.
+    """
+    if isinstance(config, NewerTrial):
+        return False
+    with contextlib.suppress(ObjectMissing, DamagedObject):
+        with contextlib.suppress(StoreTooNew):
+            read_config(store, config.trial_id)
+        return False
+    store.put(layout.config_key(config.trial_id), seal_json(config.model_dump(mode="json")))
+    return True
+
+
+def read_config(store: Store, trial_id: str) -> TrialConfig:
+    """The record of a trial, which its name proves: keys of a newer version, too, where they are as if they were not there.
+
+    Raises `ObjectMissing`, `DamagedObject`, and `StoreTooNew` where it has what this version does not know.
+    """
+    key = layout.config_key(trial_id)
+    where = f"{store.uri}/{key}"
+    told = get_json(store, key)
+    mend = "delete it, a run that trains this trial writes it again"
+    try:
+        config = read_trial(trial_id, told)
+    except ValueError as error:
+        raise DamagedObject(f"{where} is not the configuration of {trial_id} ({error}): {mend}") from None
+    if not isinstance(config, NewerTrial):
+        return config
+    if config.known.trial_id == trial_id:  # of the rest each key is at its default, else its name would be another
+        return config.known
+    if not config.unknown:
+        raise DamagedObject(f"{where} is not the configuration of {trial_id}: {mend}")
+    raise StoreTooNew(f"{where} was written by a newer Caucus ({config.why}): use that version")

@@ -1,0 +1,120 @@
+"""A trial of a newer version: it has keys, or values, that this one does not know. It is shown as it is, and never trained or deleted."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from pydantic import PrivateAttr, ValidationError
+
+from trainables.config.base import flatten
+from trainables.config.trial import TrialConfig
+
+_NAME = re.compile(r"[0-9a-f]{8,64}")
+
+_ROUNDS = 50
+"""Each takes out all that is found wrong at once; what is below a wrong key shows only then."""
+
+
+class NewerTrial(TrialConfig):
+    """What is known of it is as in any trial; `unknown` are the dotted keys that this version does not know, with their values."""
+
+    _name: str = PrivateAttr("")
+    _unknown: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @cached_property
+    def trial_id(self) -> str:
+        """The name that its own version gave it: it follows from all keys."""
+        return self._name
+
+    @property
+    def unknown(self) -> Mapping[str, Any]:
+        """Dotted keys with their values; empty where its name alone is another than this version would give it."""
+        return self._unknown
+
+    @property
+    def known(self) -> TrialConfig:
+        """A trial of what is known of it."""
+        return TrialConfig(**{name: getattr(self, name) for name in TrialConfig.model_fields})
+
+    @property
+    def why(self) -> str:
+        """What is not known, as words of a sentence."""
+        if not self._unknown:
+            return "the rule by which it is named"
+        return name_keys(f"{key}={_show(value)}" for key, value in self._unknown.items())
+
+    def flat(self) -> dict[str, Any]:
+        """As of any trial, with the keys that are not known as they are."""
+        return super().flat() | {key: _plain(value) for key, value in self._unknown.items()}
+
+
+def read_trial(trial_id: str, told: object) -> TrialConfig:
+    """The configuration of the trial `trial_id` as a record has it: a `NewerTrial` where it has what this version does not know.
+
+    Raises `ValueError`, with the key, the value and what is wrong, where it is no configuration of any version.
+    """
+    if not isinstance(trial_id, str) or not _NAME.fullmatch(trial_id):
+        raise ValueError(f"trial_id is {_show(trial_id)}, no name of a trial")
+    try:
+        config = TrialConfig.model_validate(told)
+    except ValidationError:
+        return _read_newer(trial_id, told)
+    return config if config.trial_id == trial_id else _newer(trial_id, config, {})
+
+
+def _read_newer(trial_id: str, told: object) -> NewerTrial:
+    if not isinstance(told, dict):
+        raise ValueError(f"config is {_show(told)}, not a mapping")
+    left, unknown = copy.deepcopy(told), dict[str, Any]()
+    for _ in range(_ROUNDS):
+        try:
+            return _newer(trial_id, TrialConfig.model_validate(left), unknown)
+        except ValidationError as error:
+            for problem in error.errors():
+                key = [part for part in problem["loc"] if isinstance(part, str)]
+                if not key or key[0] in ("data_id", "seed"):
+                    name = key[0] if key else "config"
+                    raise ValueError(f"{name} is {_show(left.get(name, 'missing'))}: {problem['msg']}") from None
+                _take_out(left, key, unknown)
+    raise ValueError("config has too much that is not known")
+
+
+def _take_out(left: dict[str, Any], key: Sequence[str], unknown: dict[str, Any]) -> None:
+    """Move what lies under `key`, or as near to it as there is anything, from `left` to `unknown`."""
+    at, place = left, 0
+    while place < len(key) - 1 and isinstance(at.get(key[place]), dict) and key[place + 1] in at[key[place]]:
+        at, place = at[key[place]], place + 1
+    if key[place] in at:
+        unknown[".".join(key[: place + 1])] = at.pop(key[place])
+
+
+def _newer(trial_id: str, config: TrialConfig, unknown: dict[str, Any]) -> NewerTrial:
+    made = NewerTrial(**{name: getattr(config, name) for name in TrialConfig.model_fields})
+    made._name = trial_id
+    made._unknown = {
+        below: value
+        for key, one in unknown.items()
+        for below, value in (flatten(one, f"{key}.") if isinstance(one, dict) and one else {key: one}).items()
+    }
+    return made
+
+
+def name_keys(keys: Any) -> str:
+    """The first three, and how many more there are."""
+    named = list(keys)
+    more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+    return ", ".join(named[:3]) + more
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, str | int | float | bool) else json.dumps(value, default=str)
+
+
+def _show(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,32 @@
+"""The name of a pruned checkpoint, and where it lies. It reads and votes as any other checkpoint does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from trainables.results.checkpoint import CheckpointId
+from trainables.store import layout
+
+PruneMethod = Literal["magnitude", "channel"]
+METHODS: tuple[PruneMethod, ...] = get_args(PruneMethod)
+
+
+@dataclass(frozen=True, order=True)
+class PrunedId(CheckpointId):
+    """Names the checkpoint of a trial at `epoch`, pruned to `sparsity` and trained on for `epochs` more.
+
+    >>> str(PrunedId("0f3a", 12, "magnitude", 0.9, 5))
+    '0f3a@12-magnitude-0.9-5'
+    """
+
+    method: PruneMethod
+    sparsity: float
+    epochs: int
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}-{self.method}-{self.sparsity!r}-{self.epochs}"
+
+    def key(self, part: str) -> str:
+        """Key of one part in the store."""
+        return layout.pruned_prefix(self.trial_id, self.epoch, self.method, self.sparsity, self.epochs) + part

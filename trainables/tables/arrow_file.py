@@ -1,0 +1,38 @@
+"""A table as an Arrow IPC file: the one form in which columns lie beside a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from trainables.errors import CaucusError
+from trainables.tables.arrow_limits import read_plain
+
+UNREADABLE = (pa.ArrowException, KeyError, AttributeError, TypeError, ValueError, IndexError, OSError)
+"""What pyarrow, a missing column and a missing key of the metadata raise."""
+
+
+def write_table(table: pa.Table) -> bytes:
+    """The bytes of an Arrow IPC file."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+@contextmanager
+def reading_table(data: bytes, what: str, error: type[CaucusError]) -> Iterator[tuple[pa.Table, dict[str, str]]]:
+    """The table of an Arrow IPC file, zero-copy where it is one batch, and its metadata, for as long as they are looked at.
+
+    Raises `error`, as "not `what`", where `data` is something else, or lacks what is looked for; errors that are meant for
+    a person pass as they are.
+    """
+    try:
+        table = read_plain(data).combine_chunks()
+        yield table, {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    except CaucusError:
+        raise
+    except UNREADABLE as found:
+        raise error(f"not {what}: {found}") from None

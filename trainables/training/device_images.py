@@ -1,0 +1,139 @@
+"""An image set on the device that trains."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trainables.config.trial import BagConfig
+from trainables.data.bagging import choose_bag
+from trainables.data.image_shape import ImageShape
+from trainables.data.images import ImageArrays, channel_statistics
+from trainables.data.train_share import choose_share
+from trainables.errors import DataError
+from trainables.store import layout
+from trainables.training.memory import first_line, is_out_of_memory
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceImages:
+    """An image set on the device that trains, shared by all trials there.
+
+    pixels    uint8 (images, height, width, channels)
+    labels    int64 (images,)
+    rows      for each split the positions of its images; `pseudo`, where there are any: those with pseudo-labels
+    mean, std float32 (channels,), of the training images
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    rows: dict[str, Tensor]
+    mean: Tensor
+    std: Tensor
+    shape: ImageShape
+
+
+def place_images(images: ImageArrays, device: torch.device) -> DeviceImages:
+    """`images` as tensors on `device`; on a CPU without a copy. Raises `DataError` as `check_arrays`, and where they do not fit there."""
+    check_arrays(images)
+    _, height, width, channels = images.pixels.shape
+    with warnings.catch_warnings():  # arrays from Ray's object store are read-only; nobody writes to these tensors
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        with _fitting(device, images.pixels.nbytes):
+            pixels = torch.from_numpy(images.pixels).to(device)
+            labels = torch.from_numpy(images.labels).to(device)
+    mean, std = channel_statistics(images)
+    return DeviceImages(
+        pixels=pixels,
+        labels=labels,
+        rows={split: torch.from_numpy(images.rows(split)).to(device) for split in layout.SPLITS},
+        mean=torch.tensor(mean, dtype=torch.float32, device=device),
+        std=torch.tensor(std, dtype=torch.float32, device=device),
+        shape=ImageShape(height, width, channels, images.classes),
+    )
+
+
+def check_arrays(images: ImageArrays) -> None:
+    """Raise `DataError` where training on `images` would go wrong without a word, or kill the process.
+
+    On a GPU a label outside the classes, or a position outside the images, ends the whole process and all that it trains.
+    """
+    pixels, labels, splits = images.pixels, images.labels, images.splits
+    if pixels.ndim != 4 or pixels.dtype != np.uint8:
+        raise DataError(
+            f"corrupt images: pixels are {pixels.dtype}{pixels.shape}, not uint8 (images, height, width, channels)"
+        )
+    if not len(pixels) == len(labels) == len(splits):
+        raise DataError(f"corrupt images: {len(pixels)} images, but {len(labels)} labels and {len(splits)} splits")
+    if labels.dtype != np.int64:
+        raise DataError(f"corrupt labels: they are {labels.dtype}, not int64")
+    if not len(images.rows("train")):
+        raise DataError(f"corrupt images: none of the {len(pixels)} is there to be trained on")
+    wrong = np.flatnonzero((labels < 0) | (labels >= images.classes))
+    if len(wrong):
+        raise DataError(
+            f"wrong label: that of image {wrong[0]} is {labels[wrong[0]]}, and {len(wrong)} of {len(labels)} "
+            f"are outside the {images.classes} classes (0 to {images.classes - 1}): mend the data set and run again"
+        )
+
+
+def add_pseudo_labelled(
+    images: DeviceImages, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]
+) -> DeviceImages:
+    """`images` with others behind them, to be trained on too. All positions, mean and std stay as they are.
+
+    Raises `DataError` where both do not fit on the device.
+    """
+    return _append(images, pixels, torch.from_numpy(labels.copy()), "pseudo")
+
+
+def show_as_validation(images: DeviceImages, pixels: npt.NDArray[np.uint8]) -> DeviceImages:
+    """`images` with others behind them, in the place of validation: so they are predicted as that is. Raises as `add_pseudo_labelled`."""
+    return _append(images, pixels, torch.zeros(len(pixels), dtype=torch.int64), "validation")
+
+
+def _append(images: DeviceImages, pixels: npt.NDArray[np.uint8], labels: Tensor, split: str) -> DeviceImages:
+    device, known = images.pixels.device, len(images.pixels)
+    with _fitting(device, images.pixels.nbytes + pixels.nbytes):
+        return replace(
+            images,
+            pixels=torch.cat([images.pixels, torch.from_numpy(pixels.copy()).to(device)]),
+            labels=torch.cat([images.labels, labels.to(device)]),
+            rows={**images.rows, split: torch.arange(known, known + len(pixels), device=device)},
+        )
+
+
+@contextlib.contextmanager
+def _fitting(device: torch.device, size_bytes: int) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise DataError(
+            f"out of memory: the images take {size_bytes / 1e9:.3g} GB on device {device}, which does not have them "
+            f"({first_line(error)}): take a smaller data.size, or fewer trials at a time on this device"
+        ) from None
+
+
+WHOLE = BagConfig()
+
+
+def choose_training_rows(images: DeviceImages, share: float, bag: BagConfig = WHOLE, data_id: str = "") -> Tensor:
+    """Positions of the images that are trained on: of the training images this share, of these the bag's, and all with pseudo-labels.
+
+    int64 (images,); a bootstrap has some more than once.
+    """
+    rows = images.rows["train"]
+    if share < 1 or bag.kind != "none":
+        labels = images.labels.cpu().numpy()
+        chosen = choose_bag(labels, choose_share(labels, rows.cpu().numpy(), share), bag, data_id)
+        rows = torch.from_numpy(chosen).to(rows.device)
+    return torch.cat([rows, images.rows["pseudo"]]) if "pseudo" in images.rows else rows

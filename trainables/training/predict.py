@@ -1,0 +1,33 @@
+"""What a stored checkpoint says of images that are in no split."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from trainables.config.trial import TrialConfig
+from trainables.results.checkpoint import CheckpointId, read_part
+from trainables.store import layout
+from trainables.store.base import Store
+from trainables.training.device_images import DeviceImages, show_as_validation
+from trainables.training.training import Training
+
+
+def predict_images(
+    store: Store,
+    checkpoint: CheckpointId,
+    config: TrialConfig,
+    images: DeviceImages,
+    pixels: npt.NDArray[np.uint8],
+) -> npt.NDArray[np.float32]:
+    """Class probabilities float32 (images, classes) of `pixels` by the checkpoint of a trial, as it would predict a split.
+
+    `images` are those that the trial was trained on. Raises `ObjectMissing`, `DamagedObject`, `DataError` and
+    `OutOfMemory`.
+    """
+    weights = read_part(store, checkpoint, layout.WEIGHTS)
+    optimizer_state = read_part(store, checkpoint, layout.OPTIMIZER)
+    # In the place of validation, so that they are predicted the way the checkpoint's own predictions were made.
+    training = Training(config, show_as_validation(images, pixels))
+    training.restore(checkpoint.epoch, weights, optimizer_state)
+    return training.evaluate("validation").probabilities
