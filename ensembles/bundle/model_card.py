@@ -149,7 +149,7 @@ def _how(manifest: Manifest) -> str:
     if PROGRAM in manifest.files:
         told += (
             f" Without Caucus, `{PROGRAM}` takes uint8 or float32 ({shape}) from 0 to 255 to calibrated probabilities "
-            f"float32 (images, {len(manifest.class_names)}), and needs torch alone:\n\n"
+            f"float64 (images, {len(manifest.class_names)}), and needs torch alone:\n\n"
             "```python\nimport torch\n\n"
             f'program = torch.export.load("{PROGRAM}").module()\n'
             "probabilities = program(images)\n```\n\n"

@@ -26,9 +26,9 @@ VOTES: tuple[VoteMethod, ...] = get_args(VoteMethod)
 class Ballot:
     """What a team says of every image of a split.
 
-    probabilities    float64 (images, classes); of a hard vote the shares of voices, of ranks the shares of points
-    predicted        int64 (images,), positions in the class names; where probabilities tie, the tie rule's winner
-    undecided        of a majority vote the images on which no class has more than half of the voices, so that the soft vote
+    probabilities    float64 (images, classes); of a hard vote the shares of votes, of ranks the shares of points
+    predicted        int64 (images,), positions in the class names: the likeliest class, the lower number of equals
+    undecided        of a majority vote the images on which no class has more than half of the votes, so that the soft vote
                      has decided; 0 of others
     """
 
@@ -63,9 +63,9 @@ class Voter:
     def vote(self, pool: PredictionPool, rows: npt.NDArray[np.int64] | None = None) -> Ballot:
         """The vote on the images of `pool`, a pool of any split, or on those at `rows` alone.
 
-        hard          each member has one voice, whatever its weight, and gives it to its likeliest class. The class with
-                      the most voices wins; of equals the one with the higher mean probability, then the lower number
-        majority      the same, but only more than half of the voices win; else the soft vote decides
+        hard          each member has one vote, whatever its weight, and gives it to its likeliest class. The class with
+                      the most votes wins; of equals the one with the higher mean probability, then the lower number
+        majority      the same, but only more than half of the votes win; else the soft vote decides
         soft          the mean of the members' probabilities, each member counted once
         geometric     their geometric mean, each row scaled to a sum of one
         weighted      the mean by `weights`: what greedy selection has optimised

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ensembles.bundle.decision import Decision, decide, vote_as_one
 from ensembles.bundle.manifest import CARD, PROGRAM, BundleError, Manifest, check_empty, make_manifest, write_bundle
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from trainables.export.team_net import TeamNet
 
 TRIED_IMAGES = 16
+
+TRIED_ANSWERS = 500
 """Images of noise on which the program must say what the members' vote says."""
 
 TOLERANCE = 0.02
@@ -251,6 +254,10 @@ def trace(
     return data
 
 
+ROUNDING = 1e-14
+"""Float64 in another order. A tie rule adds 1e-9 of means, which differ by 1e-5 and more here where they differ."""
+
+
 def _try(program: Any, team: TeamNet, decision: Decision, class_names: tuple[str, ...]) -> None:
     """Raise `BundleError` where the program says something else than the members' vote in numpy."""
     import torch
@@ -262,9 +269,34 @@ def _try(program: Any, team: TeamNet, decision: Decision, class_names: tuple[str
         heard = torch.stack([team.ask(position, pixels) for position in range(len(team.nets))]).numpy()
         told = program(images).numpy()
     expected, _ = vote_as_one(decision.voter, decision.calibrator, heard, class_names)
+    _compare_classes(team, decision, heard, class_names)
     far = float(np.abs(told - expected).max())
     if not far <= TOLERANCE:
         raise BundleError(
             f"{PROGRAM} differs from the members' vote by {far:.3g} on images of noise, more than {TOLERANCE}: "
             "this net does not survive torch.export; report it"
         )
+
+
+def _compare_classes(
+    team: Any, decision: Decision, heard: npt.NDArray[np.float32], class_names: tuple[str, ...]
+) -> None:
+    """Raise `BundleError` where the vote in torch names other classes than the one in numpy, which was scored.
+
+    Asked of the answers `heard`, and of made-up ones, coarse enough that counts, ranks and means tie often.
+    """
+    import torch
+
+    made_up = np.random.default_rng(0).integers(1, 5, (len(heard), TRIED_ANSWERS, len(class_names))).astype(np.float32)
+    for answers in (heard, made_up / made_up.sum(2, keepdims=True)):
+        with torch.inference_mode():
+            told = team.calibrate(team.vote(torch.from_numpy(answers))).numpy().argmax(1)
+        expected = vote_as_one(decision.voter, decision.calibrator, answers, class_names)
+        # Two classes may be equally likely but for rounding: then either will do.
+        margin = (
+            np.take_along_axis(expected[0], expected[1][:, None], 1)[:, 0] - expected[0][np.arange(len(told)), told]
+        )
+        if differ := int(np.count_nonzero((told != expected[1]) & (margin > ROUNDING))):
+            raise BundleError(
+                f"{PROGRAM} names another class than the vote that was scored on {differ} of {len(told)} images: report it"
+            )

@@ -72,10 +72,10 @@ class TeamNet(nn.Module):
         return answers
 
     def forward(self, images: Tensor) -> Tensor:
-        """Calibrated probabilities of the team, float32 (images, classes)."""
+        """Calibrated probabilities of the team, float64 (images, classes). In float32 the tie rule of a hard vote would be lost."""
         if self.vote is None or self.calibrate is None:
             raise ValueError("this team was made without a vote: ask its members")
         pixels = self.prepare(images)
         answers = torch.stack([self.ask(position, pixels) for position in range(len(self.nets))])
         calibrated: Tensor = self.calibrate(self.vote(answers))
-        return calibrated.float()
+        return calibrated

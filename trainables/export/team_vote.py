@@ -16,6 +16,9 @@ from torch.nn import functional
 LEAST_PROBABILITY = 1e-12
 """Below it a probability counts as this, as in `ensembles.metrics.scores`."""
 
+TIE_SHARE = 1e-9
+"""Weight of the mean probability beside counts, as in `ensembles.voting.counting`."""
+
 UNSURE = 1e-9
 """Certainty below this is rounding, as in `ensembles.voting.means`."""
 
@@ -102,25 +105,32 @@ class MeanRank(nn.Module):
         beaten = torch.searchsorted(rising, answers)
         not_above = torch.searchsorted(rising, answers, right=True)
         points = (beaten + not_above - 1).double() / 2
-        return points.sum(0) / (members * classes * (classes - 1) / 2)
+        given = members * classes * (classes - 1) / 2
+        return break_ties(points.sum(0) / given, answers, min(TIE_SHARE, 0.1 / given))
 
 
 class Plurality(nn.Module):
-    """Shares of voices: each member has one, for its likeliest class."""
+    """Shares of votes: each member has one, for its likeliest class."""
 
     def forward(self, answers: Tensor) -> Tensor:
         """See the module."""
-        return functional.one_hot(answers.argmax(2), answers.shape[2]).double().mean(0)
+        votes = functional.one_hot(answers.argmax(2), answers.shape[2]).double().sum(0)
+        return break_ties(votes / len(answers), answers, TIE_SHARE)
 
 
 class Majority(nn.Module):
-    """Shares of voices where a class has more than half of them, else the mean of the probabilities."""
+    """Shares of votes where a class has more than half of them, else the mean of the probabilities."""
 
     def forward(self, answers: Tensor) -> Tensor:
         """See the module."""
-        voices = functional.one_hot(answers.argmax(2), answers.shape[2]).sum(0)
-        won = 2 * voices.amax(1, keepdim=True) > len(answers)
-        return torch.where(won, voices.double() / len(answers), answers.double().mean(0))
+        votes = functional.one_hot(answers.argmax(2), answers.shape[2]).sum(0)
+        won = 2 * votes.amax(1, keepdim=True) > len(answers)
+        return torch.where(won, votes.double() / len(answers), answers.double().mean(0))
+
+
+def break_ties(shares: Tensor, answers: Tensor, tie_share: float) -> Tensor:
+    """`shares` (images, classes) with a trace of the members' mean, so that the likeliest class is the tie rule's."""
+    return (1 - tie_share) * shares + tie_share * answers.double().mean(0)
 
 
 def floored_log(probabilities: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ def test_members_of_different_shape_and_precision_vote_together(one_thread: None
     team = make_team(images, first, second, vote=Mean(), calibrate=torch.nn.Identity())
     with torch.inference_mode():
         said = team(torch.from_numpy(images.pixels[images.rows("test")]))
-    assert said.dtype == torch.float32
+    assert said.dtype == torch.float64
     assert np.allclose(said.numpy(), (a + b) / 2, atol=1e-7)
 
 
