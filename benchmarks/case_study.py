@@ -57,10 +57,10 @@ def tell_table(told: dict[str, Any]) -> Iterator[str]:
         f"seeds. Losses to be reached: {found['train_reach_loss']:.4f} (training, as seen), {found['reach_loss']:.4f} (validation)."
     )
     yield ""
-    yield from _tell_ensemble(told["verdict"])
+    yield from _describe_ensemble(told["verdict"])
 
 
-def _tell_ensemble(verdict: dict[str, Any]) -> Iterator[str]:
+def _describe_ensemble(verdict: dict[str, Any]) -> Iterator[str]:
     yield _line(["on the test split", "accuracy", "95 % interval"])
     yield _line(["---", "--:", "--:"])
     voted = verdict["votes"][verdict["vote"]]

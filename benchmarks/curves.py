@@ -294,7 +294,7 @@ def _held_out(inputs: Floats, outputs: Floats, groups: npt.NDArray[np.int64]) ->
 def _unit(how: Distribution, value: Any) -> float:
     """Where `value` lies between the ends of its distribution, 0 to 1; logarithmic where that is."""
     if not how.holds(value):
-        raise ValueError(f"{value!r}, outside {how.told()}")
+        raise ValueError(f"{value!r}, outside {how.to_dict()}")
     if how.kind == "choice":
         return how.values.index(value) / (len(how.values) - 1)
     if how.kind == "log":

@@ -26,7 +26,7 @@ from benchmarks.figures import at_most, write
 from benchmarks.stored_run import write_run_of
 from runner.config.checks import parse_spec
 from runner.config.sweep import SweepSpec
-from runner.evaluation.conclusion import choose_and_judge, publish
+from runner.evaluation.conclusion import choose_and_evaluate, publish
 from runner.evaluation.revote import vote_again
 from runner.journal.journal import read_state
 from runner.pipeline import run_sweep
@@ -165,7 +165,7 @@ def measure_run(bucket: str, trials: int, epochs: int, **ensemble: int) -> dict[
 
     def report() -> None:
         stored = load_run(found, [])
-        publish(stored, choose_and_judge(stored), "")
+        publish(stored, choose_and_evaluate(stored), "")
 
     acts: dict[str, Callable[[], object]] = {
         "run, never proved": run_again,

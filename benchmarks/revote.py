@@ -28,7 +28,7 @@ STAGES = {
     "import": ("<frozen importlib._bootstrap>", "_find_and_load"),
     "journal": ("stored_run.py", "load_run"),
     "manifests": ("alignment.py", "read_manifests"),
-    "true class": ("true_class.py", "read_truth_pool"),
+    "true class": ("true_class.py", "read_true_class_pool"),
     "whole predictions": ("pool.py", "read_pool"),
     "mean of all": ("streaming.py", "stream_mean"),
     "select": ("select.py", "select"),

@@ -23,9 +23,9 @@ from scipy import stats
 
 from benchmarks.curves import Surrogate, load_curves
 from benchmarks.figures import at_least, at_most, write
-from benchmarks.simulation import MAX_EPOCHS, SPACE, Incumbent, Stage, make_spec, simulate, with_ray_asha
+from benchmarks.simulation import MAX_EPOCHS, SPACE, Incumbent, Stage, make_spec, simulate_sweep, with_ray_asha
 from runner.cli.progress import Progress
-from runner.control.simulator import rehearse
+from runner.control.simulator import simulate
 from runner.journal.journal import Journal
 from runner.runs.status import StatusWriter
 from runner.schedulers.choose import choose_scheduler
@@ -94,7 +94,7 @@ def measure_throughput(surrogate: Surrogate) -> float:
     stage = Stage(surrogate, seed=0)
     stage.prepare(list_trials(spec, "simulated"))
     start_s = time.perf_counter()
-    done = simulate(spec, stage, SLOTS)
+    done = simulate_sweep(spec, stage, SLOTS)
     taken_s = time.perf_counter() - start_s
     assert len(done.state.trials) == MANY
     assert not done.state.pending()
@@ -122,7 +122,7 @@ def _event_cost_s(surrogate: Surrogate, trials: int) -> float:
         journal = Journal(store, spec.name, "r")
         listeners = [StatusWriter(store, spec, "r"), Progress(Console(file=nowhere), spec)]
         start_s = time.process_time()
-        rehearse(spec, choose_search(spec, "simulated"), SLOTS, stage.play, journal, listeners=listeners)
+        simulate(spec, choose_search(spec, "simulated"), SLOTS, stage.play, journal, listeners=listeners)
         return (time.process_time() - start_s) / len(journal.events)
 
 
@@ -162,7 +162,7 @@ def _regrets(
     stage, incumbent = Stage(surrogate, seed, **told), Incumbent()
     seconds = [budget * training_s / SLOTS for budget in BUDGETS]
     spec = make_spec({**search, "seed": seed}, scheduler)
-    simulate(spec, stage, SLOTS, until_s=seconds[-1], listeners=[incumbent], choose=choose)
+    simulate_sweep(spec, stage, SLOTS, until_s=seconds[-1], listeners=[incumbent], choose=choose)
     return [incumbent.regret_at(surrogate, stage, until_s) for until_s in seconds]
 
 

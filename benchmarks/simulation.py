@@ -1,4 +1,4 @@
-"""Time-compressed runs: the real searches, schedulers and conductor on curves like those of real trials, no training.
+"""Time-compressed runs: the real searches, schedulers and controller on curves like those of real trials, no training.
 
 What a trial's epochs bring comes from the surrogate over recorded Fashion-MNIST curves (benchmarks/curves.py), the
 clock is simulated (runner/control/simulator.py), and all else is the code that `caucus run` runs.
@@ -17,10 +17,10 @@ from benchmarks.curves import Curve, Surrogate
 from runner.config.checks import parse_spec
 from runner.config.scheduler import SchedulerConfig
 from runner.config.sweep import SweepSpec
-from runner.control.simulator import Rehearsal, rehearse
+from runner.control.simulator import Simulation, simulate
 from runner.journal.events import EpochReported, Event
 from runner.journal.state import RunState
-from runner.schedulers.base import Halt, Scheduler, Unpaused
+from runner.schedulers.base import Scheduler, SchedulerDecision, Unpaused
 from runner.schedulers.choose import choose_scheduler
 from runner.search.choose import choose_search
 from runner.space.draws import share_of
@@ -106,8 +106,8 @@ class RayAsha(Unpaused):
         told = {"epoch": epoch, "accuracy": accuracy}
         self._last[trial_id] = self._ray.on_trial_result(None, self._trials[trial_id], told)
 
-    def judge(self, trial_id: str) -> Halt | None:
-        return Halt("pruned", "by Ray") if self._last[trial_id] == TrialScheduler.STOP else None
+    def judge(self, trial_id: str) -> SchedulerDecision | None:
+        return SchedulerDecision("pruned", "by Ray") if self._last[trial_id] == TrialScheduler.STOP else None
 
 
 @dataclass
@@ -157,14 +157,14 @@ def make_spec(search: Mapping[str, Any], scheduler: Mapping[str, Any]) -> SweepS
     )
 
 
-def simulate(
+def simulate_sweep(
     spec: SweepSpec,
     stage: Stage,
     slots: int,
     until_s: float = math.inf,
     listeners: Iterable[Callable[[Event, RunState], None]] = (),
     choose: Callable[[SchedulerConfig, int], Scheduler] = choose_scheduler,
-) -> Rehearsal:
+) -> Simulation:
     """Run a sweep on the simulated clock."""
     search = choose_search(spec, "simulated")
-    return rehearse(spec, search, slots, stage.play, until_s=until_s, listeners=listeners, choose=choose)
+    return simulate(spec, search, slots, stage.play, until_s=until_s, listeners=listeners, choose=choose)

@@ -22,7 +22,7 @@ from trainables.results.checkpoint import CheckpointId, write_checkpoint
 from trainables.results.config_file import write_config
 from trainables.results.predictions import Predictions, to_arrow
 from trainables.results.record import EpochResult, TrialCost
-from trainables.results.true_class import take_truth, truth_to_arrow
+from trainables.results.true_class import take_true_class, true_class_to_arrow
 from trainables.store import layout
 from trainables.store.base import Store, StoredObject
 from trainables.store.folder import Folder
@@ -128,9 +128,9 @@ def write_run_of(store: Store, spec: SweepSpec, data: ImageSet, with_truth: bool
                     shares = _softmax(np.float32(1.5) * logits)
                     told[split] = Predictions(data.data_id, split, proofs[split], found.astype(np.int32), shares)
                     parts[layout.predictions_part(split)] = to_arrow(told[split])
-                truth = take_truth(told["validation"], labels["validation"])
+                truth = take_true_class(told["validation"], labels["validation"])
                 if with_truth:
-                    parts[layout.truth_part("validation")] = truth_to_arrow(truth)
+                    parts[layout.true_class_part("validation")] = true_class_to_arrow(truth)
                 loss = float(-np.log(np.maximum(truth.truth, 1e-12)).mean())
                 accuracy = float((truth.predicted == labels["validation"]).mean())
                 result = EpochResult(epoch, 0.4, 0.9, loss, accuracy, 1.0, 0.5)

@@ -19,7 +19,7 @@ from benchmarks.figures import at_most, write
 from benchmarks.simulation import make_spec
 from runner.cluster.connect import connected
 from runner.config.run import ResourcesConfig
-from runner.control.controller import Conductor
+from runner.control.controller import TrialController
 from runner.journal.events import Event, TrialEnded
 from runner.journal.journal import Journal
 from runner.journal.log import RunLog
@@ -59,7 +59,7 @@ def measure(trials: int) -> dict[str, Any]:
         from ray import tune
         from ray.tune.search import ConcurrencyLimiter
 
-        from runner.execution.ray_scheduler import Recording
+        from runner.execution.ray_scheduler import RayScheduler
         from runner.execution.trial_queue import Slots, TrialQueue
 
         class Idle(tune.Trainable):  # type: ignore[misc]
@@ -93,15 +93,15 @@ def measure(trials: int) -> dict[str, Any]:
         store = Folder(Path(folder), folder)
         log = RunLog(Journal(store, spec.name, "r"), [StatusWriter(store, spec, "r"), meter])
         log.open({}, cluster.slots)
-        conductor = Conductor(spec, choose_search(spec, "none"), log)
+        controller = TrialController(spec, choose_search(spec, "none"), log)
         start_s = time.monotonic()
         tune.run(
             tune.with_resources(Idle, {"cpu": 1}),
             storage_path=f"{folder}/tune",
             num_samples=-1,
-            search_alg=ConcurrencyLimiter(TrialQueue(conductor), max_concurrent=cluster.slots),
-            scheduler=Recording(conductor),
-            callbacks=[Slots(conductor, log)],
+            search_alg=ConcurrencyLimiter(TrialQueue(controller), max_concurrent=cluster.slots),
+            scheduler=RayScheduler(controller),
+            callbacks=[Slots(controller, log)],
             reuse_actors=True,
             verbose=0,
         )

@@ -27,7 +27,7 @@ from trainables.config.trial import TrialConfig
 from trainables.data.images import ImageArrays
 from trainables.datasets.config import DataConfig
 from trainables.datasets.load import load_images
-from trainables.results.layer_statistics import Watched
+from trainables.results.layer_statistics import EpochStatistics
 from trainables.training.device_images import DeviceImages, place_images
 from trainables.training.monitor import Watch
 from trainables.training.training import Training
@@ -49,7 +49,7 @@ class Blind(Watch):
     def looking(self) -> Iterator[None]:
         yield
 
-    def close(self, logits: Tensor, labels: Tensor, rate: float) -> Watched:
+    def close(self, logits: Tensor, labels: Tensor, rate: float) -> EpochStatistics:
         raise AssertionError("nothing is looked at")
 
 

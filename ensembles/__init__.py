@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from ensembles.evaluation.verdict import evaluate
     from ensembles.pool.pool import PredictionPool
     from ensembles.selection.select import select
-    from ensembles.team import Choice
+    from ensembles.team import Team
     from ensembles.voting.vote import Voter, fit_voter
 
 __all__ = [
-    "Choice",
     "EnsembleConfig",
     "PredictionPool",
+    "Team",
     "Verdict",
     "Voter",
     "evaluate",
@@ -39,7 +39,7 @@ __getattr__ = lazy_names(
         "evaluation.verdict": ("evaluate",),
         "pool.pool": ("PredictionPool",),
         "selection.select": ("select",),
-        "team": ("Choice",),
+        "team": ("Team",),
         "voting.vote": (
             "Voter",
             "fit_voter",

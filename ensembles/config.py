@@ -38,7 +38,7 @@ class EnsembleConfig(Frozen):
     size: Annotated[int, Field(ge=1)] = 8
     """Picks of `greedy`, where one checkpoint may be picked more than once; at most so many members elsewhere."""
     vote: VoteMethod = "soft"
-    """`hard`: one voice a member, the most voices win; `majority`: the same, but only more than half of the voices win, else the
+    """`hard`: one voice a member, the most vote_counts win; `majority`: the same, but only more than half of the vote_counts win, else the
     soft vote decides; `soft`: mean of the members' probabilities; `geometric`: their normalised geometric mean; `weighted`: mean by
     share of the picks; `confidence`: mean weighted, image by image, by how sure each member is; `rank`: mean of the ranks
     that members give to classes; `stacked`: a logistic regression on the members' log-probabilities."""

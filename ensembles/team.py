@@ -11,7 +11,7 @@ from trainables.results.checkpoint import CheckpointId
 
 
 @dataclass(frozen=True)
-class Choice:
+class Team:
     """A team and how it came about, valid by construction.
 
     members             who votes, all different: greedy in the order of their first pick, top and best first the best,
@@ -62,10 +62,10 @@ def team_of_equals(
     how: SelectMethod = "all",
     metric: Metric = "accuracy",
     validation_score: float = 0.0,
-) -> Choice:
+) -> Team:
     """A team whose votes count the same, for comparison: nothing of how it was picked, and a score only where it is told.
 
     Raises `ValueError` where there are no members, or one is there twice.
     """
-    share = 1 / max(1, len(members))  # of nobody `Choice` says what is wrong
-    return Choice(tuple(members), (share,) * len(members), how, metric, (), (), validation_score)
+    share = 1 / max(1, len(members))  # of nobody `Team` says what is wrong
+    return Team(tuple(members), (share,) * len(members), how, metric, (), (), validation_score)

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from runner.cluster.connect import check_cluster, connected
 from runner.cluster.node_types import list_nodes
 from runner.cluster.slot import fit_cores
-from runner.config.custom_code import find_own_code
+from runner.config.custom_code import find_custom_code
 from runner.config.search import NAME_PATTERN
 from runner.config.sweep import SweepSpec
 from runner.control.budget import Budget, time_left_s
-from runner.control.controller import Conductor
+from runner.control.controller import TrialController
 from runner.control.price import find_price
-from runner.evaluation.conclusion import Conclusion, choose_and_judge, publish
-from runner.execution.labelling import label, mend_table, read_unlabelled
+from runner.evaluation.conclusion import Conclusion, choose_and_evaluate, publish
+from runner.execution.labelling import label, read_unlabelled, rebuild_table
 from runner.execution.launch import RESIZED, launch
 from runner.journal.deleted import read_deleted
 from runner.journal.events import Event
@@ -29,10 +29,10 @@ from runner.journal.log import Listener, RunLog
 from runner.journal.state import RunState
 from runner.preflight.augment_keys import check_augment
 from runner.preflight.model_check import check_models
-from runner.preflight.pin_weights import settle_weights
+from runner.preflight.pin_weights import pin_pretrained_weights
 from runner.runs.compatibility import check_understood
 from runner.runs.former_run import read_former, read_trained
-from runner.runs.integrity_check import give_up, prove_run
+from runner.runs.integrity_check import invalidate, verify_run
 from runner.runs.status import StatusWriter
 from runner.runs.stored_run import NothingToVote, StoredRun
 from runner.runs.versions import versions
@@ -107,7 +107,7 @@ def run_sweep(
     store = open_store(spec.store.uri, spec.store.endpoint_url)
     store.check()
     check_format(store)
-    spec, weights = settle_weights(spec, store)
+    spec, weights = pin_pretrained_weights(spec, store)
     run = run or spec.run_id(images.data_id)
     driver = (
         find_driver(store, spec.name, run) or NOBODY
@@ -143,20 +143,20 @@ def run_sweep(
         lost = lost_epochs(store, log.state, deleted, listing)
         epochs_trained, busy_s, slot = 0, 0.0, ""
 
-        def begin() -> tuple[Conductor, SecondStage | None]:
+        def begin() -> tuple[TrialController, SecondStage | None]:
             search = choose_search(spec, images.data_id, former, trained)
-            return Conductor(spec, search, log, lost), search if isinstance(search, SecondStage) else None
+            return TrialController(spec, search, log, lost), search if isinstance(search, SecondStage) else None
 
         def train() -> str:
             """Train what is left, and what is lost; returns why it ended early, "" where nothing is left."""
             nonlocal epochs_trained, busy_s, slot, listing
-            conductor, second = begin()
-            if conductor.is_over or time_left_s(spec, log) <= 0 or budget.spent(log.state, log.elapsed_s):
+            controller, second = begin()
+            if controller.is_over or time_left_s(spec, log) <= 0 or budget.spent(log.state, log.elapsed_s):
                 lease.keep()
                 write_head(store, spec, run, images, command)
-                return "" if conductor.is_over else OUT_OF_BUDGET
+                return "" if controller.is_over else OUT_OF_BUDGET
             bytes_held = images.pixels.nbytes + again_bytes
-            with connected(spec.resources, bytes_held, address, find_own_code(spec), sweep) as found:
+            with connected(spec.resources, bytes_held, address, find_custom_code(spec), sweep) as found:
                 cluster = replace(found, say=say)
                 if str(cluster.slot) != slot:
                     slot = str(cluster.slot)
@@ -169,17 +169,17 @@ def run_sweep(
                 log.open(versions(), cluster.slots)
                 deadline_unix_s = time.time() + time_left_s(spec, log)
                 if second:
-                    mend_table(store, spec, log.state, images, cluster)
+                    rebuild_table(store, spec, log.state, images, cluster)
                 while True:
                     given = (spec, images.arrays, store, log, cluster, budget, deadline_unix_s, lease, say)
-                    reason = launch(conductor, *given)
+                    reason = launch(controller, *given)
                     if reason == RESIZED:
                         cluster = replace(cluster, slot=fit_cores(cluster.slot, spec.resources, list_nodes()))
                         slot = str(cluster.slot)
                         say(f"{stored.run}: {RESIZED}: {slot}")
-                        conductor, second = begin()
+                        controller, second = begin()
                     elif second and not reason and second.is_due(log.state):
-                        conductor.decide(label(store, spec, log.state, images, cluster, unlabelled))
+                        controller.decide(label(store, spec, log.state, images, cluster, unlabelled))
                     else:
                         break
             epochs_trained += log.state.epochs_trained
@@ -189,16 +189,16 @@ def run_sweep(
         for repair in range(REPAIRS + 1):
             reason = train()
             lease.confirm()
-            proof = prove_run(store, spec.name, run, log.state.trials.values(), deleted, listing, verify)
+            proof = verify_run(store, spec.name, run, log.state.trials.values(), deleted, listing, verify)
             lost = proof.lost
             if reason or not lost or repair == REPAIRS:
                 break
             say(f"{next(iter(proof.broken.values()))}; {len(proof.broken)} checkpoint(s) in all are made again")
-            give_up(store, proof.broken)
+            invalidate(store, proof.broken)
             listing = None
         stored = replace(stored, listing=proof.listing)
         conclusion = conclude(stored)
-        outcome, reason = judge_outcome(log.state, conclusion, reason, lost)
+        outcome, reason = decide_outcome(log.state, conclusion, reason, lost)
         report = publish(stored, conclusion, reason) if conclusion else None
         status.verdict = conclusion.verdict.sentence if conclusion else None
         if log.state.closed is None or (log.state.closed.state, log.state.closed.reason) != (outcome, reason):
@@ -284,12 +284,12 @@ def lost_epochs(
 def conclude(stored: StoredRun) -> Conclusion | None:
     """The conclusion, or None where no trial has an epoch to vote with."""
     try:
-        return choose_and_judge(stored)
+        return choose_and_evaluate(stored)
     except NothingToVote:
         return None
 
 
-def judge_outcome(
+def decide_outcome(
     state: RunState, conclusion: Conclusion | None, reason: str, lost: dict[str, set[int]]
 ) -> tuple[str, str]:
     """`done`, `partial` or `failed`, and why. A budget that ran out is a proper end: what was trained has voted."""

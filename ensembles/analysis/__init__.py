@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from ensembles.analysis.ablation import compare
     from ensembles.analysis.importance import measure_importance
     from ensembles.analysis.pruning_audit import judge_pruning
-    from ensembles.analysis.search_story import SearchStory
+    from ensembles.analysis.search_summary import SearchSummary
     from ensembles.analysis.seed_noise import measure_noise
 
-__all__ = ["SearchStory", "compare", "judge_pruning", "measure_importance", "measure_noise"]
+__all__ = ["SearchSummary", "compare", "judge_pruning", "measure_importance", "measure_noise"]
 
 __getattr__ = lazy_names(
     __name__,
@@ -19,7 +19,7 @@ __getattr__ = lazy_names(
         "ablation": ("compare",),
         "importance": ("measure_importance",),
         "pruning_audit": ("judge_pruning",),
-        "search_story": ("SearchStory",),
+        "search_summary": ("SearchSummary",),
         "seed_noise": ("measure_noise",),
     },
 )

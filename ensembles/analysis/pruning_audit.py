@@ -101,7 +101,7 @@ def judge_pruning(
         pruned=pruned,
         share_below=bound,
         cut_short=len(audited) - len(rows),
-        sentence=_tell(rows, len(finished), finished[0], kept, beat_top, beat_best, pruned, bound),
+        sentence=_describe(rows, len(finished), finished[0], kept, beat_top, beat_best, pruned, bound),
     )
 
 
@@ -133,7 +133,7 @@ def _row(audited: AuditedTrial, finished: Sequence[float]) -> AuditRow:
     return AuditRow(audited, max(before, default=None), own, 1 + sum(other >= own for other in finished))
 
 
-def _tell(
+def _describe(
     rows: Sequence[AuditRow],
     finished: int,
     best: float,

@@ -52,18 +52,18 @@ class Cascade:
                 f"a cascade of {count} members has order {self.order}, {len(self.calibrators)} calibrators"
             )
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON; `read_cascade` is the inverse."""
         return {
             "order": list(self.order),
             "weights": list(self.weights),
-            "calibrators": [one.told() for one in self.calibrators],
+            "calibrators": [one.to_dict() for one in self.calibrators],
             "threshold": self.threshold,
         }
 
 
 def read_cascade(told: dict[str, Any]) -> Cascade:
-    """The inverse of `Cascade.told`. Raises `ValueError`, `KeyError` or `TypeError` where it is none."""
+    """The inverse of `Cascade.to_dict`. Raises `ValueError`, `KeyError` or `TypeError` where it is none."""
     return Cascade(
         tuple(int(position) for position in told["order"]),
         tuple(float(weight) for weight in told["weights"]),

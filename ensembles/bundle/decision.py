@@ -13,7 +13,7 @@ from ensembles.calibration.calibrate import Calibrator, calibrate
 from ensembles.config import Calibration, VoteMethod
 from ensembles.evaluation.fitted_vote import prepare_vote
 from ensembles.pool.pool import PredictionPool
-from ensembles.team import Choice
+from ensembles.team import Team
 from ensembles.voting.vote import Voter
 
 
@@ -26,7 +26,7 @@ class Decision:
     accuracies    of each member alone, on validation
     """
 
-    choice: Choice
+    choice: Team
     voter: Voter
     calibrator: Calibrator
     cascade: Cascade | None
@@ -35,7 +35,7 @@ class Decision:
 
 
 def decide(
-    pool: PredictionPool, choice: Choice, method: VoteMethod, kind: Calibration, costs: Sequence[float]
+    pool: PredictionPool, choice: Team, method: VoteMethod, kind: Calibration, costs: Sequence[float]
 ) -> Decision:
     """What is fitted to the team of `choice`, the members of `pool` in its order, whose split is validation.
 

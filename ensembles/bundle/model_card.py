@@ -177,7 +177,7 @@ def _limits(manifest: Manifest) -> str:
         )
     if own := sorted({member.config.model.name for member in manifest.members if ":" in member.config.model.name}):
         told.append(
-            f"- `caucus predict` needs the code of {', '.join(escape(name) for name in own)} and the option `--own-code`; "
+            f"- `caucus predict` needs the code of {', '.join(escape(name) for name in own)} and the option `--custom-code`; "
             f"`{PROGRAM}` does not."
         )
     if PROGRAM not in manifest.files:

@@ -18,7 +18,7 @@ from ensembles.calibration.temperature import Temperature, fit_temperature
 from ensembles.calibration.vector import VectorScale, fit_vector
 from ensembles.config import Calibration, VoteMethod
 from ensembles.pool.pool import PredictionPool
-from ensembles.team import Choice
+from ensembles.team import Team
 from ensembles.voting.vote import Ballot, fit_voter
 from trainables.errors import DamagedObject, MismatchedPredictions
 
@@ -33,7 +33,7 @@ class Calibrator(Protocol):
         """
         ...
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """All of it for JSON, its `kind` among it; `read_calibrator` is the inverse."""
         ...
 
@@ -46,7 +46,7 @@ class Uncalibrated:
         """A copy in float64."""
         return change_whole(probabilities, lambda rows: rows)
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {"kind": "none"}
 
@@ -75,7 +75,7 @@ def fit_calibration(
 
 
 def read_calibrator(told: Mapping[str, Any]) -> Calibrator:
-    """The inverse of `Calibrator.told`. Raises `DamagedObject`."""
+    """The inverse of `Calibrator.to_dict`. Raises `DamagedObject`."""
     try:
         match told["kind"]:
             case "none":
@@ -104,7 +104,7 @@ def calibrate(ballot: Ballot, calibrator: Calibrator) -> Ballot:
 
 
 def cross_fit(
-    validation: PredictionPool, choice: Choice, method: VoteMethod, kind: Calibration, folds: int = 5, seed: int = 0
+    validation: PredictionPool, choice: Team, method: VoteMethod, kind: Calibration, folds: int = 5, seed: int = 0
 ) -> npt.NDArray[np.float64]:
     """The calibrated vote of every validation image by a voter and a calibrator that have not seen it, (images, classes).
 

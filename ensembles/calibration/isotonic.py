@@ -30,7 +30,7 @@ class Isotonic:
         """Float64 (images, classes); rows with a NaN stay as they are. Raises `MismatchedPredictions` for other classes."""
         return change_whole(probabilities, self._change, len(self.curves))
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For JSON; `read` is the inverse."""
         return {
             "kind": "isotonic",

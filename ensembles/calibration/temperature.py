@@ -35,7 +35,7 @@ class Temperature:
         """Float64 (images, classes); rows with a NaN stay as they are."""
         return change_whole(probabilities, self._change)
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For JSON; `read` is the inverse."""
         return {"kind": "temperature", "temperature": self.temperature}
 

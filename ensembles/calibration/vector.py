@@ -28,7 +28,7 @@ class VectorScale:
         scale, bias = np.array(self.scale), np.array(self.bias)
         return change_whole(probabilities, lambda rows: softmax(log_floored(rows) * scale + bias), len(scale))
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For JSON; `read` is the inverse."""
         return {"kind": "vector", "scale": list(self.scale), "bias": list(self.bias)}
 

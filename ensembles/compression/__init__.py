@@ -6,8 +6,8 @@ from trainables.lazy import lazy_names
 
 if TYPE_CHECKING:
     from ensembles.compression.pruned_curve import PrunedCurve
-    from ensembles.compression.soup_story import SoupStory
+    from ensembles.compression.soup_summary import SoupSummary
 
-__all__ = ["PrunedCurve", "SoupStory"]
+__all__ = ["PrunedCurve", "SoupSummary"]
 
-__getattr__ = lazy_names(__name__, {"pruned_curve": ("PrunedCurve",), "soup_story": ("SoupStory",)})
+__getattr__ = lazy_names(__name__, {"pruned_curve": ("PrunedCurve",), "soup_summary": ("SoupSummary",)})

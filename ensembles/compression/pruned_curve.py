@@ -96,7 +96,7 @@ class PrunedCurve:
     @property
     def sentences(self) -> list[str]:
         """What was found, in plain English."""
-        return _tell(self)
+        return _describe(self)
 
 
 def choose(points: Sequence[PrunedPoint]) -> PrunedPoint | None:
@@ -125,7 +125,7 @@ def place_point(
     )
 
 
-def judge_on_test(
+def evaluate_on_test(
     pruned: npt.NDArray[np.int64], unpruned: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]
 ) -> PrunedTest:
     """From predicted classes on test, all int64 (images,). For the chosen point alone."""
@@ -172,7 +172,7 @@ def _read_point(told: dict[str, Any]) -> PrunedPoint:
     return PrunedPoint(**{key: value for key, value in told.items() if key != "within_noise"})
 
 
-def _tell(curve: PrunedCurve) -> list[str]:
+def _describe(curve: PrunedCurve) -> list[str]:
     what = "of the weights" if curve.method == "magnitude" else "of each layer's channels"
     images = f"{curve.validation_images:,} validation images"
     chosen, unpruned = curve.chosen, curve.unpruned
@@ -199,11 +199,11 @@ def _tell(curve: PrunedCurve) -> list[str]:
             f"Trained on as long without sparsifying, the checkpoint comes to {control.accuracy:.2%}{compared}."
         )
     if curve.test:
-        told.append(_tell_test(curve.test))
+        told.append(_describe_test(curve.test))
     return told
 
 
-def _tell_test(test: PrunedTest) -> str:
+def _describe_test(test: PrunedTest) -> str:
     low, high = (100 * end for end in test.difference_ci95)
     told = (
         f"{test.pruned:.2%} of {test.images:,} test images against {test.unpruned:.2%}: {100 * test.difference:+.2f} points "

@@ -25,7 +25,7 @@ class Diagnosis:
     says: str
     source: str
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
         named = {"trial_id": self.trial_id, "verdict": self.verdict, "evidence": dict(self.evidence)}
         return {**named, "patch": dict(self.patch), "says": self.says, "source": self.source}
@@ -47,7 +47,7 @@ def diagnose(record: TrialRecord, setting: Setting) -> Diagnosis:
 def _diagnose(record: TrialRecord, setting: Setting, curve: DataCurve | None) -> Diagnosis:
     if record.state == "diverged":
         rate = next(rule for rule in RULES if rule.verdict == "rate-too-high")
-        return _tell(record, rate, {"reason": record.reason})
+        return _describe(record, rate, {"reason": record.reason})
     share = record.config.train_share
     signs = read_signs(record, replace(setting, train_images=max(1, int(share * setting.train_images))))
     if signs is None or signs.epochs < FEWEST_EPOCHS:
@@ -56,14 +56,14 @@ def _diagnose(record: TrialRecord, setting: Setting, curve: DataCurve | None) ->
         return Diagnosis(record.trial_id, "unknown", {"reason": reason}, {}, "Too few epochs to tell.", "")
     rule = next((rule for rule in RULES if rule.holds(signs, record.config, setting)), HEALTHY)
     if rule.verdict in ("healthy", "overfits") and curve is not None and curve.wants_more:
-        return _tell(record, LITTLE_DATA, curve.told())
-    return _tell(record, rule, _evidence(rule, signs))
+        return _describe(record, LITTLE_DATA, curve.to_dict())
+    return _describe(record, rule, _evidence(rule, signs))
 
 
 def _evidence(rule: Rule, signs: Signs) -> dict[str, Any]:
-    told = signs.told()
+    told = signs.to_dict()
     return {name: told[name] for name in rule.shows if told[name] is not None}
 
 
-def _tell(record: TrialRecord, rule: Rule, evidence: Mapping[str, Any]) -> Diagnosis:
+def _describe(record: TrialRecord, rule: Rule, evidence: Mapping[str, Any]) -> Diagnosis:
     return Diagnosis(record.trial_id, rule.verdict, evidence, rule.patch_for(record), rule.says, rule.source)

@@ -66,7 +66,7 @@ class DataCurve:
         """What so many times the images bring where `accuracy` has been reached."""
         return (1 - accuracy) * (1 - times**-self.exponent) if self.exponent > 0 else 0.0
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain numbers."""
         return {
             "train_images": list(self.images),

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ensembles.diagnosis.signs import Setting, Signs
 from trainables.config.conditions import condition_of
-from trainables.config.model import is_own
+from trainables.config.model import is_custom_model
 from trainables.config.trial import TrialConfig
 from trainables.results.record import TrialRecord
 
@@ -185,7 +185,7 @@ def _has_effect(key: str, told: Mapping[str, Any]) -> bool:
 
 def _is_taken(key: str, config: TrialConfig) -> bool:
     """Which keys a person's own model takes is not on record; those that its trial sets are among them."""
-    if not (is_own(config.model.name) and key.startswith("model.")):
+    if not (is_custom_model(config.model.name) and key.startswith("model.")):
         return True
     return key.removeprefix("model.") in config.model.model_dump(exclude_defaults=True)
 

@@ -77,7 +77,7 @@ class Signs:
     surge: float | None
     """Highest of the second half."""
 
-    def told(self) -> dict[str, float | int | None]:
+    def to_dict(self) -> dict[str, float | int | None]:
         """All of it, rounded to four digits."""
         return {
             name: value if value is None or isinstance(value, int) else float(f"{value:.4g}")

@@ -11,7 +11,7 @@ from ensembles.calibration.calibrate import Calibrator, cross_fit, fit_calibrati
 from ensembles.config import Calibration, VoteMethod
 from ensembles.pool.pool import PredictionPool
 from ensembles.selection_bias.corrected import FITTED
-from ensembles.team import Choice
+from ensembles.team import Team
 from ensembles.voting.vote import Ballot, Voter, fit_voter
 from trainables.results.checkpoint import CheckpointId
 
@@ -37,7 +37,7 @@ class ReadyVote:
         return self.voter.vote(pool)
 
 
-def prepare_vote(team: Choice, method: VoteMethod, calibration: Calibration, validation: PredictionPool) -> ReadyVote:
+def prepare_vote(team: Team, method: VoteMethod, calibration: Calibration, validation: PredictionPool) -> ReadyVote:
     """The vote of `team`, fitted on `validation`. One that is learned there is calibrated by what it says of images that it
     did not learn from. Raises `MismatchedPredictions`."""
     voter = fit_voter(validation, team, method)

@@ -13,7 +13,7 @@ from ensembles.evaluation.evidence import ClassChange, Evidence, ImageCase
 from ensembles.evaluation.verdict import Prepared
 from ensembles.metrics.scores import cost_of, measure
 from ensembles.pool.pool import PredictionPool
-from ensembles.team import Choice
+from ensembles.team import Team
 from trainables.results.checkpoint import CheckpointId
 
 
@@ -64,11 +64,11 @@ def gather_evidence(
     )
 
 
-def _solo(pool: PredictionPool, choice: Choice, member: CheckpointId) -> float:
+def _solo(pool: PredictionPool, choice: Team, member: CheckpointId) -> float:
     return measure(choice.metric, pool.probabilities[pool.position(member)], pool.labels)
 
 
-def _cost_without_each(pool: PredictionPool, choice: Choice) -> npt.NDArray[np.float64]:
+def _cost_without_each(pool: PredictionPool, choice: Team) -> npt.NDArray[np.float64]:
     """float64 (members,), by the weighted team, whose score the choice tells; the others keep their weights' proportions.
     0 where there are no others."""
     told = [pool.probabilities[pool.position(member)] for member in choice.members]

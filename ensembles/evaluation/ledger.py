@@ -54,7 +54,7 @@ class Uses:
             + ", such as with another data.split_seed"
         )
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As the JSON of a verb has it."""
         return {**asdict(self), "limit": self.limit, "rotate": self.is_due}
 
@@ -73,10 +73,10 @@ class Ledger:
         """One for each split that is due."""
         return tuple(use.warning for use in self.uses if use.is_due)
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As the JSON of a verb has it."""
         return {
-            **{use.split: use.told() for use in self.uses},
+            **{use.split: use.to_dict() for use in self.uses},
             "warnings": list(self.warnings),
             "recorded": not self.refused,
             "refused": self.refused or None,

@@ -43,7 +43,7 @@ class Score:
     ci95: tuple[float, float]
     """Wilson's 95 % interval of `test_accuracy`."""
     test_nll: float
-    """Mean negative log-likelihood on test in nats; see `metrics.log_loss`. Of a hard vote, that of shares of voices."""
+    """Mean negative log-likelihood on test in nats; see `metrics.log_loss`. Of a hard vote, that of shares of vote_counts."""
     test_ece: float
     """Expected calibration error on test, in 15 bins, of the vote as it is."""
     validation_nll: float | None = None

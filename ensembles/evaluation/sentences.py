@@ -6,7 +6,7 @@ from ensembles.config import VoteMethod
 from ensembles.evaluation.score import Score
 
 
-def tell_finding(
+def describe_recommendation(
     method: VoteMethod, score: Score, best: Score, interval: tuple[float, float], p: float, images: int, alone: bool
 ) -> tuple[str, str]:
     """What to ship, and why. `interval` is that of the gain, `alone` whether the team is the best single checkpoint."""
@@ -27,7 +27,7 @@ def tell_finding(
     return keep, f"{right}, a difference of {gain:+.2f} points ({shown}) that these images cannot tell from none."
 
 
-def tell_correction(score: Score) -> str:
+def describe_correction(score: Score) -> str:
     """What its selection is worth on validation; "" where that was not corrected."""
     if score.corrected is None:
         return ""
@@ -38,7 +38,7 @@ def tell_correction(score: Score) -> str:
     )
 
 
-def tell_cost(score: Score, best: Score) -> str:
+def describe_cost(score: Score, best: Score) -> str:
     """What a prediction costs beside that of the best single checkpoint; "" where it was not measured, or is the same."""
     team, alone = score.cost, best.cost
     if team is None or alone is None or team == alone:

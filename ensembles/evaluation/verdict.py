@@ -12,13 +12,13 @@ import numpy.typing as npt
 from ensembles.config import Calibration, EnsembleConfig, VoteMethod
 from ensembles.evaluation.fitted_vote import ReadyVote, as_ballot, prepare_mean, prepare_vote
 from ensembles.evaluation.score import Score, read_estimate, read_score, score_vote
-from ensembles.evaluation.sentences import tell_correction, tell_cost, tell_finding
+from ensembles.evaluation.sentences import describe_correction, describe_cost, describe_recommendation
 from ensembles.metrics.intervals import BOOTSTRAP_SEED, mcnemar_p, paired_bootstrap
 from ensembles.pool.pool import PredictionPool
 from ensembles.selection.select import rank_members
 from ensembles.selection_bias.corrected import Corrected, CorrectedScore
 from ensembles.selection_bias.estimate import Estimate
-from ensembles.team import Choice, team_of_equals
+from ensembles.team import Team, team_of_equals
 from ensembles.voting.vote import VOTES, Ballot, vote
 from trainables.errors import DamagedObject, MismatchedPredictions
 from trainables.results.checkpoint import CheckpointId
@@ -66,7 +66,7 @@ class Verdict:
     def sentences(self) -> tuple[str, ...]:
         """The verdict in at most three sentences: what to ship and why; what the selection is worth; what it costs."""
         score = self.votes[self.vote]
-        told = (self.sentence, tell_correction(score), tell_cost(score, self.best))
+        told = (self.sentence, describe_correction(score), describe_cost(score, self.best))
         return tuple(sentence for sentence in told if sentence)
 
 
@@ -81,7 +81,7 @@ class Prepared:
     everyone    the soft vote of all candidates
     """
 
-    choice: Choice
+    choice: Team
     config: EnsembleConfig
     labels: npt.NDArray[np.int64]
     votes: Mapping[VoteMethod, ReadyVote]
@@ -93,7 +93,7 @@ class Prepared:
 
 
 def prepare(
-    choice: Choice,
+    choice: Team,
     config: EnsembleConfig,
     validation: PredictionPool,
     ranked: Sequence[CheckpointId],
@@ -142,7 +142,7 @@ def judge(prepared: Prepared, test: PredictionPool, mean: npt.NDArray[np.float64
     right, best_right = ballots[config.vote].predicted == test.labels, best_ballot.predicted == test.labels
     gain_ci95, p = paired_bootstrap(right, best_right, BOOTSTRAP_SEED), mcnemar_p(right, best_right)
     is_best = prepared.choice.members == prepared.best.members
-    headline, why = tell_finding(config.vote, votes[config.vote], best, gain_ci95, p, len(right), is_best)
+    headline, why = describe_recommendation(config.vote, votes[config.vote], best, gain_ci95, p, len(right), is_best)
     return Verdict(
         vote=config.vote,
         votes=votes,
@@ -168,7 +168,7 @@ def judge(prepared: Prepared, test: PredictionPool, mean: npt.NDArray[np.float64
 
 
 def evaluate(
-    choice: Choice,
+    choice: Team,
     config: EnsembleConfig,
     validation_pool: PredictionPool,
     test_pool: PredictionPool,
@@ -196,12 +196,12 @@ def evaluate(
     return judge(prepare(choice, config, validation_pool, ranked, means[0], corrected, costs), test_pool, means[1])
 
 
-def to_json(verdict: Verdict, choice: Choice) -> dict[str, object]:
+def to_json(verdict: Verdict, choice: Team) -> dict[str, object]:
     """Both as one JSON object. Members are written as `{"trial_id": …, "epoch": …}`."""
     return {"choice": asdict(choice), "verdict": asdict(verdict)}
 
 
-def from_json(told: dict[str, Any]) -> tuple[Verdict, Choice]:
+def from_json(told: dict[str, Any]) -> tuple[Verdict, Team]:
     """The inverse of `to_json`; other keys beside these two are passed over. Raises `DamagedObject`."""
     try:
         choice, verdict = dict(told["choice"]), dict(told["verdict"])
@@ -215,7 +215,7 @@ def from_json(told: dict[str, Any]) -> tuple[Verdict, Choice]:
         for key in ("votes", "baselines"):
             verdict[key] = {how: read_score(score) for how, score in verdict[key].items()}
         verdict["gain_ci95"] = tuple(verdict["gain_ci95"])
-        return Verdict(**verdict), Choice(**choice)
+        return Verdict(**verdict), Team(**choice)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedObject(
             f"the stored ensemble is not readable ({type(error).__name__}: {error}): write it again with `caucus report`"

@@ -7,10 +7,10 @@ from trainables.lazy import lazy_names
 if TYPE_CHECKING:
     from ensembles.nights.compare import compare_nights
     from ensembles.nights.judge import judge_night
-    from ensembles.nights.story import NightFacts, NightStory
+    from ensembles.nights.summary import NightFacts, NightSummary
     from ensembles.nights.team_answers import TeamAnswers
 
-__all__ = ["NightFacts", "NightStory", "TeamAnswers", "compare_nights", "judge_night"]
+__all__ = ["NightFacts", "NightSummary", "TeamAnswers", "compare_nights", "judge_night"]
 
 __getattr__ = lazy_names(
     __name__,
@@ -19,7 +19,7 @@ __getattr__ = lazy_names(
         "judge": ("judge_night",),
         "story": (
             "NightFacts",
-            "NightStory",
+            "NightSummary",
         ),
         "team_answers": ("TeamAnswers",),
     },

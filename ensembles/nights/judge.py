@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ensembles.evaluation.comparison import Change
 from ensembles.nights.compare import NightComparison
-from ensembles.nights.story import Cause, NightVerdict
+from ensembles.nights.summary import Cause, NightVerdict
 
 VERDICTS: dict[str, NightVerdict] = {"better": "accepted", "alike": "no worse", "worse": "worse"}
 
@@ -26,30 +26,33 @@ def judge_night(
     if comparison is None:
         return "accepted", f"accepted: {worth}; none of them was a test image of {against}, so nothing compares the two"
     change = comparison.change
-    told = f"{tell_change(change)}, on {_images(comparison)}"
+    told = f"{describe_change(change)}, on {_images(comparison)}"
     match verdict := VERDICTS[change.direction]:
         case "accepted":
             return verdict, f"accepted: better than {against} by {told}"
         case "worse":
-            return verdict, f"worse than {against} by {told}. {tell_causes(causes)}; {against} stays the accepted night"
+            return (
+                verdict,
+                f"worse than {against} by {told}. {describe_causes(causes)}; {against} stays the accepted night",
+            )
     if comparison.gained == comparison.lost == 0:
         return verdict, f"no worse than {against}, and no better: each of {_images(comparison)} has the same outcome"
     return verdict, f"no worse than {against}, and not better beyond doubt: {told}; {against} stays the accepted night"
 
 
-def tell_change(change: Change) -> str:
+def describe_change(change: Change) -> str:
     """A difference in points with what says how sure it is."""
     points, (low, high) = 100 * change.difference, (100 * end for end in change.ci95)
     return f"{points:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}, McNemar p {change.mcnemar_p:.2g})"
 
 
-def tell_causes(causes: Sequence[Cause]) -> str:
+def describe_causes(causes: Sequence[Cause]) -> str:
     """The likeliest cause, and what else changed, without a full stop."""
     if not causes:
         return "Nothing that is on record changed: likely what training scatters by"
     first, *others = causes
-    also = f"; also changed: {'; '.join(other.told for other in others)}" if others else ""
-    return f"Likely cause: {first.told}{also}"
+    also = f"; also changed: {'; '.join(other.description for other in others)}" if others else ""
+    return f"Likely cause: {first.description}{also}"
 
 
 def _images(comparison: NightComparison) -> str:

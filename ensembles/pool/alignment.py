@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from trainables.data.data_table import DataTable
 from trainables.errors import DamagedObject, MismatchedPredictions, ObjectMissing, StoreTooNew
-from trainables.results.checkpoint import CheckpointId, Promise, read_predictions, read_promises, read_truth
+from trainables.results.checkpoint import CheckpointId, Promise, read_predictions, read_promises, read_true_class
 from trainables.results.predictions import Predictions
-from trainables.results.true_class import Truth, rows_sha256
+from trainables.results.true_class import TrueClass, rows_sha256
 from trainables.store.base import Store
 
 READERS = 10
@@ -27,7 +27,7 @@ UNUSABLE = (ObjectMissing, DamagedObject, StoreTooNew, MismatchedPredictions)
 Manifests = Mapping[CheckpointId, dict[str, Promise] | str]
 """Of each checkpoint what its manifest promises, or why it cannot be used."""
 
-Part = TypeVar("Part", Predictions, Truth)
+Part = TypeVar("Part", Predictions, TrueClass)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -53,11 +53,11 @@ class SplitImages:
         """(images, classes)."""
         return len(self.rows), len(self.class_names)
 
-    def why_not(self, found: Predictions | Truth) -> str | None:
+    def why_not(self, found: Predictions | TrueClass) -> str | None:
         """Why predictions do not line up, or None where they do."""
         images, classes = self.shape
-        knows = found.classes if isinstance(found, Truth) else found.probabilities.shape[1]
-        count = len(found.truth) if isinstance(found, Truth) else len(found.rows)
+        knows = found.classes if isinstance(found, TrueClass) else found.probabilities.shape[1]
+        count = len(found.truth) if isinstance(found, TrueClass) else len(found.rows)
         if found.data_id != self.data_id:
             return f"its predictions are of data {found.data_id}, not {self.data_id}"
         if found.split != self.split:
@@ -66,7 +66,7 @@ class SplitImages:
             return f"its predictions know {knows} classes, not {classes}"
         same_rows = (
             found.rows_sha256 == self.rows_sha256 and count == images
-            if isinstance(found, Truth)
+            if isinstance(found, TrueClass)
             else np.array_equal(found.rows, self.rows)
         )
         if not same_rows:
@@ -100,9 +100,9 @@ def predictions_of(
     return _prove(read_predictions, store, member, images, None if manifests is None else manifests[member])
 
 
-def truth_of(store: Store, member: CheckpointId, images: SplitImages, manifests: Manifests) -> Truth | str:
+def true_class_of(store: Store, member: CheckpointId, images: SplitImages, manifests: Manifests) -> TrueClass | str:
     """As `predictions_of`, of the columns that choosing needs."""
-    return _prove(read_truth, store, member, images, manifests[member])
+    return _prove(read_true_class, store, member, images, manifests[member])
 
 
 def _prove(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ensembles.pool.pool import PredictionPool
 from ensembles.pool.streaming import StreamedMean
-from ensembles.pool.true_class import TruthPool, take_truth_pool
+from ensembles.pool.true_class import TrueClassPool, take_true_class_pool
 from trainables.errors import MismatchedPredictions
 from trainables.results.checkpoint import CheckpointId
 
@@ -21,7 +21,7 @@ class Candidates(Protocol):
     """What correcting a score needs of the candidates; `StoredPool` is one such, `WholePool` another."""
 
     @property
-    def truth(self) -> TruthPool:
+    def truth(self) -> TrueClassPool:
         """What each gives to the true class on validation."""
 
     def read(self, members: Iterable[CheckpointId], split: str) -> PredictionPool:
@@ -38,9 +38,9 @@ class WholePool:
     pool: PredictionPool
 
     @cached_property
-    def truth(self) -> TruthPool:
+    def truth(self) -> TrueClassPool:
         """See `Candidates`."""
-        return take_truth_pool(self.pool)
+        return take_true_class_pool(self.pool)
 
     def read(self, members: Iterable[CheckpointId], split: str) -> PredictionPool:
         """See `Candidates`; nothing is copied where all are asked for. Raises `MismatchedPredictions` for another split."""

@@ -11,7 +11,7 @@ from ensembles.pool.alignment import Manifests, images_of, read_manifests
 from ensembles.pool.mean_file import MeanFile, mean_from_arrow, mean_to_arrow
 from ensembles.pool.pool import PredictionPool, read_pool
 from ensembles.pool.streaming import StreamedMean, stream, stream_mean
-from ensembles.pool.true_class import TruthPool, read_truth_pool
+from ensembles.pool.true_class import TrueClassPool, read_true_class_pool
 from trainables.data.data_table import DataTable
 from trainables.errors import DamagedObject, MismatchedPredictions, ObjectMissing
 from trainables.results.checkpoint import CheckpointId, Promise
@@ -19,7 +19,7 @@ from trainables.store import layout
 from trainables.store.base import Store
 
 
-def needs_truth_alone(config: EnsembleConfig) -> bool:
+def needs_true_class_alone(config: EnsembleConfig) -> bool:
     """Whether the rule of `config` looks at nothing but what each candidate gives to the true class: then
     `select(true_or_other(pool.truth), config)` chooses as it would from all of the predictions."""
     rule = config.select in ("greedy", "greedy-once") and config.metric == "log_loss"
@@ -35,7 +35,7 @@ class StoredPool:
 
     store: Store
     table: DataTable
-    truth: TruthPool
+    truth: TrueClassPool
     manifests: Manifests
     _means: dict[str, StreamedMean] = field(default_factory=dict)
 
@@ -109,5 +109,5 @@ def open_pool(store: Store, members: Sequence[CheckpointId], table: DataTable) -
     """The candidates `members`: reads their manifests and one column of their predictions on validation. Raises as
     `read_pool` does."""
     manifests = read_manifests(store, members)
-    truth = read_truth_pool(store, members, "validation", table, manifests)
+    truth = read_true_class_pool(store, members, "validation", table, manifests)
     return StoredPool(store, table, truth, manifests)

@@ -18,19 +18,19 @@ from ensembles.pool.alignment import (
     images_of,
     predictions_of,
     read_manifests,
-    truth_of,
+    true_class_of,
 )
 from ensembles.pool.pool import PredictionPool, nobody_left, same_as
 from trainables.data.data_table import DataTable
 from trainables.errors import MismatchedPredictions
 from trainables.results.checkpoint import CheckpointId, Promise
-from trainables.results.true_class import Truth, take_truth
+from trainables.results.true_class import TrueClass, take_true_class
 from trainables.store import layout
 from trainables.store.base import Store
 
 
 @dataclass(frozen=True, eq=False)
-class TruthPool:
+class TrueClassPool:
     """Candidates' answers for the true class of each image of one split, valid by construction.
 
     members      the candidates, all different
@@ -73,10 +73,10 @@ class TruthPool:
         only = np.zeros(len(self.labels), np.int64)
         return np.array([log_loss(row[:, None], only) for row in self.truth])
 
-    def without(self, member: CheckpointId, reason: str) -> TruthPool:
+    def without(self, member: CheckpointId, reason: str) -> TrueClassPool:
         """This pool without `member`, which is listed in `left_out`. Raises `MismatchedPredictions` where it was the last."""
         kept = [position for position, each in enumerate(self.members) if each != member]
-        return TruthPool(
+        return TrueClassPool(
             self.data_id,
             self.split,
             tuple(self.members[position] for position in kept),
@@ -88,7 +88,7 @@ class TruthPool:
         )
 
 
-def true_or_other(pool: TruthPool) -> PredictionPool:
+def true_or_other(pool: TrueClassPool) -> PredictionPool:
     """The same candidates on two classes, the true one and all others together: whoever is chosen by log-loss from `pool` is
     chosen from this, number by number."""
     return PredictionPool(
@@ -102,21 +102,21 @@ def true_or_other(pool: TruthPool) -> PredictionPool:
     )
 
 
-def take_truth_pool(pool: PredictionPool) -> TruthPool:
+def take_true_class_pool(pool: PredictionPool) -> TrueClassPool:
     """The same of a pool that is read whole."""
     images, dtype = np.arange(len(pool.labels)), np.min_scalar_type(len(pool.class_names) - 1)
     predicted = np.empty((len(pool.members), len(images)), dtype)
     for position, probabilities in enumerate(pool.probabilities):
         predicted[position] = probabilities.argmax(1)
     truth = pool.probabilities[:, images, pool.labels]
-    return TruthPool(
+    return TrueClassPool(
         pool.data_id, pool.split, pool.members, truth, predicted, pool.labels, pool.class_names, pool.left_out
     )
 
 
-def read_truth_pool(
+def read_true_class_pool(
     store: Store, members: Sequence[CheckpointId], split: str, table: DataTable, manifests: Manifests | None = None
-) -> TruthPool:
+) -> TrueClassPool:
     """The candidates `members` on `split`, in their order, from one column of their predictions: of ten classes a ninth
     of the bytes. Checkpoints without that file, or with a damaged one, are read whole instead.
 
@@ -143,7 +143,7 @@ def read_truth_pool(
     left_out = tuple((members[position], reason) for position, reason in enumerate(reasons) if reason is not None)
     if not kept:
         raise MismatchedPredictions(nobody_left(split, len(members), left_out))
-    return TruthPool(
+    return TrueClassPool(
         data_id=table.data_id,
         split=split,
         members=tuple(members[position] for position in kept),
@@ -155,13 +155,13 @@ def read_truth_pool(
     )
 
 
-def _read(store: Store, member: CheckpointId, images: SplitImages, manifests: Manifests) -> Truth | str:
+def _read(store: Store, member: CheckpointId, images: SplitImages, manifests: Manifests) -> TrueClass | str:
     if _promised(manifests, member, images):
-        found = truth_of(store, member, images, manifests)
-        if isinstance(found, Truth):
+        found = true_class_of(store, member, images, manifests)
+        if isinstance(found, TrueClass):
             return found
     read = predictions_of(store, member, images, manifests)
-    return read if isinstance(read, str) else take_truth(read, images.labels)
+    return read if isinstance(read, str) else take_true_class(read, images.labels)
 
 
 def _promised(manifests: Manifests, member: CheckpointId, images: SplitImages) -> Promise | None:

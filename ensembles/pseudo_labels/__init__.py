@@ -7,9 +7,9 @@ from trainables.lazy import lazy_names
 if TYPE_CHECKING:
     from ensembles.pseudo_labels.agreement import Agreement, agree
     from ensembles.pseudo_labels.labelling import Labelling, count_labels
-    from ensembles.pseudo_labels.pseudo_story import PseudoStory
+    from ensembles.pseudo_labels.summary import PseudoLabelSummary
 
-__all__ = ["Agreement", "Labelling", "PseudoStory", "agree", "count_labels"]
+__all__ = ["Agreement", "Labelling", "PseudoLabelSummary", "agree", "count_labels"]
 
 __getattr__ = lazy_names(
     __name__,
@@ -22,6 +22,6 @@ __getattr__ = lazy_names(
             "Labelling",
             "count_labels",
         ),
-        "pseudo_story": ("PseudoStory",),
+        "pseudo_label_summary": ("PseudoLabelSummary",),
     },
 )

@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from ensembles.config import VoteMethod
 from ensembles.pool.pool import PredictionPool
-from ensembles.team import Choice
+from ensembles.team import Team
 from ensembles.voting.vote import vote
 
 MEANS: frozenset[VoteMethod] = frozenset({"soft", "weighted", "geometric", "confidence"})
-"""Votes that tell how sure they are of images they have not seen. Shares of voices and of ranks say nothing of that, and a
+"""Votes that tell how sure they are of images they have not seen. Shares of vote_counts and of ranks say nothing of that, and a
 stacked vote would have to be on record, with what it has learned, to give the same labels again."""
 
 
@@ -33,7 +33,7 @@ class Agreement:
     labelled: npt.NDArray[np.bool_]
 
 
-def agree(pool: PredictionPool, choice: Choice, method: VoteMethod, confidence: float, agreement: int) -> Agreement:
+def agree(pool: PredictionPool, choice: Team, method: VoteMethod, confidence: float, agreement: int) -> Agreement:
     """What the members of `choice` label of the images of `pool` (Lee 2013, with a vote in place of the one net).
 
     An image is labelled where the vote's highest probability is at least `confidence` and that class is the likeliest

@@ -67,7 +67,7 @@ class Labelling:
         """Images that the team was never asked about."""
         return self.found - self.asked.labelled
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
         told = asdict(self)
         told["classes"] = list(told["classes"])
@@ -115,7 +115,7 @@ def count_labels(
 
 
 def read_labelling(told: Mapping[str, Any]) -> Labelling:
-    """The inverse of `Labelling.told`."""
+    """The inverse of `Labelling.to_dict`."""
     return Labelling(
         **{
             **told,

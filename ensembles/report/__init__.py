@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from trainables.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from ensembles.report.page import Report, ReportInput, lay_out, render_report, tell_report, write_files
+    from ensembles.report.page import Report, ReportInput, lay_out, render_report, report_to_json, write_files
 
-__all__ = ["Report", "ReportInput", "lay_out", "render_report", "tell_report", "write_files"]
+__all__ = ["Report", "ReportInput", "lay_out", "render_report", "report_to_json", "write_files"]
 
 __getattr__ = lazy_names(
     __name__,
@@ -20,7 +20,7 @@ __getattr__ = lazy_names(
             "ReportInput",
             "lay_out",
             "render_report",
-            "tell_report",
+            "report_to_json",
             "write_files",
         )
     },

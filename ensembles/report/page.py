@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ensembles.analysis.search_story import SearchStory
-from ensembles.analysis.training_story import WatchedTrial
+from ensembles.analysis.search_summary import SearchSummary
+from ensembles.analysis.training_summary import MonitoredTrial
 from ensembles.analysis.varied_keys import keys_that_vary
 from ensembles.compression.pruned_curve import PrunedCurve
 from ensembles.diagnosis.diagnose import diagnose_all
 from ensembles.diagnosis.signs import setting_of
 from ensembles.evaluation.evidence import Evidence
 from ensembles.evaluation.verdict import Verdict
-from ensembles.nights.story import NightStory
-from ensembles.pseudo_labels.pseudo_story import PseudoStory
+from ensembles.nights.summary import NightSummary
+from ensembles.pseudo_labels.summary import PseudoLabelSummary
 from ensembles.report.sweep import data as data_section
 from ensembles.report.sweep import diagnosis as diagnosis_section
 from ensembles.report.sweep import ladder as ladder_section
@@ -42,7 +42,7 @@ from ensembles.report.team import reliability as reliability_section
 from ensembles.report.team import team as team_section
 from ensembles.report.team import verdict as verdict_section
 from ensembles.report.to_json import tell
-from ensembles.team import Choice
+from ensembles.team import Team
 from trainables.data.data_table import DataTable
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord, rank
@@ -61,7 +61,7 @@ class ReportInput:
     """`<name>/<run>`."""
     table: DataTable
     records: list[TrialRecord]
-    choice: Choice
+    choice: Team
     verdict: Verdict
     left_out: Sequence[tuple[CheckpointId, str]]
     """Checkpoints that could have voted, but whose predictions could not be used, with the reason."""
@@ -71,19 +71,19 @@ class ReportInput:
     """Of everything that decides numbers."""
     notes: list[str]
     """What a reader must know beside the verdict: why the run ended early, what was skipped."""
-    search: SearchStory = field(default_factory=SearchStory)
+    search: SearchSummary = field(default_factory=SearchSummary)
     """What the search did and found out."""
-    pseudo: PseudoStory | None = None
+    pseudo: PseudoLabelSummary | None = None
     """What a second stage with pseudo-labels brought."""
     pruned: Sequence[PrunedCurve] = ()
     """Accuracy against sparsity, where checkpoints of the run were sparsified."""
-    watched: Sequence[WatchedTrial] = ()
+    watched: Sequence[MonitoredTrial] = ()
     """The team's trials with what was seen while they trained."""
     evidence: Evidence | None = None
     """What the predictions say of the team beside its scores."""
     corrected: Corrected | None = None
     """What the team is worth on validation once the selection is paid for."""
-    night: NightStory | None = None
+    night: NightSummary | None = None
     """Of a night, what it is worth beside the last accepted one."""
 
 
@@ -188,7 +188,7 @@ def write_html(report: Report) -> str:
     )
 
 
-def tell_report(report: Report) -> dict[str, Any]:
+def report_to_json(report: Report) -> dict[str, Any]:
     """The report's figures as one JSON object: a key for each section, null where it has nothing to tell."""
     return {name: tell(getattr(report, name)) for name in report.__dataclass_fields__}
 
@@ -201,7 +201,7 @@ def render_report(given: ReportInput) -> str:
 def write_files(given: ReportInput) -> dict[str, bytes]:
     """What a run keeps of its report, by name: the page, its figures as JSON, and where it is known the missed images."""
     report = lay_out(given)
-    files = {layout.REPORT: write_html(report).encode(), layout.REPORT_JSON: to_json(tell_report(report))}
+    files = {layout.REPORT: write_html(report).encode(), layout.REPORT_JSON: to_json(report_to_json(report))}
     if given.evidence:
         files[layout.MISSED] = images_section.missed_csv(given.evidence)
     return files

@@ -11,13 +11,13 @@ from ensembles.config import EnsembleConfig
 from ensembles.metrics.scores import cost_of, measure
 from ensembles.pool.pool import PredictionPool
 from ensembles.selection.ranking import weigh
-from ensembles.team import Choice
+from ensembles.team import Team
 from trainables.errors import SweepFileError
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord
 
 
-def select_boosted(pool: PredictionPool, config: EnsembleConfig) -> Choice:
+def select_boosted(pool: PredictionPool, config: EnsembleConfig) -> Team:
     """The rounds that `config.rounds` names, in their order, as far as they are in `pool`; then of each of `config.chains`
     the best by `config.metric`, of equals the earliest, with a weight of 1.
 

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from ensembles.config import EnsembleConfig
 from ensembles.metrics.scores import LEAST_PROBABILITY, cost_of, measure
 from ensembles.pool.pool import PredictionPool
-from ensembles.selection.greedy.by_loss import take_truth
+from ensembles.selection.greedy.by_loss import take_true_class
 from ensembles.selection.ranking import rank_members, weigh
-from ensembles.team import Choice
+from ensembles.team import Team
 
 Floats = npt.NDArray[np.float64]
 
@@ -31,7 +31,7 @@ STREAM = 0xC3A
 """Keeps these draws apart from others with the same seed."""
 
 
-def select_by_cma_es(pool: PredictionPool, config: EnsembleConfig) -> Choice:
+def select_by_cma_es(pool: PredictionPool, config: EnsembleConfig) -> Team:
     """The `config.size` best alone, with the weights that make their mean best by `config.metric`; equal ones at the least."""
     chosen = rank_members(pool, config.metric)[: config.size]
     equal = weigh(pool, config, chosen)
@@ -96,7 +96,7 @@ def minimise(cost: Callable[[Floats], float], start: Floats, step: float, genera
 def _make_cost(pool: PredictionPool, config: EnsembleConfig, chosen: list[int]) -> Callable[[Floats], float]:
     given = pool.probabilities[chosen]
     if config.metric == "log_loss":
-        truth = take_truth(given, pool.labels)
+        truth = take_true_class(given, pool.labels)
         return lambda weights: -float(np.log(np.maximum(weights @ truth, LEAST_PROBABILITY)).mean())
     return lambda weights: cost_of(config.metric, measure(config.metric, np.tensordot(weights, given, 1), pool.labels))
 

@@ -9,7 +9,7 @@ import numpy as np
 from ensembles.config import EnsembleConfig, Metric
 from ensembles.metrics.scores import accuracy, cost_of, log_loss, measure
 from ensembles.pool.pool import PredictionPool
-from ensembles.team import Choice
+from ensembles.team import Team
 from trainables.errors import SweepFileError
 
 
@@ -32,7 +32,7 @@ def rank_for(pool: PredictionPool, config: EnsembleConfig) -> list[int]:
     return rank_members(pool, "accuracy" if config.metric == default else config.metric)
 
 
-def select_ranked(pool: PredictionPool, config: EnsembleConfig) -> Choice:
+def select_ranked(pool: PredictionPool, config: EnsembleConfig) -> Team:
     """`best`, `top` or `all`. Raises `SweepFileError` where `top` asks for more than there are."""
     order = list(range(len(pool.members))) if config.select == "all" else rank_for(pool, config)
     if config.select == "top" and config.size > len(order):
@@ -45,7 +45,7 @@ def select_ranked(pool: PredictionPool, config: EnsembleConfig) -> Choice:
 
 def weigh(
     pool: PredictionPool, config: EnsembleConfig, positions: Sequence[int], weights: Sequence[float] = ()
-) -> Choice:
+) -> Team:
     """The team of these, all equal where no weights are given, with its score."""
     mean = np.zeros(pool.probabilities.shape[1:])
     for position, weight in zip(positions, weights or [1.0] * len(positions), strict=True):
@@ -53,7 +53,7 @@ def weigh(
             pool.probabilities[position] if weight == 1 else weight * pool.probabilities[position].astype(np.float64)
         )
     mean /= sum(weights) or len(positions)
-    return Choice(
+    return Team(
         members=tuple(pool.members[position] for position in positions),
         weights=tuple(weight / sum(weights) for weight in weights) or (1 / len(positions),) * len(positions),
         how=config.select,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from ensembles.config import EnsembleConfig, Metric, SelectMethod
 from ensembles.pool.pool import PredictionPool
 from ensembles.selection.select import rank_members, select
-from ensembles.team import Choice
+from ensembles.team import Team
 from trainables.errors import SweepFileError
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialCost
@@ -34,11 +34,11 @@ CHANGED = (
 
 
 @dataclass(frozen=True)
-class Retained:
+class InvariantSubset:
     """What stays of a pool."""
 
     members: frozenset[CheckpointId]
-    choices: tuple[Choice | None, ...]
+    choices: tuple[Team | None, ...]
     """Made from all candidates, in the order of `choices_kept`; None where a rule asks for more than there are."""
     all_stay: bool
     """Whether a choice depends on candidates that it does not take, so that none may go."""
@@ -62,7 +62,7 @@ def choices_kept(config: EnsembleConfig, keep_size: int, metrics: Iterable[Metri
 
 def retain(
     pool: PredictionPool, asked: Sequence[EnsembleConfig], costs: Mapping[str, TrialCost] | None = None
-) -> Retained:
+) -> InvariantSubset:
     """Who of `pool` must stay for the choices that are `asked` for to be made again, and so many of the most accurate as
     the largest of them takes, which are what reports compare with; `costs` by trial."""
     choices = choose_each(pool, asked, costs)
@@ -71,15 +71,15 @@ def retain(
     left = keep_members(pool, members)
     same_order = [left.members[position] for position in rank_members(left)[: len(first)]] == first
     if not same_order or not agree(choices, choose_each(left, asked, costs)):
-        return Retained(frozenset(pool.members), choices, all_stay=True)
-    return Retained(members, choices, all_stay=len(members) == len(pool.members))
+        return InvariantSubset(frozenset(pool.members), choices, all_stay=True)
+    return InvariantSubset(members, choices, all_stay=len(members) == len(pool.members))
 
 
 def choose_each(
     pool: PredictionPool, asked: Sequence[EnsembleConfig], costs: Mapping[str, TrialCost] | None = None
-) -> tuple[Choice | None, ...]:
+) -> tuple[Team | None, ...]:
     """The choice of each, from `pool`; of top-k as many as there are."""
-    found: list[Choice | None] = []
+    found: list[Team | None] = []
     for config in asked:
         fits = replace_size(config, min(config.size, len(pool.members))) if config.select == "top" else config
         try:
@@ -89,7 +89,7 @@ def choose_each(
     return tuple(found)
 
 
-def agree(before: Sequence[Choice | None], after: Sequence[Choice | None]) -> bool:
+def agree(before: Sequence[Team | None], after: Sequence[Team | None]) -> bool:
     """Whether the same are chosen, with the same weights, in the same picks, with the same score."""
     return len(before) == len(after) and all(map(_same, before, after))
 
@@ -110,7 +110,7 @@ def _plain(how: SelectMethod, size: int, metric: Metric, config: EnsembleConfig)
     return EnsembleConfig(select=how, size=size, metric=metric, pool=config.pool)
 
 
-def _same(one: Choice | None, other: Choice | None) -> bool:
+def _same(one: Team | None, other: Team | None) -> bool:
     if one is None or other is None:
         return one is other
     return (one.members, one.weights, one.picks, one.path, one.validation_score) == (

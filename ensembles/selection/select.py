@@ -15,12 +15,12 @@ from ensembles.pool.pool import PredictionPool
 from ensembles.selection.greedy.greedy import select_greedily
 from ensembles.selection.ranking import rank_members as rank_members
 from ensembles.selection.ranking import select_ranked
-from ensembles.team import Choice
+from ensembles.team import Team
 from trainables.errors import MismatchedPredictions
 from trainables.results.record import TrialCost
 
 
-def select(pool: PredictionPool, config: EnsembleConfig, costs: Mapping[str, TrialCost] | None = None) -> Choice:
+def select(pool: PredictionPool, config: EnsembleConfig, costs: Mapping[str, TrialCost] | None = None) -> Team:
     """The team that `config` asks for, from the candidates of `pool`, whose split must be validation.
 
     `costs` are by trial_id, and only `config.budget` asks for them. Raises `MismatchedPredictions` for another split, and

@@ -12,7 +12,7 @@ from ensembles.metrics.scores import LEAST_PROBABILITY, cost_of, measure
 from ensembles.pool.pool import PredictionPool
 from ensembles.selection.greedy.greedy import Steps, pick, to_choice
 from ensembles.selection.greedy.ties import FirstOfTeam
-from ensembles.team import Choice
+from ensembles.team import Team
 
 Z_ONE_SIDED = 1.6448536269514722
 """95 % quantile of the standard normal distribution."""
@@ -21,7 +21,7 @@ STREAM = 0x5A11
 """Keeps these draws apart from others with the same seed."""
 
 
-def select_smallest(pool: PredictionPool, config: EnsembleConfig) -> Choice:
+def select_smallest(pool: PredictionPool, config: EnsembleConfig) -> Team:
     """Of greedy's picks the shortest beginning that is not worse than its team at the one-sided 5 % level.
 
     Of beginnings with equally many members the one with the best score is tried. Where the metric is a mean over images the

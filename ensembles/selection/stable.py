@@ -7,11 +7,11 @@ import numpy.typing as npt
 
 from ensembles.config import EnsembleConfig
 from ensembles.pool.pool import PredictionPool
-from ensembles.selection.greedy.by_loss import greedy_by_loss, take_truth
+from ensembles.selection.greedy.by_loss import greedy_by_loss, take_true_class
 from ensembles.selection.greedy.greedy import pick
 from ensembles.selection.greedy.ties import FirstOfTeam
 from ensembles.selection.ranking import rank_members, weigh
-from ensembles.team import Choice
+from ensembles.team import Team
 
 BOOTSTRAPS = 40
 """Where `ensemble.bootstraps` is 0."""
@@ -23,7 +23,7 @@ STREAM = 0x57AB1
 """Keeps these draws apart from others with the same seed."""
 
 
-def select_stable(pool: PredictionPool, config: EnsembleConfig) -> Choice:
+def select_stable(pool: PredictionPool, config: EnsembleConfig) -> Team:
     """At most `config.size` members, most often picked first, of equals as in the pool; each weighs as often as it is picked."""
     shares = stabilities(pool, config)
     often = [int(position) for position in np.argsort(-shares, kind="stable") if shares[position] >= OFTEN]
@@ -36,7 +36,7 @@ def stabilities(pool: PredictionPool, config: EnsembleConfig) -> npt.NDArray[np.
     rng = np.random.default_rng([STREAM, config.seed])
     kept = np.sort(rank_members(pool, config.metric)[: max(CANDIDATES, config.size)])
     by_loss = config.metric == "log_loss" and config.ties == "caucus" and not config.start and not config.diverse
-    truth = take_truth(pool.probabilities, pool.labels)[kept] if by_loss else None
+    truth = take_true_class(pool.probabilities, pool.labels)[kept] if by_loss else None
     images, rounds = len(pool.labels), config.bootstraps or BOOTSTRAPS
     picked = np.zeros(len(pool.members))
     for _ in range(rounds):

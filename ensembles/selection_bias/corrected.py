@@ -26,7 +26,7 @@ from ensembles.selection_bias.estimate import (
 )
 from ensembles.selection_bias.repeat import Repetition, rank_all, repeat_selection
 from ensembles.selection_bias.resample import SELECTED_SHARE, Part, draw_rounds
-from ensembles.team import Choice, team_of_equals
+from ensembles.team import Team, team_of_equals
 from ensembles.voting.vote import fit_voter
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialCost
@@ -55,7 +55,7 @@ class Corrected:
     metric: Metric
     """That the team was selected by."""
     selected: float
-    """The score it was selected with, flattering: `Choice.validation_score`."""
+    """The score it was selected with, flattering: `Team.validation_score`."""
     score: Estimate
     """The same score of the weighted team on images that the selection did not see."""
     vote: VoteMethod
@@ -91,7 +91,7 @@ class Corrected:
 
 def correct(
     pool: PredictionPool | Candidates,
-    choice: Choice,
+    choice: Team,
     config: EnsembleConfig,
     votes: Sequence[VoteMethod] = (),
     costs: Mapping[str, TrialCost] | None = None,
@@ -125,8 +125,8 @@ def correct(
         score=resampler.estimate(_weigh(team, repeated), choice.validation_score, share),
         vote=config.vote,
         votes={method: tally.tell(method) for method in tally.methods},
-        baselines={"best": tally.tell("best"), "top": tally.tell("top"), "all": _tell_all(candidates)},
-        gain=tally.tell_gain(),
+        baselines={"best": tally.tell("best"), "top": tally.tell("top"), "all": _describe_all(candidates)},
+        gain=tally.correct_gain(),
         band=tuple(_band(team, repeated, resampler)),
         images=len(labels),
         repetitions=len(again),
@@ -176,7 +176,7 @@ class _Tally:
             estimate_share(float(right.mean()), len(right)), estimate_mean(self._blend(name, "loss"), least=0)
         )
 
-    def tell_gain(self) -> Estimate:
+    def correct_gain(self) -> Estimate:
         """Of the configured vote over the best single."""
         return estimate_mean(self._blend("gain", "right"), least=-1)
 
@@ -184,7 +184,7 @@ class _Tally:
         return self._unseen[name, what].blend(self._selected[name, what], self._share)
 
     def _add(
-        self, ways: dict[tuple[str, str], PerImage], name: str, one: Repetition, team: Choice, method: VoteMethod
+        self, ways: dict[tuple[str, str], PerImage], name: str, one: Repetition, team: Team, method: VoteMethod
     ) -> npt.NDArray[np.bool_]:
         rows = one.part.outside
         ballot = fit_voter(self._pool, team, method, one.part.inside).vote(self._pool, rows)
@@ -195,7 +195,7 @@ class _Tally:
         return right
 
 
-def _tell_all(pool: Candidates) -> CorrectedScore:
+def _describe_all(pool: Candidates) -> CorrectedScore:
     """Of the soft vote of everyone: nothing is selected, so there is nothing to repeat."""
     probabilities, labels = pool.mean("validation").probabilities, pool.truth.labels
     right, loss = (of_each_image(metric, probabilities, labels) for metric in ("accuracy", "log_loss"))

@@ -14,11 +14,11 @@ from ensembles.config import EnsembleConfig
 from ensembles.metrics.scores import LEAST_PROBABILITY
 from ensembles.pool.in_memory import Candidates, take
 from ensembles.pool.pool import PredictionPool
-from ensembles.pool.stored import needs_truth_alone
-from ensembles.pool.true_class import TruthPool, true_or_other
+from ensembles.pool.stored import needs_true_class_alone
+from ensembles.pool.true_class import TrueClassPool, true_or_other
 from ensembles.selection.select import select
 from ensembles.selection_bias.resample import Part, Rounds
-from ensembles.team import Choice
+from ensembles.team import Team
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialCost
 
@@ -33,7 +33,7 @@ class Repetition:
     """What one part of the images selects."""
 
     part: Part
-    choice: Choice
+    choice: Team
     best: tuple[CheckpointId, ...]
     """The `ensemble.size` most accurate, best first."""
 
@@ -48,7 +48,7 @@ def repeat_selection(
     many = len(members) > MOST_CANDIDATES and config.select not in ("all", "boosted")
     kept = max(KEPT_CANDIDATES, config.size) if many else len(members)
     ranked = by_loss if config.metric in ("log_loss", "brier", "auc") else by_accuracy
-    whole = None if needs_truth_alone(config) else pool.read(members, "validation")
+    whole = None if needs_true_class_alone(config) else pool.read(members, "validation")
 
     def select_from(place: int) -> Repetition:
         part = parts[place]
@@ -62,13 +62,15 @@ def repeat_selection(
     return [[next(found) for _ in each] for each in rounds], kept
 
 
-def rank_all(truth: TruthPool) -> list[CheckpointId]:
+def rank_all(truth: TrueClassPool) -> list[CheckpointId]:
     """All candidates, best first by accuracy, of equals the lower log-loss, then the earlier: as `rank_members` has it."""
     accuracies, losses = truth.accuracies(), truth.log_losses()
     return [truth.members[position] for position in np.lexsort((losses, -accuracies))]
 
 
-def _rank(truth: TruthPool, parts: Sequence[Part]) -> tuple[list[npt.NDArray[np.int64]], list[npt.NDArray[np.int64]]]:
+def _rank(
+    truth: TrueClassPool, parts: Sequence[Part]
+) -> tuple[list[npt.NDArray[np.int64]], list[npt.NDArray[np.int64]]]:
     """Of each part the positions of all candidates by what it sees, best first: by accuracy, of equals the lower log-loss;
     and by log-loss, of equals the higher accuracy. What is left equal stands as in the pool."""
     seen = np.stack([np.bincount(part.inside, minlength=len(truth.labels)) for part in parts], 1).astype(np.float32)
@@ -81,10 +83,10 @@ def _rank(truth: TruthPool, parts: Sequence[Part]) -> tuple[list[npt.NDArray[np.
     )
 
 
-def _take_truth(truth: TruthPool, positions: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> PredictionPool:
+def _take_truth(truth: TrueClassPool, positions: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> PredictionPool:
     """These members and images alone, as a pool of two classes: by log-loss the picks are the same."""
     return true_or_other(
-        TruthPool(
+        TrueClassPool(
             truth.data_id,
             truth.split,
             tuple(truth.members[position] for position in positions),

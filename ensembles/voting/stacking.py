@@ -35,7 +35,7 @@ class Stacking:
             logits += told
         return softmax(logits)
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For JSON; `read` is the inverse."""
         return {"weights": list(self.weights), "bias": list(self.bias)}
 

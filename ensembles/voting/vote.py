@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ensembles.config import VoteMethod
 from ensembles.pool.pool import PredictionPool
-from ensembles.team import Choice
+from ensembles.team import Team
 from ensembles.voting.counting import majority, mean_rank, plurality
 from ensembles.voting.means import Tables, confident_mean, geometric_mean, mean_of, weighted_mean
 from ensembles.voting.stacking import Stacking, fit_stacking
@@ -97,14 +97,14 @@ class Voter:
                 mean = self._stack(tables, order)
         return Ballot(self.method, mean, mean.argmax(1))
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """All of it for JSON; `read_voter` is the inverse."""
         told: dict[str, Any] = {
             "method": self.method,
             "members": [asdict(member) for member in self.members],
             "weights": list(self.weights),
         }
-        return told if self.stacking is None else told | {"stacking": self.stacking.told()}
+        return told if self.stacking is None else told | {"stacking": self.stacking.to_dict()}
 
     def _order(self) -> list[int]:
         return sorted(range(len(self.members)), key=lambda place: str(self.members[place]))
@@ -121,7 +121,7 @@ class Voter:
 
 
 def fit_voter(
-    validation: PredictionPool, choice: Choice, method: VoteMethod, rows: npt.NDArray[np.int64] | None = None
+    validation: PredictionPool, choice: Team, method: VoteMethod, rows: npt.NDArray[np.int64] | None = None
 ) -> Voter:
     """The team of `choice`, voting by `method`; what that has to learn, it learns from `validation`, or from its `rows` alone.
 
@@ -141,7 +141,7 @@ def fit_voter(
     return Voter(method, choice.members, choice.weights, Stacking(weights, found.bias))
 
 
-def vote(pool: PredictionPool, choice: Choice, method: VoteMethod) -> Ballot:
+def vote(pool: PredictionPool, choice: Team, method: VoteMethod) -> Ballot:
     """The vote of the members of `choice` on the images of `pool`, a pool of any split; see `Voter.vote`.
 
     Raises `MismatchedPredictions` where a member has no predictions, and `ValueError` for a stacked vote, which has to be
@@ -151,7 +151,7 @@ def vote(pool: PredictionPool, choice: Choice, method: VoteMethod) -> Ballot:
 
 
 def read_voter(told: Mapping[str, Any]) -> Voter:
-    """The inverse of `Voter.told`. Raises `DamagedObject`."""
+    """The inverse of `Voter.to_dict`. Raises `DamagedObject`."""
     try:
         stacking = Stacking.read(told["stacking"]) if "stacking" in told else None
         return Voter(

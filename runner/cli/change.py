@@ -25,7 +25,7 @@ def sparsify(
         str, typer.Option("--sparsity", help="Shares of the weights, or of each layer's channels, to take out.")
     ] = "0.5,0.7,0.9,0.95",
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="Epochs of fine-tuning after sparsifying.")] = 5,
-    own_code: OwnCode = False,
+    custom_code: OwnCode = False,
     as_json: AsJson = False,
     store: StoreUri = "runs",
     endpoint_url: EndpointUrl = None,
@@ -37,10 +37,10 @@ def sparsify(
 
         words = check_words(trial, best, method, sparsity)
         tell = partial(say, file=sys.stderr if as_json else sys.stdout)
-        stored = load_for_code(run, store, endpoint_url, [], own_code)
+        stored = load_for_code(run, store, endpoint_url, [], custom_code)
         found = sparsify_run(stored, trial, *words, epochs, tell)
         if as_json:
-            print_json(found.told())
+            print_json(found.to_dict())
         else:
             say(" ".join(found.curve.sentences))
             say(f"chart: {found.chart}; `caucus report {run}` shows it")
@@ -61,17 +61,17 @@ def prune(
     """Say which checkpoints no ensemble needs and no run goes on from, and with --delete delete them."""
 
     def answer() -> int:
-        from runner.cli.tables.retention import show_retention, tell_consequences
+        from runner.cli.tables.retention import describe_consequences, show_retention
         from runner.retention.retention import carry_out, plan_retention
         from trainables.store.open import open_store
 
         found = plan_retention(open_store(store, endpoint_url), keep_size)
         found = carry_out(found) if delete else found
         if as_json:
-            print_json(found.told())
+            print_json(found.to_dict())
         else:
             Terminal().print(show_retention(found))
-            say("\n".join(tell_consequences(found)))
+            say("\n".join(describe_consequences(found)))
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))
@@ -90,7 +90,7 @@ def soup(
     metric: Annotated[
         str | None, typer.Option("--metric", help="What greedy looks at; left out, accuracy. As ensemble.metric.")
     ] = None,
-    own_code: OwnCode = False,
+    custom_code: OwnCode = False,
     as_json: AsJson = False,
     store: StoreUri = "runs",
     endpoint_url: EndpointUrl = None,
@@ -99,14 +99,14 @@ def soup(
 
     def answer() -> int:
         from runner.cli.tables.soup import show_soup
-        from runner.compression.soup import cook_run, parse_kind, parse_metric
+        from runner.compression.soup import parse_kind, parse_metric, soup_run
 
         words = (trial or [], parse_kind(kind), epochs, parse_metric(metric))
         tell = partial(say, file=sys.stderr if as_json else sys.stdout)
-        stored = load_for_code(run, store, endpoint_url, [], own_code)
-        found = cook_run(stored, *words, tell)
+        stored = load_for_code(run, store, endpoint_url, [], custom_code)
+        found = soup_run(stored, *words, tell)
         if as_json:
-            print_json(found.told())
+            print_json(found.to_dict())
         else:
             Terminal().print(show_soup(found.story))
             say(found.story.sentence)

@@ -29,7 +29,7 @@ def export(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A new folder, or s3://bucket/prefix.")],
     overrides: Overrides = None,
     single: Annotated[bool, typer.Option("--single", help="The best single checkpoint instead of the team.")] = False,
-    own_code: OwnCode = False,
+    custom_code: OwnCode = False,
     as_json: AsJson = False,
     store: StoreUri = "runs",
     endpoint_url: EndpointUrl = None,
@@ -40,9 +40,9 @@ def export(
         from runner.deploy.export import export_run, show_export
 
         tell = partial(say, file=sys.stderr)
-        stored = load_for_code(run, store, endpoint_url, overrides or [], own_code)
+        stored = load_for_code(run, store, endpoint_url, overrides or [], custom_code)
         found = export_run(stored, bundle, single, endpoint_url, tell)
-        print_json(found.told()) if as_json else say(show_export(found))
+        print_json(found.to_dict()) if as_json else say(show_export(found))
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))
@@ -60,8 +60,9 @@ def predict(
     cascade: Annotated[
         bool, typer.Option("--cascade", help="Ask more members only while they disagree or are not sure: faster.")
     ] = False,
-    own_code: Annotated[
-        bool, typer.Option("--own-code", help="Run the bundle's own models (module:function) from the current folder.")
+    custom_code: Annotated[
+        bool,
+        typer.Option("--custom-code", help="Run the bundle's own models (module:function) from the current folder."),
     ] = False,
     as_json: AsJson = False,
     endpoint_url: EndpointUrl = None,
@@ -76,8 +77,8 @@ def predict(
         from runner.deploy.predict import predict_images, show_predicted
 
         tell = partial(say, file=sys.stderr)
-        found = predict_images(bundle, images, out, cascade, own_code, endpoint_url, tell)
-        print_json(found.told()) if as_json else say(show_predicted(found))
+        found = predict_images(bundle, images, out, cascade, custom_code, endpoint_url, tell)
+        print_json(found.to_dict()) if as_json else say(show_predicted(found))
         return PARTIAL if found.bad else DONE
 
     raise typer.Exit(exit_code(as_json, answer))

@@ -47,17 +47,17 @@ def report_fault(error: BaseException, words: Sequence[str]) -> tuple[str, str |
 
     Never raises: where no file can be written the sentence says so, and the file is None.
     """
-    line = tell_line(error, words)
+    line = format_error(error, words)
     try:
-        path = _write(_tell_details(error, words))
+        path = _write(_describe_details(error, words))
     except Exception as failure:  # such as no space, or no memory: whatever it is, the sentence must come out
-        return f"this is a fault of Caucus: {line}; no details could be written ({_tell(failure)})", None
+        return f"this is a fault of Caucus: {line}; no details could be written ({_describe(failure)})", None
     return f"this is a fault of Caucus: {line}; the details are in {path}", str(path)
 
 
-def tell_line(error: BaseException, words: Sequence[str] = ()) -> str:
+def format_error(error: BaseException, words: Sequence[str] = ()) -> str:
     """Kind and message of `error` on one line, without what is secret."""
-    return mask(_tell(error), words)
+    return mask(_describe(error), words)
 
 
 def folders() -> Iterator[Path]:
@@ -93,7 +93,7 @@ def _without_login(url: str) -> str:
     return f"{scheme}://{server.rpartition('@')[2]}{slash}{path}"
 
 
-def _tell(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     kind = type(error).__name__
     if kind == "ValidationError" and hasattr(error, "errors"):  # pydantic's text is a line a problem, and quotes values
         with contextlib.suppress(Exception):
@@ -109,7 +109,7 @@ def _tell(error: BaseException) -> str:
     return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"
 
 
-def _tell_details(error: BaseException, words: Sequence[str]) -> str:
+def _describe_details(error: BaseException, words: Sequence[str]) -> str:
     lines = [
         f"at      {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
         f"words   {_mask_words(words)}",

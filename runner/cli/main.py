@@ -22,10 +22,10 @@ from runner.cli.options import (
     Overrides,
     RunId,
     SweepFile,
+    describe_exit_codes,
     exit_code,
     print_json,
     run_program,
-    tell_exit_codes,
 )
 from runner.cli.prepare import doctor, lr_range, plan, preview
 from runner.cli.results import diagnose, ensemble, report, status, top
@@ -38,7 +38,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    epilog=tell_exit_codes(),
+    epilog=describe_exit_codes(),
 )
 
 
@@ -102,7 +102,7 @@ def _execute(
     verify: bool,
 ) -> int:
     from runner.cli.progress import Progress
-    from runner.cli.tables.result import show_result, tell_result
+    from runner.cli.tables.result import result_to_json, show_result
     from runner.config.checks import read_spec
     from runner.config.nightly import mask_words
     from runner.pipeline import run_sweep
@@ -115,7 +115,7 @@ def _execute(
     with Progress(console, spec) as progress, redirected:
         result = run_sweep(spec, run_id, address, command, [progress], partial(say, file=sys.stderr), sweep, verify)
     if as_json:
-        print_json(tell_result(result))
+        print_json(result_to_json(result))
     else:
         show_result(result, console)
     return DONE if result.outcome == "done" else PARTIAL

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runner.cli.fault_report import tell_line
-from runner.cli.options import AsJson, Overrides, SweepFile, exit_code, print_json, run_program, tell_exit_codes
+from runner.cli.fault_report import format_error
+from runner.cli.options import AsJson, Overrides, SweepFile, describe_exit_codes, exit_code, print_json, run_program
 from runner.cli.terminal import Terminal, say
 from runner.cluster.supervise import supervise
 from runner.output.console import outliving_terminal
@@ -52,7 +52,7 @@ def nightly() -> None:
     """Read the words of the command line and run the night."""
     supervise()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(epilog=tell_exit_codes())(run_nightly)
+    app.command(epilog=describe_exit_codes())(run_nightly)
     run_program(app)
 
 
@@ -81,7 +81,7 @@ def _run(
     sweep: str, overrides: list[str], as_json: bool, address: str | None, run_id: str | None, no_better_is: int
 ) -> int:
     from runner.cli.progress import Progress
-    from runner.cli.tables.night import show_night, tell_hook, tell_night
+    from runner.cli.tables.night import hook_to_json, night_to_json, show_night
     from runner.cli.tables.result import show_result
     from runner.config.checks import read_spec
     from runner.config.nightly import mask_words
@@ -101,11 +101,11 @@ def _run(
         with Progress(console, spec) as progress, redirected:
             night = run_night(spec, run, address, command, [progress], tell, str(found))
     except Exception as error:  # whatever it is: somebody waits to hear of the night
-        said = str(error) if isinstance(error, CaucusError) else tell_line(error, sys.argv[1:])
+        said = str(error) if isinstance(error, CaucusError) else format_error(error, sys.argv[1:])
         told = {"run": f"{spec.name}/{run}", "error": said, "kind": type(error).__name__}
         _call(spec.nightly.hook, told, folder)
         raise
-    told = tell_night(night)
+    told = night_to_json(night)
     code = exit_code_of(night.story, no_better_is)
     if not as_json:
         show_result(night.result, console)
@@ -113,7 +113,7 @@ def _run(
             console.print(line, highlight=False, soft_wrap=True)
     hook = _call(spec.nightly.hook, told, folder)
     if as_json:
-        print_json(told | {"hook": tell_hook(hook) if hook else None})
+        print_json(told | {"hook": hook_to_json(hook) if hook else None})
     return code
 
 

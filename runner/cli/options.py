@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runner.cli.fault_report import report_fault, tell_line
+from runner.cli.fault_report import format_error, report_fault
 from runner.cli.terminal import say
 from runner.output.console import Output, outlive_readers
 from trainables.errors import CaucusError, RunCutShort
@@ -69,7 +69,9 @@ Address = Annotated[
 ]
 OwnCode = Annotated[
     bool,
-    typer.Option("--own-code", help="Run the code of own models (module:function) that the store, and not you, names."),
+    typer.Option(
+        "--custom-code", help="Run the code of own models (module:function) that the store, and not you, names."
+    ),
 ]
 RunId = Annotated[
     str | None,
@@ -77,18 +79,18 @@ RunId = Annotated[
 ]
 
 
-def load_for_code(run: str, store: str, endpoint_url: str | None, overrides: list[str], own_code: bool) -> StoredRun:
+def load_for_code(run: str, store: str, endpoint_url: str | None, overrides: list[str], custom_code: bool) -> StoredRun:
     """The run, whose own models may be imported where a person says so."""
     from runner.runs.locate import locate
     from runner.runs.stored_run import load_run, trust_run
 
     stored = load_run(locate(run, store, endpoint_url), overrides)
-    if own_code:
+    if custom_code:
         trust_run(stored)
     return stored
 
 
-def tell_exit_codes() -> str:
+def describe_exit_codes() -> str:
     """The exit codes for `--help`, a paragraph each."""
     return "\n\n".join(["Exit codes:", *(f"{code}: {meaning}" for code, meaning in EXIT_CODES.items())])
 
@@ -139,7 +141,7 @@ def exit_code(as_json: bool, answer: Callable[[], int], is_stored: bool = False)
     except KeyboardInterrupt as error:
         return _refuse(error, "interrupted (Ctrl-C)", INTERRUPTED, as_json)
     except ImportError as error:
-        if (sentence := _tell_missing(error)) is None:
+        if (sentence := _describe_missing(error)) is None:
             return _report(error, as_json)
         return _refuse(error, sentence, WRONG_INPUT, as_json)
     except SystemExit as error:
@@ -189,14 +191,16 @@ def _report(error: BaseException | None, as_json: bool) -> int:
     return _refuse(found, sentence, FAULT, as_json, details=path)
 
 
-def _tell_missing(error: ImportError) -> str | None:
+def _describe_missing(error: ImportError) -> str | None:
     """What to say of a package that is not installed here or does not load, None where the fault is ours."""
     module = (error.name or "").partition(".")[0]
     if not module or module in OURS:
         return None
     package = PACKAGE_OF.get(module, module)
     if not isinstance(error, ModuleNotFoundError):
-        return f"{package} cannot be loaded ({tell_line(error, sys.argv[1:])}): install it again for {sys.executable}"
+        return (
+            f"{package} cannot be loaded ({format_error(error, sys.argv[1:])}): install it again for {sys.executable}"
+        )
     return f"{error.name} is not installed for {sys.executable}, and this needs it: python -m pip install {package}"
 
 

@@ -30,15 +30,15 @@ def plan(
     """Say what a sweep will take and cost: stages, trials, epochs, time; and what the store has of it. Changes nothing."""
 
     def answer() -> int:
-        from runner.cli.tables.plan import show_plan, tell_slots
+        from runner.cli.tables.plan import describe_slots, show_plan
         from runner.config.checks import read_spec
         from runner.plan.plan import plan_sweep
 
         planned = plan_sweep(read_spec(sweep, overrides or []), run_id, measure, slots, nodes, sweep)
         if as_json:
-            print_json(planned.told())
+            print_json(planned.to_dict())
         else:
-            say("\n".join(tell_slots(planned)))
+            say("\n".join(describe_slots(planned)))
             Terminal().print(show_plan(planned))
         return DONE
 
@@ -78,7 +78,7 @@ def doctor(
             from runner.doctor.machine import check_machine
 
             checkup = check_machine(sweep, overrides or [])
-        print_json(checkup.told()) if as_json else say("\n".join(checkup.lines()))
+        print_json(checkup.to_dict()) if as_json else say("\n".join(checkup.lines()))
         return WRONG_INPUT if checkup.findings else DONE
 
     raise typer.Exit(exit_code(as_json, answer))
@@ -97,7 +97,7 @@ def lr_range(
         from runner.preflight.lr_range import measure_ranges, show_ranges
 
         tested = list(measure_ranges(read_spec(sweep, overrides or []), steps))
-        print_json({"tests": [one.told() for one in tested]}) if as_json else Terminal().print(show_ranges(tested))
+        print_json({"tests": [one.to_dict() for one in tested]}) if as_json else Terminal().print(show_ranges(tested))
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))
@@ -122,7 +122,7 @@ def preview(
         path = check_out(out or f"{spec.name}-preview.png")
         rows = preview.preview(spec)
         preview.write_sheet(spec, rows, path)
-        print_json({"path": str(path), "rows": [row.told() for row in rows]}) if as_json else say(str(path))
+        print_json({"path": str(path), "rows": [row.to_dict() for row in rows]}) if as_json else say(str(path))
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))

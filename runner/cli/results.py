@@ -22,9 +22,9 @@ def _unread(state: RunState) -> dict[str, list[str]]:
 
 
 def _say_unread(state: RunState) -> None:
-    from runner.runs.compatibility import tell_unread
+    from runner.runs.compatibility import describe_unread
 
-    if told := tell_unread(state.unread):
+    if told := describe_unread(state.unread):
         say(f"caucus: {told}", file=sys.stderr)
 
 
@@ -55,12 +55,12 @@ def top(
         from runner.cli.tables.trials import show_trials
         from runner.journal.journal import read_state
         from runner.runs.locate import locate
-        from runner.runs.trial_table import tell_trials
+        from runner.runs.trial_table import trials_to_json
 
         found = locate(run, store, endpoint_url)
         state = read_state(found.store, found.name, found.run)
         if as_json:
-            print_json({"run": f"{found.name}/{found.run}", "trials": tell_trials(state, most), **_unread(state)})
+            print_json({"run": f"{found.name}/{found.run}", "trials": trials_to_json(state, most), **_unread(state)})
         else:
             Terminal().print(show_trials(state, most, f"{found.name}/{found.run}"))
             _say_unread(state)
@@ -88,7 +88,7 @@ def diagnose(
         state = read_state(found.store, found.name, found.run)
         diagnoses = diagnose_run(found.store, state)
         if as_json:
-            print_json([one.told() for one in diagnoses])
+            print_json([one.to_dict() for one in diagnoses])
         else:
             Terminal().print(show_diagnoses(diagnoses, most, f"{found.name}/{found.run}"))
             _say_unread(state)
@@ -112,14 +112,14 @@ def ensemble(
 
     def answer() -> int:
         from runner.cli.tables.revote import show_revote
-        from runner.evaluation.revote import tell_revote, vote_again
+        from runner.evaluation.revote import revote_to_json, vote_again
         from runner.runs.locate import locate
         from runner.runs.stored_run import load_run
 
         stored = load_run(locate(run, store, endpoint_url), overrides or [])
         revote = vote_again(stored, everything)
         _say_unread(stored.state)
-        print_json(tell_revote(revote)) if as_json else show_revote(revote, Terminal())
+        print_json(revote_to_json(revote)) if as_json else show_revote(revote, Terminal())
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))
@@ -138,7 +138,7 @@ def report(
     """Write the report of a run again, from the store."""
 
     def answer() -> int:
-        from runner.evaluation.conclusion import check_published, choose_and_judge, publish, write_report
+        from runner.evaluation.conclusion import check_published, choose_and_evaluate, publish, write_report
         from runner.output.out_file import check_out
         from runner.runs.locate import locate
         from runner.runs.stored_run import load_run
@@ -147,7 +147,7 @@ def report(
         stored = load_run(locate(run, store, endpoint_url), overrides or [])
         if not out:
             check_published(stored)
-        conclusion = choose_and_judge(stored)
+        conclusion = choose_and_evaluate(stored)
         _say_unread(stored.state)
         where = (
             write_report(stored, conclusion, stored.note, path) if path else publish(stored, conclusion, stored.note)

@@ -41,7 +41,7 @@ def connected(
     resources: ResourcesConfig,
     images_bytes: int,
     address: str | None,
-    own_code: Sequence[Path] = (),
+    custom_code: Sequence[Path] = (),
     sweep: str | None = None,
 ) -> Iterator[Cluster]:
     """Ray for the time of the `with` block.
@@ -50,7 +50,7 @@ def connected(
     this machine or dies on the way.
 
     `sweep` is the path of the sweep file, beside which a cluster file may tell what an empty cluster is meant to be.
-    `own_code` are modules (files) and packages (folders) of a person's own models, which workers get as they get ours.
+    `custom_code` are modules (files) and packages (folders) of a person's own models, which workers get as they get ours.
 
     `address` is that of a cluster, `auto` for the one that this machine belongs to, `any` for that one or else one of
     our own, and None or `own` for one of our own. A cluster that is there and cannot be joined is an error: nothing is
@@ -58,7 +58,7 @@ def connected(
     """
     quieten_ray()
     target = find_cluster(address, os.environ)
-    with private_ray(images_bytes, own_code) if target is None else joined(target, own_code):
+    with private_ray(images_bytes, custom_code) if target is None else joined(target, custom_code):
         yield Cluster(find_slot(resources, is_joined=target is not None, sweep=sweep), elastic=target is not None)
 
 
@@ -74,10 +74,10 @@ def check_cluster(address: str | None) -> None:
 
 
 @contextlib.contextmanager
-def joined(target: Target, own_code: Sequence[Path] = ()) -> Iterator[None]:
+def joined(target: Target, custom_code: Sequence[Path] = ()) -> Iterator[None]:
     """The cluster for the time of the block. Its workers run this driver's code, whatever is installed on them."""
     modules = [str(CHECKOUT / package) for package in PACKAGES]
-    join(target, [*modules, *map(str, own_code)], look(target, os.environ))
+    join(target, [*modules, *map(str, custom_code)], look(target, os.environ))
     with disconnected_after(), watched(lambda: find_silence(target), AWAY_S, OVER_THE_NET_S):
         yield
 

@@ -15,7 +15,7 @@ from runner.config.run import ResourcesConfig
 from runner.config.yaml_file import parse_yaml
 from runner.control.price import CLUSTER_FILE
 from trainables.errors import CaucusError
-from trainables.hardware.gpu_share import HIDDEN, tell_uncounted
+from trainables.hardware.gpu_share import HIDDEN, describe_uncounted_gpus
 
 BOOTSTRAP_FILE = "~/ray_bootstrap_config.yaml"
 """Where `ray up` puts on the head what its autoscaler is to read."""
@@ -41,7 +41,7 @@ def find_slot(resources: ResourcesConfig, *, is_joined: bool, sweep: str | None 
 
     now = list_nodes()
     if not is_joined and resources.gpus is None and not any(node.gpus for node in now) and (seen := count_gpus()):
-        raise NoSlot(tell_uncounted(seen, "the kernel shows"))
+        raise NoSlot(describe_uncounted_gpus(seen, "the kernel shows"))
     meant = ask_autoscaler() if is_joined else None
     if is_joined and meant is None and not any(node.cpus >= 1 for node in now):
         meant = read_neighbour(sweep)

@@ -99,13 +99,13 @@ def kill_marked(
 
 
 def _is_of_the_dead(mark: str) -> bool:
-    from runner.journal.process_id import is_gone
+    from runner.journal.process_id import process_has_exited
 
     try:
         owner = json.loads(mark) if mark else None
     except ValueError:
         return False
-    return isinstance(owner, dict) and is_gone(owner)
+    return isinstance(owner, dict) and process_has_exited(owner)
 
 
 def _processes() -> list[int]:

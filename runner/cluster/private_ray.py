@@ -35,18 +35,18 @@ AGENT_PORTS = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_p
 
 
 @contextlib.contextmanager
-def private_ray(images_bytes: int, own_code: Sequence[Path]) -> Iterator[None]:
-    """A Ray of our own for the time of the block, with room for images of `images_bytes`. Its workers find `own_code` where it lies.
+def private_ray(images_bytes: int, custom_code: Sequence[Path]) -> Iterator[None]:
+    """A Ray of our own for the time of the block, with room for images of `images_bytes`. Its workers find `custom_code` where it lies.
 
     Raises `RunCutShort` where it does not start, and `RayLost` where it dies.
     """
-    if own_code:
+    if custom_code:
         known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-        folders = [str(path.parent) for path in own_code if str(path.parent) not in known]
+        folders = [str(path.parent) for path in custom_code if str(path.parent) not in known]
         os.environ["PYTHONPATH"] = os.pathsep.join(one for one in (*folders, *known) if one)
     provide_private_token(os.environ)
     memory_bytes = OBJECT_STORE_BYTES + 2 * images_bytes
-    with guarded() as tell_session:
+    with guarded() as add_session:
         if failure := _start(memory_bytes):
             with _patience():
                 failure = _start(memory_bytes)
@@ -55,7 +55,7 @@ def private_ray(images_bytes: int, own_code: Sequence[Path]) -> Iterator[None]:
                 f"Ray did not start on this machine in two attempts ({failure}), at a load of {os.getloadavg()[0]:.0f} on "
                 f"{os.cpu_count()} cores: run it again when the machine has less to do"
             )
-        tell_session(_find_session())
+        add_session(_find_session())
         with disconnected_after(), watched(_find_loss, patience_s=0):
             yield
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-from runner.cluster.supervise import CUT_SHORT, tell_end
+from runner.cluster.supervise import CUT_SHORT, report_end
 from trainables.errors import RunCutShort
 
 EVERY_S, OVER_THE_NET_S = 1.0, 5.0
@@ -62,7 +62,7 @@ def watched(find_loss: Callable[[], str], patience_s: float, every_s: float = EV
         last_s = time.monotonic() + LAST_S
         while lost and not ended.is_set():
             if time.monotonic() > last_s:
-                tell_end(_sentence(lost[0]))
+                report_end(_sentence(lost[0]))
                 os._exit(CUT_SHORT)
             if before is not None:
                 signal.pthread_kill(main, SIGNAL)

@@ -100,7 +100,7 @@ def choose_slot(
     fits_now = sum(count_on(node, cpus, gpus) for node in here)
     foreseen = [node for node in meant.types if count_on(node, cpus, gpus)] if meant else []
     if not here and not foreseen and (not can_grow or (meant is not None and meant.is_all)):
-        raise NoSlot(_tell_too_large(cpus, gpus, known, meant))
+        raise NoSlot(_describe_too_large(cpus, gpus, known, meant))
     nodes = NodeTypes(tuple(foreseen), meant.source, meant.most, meant.is_all) if meant else None
     at_a_time = _count_all(nodes, cpus, gpus) if nodes else 0
     if nodes is None or fits_now > at_a_time:  # more is there than was meant: somebody has added to it
@@ -181,7 +181,7 @@ def _count_all(nodes: NodeTypes, cpus: int, gpus: float) -> float:
     return held
 
 
-def _tell_too_large(cpus: int, gpus: float, known: Sequence[NodeType], meant: NodeTypes | None) -> str:
+def _describe_too_large(cpus: int, gpus: float, known: Sequence[NodeType], meant: NodeTypes | None) -> str:
     asked = f"a trial needs {show_share(cpus, gpus)}"
     lower = "lower resources.gpus or resources.cpus" if gpus else "lower resources.cpus"
     able = [node for node in known if node.cpus >= 1 or node.gpus >= 1]

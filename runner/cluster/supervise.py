@@ -89,7 +89,7 @@ def _wait_for(child: int, awaited: set[signal.Signals]) -> int:
             return status
 
 
-def tell_end(what: str) -> None:
+def report_end(what: str) -> None:
     """Say why a run is over where nothing else of its process can: one line, and the JSON object where one was asked for."""
     with contextlib.suppress(OSError, ValueError):
         os.write(2, f"caucus: {what}\n".encode())
@@ -99,7 +99,7 @@ def tell_end(what: str) -> None:
 
 def _end_as(status: int) -> None:
     if what := explain_end(status):
-        tell_end(what)
+        report_end(what)
         os._exit(CUT_SHORT)
     if os.WIFSIGNALED(status):
         signal.signal(os.WTERMSIG(status), signal.SIG_DFL)

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 from trainables.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from runner.compression.soup import cook_run
+    from runner.compression.soup import soup_run
     from runner.compression.sparsify import sparsify_run
     from runner.compression.trained_trial import find_trial
 
-__all__ = ["cook_run", "find_trial", "sparsify_run"]
+__all__ = ["find_trial", "soup_run", "sparsify_run"]
 
 __getattr__ = lazy_names(
-    __name__, {"soup": ("cook_run",), "sparsify": ("sparsify_run",), "trained_trial": ("find_trial",)}
+    __name__, {"soup": ("soup_run",), "sparsify": ("sparsify_run",), "trained_trial": ("find_trial",)}
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.compression.soup_story import SoupStory, compare, score, to_json
+from ensembles.compression.soup_summary import SoupSummary, compare, score, to_json
 from ensembles.config import Metric
 from ensembles.evaluation.ledger import COUNTED, record_look
 from ensembles.metrics.scores import cost_of, measure
@@ -35,44 +35,44 @@ METRICS: tuple[Metric, ...] = ("accuracy", *(metric for metric in get_args(Metri
 """The first is what Wortsman et al. (2022) look at."""
 
 
-class CannotCook(CaucusError, ValueError):
+class CannotMakeSoup(CaucusError, ValueError):
     """No such kind of soup, no such epochs, or too few of them."""
 
 
 @dataclass(frozen=True)
-class Cooked:
+class SoupResult:
     """What was found, and where it lies."""
 
-    story: SoupStory
+    story: SoupSummary
     checkpoint: str
     """The prefix of the soup in the store."""
     key: str
     """Of its story."""
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As one JSON object."""
         return {**to_json(self.story), "checkpoint": self.checkpoint, "key": self.key}
 
 
-def cook_run(
+def soup_run(
     stored: StoredRun,
     trial_ids: Sequence[str],
     kind: SoupKind,
     epochs: str,
     metric: Metric,
     say: Say = lambda line: None,
-) -> Cooked:
+) -> SoupResult:
     """A soup of epochs of one trial, or of trials that go on from one checkpoint; without a name of the best on validation.
 
     `epochs` is `last 5`, `all`, `3-9` or `3,5,9`, of each trial. What the store has of it already is read. The test split is
-    scored once the soup is made. Raises, with nothing written, `NoSuchTrial`, `CannotCook`, `RunMismatch` where the data are
+    scored once the soup is made. Raises, with nothing written, `NoSuchTrial`, `CannotMakeSoup`, `RunMismatch` where the data are
     others than the run's, `ObjectMissing` or `DamagedObject` where a checkpoint is, `CheckpointMismatch` where the trials do not
     belong together.
     """
     records = [find_trial(stored, name) for name in trial_ids] or [find_trial(stored, None)]
     ordered = order_candidates(stored, records, epochs)
     if len(ordered) < 2:
-        raise CannotCook(
+        raise CannotMakeSoup(
             f"--epochs {epochs} leaves {', '.join(str(name) for name, _ in ordered) or 'no checkpoint'} of "
             f"{', '.join(record.trial_id for record in records)} in the store: a soup takes two or more; name others"
         )
@@ -86,32 +86,32 @@ def cook_run(
     measured = read_json_part(stored.store, wanted, layout.METRICS)
     say(f"{wanted}: of {', '.join(measured['ingredients'])}" + (" (from the store)" if known else ""))
     ingredients = [name for name in names if str(name) in set(measured["ingredients"])]
-    story = _tell(stored, owner, wanted, names, ingredients, metric, table)
-    key = layout.soup_story_key(stored.name, stored.run_id, wanted.trial_id, wanted.kind, wanted.digest)
+    story = _describe(stored, owner, wanted, names, ingredients, metric, table)
+    key = layout.soup_summary_key(stored.name, stored.run_id, wanted.trial_id, wanted.kind, wanted.digest)
     stored.store.put(key, json_bytes(to_json(story)))
     images = {split: len(table.rows(split)) for split in COUNTED}
     record_look(stored.store, table.data_id, images, stored.run, {"soup": str(wanted)})
-    return Cooked(story, wanted.key(""), key)
+    return SoupResult(story, wanted.key(""), key)
 
 
 def parse_kind(told: str) -> SoupKind:
-    """The kind of that name. Raises `CannotCook`."""
+    """The kind of that name. Raises `CannotMakeSoup`."""
     for kind in KINDS:
         if told == kind:
             return kind
-    raise CannotCook(f"--kind is {told!r}, not one of {', '.join(KINDS)}")
+    raise CannotMakeSoup(f"--kind is {told!r}, not one of {', '.join(KINDS)}")
 
 
 def parse_metric(told: str | None) -> Metric:
-    """The metric of that name, accuracy where none is named. Raises `CannotCook`."""
+    """The metric of that name, accuracy where none is named. Raises `CannotMakeSoup`."""
     for metric in METRICS:
         if told in (None, metric):
             return metric
-    raise CannotCook(f"--metric is {told!r}, not one of {', '.join(METRICS)}")
+    raise CannotMakeSoup(f"--metric is {told!r}, not one of {', '.join(METRICS)}")
 
 
 def choose_epochs(told: str, there: Sequence[int]) -> list[int]:
-    """Of the epochs that are there, rising, those that `told` names. Raises `CannotCook` where it cannot be read.
+    """Of the epochs that are there, rising, those that `told` names. Raises `CannotMakeSoup` where it cannot be read.
 
     >>> choose_epochs("last 3", [1, 2, 3, 4, 5]), choose_epochs("2-4", [1, 2, 4, 5]), choose_epochs("5,1", [1, 2, 5])
     ([3, 4, 5], [2, 4], [1, 5])
@@ -124,11 +124,11 @@ def choose_epochs(told: str, there: Sequence[int]) -> list[int]:
     for word in told.split(","):
         span = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", word)
         if span is None:
-            raise CannotCook(f"--epochs is {told!r}: say last 5, all, 3-9 or 3,5,9")
+            raise CannotMakeSoup(f"--epochs is {told!r}: say last 5, all, 3-9 or 3,5,9")
         named |= set(range(int(span[1]), int(span[2] or span[1]) + 1))
     missing = sorted(named - set(there)) if "-" not in told else []
     if missing:
-        raise CannotCook(
+        raise CannotMakeSoup(
             f"--epochs is {told}, but the store has no checkpoint of epoch {missing[0]}; it has {', '.join(map(str, there))}"
         )
     return [epoch for epoch in there if epoch in named]
@@ -168,7 +168,7 @@ def _cook(
     weights = {name: read_part(store, name, layout.WEIGHTS) for name in names}
     images = read_images(stored, records[wanted.trial_id])
     placed = place_as_trained(store, config, images)
-    from trainables.compression.soup import Ingredient, Kitchen, check_ingredients, cook
+    from trainables.compression.soup import Ingredient, SoupTask, check_ingredients, make_soup
 
     ordered = [Ingredient(name, records[name.trial_id].config, weights[name]) for name in names]
     check_ingredients(ordered)
@@ -177,11 +177,11 @@ def _cook(
     def taste(found: Evaluation) -> float:
         return -cost_of(metric, measure(metric, found.probabilities, labels))
 
-    kitchen = Kitchen(config, placed, hash_labels(images), parts_of(store, names[0]))
-    write_checkpoint(store, wanted, cook(kitchen, wanted, ordered, taste).parts)
+    kitchen = SoupTask(config, placed, hash_labels(images), parts_of(store, names[0]))
+    write_checkpoint(store, wanted, make_soup(kitchen, wanted, ordered, taste).parts)
 
 
-def _tell(
+def _describe(
     stored: StoredRun,
     owner: TrialRecord,
     wanted: SoupId,
@@ -189,7 +189,7 @@ def _tell(
     ingredients: Sequence[CheckpointId],
     metric: Metric,
     table: DataTable,
-) -> SoupStory:
+) -> SoupSummary:
     """Beside the best single epoch of the trial, where the store has it, else the best candidate."""
     assert owner.best is not None
     best = CheckpointId(owner.trial_id, owner.best.epoch)
@@ -208,7 +208,7 @@ def _tell(
         score(name, validation, labels[0], test, labels[1]) for name, (validation, test) in told.items()
     )
     gained, lost, p = compare(told[str(wanted)][1], told[str(best)][1], labels[1])
-    return SoupStory(
+    return SoupSummary(
         run=stored.run,
         trial_id=wanted.trial_id,
         kind=wanted.kind,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.compression.pruned_curve import PrunedCurve, PrunedPoint, choose, judge_on_test, place_point, to_json
+from ensembles.compression.pruned_curve import PrunedCurve, PrunedPoint, choose, evaluate_on_test, place_point, to_json
 from ensembles.pool.pool import read_pool
 from ensembles.report.charts.pruned import draw_pruned_curve, stand_alone
 from runner.compression.trained_trial import best_checkpoint, find_trial, parts_of, place_as_trained, read_images
@@ -46,7 +46,7 @@ class Sparsified:
     chart: str
     """Key of its chart."""
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As one JSON object."""
         return {**to_json(self.curve), "key": self.key, "chart": self.chart}
 
@@ -96,13 +96,13 @@ def sparsify_run(
             str(one), one.sparsity, measured, _predicted(stored.store, one, "validation", table), unpruned, labels
         )
         points.append(point)
-        say(_tell_point(point, known))
+        say(_describe_point(point, known))
     chosen = choose(points)
     test = None
     if chosen is not None:  # only here, after everything has been chosen, are predictions on test opened
         best = next(one for one in wanted if one.sparsity == chosen.sparsity)
         pruned = _predicted(stored.store, best, "test", table)
-        test = judge_on_test(pruned, _predicted(stored.store, checkpoint, "test", table), table.labels_of("test"))
+        test = evaluate_on_test(pruned, _predicted(stored.store, checkpoint, "test", table), table.labels_of("test"))
     from trainables.compression.prune import fine_tuning_config
 
     curve = PrunedCurve(
@@ -217,7 +217,7 @@ def _ids(checkpoint: CheckpointId) -> tuple[str, int]:
     return checkpoint.trial_id, checkpoint.epoch
 
 
-def _tell_point(point: PrunedPoint, known: bool) -> str:
+def _describe_point(point: PrunedPoint, known: bool) -> str:
     """One line for a terminal."""
     return (
         f"{point.name}: validation {point.before_accuracy:.2%} sparsified, {point.accuracy:.2%} trained on, "

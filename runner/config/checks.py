@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from runner.config.custom_code import look_beside
 from runner.config.messages import list_problems, nearest, rule, show_value
-from runner.config.overrides import apply_overrides, own_model_names
+from runner.config.overrides import apply_overrides, custom_model_names
 from runner.config.pseudo_labels import PSEUDO
 from runner.config.search import MethodConfig
 from runner.config.sweep import SweepSpec, stage_scheduler, trial_keys
@@ -19,7 +19,7 @@ from runner.config.time_zone import find_zone
 from runner.config.yaml_file import read_sweep_file
 from runner.space.conditions import conditions_of, in_order
 from trainables.config.conditions import OWN, Condition, condition_of
-from trainables.config.model import is_own
+from trainables.config.model import is_custom_model
 from trainables.errors import SweepFileError
 from trainables.plugins.trust import trust
 
@@ -33,7 +33,7 @@ def read_spec(path: str, overrides: list[str]) -> SweepSpec:
     Raises `SweepFileError`: one line a problem, each with the file, the key, the value and the rule.
     """
     raw = apply_overrides(read_sweep_file(path), overrides, trial_keys())
-    if names := own_model_names(raw):
+    if names := custom_model_names(raw):
         look_beside(path)
         trust(names)
     spec = parse_spec(raw, path)
@@ -58,7 +58,7 @@ def parse_spec(raw: dict[str, Any], where: str) -> SweepSpec:
 def _check_space(spec: SweepSpec, raw: dict[str, Any], where: str) -> None:
     """Every key that is searched, set or changed exists and is admissible, and has an effect somewhere."""
     known = trial_keys()
-    own = own_model_names(raw)
+    own = custom_model_names(raw)
     for stage, method in spec.search.parts:
         place = f"{where}: search.stages.{stage}" if stage else f"{where}: search"
         for key, distribution in method.space.items():
@@ -86,7 +86,7 @@ def _check_space(spec: SweepSpec, raw: dict[str, Any], where: str) -> None:
         for key in method.space:
             if not may_apply(spec, method, key):
                 raise SweepFileError(
-                    f"{place}.space.{key} has no effect, {_told_condition(spec, method, key)}: remove it"
+                    f"{place}.space.{key} has no effect, {_describe_condition(spec, method, key)}: remove it"
                 )
     _check_scheduler(spec, where)
 
@@ -156,7 +156,7 @@ def _check_key(place: str, key: str, known: list[str], own: list[str]) -> None:
 
 
 def _check_value(spec: SweepSpec, place: str, key: str, value: Any, own: list[str]) -> None:
-    is_own_key = condition_of(key) is OWN and own and not is_own(spec.model.name)
+    is_own_key = condition_of(key) is OWN and own and not is_custom_model(spec.model.name)
     try:
         spec.trial("", {key: value} | ({"model.name": own[0]} if is_own_key else {}))
     except ValidationError as error:
@@ -189,7 +189,7 @@ def _unmet(spec: SweepSpec, method: MethodConfig, key: str) -> Iterator[Conditio
             yield condition
 
 
-def _told_condition(spec: SweepSpec, method: MethodConfig, key: str) -> str:
+def _describe_condition(spec: SweepSpec, method: MethodConfig, key: str) -> str:
     condition = next(_unmet(spec, method, key))
     now = "never so" if condition.key in method.space else repr(spec.fixed(condition.key))
     return f"since it matters only where {condition.key} is {condition}, which is {now}"

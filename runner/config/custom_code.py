@@ -8,7 +8,7 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.config.overrides import own_model_names
+from runner.config.overrides import custom_model_names
 
 if TYPE_CHECKING:
     from runner.config.sweep import SweepSpec
@@ -25,14 +25,14 @@ def look_beside(sweep_file: str) -> None:
             sys.path.append(str(folder))
 
 
-def find_own_code(spec: SweepSpec) -> list[Path]:
+def find_custom_code(spec: SweepSpec) -> list[Path]:
     """Files and folders of the modules that `spec` names as models, for workers; those that are installed are left out.
 
     Of a module in a package the whole outermost package.
     """
     installed = [Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib")]
     found: dict[Path, None] = {}
-    for name in own_model_names(spec.model_dump(mode="json")):
+    for name in custom_model_names(spec.model_dump(mode="json")):
         module = importlib.util.find_spec(name.partition(":")[0].partition(".")[0])
         if module is None or module.origin is None:
             continue  # whoever imports it says so

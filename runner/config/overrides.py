@@ -15,7 +15,7 @@ from typing import Any
 
 from runner.config.nightly import mask_words
 from runner.config.yaml_file import parse_yaml
-from trainables.config.model import is_own
+from trainables.config.model import is_custom_model
 from trainables.errors import SweepFileError
 
 LONGEST_WORD = 120
@@ -33,7 +33,7 @@ def apply_overrides(raw: dict[str, Any], overrides: Sequence[str], trial_keys: I
     """
     changed = copy.deepcopy(raw)
     searched = set(trial_keys)
-    own = bool(own_model_names(raw)) or any(word.startswith("model.name=") and ":" in word for word in overrides)
+    own = bool(custom_model_names(raw)) or any(word.startswith("model.name=") and ":" in word for word in overrides)
     for typed in overrides:
         key, equals, text = typed.partition("=")
         shown = mask_words([typed])[0]
@@ -61,9 +61,9 @@ def apply_overrides(raw: dict[str, Any], overrides: Sequence[str], trial_keys: I
     return changed
 
 
-def own_model_names(raw: object) -> list[str]:
+def custom_model_names(raw: object) -> list[str]:
     """Names of a person's own models (`module:function`) that a sweep sets or searches, wherever it does."""
-    return sorted({name for name in _model_names(raw) if isinstance(name, str) and is_own(name)})
+    return sorted({name for name in _model_names(raw) if isinstance(name, str) and is_custom_model(name)})
 
 
 def _model_names(at: object, key: str = "") -> Iterator[object]:

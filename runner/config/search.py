@@ -11,7 +11,7 @@ from runner.space.distribution import Distribution
 from runner.space.parse import parse_distribution
 from trainables.config.base import Frozen
 
-Space = dict[str, Annotated[Distribution, PlainValidator(parse_distribution), PlainSerializer(Distribution.told)]]
+Space = dict[str, Annotated[Distribution, PlainValidator(parse_distribution), PlainSerializer(Distribution.to_dict)]]
 Scalar = str | int | float | bool | None
 Values = dict[str, Scalar]
 

@@ -15,7 +15,7 @@ from runner.config.scheduler import SchedulerConfig
 from runner.config.search import NAME_PATTERN, SearchConfig
 from trainables.config.augment import AugmentConfig
 from trainables.config.base import Frozen, short_hash
-from trainables.config.model import ModelConfig, is_own
+from trainables.config.model import ModelConfig, is_custom_model
 from trainables.config.training import AverageConfig, OptimizerConfig, ScheduleConfig
 from trainables.config.trial import BagConfig, TrialConfig
 from trainables.datasets.config import DataConfig
@@ -63,7 +63,9 @@ class SweepSpec(Frozen):
         for key, value in values.items():
             parent, _, last = key.rpartition(".")
             (told[parent] if parent else told)[last] = value
-        if not is_own(told["model"]["name"]):  # a searched name may be another's than that whose keys the sweep sets
+        if not is_custom_model(
+            told["model"]["name"]
+        ):  # a searched name may be another's than that whose keys the sweep sets
             told["model"] = {k: v for k, v in told["model"].items() if k not in (self.model.model_extra or {})}
         if told["schedule"]["name"] != "constant" and told["schedule"]["epochs"] is None:
             told["schedule"]["epochs"] = max_epochs or self.scheduler.max_epochs
@@ -77,7 +79,7 @@ class SweepSpec(Frozen):
         """The value that a key of a trial has where the sweep does not vary it."""
         at: Any = self
         for part in key.split("."):
-            at = getattr(at, part, None) if is_own(self.model.name) else getattr(at, part)
+            at = getattr(at, part, None) if is_custom_model(self.model.name) else getattr(at, part)
         return at
 
     def run_id(self, data_id: str) -> str:

@@ -9,20 +9,20 @@ from trainables.lazy import lazy_names
 
 if TYPE_CHECKING:
     from runner.control.budget import Budget
-    from runner.control.controller import Conductor
+    from runner.control.controller import TrialController
     from runner.control.price import find_price
-    from runner.control.simulator import rehearse
+    from runner.control.simulator import simulate
     from runner.control.task import RangeTask, TrialTask
 
-__all__ = ["Budget", "Conductor", "RangeTask", "TrialTask", "find_price", "rehearse"]
+__all__ = ["Budget", "RangeTask", "TrialController", "TrialTask", "find_price", "simulate"]
 
 __getattr__ = lazy_names(
     __name__,
     {
         "budget": ("Budget",),
-        "controller": ("Conductor",),
+        "controller": ("TrialController",),
         "price": ("find_price",),
-        "simulator": ("rehearse",),
+        "simulator": ("simulate",),
         "task": (
             "RangeTask",
             "TrialTask",

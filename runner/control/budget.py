@@ -16,7 +16,7 @@ HOUR_S = 3600.0
 
 @dataclass(frozen=True)
 class Budget:
-    """The caps of a sweep, with the price that a money cap needs. Trials are counted where they begin (`Conductor`)."""
+    """The caps of a sweep, with the price that a money cap needs. Trials are counted where they begin (`TrialController`)."""
 
     config: BudgetConfig
     price: float | None
@@ -50,10 +50,10 @@ class Budget:
         return max(0.0, min(bounds)) if bounds else None
 
 
-def told_caps(config: BudgetConfig) -> str:
+def describe_budget(config: BudgetConfig) -> str:
     """The caps of a sweep in a few words; "" where there are none.
 
-    >>> told_caps(BudgetConfig(wall=600, epochs=50))
+    >>> describe_budget(BudgetConfig(wall=600, epochs=50))
     '10 m 0 s, 50 epochs'
     """
     told = [] if config.wall is None else [show_duration(config.wall)]

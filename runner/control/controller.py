@@ -1,6 +1,6 @@
 """Brings search and scheduler together: what a free slot does next, and whether a trial goes on after an epoch.
 
-The conductor is a fold over the run's journal, as search and schedulers are: it writes each decision down before it
+The controller is a fold over the run's journal, as search and schedulers are: it writes each decision down before it
 takes effect, and one that is built on the journal of another goes on as that would have. It knows neither Ray nor
 torch, so the simulation in benchmarks/ drives the same code as a real run does.
 """
@@ -28,7 +28,7 @@ from runner.journal.events import (
     TrialStarted,
 )
 from runner.journal.log import RunLog
-from runner.schedulers.base import Halt, Scheduler
+from runner.schedulers.base import Scheduler, SchedulerDecision
 from runner.schedulers.choose import choose_scheduler
 from runner.schedulers.early_stopping import Patience
 from runner.search.base.protocol import Decide, Measure, Over, Plan, Search
@@ -42,7 +42,7 @@ USUAL_RATES = (1e-4, 1e-1)
 """Bounds for learning rates where a range test fails."""
 
 
-class Conductor:
+class TrialController:
     """Decides for all slots of a run. `lost` are epochs on record, by trial, whose checkpoints the store does not have."""
 
     def __init__(
@@ -227,11 +227,15 @@ class Conductor:
         if stage in self._patience:
             self._patience[stage].record(trial_id, result.epoch, result.validation_loss)
 
-    def _judge(self, trial_id: str, result: EpochResult) -> Halt | None:
+    def _judge(self, trial_id: str, result: EpochResult) -> SchedulerDecision | None:
         """How the trial stops now, None where it goes on."""
         record = self._log.state.trials[trial_id]
         if result.epoch >= self._last_epoch(record):
-            return Halt("pruned", record.reason) if trial_id in self._audited else Halt("finished", "")
+            return (
+                SchedulerDecision("pruned", record.reason)
+                if trial_id in self._audited
+                else SchedulerDecision("finished", "")
+            )
         if trial_id in self._audited:
             return None
         stage = self._stages[trial_id]

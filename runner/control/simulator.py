@@ -1,4 +1,4 @@
-"""A run on a simulated clock: the real search, scheduler and conductor, and made-up trials in place of training.
+"""A run on a simulated clock: the real search, scheduler and controller, and made-up trials in place of training.
 
 `caucus plan` rehearses a sweep to say how long it will take; the simulation in benchmarks/ rehearses thousands of
 trials on recorded learning curves.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from runner.config.scheduler import SchedulerConfig
 from runner.config.sweep import SweepSpec
 from runner.control.budget import Budget
-from runner.control.controller import Conductor
+from runner.control.controller import TrialController
 from runner.control.task import RangeTask, Task, TrialTask
 from runner.journal.events import Event
 from runner.journal.journal import Journal, UnwrittenJournal
@@ -26,12 +26,12 @@ from runner.search.base.protocol import Search
 from trainables.config.trial import TrialConfig
 from trainables.results.record import OUT_OF_BUDGET, EpochResult
 
-Play = Callable[[TrialConfig, int], EpochResult | None]
+EpochSimulator = Callable[[TrialConfig, int], EpochResult | None]
 """What an epoch of a trial brings, None where it diverges."""
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class Simulation:
     """How a run would have gone."""
 
     state: RunState
@@ -51,19 +51,19 @@ class Clock:
         return self.now_s
 
 
-def rehearse(
+def simulate(
     spec: SweepSpec,
     search: Search,
     slots: int,
-    play: Play,
+    play: EpochSimulator,
     journal: Journal | UnwrittenJournal | None = None,
     trial_start_s: float = 0.0,
     range_test_s: float = 0.0,
     until_s: float = math.inf,
     listeners: Iterable[Listener] = (),
     choose: Callable[[SchedulerConfig, int], Scheduler] = choose_scheduler,
-) -> Rehearsal:
-    """Let `slots` slots train what the sweep's conductor says, each epoch as long as `play` says it is.
+) -> Simulation:
+    """Let `slots` slots train what the sweep's controller says, each epoch as long as `play` says it is.
 
     Goes on from the events in `journal` (left out: a new one that nobody keeps); a slot takes `trial_start_s` to begin a trial and `range_test_s` for a
     range test. Ends where the run would: with the last trial, at `until_s`, or with the sweep's own budget.
@@ -71,7 +71,7 @@ def rehearse(
     clock = Clock()
     log = RunLog(journal or UnwrittenJournal(), list(listeners), clock)
     log.open({}, slots)
-    conductor = Conductor(spec, search, log, choose=choose)
+    controller = TrialController(spec, search, log, choose=choose)
     budget = Budget(spec.budget, spec.budget.price)
     wall_s = min(until_s, spec.budget.wall or math.inf)
     idle = slots
@@ -90,10 +90,10 @@ def rehearse(
         heapq.heappush(due, (clock.now_s + delay_s + busy_s, order, task, epoch, result))
 
     while True:
-        while idle and not isinstance(task := conductor.next_task(), str):
+        while idle and not isinstance(task := controller.next_task(), str):
             idle -= 1
             if isinstance(task, TrialTask):
-                conductor.start(task.name)
+                controller.start(task.name)
                 begin(task, task.after_epoch + 1, trial_start_s)
             else:
                 begin(task, 0, trial_start_s)
@@ -101,17 +101,17 @@ def rehearse(
             break
         clock.now_s, _, task, epoch, result = heapq.heappop(due)
         if isinstance(task, RangeTask):
-            conductor.fail_range_test(task.key, "this is a rehearsal")
+            controller.fail_range_test(task.key, "this is a rehearsal")
         elif result is None:
-            conductor.end(task.name, "diverged", f"the loss is nan in epoch {epoch}")
-        elif conductor.report(task.name, result, trained=True):
+            controller.end(task.name, "diverged", f"the loss is nan in epoch {epoch}")
+        elif controller.report(task.name, result, trained=True):
             begin(task, epoch + 1, 0.0)
             continue
-        conductor.release(task.name)
+        controller.release(task.name)
         idle += 1
     if due:
         clock.now_s = max(clock.now_s, min(wall_s, due[0][0]))
         for _, _, task, epoch, _ in due:
             if isinstance(task, TrialTask):
-                conductor.end(task.name, "stopped", f"{OUT_OF_BUDGET} in epoch {epoch}")
-    return Rehearsal(log.state, clock.now_s, log.events)
+                controller.end(task.name, "stopped", f"{OUT_OF_BUDGET} in epoch {epoch}")
+    return Simulation(log.state, clock.now_s, log.events)

@@ -15,8 +15,8 @@ from ensembles.bundle.manifest import CARD, PROGRAM, BundleError, Manifest, chec
 from ensembles.bundle.model_card import write_card
 from ensembles.config import VoteMethod
 from ensembles.pool.pool import read_pool
-from ensembles.team import Choice
-from runner.evaluation.conclusion import Conclusion, choose_and_judge
+from ensembles.team import Team
+from runner.evaluation.conclusion import Conclusion, choose_and_evaluate
 from runner.runs.stored_run import StoredRun
 from runner.runs.versions import versions
 from trainables.config.trial import TrialConfig
@@ -54,7 +54,7 @@ class Exported:
     manifest: Manifest
     size_bytes: int
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As one JSON object."""
         manifest = self.manifest
         return {
@@ -96,7 +96,7 @@ def export_run(
     target = open_store(bundle_uri, endpoint_url)
     target.check()
     check_empty(target)
-    conclusion = choose_and_judge(stored)
+    conclusion = choose_and_evaluate(stored)
     choice = alone(conclusion.best) if single else conclusion.choice
     method: VoteMethod = "soft" if single else stored.ensemble.vote
     members = [read_member(stored.store, member) for member in choice.members]
@@ -139,9 +139,9 @@ def show_export(found: Exported) -> str:
     return "\n".join(lines)
 
 
-def alone(best: CheckpointId) -> Choice:
+def alone(best: CheckpointId) -> Team:
     """A team of one."""
-    return Choice((best,), (1.0,), "best", "accuracy", (), (), 0.0)
+    return Team((best,), (1.0,), "best", "accuracy", (), (), 0.0)
 
 
 def read_member(store: Store, member: CheckpointId) -> StoredMember:
@@ -210,9 +210,9 @@ def tell(
             )
         ],
         "vote": "soft" if single else stored.ensemble.vote,
-        "voter": decision.voter.told(),
-        "calibrator": decision.calibrator.told(),
-        "cascade": decision.cascade.told() if decision.cascade else None,
+        "voter": decision.voter.to_dict(),
+        "calibrator": decision.calibrator.to_dict(),
+        "cascade": decision.cascade.to_dict() if decision.cascade else None,
         "cascade_found": decision.found,
         "scores": {
             "team": asdict(verdict.votes[verdict.vote]),
@@ -242,8 +242,8 @@ def trace(
         shape,
         prepared["mean"],
         prepared["std"],
-        build_vote(decision.voter.told()),
-        build_calibration(decision.calibrator.told()),
+        build_vote(decision.voter.to_dict()),
+        build_calibration(decision.calibrator.to_dict()),
     )
     try:
         data = write_program(team, shape)

@@ -13,7 +13,7 @@ from ensembles.bundle.decision import vote_as_one
 from ensembles.bundle.manifest import Bundle, BundleError
 from ensembles.calibration.calibrate import Calibrator, read_calibrator
 from ensembles.voting.vote import Voter, read_voter
-from trainables.config.model import is_own
+from trainables.config.model import is_custom_model
 from trainables.data.image_shape import ImageShape
 from trainables.plugins.trust import trust
 
@@ -68,17 +68,19 @@ class ReadyTeam:
         return vote_as_one(self.voter, self.calibrator, heard, self.class_names)
 
 
-def make_ready(bundle: Bundle, cascade: bool = False, own_code: bool = False) -> ReadyTeam:
+def make_ready(bundle: Bundle, cascade: bool = False, custom_code: bool = False) -> ReadyTeam:
     """The bundle on a GPU where there is one, else on the CPU.
 
-    Raises `BundleError` where a model is a person's own code and `own_code` is False, and where parameters cannot be read.
+    Raises `BundleError` where a model is a person's own code and `custom_code` is False, and where parameters cannot be read.
     """
     manifest = bundle.manifest
-    names = sorted({member.config.model.name for member in manifest.members if is_own(member.config.model.name)})
-    if names and not own_code:
+    names = sorted(
+        {member.config.model.name for member in manifest.members if is_custom_model(member.config.model.name)}
+    )
+    if names and not custom_code:
         raise BundleError(
             f"bundle {bundle.uri} has models of a person's own, {', '.join(names)}: predicting runs that code from the "
-            "current folder; add --own-code where you trust it, or run its program.pt2, which holds the nets themselves"
+            "current folder; add --custom-code where you trust it, or run its program.pt2, which holds the nets themselves"
         )
     trust(names)
     try:

@@ -45,7 +45,7 @@ class Predicted:
     seconds: float
     """From the first image read to the last one predicted."""
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As one JSON object."""
         return {
             "images": self.images,
@@ -77,7 +77,7 @@ def predict_images(
     told: str,
     out: str,
     cascade: bool = False,
-    own_code: bool = False,
+    custom_code: bool = False,
     endpoint_url: str | None = None,
     say: Say = lambda line: None,
 ) -> Predicted:
@@ -89,7 +89,7 @@ def predict_images(
     path = check_out(out, ENDINGS)
     bundle = read_bundle(open_store(bundle_uri, endpoint_url))
     named = look_for_images(told, endpoint_url)
-    team = make_ready(bundle, cascade, own_code)
+    team = make_ready(bundle, cascade, custom_code)
     names: list[str] = []
     found: list[Answers] = []
     bad: list[BadImage] = list(named.unread)

@@ -40,7 +40,7 @@ class Checkup:
     facts: tuple[Fact, ...]
     findings: tuple[Finding, ...]
 
-    def told(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """The checkup as JSON."""
         return {
             "facts": [asdict(fact) for fact in self.facts],

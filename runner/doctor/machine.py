@@ -196,7 +196,7 @@ def _check_store(spec: SweepSpec) -> Iterator[Fact | Finding]:
         store = open_store(spec.store.uri, spec.store.endpoint_url)
         store.check_writable()
         known = check_format(store)
-        told_apart = _tells_writers_apart(store)
+        told_apart = _refuses_overwriting(store)
     except CaucusError as error:
         yield Finding("store", str(error))
         return
@@ -208,7 +208,7 @@ def _check_store(spec: SweepSpec) -> Iterator[Fact | Finding]:
         )
 
 
-def _tells_writers_apart(store: Store) -> bool:
+def _refuses_overwriting(store: Store) -> bool:
     """Whether the store refuses to create what is there."""
     key = f"probe-{secrets.token_hex(8)}"
     try:

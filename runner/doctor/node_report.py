@@ -65,7 +65,7 @@ def report_node(probe: StoreProbe | None) -> NodeReport:
     return NodeReport(versions, failure, gpus, _driver(), shutil.disk_usage(tempfile.gettempdir()).free, store_failure)
 
 
-def tell_time() -> float:
+def read_clock() -> float:
     """The clock of this machine, in seconds since 1970."""
     return time.time()
 

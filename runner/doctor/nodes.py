@@ -18,7 +18,7 @@ from runner.config.checks import read_spec
 from runner.config.run import ResourcesConfig
 from runner.config.sweep import SweepSpec
 from runner.doctor.finding import Checkup, Fact, Finding
-from runner.doctor.node_report import NodeReport, StoreProbe, report_node, tell_time
+from runner.doctor.node_report import NodeReport, StoreProbe, read_clock, report_node
 from trainables.errors import CaucusError, ClusterError, StoreError
 from trainables.store.open import open_store
 
@@ -214,7 +214,7 @@ def _ask(nodes: Sequence[Node], probe: StoreProbe | None) -> list[Answer | str]:
                 node.node_id not in reports
             ):  # the same worker is asked once more, for the way there and back is short now
                 reports[node.node_id] = got
-                again = ask(tell_time, node)
+                again = ask(read_clock, node)
                 waiting[again], asked_s[again] = node, time.time()
                 continue
             middle_s, half_s = (asked_s[done] + time.time()) / 2, (time.time() - asked_s[done]) / 2

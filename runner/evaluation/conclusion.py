@@ -5,26 +5,26 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ensembles.analysis.training_story import read_watched
+from ensembles.analysis.training_summary import read_statistics
 from ensembles.compression.read_curves import read_curves
 from ensembles.evaluation.evidence import Evidence
 from ensembles.evaluation.gather import gather_evidence
 from ensembles.evaluation.ledger import COUNTED, Ledger, read_ledger, record_look
 from ensembles.evaluation.verdict import Verdict, to_json
-from ensembles.nights.story import NightStory
+from ensembles.nights.summary import NightSummary
 from ensembles.pool.candidates import candidates
 from ensembles.pool.stored import StoredPool, open_pool
-from ensembles.pseudo_labels.pseudo_story import PseudoStory
+from ensembles.pseudo_labels.summary import PseudoLabelSummary
 from ensembles.report.page import ReportInput, render_report, write_files
 from ensembles.selection.boosted import with_rounds
 from ensembles.selection_bias.corrected import Corrected
-from ensembles.team import Choice
-from runner.evaluation.pseudo_story import tell_pseudo
-from runner.evaluation.search_story import tell_search
-from runner.evaluation.team import Chosen, choose, costs_of, judge_on_test
+from ensembles.team import Team
+from runner.evaluation.pseudo_label_summary import summarise_pseudo_labels
+from runner.evaluation.search_summary import summarise_search
+from runner.evaluation.team import Chosen, choose, costs_of, evaluate_on_test
 from runner.output.out_file import write_out
 from runner.runs import epoch_table
-from runner.runs.compatibility import tell_unread
+from runner.runs.compatibility import describe_unread
 from runner.runs.nights import read_night
 from runner.runs.stored_run import NothingToVote, StoredRun, pool_trials
 from runner.runs.trial_table import to_parquet
@@ -46,11 +46,11 @@ class Conclusion:
     """All trials, ranked."""
     table: DataTable
     best: CheckpointId
-    choice: Choice
+    choice: Team
     verdict: Verdict
     left_out: tuple[tuple[CheckpointId, str], ...]
     """Checkpoints that could have voted, but whose predictions cannot be read or do not line up."""
-    pseudo: PseudoStory | None = None
+    pseudo: PseudoLabelSummary | None = None
     """What a second stage with pseudo-labels brought."""
     corrected: Corrected | None = None
     """What the scores on validation are worth without the luck of having been selected there; None where that was not asked."""
@@ -69,17 +69,17 @@ def check_published(stored: StoredRun) -> None:
         )
 
 
-def choose_and_judge(stored: StoredRun) -> Conclusion:
+def choose_and_evaluate(stored: StoredRun) -> Conclusion:
     """Choose the team on validation, let it vote, and judge it on test. Raises `NothingToVote`. Writes nothing."""
     records = pool_trials(stored)
     config = with_rounds(stored.ensemble, stored.state.trials.values())
-    return judge_team(stored, choose(open_candidates(stored, records), config, costs_of(records)))
+    return evaluate_team(stored, choose(open_candidates(stored, records), config, costs_of(records)))
 
 
-def judge_team(stored: StoredRun, chosen: Chosen) -> Conclusion:
+def evaluate_team(stored: StoredRun, chosen: Chosen) -> Conclusion:
     """The judgement on a team that was chosen for the run."""
     # Only here, after everything has been chosen, are predictions on test opened.
-    judged = judge_on_test(chosen)
+    judged = evaluate_on_test(chosen)
     table, choice, best = chosen.pool.table, chosen.choice, judged.verdict.best_member
     image_ids = [table.image_ids[row] for row in table.rows("test")]
     return Conclusion(
@@ -89,7 +89,9 @@ def judge_team(stored: StoredRun, chosen: Chosen) -> Conclusion:
         choice=choice,
         verdict=judged.verdict,
         left_out=chosen.pool.truth.left_out + judged.untested,
-        pseudo=tell_pseudo(stored.store, stored.state, stored.spec, table, stored.ensemble.vote, choice, best),
+        pseudo=summarise_pseudo_labels(
+            stored.store, stored.state, stored.spec, table, stored.ensemble.vote, choice, best
+        ),
         corrected=chosen.corrected,
         evidence=gather_evidence(judged.prepared, chosen.validation, judged.test, image_ids),
         pool=chosen.pool,
@@ -126,7 +128,7 @@ def publish(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
     """
     enter_into_ledger(stored, conclusion)
     told = {"config": stored.ensemble.model_dump(mode="json"), **to_json(conclusion.verdict, conclusion.choice)}
-    if ablation := tell_search(stored.state, stored.spec).ablation:
+    if ablation := summarise_search(stored.state, stored.spec).ablation:
         told["ablation"] = asdict(ablation)
     stored.store.put(stored.key(layout.ENSEMBLE), seal_json(told))
     stored.store.put(stored.key(layout.TRIALS_TABLE), to_parquet(conclusion.records))
@@ -154,7 +156,7 @@ def render(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
 def report_input(stored: StoredRun, conclusion: Conclusion, note: str) -> ReportInput:
     """Everything that the report of the run tells."""
     ledger = read_ledger(stored.store, conclusion.table.data_id, _images_of(conclusion.table))
-    unread = tell_unread(stored.state.unread)
+    unread = describe_unread(stored.state.unread)
     return ReportInput(
         run=stored.run,
         table=conclusion.table,
@@ -165,10 +167,10 @@ def report_input(stored: StoredRun, conclusion: Conclusion, note: str) -> Report
         command=stored.command,
         versions=stored.state.versions,
         notes=[*([note] if note else []), *ledger.warnings, *([unread] if unread else [])],
-        search=tell_search(stored.state, stored.spec),
+        search=summarise_search(stored.state, stored.spec),
         pseudo=conclusion.pseudo,
         pruned=read_curves(stored.store, stored.name, stored.run_id),
-        watched=read_watched(
+        watched=read_statistics(
             conclusion.pool.store if conclusion.pool else stored.store, conclusion.records, conclusion.choice
         ),
         evidence=conclusion.evidence,
@@ -177,7 +179,7 @@ def report_input(stored: StoredRun, conclusion: Conclusion, note: str) -> Report
     )
 
 
-def _night_of(stored: StoredRun) -> NightStory | None:
+def _night_of(stored: StoredRun) -> NightSummary | None:
     """What the run came to as a night; a record that cannot be read is left out: a report must not fail for it."""
     try:
         return read_night(stored.store, stored.name, stored.run_id)

@@ -13,11 +13,11 @@ from ensembles.evaluation.score import Score, score_vote
 from ensembles.pool.pool import PredictionPool
 from ensembles.selection.boosted import with_rounds
 from ensembles.selection_bias.estimate import Estimate
-from ensembles.team import Choice, team_of_equals
+from ensembles.team import Team, team_of_equals
 from ensembles.voting.vote import VOTES
-from runner.evaluation.conclusion import Conclusion, enter_into_ledger, judge_team, open_candidates
+from runner.evaluation.conclusion import Conclusion, enter_into_ledger, evaluate_team, open_candidates
 from runner.evaluation.team import Chosen, choose, costs_of
-from runner.evaluation.to_json import tell_conclusion
+from runner.evaluation.to_json import conclusion_to_json
 from runner.runs.stored_run import StoredRun, pool_trials
 from trainables.results.record import TrialCost
 
@@ -32,7 +32,7 @@ BASELINES: tuple[SelectMethod, ...] = ("best", "top", "all")
 class Row:
     """One choice with one way of voting."""
 
-    choice: Choice
+    choice: Team
     vote: VoteMethod
     score: Score
     corrected: Estimate | None
@@ -66,7 +66,7 @@ def vote_again(stored: StoredRun, everything: bool = False) -> Revote:
         for how in OTHERS
         if how != config.select and how not in known
     ]
-    conclusion = judge_team(stored, mine)  # opens test
+    conclusion = evaluate_team(stored, mine)  # opens test
     rows = [
         Row(mine.choice, how, score, mine.corrected.score if mine.corrected else None, how == config.vote)
         for how, score in conclusion.verdict.votes.items()
@@ -114,7 +114,7 @@ def _score(chosen: Chosen, methods: Sequence[VoteMethod], costs: Mapping[str, Tr
         yield Row(choice, method, score, chosen.corrected.score if chosen.corrected else None, False)
 
 
-def _who_is_tested(choice: Choice, test: PredictionPool) -> Choice:
+def _who_is_tested(choice: Team, test: PredictionPool) -> Team:
     """Of all candidates those that have predictions on test: a mere comparison does not fail for one that has none."""
     if choice.how != "all" or set(choice.members) <= set(test.members):
         return choice
@@ -122,41 +122,41 @@ def _who_is_tested(choice: Choice, test: PredictionPool) -> Choice:
     return team_of_equals(members, "all", choice.metric, choice.validation_score)
 
 
-def tell_revote(revote: Revote) -> dict[str, Any]:
+def revote_to_json(revote: Revote) -> dict[str, Any]:
     """What `caucus ensemble --json` prints. Figures are null where they were not asked for or could not be measured."""
     verdict = revote.conclusion.verdict
     return {
-        **tell_conclusion(revote.conclusion),
+        **conclusion_to_json(revote.conclusion),
         "run": revote.run,
         "data_id": revote.conclusion.table.data_id,
-        "choices": [_tell_row(row) for row in revote.rows],
+        "choices": [_row_to_json(row) for row in revote.rows],
         "verdict": {
             "ship": verdict.ship,
             "headline": verdict.headline,
             "sentences": list(verdict.sentences),
             "gain": verdict.gain,
             "ci95": list(verdict.gain_ci95),
-            "corrected_gain": _tell_estimate(verdict.corrected_gain),
+            "corrected_gain": _estimate_to_json(verdict.corrected_gain),
             "mcnemar_p": verdict.mcnemar_p,
             "fixed": verdict.fixed,
             "broken": verdict.broken,
             "best": {
                 "trial_id": verdict.best_member.trial_id,
                 "epoch": verdict.best_member.epoch,
-                **_tell_score(verdict.best),
+                **_score_to_json(verdict.best),
             },
             "baselines": {
-                name: {"members": score.members, **_tell_score(score)} for name, score in verdict.baselines.items()
+                name: {"members": score.members, **_score_to_json(score)} for name, score in verdict.baselines.items()
             },
             "validation_images": verdict.validation_images,
             "test_images": verdict.test_images,
         },
         "left_out": [{**asdict(member), "reason": reason} for member, reason in revote.conclusion.left_out],
-        "ledger": revote.ledger.told(),
+        "ledger": revote.ledger.to_dict(),
     }
 
 
-def _tell_row(row: Row) -> dict[str, Any]:
+def _row_to_json(row: Row) -> dict[str, Any]:
     choice, corrected = row.choice, row.corrected
     return {
         "select": choice.how,
@@ -171,11 +171,11 @@ def _tell_row(row: Row) -> dict[str, Any]:
             "corrected": corrected.value if corrected else None,
             "ci95": list(corrected.ci95) if corrected else None,
         },
-        **_tell_score(row.score),
+        **_score_to_json(row.score),
     }
 
 
-def _tell_score(score: Score) -> dict[str, Any]:
+def _score_to_json(score: Score) -> dict[str, Any]:
     return {
         "validation": {
             "selected": score.validation_accuracy,
@@ -201,5 +201,5 @@ def _tell_score(score: Score) -> dict[str, Any]:
     }
 
 
-def _tell_estimate(found: Estimate | None) -> dict[str, Any] | None:
+def _estimate_to_json(found: Estimate | None) -> dict[str, Any] | None:
     return {"value": found.value, "ci95": list(found.ci95)} if found else None

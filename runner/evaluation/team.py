@@ -9,13 +9,13 @@ from ensembles.config import EnsembleConfig, VoteMethod
 from ensembles.evaluation.verdict import Prepared, Verdict, judge, prepare
 from ensembles.pool.in_memory import Candidates, WholePool
 from ensembles.pool.pool import PredictionPool
-from ensembles.pool.stored import StoredPool, needs_truth_alone
+from ensembles.pool.stored import StoredPool, needs_true_class_alone
 from ensembles.pool.streaming import StreamedMean, stream_mean
 from ensembles.pool.true_class import true_or_other
 from ensembles.selection.select import select
 from ensembles.selection_bias.corrected import FITTED, Corrected, correct
 from ensembles.selection_bias.repeat import rank_all
-from ensembles.team import Choice
+from ensembles.team import Team
 from ensembles.voting.vote import VOTES
 from trainables.errors import MismatchedPredictions
 from trainables.results.checkpoint import CheckpointId
@@ -32,7 +32,7 @@ class Chosen:
 
     pool: StoredPool
     config: EnsembleConfig
-    choice: Choice
+    choice: Team
     ranked: tuple[CheckpointId, ...]
     """All candidates, the most accurate first."""
     corrected: Corrected | None
@@ -47,7 +47,7 @@ class Chosen:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class TestEvaluation:
     """A verdict with what it rests on."""
 
     prepared: Prepared
@@ -68,7 +68,7 @@ def choose(
     `config.vote`. A candidate whose predictions turn out to be damaged is left out, and the choice made again."""
     asked = [method for method in VOTES if method not in FITTED] if votes is None else votes
     while True:
-        whole = None if needs_truth_alone(config) else pool.read(pool.members, "validation")
+        whole = None if needs_true_class_alone(config) else pool.read(pool.members, "validation")
         sources: Candidates = WholePool(whole) if whole else pool
         seen = whole or true_or_other(pool.truth)
         choice = select(seen, config, costs)
@@ -90,7 +90,7 @@ def choose(
         pool = pool.without(lost)
 
 
-def judge_on_test(chosen: Chosen) -> Judged:
+def evaluate_on_test(chosen: Chosen) -> TestEvaluation:
     """The verdict on a team that is chosen. Everything is fitted before test is opened, which happens here.
 
     Of a candidate without predictions on test nothing is judged; one of the team without raises `MismatchedPredictions`.
@@ -108,7 +108,7 @@ def judge_on_test(chosen: Chosen) -> Judged:
         same = stream_mean(pool.store, mean.members, "validation", pool.table)
         prepared = prepare(choice, config, validation, ranked, same.probabilities, chosen.corrected, chosen.costs)
     verdict = judge(prepared, test, mean.probabilities)
-    return Judged(prepared, verdict, test, mean.left_out)
+    return TestEvaluation(prepared, verdict, test, mean.left_out)
 
 
 def costs_of(records: Sequence[TrialRecord]) -> dict[str, TrialCost]:

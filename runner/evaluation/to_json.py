@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ensembles.pseudo_labels.pseudo_story import PseudoStory
+from ensembles.pseudo_labels.summary import PseudoLabelSummary
 from ensembles.selection_bias.estimate import Estimate
 from runner.evaluation.conclusion import Conclusion
 
 
-def tell_conclusion(conclusion: Conclusion) -> dict[str, Any]:
+def conclusion_to_json(conclusion: Conclusion) -> dict[str, Any]:
     """The part of the result that follows from the store alone."""
     verdict, pseudo = conclusion.verdict, conclusion.pseudo
     voted = verdict.votes[verdict.vote]
@@ -29,20 +29,20 @@ def tell_conclusion(conclusion: Conclusion) -> dict[str, Any]:
             "test_ece": voted.test_ece,
             "ci95": list(voted.ci95),
             "validation_accuracy": voted.validation_accuracy,
-            "corrected": _tell_estimate(voted.corrected),
+            "corrected": _estimate_to_json(voted.corrected),
             "test_ece_calibrated": voted.test_ece_calibrated,
         },
         "votes": {how: score.test_accuracy for how, score in verdict.votes.items()},
         "verdict": verdict.sentence,
-        **({"pseudo_labels": _tell_pseudo(pseudo)} if pseudo else {}),
+        **({"pseudo_labels": _describe_pseudo(pseudo)} if pseudo else {}),
     }
 
 
-def _tell_estimate(found: Estimate | None) -> dict[str, Any] | None:
+def _estimate_to_json(found: Estimate | None) -> dict[str, Any] | None:
     return {"value": found.value, "ci95": list(found.ci95)} if found else None
 
 
-def _tell_pseudo(pseudo: PseudoStory) -> dict[str, Any]:
+def _describe_pseudo(pseudo: PseudoLabelSummary) -> dict[str, Any]:
     """`labelled` is null where there is no labelling; of `gain` each has before, after and difference on both splits."""
     found = pseudo.labelling
     return {

@@ -15,7 +15,7 @@ from ensembles.pool.pool import PredictionPool, read_pool
 from ensembles.pseudo_labels.agreement import agree
 from ensembles.pseudo_labels.labelling import Labelling, count_labels
 from ensembles.selection.select import select
-from ensembles.team import Choice
+from ensembles.team import Team
 from runner.cluster.connect import Cluster
 from runner.config.pseudo_labels import PSEUDO, PseudoConfig
 from runner.config.sweep import SweepSpec, stage_scheduler
@@ -35,10 +35,10 @@ from trainables.store.base import Store
 
 
 @dataclass(frozen=True)
-class Team:
+class LabellingTeam:
     """Who labels: chosen on validation from the first stage alone, as the ensemble of the sweep is."""
 
-    choice: Choice
+    choice: Team
     best: CheckpointId
     trials: tuple[TrialRecord, ...]
     """Whose configurations are trained again, in order."""
@@ -83,7 +83,7 @@ def label(
         )
     unlabelled = unlabelled or read_unlabelled(spec, images)
     table, found = _agree_on(store, spec, state, images, cluster, unlabelled, team.choice)
-    values["labelling"] = found.told()
+    values["labelling"] = found.to_dict()
     if table is None:
         return _skip(
             values,
@@ -104,7 +104,7 @@ def label(
     )
 
 
-def choose_team(store: Store, spec: SweepSpec, data_id: str, records: Sequence[TrialRecord]) -> Team | None:
+def choose_team(store: Store, spec: SweepSpec, data_id: str, records: Sequence[TrialRecord]) -> LabellingTeam | None:
     """The team of the trials in `records`, chosen on validation; None where none has an epoch."""
     ranked = rank(list(records))
     members = candidates(ranked, spec.ensemble.pool)
@@ -117,10 +117,10 @@ def choose_team(store: Store, spec: SweepSpec, data_id: str, records: Sequence[T
     again = list(dict.fromkeys(member.trial_id for member in choice.members))
     if (count := _asked(spec).trials) is not None:
         again = [record.trial_id for record in ranked if record.best][:count]
-    return Team(choice, best, tuple(by_name[name] for name in again))
+    return LabellingTeam(choice, best, tuple(by_name[name] for name in again))
 
 
-def mend_table(
+def rebuild_table(
     store: Store,
     spec: SweepSpec,
     state: RunState,
@@ -139,7 +139,7 @@ def mend_table(
     except (ObjectMissing, DamagedObject):
         members = tuple(CheckpointId(name, epoch) for name, epoch in decision["members"])
         # How the team came about does not matter to its vote.
-        choice = Choice(members, tuple(decision["weights"]), "all", "accuracy", (), (), 0.0)
+        choice = Team(members, tuple(decision["weights"]), "all", "accuracy", (), (), 0.0)
         table, _ = _agree_on(store, spec, state, images, cluster, read_unlabelled(spec, images), choice)
         name = write_pseudo_table(store, table) if table else "none"
         if name != decision["table"]:
@@ -161,7 +161,7 @@ def _agree_on(
     images: ImageSet,
     cluster: Cluster,
     unlabelled: UnlabelledImages,
-    choice: Choice,
+    choice: Team,
 ) -> tuple[PseudoTable | None, Labelling]:
     """What a team labels, None where that is nothing, and the figures of it."""
     asked = _asked(spec)

@@ -1,4 +1,4 @@
-"""Lets Ray Tune place what the conductor says, and returns when all has ended or the budget is spent."""
+"""Lets Ray Tune place what the controller says, and returns when all has ended or the budget is spent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runner.cluster.node_types import list_nodes
 from runner.cluster.slot import fit_cores
 from runner.config.sweep import SweepSpec
 from runner.control.budget import Budget
-from runner.control.controller import Conductor
+from runner.control.controller import TrialController
 from runner.execution.scratch import scratch_folder
 from runner.journal.events import NodesChanged
 from runner.journal.lease import Lease
@@ -49,7 +49,7 @@ RESIZED = "the nodes that came are smaller than was meant"
 
 
 def launch(
-    conductor: Conductor,
+    controller: TrialController,
     spec: SweepSpec,
     images: ImageArrays,
     store: Store,
@@ -60,7 +60,7 @@ def launch(
     lease: Lease,
     say: Callable[[str], None],
 ) -> str:
-    """Train what `conductor` says on the connected `cluster`; every event is in `log` when this returns.
+    """Train what `controller` says on the connected `cluster`; every event is in `log` when this returns.
 
     At `deadline_unix_s`, when `budget` is spent, at SIGINT and at SIGTERM, the epochs under way are given up and their
     trials are `stopped`; so they are where the `lease` is lost. Returns why it ended early, "" where every trial came to
@@ -71,7 +71,7 @@ def launch(
     from ray.tune.error import TuneError
     from ray.tune.search import ConcurrencyLimiter
 
-    from runner.execution.ray_scheduler import Recording
+    from runner.execution.ray_scheduler import RayScheduler
     from runner.execution.trial_queue import Slots, TrialQueue, Until
     from runner.execution.waiting import Placement, Waiting, describe_cluster
     from runner.execution.watchdog import Watch, Watchdog
@@ -90,7 +90,7 @@ def launch(
     trainable = tune.with_resources(trainable, {"cpu": cluster.slot.cpus, "gpu": cluster.slot.gpus})
     # On a cluster that shrinks, a slot without work is given back, or its node would be paid for.
     slots = 0 if cluster.elastic else spec.resources.slots or cluster.slots
-    tasks = TrialQueue(conductor, slots, lambda: deadline_unix_s - time.time())
+    tasks = TrialQueue(controller, slots, lambda: deadline_unix_s - time.time())
     queue: Any = tasks
     if not cluster.elastic or spec.resources.slots:
         queue = ConcurrencyLimiter(queue, max_concurrent=spec.resources.slots or cluster.slots)
@@ -138,10 +138,10 @@ def launch(
                 storage_path=scratch,
                 num_samples=-1,
                 search_alg=queue,
-                scheduler=Recording(conductor, tasks.has_more, end_unfit, say),
+                scheduler=RayScheduler(controller, tasks.has_more, end_unfit, say),
                 stop=Until(is_over),
                 callbacks=[
-                    Slots(conductor, log),
+                    Slots(controller, log),
                     Watch(Watchdog(spec.resources.hang), say),
                     Placement(waiting),
                 ],
@@ -167,8 +167,8 @@ def launch(
     if (stuck := unfit or waiting.reason) and not interrupted.is_set():
         reason = stuck
     for record in left:
-        conductor.end(record.trial_id, "stopped", f"{reason} in epoch {log.state.last_epoch(record.trial_id) + 1}")
-    if conductor.is_capped and not over and not left:
+        controller.end(record.trial_id, "stopped", f"{reason} in epoch {log.state.last_epoch(record.trial_id) + 1}")
+    if controller.is_capped and not over and not left:
         return f"{OUT_OF_BUDGET} (budget.trials is {spec.budget.trials})"
     return reason if over or left else ""
 

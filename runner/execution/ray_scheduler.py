@@ -1,4 +1,4 @@
-"""The scheduler that Tune sees: hands every result to the conductor, which records it and decides."""
+"""The scheduler that Tune sees: hands every result to the controller, which records it and decides."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from runner.control.controller import Conductor
+from runner.control.controller import TrialController
 from trainables.results.record import EpochResult, TrialCost
 
 RESULT_KEYS = [field.name for field in fields(EpochResult)]
 
 
-class Recording(FIFOScheduler):  # type: ignore[misc]
+class RayScheduler(FIFOScheduler):  # type: ignore[misc]
     """First come, first served. A trial that pauses gives its slot up; promoted, it is a new trial to Tune."""
 
     def __init__(
         self,
-        conductor: Conductor,
+        controller: TrialController,
         has_more: Callable[[str], bool] = lambda _: True,
         on_unfit: Callable[[str], None] = lambda _: None,
         say: Callable[[str], None] = lambda _: None,
@@ -29,7 +29,7 @@ class Recording(FIFOScheduler):  # type: ignore[misc]
         super().__init__()
         self._on_unfit = on_unfit
         """Called with the reason why nothing can be trained in a worker."""
-        self._conductor = conductor
+        self._controller = controller
         self._say = say
         self._has_more = has_more
         """Whether a slot that stands by in one of Tune's trials is to be given back."""
@@ -59,14 +59,14 @@ class Recording(FIFOScheduler):  # type: ignore[misc]
         if "range_test" in result:
             told = json.loads(result["range_test"])
             if told["high"]:
-                self._conductor.take_range_test(told)
+                self._controller.take_range_test(told)
             else:
-                self._conductor.fail_range_test(told["key"], told["reason"])
+                self._controller.fail_range_test(told["key"], told["reason"])
             return str(TrialScheduler.STOP)
         if result["end"]:
-            self._conductor.end(name, result["end"], result["reason"])
+            self._controller.end(name, result["end"], result["reason"])
             return str(TrialScheduler.STOP)
         epoch = EpochResult(**{key: result[key] for key in RESULT_KEYS if key in result})
         cost = TrialCost(**json.loads(result["cost"])) if "cost" in result else None
-        goes_on = self._conductor.report(name, epoch, result["trained"], cost)
+        goes_on = self._controller.report(name, epoch, result["trained"], cost)
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)

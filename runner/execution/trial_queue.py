@@ -12,7 +12,7 @@ from typing import Any
 from ray import tune
 from ray.tune.search import Searcher
 
-from runner.control.controller import Conductor
+from runner.control.controller import TrialController
 from runner.control.task import RangeTask, Task
 from runner.journal.log import RunLog
 
@@ -28,7 +28,7 @@ NO_WORKER = ("RuntimeEnvSetupError", "ActorUnschedulableError")
 
 
 class TrialQueue(Searcher):  # type: ignore[misc]
-    """Gives Tune what the conductor says, each trial with the last epoch on record.
+    """Gives Tune what the controller says, each trial with the last epoch on record.
 
     `slots` is how many stay in use, 0 where they come and go. Of those, a slot without work stands by: Tune would end
     its worker, and a new one takes seconds to begin; worse, whenever a trial ends meanwhile Tune lets the next one
@@ -38,7 +38,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
 
     def __init__(
         self,
-        conductor: Conductor,
+        controller: TrialController,
         slots: int = 0,
         left_s: Callable[[], float] = lambda: math.inf,
         clock: Callable[[], float] = time.monotonic,
@@ -52,7 +52,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         self._begun_s = math.inf
         """When the first one did."""
         self._is_ready = not slots
-        self._conductor = conductor
+        self._controller = controller
         self._slots = slots
         self._held: deque[Task] = deque()
         """Found for slots that stood by, until Tune asks."""
@@ -63,7 +63,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next task's configuration, `FINISHED` after the last. While that depends on what is running: to stand by, or None."""
-        task = "wait" if not self._is_ready else self._held.popleft() if self._held else self._conductor.next_task()
+        task = "wait" if not self._is_ready else self._held.popleft() if self._held else self._controller.next_task()
         if task == "wait":
             return {"name": "standby", "standby": STANDBY_S * self._slots} if self._slots else None
         if task == "over":
@@ -80,7 +80,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         self._is_ready |= len(self._begun) >= self._slots or self._clock() > self._begun_s + BEGIN_S
         if not self._is_ready:
             return False
-        task = self._conductor.next_task()
+        task = self._controller.next_task()
         if not isinstance(task, str):
             self._held.append(task)
         return task != "wait"
@@ -93,7 +93,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         name = self._given.pop(trial_id, "")
         if self._holders.get(name) == trial_id:
             del self._holders[name]
-            self._conductor.release(name)
+            self._controller.release(name)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the journal knows what is left."""
@@ -103,10 +103,10 @@ class TrialQueue(Searcher):  # type: ignore[misc]
 
 
 class Slots(tune.Callback):  # type: ignore[misc]
-    """Tells the conductor which trial a slot has taken up, and which one had to be given up."""
+    """Tells the controller which trial a slot has taken up, and which one had to be given up."""
 
-    def __init__(self, conductor: Conductor, log: RunLog) -> None:
-        self._conductor = conductor
+    def __init__(self, controller: TrialController, log: RunLog) -> None:
+        self._controller = controller
         self._log = log
         self._reached: dict[str, int] = {}
         """Of each of Tune's trials the newest epoch that it has trained."""
@@ -132,7 +132,7 @@ class Slots(tune.Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tune has an actor for `trial`."""
         if not {"range_test", "standby"} & set(trial.config):
-            self._conductor.start(trial.config["name"])
+            self._controller.start(trial.config["name"])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The worker of `trial` died too often. (A scheduler's `on_trial_error` is called at each death, this at the last.)"""
@@ -142,11 +142,11 @@ class Slots(tune.Callback):  # type: ignore[misc]
         if "standby" in trial.config:
             return
         if "range_test" in trial.config:
-            self._conductor.fail_range_test(trial.config["range_test"], reason)
+            self._controller.fail_range_test(trial.config["range_test"], reason)
         else:
             # Where no worker could be started, the trial has done nothing wrong: the next run tries it again.
             is_unbegun = any(name in str(trial.get_error()) for name in NO_WORKER)
-            self._conductor.end(trial.config["name"], "stopped" if is_unbegun else "failed", reason)
+            self._controller.end(trial.config["name"], "stopped" if is_unbegun else "failed", reason)
 
 
 class Until(tune.Stopper):  # type: ignore[misc]

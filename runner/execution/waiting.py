@@ -129,12 +129,12 @@ class Launches:
 def describe_cluster(slot: Slot) -> str:
     """What the connected cluster has, and what its autoscaler says, as the middle of a sentence."""
     try:
-        return tell_cluster(slot, list_nodes(), None if _has_place() else _list_free(), find_launches())
+        return describe_nodes(slot, list_nodes(), None if _has_place() else _list_free(), find_launches())
     except Exception as error:  # whatever Ray says of a head that is gone, it must not end a run that may go on
         return f"the cluster does not answer ({type(error).__name__})"
 
 
-def tell_cluster(
+def describe_nodes(
     slot: Slot, nodes: Sequence[NodeType], free: Sequence[NodeType] | None, launches: Launches | None
 ) -> str:
     """The same of a cluster with these `nodes`, of which so much is `free`; None where a trial has its place there already."""

@@ -18,7 +18,7 @@ FIRST_S = 1800.0
 
 
 @dataclass
-class Watched:
+class EpochStatistics:
     """A trial in its slot."""
 
     since_s: float
@@ -33,13 +33,13 @@ class Watchdog:
     def __init__(self, least_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._least_s = least_s
         self._clock = clock
-        self._watched: dict[str, Watched] = {}
+        self._watched: dict[str, EpochStatistics] = {}
         self._longest_s = 0.0
 
     def begin(self, holder: str) -> None:
         """A slot has taken `holder` up, or again after its worker died."""
         known = self._watched.get(holder)
-        self._watched[holder] = Watched(self._clock(), known.epochs_s if known else [])
+        self._watched[holder] = EpochStatistics(self._clock(), known.epochs_s if known else [])
 
     def hear(self, holder: str, epoch_s: float | None) -> None:
         """`holder` was heard of, and has trained an epoch in `epoch_s`, if any."""

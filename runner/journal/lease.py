@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from runner.journal.process_id import describe_process, is_gone
+from runner.journal.process_id import describe_process, process_has_exited
 from trainables.errors import DamagedObject, ObjectMissing, RunCutShort, RunTaken, StoreError
 from trainables.store import layout
 from trainables.store.base import Store
@@ -58,7 +58,7 @@ class Driver:
     @property
     def has_ended(self) -> bool:
         """Whether it said that it ended, or is known to be gone."""
-        return bool(self.beat and self.beat.get("ended")) or is_gone(self.told)
+        return bool(self.beat and self.beat.get("ended")) or process_has_exited(self.told)
 
     @property
     def beat_unix_s(self) -> float | None:

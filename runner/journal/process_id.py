@@ -19,7 +19,7 @@ def describe_process() -> dict[str, Any]:
     }
 
 
-def is_gone(told: Mapping[str, Any]) -> bool:
+def process_has_exited(told: Mapping[str, Any]) -> bool:
     """Whether the process that described itself so has certainly ended. False where that cannot be known from here."""
     machine, pid, started = _machine(), told.get("pid"), told.get("started")
     if not machine or told.get("machine") != machine or not isinstance(pid, int) or not started:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ensembles.nights.story import CAUSES, Cause, CauseKind, NightFacts
+from ensembles.nights.summary import CAUSES, Cause, CauseKind, NightFacts
 from runner.config.sweep import SweepSpec
 from runner.nights.code_version import are_comparable
-from runner.nights.data_change import DataRecord, tell_other_images, tell_relabelled
+from runner.nights.data_change import DataRecord, describe_changed_images, describe_relabelled
 
 NO_CAUSE = ("name", "store", "nightly", "keep", "resources")
 """Keys of a sweep file that decide no number."""
@@ -44,30 +44,30 @@ def find_causes(now: NightInputs, before: NightInputs) -> tuple[tuple[Cause, ...
         "the data": not {"labels", "images"} & found.keys(),
         "the configuration": "configuration" not in found,
         "the code": "code" not in found and are_comparable(now.facts.code, before.facts.code),
-        "your own models": "own code" not in found and bool(now.facts.own_code),
+        "your own models": "custom code" not in found and bool(now.facts.custom_code),
         "the versions of packages": "versions" not in found,
     }
     return causes, tuple(what for what, is_same in same.items() if is_same)
 
 
 def _changes(now: NightInputs, before: NightInputs) -> Iterator[tuple[CauseKind, str]]:
-    yield "trials", _tell_ends(now.ends, before.ends)
-    yield "configuration", tell_keys(now.config, before.config)
+    yield "trials", _describe_ends(now.ends, before.ends)
+    yield "configuration", describe_changed_keys(now.config, before.config)
     if now.facts.data_id != before.facts.data_id:
-        labels, images = tell_relabelled(now.data, before.data), tell_other_images(now.data, before.data)
+        labels, images = describe_relabelled(now.data, before.data), describe_changed_images(now.data, before.data)
         yield "labels", f"{labels}: data {before.facts.data_id} -> {now.facts.data_id}" if labels else ""
         # Names and order of images are part of a data set too.
         told = images or ("" if labels else "the same images in another order, or under other names")
         yield "images", f"{told}: data {before.facts.data_id} -> {now.facts.data_id}" if told else ""
-    yield "own code", _tell_own_code(now.facts.own_code, before.facts.own_code)
+    yield "custom code", _describe_custom_code(now.facts.custom_code, before.facts.custom_code)
     if now.facts.code != before.facts.code and are_comparable(now.facts.code, before.facts.code):
-        yield "code", f"caucus {_tell_code(before.facts)} -> {_tell_code(now.facts)}"
-    yield "versions", _tell_pairs(now.facts.versions, before.facts.versions)
+        yield "code", f"caucus {_describe_code(before.facts)} -> {_describe_code(now.facts)}"
+    yield "versions", _describe_pairs(now.facts.versions, before.facts.versions)
 
 
-def tell_keys(now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
+def describe_changed_keys(now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
     """The keys of a sweep whose values differ, `scheduler.max_epochs 6 -> 1`; "" where none does."""
-    return _tell_pairs(now, before)
+    return _describe_pairs(now, before)
 
 
 def flatten_spec(spec: SweepSpec, by_night: bool = False) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _flatten(told: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, told
 
 
-def _tell_ends(now: Mapping[str, int], before: Mapping[str, int]) -> str:
+def _describe_ends(now: Mapping[str, int], before: Mapping[str, int]) -> str:
     """Trials that came to no good end, where there are more of them than there were."""
     told = [
         f"{now.get(end, 0)} trials {end} ({before.get(end, 0)} then)"
@@ -95,26 +95,26 @@ def _tell_ends(now: Mapping[str, int], before: Mapping[str, int]) -> str:
     return ", ".join(told)
 
 
-def _tell_own_code(now: Mapping[str, str], before: Mapping[str, str]) -> str:
+def _describe_custom_code(now: Mapping[str, str], before: Mapping[str, str]) -> str:
     changed = sorted(name for name in {*now, *before} if now.get(name) != before.get(name))
     return f"your own code in {', '.join(changed)}" if changed else ""
 
 
-def _tell_code(facts: NightFacts) -> str:
+def _describe_code(facts: NightFacts) -> str:
     """The commit says it all, unless files differ from it or there is none."""
     commit = [f"commit {facts.commit}"] if facts.commit else []
     sources = [] if facts.commit and not facts.commit.endswith("+") else [f"sources {facts.code}"]
     return f"{facts.caucus} ({', '.join(commit + sources)})"
 
 
-def _tell_pairs(now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
+def _describe_pairs(now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
     keys = [key for key in {**before, **now} if now.get(key) != before.get(key)]
-    told = [f"{key} {_tell_value(before, key)} -> {_tell_value(now, key)}" for key in keys[:MOST_KEYS]]
+    told = [f"{key} {_describe_value(before, key)} -> {_describe_value(now, key)}" for key in keys[:MOST_KEYS]]
     more = [f"{len(keys) - MOST_KEYS} more"] if len(keys) > MOST_KEYS else []
     return ", ".join(told + more)
 
 
-def _tell_value(told: Mapping[str, Any], key: str) -> str:
+def _describe_value(told: Mapping[str, Any], key: str) -> str:
     if key not in told:
         return "absent"
     value = told[key] if isinstance(told[key], str) else json.dumps(told[key], ensure_ascii=False)

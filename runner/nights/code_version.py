@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from ensembles.nights.story import NightFacts
-from runner.config.custom_code import find_own_code
+from ensembles.nights.summary import NightFacts
+from runner.config.custom_code import find_custom_code
 from runner.config.sweep import SweepSpec
 from trainables import distribution
 from trainables.distribution import CHECKOUT, PACKAGES, installed_version
@@ -29,7 +29,7 @@ EXTRAS = ("optuna", "timm")
 """Packages that are not always there, and decide numbers where they are."""
 
 
-def tell_facts(spec: SweepSpec, data_id: str) -> NightFacts:
+def collect_facts(spec: SweepSpec, data_id: str) -> NightFacts:
     """What decides this night's numbers beside its sweep file. Nothing heavy is imported."""
     packages = [CHECKOUT / package for package in PACKAGES]
     return NightFacts(
@@ -37,7 +37,7 @@ def tell_facts(spec: SweepSpec, data_id: str) -> NightFacts:
         caucus=installed_version(),
         commit=_commit(CHECKOUT),
         code=f"{SCHEME}-{hash_code(packages)}",
-        own_code={path.name: hash_sources([path]) for path in find_own_code(spec)},
+        custom_code={path.name: hash_sources([path]) for path in find_custom_code(spec)},
         versions={"python": platform.python_version(), **_versions()},
     )
 

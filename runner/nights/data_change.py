@@ -31,7 +31,7 @@ def read_data_record(store: Store, data_id: str) -> DataRecord:
     return DataRecord(data_id, table.class_names, images)
 
 
-def tell_relabelled(now: DataRecord, before: DataRecord) -> str:
+def describe_relabelled(now: DataRecord, before: DataRecord) -> str:
     """Images that both have, whose class is another now; "" where there are none."""
     both = now.images.keys() & before.images.keys()
     changed = Counter(now.images[name][1] for name in both if now.images[name][0] != before.images[name][0])
@@ -40,7 +40,7 @@ def tell_relabelled(now: DataRecord, before: DataRecord) -> str:
     return f"{_count(changed)} of {len(both):,} images have another label ({_by_split(changed)})"
 
 
-def tell_other_images(now: DataRecord, before: DataRecord) -> str:
+def describe_changed_images(now: DataRecord, before: DataRecord) -> str:
     """Images that came, went, or changed their split, and classes; "" where there are none."""
     told = []
     if now.class_names != before.class_names:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 
-from ensembles.nights.story import NightStory, write_story
+from ensembles.nights.summary import NightSummary, write_summary
 from runner.config.search import DRAWN, WarmStartConfig
 from runner.config.sweep import SweepSpec
 from runner.evaluation.conclusion import publish
 from runner.journal.log import Listener
-from runner.nights.causes import flatten_spec, tell_keys
-from runner.nights.retention import keep_nights
+from runner.nights.causes import describe_changed_keys, flatten_spec
+from runner.nights.retention import retain_nights
 from runner.nights.verdict import judge_run
 from runner.pipeline import RunResult, run_sweep
 from runner.retention.retention import Retention
@@ -35,7 +35,7 @@ class Night:
     """What one execution of a night came to."""
 
     result: RunResult
-    story: NightStory
+    story: NightSummary
     retention: Retention | None = None
     """What `keep` has deleted; None where it deletes nothing."""
     keep_failure: str = ""
@@ -96,7 +96,7 @@ def run_night(
         story = judge_run(store, plan.spec, run, result, nights, number)
         story = replace(story, warm_start=plan.warm_start)
         if story != own:
-            store.put(layout.run_key(spec.name, run, layout.NIGHT), write_story(story))
+            store.put(layout.run_key(spec.name, run, layout.NIGHT), write_summary(story))
             if result.conclusion:
                 publish(load_run(Located(store, spec.name, run), []), result.conclusion, result.reason)
         _write_status(store, spec.name, run, story)
@@ -105,7 +105,7 @@ def run_night(
     if spec.keep is None:
         return Night(result, story)
     try:
-        return Night(result, story, keep_nights(store, spec.name, {**nights, run: story}, spec.keep))
+        return Night(result, story, retain_nights(store, spec.name, {**nights, run: story}, spec.keep))
     except CaucusError as error:  # a night is no worse for what could not be deleted after it
         return Night(result, story, keep_failure=str(error))
 
@@ -134,7 +134,7 @@ def plan_night(store: Store, spec: SweepSpec, run: str, accepted: str | None) ->
     return NightPlan(spec.model_copy(update={"search": search}), told)
 
 
-def exit_code_of(story: NightStory, no_better_is: int = NO_BETTER) -> int:
+def exit_code_of(story: NightSummary, no_better_is: int = NO_BETTER) -> int:
     """0: accepted; `no_better_is`: finished, but no better than the last accepted night; 4: finished in part, or nothing to vote.
 
     Records always have 3 there; who starts the night may have another code, where 3 would pass for a failure.
@@ -159,7 +159,7 @@ def _explain(store: Store, spec: SweepSpec, run: str, error: RunMismatch) -> Run
     except StoreError:
         return error
     known = spec_in(head)
-    changed = tell_keys(flatten_spec(spec), flatten_spec(known)) if known else ""
+    changed = describe_changed_keys(flatten_spec(spec), flatten_spec(known)) if known else ""
     if not changed:
         return error
     return RunMismatch(
@@ -168,7 +168,7 @@ def _explain(store: Store, spec: SweepSpec, run: str, error: RunMismatch) -> Run
     )
 
 
-def _write_status(store: Store, name: str, run: str, story: NightStory) -> None:
+def _write_status(store: Store, name: str, run: str, story: NightSummary) -> None:
     """Put the verdict into status.json: `ray submit` turns an exit code of 3 into 1, so it has to be read there."""
     key = layout.run_key(name, run, layout.STATUS)
     night = {"verdict": story.verdict, "accepted": story.accepted, "exit_code": exit_code_of(story)}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ensembles.nights.story import NightStory
+from ensembles.nights.summary import NightSummary
 from runner.config.nightly import KeepConfig
 from runner.journal.journal import read_state
 from runner.journal.state import RunState
-from runner.retention.keeping import Keeping, keep_mentioned, keep_other_manifests, keep_referenced
-from runner.retention.removal import Doomed
-from runner.retention.retention import Retention, carry_out, doom_checkpoint, find_checkpoints, on_record, read_run
+from runner.retention.reference_set import ReferenceSet, add_mentioned, add_referenced, keep_other_manifests
+from runner.retention.removal import Removal
+from runner.retention.retention import Retention, carry_out, find_checkpoints, mark_for_removal, on_record, read_run
 from runner.runs.locate import Located, existing_run, find_runs
 from runner.runs.nights import last_accepted
 from runner.runs.stored_run import load_run
@@ -20,7 +20,7 @@ from trainables.store.base import Store
 from trainables.store.json_records import get_json, seal_json
 
 
-def choose_nights(nights: Mapping[str, NightStory], keep: KeepConfig) -> dict[str, str]:
+def choose_nights(nights: Mapping[str, NightSummary], keep: KeepConfig) -> dict[str, str]:
     """The runs of the nights whose checkpoints stay, each with its first reason. `nights` begins with the oldest.
 
     The best are those of the highest validation accuracy of their vote, of equals the newer: test only judges, it keeps
@@ -37,7 +37,7 @@ def choose_nights(nights: Mapping[str, NightStory], keep: KeepConfig) -> dict[st
     return kept
 
 
-def keep_nights(store: Store, name: str, nights: Mapping[str, NightStory], keep: KeepConfig) -> Retention | None:
+def retain_nights(store: Store, name: str, nights: Mapping[str, NightSummary], keep: KeepConfig) -> Retention | None:
     """Delete what only nights have that are not kept; None where all are. Reports and journals stay.
 
     Each epoch that goes stands in `deleted.json` of its run before. Raises `StoreError`; what is left then goes after the
@@ -63,7 +63,7 @@ def plan_nights(store: Store, name: str, dropped: Sequence[str]) -> Retention:
     Every other run of the store counts, of whatever sweep and state; of a trial that one of them has, all epochs stay.
     """
     whole, _ = find_checkpoints(store)
-    keeping = Keeping(whole)
+    keeping = ReferenceSet(whole)
     left = {(name, run) for run in dropped}
     states: dict[str, RunState] = {}
     wanted: set[str] = set()
@@ -71,18 +71,18 @@ def plan_nights(store: Store, name: str, dropped: Sequence[str]) -> Retention:
     for found in find_runs(store):
         state, why = read_run(found)
         if why:  # of a run that is not understood nothing goes, whether its night is kept or not
-            keep_mentioned(found, keeping)
+            add_mentioned(found, keeping)
             notes.append(f"{found.name}/{found.run} keeps everything: {why}")
         elif (found.name, found.run) in left:
             states[found.run] = state
             continue
-        keep_referenced(store, found, state, keeping)
+        add_referenced(store, found, state, keeping)
         wanted.update(state.trials, _voted_with(found))
     keeping.keep((member for member in whole if member.trial_id in wanted), "another run has its trial")
     theirs = {trial_id for state in states.values() for trial_id in state.trials}
     notes += keep_other_manifests(store, keeping, theirs)
-    doomed: list[Doomed] = [
-        doom_checkpoint("checkpoints of nights that are not kept", member, whole[member])
+    doomed: list[Removal] = [
+        mark_for_removal("checkpoints of nights that are not kept", member, whole[member])
         for member in sorted(whole)
         if member.trial_id in theirs and member not in keeping.reasons
     ]

@@ -9,13 +9,13 @@ from dataclasses import replace
 from ensembles.analysis.varied_keys import keys_that_vary, show_value
 from ensembles.nights.compare import compare_nights
 from ensembles.nights.judge import judge_night
-from ensembles.nights.story import Cause, NightFacts, NightMember, NightStory, NightVerdict, compare_teams
+from ensembles.nights.summary import Cause, NightFacts, NightMember, NightSummary, NightVerdict, compare_teams
 from ensembles.nights.team_answers import TeamAnswers, from_arrow, to_arrow
 from ensembles.voting.vote import fit_voter
 from runner.config.sweep import SweepSpec
-from runner.evaluation.conclusion import Conclusion, choose_and_judge
+from runner.evaluation.conclusion import Conclusion, choose_and_evaluate
 from runner.nights.causes import NightInputs, find_causes, flatten_spec
-from runner.nights.code_version import tell_facts
+from runner.nights.code_version import collect_facts
 from runner.nights.data_change import read_data_record
 from runner.pipeline import RunResult
 from runner.runs.locate import Located
@@ -29,8 +29,8 @@ from trainables.store.json_records import get_json
 
 
 def judge_run(
-    store: Store, spec: SweepSpec, run: str, result: RunResult, nights: Mapping[str, NightStory], number: int
-) -> NightStory:
+    store: Store, spec: SweepSpec, run: str, result: RunResult, nights: Mapping[str, NightSummary], number: int
+) -> NightSummary:
     """The story of the night `run`, whose sweep came to `result`; its answers on test are written, the story is not.
 
     `nights` are those on record. Answers that were judged before are not judged again, whatever was accepted since: one
@@ -47,17 +47,17 @@ def judge_run(
         return own
     verdict = conclusion.verdict
     score = verdict.votes[verdict.vote]
-    story = NightStory(
+    story = NightSummary(
         run=result.run,
         number=number,
         decided_unix_s=round(time.time(), 3),
         verdict="accepted",
         sentence="",
-        facts=tell_facts(spec, conclusion.table.data_id),
+        facts=collect_facts(spec, conclusion.table.data_id),
         test_accuracy=score.test_accuracy,
         test_images=verdict.test_images,
         validation_accuracy=score.validation_accuracy,
-        team=tell_team(conclusion),
+        team=summarise_team(conclusion),
         answers_sha256=sha256_of(data),
         notes=_notes(result),
     )
@@ -85,7 +85,7 @@ def answers_of(store: Store, conclusion: Conclusion) -> TeamAnswers:
     )
 
 
-def tell_team(conclusion: Conclusion) -> tuple[NightMember, ...]:
+def summarise_team(conclusion: Conclusion) -> tuple[NightMember, ...]:
     """The members that vote, with the keys in which the trials of the run differ."""
     records = {record.trial_id: record for record in conclusion.records}
     keys = keys_that_vary(conclusion.records)
@@ -99,8 +99,8 @@ def tell_team(conclusion: Conclusion) -> tuple[NightMember, ...]:
 
 
 def _compare(
-    found: Located, story: NightStory, run_before: str, before: NightStory, answers: TeamAnswers
-) -> NightStory:
+    found: Located, story: NightSummary, run_before: str, before: NightSummary, answers: TeamAnswers
+) -> NightSummary:
     """`story`, of the night `found`, with its verdict beside the night `before`, which lies under `run_before`."""
     assert story.test_accuracy is not None
     against = f"{found.name}/{run_before}"  # where it lies, whatever its record says of itself
@@ -133,7 +133,7 @@ def _compare(
     )
 
 
-def _incomparable(story: NightStory, against: str, error: Exception) -> NightStory:
+def _incomparable(story: NightSummary, against: str, error: Exception) -> NightSummary:
     """A night that nobody can compare is not accepted: nothing says that it is better."""
     sentence = (
         f"no worse as far as is known, but it cannot be compared: the answers of {against} are not to be had ({error}); "
@@ -150,7 +150,7 @@ def read_answers(found: Located, sha256: str) -> TeamAnswers:
             return from_arrow(data)
     except ObjectMissing:
         pass
-    answers = answers_of(found.store, choose_and_judge(load_run(found, [])))
+    answers = answers_of(found.store, choose_and_evaluate(load_run(found, [])))
     if sha256_of(to_arrow(answers)) != sha256:
         raise DamagedObject(f"{found.name}/{found.run} does not vote as it did")
     return answers
@@ -167,18 +167,18 @@ def read_inputs(found: Located, facts: NightFacts) -> NightInputs:
     return NightInputs(facts, config, read_data_record(found.store, facts.data_id), ends)
 
 
-def _unfinished(spec: SweepSpec, result: RunResult, number: int, own: NightStory | None) -> NightStory:
+def _unfinished(spec: SweepSpec, result: RunResult, number: int, own: NightSummary | None) -> NightSummary:
     """A night that is cut short or has nothing to vote is compared with nothing."""
     verdict: NightVerdict = "failed" if result.outcome == "failed" else "partial"
     data_id = next((record.config.data_id for record in result.state.trials.values()), "")
     told = "failed" if verdict == "failed" else "finished in part"
-    story = NightStory(
+    story = NightSummary(
         run=result.run,
         number=number,
         decided_unix_s=round(time.time(), 3),
         verdict=verdict,
         sentence=f"{told}: {result.reason}; the same night goes on when it is started again, and is judged then",
-        facts=tell_facts(spec, data_id),
+        facts=collect_facts(spec, data_id),
     )
     if own and not own.is_decided and own.sentence == story.sentence:
         return own

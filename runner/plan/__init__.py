@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING
 from trainables.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from runner.plan.forecast import survey
-    from runner.plan.pace import Pace
+    from runner.plan.epoch_times import EpochTimes
+    from runner.plan.forecast import dry_run
     from runner.plan.plan import Plan, plan_sweep
     from runner.plan.probe import Probe
 
-__all__ = ["Pace", "Plan", "Probe", "plan_sweep", "survey"]
+__all__ = ["EpochTimes", "Plan", "Probe", "dry_run", "plan_sweep"]
 
 __getattr__ = lazy_names(
     __name__,
     {
-        "forecast": ("survey",),
-        "pace": ("Pace",),
+        "forecast": ("dry_run",),
+        "pace": ("EpochTimes",),
         "plan": (
             "Plan",
             "plan_sweep",

@@ -13,11 +13,11 @@ from runner.config.search import MODELLED, SearchConfig
 from runner.config.sweep import SweepSpec
 from runner.control.architecture import name_rest
 from runner.control.budget import CLOSING_S, CLOSING_SHARE, HOUR_S, Budget
-from runner.control.simulator import Play, Rehearsal, rehearse
+from runner.control.simulator import EpochSimulator, Simulation, simulate
 from runner.journal.events import EpochReported, Event, TrialPlanned
 from runner.journal.journal import UnwrittenJournal
 from runner.journal.state import RunState
-from runner.plan.pace import READ_S, Pace
+from runner.plan.epoch_times import READ_S, EpochTimes
 from runner.search.base.protocol import Search
 from runner.space.draws import share_of
 from trainables.config.trial import TrialConfig
@@ -40,7 +40,7 @@ networks that differed in nothing else went together (Spearman 0.72), of 32 whos
 
 
 @dataclass(frozen=True)
-class Prospect:
+class SweepState:
     """A sweep as it stands before `caucus run`."""
 
     spec: SweepSpec
@@ -58,7 +58,7 @@ class Prospect:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class DryRun:
     """What one rehearsal has come to, or all of them in the middle."""
 
     epochs: int
@@ -82,7 +82,7 @@ class Outlook:
 class Forecast:
     """What to expect, with the range of all rehearsals; seconds are None where no epoch was ever measured."""
 
-    middle: Outlook
+    middle: DryRun
     seconds: float | None
     low_s: float | None
     high_s: float | None
@@ -90,16 +90,16 @@ class Forecast:
     high_epochs: int
 
 
-def survey(prospect: Prospect) -> Outlook:
+def dry_run(prospect: SweepState) -> DryRun:
     """What the sweep may come upon: one rehearsal in which every epoch takes a second."""
-    return _rehearse(prospect, None, 0)
+    return _simulate(prospect, None, 0)
 
 
-def foresee(prospect: Prospect, pace: Pace | None) -> Forecast:
+def make_forecast(prospect: SweepState, pace: EpochTimes | None) -> Forecast:
     """The forecast for `pace`; without one, of trials and epochs alone."""
-    first = _rehearse(prospect, pace, 0)
+    first = _simulate(prospect, pace, 0)
     count = FEWER_REHEARSALS if first.trials > MANY_TRIALS else REHEARSALS
-    outlooks = [first, *(_rehearse(prospect, pace, number) for number in range(1, count))]
+    outlooks = [first, *(_simulate(prospect, pace, number) for number in range(1, count))]
     outlooks.sort(key=lambda outlook: outlook.seconds if pace else outlook.epochs)
     middle = outlooks[len(outlooks) // 2]
     epochs = [outlook.epochs for outlook in outlooks]
@@ -107,8 +107,8 @@ def foresee(prospect: Prospect, pace: Pace | None) -> Forecast:
     return Forecast(middle, middle.seconds if pace else None, seconds[0], seconds[-1], min(epochs), max(epochs))
 
 
-def _rehearse(prospect: Prospect, pace: Pace | None, number: int) -> Outlook:
-    """Rehearsal `number`: the made-up results, and how far the pace is off, follow from it alone."""
+def _simulate(prospect: SweepState, pace: EpochTimes | None, number: int) -> DryRun:
+    """Simulation `number`: the made-up results, and how far the pace is off, follow from it alone."""
     off = 1 + pace.unsure * PACES[number % len(PACES)] if pace else 1.0
     overheads = pace.overheads if pace else None
     start_s = overheads.start_s * off if overheads else 0.0
@@ -118,7 +118,7 @@ def _rehearse(prospect: Prospect, pace: Pace | None, number: int) -> Outlook:
     if spec.budget.wall is not None:
         kept_s = min(CLOSING_SHARE * spec.budget.wall, CLOSING_S)
         until_s = max(0.0, spec.budget.wall - kept_s - state.elapsed_s - start_s)
-    rehearsal = rehearse(
+    rehearsal = simulate(
         spec,
         _build(prospect, spec),
         prospect.slots,
@@ -137,7 +137,7 @@ def _rehearse(prospect: Prospect, pace: Pace | None, number: int) -> Outlook:
     return _look(prospect, rehearsal, spec, seconds)
 
 
-def _look(prospect: Prospect, rehearsal: Rehearsal, spec: SweepSpec, seconds: float) -> Outlook:
+def _look(prospect: SweepState, rehearsal: Simulation, spec: SweepSpec, seconds: float) -> DryRun:
     state = rehearsal.state
     stage_of: dict[str, str] = {}
     trials: dict[str, set[str]] = {}
@@ -150,7 +150,7 @@ def _look(prospect: Prospect, rehearsal: Rehearsal, spec: SweepSpec, seconds: fl
             is_stored = event.result.epoch in prospect.stored.get(event.trial_id, ())
             epochs[stage_of[event.trial_id]] += not is_stored
     ended = sum(record.state in ENDED for record in state.trials.values())
-    return Outlook(
+    return DryRun(
         epochs=epochs.total(),
         trials=len(state.trials),
         begun=len(state.started | {name for name, record in state.trials.items() if record.epochs}),
@@ -162,7 +162,7 @@ def _look(prospect: Prospect, rehearsal: Rehearsal, spec: SweepSpec, seconds: fl
     )
 
 
-def _cap(told: SweepSpec, spec: SweepSpec, rehearsal: Rehearsal) -> str:
+def _cap(told: SweepSpec, spec: SweepSpec, rehearsal: Simulation) -> str:
     """The cap that kept trials from their ends. `told` has the budget of the sweep file, `spec` the rehearsed one."""
     budget, state = spec.budget, rehearsal.state
     spent = Budget(budget, budget.price).spent(state, state.elapsed_s)
@@ -176,7 +176,7 @@ def _cap(told: SweepSpec, spec: SweepSpec, rehearsal: Rehearsal) -> str:
     return spent
 
 
-def _build(prospect: Prospect, spec: SweepSpec) -> Search:
+def _build(prospect: SweepState, spec: SweepSpec) -> Search:
     """The search of the rehearsal: a search that learns has as many trials as a random one, which costs nothing."""
     drawn = spec.model_copy(update={"search": _drawn(spec.search)})
     try:
@@ -205,7 +205,7 @@ def _rehearsed(spec: SweepSpec, price: float | None, start_s: float | None) -> S
     return spec.model_copy(update={"budget": budget.model_copy(update=changed)})
 
 
-def _player(prospect: Prospect, pace: Pace | None, number: int, off: float) -> Play:
+def _player(prospect: SweepState, pace: EpochTimes | None, number: int, off: float) -> EpochSimulator:
     """Makes up the results of rehearsal `number`."""
     luck = Luck(number, pace)
 
@@ -229,7 +229,7 @@ class Luck:
     architectures that differ in nothing else, those that take longer tend to be better.
     """
 
-    def __init__(self, number: int, pace: Pace | None) -> None:
+    def __init__(self, number: int, pace: EpochTimes | None) -> None:
         self._number = number
         self._pace = pace
         self._sorted_s = sorted(pace.epochs_s.values()) if pace else []

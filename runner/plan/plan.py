@@ -26,11 +26,11 @@ from runner.journal.events import EpochReported, Event
 from runner.journal.journal import Journal
 from runner.journal.latest import read_latest
 from runner.journal.state import RunState
-from runner.plan.forecast import Forecast, Prospect, foresee, survey
+from runner.plan.epoch_times import EpochTimes, Overheads, find_epoch_times
+from runner.plan.forecast import Forecast, SweepState, dry_run, make_forecast
 from runner.plan.history import History
-from runner.plan.pace import Overheads, Pace, find_pace
 from runner.plan.probe import Probe, count_slots, find_slot_here, probe
-from runner.preflight.pin_weights import settle_weights
+from runner.preflight.pin_weights import pin_pretrained_weights
 from runner.runs.compatibility import check_understood
 from runner.runs.former_run import read_former, read_trained
 from runner.runs.versions import versions
@@ -81,7 +81,7 @@ class Plan:
     """Epochs of these trials to train, if early stopping lets through what it is meant to."""
     slots: int
     forecast: Forecast
-    pace: Pace | None
+    pace: EpochTimes | None
     """None where no epoch was ever measured; then the forecast has no seconds."""
     failure: str = ""
     """What went wrong with the probe."""
@@ -97,7 +97,7 @@ class Plan:
         """What so much time costs, None where no price is asked for."""
         return None if seconds is None or self.price is None else seconds / HOUR_S * self.price
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The plan as a JSON object."""
         return {
             "run": self.run,
@@ -116,9 +116,9 @@ class Plan:
             },
             "slot": self.slot and self.slot.describe(),
             "cluster_slot": self.cluster_slot.describe() if isinstance(self.cluster_slot, Slot) else self.cluster_slot,
-            "forecast": self._told_forecast(),
-            "stages": [self._told_stage(stage, method) for stage, method in self.spec.search.parts],
-            "caps": self._told_caps(),
+            "forecast": self._forecast_to_json(),
+            "stages": [self._stage_to_json(stage, method) for stage, method in self.spec.search.parts],
+            "caps": self._caps_to_json(),
             **({"second_stage": second} if (second := self.second_stage()) else {}),
             "list": [
                 {
@@ -144,7 +144,7 @@ class Plan:
         trials = min(first, asked.trials or team)
         return {"trials": trials, "epochs": trials * stage_scheduler(self.spec, PSEUDO).max_epochs}
 
-    def _told_forecast(self) -> dict[str, Any]:
+    def _forecast_to_json(self) -> dict[str, Any]:
         """Seconds are None where there is no forecast of them; `money` is there where a price is."""
         found = self.forecast
         told = {"seconds": found.seconds, "low_s": found.low_s, "high_s": found.high_s}
@@ -162,7 +162,7 @@ class Plan:
             **({} if self.price is None else {"money": {"expected": money.pop("seconds"), **money}}),
         }
 
-    def _told_stage(self, stage: str, method: MethodConfig) -> dict[str, Any]:
+    def _stage_to_json(self, stage: str, method: MethodConfig) -> dict[str, Any]:
         scheduler = stage_scheduler(self.spec, stage)
         trials, epochs = self.forecast.middle.stages.get(stage, (0, 0))
         return {
@@ -176,7 +176,7 @@ class Plan:
             "max_epochs": scheduler.max_epochs,
         }
 
-    def _told_caps(self) -> dict[str, Any]:
+    def _caps_to_json(self) -> dict[str, Any]:
         middle = self.forecast.middle
         return {
             **self.spec.budget.model_dump(mode="json", exclude_none=True),
@@ -205,7 +205,7 @@ def plan_sweep(
     is_known = check_format(store)
     price = find_price(spec)
     data_id, images = _find_data(store, spec, is_known)
-    spec, _ = settle_weights(spec, store)
+    spec, _ = pin_pretrained_weights(spec, store)
     run = run or spec.run_id(data_id)
     journals = _read_journals(store, spec.name)
     events = []
@@ -221,7 +221,7 @@ def plan_sweep(
         PlannedTrial(config, len(stored[config.trial_id]), _has_ended(state, config.trial_id)) for config in configs
     ]
     slots = slots or count_slots(spec.resources)
-    prospect = Prospect(
+    prospect = SweepState(
         spec,
         lambda changed: choose_search(changed, data_id, former, trained),
         slots,
@@ -245,7 +245,7 @@ def plan_sweep(
         trials=trials,
         expected_epochs=expected,
         slots=slots,
-        forecast=foresee(prospect, pace),
+        forecast=make_forecast(prospect, pace),
         pace=pace,
         failure=failure,
         price=prospect.price if is_paid else None,
@@ -269,12 +269,12 @@ def count_points(method: MethodConfig) -> int:
 
 
 def _find_pace(
-    prospect: Prospect, history: History, measure: bool | None, images: ImageSet | None, store: Store
-) -> tuple[Pace | None, str]:
+    prospect: SweepState, history: History, measure: bool | None, images: ImageSet | None, store: Store
+) -> tuple[EpochTimes | None, str]:
     """The pace, and what went wrong with its probe."""
-    outlook = survey(prospect)
+    outlook = dry_run(prospect)
     if not outlook.epochs:
-        return Pace({}, {}, Overheads(), 0.5), ""
+        return EpochTimes({}, {}, Overheads(), 0.5), ""
     found = {name_architecture(config): config for config in outlook.configs}
     measured: Probe | None = None
     if measure or (measure is None and set(found) - set(history.epochs_s)):
@@ -283,7 +283,9 @@ def _find_pace(
         resources = prospect.spec.resources
         here = min(prospect.slots, count_slots(resources))
         measured = probe(images.arrays, wanted, here, resources, count_gpus())
-    pace = find_pace(history, measured, found, is_new=measure is True, commit_s=_commit_s(store) if measured else 0.0)
+    pace = find_epoch_times(
+        history, measured, found, is_new=measure is True, commit_s=_commit_s(store) if measured else 0.0
+    )
     return pace, measured.failure if measured else ""
 
 

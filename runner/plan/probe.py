@@ -23,7 +23,7 @@ from runner.control.architecture import name_architecture, spread
 from trainables.config.trial import TrialConfig
 from trainables.data.images import ImageArrays
 from trainables.plugins.trust import trust, trusted
-from trainables.training.epoch_timer import EpochTime, ProbeFailed, Stopwatch
+from trainables.training.epoch_timer import EpochTime, EpochTimer, ProbeFailed
 
 EACH_S = 1.0
 """Time of one measurement. (Its preparations take about half as much again.)"""
@@ -144,7 +144,7 @@ def _measure(
 
     pipe.send(time.monotonic() - start_s)
     try:
-        watch = Stopwatch(_load(Path(folder)), cores)
+        watch = EpochTimer(_load(Path(folder)), cores)
     except Exception as error:
         start.abort()
         pipe.send(f"{type(error).__name__}: {error}")

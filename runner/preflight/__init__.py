@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from runner.preflight.augment_keys import check_augment
     from runner.preflight.lr_range import measure_ranges
     from runner.preflight.model_check import check_models
-    from runner.preflight.pin_weights import settle_weights
+    from runner.preflight.pin_weights import pin_pretrained_weights
 
-__all__ = ["check_augment", "check_models", "measure_ranges", "settle_weights"]
+__all__ = ["check_augment", "check_models", "measure_ranges", "pin_pretrained_weights"]
 
 __getattr__ = lazy_names(
     __name__,
@@ -18,6 +18,6 @@ __getattr__ = lazy_names(
         "augment_keys": ("check_augment",),
         "lr_range": ("measure_ranges",),
         "model_check": ("check_models",),
-        "pin_weights": ("settle_weights",),
+        "pin_weights": ("pin_pretrained_weights",),
     },
 )

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ensembles.analysis.varied_keys import show_value
 from runner.config.sweep import SweepSpec
-from runner.search.base.scope import Scope
+from runner.search.base.stage_context import StageContext
 from runner.space.distribution import Distribution, Value
 from trainables.config.trial import TrialConfig
 from trainables.datasets.load import load_images
@@ -43,7 +43,7 @@ class Tested:
     losses: npt.NDArray[np.float64]
     """Smoothed, one a rate."""
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
         return {
             "key": self.key,
@@ -77,7 +77,7 @@ def list_architectures(spec: SweepSpec, data_id: str) -> Iterator[tuple[dict[str
     """Each combination of the choices that move the range of good rates, with the trial that stands for it."""
     seen = set()
     stage, method = spec.search.parts[0]
-    scope = Scope(spec, data_id, stage, method, dict(getattr(method, "set", {})))
+    scope = StageContext(spec, data_id, stage, method, dict(getattr(method, "set", {})))
     keys = scope.architecture_keys
     for point in itertools.product(*(_choices(scope.space[key]) for key in keys)):
         values = scope.active(dict(zip(keys, point, strict=True)))

@@ -12,7 +12,7 @@ from trainables.store.base import Store
 KEY = "model.weights"
 
 
-def settle_weights(spec: SweepSpec, store: Store) -> tuple[SweepSpec, dict[str, bytes]]:
+def pin_pretrained_weights(spec: SweepSpec, store: Store) -> tuple[SweepSpec, dict[str, bytes]]:
     """The sweep with `sha256:…` in place of each file that `model.weights` names or varies over, and those files by that name.
 
     Writes nothing. Raises `ModelUnusable` where a file cannot be read, or is no safetensors file.

@@ -42,7 +42,7 @@ class Row:
     values: dict[str, float]
     pixels: Pixels
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The row as a JSON object."""
         return {"title": self.title, "values": {f"augment.{key}": value for key, value in self.values.items()}}
 

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 from trainables.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from runner.retention.removal import Doomed
+    from runner.retention.removal import Removal
     from runner.retention.retention import Retention, carry_out, plan_retention
 
-__all__ = ["Doomed", "Retention", "carry_out", "plan_retention"]
+__all__ = ["Removal", "Retention", "carry_out", "plan_retention"]
 
 __getattr__ = lazy_names(
     __name__,
     {
-        "removal": ("Doomed",),
+        "removal": ("Removal",),
         "retention": (
             "Retention",
             "carry_out",

@@ -10,7 +10,7 @@ from trainables.results.checkpoint import CheckpointId
 
 
 @dataclass(frozen=True)
-class Doomed:
+class Removal:
     """Something that can go.
 
     what        its kind, as the table shows it
@@ -32,14 +32,14 @@ class Doomed:
         return len(self.first) + len(self.rest) + len(self.paths)
 
 
-def by_kind(doomed: Iterable[Doomed]) -> dict[str, list[Doomed]]:
+def by_kind(doomed: Iterable[Removal]) -> dict[str, list[Removal]]:
     """What goes, by kind, in the order of the first of each."""
-    kinds: dict[str, list[Doomed]] = {}
+    kinds: dict[str, list[Removal]] = {}
     for one in doomed:
         kinds.setdefault(one.what, []).append(one)
     return kinds
 
 
-def count_objects(many: Iterable[Doomed]) -> int:
+def count_objects(many: Iterable[Removal]) -> int:
     """How many objects they have together."""
     return sum(one.objects for one in many)

@@ -20,21 +20,21 @@ from ensembles.config import EnsembleConfig, Metric
 from ensembles.pool.stored import StoredPool
 from ensembles.selection.boosted import with_rounds
 from ensembles.selection.retention import CHANGED, KEPT_EQUAL, agree, choices_kept, choose_each, retain
-from ensembles.team import Choice
+from ensembles.team import Team
 from runner.evaluation.conclusion import open_candidates
 from runner.evaluation.team import costs_of
 from runner.journal.deleted import add_deleted, read_deleted
 from runner.journal.journal import Journal
 from runner.journal.state import RunState
-from runner.retention.keeping import (
+from runner.retention.reference_set import (
     NOT_UNDERSTOOD,
-    Keeping,
-    keep_mentioned,
+    ReferenceSet,
+    add_mentioned,
+    add_referenced,
+    add_resumable,
     keep_other_manifests,
-    keep_referenced,
-    keep_what_goes_on,
 )
-from runner.retention.removal import Doomed, by_kind, count_objects
+from runner.retention.removal import Removal, by_kind, count_objects
 from runner.retention.store_view import without
 from runner.runs.compatibility import check_understood
 from runner.runs.live import LIVE_S, find_live
@@ -77,7 +77,7 @@ class Retention:
     """
 
     store: Store
-    doomed: tuple[Doomed, ...]
+    doomed: tuple[Removal, ...]
     kept: Mapping[CheckpointId, str]
     kept_bytes: int
     epochs: Mapping[str, Mapping[str, set[int]]]
@@ -99,7 +99,7 @@ class Retention:
         """How many bytes that frees."""
         return sum(one.size_bytes for one in self.doomed)
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As one JSON object."""
         return {
             "store": self.store.uri,
@@ -133,7 +133,7 @@ class _Team:
     stored: StoredRun
     asked: list[EnsembleConfig]
     candidates: tuple[CheckpointId, ...]
-    choices: tuple[Choice | None, ...]
+    choices: tuple[Team | None, ...]
 
 
 def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None) -> Retention:
@@ -152,7 +152,7 @@ def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None
     objects = store.find(layout.TRIALS)
     whole, halves = group_checkpoints(objects)
     listing = list_objects({layout.trial_of(each.key) for each in objects}, objects)
-    keeping = Keeping(whole)
+    keeping = ReferenceSet(whole)
     runs = list(find_runs(store))
     read = [read_run(found) for found in runs]
     states = [state for state, _ in read]
@@ -161,13 +161,13 @@ def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None
     teams: list[_Team] = []
     for found, (state, why), stored in zip(runs, read, loaded, strict=True):
         if why:
-            keep_mentioned(found, keeping)
-        keep_referenced(store, found, state, keeping)
+            add_mentioned(found, keeping)
+        add_referenced(store, found, state, keeping)
         if stored is None or not _is_done(state):
             for trial_id in state.trials:
                 keeping.keep(keeping.of(trial_id), "its run has not come to its end, or cannot be read")
             continue
-        keep_what_goes_on(state, keeping)
+        add_resumable(state, keeping)
         for config in _configs(stored):
             _keep_team(replace(stored, ensemble=config, listing=listing), keep_size, metrics, keeping, teams, notes)
     notes += keep_other_manifests(store, keeping)
@@ -175,7 +175,7 @@ def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None
     is_known = not any(why for _, why in read)
     if not is_known:
         notes.append("what no run is known to have stays as well, until each of them can be read")
-    doomed = list(_doom(store, states, keeping, halves, now_unix_s, is_known))
+    doomed = list(_list_removals(store, states, keeping, halves, now_unix_s, is_known))
     epochs = {
         f"{found.name}/{found.run}": gone
         for found, state in zip(runs, states, strict=True)
@@ -251,7 +251,7 @@ def _keep_team(
     stored: StoredRun,
     keep_size: int,
     metrics: Iterable[Metric],
-    keeping: Keeping,
+    keeping: ReferenceSet,
     teams: list[_Team],
     notes: list[str],
 ) -> None:
@@ -294,7 +294,7 @@ def _open(stored: StoredRun) -> tuple[StoredPool, dict[str, TrialCost]]:
     return open_candidates(stored, records), costs_of(records)
 
 
-def _prove(teams: list[_Team], keeping: Keeping, notes: list[str]) -> None:
+def _prove(teams: list[_Team], keeping: ReferenceSet, notes: list[str]) -> None:
     """Make every choice again from the store as it will be. Where one is another, all its candidates stay, which may
     change what others choose from: so again, until none is another."""
     left = list(teams)
@@ -305,7 +305,7 @@ def _prove(teams: list[_Team], keeping: Keeping, notes: list[str]) -> None:
         left = [team for team in left if team not in wrong]
 
 
-def _chooses_again(team: _Team, keeping: Keeping) -> bool:
+def _chooses_again(team: _Team, keeping: ReferenceSet) -> bool:
     gone = [member for member in keeping.stored if member not in keeping.reasons]
     try:
         listing = team.stored.listing.without(gone) if team.stored.listing else None
@@ -315,14 +315,14 @@ def _chooses_again(team: _Team, keeping: Keeping) -> bool:
         return False
 
 
-def _doom(
+def _list_removals(
     store: Store,
     states: Iterable[RunState],
-    keeping: Keeping,
+    keeping: ReferenceSet,
     halves: Mapping[str, list[StoredObject]],
     now_unix_s: float,
     is_known: bool,
-) -> Iterator[Doomed]:
+) -> Iterator[Removal]:
     """`is_known`: every run has been read in full, so that what none of them has is nobody's."""
     known = {trial_id for state in states for trial_id in state.trials}
     for member in sorted(keeping.stored):
@@ -330,35 +330,35 @@ def _doom(
         if member in keeping.reasons:
             continue
         if member.trial_id in known:
-            yield doom_checkpoint("checkpoints that no choice takes", member, parts)
+            yield mark_for_removal("checkpoints that no choice takes", member, parts)
         elif not is_known:
             keeping.keep([member], NOT_UNDERSTOOD)
         elif _is_old(store, parts, now_unix_s):
-            yield doom_checkpoint("checkpoints of trials that no run has", member, parts)
+            yield mark_for_removal("checkpoints of trials that no run has", member, parts)
         else:
             keeping.keep([member], "it is younger than a day, and no run has it yet")
     for parts in halves.values() if is_known else ():
         if _is_old(store, parts, now_unix_s):
             rest = tuple(each.key for each in parts)
             size = sum(each.size_bytes for each in parts)
-            yield Doomed("checkpoints without a manifest, older than a day", rest=rest, size_bytes=size)
+            yield Removal("checkpoints without a manifest, older than a day", rest=rest, size_bytes=size)
     if is_known:
-        yield from _doom_unnamed(store, keeping.named, now_unix_s)
+        yield from _list_unreferenced(store, keeping.named, now_unix_s)
     if isinstance(store, Folder):
         for path, size_bytes, written_unix_s in store.unfinished():
             if now_unix_s - written_unix_s > YOUNG_S:
-                yield Doomed("unfinished writes, older than a day", paths=(path,), size_bytes=size_bytes)
+                yield Removal("unfinished writes, older than a day", paths=(path,), size_bytes=size_bytes)
 
 
-def doom_checkpoint(what: str, member: CheckpointId, parts: Iterable[StoredObject]) -> Doomed:
+def mark_for_removal(what: str, member: CheckpointId, parts: Iterable[StoredObject]) -> Removal:
     """A whole checkpoint that can go, its manifest first; `what` is its kind."""
     manifest = member.key(layout.MANIFEST)
     size = sum(each.size_bytes for each in parts)
     rest = tuple(each.key for each in parts if each.key != manifest)
-    return Doomed(what, (manifest,), rest, size_bytes=size, checkpoint=member)
+    return Removal(what, (manifest,), rest, size_bytes=size, checkpoint=member)
 
 
-def _doom_unnamed(store: Store, named: set[str], now_unix_s: float) -> Iterator[Doomed]:
+def _list_unreferenced(store: Store, named: set[str], now_unix_s: float) -> Iterator[Removal]:
     """Initial weights and tables of pseudo-labels that no run refers to."""
     found = [(each, "initial weights that no run starts from") for each in store.find(layout.WEIGHTS_FOLDER)]
     for data_id in store.folders(layout.DATA):
@@ -366,7 +366,7 @@ def _doom_unnamed(store: Store, named: set[str], now_unix_s: float) -> Iterator[
         found += [(each, what) for each in store.find(layout.data_key(data_id, "pseudo/"))]
     for each, what in found:
         if each.key.rpartition("/")[2].partition(".")[0] not in named and _is_old(store, [each], now_unix_s):
-            yield Doomed(what, rest=(each.key,), size_bytes=each.size_bytes)
+            yield Removal(what, rest=(each.key,), size_bytes=each.size_bytes)
 
 
 def _is_old(store: Store, parts: Iterable[StoredObject], now_unix_s: float) -> bool:
@@ -376,7 +376,7 @@ def _is_old(store: Store, parts: Iterable[StoredObject], now_unix_s: float) -> b
     return all(now_unix_s - written.get(key, now_unix_s) > YOUNG_S for key in keys)
 
 
-def on_record(state: RunState, doomed: Iterable[Doomed]) -> dict[str, set[int]]:
+def on_record(state: RunState, doomed: Iterable[Removal]) -> dict[str, set[int]]:
     """Of what goes, the epochs that the run has on record, by trial."""
     gone: dict[str, set[int]] = defaultdict(set)
     for one in doomed:
@@ -405,7 +405,7 @@ def carry_out(planned: Retention) -> Retention:
     return replace(planned, deleted=True)
 
 
-def _delete(store: Store, one: Doomed) -> None:
+def _delete(store: Store, one: Removal) -> None:
     for key in (*one.first, *one.rest):
         store.delete(key)
     for path in one.paths:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ensembles.config import EnsembleConfig
-from ensembles.nights.story import NightStory
+from ensembles.nights.summary import NightSummary
 from runner.config.sweep import SweepSpec
 from runner.journal.journal import Journal
 from runner.journal.state import RunState
@@ -43,7 +43,7 @@ def find_unread(unread: Mapping[str, int]) -> Iterator[str]:
         yield what if count == 1 else f"{what} ({count:,} times)"
 
 
-def tell_unread(unread: Mapping[str, int]) -> str:
+def describe_unread(unread: Mapping[str, int]) -> str:
     """A line for who looks at such a run, "" where all is understood."""
     if not unread:
         return ""
@@ -60,7 +60,7 @@ def _find_in_records(store: Store, name: str, run: str) -> Iterator[str]:
     if told := _read(store, layout.run_key(name, run, layout.DELETED)):
         yield from _others(told, ("epochs",), layout.DELETED)
     if told := _read(store, layout.run_key(name, run, layout.NIGHT)):
-        yield from _others(told, ("accepted", *(field.name for field in fields(NightStory))), layout.NIGHT)
+        yield from _others(told, ("accepted", *(field.name for field in fields(NightSummary))), layout.NIGHT)
 
 
 def unknown_keys(model: type[BaseModel], told: object, where: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from runner.runs.verified import Look, Proved, read_proved, write_proved
+from runner.runs.verified import Look, Verified, read_verified, write_verified
 from trainables.errors import DamagedObject, ObjectMissing, StoreError
 from trainables.results.checkpoint import CheckpointId, read_part, read_promises
 from trainables.results.config_file import write_config
@@ -20,7 +20,7 @@ from trainables.store.base import Store
 READERS = 16
 """Objects read at a time: what takes time is to wait for a server's answer."""
 
-NOTHING = Proved()
+NOTHING = Verified()
 
 HASHED_BYTES = 4 * 2**30
 """Up to so much is read back and hashed; of larger runs only that all is there in its size. Each object was looked up, with
@@ -28,7 +28,7 @@ its hash, when it was written."""
 
 
 @dataclass(frozen=True)
-class Proof:
+class IntegrityReport:
     """What was found when the checkpoints of a run were looked at."""
 
     checkpoints: int
@@ -53,7 +53,7 @@ class Proof:
         return told
 
 
-def prove_run(
+def verify_run(
     store: Store,
     name: str,
     run: str,
@@ -61,18 +61,18 @@ def prove_run(
     deleted: Mapping[str, set[int]],
     listing: Listing | None = None,
     verify: bool = False,
-) -> Proof:
+) -> IntegrityReport:
     """Make the configurations of a run's trials whole, look at all of its checkpoints, and write down what is whole.
 
     What was read back before is not read again where a listing shows that nothing of it was written since, unless `verify`
     asks for that. `listing` is what was listed a moment ago, if it was. Raises `StoreError`.
     """
     trained = [record for record in records if record.epochs]
-    before = NOTHING if verify else read_proved(store, name, run)
+    before = NOTHING if verify else read_verified(store, name, run)
     listed = listing or list_checkpoints(store, [record.trial_id for record in trained])
     configs = restore_configs(store, trained, before, listed)
     proof = prove(store, trained, deleted, before, listed)
-    write_proved(store, name, run, Proved(proof.whole, configs), before)
+    write_verified(store, name, run, Verified(proof.whole, configs), before)
     return proof
 
 
@@ -80,9 +80,9 @@ def prove(
     store: Store,
     records: Iterable[TrialRecord],
     deleted: Mapping[str, set[int]] | None = None,
-    proved: Proved = NOTHING,
+    proved: Verified = NOTHING,
     listing: Listing | None = None,
-) -> Proof:
+) -> IntegrityReport:
     """Look at every checkpoint on record, but those that were `deleted` on purpose. Raises `StoreError`.
 
     What `proved` says of before need not be read again where `listing`, made now if it is left out, shows the same objects.
@@ -110,11 +110,11 @@ def prove(
         for member in asked
         if member not in broken and (mark := listed.mark(member))
     }
-    return Proof(len(members), sum(sizes.values()), is_hashed, broken, len(asked), whole, listed)
+    return IntegrityReport(len(members), sum(sizes.values()), is_hashed, broken, len(asked), whole, listed)
 
 
 def restore_configs(
-    store: Store, records: Iterable[TrialRecord], proved: Proved = NOTHING, listing: Listing = NOT_LISTED
+    store: Store, records: Iterable[TrialRecord], proved: Verified = NOTHING, listing: Listing = NOT_LISTED
 ) -> dict[str, str]:
     """Write the configurations of trials again that are damaged or gone: whoever has the journal knows them. Raises `StoreError`.
 
@@ -149,7 +149,7 @@ def _find_fault(store: Store, member: CheckpointId, sizes: Mapping[str, int], is
     return ""
 
 
-def give_up(store: Store, broken: Iterable[CheckpointId]) -> None:
+def invalidate(store: Store, broken: Iterable[CheckpointId]) -> None:
     """Take the manifests of broken checkpoints away, so that their trials train these epochs again.
 
     Where the store does not let it what is broken stays, and the run is told to be partial.

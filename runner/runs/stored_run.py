@@ -15,7 +15,7 @@ from runner.journal.journal import read_state
 from runner.journal.state import RunState
 from runner.runs.locate import Located
 from runner.runs.pooled_runs import pool_records, read_other_runs
-from trainables.config.model import is_own
+from trainables.config.model import is_custom_model
 from trainables.errors import CaucusError, SweepFileError
 from trainables.plugins.trust import trust
 from trainables.results.listing import Listing
@@ -123,8 +123,8 @@ def pool_trials(stored: StoredRun) -> list[TrialRecord]:
 
 
 def trust_run(stored: StoredRun) -> None:
-    """From now on models that the trials of a stored run, or of runs that it pools, name may be imported: for --own-code."""
+    """From now on models that the trials of a stored run, or of runs that it pools, name may be imported: for --custom-code."""
     from runner.runs.stored_run import pool_trials
 
     names = {record.config.model.name for record in pool_trials(stored)}
-    trust(name for name in names if is_own(name))
+    trust(name for name in names if is_custom_model(name))

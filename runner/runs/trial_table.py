@@ -18,13 +18,13 @@ def one_line(reason: str) -> str:
     return " ".join(reason.split())
 
 
-def tell_trials(state: RunState, most: int) -> list[dict[str, object]]:
+def trials_to_json(state: RunState, most: int) -> list[dict[str, object]]:
     """The best `most` trials as JSON objects."""
     ranked = rank(list(state.trials.values()))[:most]
-    return [tell_trial(place, record) for place, record in enumerate(ranked, start=1)]
+    return [trial_to_json(place, record) for place, record in enumerate(ranked, start=1)]
 
 
-def tell_trial(place: int, record: TrialRecord) -> dict[str, object]:
+def trial_to_json(place: int, record: TrialRecord) -> dict[str, object]:
     """One trial, ranked at `place`, as a JSON object."""
     best = record.best
     return {
@@ -47,7 +47,7 @@ def to_parquet(records: list[TrialRecord]) -> bytes:
     for place, record in enumerate(records, start=1):
         config = record.config.model_dump(mode="json")
         took = {"busy_s": sum(epoch.busy_s for epoch in record.epochs)}
-        told = tell_trial(place, record)
+        told = trial_to_json(place, record)
         told.pop("cost")
         cost = {f"cost.{field.name}": getattr(record.cost, field.name, None) for field in fields(TrialCost)}
         rows.append(told | took | cost | {"config": json.dumps(config, sort_keys=True)} | record.config.flat())

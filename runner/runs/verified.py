@@ -37,7 +37,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Proved:
+class Verified:
     """Checkpoints that were found whole, and configurations of trials, with the marks of these."""
 
     checkpoints: Mapping[CheckpointId, Look] = field(default_factory=dict)
@@ -55,18 +55,18 @@ class Proved:
         return trial_id in self.configs and self.configs[trial_id] == listing.config_mark(trial_id)
 
 
-def read_proved(store: Store, name: str, run: str) -> Proved:
+def read_verified(store: Store, name: str, run: str) -> Verified:
     """The record of a run: empty where there is none or it cannot be understood, for then all is read. Raises `StoreError`."""
     if not store.has_etags:
-        return Proved()
+        return Verified()
     try:
         told = get_json(store, layout.run_key(name, run, layout.PROVED))
         return _understand(told)
     except (ObjectMissing, DamagedObject, KeyError, TypeError, ValueError, AttributeError):
-        return Proved()
+        return Verified()
 
 
-def write_proved(store: Store, name: str, run: str, proved: Proved, before: Proved) -> None:
+def write_verified(store: Store, name: str, run: str, proved: Verified, before: Verified) -> None:
     """Put the record in its place, unless it is what lies there. Raises `StoreError`."""
     if not store.has_etags or proved == before:
         return
@@ -77,11 +77,11 @@ def write_proved(store: Store, name: str, run: str, proved: Proved, before: Prov
     store.put(layout.run_key(name, run, layout.PROVED), seal_json({"trials": trials}))
 
 
-def _understand(told: Mapping[str, Any]) -> Proved:
+def _understand(told: Mapping[str, Any]) -> Verified:
     checkpoints, configs = {}, {}
     for trial_id, found in told["trials"].items():
         if found.get("config"):
             configs[trial_id] = str(found["config"])
         for epoch, (mark, at_unix_s, is_read) in found.get("epochs", {}).items():
             checkpoints[CheckpointId(trial_id, int(epoch))] = Look(str(mark), float(at_unix_s), bool(is_read))
-    return Proved(checkpoints, configs)
+    return Verified(checkpoints, configs)

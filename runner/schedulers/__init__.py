@@ -10,13 +10,22 @@ from trainables.lazy import lazy_names
 if TYPE_CHECKING:
     from runner.schedulers.asha import Asha
     from runner.schedulers.asha_promote import PromotingAsha
-    from runner.schedulers.base import Halt, Scheduler
+    from runner.schedulers.base import Scheduler, SchedulerDecision
     from runner.schedulers.choose import choose_scheduler
     from runner.schedulers.early_stopping import Patience
     from runner.schedulers.hyperband import HyperBand
     from runner.schedulers.median import MedianStopping
 
-__all__ = ["Asha", "Halt", "HyperBand", "MedianStopping", "Patience", "PromotingAsha", "Scheduler", "choose_scheduler"]
+__all__ = [
+    "Asha",
+    "HyperBand",
+    "MedianStopping",
+    "Patience",
+    "PromotingAsha",
+    "Scheduler",
+    "SchedulerDecision",
+    "choose_scheduler",
+]
 
 __getattr__ = lazy_names(
     __name__,
@@ -24,7 +33,7 @@ __getattr__ = lazy_names(
         "asha": ("Asha",),
         "asha_promote": ("PromotingAsha",),
         "base": (
-            "Halt",
+            "SchedulerDecision",
             "Scheduler",
         ),
         "choose": ("choose_scheduler",),

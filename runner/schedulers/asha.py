@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from itertools import accumulate
 
-from runner.schedulers.base import Halt, Unpaused
+from runner.schedulers.base import SchedulerDecision, Unpaused
 from runner.schedulers.rung import Rung, rung_epochs
 from runner.space.draws import share_of
 
@@ -67,9 +67,9 @@ class Asha(Unpaused):
             rung.add(trial_id, accuracy)
             self._last[trial_id] = rung
 
-    def judge(self, trial_id: str) -> Halt | None:
+    def judge(self, trial_id: str) -> SchedulerDecision | None:
         """Whether its last rung still lets it pass. Accuracies equal to the cut-off pass."""
         rung = self._last.get(trial_id)
         if rung is None or rung.passes(trial_id, self._reduction):
             return None
-        return Halt("pruned", f"pruned at {rung.told(trial_id)}")
+        return SchedulerDecision("pruned", f"pruned at {rung.describe(trial_id)}")

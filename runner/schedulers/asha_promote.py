@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 
-from runner.schedulers.base import Halt
+from runner.schedulers.base import SchedulerDecision
 from runner.schedulers.rung import Key, Rung, rung_epochs
 
 
@@ -55,14 +55,14 @@ class PromotingAsha:
         if trial_id in self._halted and self._may_go_on(trial_id, self._halted[trial_id]):
             self._let_go_on(trial_id)
 
-    def judge(self, trial_id: str) -> Halt | None:
+    def judge(self, trial_id: str) -> SchedulerDecision | None:
         """Paused where it is not among the best of its rung; pruned where its accuracy is no number."""
         if trial_id not in self._halted:
             return None
         rung = self._rungs[self._halted[trial_id]]
         if not rung.is_finite(trial_id):
-            return Halt("pruned", f"pruned at {rung.told(trial_id)}")
-        return Halt("paused", f"waits at {rung.told(trial_id)}")
+            return SchedulerDecision("pruned", f"pruned at {rung.describe(trial_id)}")
+        return SchedulerDecision("paused", f"waits at {rung.describe(trial_id)}")
 
     def pause(self, trial_id: str) -> None:
         """It waits at its rung."""
@@ -78,7 +78,7 @@ class PromotingAsha:
             if self._waiting[number]:
                 trial_id = self._waiting[number][0][-1]
                 if self._may_go_on(trial_id, number):
-                    return trial_id, f"promoted from {self._rungs[number].told(trial_id)}"
+                    return trial_id, f"promoted from {self._rungs[number].describe(trial_id)}"
         return self._last_hope()
 
     def resume(self, trial_id: str) -> None:
@@ -98,7 +98,8 @@ class PromotingAsha:
         if not self._is_closed or self._running or self.promote() is not None:
             return []
         return [
-            (trial_id, f"pruned at {self._rungs[number].told(trial_id)}") for trial_id, number in self._paused.items()
+            (trial_id, f"pruned at {self._rungs[number].describe(trial_id)}")
+            for trial_id, number in self._paused.items()
         ]
 
     def close(self) -> None:
@@ -118,7 +119,7 @@ class PromotingAsha:
         if highest is None or self._has_promoted[highest] or not self._waiting[highest]:
             return None
         trial_id = self._waiting[highest][0][-1]
-        return trial_id, f"promoted from {self._rungs[highest].told(trial_id)}: nothing more will come"
+        return trial_id, f"promoted from {self._rungs[highest].describe(trial_id)}: nothing more will come"
 
     def _let_go_on(self, trial_id: str) -> None:
         number = self._halted.pop(trial_id, None)

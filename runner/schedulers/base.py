@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 
 @dataclass(frozen=True)
-class Halt:
+class SchedulerDecision:
     """How a trial stops, and why: `pruned at rung 2, rank 5 of 6`, `waits at rung 2, rank 5 of 6`."""
 
     state: Literal["pruned", "paused", "finished"]
@@ -28,7 +28,7 @@ class Scheduler(Protocol):
     def record(self, trial_id: str, epoch: int, accuracy: float) -> None:
         """Take a result into account. Every one, once and in order; it may be NaN."""
 
-    def judge(self, trial_id: str) -> Halt | None:
+    def judge(self, trial_id: str) -> SchedulerDecision | None:
         """How the trial stops after the result just recorded, None if it goes on.
 
         A query: it takes effect by `pause` or `end`.
@@ -90,6 +90,6 @@ class Unscheduled(Unpaused):
     def record(self, trial_id: str, epoch: int, accuracy: float) -> None:
         """Of no consequence."""
 
-    def judge(self, trial_id: str) -> Halt | None:
+    def judge(self, trial_id: str) -> SchedulerDecision | None:
         """None: it goes on."""
         return None

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from statistics import median
 
-from runner.schedulers.base import Halt
+from runner.schedulers.base import SchedulerDecision
 
 WINDOW = 3
 """Losses whose median is smoothed: one bad one among them is not seen at all, however bad."""
@@ -62,13 +62,13 @@ class Patience:
         if smoothed < curve.best * (1 - MARGIN):
             curve.best, curve.best_epoch = smoothed, epoch
 
-    def judge(self, trial_id: str) -> Halt | None:
+    def judge(self, trial_id: str) -> SchedulerDecision | None:
         """`finished`, with the reason, once its patience has run out. A query."""
         curve = self._curves.get(trial_id)
         if curve is None or len(curve.window) < WINDOW or curve.epoch - curve.best_epoch < self._epochs:
             return None
         ago = curve.epoch - curve.best_epoch
         if not math.isfinite(curve.best):
-            return Halt("finished", "stopped early: the validation loss is not a number")
+            return SchedulerDecision("finished", "stopped early: the validation loss is not a number")
         told = f"the smoothed validation loss was best at epoch {curve.best_epoch}, {ago} epoch{'s' * (ago > 1)} ago"
-        return Halt("finished", f"stopped early: {told}")
+        return SchedulerDecision("finished", f"stopped early: {told}")

@@ -6,7 +6,7 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from runner.schedulers.base import Halt
+from runner.schedulers.base import SchedulerDecision
 from runner.schedulers.rung import Rung, rung_epochs
 
 
@@ -103,15 +103,15 @@ class HyperBand:
         if place.level in reached:
             self._arrive(trial_id)
 
-    def judge(self, trial_id: str) -> Halt | None:
+    def judge(self, trial_id: str) -> SchedulerDecision | None:
         """Paused at a rung that is not halved yet; pruned where it lost, or its accuracy is no number."""
         place = self._places[trial_id]
         if not place.has_arrived:
             return None
         rung = place.bracket.rungs[place.level]
         if place.has_lost or not rung.is_finite(trial_id):
-            return Halt("pruned", f"pruned at {rung.told(trial_id)}")
-        return Halt("paused", f"waits at {rung.told(trial_id)}")
+            return SchedulerDecision("pruned", f"pruned at {rung.describe(trial_id)}")
+        return SchedulerDecision("paused", f"waits at {rung.describe(trial_id)}")
 
     def pause(self, trial_id: str) -> None:
         """It waits at its rung."""
@@ -212,4 +212,4 @@ class HyperBand:
 
     def _told(self, trial_id: str, passed: int = 0) -> str:
         place = self._places[trial_id]
-        return place.bracket.rungs[place.level - passed].told(trial_id)
+        return place.bracket.rungs[place.level - passed].describe(trial_id)

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 
-from runner.schedulers.base import Halt, Unpaused
+from runner.schedulers.base import SchedulerDecision, Unpaused
 from runner.schedulers.rung import ROUNDING
 
 
@@ -54,13 +54,13 @@ class MedianStopping(Unpaused):
         if len(averages) > self._min_trials:
             self._newest = max(self._newest, epoch)
 
-    def judge(self, trial_id: str) -> Halt | None:
+    def judge(self, trial_id: str) -> SchedulerDecision | None:
         """Whether it is below the median; equal to it, it goes on."""
         curve = self._curves.get(trial_id)
         if curve is None or curve.epoch < self._grace_epochs:
             return None
         if not math.isfinite(curve.total):
-            return Halt("pruned", f"pruned at epoch {curve.epoch}: a validation accuracy is not a number")
+            return SchedulerDecision("pruned", f"pruned at epoch {curve.epoch}: a validation accuracy is not a number")
         at = min(curve.epoch, self._newest)
         others = len(self._averages.get(at, ())) - 1
         if at < self._grace_epochs or at not in curve.averages or others < self._min_trials:
@@ -71,7 +71,7 @@ class MedianStopping(Unpaused):
         digits = 1 if f"{curve.best:.1%}" != f"{median:.1%}" else 4
         compared = f"best {curve.best:.{digits}%} below the median {median:.{digits}%} of {others} trials"
         when = "" if at == curve.epoch else f" at epoch {at}"
-        return Halt("pruned", f"pruned at epoch {curve.epoch}, {compared}{when}")
+        return SchedulerDecision("pruned", f"pruned at epoch {curve.epoch}, {compared}{when}")
 
 
 def _median_without(ordered: list[float], left_out: int) -> float:

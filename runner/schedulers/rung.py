@@ -84,7 +84,7 @@ class Rung:
         lower = -self._best_first[whole + 1][0]
         return upper - (upper - lower) * part / reduction
 
-    def told(self, trial_id: str) -> str:
+    def describe(self, trial_id: str) -> str:
         """For people: `rung 2, rank 5 of 6`."""
         rank = f"{self.name}, rank {self.rank(trial_id)} of {len(self)}"
         return rank if self.is_finite(trial_id) else f"{rank}: its validation accuracy is not a number"

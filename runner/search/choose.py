@@ -8,12 +8,12 @@ from runner.config.sweep import SweepSpec
 from runner.journal.state import RunState
 from runner.search.base.former import Former
 from runner.search.base.protocol import Measure, Plan, Search
-from runner.search.base.scope import Scope
+from runner.search.base.stage_context import StageContext
 from runner.search.methods.ablation import AblationSearch
 from runner.search.methods.bagging import BaggingSearch
 from runner.search.methods.boosting import BoostingSearch
-from runner.search.methods.grid import MeshSearch
-from runner.search.methods.ladder import LadderSearch
+from runner.search.methods.grid import GridSearch
+from runner.search.methods.ladder import CapacityLadderSearch
 from runner.search.methods.random import RandomSearch, draw_trials
 from runner.search.pseudo_labels import with_second_stage
 from runner.search.stages import StagedSearch
@@ -35,7 +35,7 @@ def choose_search(
     if spec.search.stages:
         staged = StagedSearch(spec, data_id, lambda scope: choose_method(scope, former))
         return with_second_stage(spec, begin_warm(spec, data_id, former, staged))
-    scope = Scope(spec, data_id, "", spec.search, {})
+    scope = StageContext(spec, data_id, "", spec.search, {})
     if scope.method.method == "random" and scope.tested_key is None:
         draw_trials(scope)
     search = choose_method(scope, former, trained)
@@ -43,33 +43,33 @@ def choose_search(
     return with_second_stage(spec, begin_warm(spec, data_id, former, search))
 
 
-def choose_method(scope: Scope, former: Former | None, trained: Sequence[TrialConfig] = ()) -> Search:
+def choose_method(scope: StageContext, former: Former | None, trained: Sequence[TrialConfig] = ()) -> Search:
     """The search that one stage names. What only some methods need is imported where it is chosen."""
     match scope.method.method:
         case "random":
             return RandomSearch(scope, trained)
         case "grid" | "jittered":
-            return MeshSearch(scope)
+            return GridSearch(scope)
         case "ablation":
             return AblationSearch(scope)
         case "ladder":
-            return LadderSearch(scope)
+            return CapacityLadderSearch(scope)
         case "bagging":
             return BaggingSearch(scope)
         case "boosting":
             return BoostingSearch(scope)
         case "pbt":
-            from runner.search.methods.pbt import PopulationSearch
+            from runner.search.methods.pbt import PBTSearch
 
-            return PopulationSearch(scope)
+            return PBTSearch(scope)
         case "replay":
             from runner.search.methods.replay import ReplaySearch
 
             return ReplaySearch(scope, former)
         case "tpe" | "gp" | "bohb":
-            from runner.search.methods.model_based import ModelledSearch
+            from runner.search.methods.model_based import ModelBasedSearch
 
-            return ModelledSearch(scope)
+            return ModelBasedSearch(scope)
 
 
 def list_trials(spec: SweepSpec, data_id: str, former: Former | None = None) -> list[TrialConfig]:

@@ -13,8 +13,8 @@ from runner.journal.events import Decided, Event
 from runner.journal.state import RunState
 from runner.search.base.best import best_group
 from runner.search.base.protocol import Decide, Over, Search, Step, Wait
-from runner.search.base.scope import Progress, Scope, values_of
-from runner.search.methods.ladder import LadderSearch
+from runner.search.base.stage_context import Progress, StageContext, values_of
+from runner.search.methods.ladder import CapacityLadderSearch
 from runner.space.distribution import Value
 from trainables.errors import RunCutShort
 from trainables.results.record import TrialRecord
@@ -23,7 +23,7 @@ from trainables.results.record import TrialRecord
 class StagedSearch:
     """The stages of a sweep in order; the choice of each is on record before the next one begins."""
 
-    def __init__(self, spec: SweepSpec, data_id: str, build: Callable[[Scope], Search]) -> None:
+    def __init__(self, spec: SweepSpec, data_id: str, build: Callable[[StageContext], Search]) -> None:
         self._spec = spec
         self._data_id = data_id
         self._build = build
@@ -59,7 +59,7 @@ class StagedSearch:
         if self._position == len(self._stages):
             return
         stage = self._stages[self._position]
-        self._scope = Scope(self._spec, self._data_id, stage.name, stage, {**frozen, **stage.set})
+        self._scope = StageContext(self._spec, self._data_id, stage.name, stage, {**frozen, **stage.set})
         self._progress = Progress(stage.name)
         self._search = self._build(self._scope)
         for event in self._events:  # bounds of range tests, a warm start
@@ -87,6 +87,6 @@ class StagedSearch:
 
     def _records_to_choose_from(self, records: list[TrialRecord]) -> list[TrialRecord]:
         """All; of a ladder those of the step where it ended: a larger one may be better by less than pays."""
-        if not isinstance(self._search, LadderSearch):
+        if not isinstance(self._search, CapacityLadderSearch):
             return records
         return [record for record in records if record.trial_id in self._search.chosen_trials]

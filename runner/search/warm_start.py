@@ -10,18 +10,18 @@ from runner.journal.events import Decided, Event, TrialPlanned
 from runner.journal.state import RunState
 from runner.search.base.former import Former
 from runner.search.base.protocol import Decide, Plan, Search, Step
-from runner.search.base.scope import Scope, values_of
+from runner.search.base.stage_context import StageContext, values_of
 from trainables.results.record import ENDED
 
 
 class WarmSearch:
     """Puts the former run's points and results on record, trains its best points first, and goes on as `search` does."""
 
-    def __init__(self, scope: Scope, former: Former | None, best: int, tell: bool, search: Search) -> None:
+    def __init__(self, scope: StageContext, former: Former | None, best: int, tell: bool, search: Search) -> None:
         self._scope = scope
         self._former = former
         self._best = best
-        self._tell = tell
+        self._describe = tell
         self._search = search
         self._points: list[dict[str, Any]] | None = None
         """None until they are on record."""
@@ -64,7 +64,7 @@ class WarmSearch:
                 "state": record.state,
             }
             for record in self._former.records
-            if record.state in ENDED and self._tell
+            if record.state in ENDED and self._describe
         ]
         few = points[: self._best]
         heard = f", and the results of {len(told)} are known" if told else ""
@@ -82,6 +82,6 @@ def begin_warm(spec: SweepSpec, data_id: str, former: Former | None, search: Sea
     if wanted is None:
         return search
     stage, method = spec.search.parts[0]
-    scope = Scope(spec, data_id, stage, method, dict(getattr(method, "set", {})))
+    scope = StageContext(spec, data_id, stage, method, dict(getattr(method, "set", {})))
     same_data = former is None or all(record.config.data_id == data_id for record in former.records)
     return WarmSearch(scope, former, wanted.best, wanted.tell and same_data and method.method in MODELLED, search)

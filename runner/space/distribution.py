@@ -139,7 +139,7 @@ class Distribution:
         """A `range_test` whose bounds have been found."""
         return replace(self, kind="log", low=shorten(low), high=shorten(high))
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The form in a sweep file; `parse_distribution` is its inverse."""
         given: Any = list(self.values)
         if self.kind in RANGES:

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.case_study import tell_table
 from ensembles.analysis.ablation import Arm, compare
 from runner.config.checks import read_spec
-from runner.search.base.scope import Scope
+from runner.search.base.stage_context import StageContext
 from runner.search.methods.ablation import list_arms
 from tests.ensembles.samples import make_record
 from tests.sample_runs.sweeps import ROOT, run_sweep
@@ -71,7 +71,7 @@ def test_a_run_without_an_ablation_is_refused() -> None:
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
 def test_the_study_has_the_arms_of_the_articles_with_ten_seeds_each(path: Path) -> None:
     spec = read_spec(str(path), [])
-    arms = {name: trials for name, _, trials in list_arms(Scope(spec, "data", "", spec.search, {}))}
+    arms = {name: trials for name, _, trials in list_arms(StageContext(spec, "data", "", spec.search, {}))}
     assert list(arms) == ["baseline", "dropout", "batch norm", "both", "both, augmented"]
     assert all(len({trial.seed for trial in trials}) == 10 for trials in arms.values())
     first = {name: trials[0] for name, trials in arms.items()}

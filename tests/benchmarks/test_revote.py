@@ -8,7 +8,7 @@ from benchmarks.revote import measure
 from benchmarks.stored_run import HastyFolder, write_stored_run
 from runner.runs.locate import locate
 from runner.runs.stored_run import load_run
-from trainables.results.checkpoint import CheckpointId, read_part, read_predictions, read_truth
+from trainables.results.checkpoint import CheckpointId, read_part, read_predictions, read_true_class
 
 
 def test_a_stored_run_is_one_that_any_reader_takes(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_a_stored_run_is_one_that_any_reader_takes(tmp_path: Path) -> None:
     for record in records:
         checkpoint = CheckpointId(record.trial_id, 1)
         assert read_predictions(store, checkpoint, "test").probabilities.shape == (40, 3)
-        truth = read_truth(store, checkpoint, "validation")
+        truth = read_true_class(store, checkpoint, "validation")
         assert record.best is not None
         assert 0.4 < record.best.validation_accuracy < 1
         assert truth.truth.shape == (40,)

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.curves import Surrogate, load_curves
 from benchmarks.search import METHODS
-from benchmarks.simulation import Incumbent, Stage, make_spec, simulate, with_ray_asha
+from benchmarks.simulation import Incumbent, Stage, make_spec, simulate_sweep, with_ray_asha
 from runner.journal.events import EpochReported
 from runner.search.choose import choose_search, list_trials
 from tests.sample_runs.redecide import check_decisions
@@ -27,7 +27,7 @@ def surrogate():
 )
 def test_the_same_results_in_the_same_order_give_the_same_decisions(surrogate, method):
     spec = make_spec({"trials": 150}, {"method": method})
-    done = simulate(spec, Stage(surrogate, seed=1), slots=8)
+    done = simulate_sweep(spec, Stage(surrogate, seed=1), slots=8)
     assert not done.state.pending()
     results, halts = check_decisions(done.events, spec, lambda: choose_search(spec, "simulated"), every=7)
     assert results > 30
@@ -36,14 +36,14 @@ def test_the_same_results_in_the_same_order_give_the_same_decisions(surrogate, m
 
 def test_a_simulation_repeats(surrogate):
     spec = make_spec({"trials": 60}, ASHA)
-    runs = [simulate(spec, Stage(surrogate, seed=1), slots=4) for _ in range(2)]
+    runs = [simulate_sweep(spec, Stage(surrogate, seed=1), slots=4) for _ in range(2)]
     assert runs[0].elapsed_s == runs[1].elapsed_s
     assert runs[0].state.trials == runs[1].state.trials
 
 
 def test_the_budget_bounds_the_simulated_time_and_more_slots_do_more(surrogate):
     spec = make_spec({"trials": 400}, ASHA)
-    few, many = (simulate(spec, Stage(surrogate, seed=1), slots=slots, until_s=20.0) for slots in (2, 8))
+    few, many = (simulate_sweep(spec, Stage(surrogate, seed=1), slots=slots, until_s=20.0) for slots in (2, 8))
     assert few.elapsed_s == many.elapsed_s == 20.0
     assert many.state.all_epochs_trained > 3 * few.state.all_epochs_trained
 
@@ -52,7 +52,7 @@ def test_the_budget_bounds_the_simulated_time_and_more_slots_do_more(surrogate):
 def test_every_method_of_the_table_finds_something(surrogate, name):
     search, scheduler = METHODS[name]
     stage, incumbent = Stage(surrogate, seed=1), Incumbent()
-    simulate(make_spec(search, scheduler), stage, slots=8, until_s=12.0, listeners=[incumbent])
+    simulate_sweep(make_spec(search, scheduler), stage, slots=8, until_s=12.0, listeners=[incumbent])
     regrets = [incumbent.regret_at(surrogate, stage, at_s) for at_s in (0.0, 12.0)]
     assert regrets[0] == surrogate.best_accuracy
     assert -0.02 < regrets[1] < 0.5
@@ -60,8 +60,8 @@ def test_every_method_of_the_table_finds_something(surrogate, name):
 
 def test_a_loss_that_is_no_number_ends_our_trials_and_not_rays(surrogate):
     spec = make_spec({"trials": 60}, ASHA)
-    ours = simulate(spec, Stage(surrogate, 1, nan_share=0.3), slots=4)
-    rays = simulate(spec, Stage(surrogate, 1, nan_share=0.3, reports_nan=True), slots=4, choose=with_ray_asha)
+    ours = simulate_sweep(spec, Stage(surrogate, 1, nan_share=0.3), slots=4)
+    rays = simulate_sweep(spec, Stage(surrogate, 1, nan_share=0.3, reports_nan=True), slots=4, choose=with_ray_asha)
     assert 8 <= ours.state.counts()["diverged"] <= 30
     wasted = [
         event for event in rays.events if isinstance(event, EpochReported) and math.isnan(event.result.train_loss)

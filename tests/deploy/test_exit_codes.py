@@ -32,7 +32,7 @@ def night(monkeypatch):
 
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(runner.nights.night, "run_night", run_night)
-    monkeypatch.setattr("runner.cli.tables.night.tell_night", lambda night: {})
+    monkeypatch.setattr("runner.cli.tables.night.night_to_json", lambda night: {})
     monkeypatch.setattr("runner.cli.tables.night.show_night", lambda night: [])
     monkeypatch.setattr("runner.cli.tables.result.show_result", lambda result, console: None)
     app = typer.Typer()

@@ -18,7 +18,7 @@ from runner.execution import labelling as label
 from tests.device.second_device import allocated_bytes, limit_memory
 from tests.trainables.training.tiny_trials import CPU, make_config, make_images
 from trainables.compression.prune import PruningTask, prune_checkpoint
-from trainables.compression.soup import Ingredient, Kitchen, cook
+from trainables.compression.soup import Ingredient, SoupTask, make_soup
 from trainables.config.trial import BoostConfig, ParentConfig, TrialConfig
 from trainables.data.image_shape import ImageShape
 from trainables.data.images import channel_statistics, hash_labels
@@ -39,7 +39,7 @@ from trainables.store import layout
 from trainables.store.base import Store
 from trainables.store.folder import Folder
 from trainables.training.device_images import DeviceImages, add_pseudo_labelled, place_images
-from trainables.training.epoch_timer import Stopwatch
+from trainables.training.epoch_timer import EpochTimer
 from trainables.training.lr_range_test import range_test
 from trainables.training.memory import PredictionBatch
 from trainables.training.predict import predict_images
@@ -167,9 +167,9 @@ def test_soups_and_pruned_nets_are_those_of_the_cpu(device: torch.device) -> Non
         for epoch in (1, 2):
             training.train_epoch()
             cooked.append(Ingredient(CheckpointId("0123456789ab", epoch), training.config, training.weights()))
-        kitchen = Kitchen(training.config, images, hash_labels(IMAGES))
+        kitchen = SoupTask(training.config, images, hash_labels(IMAGES))
         wanted = name_soup("uniform", [each.checkpoint for each in cooked], "accuracy")
-        soup = cook(kitchen, wanted, cooked, lambda told: told.accuracy)
+        soup = make_soup(kitchen, wanted, cooked, lambda told: told.accuracy)
         task = PruningTask(training.config, training.weights(), images, hash_labels(IMAGES))
         pruned = [
             prune_checkpoint(task, PrunedId("0123456789ab", 2, method, 0.5, 1)) for method in ("magnitude", "channel")
@@ -251,7 +251,7 @@ def test_a_bundle_is_asked_on_the_device(device: torch.device, stored: Folder) -
 
 @pytest.mark.long
 def test_an_epoch_is_timed_on_the_device(device: torch.device) -> None:
-    found = Stopwatch(IMAGES.arrays).time_epoch(make_config(IMAGES.data_id), limit_s=0.1)
+    found = EpochTimer(IMAGES.arrays).time_epoch(make_config(IMAGES.data_id), limit_s=0.1)
     assert found.epoch_s > 0
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.stored_run import HastyFolder, write_stored_run
-from runner.evaluation.conclusion import choose_and_judge, publish
+from runner.evaluation.conclusion import choose_and_evaluate, publish
 from runner.evaluation.revote import vote_again
 from runner.runs.locate import Located
 from runner.runs.stored_run import load_run
@@ -32,7 +32,7 @@ def test_another_vote_reads_whole_predictions_of_few(tmp_path: Path) -> None:
     name, _, run = write_stored_run(store, CHECKPOINTS, images=200, classes=3)[0].partition("/")
     found = Located(store, name, run)
     stored = load_run(found, WORDS)
-    conclusion = choose_and_judge(stored)
+    conclusion = choose_and_evaluate(stored)
     assert store.read["test.arrow"] >= CHECKPOINTS  # for the mean of all, which nobody has made yet
     publish(stored, conclusion, "")
     store.read.clear()

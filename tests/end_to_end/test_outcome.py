@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from runner.pipeline import judge_outcome, lost_epochs
+from runner.pipeline import decide_outcome, lost_epochs
 from tests.sample_runs.sample_run import write_sample_run
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import OUT_OF_BUDGET
@@ -26,7 +26,7 @@ def judge(sample, reason="", lost=None, stopped=None, conclusion=VOTED):
     for name, record in state.trials.items():
         if record.state == "stopped":
             state.trials[name] = replace(record, state="stopped" if stopped else "pruned", reason=stopped or "")
-    return judge_outcome(state, conclusion, reason, lost or {})
+    return decide_outcome(state, conclusion, reason, lost or {})
 
 
 def test_a_run_whose_trials_all_ended_is_done(sample):

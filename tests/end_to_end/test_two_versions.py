@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from ensembles.nights.story import NightFacts, NightStory, write_story
+from ensembles.nights.summary import NightFacts, NightSummary, write_summary
 from runner.cli.main import app
 from runner.config.checks import parse_spec
-from runner.evaluation.conclusion import choose_and_judge, publish
+from runner.evaluation.conclusion import choose_and_evaluate, publish
 from runner.journal.deleted import add_deleted, read_deleted
 from runner.journal.journal import Journal, read_state, seal
 from runner.journal.lease import take_lease
@@ -55,11 +55,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
         made = write_sample_run(folder)
     run = SampleRun(Folder(folder), made.spec, made.images, made.run_id, made.trials)
     stored = load_run(run.found, [])
-    publish(stored, choose_and_judge(stored), "")
+    publish(stored, choose_and_evaluate(stored), "")
     put(run, layout.STATUS, summarise(stored.state, "dots", run.run_id))
     facts = NightFacts(run.images.data_id, "0.1.0", None, "c0de", {}, {})
-    story = NightStory(f"dots/{run.run_id}", 1, 1.0, "accepted", "", facts, validation_accuracy=0.9)
-    run.store.put(key_of(run, layout.NIGHT), write_story(story))
+    story = NightSummary(f"dots/{run.run_id}", 1, 1.0, "accepted", "", facts, validation_accuracy=0.9)
+    run.store.put(key_of(run, layout.NIGHT), write_summary(story))
     add_deleted(run.store, "dots", run.run_id, {run.trials[2].trial_id: {7}})
     for trial in run.trials:
         write_config(run.store, trial)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ensembles.analysis.ablation import Arm, compare
 from ensembles.analysis.pruning_audit import AuditedTrial, judge_pruning
-from ensembles.analysis.search_story import LineageStep, RangeCurve, SearchDecision, SearchStory, StageRow
+from ensembles.analysis.search_summary import LineageStep, RangeCurve, SearchDecision, SearchSummary, StageRow
 from ensembles.analysis.seed_noise import measure_noise
 from ensembles.config import EnsembleConfig
 from ensembles.evaluation.verdict import evaluate
@@ -17,7 +17,7 @@ from ensembles.pool.candidates import candidates
 from ensembles.pool.pool import PredictionPool
 from ensembles.report.page import ReportInput
 from ensembles.selection.select import rank_members, select
-from ensembles.team import Choice
+from ensembles.team import Team
 from trainables.config.model import ModelConfig
 from trainables.config.training import OptimizerConfig
 from trainables.config.trial import TrialConfig
@@ -42,10 +42,10 @@ def make_pool(
     return PredictionPool(data_id, split, members, given, np.asarray(labels, np.int64), names)
 
 
-def make_choice(*weights: float) -> Choice:
+def make_choice(*weights: float) -> Team:
     """A team of members 0, 1, 2 … with these weights."""
     members = tuple(member(number) for number in range(len(weights)))
-    return Choice(members, tuple(weights), "all", "accuracy", (), (), 0.0)
+    return Team(members, tuple(weights), "all", "accuracy", (), (), 0.0)
 
 
 def make_run(
@@ -168,7 +168,7 @@ def make_record(
     return TrialRecord(config, state, "", epochs, audited_from=audited_from)
 
 
-def make_story(run: ReportInput, decisions: int = 30) -> SearchStory:
+def make_story(run: ReportInput, decisions: int = 30) -> SearchSummary:
     """A search in which everything happened, over the trials of `run` where it names any."""
     names = [record.trial_id for record in run.records]
 
@@ -241,7 +241,7 @@ def make_story(run: ReportInput, decisions: int = 30) -> SearchStory:
         )
         for blocks in (2, 3, 4)
     )
-    return SearchStory(
+    return SearchSummary(
         decisions=tuple(told[number % len(told)] for number in range(decisions)),
         stages=(
             StageRow("coarse", "grid", 18, 162, 0.9012, {"model.blocks": 3, "model.width": 32}),

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from ensembles.team import Choice, team_of_equals
+from ensembles.team import Team, team_of_equals
 from trainables.results.checkpoint import CheckpointId
 
 A, B, C = (CheckpointId(name * 12, 1) for name in "abc")
 
 
 def test_equals_share_the_vote_and_were_picked_by_nobody() -> None:
-    assert team_of_equals([A, B]) == Choice((A, B), (0.5, 0.5), "all", "accuracy", (), (), 0.0)
+    assert team_of_equals([A, B]) == Team((A, B), (0.5, 0.5), "all", "accuracy", (), (), 0.0)
     told = team_of_equals((C, A, B), "top", "log_loss", 0.3)
-    assert told == Choice((C, A, B), (1 / 3, 1 / 3, 1 / 3), "top", "log_loss", (), (), 0.3)
+    assert told == Team((C, A, B), (1 / 3, 1 / 3, 1 / 3), "top", "log_loss", (), (), 0.3)
 
 
 @pytest.mark.parametrize(("members", "message"), [([], "none"), ([A, A], "each once")])

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from ensembles.evaluation.verdict import to_json as tell_verdict
-from runner.evaluation.conclusion import choose_and_judge, publish
+from runner.evaluation.conclusion import choose_and_evaluate, publish
 from runner.journal.journal import Journal
 from runner.journal.latest import read_latest
 from runner.journal.log import RunLog
 from runner.pipeline import check_run, write_head
-from runner.runs.integrity_check import give_up, prove, restore_configs
+from runner.runs.integrity_check import invalidate, prove, restore_configs
 from runner.runs.locate import Located
 from runner.runs.status import StatusWriter, read_status
 from runner.runs.stored_run import StoredRun, load_run
@@ -79,7 +79,7 @@ def train_run(store: Store) -> None:
     log.plan(TRIALS)
     train_trials(store, log, TRIALS, IMAGES, EPOCHS)
     stored = load(store)
-    publish(stored, choose_and_judge(stored), "")
+    publish(stored, choose_and_evaluate(stored), "")
     log.close("done", "")
 
 
@@ -157,7 +157,7 @@ def mend(store: Store) -> None:
     log = RunLog(Journal(store, SPEC.name, RUN, 2, mend=True), [StatusWriter(store, SPEC, RUN)])
     log.open({"python": "3.11"}, slots=1)
     log.plan(TRIALS)
-    give_up(store, prove(store, log.state.trials.values()).broken)
+    invalidate(store, prove(store, log.state.trials.values()).broken)
     committer = Committer(store)
     for config in TRIALS:
         trial = Trial(config, place(IMAGES), hash_labels(IMAGES), store, committer)
@@ -246,7 +246,7 @@ def test_what_belongs_to_no_checkpoint_is_written_again(
                 mend(store)
             behind.delete(key)
         mend(store)
-        publish(load(store), choose_and_judge(load(store)), "")
+        publish(load(store), choose_and_evaluate(load(store)), "")
         assert set(behind.names()) >= {name for name in folder[1].names() if "/events/" not in name}
         again = records(store)
         assert [len(record.epochs) for record in again] == [EPOCHS, EPOCHS]
@@ -259,13 +259,13 @@ def test_a_damaged_member_is_left_out_by_name_or_was_not_needed(
     folder: tuple[Store, Behind], part: str, harm: Harm
 ) -> None:
     store, behind = folder
-    whole = choose_and_judge(load(store))
+    whole = choose_and_evaluate(load(store))
     assert whole.left_out == ()
     member = whole.choice.members[0]
     key = f"trials/{member.trial_id}/epoch-{member.epoch:04d}/{part}"
     before = behind.harm(key, harm, random.Random(5))
     try:
-        found = choose_and_judge(load(store))
+        found = choose_and_evaluate(load(store))
     finally:
         behind.write(key, before)
     if found.left_out:
@@ -285,11 +285,11 @@ def test_a_member_whose_answers_on_test_are_damaged_is_refused_by_name(
     folder: tuple[Store, Behind], harm: Harm
 ) -> None:
     store, behind = folder
-    member = choose_and_judge(load(store)).choice.members[0]
+    member = choose_and_evaluate(load(store)).choice.members[0]
     key = f"trials/{member.trial_id}/epoch-{member.epoch:04d}/test.arrow"
     before = behind.harm(key, harm, random.Random(5))
     try:
         with pytest.raises(MismatchedPredictions, match=rf"{member} has no predictions on test .*run the sweep again"):
-            choose_and_judge(load(store))
+            choose_and_evaluate(load(store))
     finally:
         behind.write(key, before)

@@ -40,8 +40,8 @@ def run_until(monkeypatch, give_out, moment, **told):
     def connect(*args):
         yield Cluster(Slot(1, 0.0, "", NodeTypes((), ""), 1, 1), elastic=False)
 
-    def launch(conductor, spec, images, store, log, *others):
-        task = conductor.next_task()
+    def launch(controller, spec, images, store, log, *others):
+        task = controller.next_task()
         log.start(task.name)
         give_out()
         if moment == "during training":

@@ -20,14 +20,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ensembles.bundle.manifest import read_bundle, write_bundle
-from ensembles.nights.story import NightFacts, NightStory, write_story
+from ensembles.nights.summary import NightFacts, NightSummary, write_summary
 from ensembles.nights.team_answers import TeamAnswers
 from ensembles.nights.team_answers import from_arrow as answers_from_arrow
 from ensembles.nights.team_answers import to_arrow as answers_to_arrow
 from ensembles.pool.mean_file import MeanFile, mean_from_arrow, mean_to_arrow
 from runner.cli.main import app
 from runner.config.checks import read_spec
-from runner.evaluation.conclusion import choose_and_judge, publish
+from runner.evaluation.conclusion import choose_and_evaluate, publish
 from runner.journal.deleted import add_deleted, read_deleted
 from runner.journal.journal import Journal
 from runner.journal.latest import read_latest
@@ -35,7 +35,7 @@ from runner.journal.lease import take_lease
 from runner.journal.state import RunState
 from runner.nights.retention import plan_nights
 from runner.plan.history import History
-from runner.retention.keeping import Keeping, keep_what_goes_on
+from runner.retention.reference_set import ReferenceSet, add_resumable
 from runner.runs.compatibility import check_understood
 from runner.runs.former_run import read_trained
 from runner.runs.integrity_check import prove
@@ -44,7 +44,7 @@ from runner.runs.locate import Located
 from runner.runs.nights import read_nights
 from runner.runs.status import read_status, show_status, summarise
 from runner.runs.stored_run import load_run
-from runner.runs.trial_table import tell_trials, to_parquet
+from runner.runs.trial_table import to_parquet, trials_to_json
 from tests.ensembles.bundle.test_manifest import make_files, make_told
 from tests.fuzz.mutate import mutate_bytes, mutate_journal, mutate_record
 from tests.sample_runs.sample_run import SampleRun, write_sample_run
@@ -57,10 +57,10 @@ from trainables.models.pretrained import check_safetensors, start_from
 from trainables.results.boost_table import BoostTable, boost_from_arrow, boost_to_arrow
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.config_file import read_config, write_config
-from trainables.results.layer_statistics import LayerWatched, layers_from_arrow, layers_to_arrow
+from trainables.results.layer_statistics import LayerStatistics, layers_from_arrow, layers_to_arrow
 from trainables.results.predictions import from_arrow
 from trainables.results.record import rank
-from trainables.results.true_class import take_truth, truth_from_arrow, truth_to_arrow
+from trainables.results.true_class import take_true_class, true_class_from_arrow, true_class_to_arrow
 from trainables.store import layout
 from trainables.store.base import sha256_of
 from trainables.store.folder import Folder
@@ -104,11 +104,11 @@ def write_whole_run(folder: Path) -> SampleRun:
     run = write_sample_run(folder)
     store, name = run.store, run.spec.name
     stored = load_run(run.found, [])
-    conclusion = choose_and_judge(stored)
+    conclusion = choose_and_evaluate(stored)
     publish(stored, conclusion, "")
     store.put(layout.run_key(name, run.run_id, layout.STATUS), seal_json(summarise(stored.state, name, run.run_id)))
     facts = NightFacts(run.images.data_id, "0.1.0", None, "c0de", {}, {})
-    night = NightStory(
+    night = NightSummary(
         f"{name}/{run.run_id}",
         1,
         1.0,
@@ -119,7 +119,7 @@ def write_whole_run(folder: Path) -> SampleRun:
         test_images=60,
         validation_accuracy=0.9,
     )
-    store.put(layout.run_key(name, run.run_id, layout.NIGHT), write_story(night))
+    store.put(layout.run_key(name, run.run_id, layout.NIGHT), write_summary(night))
     add_deleted(store, name, run.run_id, {run.trials[2].trial_id: {7}})
     for trial in run.trials:
         write_config(store, trial)
@@ -135,13 +135,13 @@ def _tables(run: SampleRun) -> list[Kind]:
     labels = run.images.labels[run.images.rows("validation")]
     rng = np.random.default_rng(0)
     layers = tuple(
-        LayerWatched(f"net.{number}", "ReLU", 0.5, 1.0, 0.0, -1.0, 1.0, tuple(range(number)), 1e-3)
+        LayerStatistics(f"net.{number}", "ReLU", 0.5, 1.0, 0.0, -1.0, 1.0, tuple(range(number)), 1e-3)
         for number in range(5)
     )
     texts = tuple(f"image {number}" for number in range(60))
     arrows = {
         "predictions": (predictions, from_arrow),
-        "truth": (truth_to_arrow(take_truth(found, labels)), truth_from_arrow),
+        "truth": (true_class_to_arrow(take_true_class(found, labels)), true_class_from_arrow),
         "watched": (layers_to_arrow(layers), layers_from_arrow),
         "boost": (
             boost_to_arrow(BoostTable("d1", np.arange(50, dtype=np.int32), np.full(50, 0.02))),
@@ -297,9 +297,9 @@ def _records(run: SampleRun, place: Path) -> list[Kind]:
             "journal": lambda: (
                 History(2, {}, run.images.data_id).read(journal.events),
                 read_trained(store, run.spec, run.images.data_id),
-                json.dumps(tell_trials(state, 20), allow_nan=False),
+                json.dumps(trials_to_json(state, 20), allow_nan=False),
                 to_parquet(list(state.trials.values())),
-                keep_what_goes_on(state, Keeping({})),
+                add_resumable(state, ReferenceSet({})),
             ),
             "sweep.json": lambda: load_run(run.found, []),
             "status.json": lambda: show_status(read_status(Located(store, name, run.run_id))),

@@ -1,4 +1,4 @@
-"""A conductor with its log, driven by hand as Tune would: for tests that need no Ray and no training."""
+"""A controller with its log, driven by hand as Tune would: for tests that need no Ray and no training."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 
 from runner.config.scheduler import SchedulerConfig
-from runner.control.controller import Conductor
+from runner.control.controller import TrialController
 from runner.control.task import Task
-from runner.execution.ray_scheduler import Recording
+from runner.execution.ray_scheduler import RayScheduler
 from runner.execution.trial_queue import Slots
 from runner.journal.events import Event
 from runner.journal.state import RunState
 from runner.search.base.protocol import Over, Plan, Search, Step
-from runner.search.base.scope import Progress, missing
+from runner.search.base.stage_context import Progress, missing
 from tests.sample_runs.sample_run import make_result, make_spec, make_trial, open_log
 from trainables.config.trial import TrialConfig
 from trainables.results.record import TrialRecord
@@ -58,31 +58,31 @@ class Driver:
         self.log.open({}, slots=2)
         self.spec = make_spec("runs", scheduler=scheduler.model_dump(exclude_none=True), **parts)
         search = Given(trials) if isinstance(trials, list) else trials
-        self.conductor = Conductor(self.spec, search, self.log, lost)
-        self.scheduler = Recording(self.conductor)
+        self.controller = TrialController(self.spec, search, self.log, lost)
+        self.scheduler = RayScheduler(self.controller)
 
     def take_all(self) -> list[Task]:
         """Every task that there is now."""
         tasks = []
-        while not isinstance(task := self.conductor.next_task(), str):
+        while not isinstance(task := self.controller.next_task(), str):
             tasks.append(task)
         return tasks
 
     def tell(self, trial: TrialConfig, epoch: int, accuracy: float, trained: bool = True, loss: float = 0.5) -> str:
         """The end of an epoch; returns what Tune is told."""
         told = {"name": trial.trial_id, "trained": trained, "end": None, "reason": "", "done": False, "pid": 1}
-        return self._tell(told | asdict(make_result(epoch, accuracy, loss)))
+        return self._describe(told | asdict(make_result(epoch, accuracy, loss)))
 
-    def tell_end(self, trial: TrialConfig, state: str, reason: str) -> str:
+    def report_end(self, trial: TrialConfig, state: str, reason: str) -> str:
         """A trial's own end."""
-        return self._tell({"name": trial.trial_id, "trained": False, "end": state, "reason": reason})
+        return self._describe({"name": trial.trial_id, "trained": False, "end": state, "reason": reason})
 
     def lose(self, trial: TrialConfig, error: str | None, failures: int = 4) -> None:
         """Its worker has died for the last time."""
         tune_trial = SimpleNamespace(
             trial_id="tune1", config={"name": trial.trial_id}, num_failures=failures, get_error=lambda: error
         )
-        Slots(self.conductor, self.log).on_trial_error(1, [tune_trial], tune_trial)
+        Slots(self.controller, self.log).on_trial_error(1, [tune_trial], tune_trial)
 
     def record(self, trial: TrialConfig) -> TrialRecord:
         return self.log.state.trials[trial.trial_id]
@@ -91,5 +91,5 @@ class Driver:
         """The events of one kind, in order."""
         return [event for event in self.log.events if isinstance(event, kind)]
 
-    def _tell(self, result: dict[str, Any]) -> str:
+    def _describe(self, result: dict[str, Any]) -> str:
         return self.scheduler.on_trial_result(None, SimpleNamespace(trial_id="tune1"), result)

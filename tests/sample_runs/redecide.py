@@ -1,11 +1,11 @@
-"""Proof that the decisions on record are those that a new driver takes: from the same results in the same order."""
+"""IntegrityReport that the decisions on record are those that a new driver takes: from the same results in the same order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from runner.config.sweep import SweepSpec
-from runner.control.controller import Conductor
+from runner.control.controller import TrialController
 from runner.journal.events import EpochReported, Event, TrialEnded, TrialPaused
 from runner.journal.journal import UnwrittenJournal
 from runner.journal.log import RunLog
@@ -25,8 +25,8 @@ def check_decisions(
         told = events[place]
         assert isinstance(told, EpochReported)
         log = RunLog(UnwrittenJournal(events[:place]), [])
-        conductor = Conductor(spec, choose(), log)
-        conductor.report(told.trial_id, told.result, told.trained)
+        controller = TrialController(spec, choose(), log)
+        controller.report(told.trial_id, told.result, told.trained)
         expected = [_decision(event, told) for event in events[place + 1 : place + 2]]
         found = [_decision(event, told) for event in log.events[place + 1 : place + 2]]
         assert (found or [None]) == (expected or [None]), (place, told.trial_id, told.result.epoch)

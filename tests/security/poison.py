@@ -40,7 +40,7 @@ from trainables.errors import CaucusError
 from trainables.models.pretrained import check_safetensors, start_from
 from trainables.results.layer_statistics import layers_from_arrow
 from trainables.results.predictions import from_arrow
-from trainables.results.true_class import truth_from_arrow
+from trainables.results.true_class import true_class_from_arrow
 from trainables.store.folder import Folder
 from trainables.store.json_records import get_json
 
@@ -302,7 +302,7 @@ POISONS: dict[str, Poison] = {
     ),
     "a column of nothing, which takes no bytes a row": Poison(
         put("x.arrow", lambda _: arrow(pa.table({"truth": pa.nulls(10)}, metadata=PROOF))),
-        bytes_of("x.arrow", truth_from_arrow),
+        bytes_of("x.arrow", true_class_from_arrow),
         "never written here",
     ),
     "a column that names its texts by number": Poison(

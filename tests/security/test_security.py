@@ -192,7 +192,7 @@ def test_a_model_that_a_store_names_is_not_imported_unless_a_person_says_so(
     assert done.returncode == 2
     assert "evil:build: a store or a bundle says so, and not you" in done.words
     assert not (tmp_path / "ran").exists()
-    done = caucus("export", "dots", "bundle", "--own-code")
+    done = caucus("export", "dots", "bundle", "--custom-code")
     assert done.returncode == 2
     assert "it returned NoneType" in done.words
     assert (tmp_path / "ran").exists()

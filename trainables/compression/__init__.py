@@ -10,9 +10,9 @@ from trainables.lazy import lazy_names
 if TYPE_CHECKING:
     from trainables.compression.prune import PruningTask, prune_checkpoint
     from trainables.compression.pruned_size import PrunedSize
-    from trainables.compression.soup import Soup, cook
+    from trainables.compression.soup import Soup, make_soup
 
-__all__ = ["PrunedSize", "PruningTask", "Soup", "cook", "prune_checkpoint"]
+__all__ = ["PrunedSize", "PruningTask", "Soup", "make_soup", "prune_checkpoint"]
 
 __getattr__ = lazy_names(
     __name__,
@@ -24,7 +24,7 @@ __getattr__ = lazy_names(
         "pruned_size": ("PrunedSize",),
         "soup": (
             "Soup",
-            "cook",
+            "make_soup",
         ),
     },
 )

@@ -43,7 +43,7 @@ class Ingredient:
 
 
 @dataclass(frozen=True, eq=False)
-class Kitchen:
+class SoupTask:
     """What every soup of a trial has in common.
 
     labels_sha256   of each split, for the predictions
@@ -64,7 +64,7 @@ class Soup:
     parts: dict[str, bytes]
 
 
-def cook(kitchen: Kitchen, wanted: SoupId, ordered: Sequence[Ingredient], score: Score) -> Soup:
+def make_soup(kitchen: SoupTask, wanted: SoupId, ordered: Sequence[Ingredient], score: Score) -> Soup:
     """The soup `wanted` of `ordered`, the best on validation first.
 
     `uniform` takes all. `greedy` begins with the first, tries the others in their order, and takes each with which
@@ -143,7 +143,7 @@ def _kin(config: TrialConfig) -> frozenset[str]:
     return frozenset([config.trial_id, *([config.parent.trial_id] if config.parent else [])])
 
 
-def _taste(kitchen: Kitchen, taken: Sequence[Ingredient], seed: int) -> tuple[Training, Evaluation]:
+def _taste(kitchen: SoupTask, taken: Sequence[Ingredient], seed: int) -> tuple[Training, Evaluation]:
     """The mean of these, and what it says of validation."""
     weights = taken[0].weights
     if len(taken) > 1:

@@ -12,11 +12,11 @@ from trainables.config.base import Frozen
 
 MODEL_PATTERN = r"^(cnn|(torchvision|timm)/[A-Za-z0-9_.]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
 
-OwnValue = str | int | float | bool | None
+CustomValue = str | int | float | bool | None
 """What a key of a person's own model can be."""
 
 
-def is_own(model_name: object) -> bool:
+def is_custom_model(model_name: object) -> bool:
     """Whether a model's name is that of a person's own, `module:function`. False for what can be no name, before it is refused."""
     return isinstance(model_name, str) and ":" in model_name
 
@@ -35,7 +35,7 @@ class ModelConfig(Frozen):
     """
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, OwnValue] = Field(init=False)
+    __pydantic_extra__: dict[str, CustomValue] = Field(init=False)
 
     name: Annotated[str, AfterValidator(_check_model_name)] = "cnn"
     """`cnn`, `torchvision/resnet18` and the like, `timm/resnet18` (needs timm), or a person's own `module:function`."""
@@ -76,8 +76,8 @@ class ModelConfig(Frozen):
     """The latter alone; left out, as `dropout`."""
 
     @model_validator(mode="after")
-    def _keep_extra_keys_for_own_models(self) -> Self:
-        if not is_own(self.name):
+    def _keep_extra_keys_for_custom_models(self) -> Self:
+        if not is_custom_model(self.name):
             for key, value in (self.model_extra or {}).items():
                 raise ValidationError.from_exception_data(
                     "ModelConfig", [{"type": "extra_forbidden", "loc": (key,), "input": value}]

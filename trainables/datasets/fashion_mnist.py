@@ -13,7 +13,7 @@ from trainables.data.images import ImageSet
 from trainables.datasets.decode import fit_grey
 from trainables.errors import DataError
 from trainables.store import layout
-from trainables.tables.unpacked_size import Bomb, check_unpacked
+from trainables.tables.unpacked_size import DecompressionBomb, check_unpacked
 
 CLASS_NAMES = (
     "T-shirt/top",
@@ -85,7 +85,7 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
     """
     try:
         data = _unpack(path) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, Bomb, zlib.error) as error:
+    except (OSError, EOFError, DecompressionBomb, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({error}): fetch it again") from None
     head = np.frombuffer(data[: 4 * (1 + dimensions)], ">u4") if len(data) >= 4 * (1 + dimensions) else None
     magic = 0x800 + dimensions  # 8 stands for unsigned bytes
@@ -102,7 +102,7 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
 
 
 def _unpack(path: Path) -> bytes:
-    """The content of a gzip file. Raises `Bomb` once it has come to more than such a file can honestly hold."""
+    """The content of a gzip file. Raises `DecompressionBomb` once it has come to more than such a file can honestly hold."""
     packed_bytes, parts, unpacked_bytes = path.stat().st_size, [], 0
     with gzip.open(path) as file:
         while part := file.read(_READ_BYTES):

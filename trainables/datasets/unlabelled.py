@@ -101,7 +101,7 @@ def load_unlabelled(
         trained = images.rows("train")
     if pixels.shape[1:] != images.pixels.shape[1:]:
         raise DataError(
-            f"the images of pseudo_labels.data are {_tell_shape(pixels)}, those of data {_tell_shape(images.pixels)}: "
+            f"the images of pseudo_labels.data are {_describe_shape(pixels)}, those of data {_describe_shape(images.pixels)}: "
             "set data.size and data.channels, by which both are read"
         )
     return _leave_out(images, trained, pixels, image_ids, truth)
@@ -198,6 +198,6 @@ def _images_in(path: Path) -> Iterator[str]:
                 yield Path(here, name).relative_to(path).as_posix()
 
 
-def _tell_shape(pixels: npt.NDArray[np.uint8]) -> str:
+def _describe_shape(pixels: npt.NDArray[np.uint8]) -> str:
     height, width, channels = pixels.shape[1:]
     return f"{height} x {width} pixels in {channels} channel{'s' * (channels != 1)}"

@@ -18,7 +18,7 @@ OWN_ORDER = 1e-9
 
 
 def build_calibration(told: Mapping[str, Any]) -> nn.Module:
-    """The calibration that `Calibrator.told` tells. Raises `ValueError` for a kind that it does not know."""
+    """The calibration that `Calibrator.to_dict` tells. Raises `ValueError` for a kind that it does not know."""
     match told["kind"]:
         case "none":
             return nn.Identity()

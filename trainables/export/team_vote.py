@@ -24,7 +24,7 @@ UNSURE = 1e-9
 
 
 def build_vote(told: Mapping[str, Any]) -> nn.Module:
-    """The vote that `Voter.told` tells. Raises `ValueError` for a method that it does not know."""
+    """The vote that `Voter.to_dict` tells. Raises `ValueError` for a method that it does not know."""
     match told["method"]:
         case "soft":
             return WeightedMean([1 / len(told["members"])] * len(told["members"]))

@@ -63,13 +63,13 @@ def choose_device(gpus: float | None, *, is_asked: bool = True, is_pretended: bo
     if is_pretended:
         return torch.device("cuda" if sees and gpus else "cpu")
     if gpus and not sees:
-        raise GpuMismatch(tell_unseen(gpus, torch.__version__, torch.version.cuda or torch.version.hip))
+        raise GpuMismatch(describe_unseen_gpu(gpus, torch.__version__, torch.version.cuda or torch.version.hip))
     if not gpus and sees and not is_asked:
-        raise GpuMismatch(tell_uncounted(torch.cuda.device_count()))
+        raise GpuMismatch(describe_uncounted_gpus(torch.cuda.device_count()))
     return torch.device("cuda" if gpus else "cpu")
 
 
-def tell_unseen(gpus: float, torch_version: str, built_for: str | None) -> str:
+def describe_unseen_gpu(gpus: float, torch_version: str, built_for: str | None) -> str:
     """One sentence: Ray has given a GPU that torch cannot use, and what to install."""
     remedy = (
         f"install an NVIDIA driver there that is new enough for CUDA {built_for} (`nvidia-smi` shows it), or give the container its GPUs"
@@ -82,7 +82,7 @@ def tell_unseen(gpus: float, torch_version: str, built_for: str | None) -> str:
     )
 
 
-def tell_uncounted(seen: int, by: str = "torch sees") -> str:
+def describe_uncounted_gpus(seen: int, by: str = "torch sees") -> str:
     """One sentence: there are GPUs that Ray does not count, `by` whom they are known, and what to do."""
     return (
         f"{by} {seen} GPU{'s' * (seen != 1)} on {platform.node()} (CUDA_VISIBLE_DEVICES={_visible()}), but Ray counts none there: start "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from trainables.config.model import ModelConfig, is_own
+from trainables.config.model import ModelConfig, is_custom_model
 from trainables.data.image_shape import ImageShape
 from trainables.models.cnn import build_cnn
 
@@ -16,10 +16,10 @@ def build_model(config: ModelConfig, shape: ImageShape, seed: int) -> nn.Module:
     Raises `ModelUnusable` where there is none of that name, or none for images of that shape.
     """
     torch.manual_seed(seed)
-    if is_own(config.name):
-        from trainables.models.custom import build_own
+    if is_custom_model(config.name):
+        from trainables.models.custom import build_custom
 
-        return build_own(config, shape)
+        return build_custom(config, shape)
     if config.name.startswith("torchvision/"):
         from trainables.models.torchvision import build_torchvision
 

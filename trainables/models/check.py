@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.config.model import ModelConfig, is_own
+from trainables.config.model import ModelConfig, is_custom_model
 from trainables.data.image_shape import ImageShape
 from trainables.errors import ModelUnusable
 from trainables.models.build import build_model
@@ -93,7 +93,7 @@ def check_model(config: ModelConfig, shape: ImageShape, initial: bytes | None = 
     _, saved_bytes = trace(net.eval(), shape)
     step_bytes = estimate_step_bytes(net, shape, IMAGES, optimizer_bytes=4 * parameters, saved_bytes=saved_bytes)
     return ModelCheck(
-        parameters, IMAGES, step_s, step_bytes, find_device_fault(net, images) if is_own(config.name) else ""
+        parameters, IMAGES, step_s, step_bytes, find_device_fault(net, images) if is_custom_model(config.name) else ""
     )
 
 

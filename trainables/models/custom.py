@@ -24,7 +24,7 @@ from trainables.plugins.load import find_function
 RESERVED = ("name", "weights")
 
 
-def build_own(config: ModelConfig, shape: ImageShape) -> nn.Module:
+def build_custom(config: ModelConfig, shape: ImageShape) -> nn.Module:
     """What the function that `config.name` names returns: float (images, channels, height, width) to logits (images, classes).
 
     Raises `ModelUnusable` where it cannot be found, does not take what the sweep sets, or returns no module.

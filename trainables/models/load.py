@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
-from trainables.config.model import is_own
+from trainables.config.model import is_custom_model
 from trainables.config.trial import TrialConfig
 from trainables.data.image_shape import ImageShape
 from trainables.errors import CheckpointMismatch
@@ -35,7 +35,7 @@ def load_net(config: TrialConfig, shape: ImageShape, weights: bytes) -> nn.Modul
         tensors = load_tensors(weights)
     except (SafetensorError, ValueError, KeyError) as error:
         raise CheckpointMismatch(f"its weights are no safetensors file ({error})") from None
-    if not is_own(config.model.name):
+    if not is_custom_model(config.model.name):
         # A configuration of a few bytes can ask for a net of terabytes: so shapes first, which take no memory.
         with torch.random.fork_rng(devices=[]), contextlib.suppress(NotImplementedError), torch.device("meta"):
             check_model(build_net(config, shape), tensors)

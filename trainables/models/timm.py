@@ -8,7 +8,7 @@ from trainables.config.model import ModelConfig
 from trainables.data.image_shape import ImageShape
 from trainables.distribution import install_command
 from trainables.errors import ModelUnusable
-from trainables.models.enlarge import enlarge_for, find_size
+from trainables.models.upsample import find_size, upsample_to
 
 
 def build_timm(config: ModelConfig, shape: ImageShape) -> nn.Module:
@@ -35,4 +35,4 @@ def build_timm(config: ModelConfig, shape: ImageShape) -> nn.Module:
         return net
 
     size = find_size(config.name, make, shape)
-    return enlarge_for(make(), size, shape)
+    return upsample_to(make(), size, shape)

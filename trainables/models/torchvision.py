@@ -11,7 +11,7 @@ from torch import nn
 from trainables.config.model import ModelConfig
 from trainables.data.image_shape import ImageShape
 from trainables.errors import ModelUnusable
-from trainables.models.enlarge import enlarge_for, find_size
+from trainables.models.upsample import find_size, upsample_to
 
 SMALL = 64
 """Pixels: of smaller images a ResNet's first layers would leave a sixteenth before its first block (He et al. 2016, for CIFAR-10)."""
@@ -29,7 +29,7 @@ def build_torchvision(config: ModelConfig, shape: ImageShape) -> nn.Module:
     """
     make = _maker(config.name, shape)
     size = find_size(config.name, make, shape)
-    return enlarge_for(make(), size, shape)
+    return upsample_to(make(), size, shape)
 
 
 def _maker(name: str, shape: ImageShape) -> Callable[[], nn.Module]:

@@ -2,7 +2,7 @@
 
 Configurations are read from stores and bundles too, and whoever wrote those could name any function of any installed
 package, with keys of their choice. So a name is believed where it comes from a sweep file, the command line or
-`--own-code`, never where it comes from a store. Processes that this one starts are told its names.
+`--custom-code`, never where it comes from a store. Processes that this one starts are told its names.
 """
 
 from __future__ import annotations
@@ -29,5 +29,5 @@ def check_trusted(name: str) -> None:
     if name not in _TRUSTED:
         raise ModelUnusable(
             f"model.name is {name}: a store or a bundle says so, and not you, so that code is not run: "
-            "where you trust it, name it in the sweep file, name the run by that file, or add --own-code"
+            "where you trust it, name it in the sweep file, name the run by that file, or add --custom-code"
         )

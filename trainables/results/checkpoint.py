@@ -8,7 +8,7 @@ from typing import Any
 
 from trainables.errors import DamagedObject, ObjectMissing, StoreTooNew
 from trainables.results.predictions import Predictions, from_arrow
-from trainables.results.true_class import Truth, truth_from_arrow
+from trainables.results.true_class import TrueClass, true_class_from_arrow
 from trainables.store import layout
 from trainables.store.base import Store, sha256_of
 from trainables.store.json_records import parse_json, seal_json, unseal_json
@@ -182,11 +182,11 @@ def read_predictions(
     return from_arrow(read_part(store, checkpoint, layout.predictions_part(split), promises))
 
 
-def read_truth(
+def read_true_class(
     store: Store, checkpoint: CheckpointId, split: str, promises: Mapping[str, Promise] | None = None
-) -> Truth:
+) -> TrueClass:
     """Those columns of a checkpoint's predictions on `split` that choosing needs. Raises as `read_predictions` does.
 
     Checkpoints that were written before there were such parts have none: `ObjectMissing`.
     """
-    return truth_from_arrow(read_part(store, checkpoint, layout.truth_part(split), promises))
+    return true_class_from_arrow(read_part(store, checkpoint, layout.true_class_part(split), promises))

@@ -12,7 +12,7 @@ from trainables.tables.arrow_file import reading_table, write_table
 
 
 @dataclass(frozen=True)
-class LayerWatched:
+class LayerStatistics:
     """What was seen of one layer: a non-linearity by what enters it, or a layer with weights by its updates."""
 
     layer: str
@@ -33,7 +33,7 @@ class LayerWatched:
 
 
 @dataclass(frozen=True)
-class Watched:
+class EpochStatistics:
     """What was seen of one epoch. Numbers are rounded to six digits; None stands for one that is not finite."""
 
     fit_loss: float | None
@@ -50,7 +50,7 @@ class Watched:
     """Share of units that no image activates, in the layer that has most of them."""
     surge: float | None
     """Highest mean loss of eight steps in a row over the median of such means; 1 where an epoch has fewer than 16."""
-    layers: tuple[LayerWatched, ...] = field(default=(), compare=False)
+    layers: tuple[LayerStatistics, ...] = field(default=(), compare=False)
 
     def scalars(self) -> dict[str, float | None]:
         """All but the layers."""
@@ -74,18 +74,18 @@ _SCHEMA = pa.schema(
 )
 
 
-def layers_to_arrow(layers: tuple[LayerWatched, ...]) -> bytes:
-    """The bytes of an Arrow IPC file: one row a layer, one column a field of `LayerWatched`."""
+def layers_to_arrow(layers: tuple[LayerStatistics, ...]) -> bytes:
+    """The bytes of an Arrow IPC file: one row a layer, one column a field of `LayerStatistics`."""
     return write_table(pa.Table.from_pylist([asdict(layer) for layer in layers], schema=_SCHEMA))
 
 
-def layers_from_arrow(data: bytes) -> tuple[LayerWatched, ...]:
+def layers_from_arrow(data: bytes) -> tuple[LayerStatistics, ...]:
     """The inverse of `layers_to_arrow`. Raises `DamagedObject` where `data` is something else."""
     with reading_table(data, "a table of watched layers", DamagedObject) as (table, _):
         rows: list[dict[str, Any]] = table.to_pylist()
-        names = {one.name for one in fields(LayerWatched)}
+        names = {one.name for one in fields(LayerStatistics)}
         return tuple(
-            LayerWatched(
+            LayerStatistics(
                 **{key: value for key, value in row.items() if key in names} | {"histogram": tuple(row["histogram"])}
             )
             for row in rows

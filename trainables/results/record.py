@@ -34,7 +34,7 @@ class EpochResult:
     evaluate_s: float
     """Seconds of prediction on validation and test at its end."""
     fit_loss: float | None = None
-    """Of some training images in evaluation mode, so on the same footing as `validation_loss`. This and what follows is what `Watched` says."""
+    """Of some training images in evaluation mode, so on the same footing as `validation_loss`. This and what follows is what `EpochStatistics` says."""
     fit_accuracy: float | None = None
     rate: float | None = None
     grad_norm: float | None = None

@@ -17,7 +17,7 @@ from trainables.tables.arrow_file import reading_table, write_table
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class TrueClass:
     """What one checkpoint says of the true class of each image of a split, valid by construction.
 
     rows_sha256      of the images' positions, see `rows_sha256`
@@ -60,10 +60,10 @@ def rows_sha256(rows: npt.NDArray[np.integer]) -> str:
     return hashlib.sha256(np.ascontiguousarray(rows, "<i4").tobytes()).hexdigest()
 
 
-def take_truth(predictions: Predictions, labels: npt.NDArray[np.int64]) -> Truth:
+def take_true_class(predictions: Predictions, labels: npt.NDArray[np.int64]) -> TrueClass:
     """The columns of `predictions` at the true `labels` of its images (int64 (images,))."""
     found = predictions.probabilities
-    return Truth(
+    return TrueClass(
         predictions.data_id,
         predictions.split,
         rows_sha256(predictions.rows),
@@ -74,7 +74,7 @@ def take_truth(predictions: Predictions, labels: npt.NDArray[np.int64]) -> Truth
     )
 
 
-def truth_to_arrow(truth: Truth) -> bytes:
+def true_class_to_arrow(truth: TrueClass) -> bytes:
     """The bytes of an Arrow IPC file: `truth` float32 and `predicted` uint8 (wider for many classes), the rest as metadata."""
     table = pa.table(
         {"truth": pa.array(truth.truth), "predicted": pa.array(truth.predicted)},
@@ -89,10 +89,10 @@ def truth_to_arrow(truth: Truth) -> bytes:
     return write_table(table)
 
 
-def truth_from_arrow(data: bytes) -> Truth:
-    """The inverse of `truth_to_arrow`. Raises `MismatchedPredictions` where `data` is something else."""
+def true_class_from_arrow(data: bytes) -> TrueClass:
+    """The inverse of `true_class_to_arrow`. Raises `MismatchedPredictions` where `data` is something else."""
     with reading_table(data, "a file of true-class probabilities", MismatchedPredictions) as (table, told):
-        return Truth(
+        return TrueClass(
             told["data_id"],
             told["split"],
             told["rows_sha256"],

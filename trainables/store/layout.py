@@ -149,7 +149,7 @@ def predictions_part(split: str) -> str:
     return f"{split}.arrow"
 
 
-def truth_part(split: str) -> str:
+def true_class_part(split: str) -> str:
     """Name of the file inside a checkpoint with those columns of its predictions that choosing needs."""
     return f"{split}-truth.arrow"
 
@@ -212,11 +212,11 @@ def soup_prefix(trial_id: str, kind: str, digest: str) -> str:
     return f"{trial_prefix(trial_id)}soups/{kind}-{digest}/"
 
 
-def soup_stories_prefix(name: str, run: str) -> str:
+def soup_summaries_prefix(name: str, run: str) -> str:
     """What a run's soups came to lies under this prefix."""
     return run_key(name, run, "soups/")
 
 
-def soup_story_key(name: str, run: str, trial_id: str, kind: str, digest: str) -> str:
+def soup_summary_key(name: str, run: str, trial_id: str, kind: str, digest: str) -> str:
     """Key of what one soup came to."""
-    return f"{soup_stories_prefix(name, run)}{trial_id}-{kind}-{digest}.json"
+    return f"{soup_summaries_prefix(name, run)}{trial_id}-{kind}-{digest}.json"

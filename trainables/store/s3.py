@@ -138,13 +138,15 @@ class S3Store(Store):
                 if status_of(error) != 412:
                     raise
                 # An attempt whose answer was lost may have been the one that wrote it.
-                is_own = again and bytes(client.get_object(Bucket=self.bucket, Key=name)["Body"].read()) == data
-                return Created.IS_THERE if is_own else Created.REFUSED
+                is_custom_model = (
+                    again and bytes(client.get_object(Bucket=self.bucket, Key=name)["Body"].read()) == data
+                )
+                return Created.IS_THERE if is_custom_model else Created.REFUSED
             finally:
                 if gate and held:
                     gate.end(held)
-            is_own = self._look(client, name) == (len(data), sha256_of(data))
-            return Created.IS_THERE if is_own else Created.IS_GONE
+            is_custom_model = self._look(client, name) == (len(data), sha256_of(data))
+            return Created.IS_THERE if is_custom_model else Created.IS_GONE
 
         return self._repeat(f"creating {key}", write)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainables.tables.unpacked_size import MOST_TIMES, SURELY_FINE_BYTES, Bomb, check_unpacked
+from trainables.tables.unpacked_size import MOST_TIMES, SURELY_FINE_BYTES, DecompressionBomb, check_unpacked
 
 TABLE, ERROR, MISSING = b"T", b"E", b"M"
 """How an answer begins: a table as an Arrow stream, a sentence, or the names of the columns that there are, as JSON."""
@@ -85,7 +85,7 @@ def unpack(data: bytes, columns: Sequence[str]) -> pa.Table:
     unpacked += told.num_rows * sum(_width(name, schema.field(name).type) for name in columns)
     try:
         check_unpacked(len(data), unpacked)
-    except Bomb as error:
+    except DecompressionBomb as error:
         raise pa.ArrowInvalid(str(error)) from None
     texts = [path for path, place in leaves if file.schema.column(place).physical_type == "BYTE_ARRAY"]
     file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts, pre_buffer=False)

@@ -91,7 +91,7 @@ def _read_elsewhere(data: bytes, columns: Sequence[str]) -> pa.Table:
         raise pa.ArrowInvalid(f"the process that reads it could not be started: {error.strerror}") from None
     kind, body = done.stdout[:1], done.stdout[1:]
     if not done.stdout.endswith(ENDED) or done.returncode:
-        raise pa.ArrowInvalid(f"it is damaged: the process that read it {_told_end(done.returncode)}")
+        raise pa.ArrowInvalid(f"it is damaged: the process that read it {_describe_end(done.returncode)}")
     body = body.removesuffix(ENDED)
     if kind == MISSING:
         told = json.loads(body)
@@ -107,7 +107,7 @@ def _read_elsewhere(data: bytes, columns: Sequence[str]) -> pa.Table:
     return table
 
 
-def _told_end(code: int) -> str:
+def _describe_end(code: int) -> str:
     if code >= 0:
         return f"ended with {code}"
     name = signal.Signals(-code).name if -code in signal.valid_signals() else str(-code)

@@ -8,18 +8,18 @@ SURELY_FINE_BYTES = 64 * 2**20
 and to 1,000 times with the one of zip and gzip, which a real data set does not."""
 
 
-class Bomb(ValueError):
+class DecompressionBomb(ValueError):
     """A file that would unpack to far more than it holds."""
 
 
 def check_unpacked(packed_bytes: int, unpacked_bytes: int) -> None:
-    """Raise `Bomb` where a file of so many bytes declares so many more.
+    """Raise `DecompressionBomb` where a file of so many bytes declares so many more.
 
     >>> check_unpacked(1_000_000, 200_000_000)
     >>> check_unpacked(1_000_000, 1_000_000_000)
     Traceback (most recent call last):
     ...
-    trainables.tables.unpacked_size.Bomb: 1,000,000 bytes that would unpack to 1,000,000,000: a decompression bomb
+    trainables.tables.unpacked_size.DecompressionBomb: 1,000,000 bytes that would unpack to 1,000,000,000: a decompression bomb
     """
     if unpacked_bytes > MOST_TIMES * packed_bytes + SURELY_FINE_BYTES:
-        raise Bomb(f"{packed_bytes:,} bytes that would unpack to {unpacked_bytes:,}: a decompression bomb")
+        raise DecompressionBomb(f"{packed_bytes:,} bytes that would unpack to {unpacked_bytes:,}: a decompression bomb")

@@ -56,7 +56,7 @@ class EpochTime:
         return self.train_s + self.evaluate_s + self.rest_s
 
 
-class Stopwatch:
+class EpochTimer:
     """Times trials on the device, and with the threads, that a slot of `threads` cores has."""
 
     def __init__(self, images: ImageArrays, threads: int = 1) -> None:

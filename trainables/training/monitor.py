@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.results.layer_statistics import LayerWatched, Watched
+from trainables.results.layer_statistics import EpochStatistics, LayerStatistics
 
 WATCHED_EVERY = 64
 """In each so many steps of an epoch one is watched, at most four in all: a look takes half a step's time."""
@@ -63,7 +63,7 @@ class Watch:
         self._grad_norms: list[Tensor] = []
         self._ratios: list[Tensor] = []
         self._losses: list[Tensor] = []
-        self._seen: list[LayerWatched] = []
+        self._seen: list[LayerStatistics] = []
 
     def wants(self, step: int, steps: int) -> bool:
         """Whether `step` of so many `steps` is one that is watched: the last, and up to three before, evenly spread."""
@@ -135,7 +135,7 @@ class Watch:
             counts = torch.histc(few.clamp(low, high), BINS, low, high)
             histogram = tuple(int(count) for count in counts.tolist())
         self._seen.append(
-            LayerWatched(
+            LayerStatistics(
                 name if passes[name] == 1 else f"{name}#{passes[name]}",
                 type(module).__name__,
                 _rounded(mean),
@@ -147,19 +147,19 @@ class Watch:
             )
         )
 
-    def close(self, logits: Tensor, labels: Tensor, rate: float) -> Watched:
+    def close(self, logits: Tensor, labels: Tensor, rate: float) -> EpochStatistics:
         """All that was seen of the epoch; the next one begins. `logits` float32 (images, classes) of the sample."""
         loss = float(functional.cross_entropy(logits, labels))
         accuracy = float((logits.argmax(1) == labels).double().mean())
         ratios = torch.stack(self._ratios).median(0).values.tolist() if self._ratios else []
         finite = sorted(ratio for ratio in ratios if math.isfinite(ratio))
         updated = [
-            LayerWatched(name, self._kinds[name.rpartition(".")[0]], update_ratio=_rounded(ratio))
+            LayerStatistics(name, self._kinds[name.rpartition(".")[0]], update_ratio=_rounded(ratio))
             for name, ratio in zip(self._weights, ratios, strict=False)
         ]
         grad_norm = float(torch.stack(self._grad_norms).median()) if self._grad_norms else math.nan
         dead = [seen.dead_share for seen in self._seen if seen.dead_share is not None]
-        watched = Watched(
+        watched = EpochStatistics(
             fit_loss=_rounded(loss),
             fit_accuracy=_rounded(accuracy),
             rate=_rounded(rate),

@@ -31,7 +31,7 @@ from trainables.models.pretrained import start_from
 from trainables.optim.loss import Loss
 from trainables.optim.optimizer import build_optimizer, check_tensors, optimizer_tensors, restore_tensors
 from trainables.optim.schedule import count_falls, learning_rate
-from trainables.results.layer_statistics import Watched
+from trainables.results.layer_statistics import EpochStatistics
 from trainables.results.record import TrialCost
 from trainables.training.average import Average, measure_statistics, split_state
 from trainables.training.device_images import DeviceImages, choose_training_rows
@@ -121,7 +121,7 @@ class Training:
         self._augment = Augment(config.augment, images.shape, self._device)
         self._watch = Watch(trained_part(self._net))
         self._peak_bytes: int | None = None
-        self.watched: Watched | None = None
+        self.watched: EpochStatistics | None = None
         """What was seen in the epoch before."""
 
     @property
@@ -215,7 +215,7 @@ class Training:
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach(), (logits.detach().argmax(1) == labels).sum()
 
-    def _close_epoch(self, rate: float) -> Watched:
+    def _close_epoch(self, rate: float) -> EpochStatistics:
         """Look at the net as it is now, in evaluation mode, with some of the training images."""
         self._net.eval()
         rows = self._watch.sample(self._rows, self.epoch)

@@ -25,7 +25,7 @@ from trainables.results.committer import Committer
 from trainables.results.layer_statistics import layers_to_arrow
 from trainables.results.predictions import Predictions, to_arrow
 from trainables.results.record import OUT_OF_BUDGET, EpochResult, TrialCost, TrialState
-from trainables.results.true_class import take_truth, truth_to_arrow
+from trainables.results.true_class import take_true_class, true_class_to_arrow
 from trainables.store import layout
 from trainables.store.base import Store
 from trainables.store.json_records import to_json
@@ -276,7 +276,9 @@ class Trial:
             layout.WEIGHTS: training.weights(),
             layout.OPTIMIZER: training.optimizer_state(),
             layout.predictions_part("validation"): to_arrow(told := self._predictions("validation", validation)),
-            layout.truth_part("validation"): truth_to_arrow(take_truth(told, self._labels("validation"))),
+            layout.true_class_part("validation"): true_class_to_arrow(
+                take_true_class(told, self._labels("validation"))
+            ),
             layout.predictions_part("test"): to_arrow(self._predictions("test", test)),
             layout.METRICS: to_json(measured),
             layout.WATCHED: layers_to_arrow(training.watched.layers if training.watched else ()),

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ensembles.analysis.search_story import RangeCurve
+from ensembles.analysis.search_summary import RangeCurve
 from ensembles.metrics.scores import LOW_IS_GOOD
-from ensembles.report.charts.metric_text import name_metric, show_score, tell_way
-from ensembles.team import Choice
+from ensembles.report.charts.metric_text import describe_direction, name_metric, show_score
+from ensembles.team import Team
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord, rank
 
@@ -77,7 +77,7 @@ class Chart:
 
 
 @page_style()
-def draw_learning_curves(records: Sequence[TrialRecord], choice: Choice, rungs: Sequence[int] = ()) -> Chart | None:
+def draw_learning_curves(records: Sequence[TrialRecord], choice: Team, rungs: Sequence[int] = ()) -> Chart | None:
     """Validation accuracy over the epochs of every trial, the team's on top, and the epochs at which trials are ended.
 
     None where no trial has an epoch.
@@ -128,7 +128,7 @@ def draw_learning_curves(records: Sequence[TrialRecord], choice: Choice, rungs: 
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(loc="lower right", labelcolor=MUTED)
 
-    caption = _tell_curves(trained, team)
+    caption = _describe_curves(trained, team)
     if marked:
         caption += f" Rungs, at which trials are ended: {', '.join(map(str, marked))}."
     if seen.min() < bottom:
@@ -139,7 +139,7 @@ def draw_learning_curves(records: Sequence[TrialRecord], choice: Choice, rungs: 
 
 
 @page_style()
-def draw_greedy_path(choice: Choice, band: Sequence[Band] = ()) -> Chart | None:
+def draw_greedy_path(choice: Team, band: Sequence[Band] = ()) -> Chart | None:
     """The team's validation score after each greedy pick, and its band over bootstraps; None where it was chosen otherwise."""
     if not choice.path:
         return None
@@ -178,7 +178,7 @@ def draw_greedy_path(choice: Choice, band: Sequence[Band] = ()) -> Chart | None:
         axes.legend(loc="center right", labelcolor=MUTED)
     shown = show_score(choice.metric, choice.path[0]), show_score(choice.metric, choice.validation_score)
     caption = (
-        f"Validation {name} of the team after each pick ({tell_way(choice.metric)}): {shown[0]} with the "
+        f"Validation {name} of the team after each pick ({describe_direction(choice.metric)}): {shown[0]} with the "
         f"first, {shown[1]} at pick {kept} of {len(choice.path)}, the best on the way, where the team was taken."
     )
     if band:
@@ -221,7 +221,7 @@ def draw_range_test(curve: RangeCurve, number: int) -> Chart | None:
     return Chart(inline(figure, f"range {number}", caption), caption)
 
 
-def _tell_curves(trained: Sequence[TrialRecord], team: Sequence[TrialRecord]) -> str:
+def _describe_curves(trained: Sequence[TrialRecord], team: Sequence[TrialRecord]) -> str:
     ends = [record.epochs[-1].epoch for record in trained]
     return (
         f"Validation accuracy over the epochs of {len(trained)} trials, of which {len(team)} vote. Half of the trials "

@@ -11,7 +11,7 @@ from ensembles.report.charts import svg
 from ensembles.report.charts.charts import Chart
 from ensembles.report.charts.counts import show_count
 from ensembles.report.charts.sweep import choose_drawn
-from ensembles.team import Choice
+from ensembles.team import Team
 from trainables.results.record import TrialRecord, rank
 
 MOST_DOTS = 250
@@ -21,7 +21,7 @@ Point = tuple[float, float, TrialRecord]
 """Cost, accuracy, trial."""
 
 
-def draw_costs(records: Sequence[TrialRecord], choice: Choice, of: Literal["parameters", "flops"]) -> Chart | None:
+def draw_costs(records: Sequence[TrialRecord], choice: Team, of: Literal["parameters", "flops"]) -> Chart | None:
     """Best validation accuracy of each trial over what its net costs; None where all cost the same."""
     voting = {member.trial_id for member in choice.members}
     measured = [record for record in rank(list(records)) if record.cost and getattr(record.cost, of) > 0]

@@ -43,11 +43,11 @@ def show_loss(metric: Metric, worse: float) -> str:
     return f"{told + 0.0:+.2f}" if metric in _SHARES else f"{told + 0.0:+.4f}"  # + 0.0: no figure is minus nothing
 
 
-def tell_unit(metric: Metric) -> str:
+def describe_unit(metric: Metric) -> str:
     """What `show_loss` counts in."""
     return "points" if metric in _SHARES else "nats" if metric == "log_loss" else ""
 
 
-def tell_way(metric: Metric) -> str:
+def describe_direction(metric: Metric) -> str:
     """Which way is good: `lower is better`."""
     return f"{'lower' if metric in LOW_IS_GOOD else 'higher'} is better"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ensembles.report.charts.charts import ACCENT, FAINT, INK, MUTED, Chart, blank_grid, inline, page_style
-from trainables.results.layer_statistics import LayerWatched
+from trainables.results.layer_statistics import LayerStatistics
 from trainables.results.record import EpochResult, TrialRecord
 
 GOOD_RATIO = (1e-4, 1e-2)
@@ -60,12 +60,12 @@ def draw_watched(record: TrialRecord) -> Chart | None:
         one.set_xlabel("epoch")
         one.xaxis.get_major_locator().set_params(integer=True, nbins=5)
         one.margins(x=0.04)
-    caption = tell_watched(seen)
+    caption = describe_training(seen)
     return Chart(inline(figure, f"watched {record.trial_id}", caption), caption)
 
 
 @page_style()
-def draw_layers(layers: Sequence[LayerWatched], name: str) -> Chart | None:
+def draw_layers(layers: Sequence[LayerStatistics], name: str) -> Chart | None:
     """Histograms of what enters each non-linearity as small multiples; None without any. `name` tells charts apart."""
     drawn = [layer for layer in layers if layer.histogram and _edges(layer)]
     if not drawn:
@@ -99,7 +99,7 @@ def draw_layers(layers: Sequence[LayerWatched], name: str) -> Chart | None:
     return Chart(inline(figure, f"layers {name}", caption), caption)
 
 
-def tell_watched(seen: Sequence[EpochResult]) -> str:
+def describe_training(seen: Sequence[EpochResult]) -> str:
     """The last epoch in words: losses, gap, update ratio, gradient norm, dead share."""
     last = seen[-1]
     told = [
@@ -135,7 +135,7 @@ def _plot_log(axes: Any, epochs: Any, values: Any, dots: dict[str, Any]) -> None
     axes.yaxis.set_minor_formatter(lambda value, _: "")
 
 
-def _edges(layer: LayerWatched) -> tuple[float, float] | None:
+def _edges(layer: LayerStatistics) -> tuple[float, float] | None:
     """Of the histogram; None where there is none to draw."""
     if layer.low is None or layer.high is None or layer.low >= layer.high:
         return None

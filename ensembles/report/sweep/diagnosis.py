@@ -57,14 +57,14 @@ def lay_out(diagnoses: Sequence[Diagnosis]) -> DiagnosisSection | None:
             for verdict, trials in counts.most_common()
         ),
         tuple(
-            DiagnosisRow(found.trial_id, found.verdict, tell_evidence(found), tell_patch(found))
+            DiagnosisRow(found.trial_id, found.verdict, describe_evidence(found), format_overrides(found))
             for found in diagnoses[:MOST_ROWS]
         ),
         max(0, len(diagnoses) - MOST_ROWS),
     )
 
 
-def tell_evidence(found: Diagnosis) -> str:
+def describe_evidence(found: Diagnosis) -> str:
     """For people: `fit accuracy 1, validation accuracy 0.86`."""
     return ", ".join(
         str(value) if name == "reason" else f"{name.replace('_', ' ')} {_show(value)}"
@@ -72,7 +72,7 @@ def tell_evidence(found: Diagnosis) -> str:
     )
 
 
-def tell_patch(found: Diagnosis) -> str:
+def format_overrides(found: Diagnosis) -> str:
     """As words on the command line: `model.dropout=0.2 optimizer.weight_decay=0.0005`."""
     return " ".join(
         f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in found.patch.items()

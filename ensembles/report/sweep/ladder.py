@@ -70,11 +70,11 @@ def lay_out(verdict: Verdict) -> LadderSection:
             honest=True,
         )
     )
-    sentence = _tell(rungs)
+    sentence = _describe(rungs)
     return LadderSection(tuple(rungs), sentence, _draw(rungs, sentence))
 
 
-def _tell(rungs: list[Rung]) -> str:
+def _describe(rungs: list[Rung]) -> str:
     selected, test = rungs[0], rungs[-1]
     lost = 100 * (selected.team - test.team)
     told = (

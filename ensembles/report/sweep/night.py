@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ensembles.nights.compare import NightComparison
-from ensembles.nights.story import MembersChange, NightStory
+from ensembles.nights.summary import MembersChange, NightSummary
 
 HEADINGS = {
     "trials": "Trials",
     "labels": "Labels",
     "configuration": "Configuration",
     "images": "Images",
-    "own code": "Your own models",
+    "custom code": "Your own models",
     "code": "Code",
     "versions": "Versions",
 }
@@ -34,7 +34,7 @@ class NightSection:
     members: MembersChange | None
 
 
-def lay_out(story: NightStory) -> NightSection:
+def lay_out(story: NightSummary) -> NightSection:
     """The section."""
     return NightSection(
         verdict=story.verdict,
@@ -42,7 +42,7 @@ def lay_out(story: NightStory) -> NightSection:
         against=story.against,
         comparison=story.comparison,
         remarks=(*_remark(story.comparison), *story.notes, *([story.warm_start] if story.warm_start else [])),
-        causes=tuple((HEADINGS[cause.kind], cause.told) for cause in story.causes),
+        causes=tuple((HEADINGS[cause.kind], cause.description) for cause in story.causes),
         unchanged=", ".join(story.unchanged),
         members=story.members,
     )

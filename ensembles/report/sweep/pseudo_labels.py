@@ -1,4 +1,4 @@
-"""The report's section on pseudo-labels: a `PseudoStory` as sentences and tables."""
+"""The report's section on pseudo-labels: a `PseudoLabelSummary` as sentences and tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from statistics import fmean
 
 from ensembles.evaluation.comparison import Change
 from ensembles.pseudo_labels.labelling import ClassLabels, LabelCount, Labelling
-from ensembles.pseudo_labels.pseudo_story import Gain, PseudoStory, TrialPair
+from ensembles.pseudo_labels.summary import Gain, PseudoLabelSummary, TrialPair
 
 MOST_CLASSES = 200
 """Of more classes, those with the most labelled images are shown."""
@@ -32,7 +32,7 @@ class PseudoSection:
     table: str
 
 
-def lay_out(story: PseudoStory) -> PseudoSection:
+def lay_out(story: PseudoLabelSummary) -> PseudoSection:
     """The section."""
     labelling = story.labelling
     classes = labelling.classes if labelling and labelling.kept.labelled else ()
@@ -40,10 +40,10 @@ def lay_out(story: PseudoStory) -> PseudoSection:
     if len(classes) > MOST_CLASSES:
         shown = tuple(sorted(classes, key=lambda one: -one.count.labelled)[:MOST_CLASSES])
     return PseudoSection(
-        sentences=tuple(_tell(story)),
+        sentences=tuple(_describe(story)),
         gains=story.gains,
         pairs=story.pairs,
-        pairs_sentence=_tell_pairs(story.pairs),
+        pairs_sentence=_describe_pairs(story.pairs),
         classes=shown,
         more_classes=len(classes) - len(shown),
         thresholds=labelling.thresholds if labelling else (),
@@ -53,16 +53,16 @@ def lay_out(story: PseudoStory) -> PseudoSection:
     )
 
 
-def _tell(story: PseudoStory) -> list[str]:
+def _describe(story: PseudoLabelSummary) -> list[str]:
     told = [f"{story.reason[:1].upper()}{story.reason[1:]}."]
     if story.labelling:
-        told += [_tell_left_out(story.labelling), _tell_truth(story.labelling)]
+        told += [_describe_left_out(story.labelling), _describe_truth(story.labelling)]
     for gain in story.gains[-1:]:
-        told.append(f"The second stage {_tell_change(gain.test)}.")
+        told.append(f"The second stage {_describe_change(gain.test)}.")
     return [one for one in told if one]
 
 
-def _tell_left_out(found: Labelling) -> str:
+def _describe_left_out(found: Labelling) -> str:
     reasons = (
         (found.held_out, "among the validation or the test images"),
         (found.trained, "among the training images"),
@@ -74,7 +74,7 @@ def _tell_left_out(found: Labelling) -> str:
     return f"Of {found.found:,} images {found.left_out:,} were not asked about: {told}."
 
 
-def _tell_truth(found: Labelling) -> str:
+def _describe_truth(found: Labelling) -> str:
     """What the labels are worth where somebody knows the truth after all."""
     kept, asked = found.kept, found.asked
     if kept.accuracy is None or asked.accuracy is None:
@@ -86,7 +86,7 @@ def _tell_truth(found: Labelling) -> str:
     )
 
 
-def _tell_change(change: Change) -> str:
+def _describe_change(change: Change) -> str:
     points, (low, high) = 100 * change.difference, (100 * end for end in change.ci95)
     interval = f"95 % interval {low:+.2f} to {high:+.2f}"
     if low > 0:
@@ -96,7 +96,7 @@ def _tell_change(change: Change) -> str:
     return f"changes the team by {points:+.2f} points on test ({interval}), which these images cannot tell from nothing"
 
 
-def _tell_pairs(pairs: Sequence[TrialPair]) -> str:
+def _describe_pairs(pairs: Sequence[TrialPair]) -> str:
     found = [pair.difference for pair in pairs if pair.difference is not None]
     if not found:
         return ""

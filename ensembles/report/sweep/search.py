@@ -1,4 +1,4 @@
-"""The report's section on the search: a `SearchStory` in the order and the bounds in which a page shows it."""
+"""The report's section on the search: a `SearchSummary` in the order and the bounds in which a page shows it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ensembles.analysis.ablation import Ablation, ArmRow, Contrast
 from ensembles.analysis.pruning_audit import PruningAudit
-from ensembles.analysis.search_story import LineageStep, RangeCurve, SearchDecision, SearchStory, StageRow
+from ensembles.analysis.search_summary import LineageStep, RangeCurve, SearchDecision, SearchSummary, StageRow
 from ensembles.analysis.seed_noise import SeedGroup, SeedNoise
 from ensembles.analysis.varied_keys import keys_that_vary, show_value
 from ensembles.report.charts.charts import Chart, draw_range_test
@@ -102,7 +102,7 @@ class SearchSection:
     lineage: LineageTable | None
 
 
-def lay_out(story: SearchStory) -> SearchSection | None:
+def lay_out(story: SearchSummary) -> SearchSection | None:
     """The section; None where there is nothing to tell."""
     if story.is_empty:
         return None

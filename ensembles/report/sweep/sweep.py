@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ensembles.analysis.importance import LEAST_R2, Importance, measure_importance
-from ensembles.analysis.search_story import SearchStory
+from ensembles.analysis.search_summary import SearchSummary
 from ensembles.report.charts.charts import Chart, draw_learning_curves
 from ensembles.report.charts.sweep import RateMap, draw_parallel, draw_rate_map
-from ensembles.report.sweep.trials import tell_state
-from ensembles.team import Choice
+from ensembles.report.sweep.trials import describe_state
+from ensembles.team import Team
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord
 
@@ -62,7 +62,7 @@ class SweepSection:
 
 
 def lay_out(
-    ranked: Sequence[TrialRecord], choice: Choice, story: SearchStory, keys: Sequence[str]
+    ranked: Sequence[TrialRecord], choice: Team, story: SearchSummary, keys: Sequence[str]
 ) -> SweepSection | None:
     """The section; None where no trial has an epoch. `ranked` is by rank, `keys` are those that vary."""
     if not any(record.epochs for record in ranked):
@@ -77,7 +77,7 @@ def lay_out(
         importance=_tabulate(found) if found else None,
         rate_map=draw_rate_map(ranked, voting, story.ranges),
         early=early,
-        early_sentence=_tell_early(early, choice),
+        early_sentence=_describe_early(early, choice),
     )
 
 
@@ -104,7 +104,7 @@ def _tabulate(found: Importance) -> ImportanceTable:
     )
 
 
-def _early(ranked: Sequence[TrialRecord], choice: Choice) -> list[EarlyMember]:
+def _early(ranked: Sequence[TrialRecord], choice: Team) -> list[EarlyMember]:
     found = []
     for place, record in enumerate(ranked, start=1):
         if record.state not in ("pruned", "stopped"):
@@ -113,12 +113,12 @@ def _early(ranked: Sequence[TrialRecord], choice: Choice) -> list[EarlyMember]:
             if member.trial_id == record.trial_id:
                 at = next((epoch for epoch in record.epochs if epoch.epoch == member.epoch), None)
                 found.append(
-                    EarlyMember(member, tell_state(record), weight, at.validation_accuracy if at else None, place)
+                    EarlyMember(member, describe_state(record), weight, at.validation_accuracy if at else None, place)
                 )
     return found
 
 
-def _tell_early(early: Sequence[EarlyMember], choice: Choice) -> str:
+def _describe_early(early: Sequence[EarlyMember], choice: Team) -> str:
     if not early:
         return "No trial that was ended early made the team."
     weight = sum(one.weight for one in early)

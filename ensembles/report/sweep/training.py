@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ensembles.analysis.training_story import WatchedTrial
+from ensembles.analysis.training_summary import MonitoredTrial
 from ensembles.report.charts.charts import Chart
 from ensembles.report.charts.training import draw_layers, draw_watched
-from trainables.results.layer_statistics import LayerWatched
+from trainables.results.layer_statistics import LayerStatistics
 
 MOST_ROWS = 200
 """Layers in a trial's table: the first of them."""
@@ -25,7 +25,7 @@ class WatchedRow:
     """The last one, of which the layers are."""
     chart: Chart
     histograms: Chart | None
-    layers: tuple[LayerWatched, ...]
+    layers: tuple[LayerStatistics, ...]
     more: int
     """Layers that are not in the table."""
 
@@ -37,7 +37,7 @@ class WatchSection:
     rows: tuple[WatchedRow, ...]
 
 
-def lay_out(trials: Sequence[WatchedTrial]) -> WatchSection | None:
+def lay_out(trials: Sequence[MonitoredTrial]) -> WatchSection | None:
     """The section; None where nothing was watched."""
     rows: list[WatchedRow] = []
     for trial in trials:

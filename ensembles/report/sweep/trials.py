@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ensembles.analysis.varied_keys import show_value
-from ensembles.team import Choice
+from ensembles.team import Team
 from trainables.results.record import TrialRecord
 
 MOST_ROWS = 1000
@@ -44,7 +44,7 @@ class TrialsSection:
     """Trials with a lower rank that are not in the table."""
 
 
-def lay_out(ranked: Sequence[TrialRecord], choice: Choice, keys: Sequence[str]) -> TrialsSection:
+def lay_out(ranked: Sequence[TrialRecord], choice: Team, keys: Sequence[str]) -> TrialsSection:
     """The section."""
     voting = {member.trial_id for member in choice.members}
     shown = [
@@ -66,7 +66,7 @@ def _row(place: int, record: TrialRecord, voting: set[str], keys: Sequence[str])
         rank=place,
         trial_id=record.trial_id,
         state=record.state,
-        told=tell_state(record),
+        told=describe_state(record),
         votes=record.trial_id in voting,
         epochs=len(record.epochs),
         best_epoch=best.epoch if best else None,
@@ -75,7 +75,7 @@ def _row(place: int, record: TrialRecord, voting: set[str], keys: Sequence[str])
     )
 
 
-def tell_state(record: TrialRecord) -> str:
+def describe_state(record: TrialRecord) -> str:
     """`pruned at epoch 3`, `diverged: loss is nan`: the state is named once."""
     told = f"{record.state}: {record.reason}"
     if not record.reason or record.reason.startswith(record.state):

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from ensembles.evaluation.evidence import Evidence
 from ensembles.report.charts import svg
 from ensembles.report.charts.charts import Chart
-from ensembles.report.charts.metric_text import MISSING, name_metric, show_score, tell_way
+from ensembles.report.charts.metric_text import MISSING, describe_direction, name_metric, show_score
 from ensembles.report.team.team import heaviest_first
-from ensembles.team import Choice
+from ensembles.team import Team
 
 MOST_MEMBERS = 30
 """In the maps: the heaviest ones."""
@@ -54,7 +54,7 @@ class AgreementSection:
     metric: str
 
 
-def lay_out(choice: Choice, evidence: Evidence | None) -> AgreementSection | None:
+def lay_out(choice: Team, evidence: Evidence | None) -> AgreementSection | None:
     """The section; None without evidence, or where one votes alone."""
     if evidence is None or len(choice.members) < 2:
         return None
@@ -64,7 +64,7 @@ def lay_out(choice: Choice, evidence: Evidence | None) -> AgreementSection | Non
     square = np.ix_(shown, shown)
     rows = tuple(_diversity(choice, evidence, order))
     return AgreementSection(
-        sentence=_tell(evidence),
+        sentence=_describe(evidence),
         maps=(
             _map(
                 "Disagreement",
@@ -88,7 +88,7 @@ def lay_out(choice: Choice, evidence: Evidence | None) -> AgreementSection | Non
     )
 
 
-def _tell(evidence: Evidence) -> str:
+def _describe(evidence: Evidence) -> str:
     pairs = np.triu_indices(len(evidence.disagreement), 1)
     apart, alike = evidence.disagreement[pairs], evidence.error_correlation[pairs]
     return (
@@ -108,7 +108,7 @@ def _map(title: str, told: str, values: npt.NDArray[np.float64], names: tuple[st
     return Map(title, Chart(drawn, told), names, cells, tuple(map(tuple, values.tolist())))
 
 
-def _diversity(choice: Choice, evidence: Evidence, order: list[int]) -> list[DiversityRow]:
+def _diversity(choice: Team, evidence: Evidence, order: list[int]) -> list[DiversityRow]:
     others = len(order) - 1
     return [
         DiversityRow(
@@ -122,7 +122,7 @@ def _diversity(choice: Choice, evidence: Evidence, order: list[int]) -> list[Div
     ]
 
 
-def _draw_diversity(choice: Choice, rows: tuple[DiversityRow, ...]) -> Chart:
+def _draw_diversity(choice: Team, rows: tuple[DiversityRow, ...]) -> Chart:
     left, right, top, bottom = 62.0, svg.WIDTH - 20, 12.0, 222.0
     across = svg.spread([row.disagreement for row in rows], left + 8, right - 14)
     up = svg.spread([row.solo for row in rows], bottom - 8, top + 10)
@@ -143,7 +143,7 @@ def _draw_diversity(choice: Choice, rows: tuple[DiversityRow, ...]) -> Chart:
             taken.append((x, y))
     caption = (
         f"Each member by how often it differs from the others and its {name_metric(choice.metric)} alone on validation "
-        f"({tell_way(choice.metric)}). Numbers are those of the table of the team. A good member is good alone or differs; "
+        f"({describe_direction(choice.metric)}). Numbers are those of the table of the team. A good member is good alone or differs; "
         "diversity by itself is worth nothing (Abe 2023)."
     )
     return Chart(svg.svg(parts, bottom + 38, caption), caption)

@@ -72,14 +72,14 @@ def lay_out(verdict: Verdict) -> BaselinesSection:
         rows=rows,
         validation_images=verdict.validation_images,
         test_images=verdict.test_images,
-        sentence=_tell(verdict),
+        sentence=_describe(verdict),
         calibration=verdict.calibration,
         has_corrected=any(score.corrected for score in scores),
         has_more=any(score.test_brier is not None for score in scores),
     )
 
 
-def _tell(verdict: Verdict) -> str:
+def _describe(verdict: Verdict) -> str:
     """Whether choosing paid against voting without a choice: on homogeneous candidates it may not."""
     team, top, everyone = verdict.votes[verdict.vote], verdict.baselines["top"], verdict.baselines["all"]
     better = [

@@ -65,7 +65,7 @@ def lay_out(evidence: Evidence | None) -> ClassesSection | None:
     longest = max(1, *(max(change.fixed, change.broken) for change in shown))
     changes = _confusions(evidence)
     return ClassesSection(
-        sentence=_tell(evidence),
+        sentence=_describe(evidence),
         rows=tuple(
             ClassRow(
                 change=change,
@@ -83,7 +83,7 @@ def lay_out(evidence: Evidence | None) -> ClassesSection | None:
     )
 
 
-def _tell(evidence: Evidence) -> str:
+def _describe(evidence: Evidence) -> str:
     net = [change.fixed - change.broken for change in evidence.classes]
     gain, loss = sum(one > 0 for one in net), sum(one < 0 for one in net)
     told = f"Of {len(net)} classes {gain} gain{'s' if gain == 1 else ''} and {loss} lose{'s' if loss == 1 else ''} against the best single checkpoint"

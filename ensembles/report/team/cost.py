@@ -9,7 +9,7 @@ from ensembles.evaluation.verdict import Verdict
 from ensembles.report.charts.charts import Chart
 from ensembles.report.charts.cost import draw_costs
 from ensembles.report.charts.counts import show_count
-from ensembles.team import Choice
+from ensembles.team import Team
 from trainables.results.record import TrialCost, TrialRecord, rank
 
 MOST_LINES = 20
@@ -62,7 +62,7 @@ class CostSection:
     """The best single checkpoint, the team and the baselines; empty where the cost of their nets is not known."""
 
 
-def lay_out(records: Sequence[TrialRecord], choice: Choice, verdict: Verdict | None = None) -> CostSection | None:
+def lay_out(records: Sequence[TrialRecord], choice: Team, verdict: Verdict | None = None) -> CostSection | None:
     """The section; None where no trial with an epoch was measured."""
     known = [record for record in rank(list(records)) if record.cost and record.best]
     if not known:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ensembles.report.charts.charts import Band, Chart, draw_greedy_path
 from ensembles.report.charts.metric_text import MISSING, name_metric, show_score
-from ensembles.team import Choice
+from ensembles.team import Team
 from trainables.results.checkpoint import CheckpointId
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class PathSection:
     has_band: bool
 
 
-def lay_out(choice: Choice, corrected: Corrected | None) -> PathSection | None:
+def lay_out(choice: Team, corrected: Corrected | None) -> PathSection | None:
     """The section; None where the team was not chosen pick by pick."""
     band = corrected.band if corrected else ()
     chart = draw_greedy_path(choice, band)
@@ -62,6 +62,6 @@ def lay_out(choice: Choice, corrected: Corrected | None) -> PathSection | None:
     return PathSection(name_metric(choice.metric), chart, tuple(rows), bool(band))
 
 
-def _show(choice: Choice, band: Band) -> str:
+def _show(choice: Team, band: Band) -> str:
     low, middle, high = (show_score(choice.metric, value) for value in band)
     return f"{middle} ({low} to {high})"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ensembles.analysis.varied_keys import show_value
 from ensembles.evaluation.evidence import Evidence
-from ensembles.report.charts.metric_text import MISSING, name_metric, show_loss, show_score, tell_unit
-from ensembles.team import Choice
+from ensembles.report.charts.metric_text import MISSING, describe_unit, name_metric, show_loss, show_score
+from ensembles.team import Team
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord
 
@@ -63,7 +63,7 @@ class TeamSection:
 
 
 def lay_out(
-    choice: Choice,
+    choice: Team,
     evidence: Evidence | None,
     corrected: Corrected | None,
     records: Mapping[str, TrialRecord],
@@ -76,9 +76,9 @@ def lay_out(
         for number, position in enumerate(heaviest_first(choice), start=1)
     ]
     return TeamSection(
-        how=_tell_how(choice),
+        how=_describe_how(choice),
         metric=name_metric(choice.metric),
-        unit=tell_unit(choice.metric),
+        unit=describe_unit(choice.metric),
         measured=evidence is not None,
         rows=tuple(rows[:MOST_ROWS]),
         more=max(0, len(rows) - MOST_ROWS),
@@ -87,12 +87,12 @@ def lay_out(
     )
 
 
-def heaviest_first(choice: Choice) -> list[int]:
+def heaviest_first(choice: Team) -> list[int]:
     """Positions of the members by falling weight; of equals the one that was chosen first."""
     return sorted(range(len(choice.members)), key=lambda position: -choice.weights[position])
 
 
-def tell_architecture(record: TrialRecord) -> str:
+def describe_architecture(record: TrialRecord) -> str:
     """The net's name, and its parameters where they were counted: `cnn, 12,345 parameters`."""
     name = record.config.model.name
     return f"{name}, {record.cost.parameters:,} parameters" if record.cost else name
@@ -101,7 +101,7 @@ def tell_architecture(record: TrialRecord) -> str:
 def _row(
     number: int,
     position: int,
-    choice: Choice,
+    choice: Team,
     evidence: Evidence | None,
     corrected: Corrected | None,
     records: Mapping[str, TrialRecord],
@@ -126,12 +126,12 @@ def _row(
         shown_cost=show_loss(choice.metric, cost) if cost is not None else "",
         selected_again=again[position] if again else None,
         ended_early=record is not None and record.state in ("pruned", "stopped"),
-        architecture=tell_architecture(record) if record else MISSING,
+        architecture=describe_architecture(record) if record else MISSING,
         values=tuple(show_value(config.get(key)) for key in keys) if record else (MISSING,) * len(keys),
     )
 
 
-def _tell_how(choice: Choice) -> str:
+def _describe_how(choice: Team) -> str:
     """How the team came about."""
     many = f"{len(choice.members)} checkpoint{'' if len(choice.members) == 1 else 's'}"
     metric = name_metric(choice.metric)

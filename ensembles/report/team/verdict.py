@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ensembles.evaluation.score import Score
 from ensembles.evaluation.verdict import Verdict
-from ensembles.team import Choice
+from ensembles.team import Team
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class VerdictSection:
     """Arithmetic of the team's prediction over that of the best single checkpoint's; None where it was not measured."""
 
 
-def lay_out(verdict: Verdict, choice: Choice) -> VerdictSection:
+def lay_out(verdict: Verdict, choice: Team) -> VerdictSection:
     """The section."""
     team, best = verdict.votes[verdict.vote], verdict.best
     return VerdictSection(
         headline=verdict.headline,
         ship=verdict.ship,
-        sentences=tuple(_tell(verdict, choice)),
+        sentences=tuple(_describe(verdict, choice)),
         vote=verdict.vote,
         best=best,
         team=team,
@@ -48,7 +48,7 @@ def lay_out(verdict: Verdict, choice: Choice) -> VerdictSection:
     )
 
 
-def _tell(verdict: Verdict, choice: Choice) -> list[str]:
+def _describe(verdict: Verdict, choice: Team) -> list[str]:
     """The verdict's own sentences; where validation was not corrected, one that says not to believe it."""
     told = list(verdict.sentences)
     told[0] = told[0].removeprefix(f"{verdict.headline}: ")  # the headline stands above already

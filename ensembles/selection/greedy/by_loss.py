@@ -104,7 +104,7 @@ def near_least(
     return np.flatnonzero(allowed & (costs - error <= most))
 
 
-def take_truth(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+def take_true_class(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """float32 (members, images): what each of (members, images, classes) gives to the true class."""
     members, images, classes = probabilities.shape
     cells = np.arange(images) * classes + labels

@@ -11,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ensembles.config import TieRule
-from ensembles.selection.greedy.by_loss import BLOCK_VALUES, UNIT, near_least, rough_error, rough_losses, take_truth
+from ensembles.selection.greedy.by_loss import (
+    BLOCK_VALUES,
+    UNIT,
+    near_least,
+    rough_error,
+    rough_losses,
+    take_true_class,
+)
 from ensembles.selection.greedy.running_mean import make_sum, norms
 from ensembles.selection.greedy.ties import DECIMALS, ROUNDED_ABOVE
 
@@ -21,7 +28,7 @@ class ReferenceLossCosts:
 
     def __init__(self, probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], ties: TieRule) -> None:
         self._pool, self._labels, self._ties = probabilities, labels, ties
-        self._truth = take_truth(probabilities, labels)
+        self._truth = take_true_class(probabilities, labels)
         self._team = make_sum(ties, probabilities.shape[1:])
         self._images = np.arange(len(labels))
         step = max(1, BLOCK_VALUES // probabilities.shape[2])

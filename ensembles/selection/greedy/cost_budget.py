@@ -15,7 +15,7 @@ from trainables.results.record import TrialCost
 
 
 @dataclass(frozen=True, eq=False)
-class Purse:
+class RemainingBudget:
     """What each candidate takes of a budget.
 
     shares    float64 (limits, members): of each limit, which is 1
@@ -44,7 +44,7 @@ class Purse:
 class Spent:
     """What a team has spent: the sum over its different members."""
 
-    def __init__(self, purse: Purse) -> None:
+    def __init__(self, purse: RemainingBudget) -> None:
         self._shares = purse.shares
         self._inside = np.zeros(purse.shares.shape[1], bool)
 
@@ -64,9 +64,9 @@ class Spent:
         self._inside[position] = True
 
 
-def make_purse(
+def start_budget(
     budget: CostBudget, members: Sequence[CheckpointId], costs: Mapping[str, TrialCost] | None
-) -> Purse | None:
+) -> RemainingBudget | None:
     """None where anything is allowed. `costs` are by trial_id; raises `SweepFileError` where one of a candidate misses."""
     limits = tuple((key, float(limit)) for key, limit in budget.model_dump().items() if limit is not None)
     if not limits:
@@ -79,4 +79,4 @@ def make_purse(
             "among them: leave ensemble.budget out, or train these again"
         )
     shares = [[getattr(known[member.trial_id], key) / limit for member in members] for key, limit in limits]
-    return Purse(np.array(shares, np.float64), limits)
+    return RemainingBudget(np.array(shares, np.float64), limits)

@@ -14,13 +14,13 @@ from ensembles.config import EnsembleConfig, Metric, TieRule
 from ensembles.metrics.scores import measure
 from ensembles.pool.pool import PredictionPool
 from ensembles.selection.greedy.by_accuracy import AccuracyCosts
-from ensembles.selection.greedy.by_loss import LossCosts, take_truth
+from ensembles.selection.greedy.by_loss import LossCosts, take_true_class
 from ensembles.selection.greedy.by_metric import MeasuredCosts, to_cost
 from ensembles.selection.greedy.by_reference_loss import ReferenceLossCosts
-from ensembles.selection.greedy.cost_budget import Purse, make_purse
+from ensembles.selection.greedy.cost_budget import RemainingBudget, start_budget
 from ensembles.selection.greedy.diversity import TeamErrors
 from ensembles.selection.greedy.ties import make_tie_break
-from ensembles.team import Choice
+from ensembles.team import Team
 from trainables.results.record import TrialCost
 
 BAGS = 0x0BA65
@@ -46,9 +46,7 @@ class Steps:
     kept: int
 
 
-def select_greedily(
-    pool: PredictionPool, config: EnsembleConfig, costs: Mapping[str, TrialCost] | None = None
-) -> Choice:
+def select_greedily(pool: PredictionPool, config: EnsembleConfig, costs: Mapping[str, TrialCost] | None = None) -> Team:
     """The team of `greedy`, or of `greedy-once`, which picks nobody twice.
 
     Where Caruana stops at the first pick that does not help, this looks further, `config.size` picks, and takes back what
@@ -56,7 +54,7 @@ def select_greedily(
     members alone, and stay. With `config.bags` the picks of all bags are counted together, and none is taken back.
     Raises `SweepFileError` where the budget leaves nobody, or costs are not known.
     """
-    purse = make_purse(config.budget, pool.members, costs)
+    purse = start_budget(config.budget, pool.members, costs)
     if config.bags == 1:
         return to_choice(pool, config, pick(pool, config, purse))
     rng = np.random.default_rng([BAGS, config.seed])
@@ -76,7 +74,7 @@ def select_greedily(
 def pick(
     pool: PredictionPool,
     config: EnsembleConfig,
-    purse: Purse | None = None,
+    purse: RemainingBudget | None = None,
     candidates: npt.NDArray[np.bool_] | None = None,
     seed: int | None = None,
 ) -> Steps:
@@ -101,15 +99,15 @@ def make_costs(pool: PredictionPool, metric: Metric, ties: TieRule) -> Costs:
     if metric != "log_loss":
         return MeasuredCosts(pool.probabilities, pool.labels, metric, ties)
     if ties == "caucus":
-        return LossCosts(take_truth(pool.probabilities, pool.labels))
+        return LossCosts(take_true_class(pool.probabilities, pool.labels))
     return ReferenceLossCosts(pool.probabilities, pool.labels, ties)
 
 
-def to_choice(pool: PredictionPool, config: EnsembleConfig, steps: Steps) -> Choice:
+def to_choice(pool: PredictionPool, config: EnsembleConfig, steps: Steps) -> Team:
     """The team of the kept picks, each member weighing as many as are its own."""
     counts = Counter(steps.positions[: steps.kept])
     path = tuple(to_cost(cost, config.metric, config.ties) for cost in steps.costs)
-    return Choice(
+    return Team(
         members=tuple(pool.members[position] for position in counts),
         weights=tuple(count / steps.kept for count in counts.values()),
         how=config.select,
@@ -124,7 +122,7 @@ def to_choice(pool: PredictionPool, config: EnsembleConfig, steps: Steps) -> Cho
 def _walk(
     pool: PredictionPool,
     config: EnsembleConfig,
-    purse: Purse | None,
+    purse: RemainingBudget | None,
     inside: npt.NDArray[np.bool_],
     seed: int,
     thrifty: bool,

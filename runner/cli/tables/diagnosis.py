@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ensembles.diagnosis.diagnose import Diagnosis
-from ensembles.report.sweep.diagnosis import tell_evidence, tell_patch
+from ensembles.report.sweep.diagnosis import describe_evidence, format_overrides
 
 STYLES = {"healthy": "green", "unknown": "dim"}
 
@@ -22,7 +22,9 @@ def show_diagnoses(diagnoses: Sequence[Diagnosis], most: int, title: str) -> Tab
     table.add_column("try")
     for found in diagnoses[:most]:
         verdict = Text(found.verdict, STYLES.get(found.verdict, "yellow"))
-        table.add_row(Text(found.trial_id), verdict, Text(tell_evidence(found)), Text(tell_patch(found), "bold"))
+        table.add_row(
+            Text(found.trial_id), verdict, Text(describe_evidence(found)), Text(format_overrides(found), "bold")
+        )
     if (hidden := len(diagnoses) - table.row_count) > 0:
         table.caption, table.caption_justify, table.caption_style = f"and {hidden} more", "left", "dim"
     return table

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ensembles.nights.story import NightStory
-from runner.cli.tables.result import tell_result
+from ensembles.nights.summary import NightSummary
+from runner.cli.tables.result import result_to_json
 from runner.cli.tables.retention import show_bytes
 from runner.nights.hook import HookResult
 from runner.nights.night import Night, exit_code_of
@@ -15,15 +15,15 @@ MOST_SHOWN = 10
 """Members and images that a terminal names; the JSON and the report have more."""
 
 
-def tell_night(night: Night) -> dict[str, Any]:
+def night_to_json(night: Night) -> dict[str, Any]:
     """What `runner/nightly.py --json` prints, and what the hook is given: the result of the run, and `night`."""
-    told = tell_result(night.result)
-    told["night"] = {**night.story.told(), "exit_code": exit_code_of(night.story)}
-    told["keep"] = _tell_keep(night.retention, night.keep_failure)
+    told = result_to_json(night.result)
+    told["night"] = {**night.story.to_dict(), "exit_code": exit_code_of(night.story)}
+    told["keep"] = _retention_to_json(night.retention, night.keep_failure)
     return told
 
 
-def tell_hook(result: HookResult) -> dict[str, Any]:
+def hook_to_json(result: HookResult) -> dict[str, Any]:
     """What came of the hook, for the JSON that is printed."""
     return {"kind": result.kind, "worked": not result.failure, "reason": result.failure or None}
 
@@ -34,13 +34,15 @@ def show_night(night: Night) -> list[str]:
     lines = [f"night {story.run}: {story.sentence}"]
     lines += [f"  {note}" for note in story.notes]
     if story.members and (story.members.joined or story.members.left):
-        lines.append(_tell_members(story))
+        lines.append(_describe_members(story))
     if found := story.comparison:
         if found.lost:
-            lines.append(f"  wrong now, right then: {found.lost:,} images ({_tell_ids(found.lost_ids, found.lost)})")
+            lines.append(
+                f"  wrong now, right then: {found.lost:,} images ({_describe_ids(found.lost_ids, found.lost)})"
+            )
         if found.gained:
             lines.append(
-                f"  right now, wrong then: {found.gained:,} images ({_tell_ids(found.gained_ids, found.gained)})"
+                f"  right now, wrong then: {found.gained:,} images ({_describe_ids(found.gained_ids, found.gained)})"
             )
     if story.unchanged:
         lines.append(f"  as it was: {', '.join(story.unchanged)}")
@@ -52,7 +54,7 @@ def show_night(night: Night) -> list[str]:
     return lines
 
 
-def _tell_keep(found: Retention | None, failure: str) -> dict[str, Any] | None:
+def _retention_to_json(found: Retention | None, failure: str) -> dict[str, Any] | None:
     if failure:
         return {"deleted": False, "checkpoints": 0, "bytes": 0, "reason": failure}
     if found is None:
@@ -66,15 +68,15 @@ def _tell_keep(found: Retention | None, failure: str) -> dict[str, Any] | None:
     }
 
 
-def _tell_members(story: NightStory) -> str:
+def _describe_members(story: NightSummary) -> str:
     assert story.members is not None
     parts = []
     for what, members in (("joined", story.members.joined), ("left", story.members.left)):
         names = [f"{member.trial_id}@{member.epoch}" for member in members]
-        parts.append(f"{len(names)} {what}{f' ({_tell_ids(names, len(names))})' if names else ''}")
+        parts.append(f"{len(names)} {what}{f' ({_describe_ids(names, len(names))})' if names else ''}")
     return f"  members: {', '.join(parts)}, {len(story.members.stayed)} stayed"
 
 
-def _tell_ids(names: tuple[str, ...] | list[str], count: int) -> str:
+def _describe_ids(names: tuple[str, ...] | list[str], count: int) -> str:
     shown = ", ".join(names[:MOST_SHOWN])
     return f"{shown}, …" if count > MOST_SHOWN else shown

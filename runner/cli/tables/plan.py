@@ -10,7 +10,7 @@ from ensembles.analysis.varied_keys import keys_that_vary, show_value
 from runner.config.duration import show_duration
 from runner.config.search import MESHES, MethodConfig
 from runner.config.sweep import stage_scheduler
-from runner.control.budget import told_caps
+from runner.control.budget import describe_budget
 from runner.plan.plan import Plan, count_points
 from runner.space.distribution import Distribution
 from trainables.config.base import flatten
@@ -22,11 +22,11 @@ MOST_ROWS = 40
 
 def show_plan(plan: Plan) -> Group:
     """What the sweep comes to, its stages and caps, and its trials."""
-    told = plan.told()["trials"]
+    told = plan.to_dict()["trials"]
     title = f"{plan.run}: {_trials(plan)}; {told['ended']} have ended, {_epochs(plan)} to train"
-    lines = [Text(title, style="bold"), Text(tell_forecast(plan))]
+    lines = [Text(title, style="bold"), Text(describe_forecast(plan))]
     if plan.spec.search.stages:
-        lines += [Text(f"  {tell_stage(plan, stage, method)}") for stage, method in plan.spec.search.parts]
+        lines += [Text(f"  {describe_stage(plan, stage, method)}") for stage, method in plan.spec.search.parts]
     if second := plan.second_stage():
         lines.append(
             Text(
@@ -34,13 +34,13 @@ def show_plan(plan: Plan) -> Group:
                 "at most: beyond this forecast"
             )
         )
-    if caps := tell_caps(plan):
+    if caps := describe_caps(plan):
         lines.append(Text(caps))
     # Beside the table, not its title: that would be as narrow as the table.
     return Group(*lines, _table(plan))
 
 
-def tell_forecast(plan: Plan) -> str:
+def describe_forecast(plan: Plan) -> str:
     """A sentence such as `about 16 s (14 s to 19 s) on 2 slots: 195 epochs; 7 architectures probed`."""
     found, pace = plan.forecast, plan.pace
     slots = f"{plan.slots} slot{'s' * (plan.slots != 1)}"
@@ -62,7 +62,7 @@ def tell_forecast(plan: Plan) -> str:
     return f"{times}{cost}: {found.middle.epochs} epochs{''.join(f'; {one}' for one in known)}"
 
 
-def tell_slots(plan: Plan) -> list[str]:
+def describe_slots(plan: Plan) -> list[str]:
     """What a trial occupies here and on the cluster that is meant: `4 nodes x 4 GPUs, a trial has 1 GPU and 12 CPUs: 16 at a time`."""
     here, there = plan.slot, plan.cluster_slot
     lines = [f"on this machine: {here}" if here else "on this machine there is no room for a trial"]
@@ -71,7 +71,7 @@ def tell_slots(plan: Plan) -> list[str]:
     return lines + ([f"on {there.nodes.source}: {there}"] if there else [])
 
 
-def tell_stage(plan: Plan, stage: str, method: MethodConfig) -> str:
+def describe_stage(plan: Plan, stage: str, method: MethodConfig) -> str:
     """A line such as `fine: grid of 9 points (lr x3 around coarse), up to 9 epochs: about 9 trials, 81 epochs`."""
     scheduler = stage_scheduler(plan.spec, stage)
     trials, epochs = plan.forecast.middle.stages.get(stage, (0, 0))
@@ -84,9 +84,9 @@ def tell_stage(plan: Plan, stage: str, method: MethodConfig) -> str:
     return f"{stage}: {what}, {length}: about {trials} trials, {epochs} epochs to train"
 
 
-def tell_caps(plan: Plan) -> str:
+def describe_caps(plan: Plan) -> str:
     """The budget, and what it lets through; "" where there is none."""
-    caps = told_caps(plan.spec.budget)
+    caps = describe_budget(plan.spec.budget)
     if not caps:
         return ""
     middle = plan.forecast.middle

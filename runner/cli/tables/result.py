@@ -12,7 +12,7 @@ from ensembles.evaluation.score import Score
 from ensembles.evaluation.verdict import Verdict
 from ensembles.report.sweep.pseudo_labels import lay_out
 from runner.config.duration import show_duration
-from runner.evaluation.to_json import tell_conclusion
+from runner.evaluation.to_json import conclusion_to_json
 from runner.pipeline import RunResult
 from runner.runs.trial_table import one_line
 from trainables.results.record import TrialState
@@ -20,7 +20,7 @@ from trainables.results.record import TrialState
 COUNTED: tuple[TrialState, ...] = ("finished", "pruned", "failed", "diverged", "stopped")
 
 
-def tell_result(result: RunResult) -> dict[str, Any]:
+def result_to_json(result: RunResult) -> dict[str, Any]:
     """What `caucus run --json` prints. `best` and `ensemble` are null where there was nothing to vote."""
     counts = result.state.counts()
     told: dict[str, Any] = {
@@ -37,7 +37,7 @@ def tell_result(result: RunResult) -> dict[str, Any]:
         "busy_s": round(result.busy_s, 3),
         "slots": result.state.slots,
     }
-    return told | (tell_conclusion(result.conclusion) if result.conclusion else {}) | {"report": result.report}
+    return told | (conclusion_to_json(result.conclusion) if result.conclusion else {}) | {"report": result.report}
 
 
 def show_result(result: RunResult, console: Console) -> None:

@@ -31,7 +31,7 @@ def show_retention(found: Retention) -> Table:
     return table
 
 
-def tell_consequences(found: Retention) -> Iterator[str]:
+def describe_consequences(found: Retention) -> Iterator[str]:
     """Lines below the table: what stays equal, what changes, and what to type."""
     yield f"Stays as it is: {'; '.join(KEPT_EQUAL)}."
     yield f"Changes: {'; '.join(CHANGED)}."

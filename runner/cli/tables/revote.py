@@ -19,7 +19,7 @@ def show_revote(revote: Revote, console: Console) -> None:
     """Print the table, the verdict, and what the look at test counts for."""
     console.print(lay_out(revote, console.width >= WIDE))
     console.print()
-    for line in tell_lines(revote):
+    for line in list_notes(revote):
         console.print(line, markup=False, highlight=False)
 
 
@@ -64,7 +64,7 @@ def _interval(ends: tuple[float, float]) -> str:
     return f"{100 * ends[0]:.1f}-{100 * ends[1]:.1f}"
 
 
-def tell_lines(revote: Revote) -> Iterator[str]:
+def list_notes(revote: Revote) -> Iterator[str]:
     """What the columns mean, the verdict, who was left out, and the ledger."""
     verdict, corrected = revote.conclusion.verdict, revote.conclusion.corrected
     how = (

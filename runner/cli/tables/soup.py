@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from ensembles.compression.soup_story import SoupStory
+from ensembles.compression.soup_summary import SoupSummary
 
 
-def show_soup(story: SoupStory) -> Table:
+def show_soup(story: SoupSummary) -> Table:
     """The best single epoch, the soup, and the vote of what went into it."""
     table = Table(title=f"{story.kind.capitalize()} soup of {story.trial_id}", title_justify="left", box=None)
     table.header_style, table.pad_edge = "dim", False

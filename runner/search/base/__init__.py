@@ -6,9 +6,9 @@ from trainables.lazy import lazy_names
 
 if TYPE_CHECKING:
     from runner.search.base.protocol import Decide, Measure, Over, Plan, Search, Wait
-    from runner.search.base.scope import Scope
+    from runner.search.base.stage_context import StageContext
 
-__all__ = ["Decide", "Measure", "Over", "Plan", "Scope", "Search", "Wait"]
+__all__ = ["Decide", "Measure", "Over", "Plan", "Search", "StageContext", "Wait"]
 
 __getattr__ = lazy_names(
     __name__,
@@ -21,6 +21,6 @@ __getattr__ = lazy_names(
             "Search",
             "Wait",
         ),
-        "scope": ("Scope",),
+        "scope": ("StageContext",),
     },
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from runner.journal.events import Event, RangeTested
 from runner.search.base.protocol import Measure
-from runner.search.base.scope import Scope
+from runner.search.base.stage_context import StageContext
 from runner.space.distribution import Value
 from trainables.config.trial import TrialConfig
 
@@ -15,7 +15,7 @@ from trainables.config.trial import TrialConfig
 class RangeBounds:
     """The bounds on record. Until a rate's architecture has been tested, the rate is its share (0 to 1) of the range."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: StageContext) -> None:
         self._scope = scope
         self._bounds: dict[str, tuple[float, float]] = {}
 

@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from runner.search.methods.ablation import AblationSearch
     from runner.search.methods.bagging import BaggingSearch
     from runner.search.methods.boosting import BoostingSearch
-    from runner.search.methods.grid import MeshSearch
-    from runner.search.methods.ladder import LadderSearch
-    from runner.search.methods.model_based import ModelledSearch
-    from runner.search.methods.pbt import PopulationSearch
+    from runner.search.methods.grid import GridSearch
+    from runner.search.methods.ladder import CapacityLadderSearch
+    from runner.search.methods.model_based import ModelBasedSearch
+    from runner.search.methods.pbt import PBTSearch
     from runner.search.methods.random import RandomSearch
     from runner.search.methods.replay import ReplaySearch
 
@@ -19,10 +19,10 @@ __all__ = [
     "AblationSearch",
     "BaggingSearch",
     "BoostingSearch",
-    "LadderSearch",
-    "MeshSearch",
-    "ModelledSearch",
-    "PopulationSearch",
+    "CapacityLadderSearch",
+    "GridSearch",
+    "ModelBasedSearch",
+    "PBTSearch",
     "RandomSearch",
     "ReplaySearch",
 ]
@@ -33,10 +33,10 @@ __getattr__ = lazy_names(
         "ablation": ("AblationSearch",),
         "bagging": ("BaggingSearch",),
         "boosting": ("BoostingSearch",),
-        "grid": ("MeshSearch",),
-        "ladder": ("LadderSearch",),
-        "model_based": ("ModelledSearch",),
-        "pbt": ("PopulationSearch",),
+        "grid": ("GridSearch",),
+        "ladder": ("CapacityLadderSearch",),
+        "model_based": ("ModelBasedSearch",),
+        "pbt": ("PBTSearch",),
         "random": ("RandomSearch",),
         "replay": ("ReplaySearch",),
     },

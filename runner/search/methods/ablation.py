@@ -5,7 +5,7 @@ from __future__ import annotations
 from runner.journal.events import Event
 from runner.journal.state import RunState
 from runner.search.base.protocol import Over, Plan, Step
-from runner.search.base.scope import Progress, Scope, missing
+from runner.search.base.stage_context import Progress, StageContext, missing
 from runner.space.distribution import Value
 from trainables.config.base import short_hash
 from trainables.config.trial import TrialConfig
@@ -16,7 +16,7 @@ BASELINE, TOGETHER = "baseline", "all together"
 class AblationSearch:
     """The arms of an ablation. An arm's trials differ from the baseline's by its changes alone: the seeds are the same."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: StageContext) -> None:
         self._scope = scope
         self._progress = Progress(scope.stage)
 
@@ -36,7 +36,7 @@ class AblationSearch:
         return True
 
 
-def list_arms(scope: Scope) -> list[tuple[str, dict[str, Value], tuple[TrialConfig, ...]]]:
+def list_arms(scope: StageContext) -> list[tuple[str, dict[str, Value], tuple[TrialConfig, ...]]]:
     """Each arm's name, its changes, and its trials, one a seed: the baseline first, all changes together last.
 
     Where a named change, or a single one, has all of them already, it is not tried a second time.
@@ -52,5 +52,5 @@ def list_arms(scope: Scope) -> list[tuple[str, dict[str, Value], tuple[TrialConf
     ]
 
 
-def _seed(scope: Scope, repeat: int) -> int:
+def _seed(scope: StageContext, repeat: int) -> int:
     return int(short_hash({"search.seed": scope.spec.search.seed, "repeat": repeat}, digits=8), 16)

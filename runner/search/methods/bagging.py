@@ -5,7 +5,7 @@ from __future__ import annotations
 from runner.journal.events import Event
 from runner.journal.state import RunState
 from runner.search.base.protocol import Over, Plan, Step
-from runner.search.base.scope import Progress, Scope, missing
+from runner.search.base.stage_context import Progress, StageContext, missing
 from runner.space.distribution import Value
 from trainables.config.trial import TrialConfig
 from trainables.errors import SweepFileError
@@ -17,7 +17,7 @@ class BaggingSearch:
     Raises `SweepFileError` where the sweep sets a bag beside.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: StageContext) -> None:
         _check(scope)
         self._scope = scope
         self._progress = Progress(scope.stage)
@@ -36,7 +36,7 @@ class BaggingSearch:
         return True
 
 
-def list_members(scope: Scope) -> tuple[TrialConfig, ...]:
+def list_members(scope: StageContext) -> tuple[TrialConfig, ...]:
     """The trials in their order; the first seed of each bag comes first, so that a run cut short has bags of all kinds."""
     bags = scope.method.bags
     members = []
@@ -49,7 +49,7 @@ def list_members(scope: Scope) -> tuple[TrialConfig, ...]:
     return tuple(members)
 
 
-def _check(scope: Scope) -> None:
+def _check(scope: StageContext) -> None:
     search = f"search.stages.{scope.stage}" if scope.stage else "search"
     kind = scope.fixed("bag.kind")
     if kind != "none":

@@ -14,7 +14,7 @@ from runner.config.sweep import stage_scheduler
 from runner.journal.events import Decided, Event
 from runner.journal.state import RunState
 from runner.search.base.protocol import Decide, Over, Plan, Step, Wait
-from runner.search.base.scope import Progress, Scope
+from runner.search.base.stage_context import Progress, StageContext
 from trainables.config.base import short_hash
 from trainables.config.trial import BoostConfig, ParentConfig, TrialConfig
 from trainables.errors import SweepFileError
@@ -40,7 +40,7 @@ class BoostingSearch:
     Raises `SweepFileError` where the sweep asks for what rounds cannot have.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: StageContext) -> None:
         _check(scope)
         self._scope = scope
         self._progress = Progress(scope.stage)
@@ -92,9 +92,9 @@ class BoostingSearch:
         votes, goes_on, told = False, False, f"{record.state}, so none can follow it: {record.reason}"
         if last and wanted.kind == "gradient":
             before = [_last(state.trials[each.trial_id], self._scope.max_epochs) for each in chain.rounds[-2:-1]]
-            votes, goes_on, told = _tell_gradient(last, before[0] if before else None, len(chain.rounds), wanted)
+            votes, goes_on, told = _describe_gradient(last, before[0] if before else None, len(chain.rounds), wanted)
         elif last:
-            votes, goes_on, told = _tell(last, len(chain.rounds), wanted.rounds)
+            votes, goes_on, told = _describe(last, len(chain.rounds), wanted.rounds)
         name = f"round {len(chain.rounds)}" + (f" of chain {chain.number + 1}" if len(self._chains) > 1 else "")
         values = {
             "chain": chain.number,
@@ -109,7 +109,7 @@ class BoostingSearch:
         return Decide(ROUND, f"{name}: {told}", values, trial_id=trial.trial_id, stage=self._scope.stage)
 
 
-def _tell(last: EpochResult, number: int, wanted: int) -> tuple[bool, bool, str]:
+def _describe(last: EpochResult, number: int, wanted: int) -> tuple[bool, bool, str]:
     """Whether a round that came to its end votes, whether another one follows, and why."""
     goes_on = number < wanted
     if last.round_weight is None or last.round_error is None:  # a rehearsal makes up no weights
@@ -124,7 +124,7 @@ def _tell(last: EpochResult, number: int, wanted: int) -> tuple[bool, bool, str]
     return True, goes_on, told if goes_on else f"{told}; it is the last one"
 
 
-def _tell_gradient(
+def _describe_gradient(
     last: EpochResult, former: EpochResult | None, number: int, wanted: BoostingConfig
 ) -> tuple[bool, bool, str]:
     """The same of gradient boosting; a round has a vote where the sum is better with it, by the loss on validation."""
@@ -146,7 +146,7 @@ def _last(record: TrialRecord, epoch: int) -> EpochResult | None:
     return next((at for at in reversed(record.epochs) if at.epoch == epoch and record.state == "finished"), None)
 
 
-def _check(scope: Scope) -> None:
+def _check(scope: StageContext) -> None:
     """Raise `SweepFileError` for what would part the weights from their images."""
     search = f"search.stages.{scope.stage}" if scope.stage else "search"
     weighs = scope.method.boosting.kind == "samme"

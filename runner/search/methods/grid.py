@@ -15,7 +15,7 @@ from runner.journal.events import Decided, Event
 from runner.journal.state import RunState
 from runner.search.base.best import Group, best_group, configuration_of
 from runner.search.base.protocol import Decide, Over, Plan, Step, Wait
-from runner.search.base.scope import Progress, Scope, missing
+from runner.search.base.stage_context import Progress, StageContext, missing
 from runner.space.distribution import Value
 from trainables.config.trial import TrialConfig
 
@@ -43,10 +43,10 @@ class Extent:
         return -self.first if side == "below" else self.last - self.points + 1
 
 
-class MeshSearch:
+class GridSearch:
     """Every point of a mesh, then of the rows past the borders on which the best one lies."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: StageContext) -> None:
         self._scope = scope
         self._keys = sorted(scope.space)
         self._extents = {key: Extent(0, scope.space[key].points - 1, scope.space[key].points) for key in self._keys}

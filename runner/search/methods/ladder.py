@@ -16,7 +16,7 @@ from ensembles.analysis.varied_keys import show_value
 from runner.journal.events import Decided, Event
 from runner.journal.state import RunState
 from runner.search.base.protocol import Decide, Over, Plan, Step, Wait
-from runner.search.base.scope import Progress, Scope, missing
+from runner.search.base.stage_context import Progress, StageContext, missing
 from runner.space.distribution import Value
 
 STEP, LADDER = "step", "ladder"
@@ -43,10 +43,10 @@ class Judgement:
     """Standard deviation that seeds alone make, pooled over the steps so far; None where no step has two that count."""
 
 
-class LadderSearch:
+class CapacityLadderSearch:
     """The steps in order, until no more pay. Those that are trained whatever the results come at once, so that slots stay busy."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: StageContext) -> None:
         self._scope = scope
         self._progress = Progress(scope.stage)
         self._steps = [scope.trials(values) for values in scope.method.steps]
@@ -109,7 +109,7 @@ class LadderSearch:
             "noise": found.noise,
         }
         best = self._best_trial(number, state)
-        return Decide(STEP, self._tell(number, found, parameters), values, trial_id=best, stage=self._scope.stage)
+        return Decide(STEP, self._describe(number, found, parameters), values, trial_id=best, stage=self._scope.stage)
 
     def _conclude(self, state: RunState) -> Decide:
         accuracy = self._judged[self._paid].values["accuracy"]
@@ -151,7 +151,7 @@ class LadderSearch:
         records = [state.trials[trial.trial_id] for trial in self._steps[number]]
         return next((record.cost.parameters for record in records if record.cost), None)
 
-    def _tell(self, number: int, found: Judgement, parameters: int | None) -> str:
+    def _describe(self, number: int, found: Judgement, parameters: int | None) -> str:
         name, wanted = _with_size(self._name(number), parameters), self._scope.method.repeats
         if found.accuracy is None:
             return f"{name} does not pay: none of its trials came to the end"

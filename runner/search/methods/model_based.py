@@ -7,8 +7,8 @@ from runner.journal.state import RunState
 from runner.search.base.best import configuration_of
 from runner.search.base.lr_bounds import RangeBounds
 from runner.search.base.protocol import Over, Plan, Step
-from runner.search.base.scope import Progress, Scope, values_of
-from runner.search.methods.optuna_samplers import BayesModel
+from runner.search.base.stage_context import Progress, StageContext, values_of
+from runner.search.methods.optuna_samplers import OptunaModel
 from runner.space.distribution import Distribution, Value
 from trainables.config.trial import TrialConfig
 from trainables.results.record import ENDED
@@ -17,15 +17,15 @@ ATTEMPTS = 20
 """Suggestions in a row that are on record already before the space counts as exhausted."""
 
 
-class ModelledSearch:
+class ModelBasedSearch:
     """`trials` configurations, each suggested by a model of all results so far; it never waits for those to come."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: StageContext) -> None:
         self._scope = scope
         self._bounds = RangeBounds(scope)
         self._progress = Progress(scope.stage)
         self._configurations: dict[str, None] = {}
-        self._model = BayesModel(
+        self._model = OptunaModel(
             method=scope.method.method,  # type: ignore[arg-type]
             space={key: _as_share(how) for key, how in scope.space.items()},
             is_active=scope.is_active,

@@ -77,7 +77,7 @@ class _Told:
         return self.accuracies[max(self.accuracies)]
 
 
-class BayesModel:
+class OptunaModel:
     """Suggests the values of the next trial. A fold: what it was told decides, and never what it was asked.
 
     Trials at random come first, those that method `random` would draw, until `startup` configurations have shown a

@@ -19,7 +19,7 @@ from runner.journal.events import Decided, Event, TrialEnded, TrialPlanned
 from runner.journal.state import RunState
 from runner.search.base.best import configuration_of
 from runner.search.base.protocol import Decide, Over, Plan, Step, Wait
-from runner.search.base.scope import Scope
+from runner.search.base.stage_context import StageContext
 from runner.search.methods.random import PATIENCE
 from runner.space.distribution import Distribution, Value, shorten
 from trainables.config.base import short_hash
@@ -55,13 +55,13 @@ class Member:
         return (*self.steps, present)
 
 
-class PopulationSearch:
+class PBTSearch:
     """The generations of a population, then the schedule of values that the best member went through.
 
     Raises `SweepFileError` where the sweep names what a population cannot vary or have.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: StageContext) -> None:
         _check(scope)
         self._scope = scope
         self._generation = 0
@@ -160,7 +160,7 @@ class PopulationSearch:
             values = explore(self._scope, self._members[donor].values, partial(self._share, member))
             moves[member] |= {"from": donor, "values": values}
             names = [_name(one, records[one], results[one]) for one in (member, donor)]
-            changes = _told_changes(self._members[donor].values, values)
+            changes = _describe_changes(self._members[donor].values, values)
             told.append(f"{names[0]} goes on from {names[1]}: {changes}")
         if len(told) > MOVES_TOLD:
             best = _name(ranking[0], records[ranking[0]], results[ranking[0]])
@@ -175,7 +175,7 @@ class PopulationSearch:
 
 
 def make_stretch(
-    scope: Scope, values: Mapping[str, Value], parent: ParentConfig | None, named: Mapping[str, int]
+    scope: StageContext, values: Mapping[str, Value], parent: ParentConfig | None, named: Mapping[str, int]
 ) -> TrialConfig:
     """The trial with `values` that goes on from `parent`. Its seed follows from all of these and from `named`."""
     told = {
@@ -188,7 +188,7 @@ def make_stretch(
     return trial.model_copy(update={"parent": parent})
 
 
-def explore(scope: Scope, values: Mapping[str, Value], share: Callable[[str], float]) -> dict[str, Value]:
+def explore(scope: StageContext, values: Mapping[str, Value], share: Callable[[str], float]) -> dict[str, Value]:
     """`values`, each drawn anew with probability `resample`, else moved; `share` draws a number from 0 to 1 by name.
 
     A key that has an effect only now is drawn, one that has none any more falls away.
@@ -224,7 +224,7 @@ def move(how: Distribution, value: Value, factor: float, up: bool) -> Value:
     return min(max(shorten(moved), shorten(how.low)), shorten(how.high))
 
 
-def _check(scope: Scope) -> None:
+def _check(scope: StageContext) -> None:
     """Raise `SweepFileError` for what a chain of checkpoints cannot have."""
     search = f"search.stages.{scope.stage}" if scope.stage else "search"
     for key, how in scope.space.items():
@@ -257,7 +257,7 @@ def _why_fixed(key: str) -> str:
     return "each stretch has a seed of its own" if key == "seed" else ""
 
 
-def _draw_members(scope: Scope) -> list[Member]:
+def _draw_members(scope: StageContext) -> list[Member]:
     """As many as asked for, of different values; where the space has too few, values come again with other seeds."""
     size = scope.method.population.size
     found: dict[str, dict[str, Value]] = {}
@@ -288,7 +288,7 @@ def _name(member: int, record: TrialRecord, result: EpochResult | None) -> str:
     return f"member {member} ({f'{result.validation_accuracy:.2%}' if result else record.state})"
 
 
-def _told_changes(before: Mapping[str, Value], after: Mapping[str, Value]) -> str:
+def _describe_changes(before: Mapping[str, Value], after: Mapping[str, Value]) -> str:
     """What differs, such as `optimizer.lr 0.03 -> 0.036`."""
     changes = [
         f"{key} {before.get(key, 'unused')} -> {after.get(key, 'unused')}"

@@ -10,7 +10,7 @@ from runner.journal.state import RunState
 from runner.search.base.best import configuration_of
 from runner.search.base.lr_bounds import RangeBounds
 from runner.search.base.protocol import Over, Plan, Step
-from runner.search.base.scope import Progress, Scope, refuse_small_space, values_of
+from runner.search.base.stage_context import Progress, StageContext, refuse_small_space, values_of
 from runner.space.distribution import Value
 from trainables.config.trial import TrialConfig
 
@@ -26,7 +26,7 @@ class RandomSearch:
     sample of it; in a wider one they are denser where the old range was.)
     """
 
-    def __init__(self, scope: Scope, trained: Sequence[TrialConfig] = ()) -> None:
+    def __init__(self, scope: StageContext, trained: Sequence[TrialConfig] = ()) -> None:
         self._scope = scope
         self._trained = trained
         self._bounds = RangeBounds(scope)
@@ -77,14 +77,14 @@ class RandomSearch:
         return list(found.values())
 
 
-def is_of(scope: Scope, trial: TrialConfig) -> bool:
+def is_of(scope: StageContext, trial: TrialConfig) -> bool:
     """Whether `trial` lies in the space, and is what the sweep would make of its values."""
     values = scope.active(values_of(trial, scope.space))
     inside = all(how.holds(values[key]) for key, how in scope.space.items() if key in values)
     return inside and any(trial.trial_id == same.trial_id for same in scope.trials(values))
 
 
-def draw_trials(scope: Scope) -> list[TrialConfig]:
+def draw_trials(scope: StageContext) -> list[TrialConfig]:
     """The trials of a random search over a space without range tests.
 
     Raises `SweepFileError` where the space has fewer different ones than were asked for.

@@ -15,7 +15,7 @@ from runner.journal.events import Decided, EpochReported, Event, TrialEnded, Tri
 from runner.journal.state import RunState
 from runner.search.base.former import Former
 from runner.search.base.protocol import Decide, Over, Plan, Step, Wait
-from runner.search.base.scope import Scope
+from runner.search.base.stage_context import StageContext
 from runner.search.methods.pbt import make_stretch
 from trainables.config.trial import ParentConfig, TrialConfig
 from trainables.errors import SweepFileError
@@ -41,7 +41,7 @@ class ReplaySearch:
     `SweepFileError` where that run has found none.
     """
 
-    def __init__(self, scope: Scope, former: Former | None) -> None:
+    def __init__(self, scope: StageContext, former: Former | None) -> None:
         self._scope = scope
         self._found = _find_schedule(scope, former) if former else None
         self._steps: Steps = []
@@ -108,7 +108,7 @@ class ReplaySearch:
         )
 
 
-def _find_schedule(scope: Scope, former: Former) -> Decided:
+def _find_schedule(scope: StageContext, former: Former) -> Decided:
     """The last schedule that the run has found."""
     search = f"search.stages.{scope.stage}" if scope.stage else "search"
     told = (scope.method.replay or "").rstrip("/")
@@ -126,7 +126,7 @@ def _find_schedule(scope: Scope, former: Former) -> Decided:
     return found
 
 
-def _check_length(scope: Scope, steps: list[Mapping[str, Any]]) -> None:
+def _check_length(scope: StageContext, steps: list[Mapping[str, Any]]) -> None:
     """A learning rate that moves over the epochs must take as many of them as it did."""
     last_epoch, first = steps[-1]["last_epoch"], scope.trial(steps[0]["values"]).schedule
     if first.name != "constant" and scope.spec.schedule.epochs is None and scope.max_epochs != last_epoch:

@@ -128,8 +128,8 @@ def test_what_is_told_is_read() -> None:
     cascade = fit_cascade(
         HEARD, np.array([0, 0, 1, 1]), (0.5, 0.25, 0.25), (1.0, 2.0, 3.0), "temperature", mean_of(HEARD)
     )
-    read = read_cascade(json.loads(json.dumps(cascade.told())))
-    assert read.told() == cascade.told()
+    read = read_cascade(json.loads(json.dumps(cascade.to_dict())))
+    assert read.to_dict() == cascade.to_dict()
     assert np.array_equal(run(read, HEARD)[0].probabilities, run(cascade, HEARD)[0].probabilities)
 
 

@@ -225,7 +225,7 @@ def test_hostile_names_are_text_in_the_card() -> None:
     assert "](javascript" not in card.replace("\\](javascript", "")
     assert "\\| b" not in card
     assert "a\\|b c" in card
-    assert "--own-code" in card
+    assert "--custom-code" in card
     assert "\n# evil" not in card
 
 

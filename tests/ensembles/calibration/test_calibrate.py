@@ -217,7 +217,7 @@ def test_rows_add_up_to_one_whatever_was_learned(kind: Calibration, classes: int
     found = calibrator.apply(table)
     assert found.min() >= 0
     assert found.sum(1) == pytest.approx(1, abs=1e-9)
-    again = read_calibrator(json.loads(json.dumps(calibrator.told())))
+    again = read_calibrator(json.loads(json.dumps(calibrator.to_dict())))
     assert again == calibrator
     np.testing.assert_array_equal(again.apply(table), found)
 

@@ -12,8 +12,8 @@ from ensembles.compression.pruned_curve import (
     PrunedCurve,
     PrunedPoint,
     choose,
+    evaluate_on_test,
     from_json,
-    judge_on_test,
     place_point,
     to_json,
 )
@@ -50,7 +50,7 @@ def make_curve(**keys: Any) -> PrunedCurve:
         "unpruned": make_point(0.0, accuracy=0.95, compressed_bytes=3000, nonzero_flops=20_000),
         "points": (make_point(0.0, accuracy=0.96), make_point(0.5, 3, 5, 0.73), make_point(0.9, 1, 30, 1e-7)),
         "failed": (),
-        "test": judge_on_test(np.array([0, 1, 1, 1]), np.array([0, 1, 1, 0]), np.array([0, 1, 0, 1])),
+        "test": evaluate_on_test(np.array([0, 1, 1, 1]), np.array([0, 1, 1, 0]), np.array([0, 1, 0, 1])),
     }
     return PrunedCurve(**told | keys)
 
@@ -128,7 +128,7 @@ def test_the_sentences_say_what_can_go_and_what_it_costs() -> None:
 def test_a_loss_that_only_test_shows_is_called_one() -> None:
     labels = np.zeros(400, np.int64)
     worse = np.where(np.arange(400) < 40, 1, 0)
-    told = make_curve(test=judge_on_test(worse, labels, labels)).sentences[-1]
+    told = make_curve(test=evaluate_on_test(worse, labels, labels)).sentences[-1]
     assert told.startswith("Test shows the loss that validation was too small to show: it is right on 90.00% of 400")
     assert "-10.00 points" in told
 

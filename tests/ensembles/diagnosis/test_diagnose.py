@@ -11,7 +11,7 @@ from ensembles.diagnosis.diagnose import diagnose, diagnose_all
 from ensembles.diagnosis.learning_curve import find_data_curves
 from ensembles.diagnosis.rules import RULES
 from ensembles.diagnosis.signs import Setting, read_signs, setting_of
-from ensembles.report.sweep.diagnosis import tell_patch
+from ensembles.report.sweep.diagnosis import format_overrides
 from runner.config.checks import read_spec
 from tests.sample_runs.sweeps import ROOT
 from trainables.config.trial import TrialConfig
@@ -68,11 +68,11 @@ def test_a_verdict_follows_from_the_epochs(verdict, told):
     assert found.verdict == verdict
     assert bool(found.patch) == (verdict not in ("healthy", "unknown"))
     assert found.evidence
-    json.dumps(found.told(), allow_nan=False)
+    json.dumps(found.to_dict(), allow_nan=False)
 
 
 def test_each_rule_has_a_case_a_source_and_signs_that_exist():
-    names = set(read_signs(record(), SETTING).told())
+    names = set(read_signs(record(), SETTING).to_dict())
     for rule in RULES:
         assert rule.verdict in {verdict for verdict, _ in TABLE}
         assert rule.source
@@ -151,7 +151,7 @@ def test_what_to_try_are_words_that_a_sweep_takes():
     given = [told for _, told in TABLE] + [record(config=config, **series) for series, config, _ in PATCHES]
     starved = [of_share(0.15, 0.6), of_share(0.3, 0.76), of_share(0.6, 0.856)]
     for found in [*(diagnose(told, SETTING) for told in given), *diagnose_all(starved, SETTING)]:
-        spec = read_spec(sweep, tell_patch(found).split())
+        spec = read_spec(sweep, format_overrides(found).split())
         for key, value in found.patch.items():
             assert spec.fixed(key) == value
             assert key not in spec.search.space

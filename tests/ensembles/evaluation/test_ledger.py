@@ -59,7 +59,7 @@ def test_the_warning_says_which_split_and_what_to_do():
         "test was used for 3 decisions, and its 250 images bear 2: keep new images for the next verdict, such as with "
         "another data.split_seed",
     )
-    told = ledger.told()
+    told = ledger.to_dict()
     assert told["test"] == {"split": "test", "decisions": 3, "images": 250, "limit": 2, "rotate": True}
     assert (told["validation"]["rotate"], told["recorded"], told["refused"]) == (False, True, None)
     assert told["warnings"] == list(ledger.warnings)
@@ -74,7 +74,7 @@ def test_a_store_that_refuses_is_read_and_says_so(store, monkeypatch):
     monkeypatch.setattr(Folder, "put", refuse)
     ledger = record_look(store, "d1", IMAGES, "dots/r1", {"ensemble": {"size": 5}})
     assert counts(ledger) == {"validation": 1, "test": 1}
-    assert ledger.told()["recorded"] is False
-    assert ledger.told()["refused"] == "store runs: the file system is read-only"
+    assert ledger.to_dict()["recorded"] is False
+    assert ledger.to_dict()["refused"] == "store runs: the file system is read-only"
     # What stands there already needs no writing.
     assert record_look(store, "d1", IMAGES, "dots/r1", {"ensemble": {"size": 4}}).refused == ""

@@ -16,7 +16,7 @@ from ensembles.evaluation.verdict import Verdict, evaluate, from_json, to_json
 from ensembles.metrics.intervals import mcnemar_p, paired_bootstrap, wilson_interval
 from ensembles.pool.pool import PredictionPool
 from ensembles.selection_bias.corrected import correct
-from ensembles.team import Choice
+from ensembles.team import Team
 from ensembles.voting.vote import VOTES
 from tests.ensembles.samples import make_choice, make_pool, make_run, member
 from trainables.errors import DamagedObject, MismatchedPredictions
@@ -34,7 +34,7 @@ VALIDATION = binary("validation", [0.9, 0.9, 0.9, 0.1], [0.6, 0.6, 0.1, 0.1], [0
 TEST = binary("test", [0.6, 0.6, 0.45, 0.1], [0.2, 0.9, 0.9, 0.6], [0.45, 0.6, 0.1, 0.7])
 
 
-def team(*weights: float) -> Choice:
+def team(*weights: float) -> Team:
     return make_choice(*weights)
 
 

@@ -10,7 +10,15 @@ import pytest
 from ensembles.evaluation.comparison import Change
 from ensembles.nights.compare import NightComparison
 from ensembles.nights.judge import judge_night
-from ensembles.nights.story import Cause, NightFacts, NightMember, NightStory, compare_teams, read_story, write_story
+from ensembles.nights.summary import (
+    Cause,
+    NightFacts,
+    NightMember,
+    NightSummary,
+    compare_teams,
+    read_summary,
+    write_summary,
+)
 from trainables.errors import DamagedObject
 
 BETTER = Change(0.90, 0.95, 0.05, (0.02, 0.08), 0.004)
@@ -75,7 +83,7 @@ def test_who_stayed_joined_and_left_is_told_by_trial_and_epoch():
     assert found.left == (member(2), member(3))
 
 
-STORY = NightStory(
+STORY = NightSummary(
     run="digits/2026-11-02",
     number=2,
     decided_unix_s=1.5,
@@ -98,10 +106,19 @@ STORY = NightStory(
 
 @pytest.mark.parametrize("story", [STORY, replace(STORY, comparison=None, members=None, verdict="accepted", causes=())])
 def test_a_story_is_read_back_as_it_was(story):
-    told = json.loads(write_story(story))
+    told = json.loads(write_summary(story))
     del told["sha256"]
-    assert read_story(told) == story
+    assert read_summary(told) == story
     assert told["accepted"] is (story.verdict == "accepted")
+
+
+def test_a_night_that_was_recorded_under_former_names_is_read() -> None:
+    payload = json.loads(write_summary(replace(STORY, causes=(Cause("custom code", "your own code in own.py"),))))
+    del payload["sha256"]
+    wanted = read_summary(payload)
+    payload["facts"]["own_code"] = payload["facts"].pop("custom_code")
+    payload["causes"] = [{"kind": "own code", "told": "your own code in own.py"}]
+    assert read_summary(payload) == wanted
 
 
 @pytest.mark.parametrize(
@@ -117,4 +134,4 @@ def test_a_story_is_read_back_as_it_was(story):
 )
 def test_a_story_that_says_something_else_is_refused(key, value, why):
     with pytest.raises(DamagedObject, match=f"the record of a night cannot be read \\({why}"):
-        read_story(STORY.told() | {key: value})
+        read_summary(STORY.to_dict() | {key: value})

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.stored_run import write_stored_run
 from ensembles.config import EnsembleConfig
 from ensembles.pool.pool import read_pool
-from ensembles.pool.stored import StoredPool, needs_truth_alone, open_pool
+from ensembles.pool.stored import StoredPool, needs_true_class_alone, open_pool
 from ensembles.pool.streaming import stream_mean
 from ensembles.pool.true_class import true_or_other
 from ensembles.selection.select import select
@@ -188,7 +188,9 @@ def test_who_is_damaged_is_found_and_taken_out(counted: Counted) -> None:
     ],
 )
 def test_only_rules_that_look_at_nothing_else_choose_from_the_true_class(changed: dict, truth_alone: bool) -> None:
-    assert needs_truth_alone(EnsembleConfig(**{"select": "greedy", "metric": "log_loss", **changed})) == truth_alone
+    assert (
+        needs_true_class_alone(EnsembleConfig(**{"select": "greedy", "metric": "log_loss", **changed})) == truth_alone
+    )
 
 
 def test_a_bucket_is_asked_for_no_more_than_a_folder(

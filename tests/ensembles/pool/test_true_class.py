@@ -12,14 +12,14 @@ import pytest
 from ensembles.config import EnsembleConfig
 from ensembles.metrics.scores import accuracy, log_loss
 from ensembles.pool.pool import read_pool
-from ensembles.pool.true_class import TruthPool, read_truth_pool, take_truth_pool, true_or_other
+from ensembles.pool.true_class import TrueClassPool, read_true_class_pool, take_true_class_pool, true_or_other
 from ensembles.selection.select import select
 from tests.ensembles.samples import make_pool, member
 from trainables.data.data_table import DataTable
 from trainables.errors import MismatchedPredictions, StoreError
 from trainables.results.checkpoint import CheckpointId, write_checkpoint
 from trainables.results.predictions import Predictions, to_arrow
-from trainables.results.true_class import Truth, take_truth, truth_to_arrow
+from trainables.results.true_class import TrueClass, take_true_class, true_class_to_arrow
 from trainables.store.folder import Folder
 from trainables.tables.arrow_file import write_table
 
@@ -54,10 +54,12 @@ def say(number: int) -> Predictions:
     return Predictions("d1", "validation", TABLE.labels_sha256("validation"), VALIDATION, given)
 
 
-def write(store: Folder, number: int, said: Predictions, truth: Truth | None = None, old: bool = False) -> CheckpointId:
+def write(
+    store: Folder, number: int, said: Predictions, truth: TrueClass | None = None, old: bool = False
+) -> CheckpointId:
     parts = {"validation.arrow": to_arrow(said)}
     if not old:
-        parts["validation-truth.arrow"] = truth_to_arrow(truth or take_truth(said, LABELS))
+        parts["validation-truth.arrow"] = true_class_to_arrow(truth or take_true_class(said, LABELS))
     write_checkpoint(store, member(number), parts)
     return member(number)
 
@@ -65,7 +67,7 @@ def write(store: Folder, number: int, said: Predictions, truth: Truth | None = N
 def test_it_holds_the_true_class_of_each_image_and_reads_nothing_else(tmp_path: Path) -> None:
     store = Counting(tmp_path)
     members = [write(store, number, say(number)) for number in (5, 1, 9)]
-    pool = read_truth_pool(store, members, "validation", TABLE)
+    pool = read_true_class_pool(store, members, "validation", TABLE)
     assert pool.members == (member(5), member(1), member(9))
     assert pool.truth == pytest.approx(
         np.array([[0.125, 0.5, 0.375], [0.225, 0.1, 0.675], [0.025, 0.9, 0.075]]), abs=1e-6
@@ -80,13 +82,13 @@ def test_it_holds_the_true_class_of_each_image_and_reads_nothing_else(tmp_path: 
 def test_checkpoints_of_before_are_read_whole(tmp_path: Path) -> None:
     store = Counting(tmp_path)
     members = [write(store, 1, say(1)), write(store, 2, say(2), old=True)]
-    pool = read_truth_pool(store, members, "validation", TABLE)
+    pool = read_true_class_pool(store, members, "validation", TABLE)
     assert pool.members == tuple(members)
-    assert pool.truth[1].tolist() == take_truth(say(2), LABELS).truth.tolist()
+    assert pool.truth[1].tolist() == take_true_class(say(2), LABELS).truth.tolist()
     assert store.read.count("validation.arrow") == 1
 
 
-GOOD = take_truth(say(1), LABELS)
+GOOD = take_true_class(say(1), LABELS)
 
 
 @pytest.mark.parametrize(
@@ -101,9 +103,9 @@ GOOD = take_truth(say(1), LABELS)
     ],
     ids=["data", "split", "rows", "labels", "classes", "images"],
 )
-def test_columns_that_do_not_line_up_are_passed_over_for_the_whole(tmp_path: Path, truth: Truth) -> None:
+def test_columns_that_do_not_line_up_are_passed_over_for_the_whole(tmp_path: Path, truth: TrueClass) -> None:
     store = Counting(tmp_path)
-    pool = read_truth_pool(store, [write(store, 1, say(1), truth)], "validation", TABLE)
+    pool = read_true_class_pool(store, [write(store, 1, say(1), truth)], "validation", TABLE)
     assert pool.truth[0].tolist() == GOOD.truth.tolist()
     assert store.read.count("validation.arrow") == 1
 
@@ -113,7 +115,7 @@ def test_a_damaged_column_is_passed_over_for_the_whole(tmp_path: Path) -> None:
     members = [write(store, 1, say(1)), write(store, 2, say(2))]
     store.put(member(1).key("validation-truth.arrow"), b"damaged")
     store.delete(member(2).key("validation-truth.arrow"))
-    pool = read_truth_pool(store, members, "validation", TABLE)
+    pool = read_true_class_pool(store, members, "validation", TABLE)
     assert pool.members == tuple(members)
     assert pool.truth[0].tolist() == GOOD.truth.tolist()
 
@@ -124,12 +126,12 @@ def test_who_cannot_be_used_is_left_out_by_name(tmp_path: Path) -> None:
     for number in (0, 2, 3):
         write(store, number, say(number))
     other = replace(say(1), data_id="d2")
-    write(store, 1, other, take_truth(other, LABELS))
+    write(store, 1, other, take_true_class(other, LABELS))
     for part in ("validation-truth.arrow", "validation.arrow"):
         store.put(member(2).key(part), b"damaged")
     store.put(member(3).key("manifest.json"), b"{half a mani")
-    write_checkpoint(store, member(4), {"validation-truth.arrow": truth_to_arrow(GOOD)})
-    pool = read_truth_pool(store, members, "validation", TABLE)
+    write_checkpoint(store, member(4), {"validation-truth.arrow": true_class_to_arrow(GOOD)})
+    pool = read_true_class_pool(store, members, "validation", TABLE)
     assert pool.members == (member(0),)
     assert [name for name, _ in pool.left_out] == members[1:]
     reasons = [reason for _, reason in pool.left_out]
@@ -143,7 +145,7 @@ def test_who_cannot_be_used_is_left_out_by_name(tmp_path: Path) -> None:
 
 def test_nobody_left_is_an_error_that_says_why(tmp_path: Path) -> None:
     with pytest.raises(MismatchedPredictions, match=r"none of 1 checkpoints has predictions on validation .*holds no"):
-        read_truth_pool(Folder(tmp_path), [member(0)], "validation", TABLE)
+        read_true_class_pool(Folder(tmp_path), [member(0)], "validation", TABLE)
 
 
 def test_a_store_that_does_not_answer_leaves_nobody_out(tmp_path: Path) -> None:
@@ -154,13 +156,13 @@ def test_a_store_that_does_not_answer_leaves_nobody_out(tmp_path: Path) -> None:
             return super().get(key)
 
     with pytest.raises(StoreError, match="no answer"):
-        read_truth_pool(Silent(tmp_path), [write(Folder(tmp_path), 1, say(1))], "validation", TABLE)
+        read_true_class_pool(Silent(tmp_path), [write(Folder(tmp_path), 1, say(1))], "validation", TABLE)
 
 
 def test_of_duplicates_the_first_stays_without_reading_them_whole(tmp_path: Path) -> None:
     store = Counting(tmp_path)
     members = [write(store, number, say(said)) for number, said in enumerate([1, 2, 1, 1])]
-    pool = read_truth_pool(store, members, "validation", TABLE)
+    pool = read_true_class_pool(store, members, "validation", TABLE)
     assert pool.members == (member(0), member(1))
     reason = f"its predictions on validation are those of {member(0)}, bit for bit: the same net has one voice"
     assert pool.left_out == ((member(2), reason), (member(3), reason))
@@ -173,9 +175,10 @@ def test_who_agrees_on_the_true_class_alone_is_no_duplicate(tmp_path: Path) -> N
     given[1] = [0.1, 0.8, 0.1]  # the true class of this image is the first
     members = [write(store, 0, said), write(store, 1, replace(said, probabilities=given))]
     assert (
-        take_truth(said, LABELS).truth.tolist() == take_truth(replace(said, probabilities=given), LABELS).truth.tolist()
+        take_true_class(said, LABELS).truth.tolist()
+        == take_true_class(replace(said, probabilities=given), LABELS).truth.tolist()
     )
-    assert read_truth_pool(store, members, "validation", TABLE).members == tuple(members)
+    assert read_true_class_pool(store, members, "validation", TABLE).members == tuple(members)
     assert read_pool(store, members, "validation", TABLE, merge=True).members == tuple(members)
 
 
@@ -183,10 +186,10 @@ def test_the_same_numbers_in_another_file_are_a_duplicate(tmp_path: Path) -> Non
     store, said = Folder(tmp_path), say(1)
     table = pa.ipc.open_file(pa.BufferReader(to_arrow(said))).read_all()
     other = write_table(table.replace_schema_metadata({**table.schema.metadata, "note": "written elsewhere"}))
-    parts = {"validation.arrow": other, "validation-truth.arrow": truth_to_arrow(GOOD)}
+    parts = {"validation.arrow": other, "validation-truth.arrow": true_class_to_arrow(GOOD)}
     write_checkpoint(store, member(1), parts)
     members = [write(store, 0, said), member(1)]
-    assert read_truth_pool(store, members, "validation", TABLE).members == (member(0),)
+    assert read_true_class_pool(store, members, "validation", TABLE).members == (member(0),)
     assert read_pool(store, members, "validation", TABLE, merge=True).members == (member(0),)
 
 
@@ -194,7 +197,7 @@ def test_scores_are_those_of_the_whole_predictions() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 4, 200)
     whole = make_pool(rng.dirichlet(np.full(4, 0.1), (6, 200)), labels)
-    pool = take_truth_pool(whole)
+    pool = take_true_class_pool(whole)
     assert pool.accuracies().tolist() == [accuracy(each.argmax(1), labels) for each in whole.probabilities]
     assert pool.log_losses().tolist() == [log_loss(each, labels) for each in whole.probabilities]
 
@@ -203,13 +206,13 @@ def test_greedy_by_log_loss_picks_the_same_from_true_or_other() -> None:
     rng = np.random.default_rng(1)
     whole = make_pool(rng.dirichlet(np.full(5, 0.3), (30, 100)), rng.integers(0, 5, 100))
     config = EnsembleConfig(select="greedy", metric="log_loss", size=12)
-    picked = select(true_or_other(take_truth_pool(whole)), config)
+    picked = select(true_or_other(take_true_class_pool(whole)), config)
     assert picked == select(whole, config)
     assert len(picked.members) > 2
 
 
 def test_a_member_can_be_taken_out_with_the_reason() -> None:
-    pool = take_truth_pool(make_pool([[[0.5, 0.5]], [[1, 0]], [[0, 1]]], [0]))
+    pool = take_true_class_pool(make_pool([[[0.5, 0.5]], [[1, 0]], [[0, 1]]], [0]))
     rest = pool.without(member(1), "damaged")
     assert rest.members == (member(0), member(2))
     assert rest.truth.tolist() == [[0.5], [0]]
@@ -229,4 +232,4 @@ def test_a_member_can_be_taken_out_with_the_reason() -> None:
 )
 def test_what_is_no_pool_cannot_be_made(members: tuple, truth: np.ndarray, predicted: np.ndarray, message: str) -> None:
     with pytest.raises(MismatchedPredictions, match=message):
-        TruthPool("d1", "validation", members, truth, predicted, LABELS, TABLE.class_names)
+        TrueClassPool("d1", "validation", members, truth, predicted, LABELS, TABLE.class_names)

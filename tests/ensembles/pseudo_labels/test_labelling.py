@@ -48,4 +48,4 @@ def test_the_confidence_that_was_asked_for_is_among_them():
 
 
 def test_the_figures_survive_the_journal():
-    assert read_labelling(json.loads(json.dumps(count().told()))) == count()
+    assert read_labelling(json.loads(json.dumps(count().to_dict()))) == count()

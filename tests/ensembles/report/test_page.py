@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import pytest
 
 from ensembles.config import EnsembleConfig
-from ensembles.report.page import ReportInput, lay_out, render_report, tell_report, write_html
+from ensembles.report.page import ReportInput, lay_out, render_report, report_to_json, write_html
 from ensembles.report.team.images import missed_csv
 from tests.ensembles.report.sample_evidence import with_evidence
 from tests.ensembles.samples import make_run, make_story
@@ -217,7 +217,7 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     again = with_evidence(make_run())
     report = lay_out(replace(again, search=make_story(again)))
     assert write_html(report).encode() == FULL_PAGE.encode()
-    assert json.dumps(tell_report(report)) == json.dumps(tell_report(FULL_REPORT))
+    assert json.dumps(report_to_json(report)) == json.dumps(report_to_json(FULL_REPORT))
 
 
 def test_the_page_has_a_language_a_title_and_both_colour_schemes() -> None:
@@ -272,7 +272,7 @@ def test_many_classes_are_folded_away() -> None:
 
 
 def test_the_json_has_the_same_figures_in_the_same_order() -> None:
-    told = tell_report(FULL_REPORT)
+    told = report_to_json(FULL_REPORT)
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert list(told)[2:6] == ["verdict", "night", "ladder", "baselines"]
     assert list(told)[6:11] == ["path", "team", "agreement", "reliability", "classes"]
@@ -284,7 +284,7 @@ def test_the_json_has_the_same_figures_in_the_same_order() -> None:
     assert [row["trial_id"] for row in told["trials"]["rows"]] == [record.trial_id for record in GIVEN.records]
     assert [row["score"] for row in told["path"]["rows"]] == list(GIVEN.choice.path)
     assert "<svg" not in json.dumps(told)
-    assert tell_report(lay_out(GIVEN))["agreement"] is None
+    assert report_to_json(lay_out(GIVEN))["agreement"] is None
 
 
 def test_images_that_all_miss_are_a_table_of_their_own() -> None:

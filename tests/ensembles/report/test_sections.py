@@ -23,7 +23,7 @@ from ensembles.report.team import reliability as reliability_section
 from ensembles.report.team import team as team_section
 from ensembles.report.team import verdict as verdict_section
 from ensembles.selection_bias.estimate import Estimate
-from ensembles.team import Choice
+from ensembles.team import Team
 from tests.ensembles.report.sample_evidence import make_corrected, with_evidence
 from tests.ensembles.samples import make_choice, make_record, make_run, member
 from trainables.data.data_table import DataTable
@@ -146,7 +146,7 @@ def test_members_stand_by_weight_with_what_each_is_worth() -> None:
 
 def test_a_member_whose_trial_was_ended_early_says_so() -> None:
     first, second = make_record((0.8, 0.9), "pruned"), make_record((0.8, 0.95), seed=1)
-    choice = Choice(
+    choice = Team(
         (CheckpointId(first.trial_id, 2), CheckpointId(second.trial_id, 1)), (0.5, 0.5), "all", "accuracy", (), (), 0.9
     )
     records = {record.trial_id: record for record in (first, second)}
@@ -289,7 +289,7 @@ def test_many_left_out_predictions_are_bounded_and_counted() -> None:
 def test_the_table_of_trials_keeps_the_team_whatever_its_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trials_section, "MOST_ROWS", 2)
     records = [make_record((0.9 - 0.1 * number,), seed=number) for number in range(5)]
-    choice = Choice((CheckpointId(records[3].trial_id, 1),), (1.0,), "best", "accuracy", (), (), 0.9)
+    choice = Team((CheckpointId(records[3].trial_id, 1),), (1.0,), "best", "accuracy", (), (), 0.9)
     found = trials_section.lay_out(records, choice, [])
     assert [(row.rank, row.votes) for row in found.rows] == [(1, False), (2, False), (4, True)]
     assert found.more == 2
@@ -298,7 +298,7 @@ def test_the_table_of_trials_keeps_the_team_whatever_its_rank(monkeypatch: pytes
 
 def test_a_long_reason_is_cut() -> None:
     record = TrialRecord(make_record((0.5,)).config, "failed", "x" * 10_000)
-    assert len(trials_section.tell_state(record)) == trials_section.LONGEST_REASON + 1
+    assert len(trials_section.describe_state(record)) == trials_section.LONGEST_REASON + 1
 
 
 def test_nothing_is_never_minus_nothing() -> None:

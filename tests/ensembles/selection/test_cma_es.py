@@ -37,7 +37,7 @@ def test_it_never_ends_above_where_it_began_and_the_seed_alone_decides() -> None
 
 
 def test_the_better_of_two_weighs_more_as_its_log_loss_asks() -> None:
-    # Truth .9 or .1 against the opposite, three to one: the best weight w of the first has .1 + .8 w = 3/4, so w = .8125.
+    # TrueClass .9 or .1 against the opposite, three to one: the best weight w of the first has .1 + .8 w = 3/4, so w = .8125.
     told = np.array([[0.9, 0.9, 0.9, 0.1], [0.1, 0.1, 0.1, 0.9]])
     pool = make_pool(np.stack([told, 1 - told], axis=2), [0] * 4)
     choice = select(pool, EnsembleConfig(select="cma-es", size=2))

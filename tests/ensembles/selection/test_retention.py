@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from ensembles.config import EnsembleConfig, Metric, SelectMethod
 from ensembles.pool.pool import PredictionPool
 from ensembles.selection import retention as module
-from ensembles.selection.retention import Retained, agree, choices_kept, choose_each, keep_members, retain
+from ensembles.selection.retention import InvariantSubset, agree, choices_kept, choose_each, keep_members, retain
 from ensembles.selection.select import select
-from ensembles.team import Choice
+from ensembles.team import Team
 from tests.ensembles.samples import make_pool, member
 
 SIZE = 6
@@ -72,14 +72,14 @@ def test_a_rule_that_asks_for_all_keeps_all() -> None:
 
 
 def test_a_rule_that_looks_at_who_does_not_win_keeps_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    def by_count(pool: PredictionPool, config: EnsembleConfig, costs: object = None) -> Choice:
+    def by_count(pool: PredictionPool, config: EnsembleConfig, costs: object = None) -> Team:
         at = len(pool.members) - 1
-        return Choice((pool.members[at],), (1.0,), "best", config.metric, (), (), float(len(pool.members)))
+        return Team((pool.members[at],), (1.0,), "best", config.metric, (), (), float(len(pool.members)))
 
     monkeypatch.setattr(module, "select", by_count)
     pool = lean(0.9, 0.6, 0.7)
     asked = [EnsembleConfig(size=1)]
-    assert retain(pool, asked) == Retained(frozenset(pool.members), (by_count(pool, asked[0]),), all_stay=True)
+    assert retain(pool, asked) == InvariantSubset(frozenset(pool.members), (by_count(pool, asked[0]),), all_stay=True)
 
 
 def test_more_is_asked_of_the_best_than_there_are_candidates() -> None:

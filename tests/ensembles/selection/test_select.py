@@ -15,7 +15,7 @@ from ensembles.config import EnsembleConfig
 from ensembles.metrics.scores import accuracy, log_loss
 from ensembles.pool.pool import PredictionPool
 from ensembles.selection.select import rank_members, select
-from ensembles.team import Choice
+from ensembles.team import Team
 from ensembles.voting.vote import vote
 from tests.ensembles.samples import make_choice, make_pool, member
 from trainables.errors import CaucusError, MismatchedPredictions
@@ -212,7 +212,7 @@ def test_more_greedy_picks_than_members_are_fine() -> None:
 )
 def test_what_is_no_team_cannot_be_made(members: tuple, weights: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Choice(members, weights, "all", "accuracy", (), (), 0.0)
+        Team(members, weights, "all", "accuracy", (), (), 0.0)
 
 
 def test_a_path_belongs_to_its_picks() -> None:

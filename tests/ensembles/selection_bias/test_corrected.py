@@ -136,7 +136,7 @@ def test_true_class_probabilities_alone_give_what_all_of_them_give(monkeypatch):
     pool, config = random_pool(12, 60), EnsembleConfig(size=4)
     choice = select(pool, config)
     short = correct(pool, choice, config, VOTES)
-    monkeypatch.setattr(ensembles.selection_bias.repeat, "needs_truth_alone", lambda config: False)
+    monkeypatch.setattr(ensembles.selection_bias.repeat, "needs_true_class_alone", lambda config: False)
     assert correct(pool, choice, config, VOTES) == short
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensembles.metrics.scores import log_loss
-from ensembles.team import Choice
+from ensembles.team import Team
 from ensembles.voting.vote import VOTES, Ballot, Voter, fit_voter, read_voter, vote
 from tests.ensembles.samples import make_choice, make_pool, member
 from trainables.errors import DamagedObject, MismatchedPredictions
@@ -22,8 +22,8 @@ from trainables.results.pruned_checkpoint import PrunedId
 UNFITTED = tuple(method for method in VOTES if method != "stacked")
 AVERAGES = ("soft", "geometric", "weighted", "confidence")
 
-# Three members, four images, three classes. By image: all agree; two against one sure one; three voices for three
-# classes; a tie of two voices each is in EVEN below.
+# Three members, four images, three classes. By image: all agree; two against one sure one; three vote_counts for three
+# classes; a tie of two vote_counts each is in EVEN below.
 TABLE = [
     [[0.75, 0.25, 0.00], [0.50, 0.25, 0.25], [0.50, 0.25, 0.25], [0.00, 0.50, 0.50]],
     [[0.50, 0.25, 0.25], [0.50, 0.25, 0.25], [0.00, 0.75, 0.25], [0.25, 0.50, 0.25]],
@@ -59,7 +59,7 @@ def test_a_weighted_vote_is_the_weighted_mean() -> None:
 def test_the_votes_differ_where_one_member_is_sure() -> None:
     pool, team = make_pool(TABLE, LABELS), make_choice(0.4, 0.4, 0.2)
     said = {method: vote(pool, team, method).predicted[1] for method in UNFITTED}
-    # Two voices for class 0 against one sure of class 2, to whom class 0 is as good as impossible.
+    # Two vote_counts for class 0 against one sure of class 2, to whom class 0 is as good as impossible.
     assert said == {"hard": 0, "majority": 0, "soft": 2, "geometric": 2, "weighted": 0, "confidence": 2, "rank": 0}
 
 
@@ -178,7 +178,7 @@ def test_exact_ties_of_three_members_stay_ties() -> None:
 
 def test_members_are_found_by_name_not_by_place() -> None:
     pool = make_pool(TABLE, LABELS, split="test")
-    team = Choice((member(2), member(0)), (0.75, 0.25), "all", "accuracy", (), (), 0.0)
+    team = Team((member(2), member(0)), (0.75, 0.25), "all", "accuracy", (), (), 0.0)
     expected = 0.75 * pool.probabilities[2].astype(float) + 0.25 * pool.probabilities[0]
     np.testing.assert_allclose(vote(pool, team, "weighted").probabilities, expected)
 
@@ -201,14 +201,14 @@ def test_a_voter_votes_on_some_of_the_images_as_on_all() -> None:
 def test_what_a_voter_tells_makes_the_same_voter(method) -> None:
     pool = make_pool(TABLE, LABELS)
     voter = fit_voter(pool, make_choice(0.5, 0.25, 0.25), method)
-    again = read_voter(json.loads(json.dumps(voter.told())))
+    again = read_voter(json.loads(json.dumps(voter.to_dict())))
     assert again == voter
     np.testing.assert_array_equal(again.vote(pool).probabilities, voter.vote(pool).probabilities)
 
 
 def test_a_pruned_member_keeps_its_name() -> None:
     voter = Voter("soft", (PrunedId("0f", 3, "magnitude", 0.9, 5),), (1.0,))
-    assert read_voter(json.loads(json.dumps(voter.told()))) == voter
+    assert read_voter(json.loads(json.dumps(voter.to_dict()))) == voter
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_a_pruned_member_keeps_its_name() -> None:
     ],
 )
 def test_a_voter_that_is_not_readable_is_told(change) -> None:
-    told = fit_voter(make_pool(TABLE, LABELS), make_choice(0.5, 0.25, 0.25), "stacked").told()
+    told = fit_voter(make_pool(TABLE, LABELS), make_choice(0.5, 0.25, 0.25), "stacked").to_dict()
     with pytest.raises(DamagedObject, match="the vote on record is not readable"):
         read_voter(told | change)
 
@@ -330,8 +330,8 @@ def test_a_team_twice_votes_as_once(members: int, classes: int, seed: int) -> No
 def test_only_a_majority_vote_has_undecided_images(members: int, classes: int, seed: int) -> None:
     pool, team = make_pool(_draw(members, classes, seed), [0] * 9), make_choice(*[1 / members] * members)
     ballots: dict[str, Ballot] = {method: vote(pool, team, method) for method in UNFITTED}
-    voices = vote(pool, team, "hard").probabilities.max(1)
-    assert ballots.pop("majority").undecided == int((voices * members * 2 < members + 0.5).sum())
+    vote_counts = vote(pool, team, "hard").probabilities.max(1)
+    assert ballots.pop("majority").undecided == int((vote_counts * members * 2 < members + 0.5).sum())
     assert {ballot.undecided for ballot in ballots.values()} == {0}
 
 

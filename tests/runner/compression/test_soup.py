@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ensembles.compression.soup_story import from_json, read_soups
+from ensembles.compression.soup_summary import from_json, read_soups
 from ensembles.pool.pool import read_pool
-from runner.compression.soup import CannotCook, Cooked, choose_epochs, cook_run, parse_kind, parse_metric
+from runner.compression.soup import CannotMakeSoup, SoupResult, choose_epochs, parse_kind, parse_metric, soup_run
 from runner.compression.trained_trial import NoSuchTrial
 from runner.retention.retention import plan_retention
 from tests.sample_runs.sweeps import caucus
@@ -29,14 +29,16 @@ def bits(store: Folder) -> dict[str, bytes]:
     return {found.key: store.get(found.key) for found in store.find("") if "/ledger/" not in found.key}
 
 
-def cook(store: Folder, *trials: str, kind: Any = "uniform", epochs: str = "all", metric: Any = "accuracy") -> Cooked:
-    return cook_run(load(store), trials or [plain(load(store))], kind, epochs, metric)
+def make_soup(
+    store: Folder, *trials: str, kind: Any = "uniform", epochs: str = "all", metric: Any = "accuracy"
+) -> SoupResult:
+    return soup_run(load(store), trials or [plain(load(store))], kind, epochs, metric)
 
 
 @pytest.mark.parametrize("kind", ["uniform", "greedy"])
 def test_a_soup_is_a_checkpoint_of_its_own_that_reads_and_votes(trained_store: Folder, kind: Any) -> None:
     before = bits(trained_store)
-    found = cook(trained_store, kind=kind)
+    found = make_soup(trained_store, kind=kind)
     story = found.story
     record = load(trained_store).state.trials[story.trial_id]
     assert record.best is not None
@@ -74,38 +76,38 @@ def test_the_same_again_is_read_and_another_store_gets_the_same_bits(
 ) -> None:
     shutil.copytree(trained_run, tmp_path / "other")
     other = Folder(tmp_path / "other", "runs")
-    first = cook(trained_store, kind="greedy")
-    assert cook(other, kind="greedy") == first
+    first = make_soup(trained_store, kind="greedy")
+    assert make_soup(other, kind="greedy") == first
     assert bits(other) == bits(trained_store)
     monkeypatch.setattr(Training, "evaluate", None)
-    assert cook(trained_store, kind="greedy") == first
+    assert make_soup(trained_store, kind="greedy") == first
 
 
 def test_a_damaged_soup_is_made_anew(trained_store: Folder) -> None:
-    found, kept = cook(trained_store), bits(trained_store)
+    found, kept = make_soup(trained_store), bits(trained_store)
     for part in (layout.WEIGHTS, "validation.arrow", "test.arrow", layout.METRICS):
         trained_store.put(found.checkpoint + part, kept[found.checkpoint + part][:-1])
-        assert cook(trained_store) == found
+        assert make_soup(trained_store) == found
         assert bits(trained_store) == kept
 
 
 def test_what_greedy_looks_at_can_be_another_metric(trained_store: Folder) -> None:
-    found = cook(trained_store, kind="greedy", metric="log_loss")
+    found = make_soup(trained_store, kind="greedy", metric="log_loss")
     assert found.story.soup.validation_loss <= found.story.best.validation_loss
-    assert found.checkpoint != cook(trained_store, kind="greedy").checkpoint
+    assert found.checkpoint != make_soup(trained_store, kind="greedy").checkpoint
 
 
 def test_epochs_of_other_nets_are_refused_with_nothing_written(trained_store: Folder) -> None:
     before, stored = bits(trained_store), load(trained_store)
     with pytest.raises(CheckpointMismatch, match=r"different architectures \(model.residual\)"):
-        cook(trained_store, plain(stored), residual(stored))
+        make_soup(trained_store, plain(stored), residual(stored))
     with pytest.raises(NoSuchTrial, match="has no such trial"):
-        cook(trained_store, "0f3a")
-    with pytest.raises(CannotCook, match=r"--epochs 2 leaves .*@2 of .*two or more"):
-        cook(trained_store, epochs="2")
+        make_soup(trained_store, "0f3a")
+    with pytest.raises(CannotMakeSoup, match=r"--epochs 2 leaves .*@2 of .*two or more"):
+        make_soup(trained_store, epochs="2")
     trained_store.delete(CheckpointId(plain(stored), 1).key(layout.WEIGHTS))
     with pytest.raises(ObjectMissing):
-        cook(trained_store)
+        make_soup(trained_store)
     assert bits(trained_store).keys() >= before.keys() - {CheckpointId(plain(stored), 1).key(layout.WEIGHTS)}
     assert not [key for key in bits(trained_store) if "soups/" in key]
 
@@ -113,7 +115,7 @@ def test_epochs_of_other_nets_are_refused_with_nothing_written(trained_store: Fo
 def test_what_went_into_a_soup_is_not_deleted_and_neither_is_the_soup(trained_store: Folder) -> None:
     without = plan_retention(trained_store, 1)
     assert [one for one in without.doomed if one.checkpoint]
-    story = cook(trained_store).story
+    story = make_soup(trained_store).story
     found = plan_retention(trained_store, 1)
     kept = {str(member) for member in found.kept}
     assert {*story.ingredients} <= kept
@@ -137,20 +139,20 @@ def test_epochs_are_named_in_words(told: str, chosen: list[int]) -> None:
 
 @pytest.mark.parametrize("told", ["", "last", "last 0", "first 5", "1;2", "-3", "1,,2"])
 def test_other_words_are_named(told: str) -> None:
-    with pytest.raises(CannotCook, match=r"--epochs is .* say last 5, all, 3-9 or 3,5,9"):
+    with pytest.raises(CannotMakeSoup, match=r"--epochs is .* say last 5, all, 3-9 or 3,5,9"):
         choose_epochs(told, [1, 2])
 
 
 def test_an_epoch_that_is_not_there_is_named() -> None:
-    with pytest.raises(CannotCook, match="no checkpoint of epoch 4; it has 1, 2"):
+    with pytest.raises(CannotMakeSoup, match="no checkpoint of epoch 4; it has 1, 2"):
         choose_epochs("1,4", [1, 2])
 
 
 def test_kinds_and_metrics_are_checked() -> None:
     assert (parse_kind("greedy"), parse_metric(None), parse_metric("brier")) == ("greedy", "accuracy", "brier")
-    with pytest.raises(CannotCook, match="--kind is 'thick', not one of uniform, greedy"):
+    with pytest.raises(CannotMakeSoup, match="--kind is 'thick', not one of uniform, greedy"):
         parse_kind("thick")
-    with pytest.raises(CannotCook, match="--metric is 'loss', not one of accuracy, log_loss"):
+    with pytest.raises(CannotMakeSoup, match="--metric is 'loss', not one of accuracy, log_loss"):
         parse_metric("loss")
 
 
@@ -161,4 +163,4 @@ def test_the_verb_prints_one_object(trained_store: Folder, tmp_path: Path) -> No
     assert get_json(trained_store, told["key"]) == {
         key: value for key, value in told.items() if key not in ("key", "checkpoint")
     }
-    assert caucus(*words, "--kind", "thick", code=2)["kind"] == "CannotCook"
+    assert caucus(*words, "--kind", "thick", code=2)["kind"] == "CannotMakeSoup"

@@ -11,7 +11,7 @@ import pytest
 import runner.compression.sparsify
 from runner.compression.sparsify import CannotSparsify, Sparsified, check_words, parse_sparsities, sparsify_run
 from runner.compression.trained_trial import NoSuchTrial
-from runner.evaluation.conclusion import choose_and_judge, render
+from runner.evaluation.conclusion import choose_and_evaluate, render
 from tests.sample_runs.sweeps import caucus
 from tests.sample_runs.trained_run import load, plain, residual
 from trainables.errors import DamagedObject, ModelUnusable, ObjectMissing, RunMismatch, StoreError
@@ -137,7 +137,7 @@ def test_test_is_scored_for_the_chosen_one_beside_the_unpruned_and_last(
 
 def test_without_a_name_the_best_trial_is_sparsified(trained_store: Folder) -> None:
     stored = load(trained_store)
-    best = choose_and_judge(stored).best
+    best = choose_and_evaluate(stored).best
     curve = sparsify(trained_store, trial_id=None, sparsities=[0.5])[0].curve
     assert (curve.trial_id, curve.epoch) == (best.trial_id, best.epoch)
 
@@ -145,7 +145,7 @@ def test_without_a_name_the_best_trial_is_sparsified(trained_store: Folder) -> N
 def test_the_report_has_the_curves_from_then_on(trained_store: Folder) -> None:
     def page() -> str:
         stored = load(trained_store)
-        return render(stored, choose_and_judge(stored), "")
+        return render(stored, choose_and_evaluate(stored), "")
 
     assert "Sparsified checkpoints" not in page()
     curve = sparsify(trained_store)[0].curve

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from runner.config.checks import parse_spec, read_spec
-from runner.config.custom_code import find_own_code
+from runner.config.custom_code import find_custom_code
 from tests.sample_runs.sweeps import run_sweep
 from trainables.errors import SweepFileError
 
@@ -38,14 +38,14 @@ def folder(tmp_path, monkeypatch):
 
 def test_a_module_beside_the_sweep_file_is_found_and_sent_to_workers(folder):
     spec = read_spec(str(folder / "mine.yaml"), [])
-    assert find_own_code(spec) == [folder / "beside.py"]
+    assert find_custom_code(spec) == [folder / "beside.py"]
     package = folder / "nets"
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "deep.py").write_text("")
     spec = read_spec(str(folder / "mine.yaml"), ["model.name=nets.deep:build"])
-    assert find_own_code(spec) == [package]
-    assert find_own_code(read_spec(str(folder / "mine.yaml"), ["model.name=torch.nn:build"])) == []
+    assert find_custom_code(spec) == [package]
+    assert find_custom_code(read_spec(str(folder / "mine.yaml"), ["model.name=torch.nn:build"])) == []
 
 
 def test_own_keys_can_be_searched_set_and_overridden(folder):

@@ -1,4 +1,4 @@
-"""The fold over a run's journal that decides for all slots; Tune's side of it is `Recording`."""
+"""The fold over a run's journal that decides for all slots; Tune's side of it is `RayScheduler`."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_scheduler_none_prunes_nobody(tmp_path):
 def test_a_trial_that_says_its_own_end_is_stopped_with_its_reason(tmp_path, state):
     driver = begin(tmp_path, ASHA)
     driver.tell(A, 1, 0.9)
-    assert driver.tell_end(A, state, "loss is nan") == STOP
+    assert driver.report_end(A, state, "loss is nan") == STOP
     assert (driver.record(A).state, driver.record(A).reason) == (state, "loss is nan")
     assert len(driver.record(A).epochs) == 1
 
@@ -77,7 +77,7 @@ def test_an_end_does_not_replace_the_one_on_record(tmp_path):
     driver = begin(tmp_path, ASHA)
     driver.tell(A, 1, 0.9)
     driver.tell(B, 1, 0.5)
-    assert driver.tell_end(B, "stopped", "the budget ran out") == STOP
+    assert driver.report_end(B, "stopped", "the budget ran out") == STOP
     driver.lose(B, "killed")
     assert (driver.record(B).state, len(driver.told(TrialEnded))) == ("pruned", 1)
 
@@ -194,11 +194,11 @@ def test_trials_come_in_the_order_of_the_search_and_then_no_more(tmp_path):
     driver = Driver(tmp_path, NONE)
     assert [task.name for task in driver.take_all()] == [A.trial_id, B.trial_id, C.trial_id]
     assert [event.trial_id for event in driver.told(TrialPlanned)] == [A.trial_id, B.trial_id, C.trial_id]
-    assert driver.conductor.next_task() == "wait"  # they are running
+    assert driver.controller.next_task() == "wait"  # they are running
     for trial in (A, B, C):
-        driver.tell_end(trial, "failed", "it broke")
-    assert driver.conductor.next_task() == "over"
-    assert driver.conductor.is_over
+        driver.report_end(trial, "failed", "it broke")
+    assert driver.controller.next_task() == "over"
+    assert driver.controller.is_over
 
 
 def test_a_new_driver_begins_with_what_has_no_end_after_the_last_epoch_on_record(tmp_path):
@@ -206,7 +206,7 @@ def test_a_new_driver_begins_with_what_has_no_end_after_the_last_epoch_on_record
     first.tell(A, 1, 0.5)
     first.tell(B, 1, 0.5)
     first.tell(B, 2, 0.5)
-    first.tell_end(C, "diverged", "loss is nan")
+    first.report_end(C, "diverged", "loss is nan")
     again = Driver(tmp_path, NONE)
     assert [(task.name, task.after_epoch) for task in again.take_all()] == [(A.trial_id, 1), (B.trial_id, 2)]
 
@@ -244,7 +244,7 @@ def test_paused_trials_are_pruned_once_nothing_more_can_come(tmp_path):
         driver.tell(trial, 1, accuracy)
     assert [task.name for task in driver.take_all()] == [A.trial_id]
     assert driver.tell(A, 2, 0.9) == STOP
-    assert driver.conductor.next_task() == "over"
+    assert driver.controller.next_task() == "over"
     assert [driver.record(trial).state for trial in (A, B, C)] == ["finished", "pruned", "pruned"]
     assert driver.record(C).reason == "pruned at rung 1, rank 3 of 3"
 
@@ -284,8 +284,8 @@ def test_an_audit_trains_pruned_trials_to_the_end_without_a_say(tmp_path):
     record = driver.record(trial)
     assert (record.state, record.audited_from, len(record.epochs)) == ("pruned", 1, 3)
     assert record.reason.startswith("pruned at rung 1")
-    assert driver.conductor.next_task() == "over"
-    assert Driver(tmp_path, config).conductor.is_over
+    assert driver.controller.next_task() == "over"
+    assert Driver(tmp_path, config).controller.is_over
 
 
 def test_an_audit_that_was_cut_short_goes_on(tmp_path):
@@ -308,8 +308,8 @@ def test_a_budget_of_trials_begins_no_more_than_that(tmp_path):
     for trial in (A, B):
         for epoch in (1, 2, 3):
             driver.tell(trial, epoch, 0.5)
-    assert driver.conductor.next_task() == "over"
-    assert driver.conductor.is_capped
+    assert driver.controller.next_task() == "over"
+    assert driver.controller.is_capped
     more = Driver(tmp_path, NONE, budget={"trials": 3})
     assert [task.name for task in more.take_all()] == [C.trial_id]
 
@@ -383,11 +383,11 @@ def test_with_every_scheduler_a_run_that_is_killed_ends_as_one_that_is_not(tmp_p
 
 def test_what_a_net_costs_is_on_record_once_and_before_its_first_epoch(tmp_path):
     driver = Driver(tmp_path, SchedulerConfig(method="none", max_epochs=3))
-    name = driver.conductor.next_task().name
-    driver.conductor.start(name)
+    name = driver.controller.next_task().name
+    driver.controller.start(name)
     first, later = (TrialCost(650, 1300, seconds, 64, 1e-4, 2**20, False) for seconds in (1e-5, 2e-5))
-    driver.conductor.report(name, make_result(1, 0.5), True, first)
-    driver.conductor.report(name, make_result(2, 0.5), True, later)  # a trial that was started anew tells it again
+    driver.controller.report(name, make_result(1, 0.5), True, first)
+    driver.controller.report(name, make_result(2, 0.5), True, later)  # a trial that was started anew tells it again
     kinds = [event.kind for event in driver.log.events if getattr(event, "trial_id", "") == name]
     assert kinds[-3:] == ["trial-measured", "epoch-reported", "epoch-reported"]
     assert driver.log.state.trials[name].cost == first

@@ -1,6 +1,6 @@
 import pytest
 
-from runner.control.simulator import rehearse
+from runner.control.simulator import simulate
 from runner.journal.events import TrialEnded
 from runner.journal.journal import UnwrittenJournal
 from runner.search.choose import choose_search
@@ -23,7 +23,7 @@ def play(seconds=2.0, diverges=()):
 
 
 def run(spec, outcome, slots=2, **told):
-    return rehearse(spec, choose_search(spec, "data"), slots, outcome, **told)
+    return simulate(spec, choose_search(spec, "data"), slots, outcome, **told)
 
 
 def test_the_clock_is_that_of_the_slots():

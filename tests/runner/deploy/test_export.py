@@ -49,12 +49,12 @@ def vote_of_stored(run: TrainedRun, manifest: Manifest) -> tuple[np.ndarray, np.
     return ballot.probabilities, ballot.predicted
 
 
-def check_equal(run: TrainedRun, folder: Folder, own_code: bool = False) -> None:
+def check_equal(run: TrainedRun, folder: Folder, custom_code: bool = False) -> None:
     """The bundle's members and its program say of the test images what is stored."""
     read = read_bundle(folder)
     pixels = run.images.pixels[run.images.rows("test")]
     expected, predicted = vote_of_stored(run, read.manifest)
-    answers = make_ready(read, own_code=own_code).predict(pixels)
+    answers = make_ready(read, custom_code=custom_code).predict(pixels)
     assert np.abs(answers.probabilities - expected).max() < CLOSE
     assert np.array_equal(answers.predicted, predicted)
     program = read_program(folder.get("program.pt2"))
@@ -124,7 +124,7 @@ def test_the_single_model_is_bundled_where_that_is_asked_for(digits_run: Trained
     found = export_run(digits_run.stored(), str(tmp_path / "one"), single=True)
     manifest = found.manifest
     assert (len(manifest.members), manifest.team, manifest.cascade) == (1, False, None)
-    assert found.told()["test_accuracy"] == manifest.scores["best"]["test_accuracy"]
+    assert found.to_dict()["test_accuracy"] == manifest.scores["best"]["test_accuracy"]
     check_equal(digits_run, Folder(tmp_path / "one"))
 
 
@@ -211,7 +211,7 @@ def build_moody(shape, width=8):
 
 
 @pytest.fixture
-def own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def custom_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "caucus_test_nets.py").write_text(OWN)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "caucus_test_nets", raising=False)
@@ -219,25 +219,25 @@ def own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_persons_own_model_is_exported_and_its_code_runs_only_where_that_is_allowed(
-    own_code: None, tmp_path: Path
+    custom_code: None, tmp_path: Path
 ) -> None:
     own = write_trained_run(tmp_path / "runs", model={"name": "caucus_test_nets:build", "width": 8}, **SMALLER)
     export_run(own.stored(), str(tmp_path / "own"))
     bundle = Folder(tmp_path / "own")
-    with pytest.raises(BundleError, match=r"caucus_test_nets:build.*--own-code"):
+    with pytest.raises(BundleError, match=r"caucus_test_nets:build.*--custom-code"):
         make_ready(read_bundle(bundle))
-    check_equal(own, bundle, own_code=True)
+    check_equal(own, bundle, custom_code=True)
 
 
-def test_a_net_that_torch_cannot_follow_is_bundled_without_a_program(own_code: None, tmp_path: Path) -> None:
+def test_a_net_that_torch_cannot_follow_is_bundled_without_a_program(custom_code: None, tmp_path: Path) -> None:
     own = write_trained_run(tmp_path / "runs", 1, model={"name": "caucus_test_nets:build_moody"}, **SMALLER)
     said: list[str] = []
     found = export_run(own.stored(), str(tmp_path / "own"), say=said.append)
     assert said[0].startswith("no program.pt2: torch.export cannot follow this net")
-    assert found.told()["program"] is False
+    assert found.to_dict()["program"] is False
     assert "There is no `program.pt2`" in Folder(tmp_path / "own").get("model_card.md").decode()
     pixels = own.images.pixels[own.images.rows("test")]
-    answers = make_ready(read_bundle(Folder(tmp_path / "own")), own_code=True).predict(pixels)
+    answers = make_ready(read_bundle(Folder(tmp_path / "own")), custom_code=True).predict(pixels)
     assert np.abs(answers.probabilities - vote_of_stored(own, found.manifest)[0]).max() < CLOSE
 
 

@@ -10,10 +10,10 @@ import pytest
 
 import runner.evaluation.conclusion
 import runner.evaluation.team
-from ensembles.analysis.search_story import SearchStory
+from ensembles.analysis.search_summary import SearchSummary
 from ensembles.config import EnsembleConfig
 from ensembles.evaluation.verdict import from_json
-from runner.evaluation.conclusion import choose_and_judge, publish, render, write_report
+from runner.evaluation.conclusion import choose_and_evaluate, publish, render, write_report
 from runner.runs.stored_run import NothingToVote, StoredRun, load_run
 from tests.ensembles.samples import make_run, make_story
 from tests.sample_runs.sample_run import open_log, write_sample_run
@@ -87,7 +87,7 @@ def test_a_damaged_sweep_record_is_an_error_that_names_it(run):
 
 
 def test_the_team_is_chosen_on_validation_and_judged_on_test(run):
-    conclusion = choose_and_judge(load_run(run.found, ["select=top", "size=2", "vote=soft"]))
+    conclusion = choose_and_evaluate(load_run(run.found, ["select=top", "size=2", "vote=soft"]))
     members = sorted(best_of(run), key=lambda member: -right(run, member, "validation").mean())[:2]
     assert conclusion.choice.members == tuple(members)
     assert conclusion.best == members[0]
@@ -118,14 +118,14 @@ def test_predictions_on_test_are_opened_after_everything_is_chosen(run, monkeypa
         return original_get(store, key)
 
     monkeypatch.setattr(type(run.store), "get", get)
-    choose_and_judge(load_run(run.found, []))
+    choose_and_evaluate(load_run(run.found, []))
     assert done[:3] == ["select", "correct", "prepare"]
     assert done[-1] == "judge"
     assert set(done[3:-1]) == {"test"}
 
 
 def test_predictions_on_test_change_no_choice(run):
-    chosen = choose_and_judge(load_run(run.found, []))
+    chosen = choose_and_evaluate(load_run(run.found, []))
     for member in best_of(run):
         parts = {
             name: run.store.get(member.key(name)) for name in get_json(run.store, member.key(layout.MANIFEST))["parts"]
@@ -134,21 +134,21 @@ def test_predictions_on_test_change_no_choice(run):
         parts["test.arrow"] = to_arrow(replace(test, probabilities=np.roll(test.probabilities, 1, axis=1)))
         run.store.delete(member.key(layout.MANIFEST))  # what is whole would stay as it is
         write_checkpoint(run.store, member, parts)
-    changed = choose_and_judge(load_run(run.found, []))
+    changed = choose_and_evaluate(load_run(run.found, []))
     assert (changed.choice, changed.best) == (chosen.choice, chosen.best)
     assert changed.verdict.best.test_accuracy < 0.5 < chosen.verdict.best.test_accuracy
 
 
 def test_every_checkpoint_of_every_trial_may_vote(run):
     stored = load_run(run.found, ["pool=every", "select=all"])
-    assert len(choose_and_judge(stored).choice.members) == 9
-    assert len(choose_and_judge(load_run(run.found, ["select=all"])).choice.members) == 4
+    assert len(choose_and_evaluate(stored).choice.members) == 9
+    assert len(choose_and_evaluate(load_run(run.found, ["select=all"])).choice.members) == 4
 
 
 def test_a_checkpoint_that_is_not_there_is_left_out_and_named(run):
-    gone = choose_and_judge(load_run(run.found, [])).best
+    gone = choose_and_evaluate(load_run(run.found, [])).best
     run.store.delete(gone.key(layout.MANIFEST))
-    conclusion = choose_and_judge(load_run(run.found, []))
+    conclusion = choose_and_evaluate(load_run(run.found, []))
     assert [member for member, _ in conclusion.left_out] == [gone]
     assert conclusion.best != gone
     assert gone not in conclusion.choice.members
@@ -158,19 +158,19 @@ def test_a_run_without_an_epoch_has_nothing_to_vote_with_and_says_why(run):
     log = open_log(run.store, "dots", "r2")
     stored = StoredRun(run.store, "dots", "r2", log.state, EnsembleConfig(), "")
     with pytest.raises(NothingToVote, match="dots/r2 has nothing to vote with: no trial has come to the end of an epo"):
-        choose_and_judge(stored)
+        choose_and_evaluate(stored)
     log.plan(run.trials)
     by_name = sorted(run.trials, key=lambda trial: trial.trial_id)
     log.end(by_name[2].trial_id, "failed", "later")
     log.end(by_name[1].trial_id, "diverged", "loss is nan in epoch 1")
     with pytest.raises(NothingToVote, match=r"dots/r2 has nothing to vote with: loss is nan in epoch 1$"):
-        choose_and_judge(stored)
+        choose_and_evaluate(stored)
 
 
 def test_publishing_writes_ensemble_table_and_report_and_nothing_else(run):
     before = run.files()
     stored = load_run(run.found, ["size=2"])
-    conclusion = choose_and_judge(stored)
+    conclusion = choose_and_evaluate(stored)
     assert run.files() == before  # choosing alone writes nothing
     where = publish(stored, conclusion, stored.note)
     assert where == f"runs/sweeps/dots/{run.run_id}/report.html"
@@ -189,7 +189,7 @@ def test_publishing_writes_ensemble_table_and_report_and_nothing_else(run):
 
 def test_what_was_published_can_be_read_back(run):
     stored = load_run(run.found, ["size=2"])
-    conclusion = choose_and_judge(stored)
+    conclusion = choose_and_evaluate(stored)
     publish(stored, conclusion, stored.note)
     told = get_json(run.store, stored.key(layout.ENSEMBLE))
     assert EnsembleConfig.model_validate(told["config"]) == EnsembleConfig(size=2)
@@ -201,7 +201,7 @@ def test_what_was_published_can_be_read_back(run):
 
 def test_the_report_tells_of_the_run_and_escapes_what_others_wrote(run):
     stored = load_run(run.found, [])
-    text = render(stored, choose_and_judge(stored), stored.note)
+    text = render(stored, choose_and_evaluate(stored), stored.note)
     assert f"dots/{run.run_id}" in text
     assert "caucus run x.yaml" in text
     assert "the budget ran out" in text  # the reason of the run's close
@@ -212,16 +212,16 @@ def test_the_report_tells_of_the_run_and_escapes_what_others_wrote(run):
 
 def test_publishing_twice_gives_the_same_bytes(run):
     stored = load_run(run.found, [])
-    publish(stored, choose_and_judge(stored), stored.note)
+    publish(stored, choose_and_evaluate(stored), stored.note)
     before = run.files()
     again = load_run(run.found, [])
-    publish(again, choose_and_judge(again), again.note)
+    publish(again, choose_and_evaluate(again), again.note)
     assert run.files() == before
 
 
 def test_a_report_can_be_written_to_a_file_instead(run, tmp_path):
     stored = load_run(run.found, [])
-    conclusion, path = choose_and_judge(stored), str(tmp_path / "x.html")
+    conclusion, path = choose_and_evaluate(stored), str(tmp_path / "x.html")
     before = run.files()
     assert write_report(stored, conclusion, stored.note, Path(path)) == path
     assert (tmp_path / "x.html").read_text(encoding="utf-8") == render(stored, conclusion, stored.note)
@@ -261,12 +261,12 @@ def test_voting_on_a_stored_run_imports_no_torch_no_ray_and_no_boto3(run, tmp_pa
 
 def test_an_ablation_is_published_in_figures_and_no_other_run_has_one(run, monkeypatch):
     stored = load_run(run.found, [])
-    conclusion = choose_and_judge(stored)
+    conclusion = choose_and_evaluate(stored)
     publish(stored, conclusion, "")
     assert "ablation" not in get_json(run.store, stored.key(layout.ENSEMBLE))
     story = make_story(make_run())
     monkeypatch.setattr(
-        runner.evaluation.conclusion, "tell_search", lambda state, spec: SearchStory(ablation=story.ablation)
+        runner.evaluation.conclusion, "summarise_search", lambda state, spec: SearchSummary(ablation=story.ablation)
     )
     publish(stored, conclusion, "")
     told = get_json(run.store, stored.key(layout.ENSEMBLE))

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 from ensembles.voting.vote import VOTES
 from runner.cli.main import app
 from runner.cli.tables.revote import show_revote
-from runner.evaluation.conclusion import choose_and_judge, publish
-from runner.evaluation.revote import tell_revote, vote_again
+from runner.evaluation.conclusion import choose_and_evaluate, publish
+from runner.evaluation.revote import revote_to_json, vote_again
 from runner.runs.stored_run import load_run
 from tests.sample_runs.sample_run import write_sample_run
 from trainables.errors import StoreError
@@ -36,7 +36,7 @@ def test_the_configured_choice_stands_with_every_vote_and_the_others_with_its_vo
 
 def test_the_json_has_every_documented_key_and_the_figures_of_the_verdict(run):
     revote = vote_again(load_run(run.found, ["size=2"]))
-    told = json.loads(json.dumps(tell_revote(revote), allow_nan=False))
+    told = json.loads(json.dumps(revote_to_json(revote), allow_nan=False))
     verdict, table = revote.conclusion.verdict, revote.conclusion.table
     assert (told["run"], told["data_id"]) == (f"dots/{run.run_id}", table.data_id)
     row = next(row for row in told["choices"] if row["configured"])
@@ -89,7 +89,7 @@ def test_a_look_changes_the_ledger_alone_and_counts_once(run):
 
 def test_publishing_has_counted_the_runs_own_look(run):
     stored = load_run(run.found, [])
-    publish(stored, choose_and_judge(stored), stored.note)
+    publish(stored, choose_and_evaluate(stored), stored.note)
     assert [use.decisions for use in vote_again(load_run(run.found, [])).ledger.uses] == [1, 1]
 
 
@@ -99,7 +99,7 @@ def test_a_store_that_takes_nothing_is_still_answered_and_it_is_said(run, monkey
 
     monkeypatch.setattr(Folder, "put", refuse)
     revote = vote_again(load_run(run.found, ["size=2"]))
-    assert tell_revote(revote)["ledger"]["recorded"] is False
+    assert revote_to_json(revote)["ledger"]["recorded"] is False
     text = " ".join(show(revote, 120).split())
     assert (
         "This look at test is not counted, because the store does not take it: store runs: the file system is" in text

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ensembles.config import EnsembleConfig
-from runner.evaluation.conclusion import choose_and_judge, open_candidates
+from runner.evaluation.conclusion import choose_and_evaluate, open_candidates
 from runner.evaluation.team import choose, costs_of
 from runner.runs.stored_run import load_run, pool_trials
 from tests.sample_runs.sample_run import write_sample_run
@@ -68,16 +68,16 @@ def test_a_candidate_without_predictions_on_test_does_not_stop_the_verdict_a_mem
         stored = load_run(run.found, ["select=best", "size=2"])
         if stops:
             with pytest.raises(MismatchedPredictions, match=f"{gone} in runs has no test.arrow"):
-                choose_and_judge(stored)
+                choose_and_evaluate(stored)
         else:
-            conclusion = choose_and_judge(stored)
+            conclusion = choose_and_evaluate(stored)
             assert [member for member, _ in conclusion.left_out] == [other]
             assert conclusion.verdict.baselines["all"].members == len(chosen.ranked) - 1
 
 
 def test_the_verdict_rests_on_the_same_pools_as_whole_ones(run):
     stored = load_run(run.found, ["size=3", "vote=weighted"])
-    conclusion = choose_and_judge(stored)
+    conclusion = choose_and_evaluate(stored)
     labels = run.images.labels[run.images.rows("test")]
     everyone = [read_predictions(run.store, member, "test").probabilities for member in choose_from(run).ranked]
     assert conclusion.verdict.baselines["all"].test_accuracy == (np.mean(everyone, axis=0).argmax(1) == labels).mean()
@@ -94,7 +94,7 @@ def test_costs_are_those_that_were_measured(run):
 
 
 def test_without_bootstraps_nothing_is_corrected(run):
-    conclusion = choose_and_judge(load_run(run.found, ["bootstraps=0"]))
+    conclusion = choose_and_evaluate(load_run(run.found, ["bootstraps=0"]))
     assert conclusion.corrected is None
     assert conclusion.verdict.votes["soft"].corrected is None
     assert EnsembleConfig(bootstraps=0).bootstraps == 0

@@ -9,8 +9,8 @@ import pytest
 
 import runner.execution.labelling
 from ensembles.pseudo_labels.labelling import read_labelling
-from runner.evaluation.pseudo_story import tell_pseudo
-from runner.execution.labelling import choose_team, label, mend_table
+from runner.evaluation.pseudo_label_summary import summarise_pseudo_labels
+from runner.execution.labelling import choose_team, label, rebuild_table
 from tests.sample_runs.sample_run import write_sample_run
 from trainables.data.data_table import read_data_table
 from trainables.data.pseudo_table import read_pseudo_table
@@ -129,21 +129,21 @@ def test_a_lost_or_damaged_table_is_made_again(run, monkeypatch):
     monkeypatch.setattr(runner.execution.labelling, "load_unlabelled", lambda *_: make_unlabelled())
     for damage in (run.store.delete, lambda key: run.store.put(key, whole[:-3])):
         damage(key)
-        mend_table(run.store, spec, state, run.images, None)
+        rebuild_table(run.store, spec, state, run.images, None)
         assert run.store.get(key) == whole
     let_members_say(monkeypatch, SURE, SURE, SURE, SURE)
     run.store.delete(key)
     with pytest.raises(RunMismatch, match="is lost, and labelling anew gives another one"):
-        mend_table(run.store, spec, state, run.images, None)
+        rebuild_table(run.store, spec, state, run.images, None)
 
 
 def test_a_table_that_is_whole_is_left_alone(run, monkeypatch):
     let_members_say(monkeypatch, SURE, TORN, SURE, LOW)
     spec, state = spec_of(run), run.state
-    mend_table(run.store, spec, state, run.images, None)  # nothing is decided yet
+    rebuild_table(run.store, spec, state, run.images, None)  # nothing is decided yet
     state.decisions.append(decide(run, spec))
     monkeypatch.setattr(runner.execution.labelling, "_predict_all", lambda *_: pytest.fail("asked again"))
-    mend_table(run.store, spec, state, run.images, None)
+    rebuild_table(run.store, spec, state, run.images, None)
 
 
 def test_the_story_compares_the_team_on_record_with_the_newest_one(run, monkeypatch):
@@ -152,10 +152,10 @@ def test_the_story_compares_the_team_on_record_with_the_newest_one(run, monkeypa
     table = read_data_table(run.store, run.images.data_id)
     team = choose_team(run.store, spec, run.images.data_id, list(state.trials.values()))
     told = (run.store, state, spec, table, "soft", team.choice, team.best)
-    assert "no image is labelled yet" in tell_pseudo(*told).reason
-    assert tell_pseudo(run.store, state, run.spec, *told[3:]) is None
+    assert "no image is labelled yet" in summarise_pseudo_labels(*told).reason
+    assert summarise_pseudo_labels(run.store, state, run.spec, *told[3:]) is None
     state.decisions.append(decide(run, spec))
-    story = tell_pseudo(*told)
+    story = summarise_pseudo_labels(*told)
     assert [gain.test.difference for gain in story.gains] == [0, 0]
     assert story.gains[1].members_before == 2
     assert story.table == f"data/{run.images.data_id}/pseudo/{state.decisions[-1].values['table']}.parquet"

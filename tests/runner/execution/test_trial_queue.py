@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from ray.tune.search import Searcher
 
 from runner.config.scheduler import SchedulerConfig
-from runner.execution.ray_scheduler import Recording
+from runner.execution.ray_scheduler import RayScheduler
 from runner.execution.trial_queue import BEGIN_S, STANDBY_S, Slots, TrialQueue, Until
 from tests.sample_runs.driver import Driver
 from tests.sample_runs.sample_run import make_trial
@@ -17,7 +17,7 @@ NONE = SchedulerConfig(method="none", max_epochs=3)
 
 def make_queue(tmp_path):
     driver = Driver(tmp_path, NONE, [B, A])
-    return driver, TrialQueue(driver.conductor)
+    return driver, TrialQueue(driver.controller)
 
 
 def test_tune_gets_the_tasks_of_the_conductor_and_waits_while_they_run(tmp_path):
@@ -34,14 +34,14 @@ def stand_by(driver, queue, slots):
     """Tune's trials `slots` stand by; returns what the scheduler tells each when it has stood by once."""
     for name in slots:
         assert queue.suggest(name) == {"name": "standby", "standby": 3 * STANDBY_S}
-    scheduler = Recording(driver.conductor, queue.has_more)
+    scheduler = RayScheduler(driver.controller, queue.has_more)
     result = {"name": "standby", "standby": True}
     return lambda name: scheduler.on_trial_result(None, SimpleNamespace(trial_id=name), result)
 
 
 def test_nothing_is_given_out_until_all_slots_stand_by(tmp_path):
     driver, _ = make_queue(tmp_path)
-    queue = TrialQueue(driver.conductor, slots=3)
+    queue = TrialQueue(driver.controller, slots=3)
     ask = stand_by(driver, queue, ["slot1", "slot2", "slot3"])
     assert [ask("slot1"), ask("slot1"), ask("slot2")] == 3 * ["CONTINUE"]
     assert ask("slot3") == "STOP"
@@ -53,7 +53,7 @@ def test_nothing_is_given_out_until_all_slots_stand_by(tmp_path):
 def test_slots_that_do_not_begin_keep_nobody_waiting_for_ever(tmp_path):
     driver, _ = make_queue(tmp_path)
     now = [100.0]
-    ask = stand_by(driver, TrialQueue(driver.conductor, 3, clock=lambda: now[0]), ["slot1", "slot2", "slot3"])
+    ask = stand_by(driver, TrialQueue(driver.controller, 3, clock=lambda: now[0]), ["slot1", "slot2", "slot3"])
     assert ask("slot1") == "CONTINUE"
     now[0] += BEGIN_S + 1
     assert ask("slot1") == "STOP"
@@ -62,7 +62,7 @@ def test_slots_that_do_not_begin_keep_nobody_waiting_for_ever(tmp_path):
 def test_a_slot_without_work_stands_by_until_there_is_some(tmp_path):
     promote = SchedulerConfig(method="asha-promote", max_epochs=4, reduction=2)
     driver = Driver(tmp_path, promote, [B, A])
-    queue = TrialQueue(driver.conductor, slots=3)
+    queue = TrialQueue(driver.controller, slots=3)
     ask = stand_by(driver, queue, ["slot1", "slot2", "slot3"])
     assert [ask(name) for name in ("slot1", "slot2", "slot3", "slot1", "slot2")][2:] == ["STOP", "STOP", "CONTINUE"]
     assert [queue.suggest(name)["name"] for name in ("tune1", "tune2")] == [B.trial_id, A.trial_id]
@@ -76,7 +76,7 @@ def test_a_slot_without_work_stands_by_until_there_is_some(tmp_path):
 
 def test_slots_that_stand_by_are_given_back_at_the_end(tmp_path):
     driver, _ = make_queue(tmp_path)
-    queue = TrialQueue(driver.conductor, slots=3)
+    queue = TrialQueue(driver.controller, slots=3)
     ask = stand_by(driver, queue, ["slot1", "slot2", "slot3"])
     assert [ask(name) for name in ("slot1", "slot2", "slot3", "slot1", "slot2")][-1] == "CONTINUE"
     queue.suggest("tune1")
@@ -93,7 +93,7 @@ def test_a_slot_that_stands_by_is_no_trial(tmp_path):
     trial = SimpleNamespace(
         trial_id="tune1", config={"name": "standby", "standby": 0.1}, num_failures=4, get_error=lambda: "died"
     )
-    slots = Slots(driver.conductor, driver.log)
+    slots = Slots(driver.controller, driver.log)
     slots.on_trial_start(1, [trial], trial)
     slots.on_trial_error(1, [trial], trial)
     assert driver.log.events == events
@@ -102,7 +102,7 @@ def test_a_slot_that_stands_by_is_no_trial(tmp_path):
 def test_a_slot_that_is_given_back_late_does_not_release_the_trial_that_was_promoted_meanwhile(tmp_path):
     promote = SchedulerConfig(method="asha-promote", max_epochs=4, reduction=2)
     driver = Driver(tmp_path, promote, [B, A])
-    queue = TrialQueue(driver.conductor)
+    queue = TrialQueue(driver.controller)
     assert [queue.suggest(name)["name"] for name in ("tune1", "tune2")] == [B.trial_id, A.trial_id]
     driver.tell(B, 1, 0.9)
     driver.tell(A, 1, 0.5)
@@ -132,7 +132,7 @@ def test_the_log_hears_which_trial_a_slot_has_taken_up(tmp_path):
     driver, queue = make_queue(tmp_path)
     queue.suggest("tune1")
     trial = SimpleNamespace(trial_id="tune1", config={"name": B.trial_id})
-    Slots(driver.conductor, driver.log).on_trial_start(1, [trial], trial)
+    Slots(driver.controller, driver.log).on_trial_start(1, [trial], trial)
     assert {name: record.state for name, record in driver.log.state.trials.items()} == {
         B.trial_id: "running",
         A.trial_id: "waiting",
@@ -156,7 +156,7 @@ def test_what_tune_pickles_of_the_stopper_holds_nothing():
 def test_a_trial_that_gets_ahead_may_lose_its_worker_any_number_of_times(tmp_path):
     driver, _queue = make_queue(tmp_path)
     trial = SimpleNamespace(trial_id="tune1", run_metadata=SimpleNamespace(num_failures=0))
-    slots = Slots(driver.conductor, driver.log)
+    slots = Slots(driver.controller, driver.log)
 
     def lose_and_hear(**result):
         trial.run_metadata.num_failures += 1
@@ -177,9 +177,9 @@ def test_a_trial_that_leaves_its_machine_is_said_and_goes_on_and_has_not_failed(
     said: list[str] = []
     trial = SimpleNamespace(trial_id="tune1", run_metadata=SimpleNamespace(num_failures=2))
     result = {"name": B.trial_id, "trained": False, "end": "", "reason": "", "leaving": "AWS says stop"}
-    assert Recording(driver.conductor, say=said.append).on_trial_result(None, trial, result) == "CONTINUE"
+    assert RayScheduler(driver.controller, say=said.append).on_trial_result(None, trial, result) == "CONTINUE"
     assert len(said) == 1
     assert said[0].startswith(f"{B.trial_id} leaves a machine that is to be taken away (AWS says stop)")
-    Slots(driver.conductor, driver.log).on_trial_result(0, [], trial, result)
+    Slots(driver.controller, driver.log).on_trial_result(0, [], trial, result)
     assert trial.run_metadata.num_failures == 0
-    assert driver.conductor.next_task() != "over"
+    assert driver.controller.next_task() != "over"

@@ -6,7 +6,7 @@ import pytest
 
 from runner.cluster.slot import NodeType, choose_slot
 from runner.config.run import ResourcesConfig
-from runner.execution.waiting import Launches, Placement, Waiting, read_first_autoscaler, tell_cluster
+from runner.execution.waiting import Launches, Placement, Waiting, describe_nodes, read_first_autoscaler
 
 SLOT = choose_slot(ResourcesConfig(gpus=1, cpus=4), [], can_grow=True)
 
@@ -100,7 +100,7 @@ def node(cpus, gpus):
     ],
 )  # fmt: skip
 def test_a_line_says_what_is_there_and_what_is_coming(nodes, free, launches, expected):
-    assert tell_cluster(SLOT, nodes, free, launches) == expected
+    assert describe_nodes(SLOT, nodes, free, launches) == expected
 
 
 def test_the_first_autoscalers_report_says_what_is_coming_and_what_cannot_come():

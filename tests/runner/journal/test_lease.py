@@ -13,7 +13,7 @@ import pytest
 
 from runner.journal import lease
 from runner.journal.lease import find_driver, take_lease
-from runner.journal.process_id import describe_process, is_gone
+from runner.journal.process_id import describe_process, process_has_exited
 from tests.services.proxy import Fault, fault_proxy
 from trainables.errors import RunCutShort, RunTaken, StoreError
 from trainables.store import held_body, layout
@@ -94,7 +94,7 @@ def test_a_process_that_is_gone_from_this_machine_is_not_waited_for(store):
     told = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
     claim(store, **told)
     beat(store)
-    assert is_gone(told)
+    assert process_has_exited(told)
     said = []
     with take_lease(store, "dots", "r1", said.append) as held:
         assert (held.number, said) == (2, [])
@@ -102,10 +102,10 @@ def test_a_process_that_is_gone_from_this_machine_is_not_waited_for(store):
 
 def test_a_process_is_known_by_more_than_its_id():
     told = describe_process()
-    assert not is_gone(told)
-    assert is_gone({**told, "started": "1"})
-    assert not is_gone({**told, "machine": "another"})
-    assert not is_gone({})
+    assert not process_has_exited(told)
+    assert process_has_exited({**told, "started": "1"})
+    assert not process_has_exited({**told, "machine": "another"})
+    assert not process_has_exited({})
 
 
 def test_a_driver_elsewhere_is_waited_for_until_it_is_silent_whatever_its_clock_says(store, impatient):

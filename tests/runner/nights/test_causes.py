@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from ensembles.nights.story import NightFacts
-from runner.nights.causes import MOST_KEYS, NightInputs, find_causes, flatten_spec, tell_keys
-from runner.nights.data_change import DataRecord, tell_other_images, tell_relabelled
+from ensembles.nights.summary import NightFacts
+from runner.nights.causes import MOST_KEYS, NightInputs, describe_changed_keys, find_causes, flatten_spec
+from runner.nights.data_change import DataRecord, describe_changed_images, describe_relabelled
 from tests.sample_runs.sample_run import make_spec
 
 FACTS = NightFacts("d1", "0.1.0", "abc", "c0de", {"own.py": "1"}, {"numpy": "2.0", "torch": "2.14"})
@@ -62,7 +62,7 @@ def test_code_that_was_hashed_in_another_way_is_neither_a_cause_nor_unchanged():
             "scheduler.max_epochs 6 -> 1",
         ),
         (changed(ends={"finished": 3, "failed": 2}), "trials", "2 trials failed (0 then)"),
-        (changed(own_code={"own.py": "2"}), "own code", "your own code in own.py"),
+        (changed(custom_code={"own.py": "2"}), "custom code", "your own code in own.py"),
         (
             changed(code="beef", commit="abc+"),
             "code",
@@ -86,7 +86,7 @@ def test_code_that_was_hashed_in_another_way_is_neither_a_cause_nor_unchanged():
 )
 def test_one_change_is_the_cause(now, kind, told):
     causes, unchanged = find_causes(now, NIGHT)
-    assert [(cause.kind, cause.told) for cause in causes] == [(kind, told)]
+    assert [(cause.kind, cause.description) for cause in causes] == [(kind, told)]
     assert len(unchanged) == (5 if kind == "trials" else 4)
 
 
@@ -96,14 +96,14 @@ def test_the_likeliest_cause_comes_first():
         config={"scheduler.max_epochs": 1},
         ends={"finished": 4, "diverged": 1},
     )
-    now = replace(now, facts=replace(now.facts, code="beef", versions={}, own_code={}))
+    now = replace(now, facts=replace(now.facts, code="beef", versions={}, custom_code={}))
     causes, unchanged = find_causes(now, NIGHT)
     assert [cause.kind for cause in causes] == [
         "trials",
         "labels",
         "configuration",
         "images",
-        "own code",
+        "custom code",
         "code",
         "versions",
     ]
@@ -116,16 +116,16 @@ def test_a_commit_that_changes_no_source_is_no_cause():
 
 def test_many_keys_are_counted():
     now = {f"model.key{number}": number for number in range(MOST_KEYS + 3)}
-    told = tell_keys(now, {})
+    told = describe_changed_keys(now, {})
     assert told.startswith("model.key0 absent -> 0, ")
     assert told.endswith(", 3 more")
-    assert tell_keys({"search.space": ["x" * 200]}, {}).endswith("…")
+    assert describe_changed_keys({"search.space": ["x" * 200]}, {}).endswith("…")
 
 
 def test_classes_that_changed_are_told():
     now = replace(DATA, class_names=("cat", "dog", "emu"))
-    assert tell_other_images(now, DATA) == "2 classes became 3, or have other names"
-    assert tell_relabelled(now, DATA) == ""
+    assert describe_changed_images(now, DATA) == "2 classes became 3, or have other names"
+    assert describe_relabelled(now, DATA) == ""
 
 
 def test_a_sweep_is_flattened_without_what_decides_no_number():

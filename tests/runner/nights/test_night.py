@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ensembles.nights.story import NightFacts, NightStory, write_story
+from ensembles.nights.summary import NightFacts, NightSummary, write_summary
 from runner.journal.journal import Journal
 from runner.journal.state import RunState
 from runner.nights.night import exit_code_of, name_night, plan_night, run_night
@@ -173,8 +173,8 @@ def test_wrong_labels_are_named_and_the_night_begins_with_points_of_other_data(t
     night = worse.told["night"]
     assert (worse.code, night["verdict"]) == (3, "worse"), night["sentence"]
     assert night["causes"][0]["kind"] == "labels"
-    assert "images have another label" in night["causes"][0]["told"]
-    assert night["sentence"].partition("Likely cause: ")[2].startswith(night["causes"][0]["told"])
+    assert "images have another label" in night["causes"][0]["description"]
+    assert night["sentence"].partition("Likely cause: ")[2].startswith(night["causes"][0]["description"])
     assert night["comparison"]["images"] > 100
     store = Folder(tmp_path / "runs")
     events = b"".join(store.get(found.key) for found in store.find("sweeps/digits/2026-11-02/events/"))
@@ -218,9 +218,9 @@ def test_the_verdict_is_the_exit_code(verdict, code):
     assert exit_code_of(story("dots/n1", verdict=verdict)) == code
 
 
-def story(run: str, **told: Any) -> NightStory:
+def story(run: str, **told: Any) -> NightSummary:
     facts = NightFacts("d1", "0.1.0", None, "c0de", {}, {})
-    return NightStory(
+    return NightSummary(
         **{
             "run": run,
             "number": 1,
@@ -287,7 +287,7 @@ def test_other_seeds_follow_from_the_name_of_the_night(tmp_path):
 def test_a_night_whose_checkpoints_are_gone_is_refused_with_its_report(tmp_path):
     sample = write_sample_run(tmp_path / "runs")
     key = layout.run_key("dots", sample.run_id, layout.NIGHT)
-    sample.store.put(key, write_story(story(f"dots/{sample.run_id}", dropped=True)))
+    sample.store.put(key, write_summary(story(f"dots/{sample.run_id}", dropped=True)))
     before = sample.files()
     with pytest.raises(NightDropped, match=rf"is over \(accepted\).*sweeps/dots/{sample.run_id}/report\.html"):
         run_night(make_spec(str(tmp_path / "runs")), sample.run_id, None, "x", [])

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ensembles.nights.story import NightFacts, NightStory, write_story
+from ensembles.nights.summary import NightFacts, NightSummary, write_summary
 from runner.config.nightly import KeepConfig
-from runner.evaluation.conclusion import Conclusion, choose_and_judge
+from runner.evaluation.conclusion import Conclusion, choose_and_evaluate
 from runner.journal.deleted import read_deleted
-from runner.nights.retention import choose_nights, keep_nights, plan_nights
+from runner.nights.retention import choose_nights, plan_nights, retain_nights
 from runner.pipeline import lost_epochs, write_head
 from runner.runs.locate import Located
 from runner.runs.nights import last_accepted, next_number, read_nights
@@ -27,8 +27,8 @@ from trainables.store.json_records import get_json, seal_json
 FACTS = NightFacts("d1", "0.1.0", None, "c0de", {}, {})
 
 
-def night(number: int, verdict: str = "no worse", validation: float = 0.9, dropped: bool = False) -> NightStory:
-    return NightStory(
+def night(number: int, verdict: str = "no worse", validation: float = 0.9, dropped: bool = False) -> NightSummary:
+    return NightSummary(
         f"dots/n{number}",
         number,
         float(number),
@@ -40,7 +40,7 @@ def night(number: int, verdict: str = "no worse", validation: float = 0.9, dropp
     )
 
 
-def nights(*stories: NightStory) -> dict[str, NightStory]:
+def nights(*stories: NightSummary) -> dict[str, NightSummary]:
     return {story.run.partition("/")[2]: story for story in stories}
 
 
@@ -94,7 +94,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, (run, trials) in enumerate(RUNS.items(), start=1):
         write_run(found, run, trials)
         story = night(number, "accepted" if run == "n2" else "no worse")
-        found.put(layout.run_key("dots", run, layout.NIGHT), write_story(story))
+        found.put(layout.run_key("dots", run, layout.NIGHT), write_summary(story))
     return folder
 
 
@@ -132,13 +132,13 @@ def left(store: Folder) -> set[int]:
 
 
 def judged(store: Folder, run: str) -> Conclusion:
-    return choose_and_judge(load_run(Located(store, "dots", run), []))
+    return choose_and_evaluate(load_run(Located(store, "dots", run), []))
 
 
 def test_what_no_other_run_has_goes_and_nothing_else(store: Folder) -> None:
     before = {run: judged(store, run) for run in ("n2", "n4")}
     reports = {found.key for found in store.find("sweeps/")}
-    found = keep_nights(store, "dots", read_nights(store, "dots"), KeepConfig(nights=1, best=0))
+    found = retain_nights(store, "dots", read_nights(store, "dots"), KeepConfig(nights=1, best=0))
     assert found is not None
     assert left(store) == {1, 2, 3, 4}  # n1 and n3 are dropped; of theirs only the first trial is nobody else's
     assert {f"{one.checkpoint}" for one in found.doomed} == {f"{names()[0]}@{epoch}" for epoch in (1, 2)}
@@ -155,7 +155,7 @@ def test_what_no_other_run_has_goes_and_nothing_else(store: Folder) -> None:
 
 
 def test_what_goes_is_on_record_so_that_nobody_trains_it_again(store: Folder) -> None:
-    keep_nights(store, "dots", read_nights(store, "dots"), KeepConfig(nights=1, best=0))
+    retain_nights(store, "dots", read_nights(store, "dots"), KeepConfig(nights=1, best=0))
     assert read_deleted(store, "dots", "n1") == {names()[0]: {1, 2}}
     assert read_deleted(store, "dots", "n3") == {}
     stored = load_run(Located(store, "dots", "n1"), [])
@@ -177,16 +177,16 @@ def test_what_could_not_be_deleted_goes_after_the_next_night(store: Folder) -> N
     told = read_nights(store, "dots")
     for run in ("n1", "n3"):
         story = replace(told[run], dropped=True)
-        store.put(layout.run_key("dots", run, layout.NIGHT), write_story(story))
+        store.put(layout.run_key("dots", run, layout.NIGHT), write_summary(story))
     assert left(store) == {0, 1, 2, 3, 4}
-    keep_nights(store, "dots", read_nights(store, "dots"), KeepConfig(nights=1, best=0))
+    retain_nights(store, "dots", read_nights(store, "dots"), KeepConfig(nights=1, best=0))
     assert left(store) == {1, 2, 3, 4}
 
 
 def test_a_checkpoint_whose_manifest_has_keys_that_nobody_here_knows_stays(store: Folder) -> None:
     key = CheckpointId(names()[0], 1).key(layout.MANIFEST)
     store.put(key, seal_json({**get_json(store, key), "shards": 2}))
-    found = keep_nights(store, "dots", read_nights(store, "dots"), KeepConfig(nights=1, best=0))
+    found = retain_nights(store, "dots", read_nights(store, "dots"), KeepConfig(nights=1, best=0))
     assert found is not None
     assert [f"{one.checkpoint}" for one in found.doomed] == [f"{names()[0]}@2"]
     assert found.notes == (f"1 checkpoint(s) stay as they are: runs/{key} was written by a newer Caucus (key shards)",)
@@ -194,7 +194,7 @@ def test_a_checkpoint_whose_manifest_has_keys_that_nobody_here_knows_stays(store
 
 
 def test_where_all_are_kept_nothing_is_looked_for(store: Folder) -> None:
-    assert keep_nights(store, "dots", read_nights(store, "dots"), KeepConfig(nights=4)) is None
+    assert retain_nights(store, "dots", read_nights(store, "dots"), KeepConfig(nights=4)) is None
 
 
 def test_a_damaged_record_counts_as_no_night_and_says_so(store: Folder) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from ensembles.nights.story import NightStory, write_story
-from runner.cli.tables.night import show_night, tell_night
+from ensembles.nights.summary import NightSummary, write_summary
+from runner.cli.tables.night import night_to_json, show_night
 from runner.config.sweep import SweepSpec
-from runner.evaluation.conclusion import choose_and_judge, enter_into_ledger, publish
+from runner.evaluation.conclusion import choose_and_evaluate, enter_into_ledger, publish
 from runner.nights import night
-from runner.nights.code_version import hash_code, hash_sources, tell_facts
+from runner.nights.code_version import collect_facts, hash_code, hash_sources
 from runner.nights.night import exit_code_of
 from runner.nights.verdict import answers_of, judge_run
 from runner.pipeline import RunResult, write_head
@@ -52,7 +52,7 @@ def run_night(
     spec: SweepSpec | None = None,
     images: ImageSet | None = None,
     outcome: str = "done",
-) -> NightStory:
+) -> NightSummary:
     """Two trials that belong to this night alone, voted on and judged, as `run_night` does after the sweep."""
     images = images or make_images()
     spec = spec or spec_of(seed=int(run[1:]))
@@ -69,14 +69,14 @@ def run_night(
     return judge_again(store, run, spec, outcome)
 
 
-def judge_again(store: Folder, run: str, spec: SweepSpec, outcome: str = "done") -> NightStory:
+def judge_again(store: Folder, run: str, spec: SweepSpec, outcome: str = "done") -> NightSummary:
     stored = load_run(Located(store, "dots", run), [])
-    conclusion = choose_and_judge(stored)
+    conclusion = choose_and_evaluate(stored)
     result = RunResult(stored.run, outcome, stored.note, stored.state, conclusion, None, 2, 1.0, 1.0)
     nights = read_nights(store, "dots")
     number = nights[run].number if run in nights else len(nights) + 1
     story = judge_run(store, spec, run, result, nights, number)
-    store.put(layout.run_key("dots", run, layout.NIGHT), write_story(story))
+    store.put(layout.run_key("dots", run, layout.NIGHT), write_summary(story))
     enter_into_ledger(stored, conclusion)
     return story
 
@@ -84,7 +84,7 @@ def judge_again(store: Folder, run: str, spec: SweepSpec, outcome: str = "done")
 def test_the_first_night_is_accepted_and_has_the_score_of_its_verdict(store):
     story = run_night(store, "n1", STRONG)
     assert (story.verdict, story.accepted, story.against, exit_code_of(story)) == ("accepted", True, None, 0)
-    conclusion = choose_and_judge(load_run(Located(store, "dots", "n1"), []))
+    conclusion = choose_and_evaluate(load_run(Located(store, "dots", "n1"), []))
     answers = answers_of(store, conclusion)
     right = sum(label == told for label, told in zip(answers.labels, answers.predicted, strict=True))
     assert story.test_accuracy == conclusion.verdict.votes["soft"].test_accuracy == right / 60
@@ -114,7 +114,9 @@ def test_the_configuration_that_changed_is_the_likely_cause(store):
     run_night(store, "n1", STRONG)
     spec = spec_of(seed=2, scheduler={"method": "asha", "max_epochs": 9, "reduction": 3})
     worse = run_night(store, "n2", WEAK, spec)
-    assert [(cause.kind, cause.told) for cause in worse.causes] == [("configuration", "scheduler.max_epochs 3 -> 9")]
+    assert [(cause.kind, cause.description) for cause in worse.causes] == [
+        ("configuration", "scheduler.max_epochs 3 -> 9")
+    ]
     assert "Likely cause: scheduler.max_epochs 3 -> 9" in worse.sentence
     assert worse.unchanged == ("the data", "the code", "the versions of packages")
 
@@ -130,8 +132,8 @@ def test_labels_that_changed_are_the_likely_cause_and_only_common_images_count(s
     worse = run_night(store, "n2", WEAK, images=replace(images, labels=labels, splits=splits))
     assert worse.verdict == "worse"
     assert [cause.kind for cause in worse.causes] == ["labels", "images"]
-    assert worse.causes[0].told.startswith("20 of 180 images have another label (20 in train): data ")
-    assert worse.causes[1].told.startswith("10 images moved to another split (10 in train): data ")
+    assert worse.causes[0].description.startswith("20 of 180 images have another label (20 in train): data ")
+    assert worse.causes[1].description.startswith("10 images moved to another split (10 in train): data ")
     assert worse.comparison is not None
     assert (worse.comparison.images, worse.comparison.images_before, worse.comparison.images_now) == (50, 60, 50)
     assert "on the 50 test images that both have (of 50 now and 60 then)" in worse.sentence
@@ -187,7 +189,7 @@ def test_a_verdict_needs_no_record_of_the_data(store):
 def test_a_record_that_names_another_run_leads_nobody_there(store):
     first = run_night(store, "n1", WEAK)
     key = layout.run_key("dots", "n1", layout.NIGHT)
-    store.put(key, write_story(replace(first, run="../../elsewhere")))
+    store.put(key, write_summary(replace(first, run="../../elsewhere")))
     assert run_night(store, "n2", STRONG).against == "dots/n1"
 
 
@@ -207,7 +209,7 @@ def test_the_report_shows_the_night_and_escapes_it(store):
     ids = tuple(f"<script>alert({number})</script>" for number in range(180))
     run_night(store, "n2", WEAK, images=replace(images, image_ids=ids))
     stored = load_run(Located(store, "dots", "n2"), [])
-    publish(stored, choose_and_judge(stored), "")
+    publish(stored, choose_and_evaluate(stored), "")
     page = store.get(layout.run_key("dots", "n2", layout.REPORT)).decode()
     section = page[page.index('<h2 id="night">') :].partition("</section>")[0]
     assert "Worse than dots/n1 by" in section
@@ -224,7 +226,7 @@ def test_a_damaged_record_of_a_night_does_not_keep_the_report_from_being_written
     key = layout.run_key("dots", "n1", layout.NIGHT)
     store.put(key, store.get(key).replace(b"accepted", b"accerted", 1))
     stored = load_run(Located(store, "dots", "n1"), [])
-    publish(stored, choose_and_judge(stored), "")
+    publish(stored, choose_and_evaluate(stored), "")
     assert b'<h2 id="night">' not in store.get(layout.run_key("dots", "n1", layout.REPORT))
 
 
@@ -265,18 +267,18 @@ def test_code_that_only_moves_is_the_same_code(tmp_path):
 
 
 def test_the_facts_of_a_night_name_code_and_packages():
-    facts = tell_facts(make_spec("runs"), "d1")
+    facts = collect_facts(make_spec("runs"), "d1")
     assert facts.data_id == "d1"
     assert {"python", "torch", "ray", "numpy"} <= facts.versions.keys()
     assert re.fullmatch(r"2-[0-9a-f]{12}", facts.code)
-    assert facts.own_code == {}
+    assert facts.custom_code == {}
 
 
 def test_what_keep_cannot_delete_is_told_and_changes_nothing(store, tmp_path, monkeypatch):
     run_night(store, "n1", WEAK)
     judged = run_night(store, "n2", STRONG)
     stored = load_run(Located(store, "dots", "n2"), [])
-    result = RunResult(stored.run, "done", "", stored.state, choose_and_judge(stored), None, 2, 1.0, 1.0)
+    result = RunResult(stored.run, "done", "", stored.state, choose_and_evaluate(stored), None, 2, 1.0, 1.0)
     status = layout.run_key("dots", "n2", layout.STATUS)
     store.put(status, b'{"state": "done", "verdict": "ship the vote"}')
 
@@ -284,7 +286,7 @@ def test_what_keep_cannot_delete_is_told_and_changes_nothing(store, tmp_path, mo
         raise StoreError("403: deleting is not allowed")
 
     monkeypatch.setattr(night, "run_sweep", lambda *_: result)
-    monkeypatch.setattr(night, "keep_nights", forbidden)
+    monkeypatch.setattr(night, "retain_nights", forbidden)
     spec = make_spec(str(tmp_path), **{**parts_of(stored.spec), "keep": {"nights": 1, "best": 0}})
     said: list[str] = []
     found = night.run_night(spec, "n2", None, "x", [], said.append)
@@ -296,7 +298,7 @@ def test_what_keep_cannot_delete_is_told_and_changes_nothing(store, tmp_path, mo
         "verdict": judged.sentence,
         "night": {"verdict": "accepted", "accepted": True, "exit_code": 0},
     }
-    assert tell_night(found)["keep"]["reason"] == "403: deleting is not allowed"
+    assert night_to_json(found)["keep"]["reason"] == "403: deleting is not allowed"
     lines = show_night(found)
     assert lines[0] == f"night dots/n2: {judged.sentence}"
     assert lines[-1] == "keep: nothing more was deleted: 403: deleting is not allowed"
@@ -305,7 +307,7 @@ def test_what_keep_cannot_delete_is_told_and_changes_nothing(store, tmp_path, mo
 def test_a_store_that_gives_out_while_the_night_is_judged_is_no_wrong_input(store, tmp_path, monkeypatch):
     run_night(store, "n1", WEAK)
     stored = load_run(Located(store, "dots", "n1"), [])
-    result = RunResult(stored.run, "done", "", stored.state, choose_and_judge(stored), None, 2, 1.0, 1.0)
+    result = RunResult(stored.run, "done", "", stored.state, choose_and_evaluate(stored), None, 2, 1.0, 1.0)
 
     def out_of_reach(*_: object) -> None:
         raise StoreError("the store is out of reach")

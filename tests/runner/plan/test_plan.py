@@ -68,7 +68,7 @@ def test_new_stored_and_ended_trials_are_told_apart(tmp_path, no_images):
         (0, False),
     ]
     assert [trial.config for trial in plan.trials] == run.trials
-    told = plan.told()
+    told = plan.to_dict()
     assert told["trials"] == {"planned": 7, "ended": 5, "new": 1}
     # Expected are 1 + 2/3 epochs a trial: the stopped one has more, the waiting one has none.
     assert told["epochs"] == {"stored": 9, "expected": 1.7}
@@ -80,14 +80,14 @@ def test_epochs_of_another_run_are_not_to_be_trained_again(tmp_path, no_images):
     assert plan.run != f"dots/{run.run_id}"
     assert [trial.stored_epochs for trial in plan.trials] == [3, 3, 1, 2, 0, 0, 0]
     assert not any(trial.ended for trial in plan.trials)
-    assert plan.told()["trials"] == {"planned": 7, "ended": 0, "new": 3}
+    assert plan.to_dict()["trials"] == {"planned": 7, "ended": 0, "new": 3}
     assert plan.expected_epochs == 0 + 0 + 2 + 1 + 3 + 3 + 3
 
 
 def test_a_run_may_be_named(tmp_path, no_images):
     run = write_sample_run(tmp_path)
     assert not any(trial.ended for trial in plan_sweep(make_spec(str(tmp_path)), "other").trials)
-    assert plan_sweep(make_spec(str(tmp_path)), run.run_id).told()["trials"]["ended"] == 5
+    assert plan_sweep(make_spec(str(tmp_path)), run.run_id).to_dict()["trials"]["ended"] == 5
 
 
 def test_an_epoch_without_its_manifest_is_not_stored(tmp_path, no_images):
@@ -112,7 +112,7 @@ def test_without_a_store_the_images_are_read_once_and_all_is_new(tmp_path, image
     assert images == [spec.data]
     assert plan.data_id == make_images().data_id
     assert [trial.config for trial in plan.trials] == list_trials(spec, plan.data_id)
-    assert plan.told()["trials"] == {"planned": 7, "ended": 0, "new": 7}
+    assert plan.to_dict()["trials"] == {"planned": 7, "ended": 0, "new": 7}
 
 
 @pytest.mark.parametrize("data", [{"path": "images/of/dots", "split_seed": 1}, {"path": "elsewhere"}])
@@ -138,7 +138,7 @@ def test_a_store_that_cannot_be_read_is_refused(tmp_path, no_images):
 
 def test_the_plan_as_json_lists_every_trial_with_its_configuration(tmp_path, no_images):
     write_sample_run(tmp_path)
-    told = plan_sweep(make_spec(str(tmp_path)), None).told()
+    told = plan_sweep(make_spec(str(tmp_path)), None).to_dict()
     assert (told["search"], told["scheduler"], told["max_epochs"]) == ("grid", "asha", 3)
     assert [trial["config"]["optimizer.lr"] for trial in told["list"]] == list(RATES)
     assert [trial["ended"] for trial in told["list"]] == [True, True, True, False, True, True, False]
@@ -162,7 +162,7 @@ def test_of_many_trials_a_person_sees_the_first(tmp_path, images):
     lines = show(plan).splitlines()
     assert lines[-1].strip() == "and 3 more"
     assert len(lines) == 3 + MOST_ROWS + 1
-    assert len(plan.told()["list"]) == MOST_ROWS + 3
+    assert len(plan.to_dict()["list"]) == MOST_ROWS + 3
 
 
 def test_a_plan_knows_epochs_of_trials_that_the_run_has_not_reached(tmp_path, images):
@@ -175,7 +175,7 @@ def test_a_plan_knows_epochs_of_trials_that_the_run_has_not_reached(tmp_path, im
 
 def test_a_half_trained_run_counts_only_what_is_left(tmp_path, no_images):
     write_sample_run(tmp_path)
-    told = plan_sweep(make_spec(str(tmp_path)), None).told()["forecast"]
+    told = plan_sweep(make_spec(str(tmp_path)), None).to_dict()["forecast"]
     # The stopped trial has one epoch to go; the waiting one has one, and two more if it is among the best third.
     assert (told["low_epochs"], told["high_epochs"]) in ((2, 2), (2, 4), (4, 4))
     assert told["trials"] == 7
@@ -191,7 +191,7 @@ def test_nothing_is_left_of_a_finished_run(tmp_path, images):
     for trial in trials:
         result = write_epoch(Folder(tmp_path), make_images(), trial, 1, 2.0)
         log.report(trial.trial_id, result, True, ("finished", ""))
-    told = plan_sweep(spec, None, measure=None).told()
+    told = plan_sweep(spec, None, measure=None).to_dict()
     assert told["forecast"]["epochs"] == 0
     assert told["forecast"]["seconds"] < 10
     assert told["stages"] == [
@@ -223,7 +223,7 @@ def two_seconds(monkeypatch):
 
 
 def test_an_architecture_that_no_run_has_measured_is_probed(tmp_path, images, two_seconds):
-    told = plan_sweep(make_random(tmp_path, 4), None, measure=None).told()["forecast"]
+    told = plan_sweep(make_random(tmp_path, 4), None, measure=None).to_dict()["forecast"]
     assert len(two_seconds) == 4
     assert (told["probed"], told["measured_before"], told["slots"]) == (1, 0, 2)
     assert told["low_s"] < told["seconds"] < told["high_s"]
@@ -236,25 +236,25 @@ def test_what_an_earlier_run_has_measured_is_not_probed_unless_one_says_so(
     run = write_sample_run(tmp_path)
     monkeypatch.setattr(runner.plan.plan, "versions", lambda: {"python": "3.11", "caucus": "0.1.0"})
     spec = make_spec(str(tmp_path), scheduler={"method": "none", "max_epochs": 3})
-    told = plan_sweep(spec, None, measure=None).told()["forecast"]
+    told = plan_sweep(spec, None, measure=None).to_dict()["forecast"]
     assert (told["probed"], told["measured_before"]) == (0, 1)
     assert not two_seconds
     monkeypatch.setattr(runner.plan.plan, "load_images", lambda config: run.images)
-    told = plan_sweep(spec, None, measure=True).told()["forecast"]
+    told = plan_sweep(spec, None, measure=True).to_dict()["forecast"]
     assert (told["probed"], told["measured_before"]) == (1, 0)
     assert len(two_seconds) == 7
 
 
 def test_a_price_gives_the_money_with_its_range(tmp_path, images, two_seconds):
     plan = plan_sweep(make_random(tmp_path, 4, budget={"price": 3600.0}), None, measure=None, nodes=2)
-    told = plan.told()["forecast"]
+    told = plan.to_dict()["forecast"]
     assert told["money"]["expected"] == pytest.approx(2 * told["seconds"], abs=0.2)
     assert told["money"]["low"] == pytest.approx(2 * told["low_s"], abs=0.2)
     assert " in money" in show(plan)
 
 
 def test_the_plan_says_which_cap_ends_the_run(tmp_path, images, two_seconds):
-    told = plan_sweep(make_random(tmp_path, 40, budget={"trials": 5}), None, measure=None).told()["caps"]
+    told = plan_sweep(make_random(tmp_path, 40, budget={"trials": 5}), None, measure=None).to_dict()["caps"]
     assert (told["trials"], told["reached"], told["trials_begun"], told["trials_ended"]) == (
         5,
         "budget.trials is 5",
@@ -262,7 +262,7 @@ def test_the_plan_says_which_cap_ends_the_run(tmp_path, images, two_seconds):
         5,
     )
     plan = plan_sweep(make_random(tmp_path, 40, budget={"wall": "1m"}), None, measure=None)
-    assert plan.told()["caps"]["reached"] == "budget.wall is 1 m 0 s"
+    assert plan.to_dict()["caps"]["reached"] == "budget.wall is 1 m 0 s"
     assert plan.forecast.seconds == pytest.approx(45, abs=5)  # a quarter is kept for the report
     assert "ends it (budget.wall is 1 m 0 s)" in show(plan)
     assert "enough for all" in show(plan_sweep(make_random(tmp_path, 4, budget={"wall": "1h"}), None, measure=None))
@@ -271,7 +271,7 @@ def test_the_plan_says_which_cap_ends_the_run(tmp_path, images, two_seconds):
 def test_a_probe_that_fails_is_told_of(tmp_path, images, monkeypatch):
     monkeypatch.setattr(runner.plan.plan, "probe", lambda *told: Probe({}, failure="no measurement ended within 60 s"))
     plan = plan_sweep(make_random(tmp_path, 4), None, measure=None)
-    assert plan.told()["forecast"]["failure"] == "no measurement ended within 60 s"
+    assert plan.to_dict()["forecast"]["failure"] == "no measurement ended within 60 s"
     assert "no forecast of the time on 2 slots: no measurement ended within 60 s" in show(plan)
 
 
@@ -279,7 +279,7 @@ def test_a_probe_that_fails_is_told_of(tmp_path, images, monkeypatch):
 def test_every_ready_sweep_has_a_plan(path, tmp_path, monkeypatch):
     monkeypatch.setattr(runner.plan.plan, "load_images", lambda config: make_images())
     plan = plan_sweep(read_spec(str(path), [f"store={tmp_path}"]), None)
-    told = plan.told()
+    told = plan.to_dict()
     assert told["forecast"]["epochs"] > 0
     assert told["forecast"]["seconds"] is None
     assert all(stage["trials"] and stage["epochs"] for stage in told["stages"])
@@ -288,7 +288,7 @@ def test_every_ready_sweep_has_a_plan(path, tmp_path, monkeypatch):
 
 def test_a_stage_says_what_is_known_of_it_before_the_one_it_depends_on(tmp_path):
     plan = plan_sweep(read_spec(str(ROOT / "sweeps" / "coarse_to_fine.yaml"), [f"store={tmp_path}"]), None)
-    assert [stage["points"] for stage in plan.told()["stages"]] == [10, 9, 9]
+    assert [stage["points"] for stage in plan.to_dict()["stages"]] == [10, 9, 9]
     title, _, coarse, fine, closer, *_ = [line.strip() for line in show(plan).splitlines()]
     assert "trials in 3 stages; 0 have ended" in title
     assert coarse.startswith("coarse: grid of 10 points, up to 3 epochs: about ")

@@ -94,7 +94,7 @@ def test_a_trial_that_cannot_be_timed_leaves_the_others(monkeypatch, tmp_path):
             return EpochTime(1.0, 0.5, 0.0, 0.0, 0.1)
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr(runner.plan.probe, "Stopwatch", Watch)
+    monkeypatch.setattr(runner.plan.probe, "EpochTimer", Watch)
     _save(make_images().arrays, tmp_path)
     here, there = multiprocessing.Pipe(duplex=False)
     configs = [make_config(model={"width": width}) for width in (5, 4)]

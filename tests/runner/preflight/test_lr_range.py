@@ -41,7 +41,7 @@ def test_the_bounds_and_the_curve_of_a_real_net_are_shown():
     (one,) = tested
     assert 1e-6 < one.low < one.high <= 10
     assert len(one.rates) == len(one.losses) > 10
-    told = one.told()
+    told = one.to_dict()
     assert (told["low"], told["high"], len(told["rates"])) == (one.low, one.high, len(one.rates))
     console = Console(width=160, record=True, file=None)
     with console.capture() as shown:

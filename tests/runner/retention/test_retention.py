@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from runner.cli.tables.retention import show_retention, tell_consequences
-from runner.evaluation.conclusion import choose_and_judge
+from runner.cli.tables.retention import describe_consequences, show_retention
+from runner.evaluation.conclusion import choose_and_evaluate
 from runner.journal.deleted import add_deleted, read_deleted
 from runner.journal.events import Decided
 from runner.journal.lease import take_lease
 from runner.pipeline import lost_epochs
-from runner.retention.keeping import references
+from runner.retention.reference_set import references
 from runner.retention.retention import Retention, carry_out, plan_retention
 from runner.retention.store_view import without
 from tests.sample_runs.sample_run import SampleRun, make_spec, open_log, write_epoch, write_sample_run
@@ -65,7 +65,7 @@ def best_of_trials(sample: SampleRun) -> set[CheckpointId]:
 
 
 def chosen(sample: SampleRun) -> tuple[Any, ...]:
-    found = choose_and_judge(sample.stored)
+    found = choose_and_evaluate(sample.stored)
     votes = {how: (score.test_accuracy, score.test_nll) for how, score in found.verdict.votes.items()}
     return found.choice, found.best, votes, found.verdict.best
 
@@ -277,11 +277,11 @@ def test_another_folder_is_no_store_and_the_former_verb_is_named(tmp_path: Path)
 def test_the_table_and_the_object_tell_the_same(sample: SampleRun, tmp_path: Path) -> None:
     found = plan_retention(sample.store, 20)
     told = caucus("prune", str(tmp_path / "runs"))
-    assert told == {**found.told(), "store": str(tmp_path / "runs")}
+    assert told == {**found.to_dict(), "store": str(tmp_path / "runs")}
     assert set(told) >= {"store", "objects", "bytes", "deleted", "kept"}
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(show_retention(found))
-    text = console.export_text() + "\n".join(tell_consequences(found))
+    text = console.export_text() + "\n".join(describe_consequences(found))
     for word in (
         "checkpoints that no choice takes",
         f"{found.objects:,}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runner.runs import integrity_check as proof
-from runner.runs.integrity_check import give_up, prove, restore_configs
+from runner.runs.integrity_check import invalidate, prove, restore_configs
 from tests.sample_runs.sample_run import write_sample_run
 from trainables.errors import StoreError
 from trainables.results.checkpoint import CheckpointId, committed_epochs, read_promises
@@ -93,9 +93,9 @@ def test_the_configurations_of_trials_are_written_again_where_they_are_not_whole
 
 def test_what_is_given_up_counts_as_never_trained(sample):
     member = newest(sample)
-    give_up(sample.store, [member])
+    invalidate(sample.store, [member])
     assert member.epoch not in committed_epochs(sample.store, member.trial_id)
-    give_up(sample.store, [member])  # once more is no error
+    invalidate(sample.store, [member])  # once more is no error
 
 
 def test_where_nothing_may_be_deleted_what_is_broken_stays(sample, monkeypatch):
@@ -105,5 +105,5 @@ def test_where_nothing_may_be_deleted_what_is_broken_stays(sample, monkeypatch):
         raise StoreError("access denied")
 
     monkeypatch.setattr(type(sample.store), "delete", refuse)
-    give_up(sample.store, [member])
+    invalidate(sample.store, [member])
     assert member.epoch in committed_epochs(sample.store, member.trial_id)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.evaluation.conclusion import choose_and_judge
+from runner.evaluation.conclusion import choose_and_evaluate
 from runner.journal.events import EpochReported, TrialPlanned
 from runner.journal.journal import Journal
 from runner.runs.pooled_runs import pool_records, read_other_runs
@@ -101,9 +101,9 @@ def test_checkpoints_of_another_run_vote_where_the_ensemble_names_it(run: Sample
         TrialPlanned(config=config, **told), EpochReported(result=result, trained=True, **told)
     )
     best = CheckpointId(trial.trial_id, 1)
-    alone = choose_and_judge(load_run(run.found, []))
+    alone = choose_and_evaluate(load_run(run.found, []))
     assert best not in alone.choice.members
-    together = choose_and_judge(load_run(run.found, ["ensemble.runs=[more/r2]"]))
+    together = choose_and_evaluate(load_run(run.found, ["ensemble.runs=[more/r2]"]))
     assert best in together.choice.members
     assert together.best == best
     assert len(alone.records) == len(together.records)  # the report is of the run itself

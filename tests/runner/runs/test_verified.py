@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.requests import counting
 from runner.runs import verified as proved
-from runner.runs.integrity_check import prove_run
-from runner.runs.verified import Proved, read_proved
+from runner.runs.integrity_check import verify_run
+from runner.runs.verified import Verified, read_verified
 from tests.sample_runs.damage import HARMS
 from tests.sample_runs.sample_run import write_sample_run
 from trainables.results.checkpoint import CheckpointId, read_promises
@@ -19,7 +19,7 @@ from trainables.store.json_records import to_json
 
 def look(bucket, **words):
     store, sample, _ = bucket
-    return prove_run(store, "dots", sample.run_id, sample.state.trials.values(), {}, **words)
+    return verify_run(store, "dots", sample.run_id, sample.state.trials.values(), {}, **words)
 
 
 def members(sample):
@@ -99,7 +99,7 @@ def test_a_record_that_cannot_be_understood_proves_nothing(bucket, record):
     store, sample, _ = bucket
     look(bucket)
     store.put(layout.run_key("dots", sample.run_id, layout.PROVED), record)
-    assert read_proved(store, "dots", sample.run_id) == Proved()
+    assert read_verified(store, "dots", sample.run_id) == Verified()
     found = look(bucket)
     assert (found.read, found.lost) == (len(members(sample)), {})
 
@@ -113,8 +113,8 @@ def test_a_record_with_a_flipped_bit_proves_nothing(bucket):
     for _ in range(6):
         behind.write(key, whole)
         behind.harm(key, "flip", dice)
-        found = read_proved(store, "dots", sample.run_id)
-        assert found == Proved()
+        found = read_verified(store, "dots", sample.run_id)
+        assert found == Verified()
     behind.write(key, whole)
 
 
@@ -135,6 +135,6 @@ def test_of_what_was_too_large_to_read_sizes_are_compared_until_it_is_read(bucke
 def test_a_folder_is_read_every_time_and_has_no_record(tmp_path):
     sample = write_sample_run(tmp_path)
     for _ in range(2):
-        found = prove_run(sample.store, "dots", sample.run_id, sample.state.trials.values(), {})
+        found = verify_run(sample.store, "dots", sample.run_id, sample.state.trials.values(), {})
         assert found.read == found.checkpoints
     assert not [key for key in sample.files() if key.endswith(layout.PROVED)]

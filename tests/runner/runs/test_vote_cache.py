@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.requests import counting
 from ensembles.evaluation.verdict import to_json as describe_verdict
-from runner.evaluation.conclusion import choose_and_judge, publish
+from runner.evaluation.conclusion import choose_and_evaluate, publish
 from runner.retention.retention import plan_retention
 from runner.runs import vote_cache as parts_cache
 from runner.runs.locate import Located
@@ -35,11 +35,11 @@ def parts_asked(asked):
 
 def test_the_second_vote_reads_no_part_of_a_checkpoint_and_comes_to_the_same(bucket):
     with counting() as asked:
-        first = choose_and_judge(load(bucket))
+        first = choose_and_evaluate(load(bucket))
         publish(load(bucket), first, "")
     assert parts_asked(asked) > 5
     with counting() as asked:
-        second = choose_and_judge(load(bucket))
+        second = choose_and_evaluate(load(bucket))
     assert numbers(second) == numbers(first)
     assert {what for (kind, what), _ in asked.counted.items() if kind == "GET" and "arrow" in what} <= {"means/*"}
     assert asked.of("LIST") == 2  # the journal, and all checkpoints
@@ -53,26 +53,26 @@ def test_the_second_vote_reads_no_part_of_a_checkpoint_and_comes_to_the_same(buc
 @pytest.mark.parametrize("harm", ["flip", "delete"])
 def test_a_member_that_was_damaged_since_is_left_out_as_it_is_without_a_cache(bucket, part, harm):
     _store, _sample, behind = bucket
-    whole = choose_and_judge(load(bucket))
+    whole = choose_and_evaluate(load(bucket))
     publish(load(bucket), whole, "")
     member = whole.choice.members[0]
     before = behind.harm(member.key(part), harm, random.Random(5))
     try:
-        cached = choose_and_judge(load(bucket))
+        cached = choose_and_evaluate(load(bucket))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("runner.evaluation.conclusion.open_cache", lambda store, *_: store)
-            assert numbers(cached) == numbers(choose_and_judge(load(bucket)))
+            assert numbers(cached) == numbers(choose_and_evaluate(load(bucket)))
         publish(load(bucket), cached, "")  # what is damaged is not kept
     finally:
         behind.write(member.key(part), before)
-    assert numbers(choose_and_judge(load(bucket))) == numbers(whole)
+    assert numbers(choose_and_evaluate(load(bucket))) == numbers(whole)
 
 
 @pytest.mark.long
 def test_a_byte_that_was_wrong_on_its_way_is_not_what_later_votes_read(bucket, monkeypatch):
     store, sample, behind = bucket
     behind.delete(layout.run_key("dots", sample.run_id, layout.PARTS_CACHE))
-    whole = choose_and_judge(load(bucket))
+    whole = choose_and_evaluate(load(bucket))
     member = whole.choice.members[0]
     get = type(store).get
 
@@ -82,16 +82,16 @@ def test_a_byte_that_was_wrong_on_its_way_is_not_what_later_votes_read(bucket, m
 
     with monkeypatch.context() as wrong:
         wrong.setattr(type(store), "get", flip)
-        wrongly = choose_and_judge(load(bucket))
+        wrongly = choose_and_evaluate(load(bucket))
         assert [left for left, _ in wrongly.left_out] == [member]
         publish(load(bucket), wrongly, "")
-    assert numbers(choose_and_judge(load(bucket))) == numbers(whole)
+    assert numbers(choose_and_evaluate(load(bucket))) == numbers(whole)
 
 
 @pytest.mark.long
 def test_what_would_be_deleted_is_not_taken_from_the_cache(bucket):
     store, sample, _ = bucket
-    publish(load(bucket), choose_and_judge(load(bucket)), "")
+    publish(load(bucket), choose_and_evaluate(load(bucket)), "")
     here, there = plan_retention(sample.store, 2), plan_retention(store, 2)
     assert {one.checkpoint for one in there.doomed} == {one.checkpoint for one in here.doomed}
 
@@ -102,10 +102,10 @@ def test_no_more_is_kept_than_the_bound(bucket, monkeypatch):
     key = layout.run_key("dots", sample.run_id, layout.PARTS_CACHE)
     behind.delete(key)
     monkeypatch.setattr(parts_cache, "CACHE_BYTES", 3000)
-    first = choose_and_judge(load(bucket))
+    first = choose_and_evaluate(load(bucket))
     publish(load(bucket), first, "")
     assert 0 < sum(len(data) for _, data, _ in unpack(store.get(key), "here")) <= 3000
-    assert numbers(choose_and_judge(load(bucket))) == numbers(first)
+    assert numbers(choose_and_evaluate(load(bucket))) == numbers(first)
 
 
 PARTS = {

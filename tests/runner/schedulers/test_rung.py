@@ -48,8 +48,8 @@ def test_an_accuracy_that_is_no_number_ranks_last_and_leaves_the_cut_off_alone()
     assert [rung.rank(f"t{number}") for number in range(5)] == [3, 4, 1, 4, 2]
     assert rung.cutoff(2) == rung_of([0.5, 0.7, 0.6]).cutoff(2) == 0.6
     assert [rung.passes(f"t{number}", 2) for number in range(5)] == [False, False, True, False, True]
-    assert rung.told("t1") == "rung 1, rank 4 of 5: its validation accuracy is not a number"
-    assert rung.told("t4") == "rung 1, rank 2 of 5"
+    assert rung.describe("t1") == "rung 1, rank 4 of 5: its validation accuracy is not a number"
+    assert rung.describe("t4") == "rung 1, rank 2 of 5"
 
 
 def test_a_lone_accuracy_that_is_no_number_does_not_pass():

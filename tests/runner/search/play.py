@@ -31,7 +31,7 @@ def make_search(search: dict[str, Any], former: Former | None = None, **parts: A
     return choose_search(make_sweep(search, **parts), "data", former)
 
 
-class Play:
+class EpochSimulator:
     """The events of a run, and the search that hears them."""
 
     def __init__(self, search: Search, events: list[Event] | None = None) -> None:

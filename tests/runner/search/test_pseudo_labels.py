@@ -44,7 +44,7 @@ class Sweep:
     def decide(self, *trials, table=TABLE, candidates=None, max_epochs=2):
         told = [{"trial_id": trial.trial_id, "max_epochs": max_epochs} for trial in trials]
         values = {"table": table, "candidates": candidates or len(self.trials), "trials": told, "labelling": None}
-        self.driver.conductor.decide(Decide(PSEUDO, "agreed", values, stage=PSEUDO))
+        self.driver.controller.decide(Decide(PSEUDO, "agreed", values, stage=PSEUDO))
 
 
 def again(trial, table=TABLE):
@@ -64,15 +64,15 @@ def test_labels_are_due_once_every_trial_of_the_first_stage_has_ended(sweep):
     assert not sweep.is_due
     sweep.train(C)
     assert sweep.is_due
-    assert not sweep.driver.conductor.is_over
-    assert sweep.driver.conductor.next_task() == "over"  # so that Tune comes to its end, and the driver can label
+    assert not sweep.driver.controller.is_over
+    assert sweep.driver.controller.next_task() == "over"  # so that Tune comes to its end, and the driver can label
 
 
 def test_a_trial_that_was_cut_off_keeps_labels_waiting(sweep):
     sweep.driver.take_all()
     sweep.train(A)
     sweep.train(B)
-    sweep.driver.tell_end(C, "stopped", "the budget ran out")
+    sweep.driver.report_end(C, "stopped", "the budget ran out")
     assert not sweep.is_due
 
 
@@ -84,7 +84,7 @@ def test_the_second_stage_trains_the_same_trials_with_the_table_and_the_same_see
     assert again(B).seed == B.seed
     planned = [event for event in sweep.driver.told(TrialPlanned) if event.stage == PSEUDO]
     assert [event.config["pseudo_table"] for event in planned] == [TABLE, TABLE]
-    assert sweep.driver.conductor.is_over
+    assert sweep.driver.controller.is_over
     assert not sweep.is_due
 
 
@@ -97,7 +97,7 @@ def test_trials_of_other_lengths_keep_them(tmp_path):
         "labelling": None,
         "trials": [{"trial_id": A.trial_id, "max_epochs": 3}, {"trial_id": B.trial_id, "max_epochs": 1}],
     }
-    sweep.driver.conductor.decide(Decide(PSEUDO, "agreed", values, stage=PSEUDO))
+    sweep.driver.controller.decide(Decide(PSEUDO, "agreed", values, stage=PSEUDO))
     assert sweep.train_all() == [again(A), again(B)]
     assert [len(sweep.driver.record(again(trial)).epochs) for trial in (A, B)] == [3, 1]
     assert {sweep.driver.record(again(trial)).state for trial in (A, B)} == {"finished"}
@@ -106,7 +106,7 @@ def test_trials_of_other_lengths_keep_them(tmp_path):
 def test_a_decision_without_a_table_ends_the_run(sweep):
     sweep.train_all()
     sweep.decide(table="")
-    assert sweep.driver.conductor.is_over
+    assert sweep.driver.controller.is_over
     assert not sweep.is_due
 
 
@@ -138,7 +138,7 @@ def test_a_first_stage_that_grows_is_labelled_anew(tmp_path):
     assert sweep.is_due
     sweep.decide(C, table="f" * 16)
     assert sweep.train_all() == [again(C, "f" * 16)]
-    assert sweep.driver.conductor.is_over
+    assert sweep.driver.controller.is_over
 
 
 def test_the_first_stage_does_not_hear_of_the_second(sweep):

@@ -73,7 +73,7 @@ def test_conditions_that_go_in_a_circle_are_refused():
     }
     with pytest.raises(ValueError, match=r"model\.width and model\.blocks go in a circle"):
         in_order(space)
-    told = {key: how.told() for key, how in space.items()}
+    told = {key: how.to_dict() for key, how in space.items()}
     with pytest.raises(SweepFileError, match="go in a circle"):
         make_sweep({"space": told})
 

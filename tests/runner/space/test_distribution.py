@@ -75,7 +75,7 @@ def test_a_grid_over_a_range_must_say_how_many_points():
 
 def test_a_distribution_survives_its_own_form():
     for raw in ({"choice": [1, "a", None]}, {"log": [1e-3, 1.0], "steps": 4}, {"int": [1, 9]}):
-        assert parse_distribution(parse_distribution(raw).told()) == parse_distribution(raw)
+        assert parse_distribution(parse_distribution(raw).to_dict()) == parse_distribution(raw)
 
 
 def test_shares_are_the_same_on_every_machine():

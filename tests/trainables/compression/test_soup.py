@@ -11,7 +11,7 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor
 
 from tests.trainables.training.tiny_trials import make_config, make_images, place
-from trainables.compression.soup import Ingredient, Kitchen, check_ingredients, cook, mean_tensors
+from trainables.compression.soup import Ingredient, SoupTask, check_ingredients, make_soup, mean_tensors
 from trainables.config.seed import derive_seed
 from trainables.config.trial import ParentConfig, TrialConfig
 from trainables.data.images import hash_labels
@@ -44,8 +44,8 @@ def trained() -> list[Ingredient]:
     return train(make_config(lr=0.05))
 
 
-def kitchen(config: TrialConfig) -> Kitchen:
-    return Kitchen(config, place(IMAGES), hash_labels(IMAGES))
+def kitchen(config: TrialConfig) -> SoupTask:
+    return SoupTask(config, place(IMAGES), hash_labels(IMAGES))
 
 
 def name(kind: SoupKind, ordered: list[Ingredient]) -> SoupId:
@@ -89,7 +89,7 @@ def test_tensors_of_other_nets_are_named(other: dict[str, Tensor]) -> None:
 def test_a_uniform_soup_is_the_mean_with_statistics_of_its_own(trained: list[Ingredient]) -> None:
     ordered = trained[::-1][:3]
     wanted = name("uniform", ordered)
-    soup = cook(kitchen(ordered[0].config), wanted, ordered, accuracy)
+    soup = make_soup(kitchen(ordered[0].config), wanted, ordered, accuracy)
     assert soup.ingredients == tuple(each.checkpoint for each in ordered)
     found = load_tensors(soup.parts[layout.WEIGHTS])
     plain = mean_tensors([load_tensors(each.weights) for each in ordered])
@@ -110,7 +110,7 @@ def test_a_uniform_soup_is_the_mean_with_statistics_of_its_own(trained: list[Ing
 
 def test_the_parts_are_predictions_of_the_soup_and_figures_of_validation_alone(trained: list[Ingredient]) -> None:
     ordered = trained[::-1]
-    soup = cook(kitchen(ordered[0].config), name("uniform", ordered), ordered, accuracy)
+    soup = make_soup(kitchen(ordered[0].config), name("uniform", ordered), ordered, accuracy)
     measured = json.loads(soup.parts[layout.METRICS])
     assert measured["ingredients"] == measured["tried"] == [str(each.checkpoint) for each in ordered]
     assert not [key for key in measured if "test" in key]
@@ -129,32 +129,32 @@ def test_greedy_takes_who_does_not_lower_validation_and_none_else(trained: list[
         return -found.loss
 
     for score in (accuracy, loss):
-        soup = cook(kitchen(ordered[0].config), name("greedy", ordered), ordered, score)
+        soup = make_soup(kitchen(ordered[0].config), name("greedy", ordered), ordered, score)
         measured = json.loads(soup.parts[layout.METRICS])
         best = score(alone(ordered[0]))
         assert (measured["validation_accuracy"] if score is accuracy else -measured["validation_loss"]) >= best
         assert soup.ingredients[0] == ordered[0].checkpoint
     falling = itertools.count(0, -1)
-    never = cook(kitchen(ordered[0].config), name("greedy", ordered), ordered, lambda _: float(next(falling)))
+    never = make_soup(kitchen(ordered[0].config), name("greedy", ordered), ordered, lambda _: float(next(falling)))
     assert never.ingredients == (ordered[0].checkpoint,)
-    always = cook(kitchen(ordered[0].config), name("greedy", ordered), ordered, lambda _: 0.0)
+    always = make_soup(kitchen(ordered[0].config), name("greedy", ordered), ordered, lambda _: 0.0)
     assert always.ingredients == tuple(each.checkpoint for each in ordered)
 
 
 def test_a_soup_of_one_is_that_checkpoint(trained: list[Ingredient]) -> None:
-    soup = cook(kitchen(trained[2].config), name("greedy", trained[2:3]), trained[2:3], accuracy)
+    soup = make_soup(kitchen(trained[2].config), name("greedy", trained[2:3]), trained[2:3], accuracy)
     assert soup.parts[layout.WEIGHTS] == trained[2].weights
 
 
 def test_the_same_again_gives_the_same_bits(trained: list[Ingredient]) -> None:
     ordered = trained[::-1]
-    first, again = (cook(kitchen(ordered[0].config), name("greedy", ordered), ordered, accuracy) for _ in range(2))
+    first, again = (make_soup(kitchen(ordered[0].config), name("greedy", ordered), ordered, accuracy) for _ in range(2))
     assert first.parts == again.parts
 
 
 def test_a_net_without_batch_norm_is_averaged_as_it_is() -> None:
     ordered = train(make_config(model={"batch_norm": False}), epochs=2)
-    soup = cook(kitchen(ordered[0].config), name("uniform", ordered), ordered, accuracy)
+    soup = make_soup(kitchen(ordered[0].config), name("uniform", ordered), ordered, accuracy)
     plain = mean_tensors([load_tensors(each.weights) for each in ordered])
     found = load_tensors(soup.parts[layout.WEIGHTS])
     assert all(torch.equal(found[key], value) for key, value in plain.items())

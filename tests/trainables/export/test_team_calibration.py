@@ -37,7 +37,7 @@ def draw(seed: int, images: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
 def test_a_calibration_in_torch_is_that_in_numpy(kind: Calibration, seed: int, images: int, classes: int) -> None:
     calibrator = fit_calibration(kind, *draw(seed, images, classes))
     fresh, _ = draw(seed + 1, 50, classes)
-    said = build_calibration(calibrator.told())(torch.from_numpy(fresh))
+    said = build_calibration(calibrator.to_dict())(torch.from_numpy(fresh))
     assert np.abs(said.numpy() - calibrator.apply(fresh)).max() < 1e-6
 
 
@@ -55,7 +55,7 @@ class FromPixels(nn.Module):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_calibration_can_be_a_program(kind: Calibration) -> None:
-    net = FromPixels(build_calibration(fit_calibration(kind, *draw(0, 60, 4)).told()))
+    net = FromPixels(build_calibration(fit_calibration(kind, *draw(0, 60, 4)).to_dict()))
     program = read_program(write_program(net, ImageShape(1, 4, 1, 4)))
     images = torch.randint(0, 9, (9, 1, 4, 1), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(program(images), net(images), atol=1e-9)

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from trainables.hardware.gpu_share import GpuMismatch, choose_device, pretends_gpus, show_own_gpus, tell_unseen
+from trainables.hardware.gpu_share import GpuMismatch, choose_device, describe_unseen_gpu, pretends_gpus, show_own_gpus
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def test_a_gpu_that_ray_gives_and_torch_does_not_see_is_said_with_what_to_instal
     assert "\n" not in told
     for part in ("Ray gives a trial 1 GPU on ", "CUDA_VISIBLE_DEVICES=3", f"torch {torch.__version__} there sees none", "install"):  # fmt: skip
         assert part in told
-    assert "built for the CPU alone: install one that is built for CUDA" in tell_unseen(0.5, "2.9", None)
-    assert "driver there that is new enough for CUDA 13.0" in tell_unseen(2, "2.9", "13.0")
+    assert "built for the CPU alone: install one that is built for CUDA" in describe_unseen_gpu(0.5, "2.9", None)
+    assert "driver there that is new enough for CUDA 13.0" in describe_unseen_gpu(2, "2.9", "13.0")
 
 
 def test_a_gpu_that_torch_sees_and_ray_does_not_count_is_said(sees):

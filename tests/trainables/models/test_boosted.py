@@ -20,7 +20,7 @@ from tests.trainables.training.test_trial import advance, bits, failure
 from tests.trainables.training.tiny_trials import make_config, make_images, place
 from trainables.compression.prune import PruningTask, prune_checkpoint
 from trainables.compression.prune_channels import check_channels
-from trainables.compression.soup import Ingredient, Kitchen, cook
+from trainables.compression.soup import Ingredient, SoupTask, make_soup
 from trainables.config.trial import BoostConfig, ParentConfig, TrialConfig
 from trainables.data.images import channel_statistics, hash_labels
 from trainables.errors import CheckpointMismatch, ModelUnusable
@@ -365,7 +365,7 @@ def test_a_soup_of_a_rounds_epochs_keeps_the_rounds_before_as_they_were(trained:
         Ingredient(CheckpointId(SECOND.trial_id, epoch), SECOND, weights_of(trained, SECOND, epoch)) for epoch in (3, 2)
     ]
     wanted = name_soup("uniform", [each.checkpoint for each in found], "accuracy")
-    soup = cook(Kitchen(SECOND, PLACED, hash_labels(IMAGES)), wanted, found, lambda told: told.accuracy)
+    soup = make_soup(SoupTask(SECOND, PLACED, hash_labels(IMAGES)), wanted, found, lambda told: told.accuracy)
     tensors = load_tensors(soup.parts[layout.WEIGHTS])
     epochs = [load_tensors(each.weights) for each in found]
     for name, value in tensors.items():
@@ -375,7 +375,7 @@ def test_a_soup_of_a_rounds_epochs_keeps_the_rounds_before_as_they_were(trained:
             assert torch.allclose(value, (epochs[0][name] + epochs[1][name]) / 2)
     other = Ingredient(CheckpointId(THIRD.trial_id, 3), THIRD, weights_of(trained, THIRD))
     with pytest.raises(CheckpointMismatch, match="began from different weights"):
-        cook(Kitchen(SECOND, PLACED, hash_labels(IMAGES)), wanted, [found[0], other], lambda told: told.accuracy)
+        make_soup(SoupTask(SECOND, PLACED, hash_labels(IMAGES)), wanted, [found[0], other], lambda told: told.accuracy)
 
 
 def test_a_batch_in_parts_descends_as_a_whole_one_does(trained: Folder) -> None:

@@ -110,7 +110,7 @@ def test_what_cannot_be_built_is_refused_with_its_reason(
 def test_a_model_that_no_person_has_named_is_not_even_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "unasked.py").write_text("from pathlib import Path\nPath('ran').touch()\n")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelUnusable, match=r"unasked:build: a store or a bundle says so, and not you.*--own-code"):
+    with pytest.raises(ModelUnusable, match=r"unasked:build: a store or a bundle says so, and not you.*--custom-code"):
         build_model(ModelConfig(name="unasked:build"), SHAPE, 0)
     assert not (tmp_path / "ran").exists()
 

@@ -11,8 +11,8 @@ from trainables.config.model import ModelConfig
 from trainables.data.image_shape import ImageShape
 from trainables.errors import ModelUnusable
 from trainables.models.build import build_model
-from trainables.models.enlarge import find_size
 from trainables.models.torchvision import _maker
+from trainables.models.upsample import find_size
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

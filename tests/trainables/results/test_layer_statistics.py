@@ -1,11 +1,11 @@
 import pytest
 
 from trainables.errors import DamagedObject
-from trainables.results.layer_statistics import LayerWatched, Watched, layers_from_arrow, layers_to_arrow
+from trainables.results.layer_statistics import EpochStatistics, LayerStatistics, layers_from_arrow, layers_to_arrow
 
 LAYERS = (
-    LayerWatched("3", "ReLU", 0.5, 1.25, 0.0, -4.5, 5.5, (1, 2, 3)),
-    LayerWatched("0.weight", "Conv2d", update_ratio=0.001),
+    LayerStatistics("3", "ReLU", 0.5, 1.25, 0.0, -4.5, 5.5, (1, 2, 3)),
+    LayerStatistics("0.weight", "Conv2d", update_ratio=0.001),
 )
 
 
@@ -20,7 +20,7 @@ def test_what_is_no_table_of_layers_is_refused():
 
 
 def test_scalars_are_all_but_the_layers():
-    watched = Watched(0.1, 0.9, 0.01, 1.0, 0.001, 0.0, 1.5, LAYERS)
+    watched = EpochStatistics(0.1, 0.9, 0.01, 1.0, 0.001, 0.0, 1.5, LAYERS)
     assert watched.scalars() == {
         "fit_loss": 0.1,
         "fit_accuracy": 0.9,

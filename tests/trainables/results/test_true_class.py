@@ -11,15 +11,21 @@ from hypothesis import strategies as st
 
 from trainables.errors import CaucusError, MismatchedPredictions
 from trainables.results.predictions import Predictions, to_arrow
-from trainables.results.true_class import Truth, rows_sha256, take_truth, truth_from_arrow, truth_to_arrow
+from trainables.results.true_class import (
+    TrueClass,
+    rows_sha256,
+    take_true_class,
+    true_class_from_arrow,
+    true_class_to_arrow,
+)
 
 ROWS = np.array([4, 2, 9], np.int32)
 PROBABILITIES = np.array([[0.5, 0.25, 0.25], [0.375, 0.25, 0.375], [0, 0.125, 0.875]], np.float32)
 LABELS = np.array([1, 2, 0])
 
 
-def make() -> Truth:
-    return take_truth(Predictions("d1", "validation", "ab" * 32, ROWS, PROBABILITIES), LABELS)
+def make() -> TrueClass:
+    return take_true_class(Predictions("d1", "validation", "ab" * 32, ROWS, PROBABILITIES), LABELS)
 
 
 def test_it_is_the_column_of_the_true_class_and_the_first_of_the_likeliest() -> None:
@@ -31,7 +37,7 @@ def test_it_is_the_column_of_the_true_class_and_the_first_of_the_likeliest() -> 
 
 
 def test_a_file_gives_back_what_was_written() -> None:
-    read = truth_from_arrow(truth_to_arrow(make()))
+    read = true_class_from_arrow(true_class_to_arrow(make()))
     assert read.truth.tolist() == [0.25, 0.375, 0]
     assert read.truth.dtype == np.float32
     assert read.predicted.tolist() == [0, 0, 2]
@@ -43,8 +49,8 @@ def test_a_file_gives_back_what_was_written() -> None:
 @pytest.mark.parametrize(("classes", "dtype"), [(2, np.uint8), (256, np.uint8), (257, np.uint16)])
 def test_the_predicted_class_is_as_narrow_as_the_classes_allow(classes: int, dtype: type) -> None:
     one_hot = np.eye(classes, dtype=np.float32)[-1:]
-    found = take_truth(Predictions("d1", "test", "", ROWS[:1], one_hot), np.array([0]))
-    assert truth_from_arrow(truth_to_arrow(found)).predicted.dtype == dtype
+    found = take_true_class(Predictions("d1", "test", "", ROWS[:1], one_hot), np.array([0]))
+    assert true_class_from_arrow(true_class_to_arrow(found)).predicted.dtype == dtype
     assert found.predicted.tolist() == [classes - 1]
 
 
@@ -52,7 +58,7 @@ def test_of_ten_classes_it_is_a_ninth_of_the_bytes() -> None:
     rng = np.random.default_rng(0)
     given = rng.dirichlet(np.ones(10), 5_000).astype(np.float32)
     predictions = Predictions("d1", "test", "ab" * 32, np.arange(5_000, dtype=np.int32), given)
-    part = truth_to_arrow(take_truth(predictions, rng.integers(0, 10, 5_000)))
+    part = true_class_to_arrow(take_true_class(predictions, rng.integers(0, 10, 5_000)))
     assert len(part) < 0.12 * len(to_arrow(predictions))
 
 
@@ -70,7 +76,7 @@ def test_of_ten_classes_it_is_a_ninth_of_the_bytes() -> None:
 )
 def test_what_cannot_be_is_refused(truth: list[float], predicted: list[int], message: str) -> None:
     with pytest.raises(MismatchedPredictions, match=message):
-        Truth("d1", "test", "", "", 3, np.array(truth, np.float32), np.array(predicted, np.uint8))
+        TrueClass("d1", "test", "", "", 3, np.array(truth, np.float32), np.array(predicted, np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -83,12 +89,12 @@ def test_what_cannot_be_is_refused(truth: list[float], predicted: list[int], mes
 )
 def test_other_types_and_shapes_are_refused(truth: npt.NDArray, predicted: npt.NDArray) -> None:
     with pytest.raises(MismatchedPredictions, match="not float32 and unsigned"):
-        Truth("d1", "test", "", "", 3, truth, predicted)
+        TrueClass("d1", "test", "", "", 3, truth, predicted)
 
 
 def test_a_split_that_does_not_exist_is_refused() -> None:
     with pytest.raises(MismatchedPredictions, match="split is 'dev'"):
-        Truth("d1", "dev", "", "", 3, np.ones(1, np.float32), np.zeros(1, np.uint8))
+        TrueClass("d1", "dev", "", "", 3, np.ones(1, np.float32), np.zeros(1, np.uint8))
 
 
 def written(columns: dict[str, pa.Array], **metadata: str) -> bytes:
@@ -104,7 +110,7 @@ TOLD = {"data_id": "d1", "split": "test", "rows_sha256": "", "labels_sha256": ""
 
 
 def test_the_file_is_plain_arrow_that_others_can_write() -> None:
-    assert truth_from_arrow(written(COLUMNS, **TOLD)).truth.tolist() == [0.5]
+    assert true_class_from_arrow(written(COLUMNS, **TOLD)).truth.tolist() == [0.5]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +119,7 @@ def test_the_file_is_plain_arrow_that_others_can_write() -> None:
         b"",
         b"weights of something",
         to_arrow(Predictions("d1", "validation", "ab" * 32, ROWS, PROBABILITIES)),
-        truth_to_arrow(make())[:-20],
+        true_class_to_arrow(make())[:-20],
         written(COLUMNS),
         written(COLUMNS, **{**TOLD, "classes": "two"}),
         written({"truth": COLUMNS["truth"]}, **TOLD),
@@ -123,15 +129,15 @@ def test_the_file_is_plain_arrow_that_others_can_write() -> None:
 )
 def test_what_is_no_such_file_is_refused(data: bytes) -> None:
     with pytest.raises(MismatchedPredictions):
-        truth_from_arrow(data)
+        true_class_from_arrow(data)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=40), st.integers(0, 1200))
 def test_damage_anywhere_is_refused_or_harmless(noise: bytes, place: int) -> None:
-    whole = truth_to_arrow(make())
+    whole = true_class_to_arrow(make())
     try:
-        read = truth_from_arrow(whole[:place] + noise + whole[place + len(noise) :])
+        read = true_class_from_arrow(whole[:place] + noise + whole[place + len(noise) :])
     except CaucusError:
         return
     assert read.predicted.shape == read.truth.shape

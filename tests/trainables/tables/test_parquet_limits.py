@@ -16,7 +16,7 @@ from trainables.datasets.image_table import read_parquet
 from trainables.errors import DataError
 from trainables.tables import parquet_limits as plain_parquet
 from trainables.tables.parquet_limits import ColumnsMissing, read_columns, to_objects, trust_written
-from trainables.tables.unpacked_size import MOST_TIMES, SURELY_FINE_BYTES, Bomb, check_unpacked
+from trainables.tables.unpacked_size import MOST_TIMES, SURELY_FINE_BYTES, DecompressionBomb, check_unpacked
 
 
 def written(columns: dict[str, object]) -> bytes:
@@ -61,7 +61,7 @@ def test_many_rows_in_nothing_are_refused_and_other_columns_do_not_count() -> No
 
 def test_the_rule_counts_the_file_and_what_is_surely_fine() -> None:
     check_unpacked(10, 10 * MOST_TIMES + SURELY_FINE_BYTES)
-    with pytest.raises(Bomb):
+    with pytest.raises(DecompressionBomb):
         check_unpacked(10, 10 * MOST_TIMES + SURELY_FINE_BYTES + 1)
 
 

@@ -6,7 +6,7 @@ import trainables.training.trial
 from tests.trainables.training.tiny_trials import make_config, make_images
 from trainables.config.trial import BoostConfig, ParentConfig
 from trainables.models.boosted import build_net
-from trainables.training.epoch_timer import EpochTime, ProbeFailed, Stopwatch
+from trainables.training.epoch_timer import EpochTime, EpochTimer, ProbeFailed
 from trainables.training.training import Training
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -70,21 +70,21 @@ def test_an_epoch_lasts_as_long_as_its_parts():
 
 
 def test_short_epochs_are_timed_whole(work_clock):
-    took = Stopwatch(make_images().arrays).time_epoch(make_config(), limit_s=0.5)
+    took = EpochTimer(make_images().arrays).time_epoch(make_config(), limit_s=0.5)
     assert 0 < took.train_s < took.epoch_s < 0.5
     assert took.evaluate_s > 0
     assert took.begin_s > 0
 
 
 def test_a_long_epoch_is_its_steps_times_the_time_of_one(steps):
-    took = Stopwatch(make_images(train=32_000).arrays).time_epoch(make_config(), limit_s=0.1)
+    took = EpochTimer(make_images(train=32_000).arrays).time_epoch(make_config(), limit_s=0.1)
     assert took.train_s == pytest.approx(2000 * took.step_s)
     assert max(steps) < 2000
     assert steps[:2] == [2, 2]
 
 
 def test_a_share_of_the_training_images_has_that_share_of_steps(steps):
-    took = Stopwatch(make_images(train=32_000).arrays).time_epoch(make_config(train_share=0.25), limit_s=0.1)
+    took = EpochTimer(make_images(train=32_000).arrays).time_epoch(make_config(train_share=0.25), limit_s=0.1)
     assert took.train_s == pytest.approx(500 * took.step_s)
     assert steps[:2] == [2, 2]
 
@@ -94,12 +94,12 @@ def test_a_plateau_is_timed_without_the_prediction_that_it_asks_for(monkeypatch)
         Training, "_validation_losses", lambda training: [] if training.config.schedule.name == "constant" else None
     )
     assert (
-        Stopwatch(make_images().arrays).time_epoch(make_config(schedule={"name": "plateau"}), limit_s=0.1).epoch_s > 0
+        EpochTimer(make_images().arrays).time_epoch(make_config(schedule={"name": "plateau"}), limit_s=0.1).epoch_s > 0
     )
 
 
 def test_whole_epochs_and_multiplied_steps_agree_where_every_step_and_every_prediction_takes_the_same(work_clock):
-    watch = Stopwatch(make_images().arrays)  # 70 images: four steps of 16; 20 of validation, 20 of test
+    watch = EpochTimer(make_images().arrays)  # 70 images: four steps of 16; 20 of validation, 20 of test
     whole, steps = watch.time_epoch(make_config(), limit_s=2.0), watch._time_steps(make_config(), limit_s=0.1)
     assert (whole.begin_s, steps.begin_s) == pytest.approx((0.03, 0.03))
     assert (whole.train_s, steps.train_s) == pytest.approx((0.02, 0.02))
@@ -108,24 +108,24 @@ def test_whole_epochs_and_multiplied_steps_agree_where_every_step_and_every_pred
 
 
 def test_one_batch_may_hold_all_training_images():
-    assert Stopwatch(make_images().arrays).time_epoch(make_config(batch_size=512), limit_s=0.1).train_s > 0
+    assert EpochTimer(make_images().arrays).time_epoch(make_config(batch_size=512), limit_s=0.1).train_s > 0
 
 
 @pytest.mark.parametrize("lr", [100.0, 0.05])
 def test_a_rate_that_would_diverge_is_timed_all_the_same(lr):
-    assert Stopwatch(make_images().arrays).time_epoch(make_config(lr=lr), limit_s=0.1).epoch_s > 0
+    assert EpochTimer(make_images().arrays).time_epoch(make_config(lr=lr), limit_s=0.1).epoch_s > 0
 
 
 def test_a_trial_with_a_parent_is_timed_from_its_first_epoch():
     config = make_config().model_copy(update={"parent": ParentConfig(trial_id="0" * 12, epoch=7)})
-    assert Stopwatch(make_images().arrays).time_epoch(config, limit_s=0.1).epoch_s > 0
+    assert EpochTimer(make_images().arrays).time_epoch(config, limit_s=0.1).epoch_s > 0
 
 
 def test_a_trial_that_cannot_be_built_says_why(monkeypatch):
     def refuse(*args):
         raise MemoryError("no room")
 
-    watch = Stopwatch(make_images().arrays)
+    watch = EpochTimer(make_images().arrays)
     monkeypatch.setattr(trainables.training.training, "build_net", refuse)
     with pytest.raises(ProbeFailed, match="an epoch cannot be timed: MemoryError: no room"):
         watch.time_epoch(make_config(), limit_s=0.1)
@@ -142,5 +142,5 @@ def test_a_later_round_of_gradient_boosting_is_timed_with_all_its_nets_and_witho
     images = make_images()
     boost = BoostConfig(kind="gradient", former=ParentConfig(trial_id="0" * 12, epoch=3), round=3)
     config = make_config(images.data_id).model_copy(update={"boost": boost})
-    assert Stopwatch(images.arrays).time_epoch(config, limit_s=0.1).epoch_s > 0
+    assert EpochTimer(images.arrays).time_epoch(config, limit_s=0.1).epoch_s > 0
     assert set(timed) == {(3, None)}

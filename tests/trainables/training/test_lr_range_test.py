@@ -273,7 +273,7 @@ def test_rates_that_do_not_rise_are_refused(tiny: DeviceImages, lowest: float, h
         range_test(make_config(), tiny, lowest, highest, steps)
 
 
-# Keeping it
+# ReferenceSet it
 
 
 def test_it_comes_back_from_json_as_it_was(tiny: DeviceImages) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.trainables.training.tiny_trials import make_config, make_images
-from trainables.results.layer_statistics import Watched
+from trainables.results.layer_statistics import EpochStatistics
 from trainables.training import training as training_module
 from trainables.training.device_images import place_images
 from trainables.training.monitor import Watch, highest_of, surge_of
@@ -18,7 +18,7 @@ from trainables.training.training import Training
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def look(net: nn.Module, images: Tensor) -> Watched:
+def look(net: nn.Module, images: Tensor) -> EpochStatistics:
     watch = Watch(net)
     with torch.inference_mode(), watch.looking():
         logits = net(images)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import matplotlib as mpl
 import pytest
 
-from ensembles.analysis.search_story import RangeCurve
+from ensembles.analysis.search_summary import RangeCurve
 from ensembles.config import EnsembleConfig
 from ensembles.report.charts import charts
 from ensembles.report.charts.charts import draw_greedy_path, draw_learning_curves, draw_range_test

@@ -6,7 +6,7 @@ from dataclasses import replace
 from ensembles.diagnosis.diagnose import diagnose_all
 from ensembles.diagnosis.signs import setting_of
 from ensembles.report.page import render_report
-from ensembles.report.sweep.diagnosis import MOST_ROWS, lay_out, tell_evidence, tell_patch
+from ensembles.report.sweep.diagnosis import MOST_ROWS, describe_evidence, format_overrides, lay_out
 from tests.ensembles.diagnosis.test_diagnose import SETTING, TABLE, record
 from tests.ensembles.report.test_page import Reading
 from tests.ensembles.samples import make_run
@@ -29,10 +29,10 @@ def test_of_many_trials_the_first_are_shown_and_the_others_counted():
 
 def test_evidence_and_patch_are_told_in_words():
     (found,) = diagnose_all([OVERFITS], SETTING)
-    assert tell_evidence(found) == "fit accuracy 1, validation accuracy 0.8, gap 0.2, loss ratio 1"
-    assert tell_patch(found).startswith("model.dropout=0.2 optimizer.weight_decay=0.0005 ")
+    assert describe_evidence(found) == "fit accuracy 1, validation accuracy 0.8, gap 0.2, loss ratio 1"
+    assert format_overrides(found).startswith("model.dropout=0.2 optimizer.weight_decay=0.0005 ")
     (found,) = diagnose_all([record(state="diverged", reason="the loss is nan in epoch 2", epochs=1)], SETTING)
-    assert tell_evidence(found) == "the loss is nan in epoch 2"
+    assert describe_evidence(found) == "the loss is nan in epoch 2"
 
 
 def test_the_report_shows_each_trial_with_its_verdict_and_a_strangers_words_as_words():

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from ensembles.evaluation.comparison import Change
 from ensembles.nights.compare import NightComparison
-from ensembles.nights.story import Cause, MembersChange, NightFacts, NightMember, NightStory
+from ensembles.nights.summary import Cause, MembersChange, NightFacts, NightMember, NightSummary
 from ensembles.report.page import render_report
 from ensembles.report.sweep.night import lay_out
 from tests.ensembles.report.test_page import Reading
@@ -20,7 +20,7 @@ COMPARISON = NightComparison(
     gained_ids=("<i>a</i>",),
     lost_ids=tuple(f"image {number}" for number in range(15)),
 )
-STORY = NightStory(
+STORY = NightSummary(
     run="digits/2026-11-02",
     number=2,
     decided_unix_s=1.0,

@@ -5,7 +5,7 @@ import pytest
 
 from ensembles.evaluation.comparison import Change
 from ensembles.pseudo_labels.labelling import ClassLabels, LabelCount, Labelling
-from ensembles.pseudo_labels.pseudo_story import Gain, PseudoStory, TrialPair
+from ensembles.pseudo_labels.summary import Gain, PseudoLabelSummary, TrialPair
 from ensembles.report.page import render_report
 from ensembles.report.sweep.pseudo_labels import MOST_CLASSES, lay_out
 from tests.ensembles.report.test_page import Reading
@@ -36,7 +36,7 @@ def make_gain(*interval: float) -> Gain:
     return Gain("soft vote of the team", 5, 6, make_change(0, 0.01, 0.02), make_change(*interval))
 
 
-STORY = PseudoStory(
+STORY = PseudoLabelSummary(
     reason="300 of 1000 images labelled: the vote is sure",
     table="data/0123/pseudo/4567.parquet",
     labelling=LABELLING,
@@ -81,7 +81,7 @@ def test_without_truth_no_accuracy_is_told():
 
 
 def test_a_stage_that_was_skipped_is_one_sentence():
-    section = lay_out(PseudoStory("no second stage: the team has 2 members"))
+    section = lay_out(PseudoLabelSummary("no second stage: the team has 2 members"))
     assert section.sentences == ("No second stage: the team has 2 members.",)
     assert (section.gains, section.pairs, section.classes, section.thresholds, section.table) == ((), (), (), (), "")
 
@@ -109,7 +109,7 @@ def test_a_report_without_pseudo_labels_does_not_speak_of_them():
 
 def test_a_skipped_stage_is_rendered():
     assert "No second stage: none agreed." in render_report(
-        replace(make_run(), pseudo=PseudoStory("no second stage: none agreed"))
+        replace(make_run(), pseudo=PseudoLabelSummary("no second stage: none agreed"))
     )
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from ensembles.analysis.ablation import Contrast, Mean
-from ensembles.analysis.search_story import RangeCurve, SearchDecision, SearchStory, StageRow
+from ensembles.analysis.search_summary import RangeCurve, SearchDecision, SearchSummary, StageRow
 from ensembles.analysis.seed_noise import measure_noise
 from ensembles.report.page import render_report
 from ensembles.report.sweep.search import FIRST_DECISIONS, LAST_DECISIONS, MOST_FOLDED, MOST_GROUPS, lay_out
@@ -28,8 +28,8 @@ def subheadings(page: str) -> list[str]:
     return re.findall(r"<h3[^>]*>([^<]+)</h3>", section(page))
 
 
-def numbered(count: int) -> SearchStory:
-    return SearchStory(decisions=tuple(SearchDecision("", "border", f"decision <{n}>") for n in range(1, count + 1)))
+def numbered(count: int) -> SearchSummary:
+    return SearchSummary(decisions=tuple(SearchDecision("", "border", f"decision <{n}>") for n in range(1, count + 1)))
 
 
 def test_where_arms_end_is_told_with_intervals_and_without_a_gap_that_was_not_measured() -> None:
@@ -48,8 +48,8 @@ def test_where_arms_end_is_told_with_intervals_and_without_a_gap_that_was_not_me
 
 def test_a_search_without_a_story_has_no_section() -> None:
     page = render_report(GIVEN)
-    assert SearchStory().is_empty
-    assert lay_out(SearchStory()) is None
+    assert SearchSummary().is_empty
+    assert lay_out(SearchSummary()) is None
     assert "The search" not in headings(page)
     assert 'href="#search"' not in page
 
@@ -70,7 +70,7 @@ def test_the_section_stands_before_the_trials_and_is_in_the_navigation() -> None
 
 
 def test_parts_that_are_missing_leave_no_heading() -> None:
-    page = render_report(replace(GIVEN, search=replace(SearchStory(), audit=STORY.audit)))
+    page = render_report(replace(GIVEN, search=replace(SearchSummary(), audit=STORY.audit)))
     assert subheadings(page) == ["What pruning missed"]
 
 
@@ -149,7 +149,7 @@ def test_many_configurations_and_range_tests_are_bounded() -> None:
         for width in range(1, 101)
     ]
     curves = tuple(replace(STORY.range_tests[0], label=f"model {number}") for number in range(15))
-    shown = lay_out(SearchStory(noise=measure_noise(groups), range_tests=curves))
+    shown = lay_out(SearchSummary(noise=measure_noise(groups), range_tests=curves))
     assert shown is not None
     assert shown.noise is not None
     assert (len(shown.noise.lines), shown.noise.more) == (MOST_GROUPS, 100 - MOST_GROUPS)
@@ -157,7 +157,7 @@ def test_many_configurations_and_range_tests_are_bounded() -> None:
 
 
 def test_a_range_test_without_a_curve_is_told_by_its_bounds() -> None:
-    page = render_report(replace(GIVEN, search=SearchStory(range_tests=(RangeCurve("small", (), (), 0.001, 0.02),))))
+    page = render_report(replace(GIVEN, search=SearchSummary(range_tests=(RangeCurve("small", (), (), 0.001, 0.02),))))
     assert "1 that is not drawn" in page
     assert '<th scope="row" class="wrap">small</th><td>0.001</td><td>0.02</td>' in page
 

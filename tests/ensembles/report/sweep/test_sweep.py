@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from ensembles.analysis.search_story import SearchStory
+from ensembles.analysis.search_summary import SearchSummary
 from ensembles.report.charts import sweep as sweep_charts
 from ensembles.report.charts.charts import draw_learning_curves
 from ensembles.report.charts.sweep import choose_drawn, draw_parallel, draw_rate_map
 from ensembles.report.sweep import sweep as sweep_section
-from ensembles.team import Choice
+from ensembles.team import Team
 from tests.ensembles.samples import make_choice, make_record, make_run
 from trainables.config.model import ModelConfig
 from trainables.config.training import OptimizerConfig
@@ -141,7 +141,7 @@ def test_curves_name_their_trials() -> None:
 def test_members_that_were_ended_early_are_listed() -> None:
     first, second = make_record((0.95,), seed=0), make_record((0.8, 0.9), "pruned", seed=1)
     second = replace(second, reason="pruned at epoch 2")
-    choice = Choice(
+    choice = Team(
         (CheckpointId(first.trial_id, 1), CheckpointId(second.trial_id, 1)),
         (0.75, 0.25),
         "all",
@@ -150,7 +150,7 @@ def test_members_that_were_ended_early_are_listed() -> None:
         (),
         0.9,
     )
-    found = sweep_section.lay_out([first, second], choice, SearchStory(), [])
+    found = sweep_section.lay_out([first, second], choice, SearchSummary(), [])
     assert found is not None
     (early,) = found.early
     assert (early.member.trial_id, early.told, early.weight, early.accuracy, early.rank) == (
@@ -163,7 +163,7 @@ def test_members_that_were_ended_early_are_listed() -> None:
     assert found.early_sentence == (
         "1 of 2 members, with 25% of the weight, comes from a trial that was ended early: every checkpoint may vote."
     )
-    assert sweep_section.lay_out([], make_choice(1.0), SearchStory(), []) is None
+    assert sweep_section.lay_out([], make_choice(1.0), SearchSummary(), []) is None
 
 
 def test_importance_says_what_it_is_and_how_much_is_explained() -> None:
@@ -177,7 +177,7 @@ def test_importance_says_what_it_is_and_how_much_is_explained() -> None:
             for number in range(40)
         ]
     )
-    found = sweep_section.lay_out(records, make_choice(1.0), SearchStory(), ["model.width"])
+    found = sweep_section.lay_out(records, make_choice(1.0), SearchSummary(), ["model.width"])
     assert found is not None
     assert found.importance is not None
     assert [row.key for row in found.importance.rows] == ["model.width"]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ensembles.config import EnsembleConfig
-from ensembles.selection.greedy.by_loss import LossCosts, greedy_by_loss, rough_error, rough_losses, take_truth
+from ensembles.selection.greedy.by_loss import LossCosts, greedy_by_loss, rough_error, rough_losses, take_true_class
 from ensembles.selection.select import select
 from tests.ensembles.samples import make_pool, member
 from trainables.errors import MismatchedPredictions
@@ -18,14 +18,14 @@ def test_true_class_probabilities_alone_give_the_same_picks() -> None:
     rng = np.random.default_rng(2)
     pool = make_pool(rng.dirichlet(np.full(5, 0.3), (9, 300)), rng.integers(0, 5, 300))
     choice = select(pool, EnsembleConfig(size=7))
-    steps = list(greedy_by_loss(take_truth(pool.probabilities, pool.labels), 7))
+    steps = list(greedy_by_loss(take_true_class(pool.probabilities, pool.labels), 7))
     assert choice.picks == tuple(member(position) for position, _ in steps)
     assert choice.path == tuple(loss for _, loss in steps)
 
 
 def test_the_true_class_is_taken_from_every_row() -> None:
     pool = make_pool([[[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]], [[1, 0, 0], [0, 1, 0]]], [2, 0])
-    assert take_truth(pool.probabilities, pool.labels).tolist() == np.float32([[0.7, 0.5], [0, 0]]).tolist()
+    assert take_true_class(pool.probabilities, pool.labels).tolist() == np.float32([[0.7, 0.5], [0, 0]]).tolist()
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 
 from ensembles.voting.vote import VOTES
-from runner.cli.tables.result import show_verdict, tell_result
-from runner.evaluation.conclusion import choose_and_judge
-from runner.evaluation.to_json import tell_conclusion
+from runner.cli.tables.result import result_to_json, show_verdict
+from runner.evaluation.conclusion import choose_and_evaluate
+from runner.evaluation.to_json import conclusion_to_json
 from runner.journal.state import RunState
 from runner.pipeline import RunResult
 from runner.runs.stored_run import load_run
@@ -22,7 +22,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def conclusion(run):
-    return choose_and_judge(load_run(run.found, ["select=top", "size=3", "vote=weighted"]))
+    return choose_and_evaluate(load_run(run.found, ["select=top", "size=3", "vote=weighted"]))
 
 
 def result_of(run, conclusion):
@@ -46,7 +46,7 @@ def show(verdict, members):
 
 
 def test_the_json_of_a_run_has_every_documented_key(run, conclusion):
-    told = tell_result(result_of(run, conclusion))
+    told = result_to_json(result_of(run, conclusion))
     verdict = conclusion.verdict
     voted = verdict.votes["weighted"]
     assert json.loads(json.dumps(told, allow_nan=False)) == {
@@ -82,7 +82,7 @@ def test_the_json_of_a_run_has_every_documented_key(run, conclusion):
 
 
 def test_the_numbers_are_those_of_the_best_checkpoint_on_record(run, conclusion):
-    told = tell_conclusion(conclusion)["best"]
+    told = conclusion_to_json(conclusion)["best"]
     best = run.state.trials[told["trial_id"]].best
     assert (told["epoch"], told["validation_accuracy"]) == (best.epoch, best.validation_accuracy)
     assert told["validation_accuracy"] == max(
@@ -91,13 +91,13 @@ def test_the_numbers_are_those_of_the_best_checkpoint_on_record(run, conclusion)
 
 
 def test_a_run_with_nothing_to_vote_has_the_same_keys(run, conclusion):
-    told = tell_result(result_of(run, None))
-    assert list(told) == list(tell_result(result_of(run, conclusion)))
+    told = result_to_json(result_of(run, None))
+    assert list(told) == list(result_to_json(result_of(run, conclusion)))
     assert {key for key, value in told.items() if value is None} == {"best", "ensemble", "votes", "verdict", "report"}
 
 
 def test_states_that_no_trial_is_in_are_counted_as_zero(run):
-    told = tell_result(replace(result_of(run, None), state=RunState()))
+    told = result_to_json(replace(result_of(run, None), state=RunState()))
     assert told["trials"] == {"finished": 0, "pruned": 0, "failed": 0, "diverged": 0, "stopped": 0}
 
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from runner.cli.tables.trials import show_trials
 from runner.journal.events import RunOpened, TrialEnded, TrialPlanned, TrialStarted
 from runner.journal.state import RunState
-from runner.runs.trial_table import tell_trials
+from runner.runs.trial_table import trials_to_json
 from tests.sample_runs.sample_run import RATES, make_trial, write_sample_run
 from trainables.results.record import rank
 
@@ -103,11 +103,11 @@ def test_a_reason_of_many_lines_takes_one():
 
 def test_a_run_without_trials_is_an_empty_table():
     assert rows(show(show_trials(RunState(), 20, "x"))) == []
-    assert tell_trials(RunState(), 20) == []
+    assert trials_to_json(RunState(), 20) == []
 
 
 def test_trials_as_json_are_ranked_and_whole(state):
-    told = tell_trials(state, 20)
+    told = trials_to_json(state, 20)
     json.dumps(told, allow_nan=False)
     ranked = rank(list(state.trials.values()))
     assert [trial["trial_id"] for trial in told] == [record.trial_id for record in ranked]
@@ -129,4 +129,4 @@ def test_trials_as_json_are_ranked_and_whole(state):
     }
     keys = ("epochs", "best_epoch", "validation_accuracy", "validation_loss")
     assert [last[key] for key in keys] == [0, None, None, None]
-    assert len(tell_trials(state, 3)) == 3
+    assert len(trials_to_json(state, 3)) == 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runner.search.base.protocol import Over
-from tests.runner.search.play import Play, make_search, make_sweep
+from tests.runner.search.play import EpochSimulator, make_search, make_sweep
 from trainables.errors import SweepFileError
 
 NONE = {"scheduler": {"method": "none", "max_epochs": 3}}
@@ -16,7 +16,7 @@ def bags(trials):
 
 
 def play(search, **parts):
-    return Play(make_search({"method": "bagging", **search}, **NONE, **parts))
+    return EpochSimulator(make_search({"method": "bagging", **search}, **NONE, **parts))
 
 
 def test_bootstraps_are_trained_at_once_and_differ_in_nothing_but_bag_and_seed():
@@ -59,14 +59,14 @@ def test_a_last_stage_bags_the_best_of_the_stage_before():
         {"name": "find", "method": "grid", "space": {"model.width": {"choice": [4, 8]}}},
         {"name": "bag", "method": "bagging", "bags": 2},
     ]
-    search = Play(make_search({"stages": stages}, **NONE))
+    search = EpochSimulator(make_search({"stages": stages}, **NONE))
     trials = search.to_the_end(lambda values: 0.9 if values["model.width"] == 8 else 0.5)
     assert [(trial.model.width, trial.bag.kind) for trial in trials[2:]] == [(8, "bootstrap")] * 2
 
 
 def test_the_bag_can_be_searched_as_any_other_key():
     space = {"bag.number": {"choice": [1, 2]}, "model.width": {"choice": [4, 8]}}
-    search = Play(make_search({"method": "grid", "space": space}, bag={"kind": "fold", "of": 2}, **NONE))
+    search = EpochSimulator(make_search({"method": "grid", "space": space}, bag={"kind": "fold", "of": 2}, **NONE))
     trials = search.to_the_end(lambda values: 0.5)
     assert sorted((trial.bag.number, trial.model.width) for trial in trials) == [(1, 4), (1, 8), (2, 4), (2, 8)]
 

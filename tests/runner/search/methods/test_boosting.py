@@ -8,7 +8,7 @@ import pytest
 
 from runner.journal.events import EpochReported, TrialEnded
 from runner.search.base.protocol import Decide, Over, Plan, Wait
-from tests.runner.search.play import WHEN, Play, make_search
+from tests.runner.search.play import WHEN, EpochSimulator, make_search
 from tests.sample_runs.sample_run import make_result
 from trainables.config.trial import BoostConfig
 from trainables.errors import SweepFileError
@@ -16,7 +16,7 @@ from trainables.errors import SweepFileError
 NONE = {"scheduler": {"method": "none", "max_epochs": 3}}
 
 
-class Rounds(Play):
+class Rounds(EpochSimulator):
     """Boosting that hears of made-up weights."""
 
     def __init__(self, events=None, **search):

@@ -6,7 +6,7 @@ import pytest
 
 from runner.search.base.protocol import Over, Wait
 from runner.search.methods.ladder import judge
-from tests.runner.search.play import Play, make_search, make_sweep
+from tests.runner.search.play import EpochSimulator, make_search, make_sweep
 from trainables.errors import SweepFileError
 from trainables.results.record import TrialCost
 
@@ -19,7 +19,7 @@ def ladder(**more):
 
 
 def play(search, score):
-    played = Play(make_search(search, scheduler=NONE))
+    played = EpochSimulator(make_search(search, scheduler=NONE))
     played.to_the_end(score)
     return played
 
@@ -58,7 +58,7 @@ def test_a_gain_that_takes_two_steps_is_not_missed():
 
 def test_it_says_how_large_the_nets_are_where_that_was_measured():
     search = make_search(ladder(), scheduler=NONE)
-    played = Play(search)
+    played = EpochSimulator(search)
     for trial in played.take(search.step(played.state)):
         played.end(trial, 0.9)
         record, cost = (
@@ -85,7 +85,7 @@ def test_a_ladder_that_pays_to_its_end_says_that_it_is_too_short():
 
 def test_steps_that_are_sure_to_be_trained_are_planned_at_once_and_no_others():
     search = make_search(ladder(repeats=2), scheduler=NONE)
-    played = Play(search)
+    played = EpochSimulator(search)
     trials = played.take(search.step(played.state))
     assert [trial.model.width for trial in trials] == [4, 4, 8, 8, 16, 16]
     assert len({trial.seed for trial in trials[:2]}) == 2
@@ -140,7 +140,7 @@ def test_a_driver_that_is_replaced_at_any_moment_climbs_the_same_ladder(cut):
     search = ladder(repeats=2, gain=0.01)
     score = by_width(w4=0.8, w8=0.9, w16=0.905, w32=0.95, w64=0.95)
     whole = play(search, score)
-    again = Play(make_search(search, scheduler=NONE), whole.events[:cut])
+    again = EpochSimulator(make_search(search, scheduler=NONE), whole.events[:cut])
     for record in again.state.pending():
         again.end(record.config, score(record.config.flat()))
     again.to_the_end(score)
@@ -155,7 +155,7 @@ def test_a_driver_that_is_replaced_at_any_moment_climbs_the_same_ladder(cut):
 def test_a_step_is_judged_by_the_same_steps_in_whatever_order_they_end():
     score = by_width(w4=0.8, w8=0.9, w16=0.905, w32=0.904)
     search = make_search(ladder(gain=0.01, repeats=2), scheduler=NONE)
-    backwards = Play(search)
+    backwards = EpochSimulator(search)
     for _ in range(60):
         step = search.step(backwards.state)
         if isinstance(step, Over):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runner.search.methods.optuna_samplers import MOST, BayesModel, _thin, _Told
+from runner.search.methods.optuna_samplers import MOST, OptunaModel, _thin, _Told
 from runner.space.distribution import Distribution
 from runner.space.draws import share_of
 from trainables.errors import SweepFileError
@@ -39,7 +39,7 @@ def momentum_with_sgd(key, values):
 
 
 def model_of(method, space=SPACE, is_active=always, seed=3, startup=4, max_epochs=3):
-    return BayesModel(method, space, is_active, seed, startup, max_epochs)
+    return OptunaModel(method, space, is_active, seed, startup, max_epochs)
 
 
 def accuracy_of(values):

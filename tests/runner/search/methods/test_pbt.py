@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 from runner.config.scheduler import SchedulerConfig
 from runner.journal.events import Decided, EpochReported, TrialEnded, TrialPlanned
 from runner.search.base.protocol import Decide, Over, Plan, Wait
-from runner.search.base.scope import Scope
+from runner.search.base.stage_context import StageContext
 from runner.search.choose import choose_search
 from runner.search.methods.pbt import explore, make_stretch, move
 from runner.space.distribution import shorten
 from runner.space.draws import share_of
 from runner.space.parse import parse_distribution
-from tests.runner.search.play import WHEN, Play, make_search, make_sweep, rates
+from tests.runner.search.play import WHEN, EpochSimulator, make_search, make_sweep, rates
 from tests.sample_runs.driver import Driver
 from tests.sample_runs.sample_run import make_result
 from trainables.config.base import short_hash
@@ -31,13 +31,13 @@ def begin(space=RATE, max_epochs=6, size=4, interval=2, seed=0, **population):
     """The play of a population."""
     told = {"size": size, "interval": interval, "resample": 0, **population}
     search = {"method": "pbt", "space": space, "population": told, "seed": seed}
-    return Play(make_search(search, scheduler={"method": "none", "max_epochs": max_epochs}))
+    return EpochSimulator(make_search(search, scheduler={"method": "none", "max_epochs": max_epochs}))
 
 
 def make_scope(space, max_epochs=6, **population):
     search = {"method": "pbt", "space": space, "population": population}
     spec = make_sweep(search, scheduler={"method": "none", "max_epochs": max_epochs})
-    return Scope(spec, "data", "", spec.search, {})
+    return StageContext(spec, "data", "", spec.search, {})
 
 
 def train(play, *scores):
@@ -58,7 +58,7 @@ def next_trials(play):
 
 
 def test_a_population_begins_with_different_draws_and_one_interval_of_epochs():
-    step = begin(size=8, interval=2).search.step(Play(begin().search).state)
+    step = begin(size=8, interval=2).search.step(EpochSimulator(begin().search).state)
     assert isinstance(step, Plan)
     assert (len(set(rates(step.trials))), step.max_epochs) == (8, 2)
     assert {trial.parent for trial in step.trials} == {None}
@@ -264,7 +264,7 @@ def test_the_conductor_trains_each_stretch_from_where_its_member_is(tmp_path, re
                 if driver.tell(task.trial, epoch, score_of(task.name, epoch) or 0.0) == "STOP":
                     break
     assert [[after for _, after in tasks] for tasks in begun] == [[0] * 4, [2] * 4, [4] * 4, [6] * 4]
-    assert driver.conductor.is_over
+    assert driver.controller.is_over
     (*generations, schedule) = driver.told(Decided)
     assert [one.what for one in generations] == ["generation"] * 3
     assert schedule.values["steps"][-1]["last_epoch"] == 7
@@ -273,8 +273,8 @@ def test_the_conductor_trains_each_stretch_from_where_its_member_is(tmp_path, re
 
 
 def play_on_with(search, score):
-    """The same population without a conductor."""
-    play = Play(make_search(search, scheduler={"method": "none", "max_epochs": 7}))
+    """The same population without a controller."""
+    play = EpochSimulator(make_search(search, scheduler={"method": "none", "max_epochs": 7}))
     while not isinstance(step := play.search.step(play.state), Over):
         for trial in play.take(step):
             play.end(trial, score(trial.trial_id, step.max_epochs), step.max_epochs)
@@ -361,7 +361,7 @@ def test_what_earlier_stages_froze_belongs_to_the_schedule():
         {"name": "look", "method": "grid", "epochs": 1, "space": {"model.width": {"choice": [8, 16]}}},
         {"name": "evolve", "method": "pbt", "space": RATE, "epochs": 2, "population": {"size": 2}},
     ]
-    play = Play(make_search({"stages": stages}, scheduler={"method": "none", "max_epochs": 1}))
+    play = EpochSimulator(make_search({"stages": stages}, scheduler={"method": "none", "max_epochs": 1}))
     while not isinstance(step := play.search.step(play.state), Over):
         for trial in play.take(step):
             play.end(trial, trial.model.width / 100, step.max_epochs or 1)

@@ -4,7 +4,7 @@ from runner.config.checks import parse_spec, read_spec
 from runner.search.base.best import configuration_of
 from runner.search.base.protocol import Measure, Over, Plan
 from runner.search.choose import choose_search, list_trials
-from tests.runner.search.play import Play, make_search, make_sweep, rates
+from tests.runner.search.play import EpochSimulator, make_search, make_sweep, rates
 from tests.sample_runs.sweeps import ROOT
 from trainables.errors import SweepFileError
 
@@ -45,7 +45,7 @@ def test_more_trials_than_the_space_holds_are_refused():
 
 
 def test_what_is_on_record_from_elsewhere_counts_as_drawn():
-    play = Play(make_search({"space": SPACE, "trials": 3}))
+    play = EpochSimulator(make_search({"space": SPACE, "trials": 3}))
     former = make_search({"space": SPACE, "trials": 40}).step(play.state).trials[39]
     play.take(Plan((former,)))
     drawn = play.search.step(play.state).trials
@@ -53,9 +53,9 @@ def test_what_is_on_record_from_elsewhere_counts_as_drawn():
 
 
 def test_a_smaller_search_drops_the_last_trials():
-    play = Play(make_search({"space": SPACE, "trials": 5}))
+    play = EpochSimulator(make_search({"space": SPACE, "trials": 5}))
     planned = play.take(play.search.step(play.state))
-    smaller = Play(make_search({"space": SPACE, "trials": 2}), play.events)
+    smaller = EpochSimulator(make_search({"space": SPACE, "trials": 2}), play.events)
     assert [smaller.search.wants(trial.trial_id) for trial in planned] == [True, True, False, False, False]
     assert isinstance(smaller.search.step(smaller.state), Over)
 
@@ -73,7 +73,7 @@ def test_a_rate_is_drawn_inside_the_bounds_that_its_architecture_was_found_to_ha
         "model.width": {"choice": [8, 16]},
         "model.dropout": {"uniform": [0, 0.4]},
     }
-    play = Play(make_search({"space": space, "trials": 12}))
+    play = EpochSimulator(make_search({"space": space, "trials": 12}))
     measure = play.search.step(play.state)
     assert isinstance(measure, Measure)
     assert sorted(trial.model.width for trial in measure.architectures.values()) == [8, 16]
@@ -103,7 +103,7 @@ def test_a_space_that_was_made_narrower_or_wider_keeps_the_trials_that_lie_in_it
     wide = {"optimizer.lr": {"log": [1e-5, 1.0]}, "model.width": {"choice": [4, 8, 16]}}
     for space, kept in ((narrow, inside), (wide, earlier)):
         spec = make_sweep({"space": space, "trials": 24})
-        play = Play(choose_search(spec, "data", None, earlier))
+        play = EpochSimulator(choose_search(spec, "data", None, earlier))
         assert [trial.trial_id for trial in play.take(play.search.step(play.state))] == [t.trial_id for t in kept]
         assert len(play.to_the_end(lambda values: 0.5)) == 24 - len(kept)
 
@@ -111,7 +111,9 @@ def test_a_space_that_was_made_narrower_or_wider_keeps_the_trials_that_lie_in_it
 def test_trials_of_another_seed_or_with_another_fixed_key_are_not_kept():
     earlier = trials(trials=5)
     for search, parts in (({"seed": 1}, {}), ({}, {"model": {"blocks": 3}})):
-        play = Play(choose_search(make_sweep({"space": SPACE, "trials": 5, **search}, **parts), "data", None, earlier))
+        play = EpochSimulator(
+            choose_search(make_sweep({"space": SPACE, "trials": 5, **search}, **parts), "data", None, earlier)
+        )
         new = play.take(play.search.step(play.state))
         assert len(new) == 5
         assert {trial.trial_id for trial in new}.isdisjoint(trial.trial_id for trial in earlier)

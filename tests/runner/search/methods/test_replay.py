@@ -5,7 +5,7 @@ import pytest
 from runner.journal.events import Decided, TrialEnded
 from runner.search.base.former import Former
 from runner.search.base.protocol import Decide, Over, Plan, Wait
-from tests.runner.search.play import WHEN, Play, make_search, rates
+from tests.runner.search.play import WHEN, EpochSimulator, make_search, rates
 from trainables.errors import SweepFileError
 
 STEPS = [
@@ -38,7 +38,7 @@ FORMER = Former(
 
 def begin(former=FORMER, repeats=1, max_epochs=10, replay="digits", seed=0, **parts):
     search = {"method": "replay", "replay": replay, "repeats": repeats, "seed": seed}
-    return Play(make_search(search, former, scheduler={"method": "none", "max_epochs": max_epochs}, **parts))
+    return EpochSimulator(make_search(search, former, scheduler={"method": "none", "max_epochs": max_epochs}, **parts))
 
 
 def train(play, *scores):
@@ -96,7 +96,7 @@ def test_a_replay_is_a_training_of_its_own_even_with_the_seed_of_the_population(
     space = {"optimizer.lr": {"log": [1e-3, 1.0]}}
     scheduler = {"method": "none", "max_epochs": 4}
     search = {"method": "pbt", "space": space, "population": {"size": 2, "interval": 2}}
-    found = Play(make_search(search, scheduler=scheduler))
+    found = EpochSimulator(make_search(search, scheduler=scheduler))
     while not isinstance(step := found.search.step(found.state), Over):
         for trial in found.take(step):
             found.end(trial, trial.optimizer.lr / 2, step.max_epochs)

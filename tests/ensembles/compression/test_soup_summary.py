@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ensembles.compression.soup_story import SoupStory, compare, from_json, read_soups, score, to_json
+from ensembles.compression.soup_summary import SoupSummary, compare, from_json, read_soups, score, to_json
 from trainables.errors import DamagedObject
 from trainables.store import layout
 from trainables.store.folder import Folder
@@ -25,7 +25,7 @@ def told(*first: float) -> Any:
     return np.stack([shares, 1 - shares], 1)
 
 
-def make_story(**keys: Any) -> SoupStory:
+def make_story(**keys: Any) -> SoupSummary:
     made = score("0f3a@3", told(0.9, 0.8, 0.6, 0.1), LABELS, told(0.5, 0.5, 0.5, 0.5), LABELS)
     given: dict[str, Any] = {
         "run": "digits/1a2b",
@@ -42,7 +42,7 @@ def make_story(**keys: Any) -> SoupStory:
         "lost": 0,
         "p": 0.001,
     }
-    return SoupStory(**given | keys)
+    return SoupSummary(**given | keys)
 
 
 def test_a_score_by_hand() -> None:
@@ -70,7 +70,7 @@ def test_a_story_is_read_back_and_a_damaged_one_is_left_out(tmp_path: Path) -> N
     assert from_json(to_json(story)) == story
     store = Folder(tmp_path, "runs")
     for name, data in (("a", json_bytes(to_json(story))), ("b", b"{}"), ("c", b"no json")):
-        store.put(layout.soup_story_key("digits", "1a2b", "0f3a", "greedy", name), data)
+        store.put(layout.soup_summary_key("digits", "1a2b", "0f3a", "greedy", name), data)
     assert read_soups(store, "digits", "1a2b") == (story,)
 
 

@@ -26,7 +26,7 @@ ARCHITECTURE = ("optimizer.name", "optimizer.batch_size")
 
 
 @dataclass(frozen=True)
-class Scope:
+class StageContext:
     """One stage of a search, or the whole of one that has no stages."""
 
     spec: SweepSpec

@@ -32,7 +32,7 @@ class SoupScore:
 
 
 @dataclass(frozen=True)
-class SoupStory:
+class SoupSummary:
     """Everything that is told of one soup.
 
     candidates     checkpoints that were tried, the best on validation first
@@ -98,12 +98,12 @@ def compare(soup: Probabilities, best: Probabilities, labels: npt.NDArray[np.int
     return gained, lost, mcnemar_p(right, before)
 
 
-def to_json(story: SoupStory) -> dict[str, Any]:
+def to_json(story: SoupSummary) -> dict[str, Any]:
     """The story as a JSON object, with its sentence."""
     return asdict(story) | {"sentence": story.sentence}
 
 
-def from_json(told: dict[str, Any]) -> SoupStory:
+def from_json(told: dict[str, Any]) -> SoupSummary:
     """The inverse of `to_json`. Raises `DamagedObject`."""
     try:
         kept = {key: value for key, value in told.items() if key != "sentence"}
@@ -112,17 +112,17 @@ def from_json(told: dict[str, Any]) -> SoupStory:
             kept[key] = SoupScore(**told[key] | {"test_ci95": (float(low), float(high))})
         for key in ("candidates", "ingredients"):
             kept[key] = tuple(map(str, told[key]))
-        return SoupStory(**kept)
+        return SoupSummary(**kept)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedObject(
             f"the story of a soup is not readable ({type(error).__name__}: {error}): delete it and run `caucus soup` again"
         ) from None
 
 
-def read_soups(store: Store, name: str, run: str) -> tuple[SoupStory, ...]:
+def read_soups(store: Store, name: str, run: str) -> tuple[SoupSummary, ...]:
     """All soups of a run, by key. One that cannot be read is left out: a report must not fail for it."""
     stories = []
-    for found in store.find(layout.soup_stories_prefix(name, run)):
+    for found in store.find(layout.soup_summaries_prefix(name, run)):
         try:
             stories.append(from_json(get_json(store, found.key)))
         except (DamagedObject, ObjectMissing):

@@ -70,7 +70,7 @@ class Overheads:
 
 
 @dataclass(frozen=True)
-class Pace:
+class EpochTimes:
     """What to expect of a run. Seconds from one epoch to the next, by architecture, with a trial that stands for it."""
 
     epochs_s: Mapping[str, float]
@@ -100,13 +100,13 @@ class Pace:
         return [float(value) for value in np.exp((wanted - middle) @ slope + level)]
 
 
-def find_pace(
+def find_epoch_times(
     history: History,
     probe: Probe | None,
     configs: Mapping[str, TrialConfig],
     is_new: bool = False,
     commit_s: float = 0.0,
-) -> Pace | None:
+) -> EpochTimes | None:
     """The pace of a run with the architectures `configs`; None where nothing was measured.
 
     What earlier runs measured goes before what a probe has, unless that `is_new`. A probe writes to a local folder; a
@@ -134,7 +134,7 @@ def find_pace(
     )
     unsure = max(UNSURE, _spread(told)) if probed or history.start_s is None else UNSURE_BEFORE
     known = set(before) & set(configs)
-    return Pace(epochs_s, {**history.configs, **configs}, overheads, unsure, len(probed), len(known))
+    return EpochTimes(epochs_s, {**history.configs, **configs}, overheads, unsure, len(probed), len(known))
 
 
 def _spread(told: Mapping[str, Sequence[EpochTime]]) -> float:

@@ -69,7 +69,7 @@ class LineageStep:
 
 
 @dataclass(frozen=True)
-class SearchStory:
+class SearchSummary:
     """Everything that a report tells of the search."""
 
     decisions: tuple[SearchDecision, ...] = ()
@@ -88,4 +88,4 @@ class SearchStory:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to tell but where the search looked."""
-        return replace(self, rungs=(), ranges={}) == SearchStory()
+        return replace(self, rungs=(), ranges={}) == SearchSummary()

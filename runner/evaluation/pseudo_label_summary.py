@@ -1,4 +1,4 @@
-"""What a report tells of pseudo-labels: from a run's decision and its newest team, to a `PseudoStory`."""
+"""What a report tells of pseudo-labels: from a run's decision and its newest team, to a `PseudoLabelSummary`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from ensembles.config import VoteMethod
 from ensembles.pool.pool import read_pool
 from ensembles.pseudo_labels.labelling import read_labelling
-from ensembles.pseudo_labels.pseudo_story import Gain, PseudoStory, TrialPair, make_team, measure_gain
-from ensembles.team import Choice
+from ensembles.pseudo_labels.summary import Gain, PseudoLabelSummary, TrialPair, make_team, measure_gain
+from ensembles.team import Team
 from runner.config.pseudo_labels import PSEUDO
 from runner.config.sweep import SweepSpec
 from runner.journal.state import RunState
@@ -20,15 +20,15 @@ from trainables.store import layout
 from trainables.store.base import Store
 
 
-def tell_pseudo(
+def summarise_pseudo_labels(
     store: Store,
     state: RunState,
     spec: SweepSpec | None,
     table: DataTable,
     method: VoteMethod,
-    choice: Choice,
+    choice: Team,
     best: CheckpointId,
-) -> PseudoStory | None:
+) -> PseudoLabelSummary | None:
     """The story of the newest labelling; None where the run has none and its sweep asks for none.
 
     Opens predictions on test, so it may be called only once everything is chosen: `choice` and `best`, on validation.
@@ -36,12 +36,14 @@ def tell_pseudo(
     decision = next((one for one in reversed(state.decisions) if one.what == PSEUDO), None)
     if decision is None:
         asked = spec is not None and spec.pseudo_labels is not None
-        return PseudoStory("no image is labelled yet: the first stage did not come to its end") if asked else None
+        return (
+            PseudoLabelSummary("no image is labelled yet: the first stage did not come to its end") if asked else None
+        )
     told = decision.values
     labelling = read_labelling(told["labelling"]) if told["labelling"] else None
     if not told["table"]:
-        return PseudoStory(decision.reason, labelling=labelling)
-    return PseudoStory(
+        return PseudoLabelSummary(decision.reason, labelling=labelling)
+    return PseudoLabelSummary(
         reason=decision.reason,
         table=layout.pseudo_key(table.data_id, told["table"]),
         labelling=labelling,
@@ -51,7 +53,7 @@ def tell_pseudo(
 
 
 def _measure(
-    store: Store, told: dict[str, Any], table: DataTable, method: VoteMethod, choice: Choice, best: CheckpointId
+    store: Store, told: dict[str, Any], table: DataTable, method: VoteMethod, choice: Team, best: CheckpointId
 ) -> Iterator[Gain]:
     """Best single and team; nothing where predictions of the team before are not there any more."""
     members = [CheckpointId(name, epoch) for name, epoch in told["members"]]

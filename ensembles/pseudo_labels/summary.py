@@ -9,7 +9,7 @@ from ensembles.config import VoteMethod
 from ensembles.evaluation.comparison import Change, measure_change
 from ensembles.pool.pool import PredictionPool
 from ensembles.pseudo_labels.labelling import Labelling
-from ensembles.team import Choice
+from ensembles.team import Team
 from ensembles.voting.vote import fit_voter
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord
@@ -42,7 +42,7 @@ class TrialPair:
 
 
 @dataclass(frozen=True)
-class PseudoStory:
+class PseudoLabelSummary:
     """Everything that a report tells of pseudo-labels; `reason` alone where there was no second stage."""
 
     reason: str
@@ -55,8 +55,8 @@ class PseudoStory:
 
 def measure_gain(
     label: str,
-    before: Choice,
-    after: Choice,
+    before: Team,
+    after: Team,
     method: VoteMethod,
     validation_pool: PredictionPool,
     test_pool: PredictionPool,
@@ -74,7 +74,7 @@ def measure_gain(
     return Gain(label, len(before.members), len(after.members), change(validation_pool), change(test_pool))
 
 
-def make_team(members: Sequence[CheckpointId], weights: Sequence[float] | None = None) -> Choice:
+def make_team(members: Sequence[CheckpointId], weights: Sequence[float] | None = None) -> Team:
     """A team as it is on record, or of equals; how it came about is not told again."""
     shares = tuple(weights or [1 / len(members)] * len(members))
-    return Choice(tuple(members), shares, "all", "accuracy", (), (), 0.0)
+    return Team(tuple(members), shares, "all", "accuracy", (), (), 0.0)

@@ -3,26 +3,26 @@ import json
 import pytest
 
 from runner.config.sweep import SweepSpec
-from runner.evaluation.search_story import tell_search
+from runner.evaluation.search_summary import summarise_search
 from runner.journal.events import Decided, EpochReported, RangeTested, TrialAudited
 from runner.journal.state import RunState
 from runner.search.choose import choose_search
-from tests.runner.search.play import WHEN, Play, make_sweep
+from tests.runner.search.play import WHEN, EpochSimulator, make_sweep
 from tests.sample_runs.sample_run import make_result, make_spec, write_sample_run
 
 
 def played(search, score, **parts):
     """The state of a sweep that was played to its end, and its sweep."""
     spec = make_sweep(search, **parts)
-    play = Play(choose_search(spec, "data"))
+    play = EpochSimulator(choose_search(spec, "data"))
     play.to_the_end(score)
     return play.state, spec
 
 
 def test_a_search_that_decided_nothing_has_no_story(tmp_path):
     state, spec = played({"trials": 3, "space": {"optimizer.lr": {"log": [0.01, 0.1]}}}, lambda values: 0.5)
-    assert tell_search(state, spec).is_empty
-    assert tell_search(RunState(), None).is_empty
+    assert summarise_search(state, spec).is_empty
+    assert summarise_search(RunState(), None).is_empty
 
 
 def test_rungs_are_those_of_the_stages_that_have_begun():
@@ -32,13 +32,13 @@ def test_rungs_are_those_of_the_stages_that_have_begun():
             lambda values: 0.5,
             scheduler=scheduler,
         )
-        return tell_search(state, spec).rungs
+        return summarise_search(state, spec).rungs
 
     assert rungs({"method": "asha", "max_epochs": 27, "grace_epochs": 3}) == (3, 9)
     assert rungs({"method": "asha", "max_epochs": 9, "brackets": 2}) == (1, 3)
     assert rungs({"method": "hyperband", "max_epochs": 8, "reduction": 3}) == (2,)  # 8, 8 // 3
     assert rungs({"method": "none", "max_epochs": 3}) == ()
-    assert tell_search(RunState(), None).rungs == ()
+    assert summarise_search(RunState(), None).rungs == ()
 
 
 def test_ranges_are_the_widest_ends_between_which_the_stages_look():
@@ -49,7 +49,7 @@ def test_ranges_are_the_widest_ends_between_which_the_stages_look():
         "optimizer.name": {"choice": ["sgd", "adamw"]},
     }
     state, spec = played({"trials": 3, "space": space}, lambda values: 0.5)
-    assert tell_search(state, spec).ranges == {"optimizer.lr": (0.01, 0.1), "model.width": (8.0, 32.0)}
+    assert summarise_search(state, spec).ranges == {"optimizer.lr": (0.01, 0.1), "model.width": (8.0, 32.0)}
 
 
 def test_stages_and_borders_are_told_with_their_reasons():
@@ -64,7 +64,7 @@ def test_stages_and_borders_are_told_with_their_reasons():
         {"name": "b", "method": "grid", "epochs": 2, "space": {"optimizer.lr": {"around": "a", "factor": 3}}},
     ]
     state, spec = played({"stages": stages}, lambda values: min(0.9, values["optimizer.lr"]))
-    story = tell_search(state, spec)
+    story = summarise_search(state, spec)
     assert [(told.stage, told.what) for told in story.decisions] == [
         ("a", "border"),
         ("a", "border"),
@@ -81,7 +81,7 @@ def test_an_ablation_is_compared_arm_by_arm():
     search = {"method": "ablation", "repeats": 2, "changes": {"dropout": {"model.dropout": 0.3}}}
     none = {"method": "none", "max_epochs": 1}
     state, spec = played(search, lambda values: 0.8 if values["model.dropout"] else 0.7, scheduler=none)
-    ablation = tell_search(state, spec).ablation
+    ablation = summarise_search(state, spec).ablation
     (row,) = ablation.rows
     assert (row.name, row.pairs) == ("dropout", 2)
     assert row.validation.difference == pytest.approx(0.1)
@@ -93,7 +93,7 @@ def test_arms_stand_in_the_order_of_the_file_whatever_order_the_stored_record_ha
     state, spec = played(search, lambda values: 0.8, scheduler={"method": "none", "max_epochs": 1})
     stored = SweepSpec.model_validate(json.loads(json.dumps(spec.model_dump(mode="json"), sort_keys=True)))
     assert list(stored.search.changes) == ["a", "z"]
-    found = tell_search(state, stored).ablation
+    found = summarise_search(state, stored).ablation
     assert [row.name for row in found.rows] == ["z", "a", "all together"]
     assert [level.name for level in found.levels] == ["baseline", "z", "a", "all together"]
 
@@ -102,7 +102,7 @@ def test_repeats_measure_the_noise_of_seeds():
     search = {"method": "grid", "repeats": 2, "space": {"optimizer.lr": {"choice": [0.01, 0.1]}}}
     scores = iter([0.7, 0.72, 0.9, 0.9])
     state, spec = played(search, lambda values: next(scores))
-    noise = tell_search(state, spec).noise
+    noise = summarise_search(state, spec).noise
     assert noise.sd == pytest.approx(0.01)
     assert [group.tied for group in noise.groups] == [True, False]
 
@@ -113,7 +113,7 @@ def test_range_tests_and_lineages_are_told():
     )
     step = {"first_epoch": 1, "last_epoch": 3, "trial_id": "t", "values": {"optimizer.lr": 0.1}, "accuracy": 0.5}
     chosen = Decided(**WHEN, what="schedule", reason="found", values={"steps": [step]})
-    story = tell_search(RunState([told, chosen]), None)
+    story = summarise_search(RunState([told, chosen]), None)
     assert (story.range_tests[0].label, story.range_tests[0].low, story.range_tests[0].rates) == (
         "abc",
         0.01,
@@ -127,9 +127,9 @@ def test_audited_trials_are_judged(tmp_path):
     state = write_sample_run(tmp_path).state
     pruned = next(record for record in state.trials.values() if record.state == "pruned")
     state.apply(TrialAudited(**WHEN, trial_id=pruned.trial_id, epoch=1))
-    assert tell_search(state, make_spec("runs")).audit is None  # nothing is known of it yet
+    assert summarise_search(state, make_spec("runs")).audit is None  # nothing is known of it yet
     for epoch in (2, 3):
         state.apply(EpochReported(**WHEN, trial_id=pruned.trial_id, result=make_result(epoch, 0.4), trained=True))
-    story = tell_search(state, make_spec("runs"))
+    story = summarise_search(state, make_spec("runs"))
     assert [row.audited.record.trial_id for row in story.audit.rows] == [pruned.trial_id]
     assert [told.what for told in story.decisions] == ["audit", "budget"]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ensembles.pseudo_labels.pseudo_story import TrialPair, make_team, measure_gain
+from ensembles.pseudo_labels.summary import TrialPair, make_team, measure_gain
 from tests.ensembles.samples import make_pool, make_record, member
 from trainables.errors import MismatchedPredictions
 

@@ -18,8 +18,8 @@ tell the two apart; partial: cut short, the same night goes on when it is starte
 
 DECIDED: tuple[NightVerdict, ...] = ("accepted", "no worse", "worse")
 
-CauseKind = Literal["trials", "labels", "configuration", "images", "own code", "code", "versions"]
-CAUSES: tuple[CauseKind, ...] = ("trials", "labels", "configuration", "images", "own code", "code", "versions")
+CauseKind = Literal["trials", "labels", "configuration", "images", "custom code", "code", "versions"]
+CAUSES: tuple[CauseKind, ...] = ("trials", "labels", "configuration", "images", "custom code", "code", "versions")
 """What can make a night worse, the likeliest first. A rule of thumb: trials that did not end well are missing from the vote;
 labels and configuration decide every number; more or other images a little; code is tested before it is used, and versions of
 packages are tested by others."""
@@ -30,7 +30,7 @@ class Cause:
     """Something that is not as it was in the night before."""
 
     kind: CauseKind
-    told: str
+    description: str
     """What changed, from what to what."""
 
 
@@ -64,14 +64,14 @@ class NightFacts:
     """Of the checkout that the driver ran from, with a `+` where files differ from it; None where it is none."""
     code: str
     """Hash of the sources of the packages."""
-    own_code: Mapping[str, str]
+    custom_code: Mapping[str, str]
     """Hash of each file or folder with a person's own models."""
     versions: Mapping[str, str]
     """Of the packages that Caucus needs, and of Python."""
 
 
 @dataclass(frozen=True)
-class NightStory:
+class NightSummary:
     """Everything that is on record of a night. Accuracies are shares of 1, of the team's vote."""
 
     run: str
@@ -112,31 +112,49 @@ class NightStory:
         """Whether it came to its end, and was judged."""
         return self.verdict in DECIDED
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As one JSON object."""
         return {**asdict(self), "accepted": self.accepted}
 
 
-_READER = TypeAdapter(NightStory)
+_READER = TypeAdapter(NightSummary)
 
 
-def write_story(story: NightStory) -> bytes:
+def write_summary(story: NightSummary) -> bytes:
     """The bytes of `night.json`."""
-    return seal_json(story.told())
+    return seal_json(story.to_dict())
 
 
-def read_story(told: Mapping[str, Any]) -> NightStory:
-    """The inverse of `NightStory.told`. Raises `DamagedObject`."""
+def read_summary(payload: Mapping[str, Any]) -> NightSummary:
+    """The inverse of `NightSummary.to_dict`, also of a night that was recorded under former names. Raises `DamagedObject`."""
     try:
-        return _READER.validate_json(
-            to_json(told), strict=True
-        )  # as JSON, where a list may be a tuple and no number is NaN
+        # As JSON, where a list may be a tuple and no number is NaN.
+        return _READER.validate_json(to_json(_rename_former(payload)), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         why = f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}"
     except ValueError as error:
         why = str(error)
     raise DamagedObject(f"the record of a night cannot be read ({why}): delete it and start that night again")
+
+
+def _rename_former(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """`payload` under today's names. Until 2026-11 custom code was `own code`, and the description of a cause `told`."""
+    renamed = dict(payload)
+    facts, causes = renamed.get("facts"), renamed.get("causes")
+    if isinstance(facts, Mapping) and "own_code" in facts:
+        renamed["facts"] = {"custom_code" if key == "own_code" else key: value for key, value in facts.items()}
+    if isinstance(causes, list) and all(isinstance(cause, Mapping) for cause in causes):
+        renamed["causes"] = [
+            {
+                "description" if key == "told" else key: "custom code"
+                if (key, value) == ("kind", "own code")
+                else value
+                for key, value in cause.items()
+            }
+            for cause in causes
+        ]
+    return renamed
 
 
 def compare_teams(now: tuple[NightMember, ...], before: tuple[NightMember, ...]) -> MembersChange:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ensembles.team import Choice
+from ensembles.team import Team
 from trainables.errors import DamagedObject, ObjectMissing
 from trainables.results.checkpoint import CheckpointId, read_part
-from trainables.results.layer_statistics import LayerWatched, layers_from_arrow
+from trainables.results.layer_statistics import LayerStatistics, layers_from_arrow
 from trainables.results.record import TrialRecord
 from trainables.store import layout
 from trainables.store.base import Store
@@ -18,32 +18,32 @@ MOST_TRIALS = 6
 
 
 @dataclass(frozen=True)
-class WatchedTrial:
+class MonitoredTrial:
     """A trial with what was seen of its layers at the end of `epoch`, its last one; no layers where that is not in the store."""
 
     record: TrialRecord
     epoch: int
-    layers: tuple[LayerWatched, ...] = ()
+    layers: tuple[LayerStatistics, ...] = ()
 
 
-def read_watched(store: Store, records: Sequence[TrialRecord], choice: Choice) -> tuple[WatchedTrial, ...]:
+def read_statistics(store: Store, records: Sequence[TrialRecord], choice: Team) -> tuple[MonitoredTrial, ...]:
     """The team's trials, the heaviest first, at most `MOST_TRIALS`. Trials of which nothing was watched are left out."""
     known = {record.trial_id: record for record in records}
     heaviest = sorted(zip(choice.members, choice.weights, strict=True), key=lambda pair: -pair[1])
     names = list(dict.fromkeys(member.trial_id for member, _ in heaviest))
-    watched = [known[name] for name in names if name in known and was_watched(known[name])]
+    watched = [known[name] for name in names if name in known and was_monitored(known[name])]
     return tuple(_read(store, record) for record in watched[:MOST_TRIALS])
 
 
-def was_watched(record: TrialRecord) -> bool:
+def was_monitored(record: TrialRecord) -> bool:
     """Whether any of its epochs was: those of an older version were not."""
     return any(epoch.fit_loss is not None for epoch in record.epochs)
 
 
-def _read(store: Store, record: TrialRecord) -> WatchedTrial:
+def _read(store: Store, record: TrialRecord) -> MonitoredTrial:
     last = record.epochs[-1].epoch
     try:
         data = read_part(store, CheckpointId(record.trial_id, last), layout.WATCHED)
-        return WatchedTrial(record, last, layers_from_arrow(data))
+        return MonitoredTrial(record, last, layers_from_arrow(data))
     except (ObjectMissing, DamagedObject):  # a report is worth having without it
-        return WatchedTrial(record, last)
+        return MonitoredTrial(record, last)

@@ -54,17 +54,17 @@ def _sizes(shape: ImageShape) -> Iterator[tuple[int, int]]:
             yield side, side
 
 
-def enlarge_for(net: nn.Module, size: tuple[int, int], shape: ImageShape) -> nn.Module:
+def upsample_to(net: nn.Module, size: tuple[int, int], shape: ImageShape) -> nn.Module:
     """`net`, whose images are brought to `size` first, linearly, if they are of another one.
 
     A hook, and no layer around it: the names of its tensors stay those that files of weights have.
     """
     if size != (shape.height, shape.width):
-        net.register_forward_pre_hook(Enlarge(size))
+        net.register_forward_pre_hook(Upsample(size))
     return net
 
 
-class Enlarge:
+class Upsample:
     """A hook that enlarges images."""
 
     def __init__(self, size: tuple[int, int]) -> None:

@@ -1,4 +1,4 @@
-"""What the report tells of a search: from a run's events and its sweep, to a `SearchStory`."""
+"""What the report tells of a search: from a run's events and its sweep, to a `SearchSummary`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ensembles.analysis.ablation import Ablation, Arm, compare
 from ensembles.analysis.pruning_audit import AuditedTrial, judge_pruning
-from ensembles.analysis.search_story import LineageStep, RangeCurve, SearchDecision, SearchStory, StageRow
+from ensembles.analysis.search_summary import LineageStep, RangeCurve, SearchDecision, SearchSummary, StageRow
 from ensembles.analysis.seed_noise import measure_noise
 from runner.config.search import MethodConfig
 from runner.config.sweep import SweepSpec, stage_scheduler
@@ -15,18 +15,18 @@ from runner.journal.events import Decided
 from runner.journal.state import RunState
 from runner.schedulers.rung import rung_epochs
 from runner.search.base.best import best_group, group_trials
-from runner.search.base.scope import Scope
+from runner.search.base.stage_context import StageContext
 from runner.search.methods.ablation import BASELINE, list_arms
 from runner.space.distribution import Value
 from trainables.config.trial import TrialConfig
 from trainables.results.record import TrialRecord
 
 
-def tell_search(state: RunState, spec: SweepSpec | None) -> SearchStory:
+def summarise_search(state: RunState, spec: SweepSpec | None) -> SearchSummary:
     """The story of a run; without its sweep (an older store) what the events alone can tell."""
     records = list(state.trials.values())
     audited = [AuditedTrial(record, record.audited_from) for record in records if record.audited_from is not None]
-    return SearchStory(
+    return SearchSummary(
         decisions=tuple(_decisions(state)),
         stages=tuple(_stages(state, spec)) if spec else (),
         ablation=_ablation(state, spec) if spec else None,
@@ -87,7 +87,7 @@ def _until(record: TrialRecord, last: int) -> TrialRecord:
 def _ablation(state: RunState, spec: SweepSpec) -> Ablation | None:
     for stage, method in spec.search.parts:
         if method.method == "ablation":
-            scope = Scope(spec, _data_id(state), stage, method, _frozen_before(state, spec, stage, method))
+            scope = StageContext(spec, _data_id(state), stage, method, _frozen_before(state, spec, stage, method))
             arms = [
                 Arm(name, changes, tuple(_record(state, trial) for trial in trials))
                 for name, changes, trials in list_arms(scope)

@@ -34,7 +34,7 @@ READERS = 16
 
 
 @dataclass
-class Keeping:
+class ReferenceSet:
     """Checkpoints that stay, as far as they are known: the one value here that grows."""
 
     stored: Mapping[CheckpointId, list[StoredObject]]
@@ -53,7 +53,7 @@ class Keeping:
         return sorted(member for member in self.stored if member.trial_id == trial_id)
 
 
-def keep_referenced(store: Store, found: Located, state: RunState, keeping: Keeping) -> None:
+def add_referenced(store: Store, found: Located, state: RunState, keeping: ReferenceSet) -> None:
     """What the run's trials start from and its decisions, curves and soups were made of."""
     sources: list[tuple[Any, str]] = [
         (record.config.model_dump(mode="json"), "a trial starts from it") for record in state.trials.values()
@@ -61,7 +61,7 @@ def keep_referenced(store: Store, found: Located, state: RunState, keeping: Keep
     sources += [(decision.values, "a decision of a search is based on it") for decision in state.decisions]
     for prefix in (
         layout.pruned_curves_prefix(found.name, found.run),
-        layout.soup_stories_prefix(found.name, found.run),
+        layout.soup_summaries_prefix(found.name, found.run),
     ):
         for each in store.find(prefix):
             if each.key.endswith(".json"):
@@ -77,7 +77,7 @@ def keep_referenced(store: Store, found: Located, state: RunState, keeping: Keep
         keeping.named |= names
 
 
-def keep_mentioned(found: Located, keeping: Keeping) -> None:
+def add_mentioned(found: Located, keeping: ReferenceSet) -> None:
     """All checkpoints of every trial that any record of the run names, whatever it says of it, and what else they name.
 
     For runs that are damaged, or that a newer version has written: nobody here knows what they need.
@@ -90,7 +90,7 @@ def keep_mentioned(found: Located, keeping: Keeping) -> None:
                 keeping.keep((member for member in keeping.stored if member.trial_id in names), NOT_UNDERSTOOD)
 
 
-def keep_other_manifests(store: Store, keeping: Keeping, trials: Container[str] | None = None) -> list[str]:
+def keep_other_manifests(store: Store, keeping: ReferenceSet, trials: Container[str] | None = None) -> list[str]:
     """Of what does not stay as yet (of `trials`, or of all), whatever has a manifest that this version does not understand.
 
     What a newer version has put there, or damage has hidden, may be needed by what nobody here knows. Returns a note on these.
@@ -144,7 +144,7 @@ def references(told: Any) -> tuple[set[CheckpointId], set[str]]:
     return members, names
 
 
-def keep_what_goes_on(state: RunState, keeping: Keeping) -> None:
+def add_resumable(state: RunState, keeping: ReferenceSet) -> None:
     """The newest checkpoint of trials that a larger budget continues, that may be audited, or that a population goes on from."""
     breeds = any(references(record.config.model_dump(mode="json"))[0] for record in state.trials.values())
     audits = any(record.audited_from is not None for record in state.trials.values())

@@ -1,8 +1,8 @@
 import pytest
 
 from runner.control.architecture import name_architecture
+from runner.plan.epoch_times import GAP_S, IMPORT_S, START_S, UNSURE, EpochTimes, Overheads, find_epoch_times
 from runner.plan.history import History
-from runner.plan.pace import GAP_S, IMPORT_S, START_S, UNSURE, Overheads, Pace, find_pace
 from runner.plan.probe import Probe
 from tests.trainables.training.tiny_trials import make_config
 from trainables.training.epoch_timer import EpochTime
@@ -12,7 +12,7 @@ def make_pace(seconds):
     """By width."""
     configs = {width: make_config(model={"width": width}) for width in seconds}
     names = {width: name_architecture(config) for width, config in configs.items()}
-    return Pace(
+    return EpochTimes(
         {names[width]: took for width, took in seconds.items()},
         {names[width]: config for width, config in configs.items()},
         Overheads(),
@@ -42,14 +42,15 @@ def test_where_one_is_known_all_take_as_long():
 
 def test_of_several_measurements_the_middle_counts_and_the_way_to_the_driver_is_added():
     config = make_config()
-    pace = find_pace(History(1, {}, ""), make_probe(1.0, 2.0, 1.1), {name_architecture(config): config})
+    pace = find_epoch_times(History(1, {}, ""), make_probe(1.0, 2.0, 1.1), {name_architecture(config): config})
     assert pace.epoch_s(config) == pytest.approx(1.1 + GAP_S)
     assert (pace.probed, pace.measured_before) == (1, 0)
 
 
 def test_the_farther_measurements_are_apart_the_less_sure_is_the_pace():
     paces = [
-        find_pace(History(1, {}, ""), make_probe(*seconds), {}) for seconds in ((1.0,), (0.9, 1.0, 1.1), (1.0, 2.0))
+        find_epoch_times(History(1, {}, ""), make_probe(*seconds), {})
+        for seconds in ((1.0,), (0.9, 1.0, 1.1), (1.0, 2.0))
     ]
     assert [pace.unsure for pace in paces] == [UNSURE, UNSURE, pytest.approx(0.5 / 1.5)]
 
@@ -57,18 +58,18 @@ def test_the_farther_measurements_are_apart_the_less_sure_is_the_pace():
 def test_an_epoch_is_no_shorter_than_the_store_takes_for_its_checkpoint():
     config = make_config()
     configs = {name_architecture(config): config}
-    slow, fast = (find_pace(History(1, {}, ""), make_probe(1.0), configs, commit_s=each) for each in (4.0, 0.5))
+    slow, fast = (find_epoch_times(History(1, {}, ""), make_probe(1.0), configs, commit_s=each) for each in (4.0, 0.5))
     assert slow.epoch_s(config) == pytest.approx(4.0 + GAP_S)
     assert fast.epoch_s(config) == pytest.approx(1.0 + GAP_S)
 
 
 def test_a_machine_on_which_torch_takes_longer_to_import_takes_longer_to_start():
-    slow = find_pace(History(1, {}, ""), make_probe(1.0, import_s=4 * IMPORT_S), {})
-    usual = find_pace(History(1, {}, ""), make_probe(1.0), {})
+    slow = find_epoch_times(History(1, {}, ""), make_probe(1.0, import_s=4 * IMPORT_S), {})
+    usual = find_epoch_times(History(1, {}, ""), make_probe(1.0), {})
     assert usual.overheads.start_s == pytest.approx(START_S)
     assert slow.overheads.start_s == pytest.approx(2 * START_S)
 
 
 def test_without_a_measurement_there_is_no_pace():
-    assert find_pace(History(1, {}, ""), None, {}) is None
-    assert find_pace(History(1, {}, ""), Probe({}), {}) is None
+    assert find_epoch_times(History(1, {}, ""), None, {}) is None
+    assert find_epoch_times(History(1, {}, ""), Probe({}), {}) is None
