@@ -15,14 +15,14 @@ Space = dict[str, Annotated[Distribution, PlainValidator(parse_distribution), Pl
 Scalar = str | int | float | bool | None
 Values = dict[str, Scalar]
 
-Method = Literal[
+SearchMethod = Literal[
     "random", "grid", "jittered", "tpe", "gp", "bohb", "pbt", "ablation", "ladder", "replay", "bagging", "boosting"
 ]
 
-DRAWN: tuple[Method, ...] = ("random", "tpe", "gp", "bohb")
+DRAWN: tuple[SearchMethod, ...] = ("random", "tpe", "gp", "bohb")
 """Methods that have as many trials as are asked for."""
-MESHES: tuple[Method, ...] = ("grid", "jittered")
-MODELLED: tuple[Method, ...] = ("tpe", "gp", "bohb")
+MESHES: tuple[SearchMethod, ...] = ("grid", "jittered")
+MODELLED: tuple[SearchMethod, ...] = ("tpe", "gp", "bohb")
 
 DEFAULT_TRIALS = 16
 DEFAULT_BORDER = 3
@@ -94,7 +94,7 @@ class WarmStartConfig(Frozen):
 class MethodConfig(Frozen):
     """One way of looking, of a sweep or of one of its stages."""
 
-    method: Method = "random"
+    method: SearchMethod = "random"
     """`random` draws; `grid` takes every point of a mesh; `jittered` shifts each point a little; `tpe`, `gp`, `bohb`
     learn where to look (Optuna); `pbt` evolves a population; `ablation` takes changes one at a time; `ladder` grows
     the net until the gain no longer pays; `replay` trains the schedule that a `pbt` run has found; `bagging` trains one
@@ -207,7 +207,7 @@ class MethodConfig(Frozen):
         return self.trials or DEFAULT_TRIALS
 
 
-BELONGS: dict[str, tuple[Method, ...]] = {
+BELONGS: dict[str, tuple[SearchMethod, ...]] = {
     "trials": (*DRAWN, *MESHES),  # a mesh has its own words for it
     "jitter": ("jittered",),
     "border": MESHES,
