@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from runner.config.checks import parse_spec
 from runner.config.sweep import SweepSpec
+from runner.execution.head import write_head
 from runner.journal.events import Event, TrialMeasured
 from runner.journal.journal import Journal, UnwrittenJournal
 from runner.journal.log import RunLog
-from runner.pipeline import write_head
 from runner.runs.status import StatusWriter, summarise
 from runner.search.choose import list_trials
 from trainables.data.images import ImageSet, labels_sha256

@@ -1,4 +1,4 @@
-"""Lets Ray Tune place what the controller says, and returns when all has ended or the budget is spent."""
+"""Lets Ray Tune place what the controller says, and returns when all trials have ended or the run has to stop."""
 
 from __future__ import annotations
 
@@ -6,144 +6,95 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from runner.cluster.connect import Cluster, ask_for_plain_workers, count_nodes
-from runner.cluster.node_types import list_nodes
-from runner.cluster.slot import fit_cores
-from runner.config.sweep import SweepSpec
-from runner.control.budget import Budget
+from runner.cluster.connect import Cluster, ask_for_plain_workers
 from runner.control.controller import TrialController
+from runner.execution.context import RunContext
 from runner.execution.scratch import scratch_folder
-from runner.journal.events import NodesChanged
-from runner.journal.lease import Lease
-from runner.journal.log import RunLog
-from trainables.data.images import ImageArrays
+from runner.execution.stop import StopCause, StopConditions, StopReason
 from trainables.hardware.gpu_share import pretends_gpus
 from trainables.plugins.trust import trusted
 from trainables.results.record import OUT_OF_BUDGET
-from trainables.store.base import Store
 
 WORKER_LOSSES = 3
-"""How often a trial is started anew when its worker dies, before it has trained another epoch; what raises in its own code is not tried again."""
+"""How often a trial is restarted when its worker dies before it has trained another epoch. An exception of its own code is not retried."""
 
 PENDING_TRIALS = 16
-"""Trials queued beyond the running ones on a cluster, so that it sees what to grow for."""
-
-
-NODES_EVERY_S = 10.0
-"""How often a run that is paid for by the node counts them."""
-
-LOOK_EVERY_S = 2.0
-"""How often a run on a cluster whose nodes come and go looks at what they are."""
-
-GPUS_IDLE = (
-    "a node with GPUs has joined, but the trials of this run train on cores: stop it and run it again to train on GPUs"
-)
-
-RESIZED = "the nodes that came are smaller than was meant"
-"""Why a launch ended before anything ran, to begin again with smaller slots."""
+"""Trials queued beyond the running ones on a cluster, so that its autoscaler sees what to grow for."""
 
 
 def launch(
-    controller: TrialController,
-    spec: SweepSpec,
-    images: ImageArrays,
-    store: Store,
-    log: RunLog,
-    cluster: Cluster,
-    budget: Budget,
-    deadline_unix_s: float,
-    lease: Lease,
-    say: Callable[[str], None],
-) -> str:
-    """Train what `controller` says on the connected `cluster`; every event is in `log` when this returns.
+    context: RunContext, controller: TrialController, cluster: Cluster, deadline_unix_s: float
+) -> StopReason | None:
+    """Train what `controller` says on the connected `cluster`; every event is in the log when this returns.
 
-    At `deadline_unix_s`, when `budget` is spent, at SIGINT and at SIGTERM, the epochs under way are given up and their
-    trials are `stopped`; so they are where the `lease` is lost. Returns why it ended early, "" where every trial came to
-    its own end. Raises the `StoreError` of an event that could not be written.
+    At `deadline_unix_s`, when the budget is spent, at SIGINT and SIGTERM, and where the lease is lost, the epochs under way
+    are abandoned and their trials are `stopped`. Returns why training ended early, None where every trial came to its own
+    end. Raises the `StoreError` of an event that could not be written, and `RunCutShort` where the lease is lost.
     """
+    with _interruptible() as interrupted:
+        stop = _run_tune(context, controller, cluster, deadline_unix_s, interrupted)
+    if context.lease.is_lost:
+        context.lease.confirm()
+    if stop and stop.cause is StopCause.RESIZED:
+        return stop
+    state = context.log.state
+    running = [record for record in state.pending() if record.state == "running"]
+    if running and stop is None:
+        stop = StopReason(StopCause.GAVE_UP, "Tune gave it up")
+    for record in running:
+        assert stop is not None
+        controller.end(record.trial_id, "stopped", f"{stop.text} in epoch {state.last_epoch(record.trial_id) + 1}")
+    if controller.is_capped and stop is None:
+        return StopReason(StopCause.BUDGET, f"{OUT_OF_BUDGET} (budget.trials is {context.spec.budget.trials})")
+    return stop
+
+
+def _run_tune(
+    context: RunContext,
+    controller: TrialController,
+    cluster: Cluster,
+    deadline_unix_s: float,
+    interrupted: threading.Event,
+) -> StopReason | None:
+    """Run Tune's loop to its end; returns why it had to stop, None where nothing was left."""
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(PENDING_TRIALS if cluster.elastic else max(1, cluster.slots))
     from ray import tune
     from ray.tune.error import TuneError
-    from ray.tune.search import ConcurrencyLimiter
 
+    from runner.execution.node_changes import NodeChanges
     from runner.execution.ray_scheduler import RayScheduler
     from runner.execution.trial_queue import Slots, TrialQueue, Until
     from runner.execution.waiting import Placement, Waiting, describe_cluster
     from runner.execution.watchdog import Watch, Watchdog
-    from trainables.training.ray_trainable import TuneTrial
 
     ask_for_plain_workers()
-    trainable = tune.with_parameters(
-        TuneTrial,
-        images=images,
-        store=store,
-        own_models=trusted(),
-        gpus=cluster.slot.gpus,
-        is_asked=spec.resources.gpus is not None,
-        is_pretended=pretends_gpus(),
-    )
-    trainable = tune.with_resources(trainable, {"cpu": cluster.slot.cpus, "gpu": cluster.slot.gpus})
+    resources, log, notify = context.spec.resources, context.log, context.notify
     # On a cluster that shrinks, a slot without work is given back, or its node would be paid for.
-    slots = 0 if cluster.elastic else spec.resources.slots or cluster.slots
+    slots = 0 if cluster.elastic else resources.slots or cluster.slots
     tasks = TrialQueue(controller, slots, lambda: deadline_unix_s - time.time())
-    queue: Any = tasks
-    if not cluster.elastic or spec.resources.slots:
-        queue = ConcurrencyLimiter(queue, max_concurrent=spec.resources.slots or cluster.slots)
-    waiting = Waiting(cluster.slot, spec.resources.patience, say, describe_cluster)
-    unfit = ""
-    spent = ""
-    counted_s = looked_s = -NODES_EVERY_S
-    is_resized = is_told = False
-    with scratch_folder() as scratch, _interruptible() as interrupted:
-
-        def end_unfit(reason: str) -> None:
-            nonlocal unfit
-            if not unfit:
-                unfit = reason
-                say(reason)
-
-        def look_at_nodes() -> None:
-            nonlocal looked_s, is_resized, is_told
-            if not cluster.elastic or log.elapsed_s - looked_s < LOOK_EVERY_S:
-                return
-            looked_s = log.elapsed_s
-            nodes = list_nodes()
-            is_resized |= waiting.is_waiting and fit_cores(cluster.slot, spec.resources, nodes) != cluster.slot
-            is_idle = not cluster.slot.gpus and spec.resources.gpus is None and any(node.gpus >= 1 for node in nodes)
-            if is_idle and not is_told:
-                say(GPUS_IDLE)
-            is_told |= is_idle
-
-        def is_over() -> bool:
-            nonlocal spent, counted_s
-            look_at_nodes()
-            if spec.budget.money is not None and log.elapsed_s - counted_s >= NODES_EVERY_S:
-                counted_s = log.elapsed_s
-                if (nodes := count_nodes()) != log.state.nodes:
-                    log.write(NodesChanged, nodes=nodes)
-            spent = budget.spent(log.state, log.elapsed_s)
-            is_stuck = bool(unfit or waiting.reason or is_resized)
-            return interrupted.is_set() or bool(spent) or is_stuck or time.time() > deadline_unix_s or lease.is_lost
-
+    waiting = Waiting(cluster.slot, resources.patience, notify, describe_cluster)
+    conditions = StopConditions(context, deadline_unix_s, waiting, interrupted)
+    with scratch_folder() as scratch:
         # `tune.run`, not a `Tuner`: the latter pickles all of its arguments to a file that nobody here may read.
         try:
             tune.run(
-                trainable,
+                _trainable(context, cluster),
                 name="tune",
                 storage_path=scratch,
                 num_samples=-1,
-                search_alg=queue,
-                scheduler=RayScheduler(controller, tasks.has_more, end_unfit, say),
-                stop=Until(is_over),
+                search_alg=_limited(tasks, context, cluster),
+                scheduler=RayScheduler(controller, tasks.has_more, conditions.end_unfit, notify),
+                stop=Until(lambda: conditions.reason is not None),
                 callbacks=[
                     Slots(controller, log),
-                    Watch(Watchdog(spec.resources.hang), say),
+                    Watch(Watchdog(resources.hang), notify),
                     Placement(waiting),
+                    NodeChanges(context, cluster, waiting, conditions),
                 ],
                 reuse_actors=True,
                 max_failures=WORKER_LOSSES,
@@ -156,21 +107,34 @@ def launch(
             if log.failure is None:
                 raise
             raise log.failure from None
-        over = is_over()
-    if lease.is_lost:
-        lease.confirm()
-    if is_resized and not interrupted.is_set() and not (unfit or spent or waiting.reason):
-        return RESIZED
-    left = [record for record in log.state.pending() if record.state == "running"]
-    out_of_budget = f"{OUT_OF_BUDGET} ({spent})" if spent else OUT_OF_BUDGET
-    reason = "interrupted" if interrupted.is_set() else out_of_budget if over else "Tune gave it up"
-    if (stuck := unfit or waiting.reason) and not interrupted.is_set():
-        reason = stuck
-    for record in left:
-        controller.end(record.trial_id, "stopped", f"{reason} in epoch {log.state.last_epoch(record.trial_id) + 1}")
-    if controller.is_capped and not over and not left:
-        return f"{OUT_OF_BUDGET} (budget.trials is {spec.budget.trials})"
-    return reason if over or left else ""
+        return conditions.reason
+
+
+def _trainable(context: RunContext, cluster: Cluster) -> Any:
+    """What Tune makes an actor of for each slot."""
+    from ray import tune
+
+    from trainables.training.ray_trainable import TuneTrial
+
+    trainable = tune.with_parameters(
+        TuneTrial,
+        images=context.images.arrays,
+        store=context.store,
+        own_models=trusted(),
+        gpus=cluster.slot.gpus,
+        is_asked=context.spec.resources.gpus is not None,
+        is_pretended=pretends_gpus(),
+    )
+    return tune.with_resources(trainable, {"cpu": cluster.slot.cpus, "gpu": cluster.slot.gpus})
+
+
+def _limited(tasks: Any, context: RunContext, cluster: Cluster) -> Any:
+    """The queue of tasks, with no more of them at a time than there are slots; on a cluster that grows as many as fit."""
+    from ray.tune.search import ConcurrencyLimiter
+
+    if cluster.elastic and not context.spec.resources.slots:
+        return tasks
+    return ConcurrencyLimiter(tasks, max_concurrent=context.spec.resources.slots or cluster.slots)
 
 
 @contextmanager

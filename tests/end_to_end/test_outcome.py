@@ -6,11 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from runner.pipeline import decide_outcome, lost_epochs
+from runner.execution.lost_epochs import lost_epochs
+from runner.execution.stop import StopCause, StopReason
+from runner.pipeline import decide_outcome
 from tests.sample_runs.sample_run import write_sample_run
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import OUT_OF_BUDGET
 from trainables.store import layout
+
+SPENT = StopReason(StopCause.BUDGET, OUT_OF_BUDGET)
 
 VOTED = object()
 """Stands for a conclusion: what it says does not matter here."""
@@ -21,12 +25,12 @@ def sample(tmp_path):
     return write_sample_run(tmp_path)
 
 
-def judge(sample, reason="", lost=None, stopped=None, conclusion=VOTED):
+def judge(sample, stop=None, lost=None, stopped=None, conclusion=VOTED):
     state = sample.state
     for name, record in state.trials.items():
         if record.state == "stopped":
             state.trials[name] = replace(record, state="stopped" if stopped else "pruned", reason=stopped or "")
-    return decide_outcome(state, conclusion, reason, lost or {})
+    return decide_outcome(state, conclusion, stop, lost or {})
 
 
 def test_a_run_whose_trials_all_ended_is_done(sample):
@@ -34,15 +38,15 @@ def test_a_run_whose_trials_all_ended_is_done(sample):
 
 
 def test_a_budget_that_ran_out_is_a_proper_end(sample):
-    assert judge(sample, OUT_OF_BUDGET, stopped=f"{OUT_OF_BUDGET} in epoch 3") == ("done", OUT_OF_BUDGET)
+    assert judge(sample, SPENT, stopped=f"{OUT_OF_BUDGET} in epoch 3") == ("done", OUT_OF_BUDGET)
 
 
 def test_a_store_that_failed_a_trial_leaves_the_run_unfinished_even_within_a_spent_budget(sample):
-    assert judge(sample, OUT_OF_BUDGET, stopped="store runs: no space left") == ("partial", "store runs: no space left")
+    assert judge(sample, SPENT, stopped="store runs: no space left") == ("partial", "store runs: no space left")
 
 
 def test_an_interrupted_run_is_unfinished(sample):
-    assert judge(sample, "interrupted") == ("partial", "interrupted")
+    assert judge(sample, StopReason(StopCause.INTERRUPTED, "interrupted")) == ("partial", "interrupted")
 
 
 def test_a_checkpoint_that_did_not_arrive_leaves_the_run_unfinished(sample):

@@ -31,10 +31,10 @@ def digits():
 
 @pytest.fixture
 def home(tmp_path, monkeypatch, digits):
-    from runner import pipeline
+    from runner.execution import prepare
 
-    real = pipeline.load_images
-    monkeypatch.setattr(pipeline, "load_images", lambda data: digits if data.name == "digits" else real(data))
+    real = prepare.load_images
+    monkeypatch.setattr(prepare, "load_images", lambda data: digits if data.name == "digits" else real(data))
     monkeypatch.chdir(tmp_path)
     Path("sweep.yaml").write_text(SWEEP)
     return tmp_path
@@ -60,15 +60,15 @@ REFUSALS = {
     "a wrong name": (["--run-id", "../up"], {}),
     "no former run": (["search.warm_start.run=other"], {}),
     "no weights": (["model.weights=nowhere.safetensors"], {}),
-    "a wrong model": ([], {"runner.pipeline.check_models": fail(ModelUnusable("cannot be built"))}),
+    "a wrong model": ([], {"runner.execution.prepare.check_models": fail(ModelUnusable("cannot be built"))}),
     "a budget without a price": (["budget.money=1"], {"runner.control.price.CLUSTER_FILE": "no-such.yaml"}),
     "no space": (
         [],
         {"shutil.disk_usage": lambda place: SimpleNamespace(free=5)},
     ),
-    "no cluster": ([], {"runner.pipeline.connected": no_cluster}),
-    "Ctrl-C while Ray starts": ([], {"runner.pipeline.connected": fail(KeyboardInterrupt())}),
-    "a fault of ours": ([], {"runner.pipeline.connected": fail(KeyError("lr"))}),
+    "no cluster": ([], {"runner.execution.train.connected": no_cluster}),
+    "Ctrl-C while Ray starts": ([], {"runner.execution.train.connected": fail(KeyboardInterrupt())}),
+    "a fault of ours": ([], {"runner.execution.train.connected": fail(KeyError("lr"))}),
     "a record that cannot be written": ([], {"runner.journal.lease.Lease._write_beat": fail(StoreError("no"))}),
 }
 

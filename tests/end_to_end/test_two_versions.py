@@ -16,12 +16,12 @@ from ensembles.nights.summary import NightFacts, NightSummary, write_summary
 from runner.cli.main import app
 from runner.config.checks import parse_spec
 from runner.evaluation.conclusion import choose_and_evaluate, publish
+from runner.execution.head import write_head
 from runner.journal.deleted import add_deleted, read_deleted
 from runner.journal.journal import Journal, read_state, seal
 from runner.journal.lease import take_lease
 from runner.journal.state import RunState
 from runner.nights.retention import plan_nights
-from runner.pipeline import write_head
 from runner.retention.retention import plan_retention
 from runner.runs.compatibility import check_understood
 from runner.runs.former_run import read_former, read_trained

@@ -12,10 +12,10 @@ import pytest
 
 from ensembles.evaluation.verdict import to_json as tell_verdict
 from runner.evaluation.conclusion import choose_and_evaluate, publish
+from runner.execution.head import check_run, write_head
 from runner.journal.journal import Journal
 from runner.journal.latest import read_latest
 from runner.journal.log import RunLog
-from runner.pipeline import check_run, write_head
 from runner.runs.integrity_check import invalidate, prove, restore_configs
 from runner.runs.locate import Located
 from runner.runs.status import StatusWriter, read_status

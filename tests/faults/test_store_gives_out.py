@@ -40,16 +40,16 @@ def run_until(monkeypatch, give_out, moment, **told):
     def connect(*args):
         yield Cluster(Slot(1, 0.0, "", NodeTypes((), ""), 1, 1), elastic=False)
 
-    def launch(controller, spec, images, store, log, *others):
-        task = controller.next_task()
+    def launch(context, controller, *others):
+        task, log = controller.next_task(), context.log
         log.start(task.name)
         give_out()
         if moment == "during training":
             log.end(task.name, "finished", "")
-        return ""
+        return None
 
-    monkeypatch.setattr("runner.pipeline.connected", connect)
-    monkeypatch.setattr("runner.pipeline.launch", launch)
+    monkeypatch.setattr("runner.execution.train.connected", connect)
+    monkeypatch.setattr("runner.execution.train.launch", launch)
     words = [f"store={told['store']}"] if "store" in told else []
     return exit_code(True, lambda: bool(run_sweep(read_spec("sweep.yaml", words), "r1", None, "caucus run", [])) and 0)
 
@@ -85,7 +85,7 @@ def test_a_bucket_that_denies_writing_for_good_is_code_4_with_the_reason(home, m
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint_url)
         bucket = moto_s3.new_bucket()
         store = S3Store(bucket, "runs", deadline_s=0.5)
-        monkeypatch.setattr("runner.pipeline.open_store", lambda uri, endpoint_url: store)
+        monkeypatch.setattr("runner.execution.prepare.open_store", lambda uri, endpoint_url: store)
 
         def give_out():
             proxy.inject(Fault("^PUT ", "status", status=403, code="AccessDenied"))

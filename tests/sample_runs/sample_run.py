@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from runner.config.checks import parse_spec
 from runner.config.sweep import SweepSpec
+from runner.execution.head import write_head
 from runner.journal.journal import Journal, read_state
 from runner.journal.log import RunLog
 from runner.journal.state import RunState
-from runner.pipeline import write_head
 from runner.runs.locate import Located
 from runner.runs.stored_run import StoredRun
 from runner.search.choose import list_trials

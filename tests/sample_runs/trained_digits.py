@@ -8,9 +8,9 @@ from typing import Any
 
 from runner.config.checks import parse_spec
 from runner.config.sweep import SweepSpec
+from runner.execution.head import write_head
 from runner.journal.journal import Journal, read_state
 from runner.journal.log import RunLog
-from runner.pipeline import write_head
 from runner.runs.stored_run import StoredRun
 from runner.runs.versions import versions
 from runner.search.choose import list_trials

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.config.checks import parse_spec
+from runner.execution.head import write_head
 from runner.journal.latest import read_latest
-from runner.pipeline import write_head
 from runner.runs.locate import Located
 from runner.runs.stored_run import StoredRun, load_run
 from runner.search.choose import list_trials

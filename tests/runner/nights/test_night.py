@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from ensembles.nights.summary import NightFacts, NightSummary, write_summary
+from runner.execution.head import write_head
 from runner.journal.journal import Journal
 from runner.journal.state import RunState
 from runner.nights.night import exit_code_of, name_night, plan_night, run_night
-from runner.pipeline import write_head
 from tests.runner.nights.test_hook import SECRET, listening, script
 from tests.sample_runs.sample_run import make_images, make_spec, write_sample_run
 from tests.sample_runs.sweeps import DIGITS, ROOT, caucus

@@ -11,9 +11,10 @@ import pytest
 from ensembles.nights.summary import NightFacts, NightSummary, write_summary
 from runner.config.nightly import KeepConfig
 from runner.evaluation.conclusion import Conclusion, choose_and_evaluate
+from runner.execution.head import write_head
+from runner.execution.lost_epochs import lost_epochs
 from runner.journal.deleted import read_deleted
 from runner.nights.retention import choose_nights, plan_nights, retain_nights
-from runner.pipeline import lost_epochs, write_head
 from runner.runs.locate import Located
 from runner.runs.nights import last_accepted, next_number, read_nights
 from runner.runs.stored_run import load_run

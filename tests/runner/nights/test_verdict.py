@@ -14,11 +14,12 @@ from ensembles.nights.summary import NightSummary, write_summary
 from runner.cli.tables.night import night_to_json, show_night
 from runner.config.sweep import SweepSpec
 from runner.evaluation.conclusion import choose_and_evaluate, enter_into_ledger, publish
+from runner.execution.head import write_head
 from runner.nights import night
 from runner.nights.code_version import collect_facts, hash_code, hash_sources
 from runner.nights.night import exit_code_of
 from runner.nights.verdict import answers_of, judge_run
-from runner.pipeline import RunResult, write_head
+from runner.pipeline import RunResult
 from runner.runs.locate import Located
 from runner.runs.nights import read_night, read_nights
 from runner.runs.stored_run import load_run

@@ -14,10 +14,10 @@ from rich.console import Console
 
 from runner.cli.tables.retention import describe_consequences, show_retention
 from runner.evaluation.conclusion import choose_and_evaluate
+from runner.execution.lost_epochs import lost_epochs
 from runner.journal.deleted import add_deleted, read_deleted
 from runner.journal.events import Decided
 from runner.journal.lease import take_lease
-from runner.pipeline import lost_epochs
 from runner.retention.reference_set import references
 from runner.retention.retention import Retention, carry_out, plan_retention
 from runner.retention.store_view import without

@@ -1,0 +1,44 @@
+"""The head of a run: what a reader needs before the first event, and what tells whether a later sweep is the same one."""
+
+from __future__ import annotations
+
+from runner.config.sweep import SweepSpec
+from runner.journal.latest import write_latest
+from runner.runs.versions import versions
+from trainables.data.data_table import write_data_table
+from trainables.data.images import ImageSet
+from trainables.errors import DamagedObject, ObjectMissing, RunMismatch
+from trainables.store import layout
+from trainables.store.base import Store
+from trainables.store.json_records import get_json, mark_format, seal_json
+
+
+def write_head(store: Store, spec: SweepSpec, run: str, images: ImageSet, command: str) -> None:
+    """Write the store's format, the record of the data, and the resolved sweep with the `command` that reproduces it."""
+    mark_format(store, versions()["caucus"])
+    write_data_table(store, images)
+    head = {
+        "spec": spec.model_dump(mode="json", exclude={"store"}),
+        "fingerprint": spec.run_id(images.data_id),
+        "data_id": images.data_id,
+        "command": command,
+    }
+    store.put(layout.run_key(spec.name, run, layout.SWEEP), seal_json(head))
+    write_latest(store, spec.name, run)
+
+
+def check_run(store: Store, spec: SweepSpec, run: str, data_id: str, needed_bytes: int) -> None:
+    """Raise before anything is written, where the run's name is taken by another sweep or the store cannot be written.
+
+    The store was looked at before: it answers, and its format is known.
+    """
+    try:
+        head = get_json(store, layout.run_key(spec.name, run, layout.SWEEP))
+    except (ObjectMissing, DamagedObject):  # it is written again
+        head = {}
+    if head and head.get("fingerprint") != spec.run_id(data_id):
+        raise RunMismatch(
+            f"run {spec.name}/{run} in {store.uri} was started with other data, another search space or another scheduler: "
+            "take the sweep file it was started with, or another --run-id"
+        )
+    store.check_writable(needed_bytes)
