@@ -1,7 +1,8 @@
-"""Sweeps: what is searched, how trials are placed and stopped, how runs resume, what they come to; and the command `caucus`.
+"""Sweeps: what is searched, how trials are placed and stopped, how runs resume, what they come to; the command `caucus`; the library.
 
-Start with `config` (a sweep file), `pipeline` (a run from its start to its report) and `cli` (the command). `nightly.py` is
-the script that clusters start. Builds on `trainables` and `ensembles`, which know nothing of it.
+Start with `config` (a sweep file), `pipeline` (a run from its start to its report), `cli` (the command) and `library` (`Sweep`,
+`Run` and `Predictor`, for notebooks and programs). `nightly.py` is the script that clusters start. Builds on `trainables` and
+`ensembles`, which know nothing of it.
 """
 
 from typing import TYPE_CHECKING
@@ -12,25 +13,123 @@ if TYPE_CHECKING:
     from runner.config.checks import read_spec
     from runner.config.sweep import SweepSpec
     from runner.deploy.export import export_run
+    from runner.library.methods import (
+        ASHA,
+        PBT,
+        TPE,
+        AllEpochs,
+        Bagging,
+        Boosting,
+        GridSearch,
+        HyperBand,
+        JitteredGrid,
+        Median,
+        RandomSearch,
+    )
+    from runner.library.predictor import Predictor, open_bundle
+    from runner.library.run import Report, Run, Trials, open_run
+    from runner.library.space import choice, integers, log, uniform
+    from runner.library.sweep import Sweep
     from runner.pipeline import run_sweep
-    from runner.plan.plan import plan_sweep
+    from runner.plan.plan import Plan, plan_sweep
     from runner.runs.locate import locate
     from runner.runs.stored_run import StoredRun, load_run
+    from runner.schedulers.base import Scheduler
+    from runner.search.base.protocol import Search
 
-__all__ = ["StoredRun", "SweepSpec", "export_run", "load_run", "locate", "plan_sweep", "read_spec", "run_sweep"]
+    __version__: str
 
-__getattr__ = lazy_names(
+__all__ = [
+    "ASHA",
+    "PBT",
+    "TPE",
+    "AllEpochs",
+    "Bagging",
+    "Boosting",
+    "GridSearch",
+    "HyperBand",
+    "JitteredGrid",
+    "Median",
+    "Plan",
+    "Predictor",
+    "RandomSearch",
+    "Report",
+    "Run",
+    "Scheduler",
+    "Search",
+    "StoredRun",
+    "Sweep",
+    "SweepSpec",
+    "Trials",
+    "choice",
+    "export_run",
+    "integers",
+    "load_run",
+    "locate",
+    "log",
+    "open_bundle",
+    "open_run",
+    "plan_sweep",
+    "read_spec",
+    "run_sweep",
+    "uniform",
+]
+
+_find = lazy_names(
     __name__,
     {
         "config.checks": ("read_spec",),
         "config.sweep": ("SweepSpec",),
         "deploy.export": ("export_run",),
+        "library.methods": (
+            "ASHA",
+            "PBT",
+            "TPE",
+            "AllEpochs",
+            "Bagging",
+            "Boosting",
+            "GridSearch",
+            "HyperBand",
+            "JitteredGrid",
+            "Median",
+            "RandomSearch",
+        ),
+        "library.predictor": (
+            "Predictor",
+            "open_bundle",
+        ),
+        "library.run": (
+            "Report",
+            "Run",
+            "Trials",
+            "open_run",
+        ),
+        "library.space": (
+            "choice",
+            "integers",
+            "log",
+            "uniform",
+        ),
+        "library.sweep": ("Sweep",),
         "pipeline": ("run_sweep",),
-        "plan.plan": ("plan_sweep",),
+        "plan.plan": (
+            "Plan",
+            "plan_sweep",
+        ),
         "runs.locate": ("locate",),
         "runs.stored_run": (
             "StoredRun",
             "load_run",
         ),
+        "schedulers.base": ("Scheduler",),
+        "search.base.protocol": ("Search",),
     },
 )
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from trainables.distribution import installed_version
+
+        return installed_version()
+    return _find(name)

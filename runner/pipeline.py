@@ -25,6 +25,7 @@ from runner.runs.compatibility import check_understood
 from runner.runs.integrity_check import invalidate, verify_run
 from runner.runs.status import StatusWriter
 from runner.runs.stored_run import NothingToVote, StoredRun
+from trainables.data.images import ImageSet
 from trainables.errors import RunCutShort, StoreError, SweepFileError
 from trainables.results.listing import Listing, list_checkpoints
 from trainables.results.record import OUT_OF_BUDGET
@@ -62,19 +63,21 @@ def run_sweep(
     notify: Callable[[str], None] = lambda _: None,
     sweep: str | None = None,
     verify: bool = False,
+    images: ImageSet | None = None,
 ) -> RunResult:
     """Run a sweep to its end, or on from where it is: train what is not trained yet, select, vote, evaluate, report.
 
     `run` names the run (left out: `SweepSpec.run_id`), `address` a Ray cluster (left out: one of our own on this
     machine), `command` is what the report says to type, `notify` shows a person what is no event, `sweep` is the path of the
-    sweep file, beside which a cluster file may lie, `verify` reads back what was read back before, too. Raises
+    sweep file, beside which a cluster file may lie, `verify` reads back what was read back before, too,
+    `images` are those of `spec.data` where a program has them in memory. Raises
     `CaucusError`, with nothing written, where the sweep cannot be run, `RunTaken` where another driver has the run, and
     `RunCutShort` where the store gives out on the way or another driver takes the run over.
     """
     start_s = time.monotonic()
     if run is not None and not re.fullmatch(NAME_PATTERN, run):
         raise SweepFileError(f"--run-id is {run!r}: letters, digits, dots, dashes and underscores name a run")
-    prepared = prepare_run(spec, run, address, notify)
+    prepared = prepare_run(spec, run, address, notify, images)
     with (
         take_lease(prepared.store, prepared.spec.name, prepared.run, notify, prepared.driver) as lease,
         cut_short_by_the_store(),

@@ -56,6 +56,49 @@ class PredictionPool:
         if len(set(self.members)) != len(self.members):
             raise MismatchedPredictions("a checkpoint stands in the pool twice: name each candidate once")
 
+    @classmethod
+    def from_arrays(
+        cls,
+        probabilities: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        class_names: Sequence[str] | None = None,
+        members: Sequence[str] | None = None,
+        split: str = "validation",
+    ) -> PredictionPool:
+        """A pool of predictions from anywhere: to select, vote, calibrate and correct scores without a store.
+
+        `probabilities` are (members, images, classes), rows that add up to 1; `labels` (images,), numbers of classes from 0.
+        `members` names the models, `class_names` the classes; left out, they are numbered. Raises `MismatchedPredictions`.
+        """
+        table, numbers = np.asarray(probabilities, np.float32), np.asarray(labels)
+        if table.ndim != 3:
+            raise MismatchedPredictions(f"probabilities have shape {table.shape}: (members, images, classes) is needed")
+        if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+            raise MismatchedPredictions(
+                f"labels are {numbers.dtype}{numbers.shape}: whole numbers (images,) are needed"
+            )
+        sums = table.sum(2)
+        if not (np.isfinite(table).all() and (table >= 0).all() and np.allclose(sums, 1, atol=1e-3)):
+            raise MismatchedPredictions(
+                f"probabilities have rows that add up to {sums.min():g} to {sums.max():g}: each adds up to 1, with nothing "
+                "below 0; give probabilities, not logits"
+            )
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < table.shape[2]:
+            raise MismatchedPredictions(
+                f"labels run from {numbers.min()} to {numbers.max()}, outside the {table.shape[2]} classes of the probabilities"
+            )
+        names = members or [f"model-{number}" for number in range(len(table))]
+        if len(names) != len(table):
+            raise MismatchedPredictions(f"{len(names)} names for {len(table)} members: give one a member")
+        return cls(
+            data_id="arrays",
+            split=split,
+            members=tuple(CheckpointId(name, 1) for name in names),
+            probabilities=table,
+            labels=numbers.astype(np.int64),
+            class_names=tuple(class_names or map(str, range(table.shape[2]))),
+        )
+
     @cached_property
     def _positions(self) -> dict[CheckpointId, int]:
         return {member: position for position, member in enumerate(self.members)}

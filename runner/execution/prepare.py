@@ -67,11 +67,20 @@ class PreparedRun:
         return self.images.pixels.nbytes + (self.unlabelled.pixels.nbytes if self.unlabelled else 0)
 
 
-def prepare_run(spec: SweepSpec, run: str | None, address: str | None, notify: Callable[[str], None]) -> PreparedRun:
-    """Read and check what a run of `spec` needs. Raises `CaucusError` where it cannot be run; nothing is written."""
+def prepare_run(
+    spec: SweepSpec,
+    run: str | None,
+    address: str | None,
+    notify: Callable[[str], None],
+    images: ImageSet | None = None,
+) -> PreparedRun:
+    """Read and check what a run of `spec` needs; `images` are those of its `data`, where a program has them in memory.
+
+    Raises `CaucusError` where it cannot be run; nothing is written.
+    """
     check_cluster(address)
     budget = Budget(spec.budget, find_price(spec))
-    images = load_images(spec.data)
+    images = images or load_images(spec.data)
     check_augment(spec, images.pixels.shape[3])
     store = open_store(spec.store.uri, spec.store.endpoint_url)
     store.check()

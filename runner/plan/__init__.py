@@ -16,7 +16,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "forecast": ("dry_run",),
-        "pace": ("EpochTimes",),
+        "epoch_times": ("EpochTimes",),
         "plan": (
             "Plan",
             "plan_sweep",

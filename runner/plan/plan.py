@@ -193,18 +193,20 @@ def plan_sweep(
     slots: int | None = None,
     nodes: int = 1,
     sweep: str | None = None,
+    images: ImageSet | None = None,
 ) -> Plan:
     """The plan of a sweep on `slots` slots (None: those of this machine) of `nodes` nodes.
 
     `measure` says whether to probe: None where the store does not tell how long an epoch takes. The images are read
     where a probe needs them, and where the store does not know their fingerprint from an earlier run. `sweep` is the
-    path of the sweep file, beside which a cluster file may lie.
+    path of the sweep file, beside which a cluster file may lie. `images` are those of `spec.data`, where a program has them
+    in memory.
     """
     store = open_store(spec.store.uri, spec.store.endpoint_url)
     store.check()
     is_known = check_format(store)
     price = find_price(spec)
-    data_id, images = _find_data(store, spec, is_known)
+    data_id, images = (images.data_id, images) if images else _find_data(store, spec, is_known)
     spec, _ = pin_pretrained_weights(spec, store)
     run = run or spec.run_id(data_id)
     journals = _read_journals(store, spec.name)

@@ -21,8 +21,9 @@ def _split_words(told: object) -> object:
 class DataConfig(Frozen):
     """Where images come from (exactly one of `name`, `path` and `csv`), their size, and how they are split."""
 
-    name: Literal["digits", "fashion-mnist"] | None = None
-    """A well-known set. `digits` comes with scikit-learn; `fashion-mnist` is read from `root`, or downloaded."""
+    name: Literal["digits", "fashion-mnist", "arrays"] | None = None
+    """A well-known set. `digits` comes with scikit-learn; `fashion-mnist` is read from `root`, or downloaded;
+    `arrays` are images that a program hands over (`Sweep(data=(images, labels))`)."""
     path: str | None = None
     """A local folder that holds one folder of images a class."""
     csv: str | None = None

@@ -8,11 +8,13 @@ from pathlib import Path
 from trainables.data.images import ImageSet
 from trainables.data.split import split_images
 from trainables.data.subset import keep_classes, limit_train
+from trainables.datasets.arrays import MEMORY
 from trainables.datasets.config import DataConfig
 from trainables.datasets.csv_table import load_csv_table
 from trainables.datasets.digits import load_digits
 from trainables.datasets.fashion_mnist import load_fashion_mnist
 from trainables.datasets.folder_tree import load_folder_tree
+from trainables.errors import DataError
 from trainables.store import layout
 
 
@@ -21,6 +23,11 @@ def load_images(config: DataConfig) -> ImageSet:
 
     Raises `DataError` where they are missing or damaged, too few for such a split, or lack a class that is asked for.
     """
+    if config.name == MEMORY:
+        raise DataError(
+            "data.name is arrays: these images were handed over by a program, and are stored nowhere: let it hand them over "
+            "again (`Sweep(data=(images, labels)).run()`)"
+        )
     whole = _load(config)
     if config.classes is not None:
         whole = keep_classes(whole, config.classes)
