@@ -22,7 +22,7 @@ HEALTH = {"initial_delay_ms": 5000, "period_ms": 3000, "timeout_ms": 10000, "fai
 NOTICED_S = 12.0
 """By this time a dead node must have been noticed; cluster.yaml has 9 s."""
 
-INSTALLED = ("pyproject.toml", "README.md", "trainables", "ensembles", "runner")
+INSTALLED = ("pyproject.toml", "README.md", "caucus.py", "trainables", "ensembles", "runner")
 """What `pip install --editable` of a checkout needs."""
 
 CONSTRAINTS = "constraints.txt"

@@ -104,7 +104,7 @@ def test_a_wheel_has_its_licence_its_types_and_its_command(tmp_path) -> None:
     words = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path)]
     copy = tmp_path / "copy"
     copy.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE", "trainables", "ensembles", "runner"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "caucus.py", "trainables", "ensembles", "runner"):
         subprocess.run(["cp", "-r", str(ROOT / name), str(copy)], check=True)
     subprocess.run([*words, str(copy)], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
@@ -117,4 +117,5 @@ def test_a_wheel_has_its_licence_its_types_and_its_command(tmp_path) -> None:
     assert metadata["Author"] == "the Caucus authors"
     assert {f"{package}/py.typed" for package in ("trainables", "ensembles", "runner")} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert {"caucus.py", "runner/library/sweep.py", "ensembles/report/templates/team/verdict.html.j2"} <= set(names)
     assert "caucus = runner.cli.main:main" in scripts
