@@ -387,3 +387,11 @@ def test_a_team_as_on_fashion_mnist_comes_to_an_ece_below_0_015() -> None:
         assert log_loss(honest, validation.labels) == pytest.approx(
             log_loss(found.probabilities, test.labels), abs=0.02
         )
+
+
+def test_two_folds_are_enough_and_one_is_refused() -> None:
+    pool = make_pool(np.random.default_rng(0).dirichlet(np.ones(3), (2, 12)), np.arange(12) % 3)
+    team = make_choice(0.5, 0.5)
+    assert cross_fit(pool, team, "soft", "temperature", folds=2).shape == (12, 3)
+    with pytest.raises(ValueError, match="folds is 1: at least 2"):
+        cross_fit(pool, team, "soft", "temperature", folds=1)

@@ -49,3 +49,12 @@ def test_two_images_are_two_folds_and_a_bootstrap_that_drew_both_scores_nothing(
     bootstraps = draw_rounds(2, "bootstrap", 40, seed=0)
     assert 0 < len(bootstraps) < 40
     assert all(len(part.outside) == 1 for (part,) in bootstraps)
+
+
+def test_a_bootstrap_that_left_no_image_out_is_not_a_round():
+    """Of two images half of the bootstraps draw both: those have nothing to score on, and none of the others is lost."""
+    for (part,) in draw_rounds(2, "bootstrap", 40, seed=0):
+        assert len(part.outside) == 1
+        assert part.inside.tolist() == [1 - part.outside[0]] * 2
+    drawn = np.random.default_rng(0).multinomial(2, [0.5, 0.5], size=400)
+    assert len(draw_rounds(2, "bootstrap", 400, seed=0)) == pytest.approx(int((drawn == 0).any(1).sum()), abs=40)

@@ -72,3 +72,17 @@ def test_the_tightest_cap_bounds_the_time_left():
     assert Budget(BudgetConfig(wall=900.0, slot_hours=0.5), None).seconds_left(state, slots=2) == pytest.approx(300.0)
     assert Budget(BudgetConfig(money=1.0), price=2.0).seconds_left(state, slots=2) == pytest.approx(1200.0)
     assert Budget(BudgetConfig(), None).seconds_left(state, slots=2) is None
+
+
+def test_money_that_is_spent_leaves_less_time_and_more_nodes_leave_less_still():
+    """Half an hour of one node at 2 an hour is spent; 3 in money leave an hour of one node, or a third of it on three."""
+    state = state_of((1800.0, 10.0))
+    budget = Budget(BudgetConfig(money=3.0), price=2.0)
+    assert budget.seconds_left(state, slots=2) == pytest.approx(5400.0 - 1800.0)
+    state.apply(NodesChanged(at_unix_s=1, elapsed_s=1800.0, nodes=3))
+    assert budget.seconds_left(state, slots=2) == pytest.approx((5400.0 - 1800.0) / 3)
+
+
+def test_no_time_is_left_where_more_is_spent_than_there_was():
+    state = state_of((600.0, 400.0))
+    assert Budget(BudgetConfig(wall=100.0), None).seconds_left(state, slots=2) == 0.0

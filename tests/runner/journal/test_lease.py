@@ -263,3 +263,14 @@ def test_a_store_that_is_out_of_reach_holds_the_end_of_a_driver_up_only_for_a_wh
         answers.set()
         held._heart.join(timeout=60)
     assert not find_driver(store, "dots", "r1").has_ended
+
+
+@pytest.mark.parametrize("later", [None, lease.Driver(1, {}, {"ended": True})], ids=["gone", "ended"])
+def test_a_driver_that_ends_while_it_is_waited_for_is_waited_for_no_longer(store, monkeypatch, later):
+    """The clock stands still, so nothing else can end the wait."""
+    monkeypatch.setattr(lease, "POLL_S", 0.0)
+    monkeypatch.setattr(lease.time, "monotonic", lambda: 0.0)
+    found = iter([lease.Driver(1, {"host": "elsewhere"}, {"beat": 1}), later])
+    monkeypatch.setattr(lease, "find_driver", lambda *_: next(found))
+    lease._wait_for_silence(store, "dots", "r1", lease.Driver(1, {"host": "elsewhere"}, {"beat": 1}))
+    assert next(found, "none") == "none"

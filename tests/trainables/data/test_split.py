@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from trainables.data.split import TEST, TRAIN, VALIDATION, split_images
+from trainables.data.split import TEST, TRAIN, VALIDATION, _deal, split_images
 from trainables.errors import DataError
 
 
@@ -157,3 +157,18 @@ def test_seventy_thousand_images_are_split_in_well_under_a_second() -> None:
     splits = split_images(labels, digests, 0.15, 0.15, seed=0)
     assert time.process_time() - start_s < 1  # measured: 0.07
     assert np.bincount(splits).tolist() == [49_000, 10_500, 10_500]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "validation", "test", "expected"),
+    [
+        ([1, 1, 1, 1], 1, 1, [TEST, VALIDATION, TRAIN, TRAIN]),
+        # Of a group across a border the side of its middle counts: 1 is not below 1, so the pair is no part of test.
+        ([2, 1, 1, 1, 1], 2, 1, [VALIDATION, VALIDATION, TEST, TRAIN, TRAIN]),
+        # The middle of the pair is 3, and 3 is not below 3: validation would be empty, and gets the smallest of the rest.
+        ([1, 1, 2, 1], 1, 2, [TEST, TEST, TRAIN, VALIDATION]),
+    ],
+)
+def test_groups_are_dealt_by_where_their_middle_lies(sizes, validation, test, expected) -> None:
+    found = _deal(np.array(sizes), validation, test, (TRAIN, VALIDATION, TEST))
+    assert found.tolist() == expected

@@ -86,3 +86,11 @@ def test_costs_must_be_known() -> None:
         choose({"parameters": 1000}, costs(1, 1, 1))
     with pytest.raises(SweepFileError, match="what 4 trials cost is not known"):
         choose({"latency_s": 1}, None)
+
+
+def test_of_two_teams_that_are_equally_good_the_one_by_gain_alone_stays() -> None:
+    # 0 and 1 say the same, and 1 is ten times cheaper. By gain alone the lower number is picked, by gain for its price 1 is.
+    told = np.array([[0.8, 0.8], [0.8, 0.8]])
+    pool = make_pool(np.stack([told, 1 - told], axis=2), [0, 0])
+    config = EnsembleConfig(size=2, budget=CostBudget(parameters=100))
+    assert select(pool, config, costs(100, 10)).members == (member(0),)
