@@ -21,6 +21,6 @@ __getattr__ = lazy_names(
             "Search",
             "Wait",
         ),
-        "scope": ("StageContext",),
+        "stage_context": ("StageContext",),
     },
 )
