@@ -19,7 +19,7 @@ def finished_search(search, score, **parts):
     return run.state, spec
 
 
-def test_a_search_that_decided_nothing_has_no_story(tmp_path):
+def test_a_search_that_decided_nothing_has_no_summary(tmp_path):
     state, spec = finished_search({"trials": 3, "space": {"optimizer.lr": {"log": [0.01, 0.1]}}}, lambda values: 0.5)
     assert summarise_search(state, spec).is_empty
     assert summarise_search(RunState(), None).is_empty
@@ -41,7 +41,7 @@ def test_rungs_are_those_of_the_stages_that_have_begun():
     assert summarise_search(RunState(), None).rungs == ()
 
 
-def test_ranges_are_the_widest_ends_between_which_the_stages_look():
+def test_ranges_are_the_widest_ends_of_the_stages():
     space = {
         "optimizer.lr": {"log": [0.01, 0.1]},
         "model.width": {"choice": [16, 8, 32]},
@@ -52,7 +52,7 @@ def test_ranges_are_the_widest_ends_between_which_the_stages_look():
     assert summarise_search(state, spec).ranges == {"optimizer.lr": (0.01, 0.1), "model.width": (8.0, 32.0)}
 
 
-def test_stages_and_borders_are_told_with_their_reasons():
+def test_stages_and_borders_are_reported_with_their_reasons():
     stages = [
         {
             "name": "a",
@@ -64,15 +64,15 @@ def test_stages_and_borders_are_told_with_their_reasons():
         {"name": "b", "method": "grid", "epochs": 2, "space": {"optimizer.lr": {"around": "a", "factor": 3}}},
     ]
     state, spec = finished_search({"stages": stages}, lambda values: min(0.9, values["optimizer.lr"]))
-    story = summarise_search(state, spec)
-    assert [(told.stage, told.what) for told in story.decisions] == [
+    summary = summarise_search(state, spec)
+    assert [(entry.stage, entry.what) for entry in summary.decisions] == [
         ("a", "border"),
         ("a", "border"),
         ("a", "stage"),
         ("b", "stage"),
     ]
-    assert "the mesh grows past it to 1.0" in story.decisions[0].reason
-    first, second = story.stages
+    assert "the mesh grows past it to 1.0" in summary.decisions[0].reason
+    first, second = summary.stages
     assert (first.name, first.method, first.chosen) == ("a", "grid", {"optimizer.lr": 1.0})
     assert (first.trials, first.epochs, second.trials, second.epochs, second.best) == (3, 3, 3, 3, 0.9)
 
@@ -107,29 +107,29 @@ def test_repeats_measure_the_noise_of_seeds():
     assert [group.tied for group in noise.groups] == [True, False]
 
 
-def test_range_tests_and_lineages_are_told():
-    told = RangeTested(
+def test_range_tests_and_lineages_are_reported():
+    entry = RangeTested(
         **WHEN, key="abc", low=0.01, high=0.2, reason="falls", rates=[0.1, 0.2], losses=[2.0, 1.0], busy_s=1.0
     )
     step = {"first_epoch": 1, "last_epoch": 3, "trial_id": "t", "values": {"optimizer.lr": 0.1}, "accuracy": 0.5}
-    chosen = Decided(**WHEN, what="schedule", reason="found", values={"steps": [step]})
-    story = summarise_search(RunState([told, chosen]), None)
-    assert (story.range_tests[0].label, story.range_tests[0].low, story.range_tests[0].rates) == (
+    schedule = Decided(**WHEN, what="schedule", reason="found", values={"steps": [step]})
+    summary = summarise_search(RunState([entry, schedule]), None)
+    assert (summary.range_tests[0].label, summary.range_tests[0].low, summary.range_tests[0].rates) == (
         "abc",
         0.01,
         (0.1, 0.2),
     )
-    assert [(one.last_epoch, one.values) for one in story.lineage] == [(3, {"optimizer.lr": 0.1})]
-    assert [one.what for one in story.decisions] == ["range", "schedule"]
+    assert [(one.last_epoch, one.values) for one in summary.lineage] == [(3, {"optimizer.lr": 0.1})]
+    assert [one.what for one in summary.decisions] == ["range", "schedule"]
 
 
-def test_audited_trials_are_judged(tmp_path):
+def test_audited_trials_are_evaluated(tmp_path):
     state = write_sample_run(tmp_path).state
     pruned = next(record for record in state.trials.values() if record.state == "pruned")
     state.apply(TrialAudited(**WHEN, trial_id=pruned.trial_id, epoch=1))
     assert summarise_search(state, make_spec("runs")).audit is None  # nothing is known of it yet
     for epoch in (2, 3):
         state.apply(EpochReported(**WHEN, trial_id=pruned.trial_id, result=make_result(epoch, 0.4), trained=True))
-    story = summarise_search(state, make_spec("runs"))
-    assert [row.audited.record.trial_id for row in story.audit.rows] == [pruned.trial_id]
-    assert [told.what for told in story.decisions] == ["audit", "budget"]
+    summary = summarise_search(state, make_spec("runs"))
+    assert [row.audited.record.trial_id for row in summary.audit.rows] == [pruned.trial_id]
+    assert [entry.what for entry in summary.decisions] == ["audit", "budget"]
