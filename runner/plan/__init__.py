@@ -1,4 +1,4 @@
-"""What a sweep would do and cost, before it costs anything: its trials, how long they take, what it will come to."""
+"""What a sweep would do and cost, before it costs anything: its trials, and a forecast of their duration."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "forecast": ("dry_run",),
-        "pace": ("EpochTimes",),
+        "epoch_times": ("EpochTimes",),
         "plan": (
             "Plan",
             "plan_sweep",
