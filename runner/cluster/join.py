@@ -49,26 +49,26 @@ except ImportError as error:
     print(json.dumps({"fault": "import", "why": str(error)}))
     sys.exit()
 print("imported", flush=True)
-told = {}
+answer = {}
 try:
     client = GcsClient(address=sys.argv[1])
     try:
-        told = get_cluster_metadata(client) or {}
+        answer = get_cluster_metadata(client) or {}
     except AttributeError:
         pass  # a head in its first second
-    if told:
+    if answer:
         try:
-            check_version_info(told, "this driver")
+            check_version_info(answer, "this driver")
         except RuntimeError:
-            told["fault"] = "version"
-    if "fault" not in told and sys.argv[2] == "node":
+            answer["fault"] = "version"
+    if "fault" not in answer and sys.argv[2] == "node":
         try:
             get_node_to_connect_for_driver(client, timeout_seconds=float(sys.argv[3]))
         except RuntimeError:
-            told["fault"] = "node"
+            answer["fault"] = "node"
 except Exception as error:
-    told = {"fault": type(error).__name__, "why": str(error)}
-print(json.dumps({name: told[name] for name in ("fault", "why", "ray_version", "python_version") if name in told}))
+    answer = {"fault": type(error).__name__, "why": str(error)}
+print(json.dumps({name: answer[name] for name in ("fault", "why", "ray_version", "python_version") if name in answer}))
 """
 """Asks the head for its versions. Runs in a child process: Ray's client may hang, or end its process."""
 

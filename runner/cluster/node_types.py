@@ -67,7 +67,7 @@ def ask_autoscaler() -> NodeTypes | None:
 
         if (found := read_cluster_config(state.get_cluster_config())) is not None:
             return found
-    with contextlib.suppress(Exception):  # a head that just died, or answers nobody: the run will see that for itself
+    with contextlib.suppress(Exception):  # a head that just died, or does not answer: the run will notice that itself
         return _ask_head()
     return None
 

@@ -103,7 +103,7 @@ def choose_slot(
         raise NoSlot(_describe_too_large(cpus, gpus, known, meant))
     nodes = NodeTypes(tuple(foreseen), meant.source, meant.most, meant.is_all) if meant else None
     at_a_time = _count_all(nodes, cpus, gpus) if nodes else 0
-    if nodes is None or fits_now > at_a_time:  # more is there than was meant: somebody has added to it
+    if nodes is None or fits_now > at_a_time:  # there are more nodes than planned: someone has added some
         nodes, at_a_time = NodeTypes(tuple(here), NOW), fits_now
     most = resources.slots or math.inf
     total = min(at_a_time, most) if nodes.types else math.inf

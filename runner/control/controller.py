@@ -88,7 +88,7 @@ class TrialController:
         while True:
             if self._tasks:
                 task = self._tasks.popleft()
-                if self._has_room(task.name):
+                if self._may_begin(task.name):
                     self._running.add(task.name)
                     self._begun.add(task.name)
                     return task
@@ -97,7 +97,7 @@ class TrialController:
                 continue
             step = self._search.step(self._log.state)
             match step:
-                case Plan() if self._has_room():
+                case Plan() if self._may_begin():
                     self._plan(step)
                     continue
                 case Decide():
@@ -283,7 +283,7 @@ class TrialController:
         """The stage's last epoch; None if the sweep has no stages, because the sweep's own is the default."""
         return stage_scheduler(self._spec, stage).max_epochs if stage else None
 
-    def _has_room(self, trial_id: str = "") -> bool:
+    def _may_begin(self, trial_id: str = "") -> bool:
         """Whether `budget.trials` lets this trial, or another one, begin."""
         cap = self._spec.budget.trials
         if cap is None or trial_id in self._begun or len(self._begun) < cap:

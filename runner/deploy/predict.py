@@ -134,7 +134,7 @@ def write_table(path: Path, names: list[str], found: list[Answers], class_names:
 
 
 def _to_csv(names: list[str], classes: list[str], probability: Any, agreement: Any) -> bytes:
-    """With quotes wherever a name holds a delimiter, a quote or a line break; six decimals."""
+    """The table as CSV: names with a delimiter, a quote or a line break are quoted; numbers have six decimals."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", "class", "probability", "agreement"])

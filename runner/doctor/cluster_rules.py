@@ -58,7 +58,7 @@ def _check_starts(config: dict[str, Any]) -> Iterator[Finding]:
             yield Finding(part, "starts no Ray", "One of the commands is `ray start`", "add it, see cluster.yaml")
         for where, command in starts:
             if "RAY_AUTH_MODE=token" not in command:
-                rule = "Ray asks for the token only where it is told to, on every node"
+                rule = "Ray asks for the token only where this variable is set, on every node"
                 yield Finding(where, "starts Ray without RAY_AUTH_MODE=token", rule, "put it before `ray start`")
             host = re.search(r"--dashboard-host[= ]+['\"]?([^\s'\"]+)", command)
             if host and host[1] not in LOOPBACK:

@@ -101,7 +101,7 @@ def _check_command() -> Iterator[Finding]:
     """Another project's `caucus`, installed beside ours or found before it: what a person types would start that one."""
     if foreign := find_foreign_command():
         owner = f"{foreign.dist.name} {foreign.dist.version}" if foreign.dist else foreign.value
-        rule = f"The command {COMMAND} is then that of whoever was installed last"
+        rule = f"The command {COMMAND} is then that of the program that was installed last"
         advice = f"pip uninstall {foreign.dist.name if foreign.dist else COMMAND}, then install {NAME} again"
         yield Finding("command", f"{owner} is installed too, another program of the name {COMMAND}", rule, advice)
         return
@@ -204,7 +204,7 @@ def _check_store(spec: SweepSpec) -> Iterator[Fact | Finding]:
         return
     yield Fact("store", f"{store.uri}: can be read and written, {'has runs of Caucus' if known else 'new'}")
     if not is_exclusive:
-        rule = "Two drivers of one run are told apart by conditional writes (If-None-Match)"
+        rule = "A store keeps two drivers of one run apart by conditional writes (If-None-Match)"
         yield Finding(
             "store", f"{store.uri} lets two writers create one object", rule, "take another server, or a folder"
         )

@@ -1,4 +1,4 @@
-"""A folder for what Ray Tune writes and nobody reads. A run that is killed leaves its own behind: the next one clears it away."""
+"""A folder for files that Ray Tune writes and nothing reads. A run that is killed leaves its folder behind; the next run removes it."""
 
 from __future__ import annotations
 

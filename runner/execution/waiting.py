@@ -69,7 +69,7 @@ class Waiting:
             self._notice_s = waited_s + NEXT_NOTICE_S
             self._notify(
                 f"no trial has run for {show_duration(waited_s)}: {needs}; {self._describe(self._slot)}; the run ends after "
-                f"{show_duration(self._patience_s)} of that (resources.patience), and the next one goes on"
+                f"{show_duration(self._patience_s)} of that (resources.patience), and the next one continues"
             )
 
 

@@ -44,7 +44,7 @@ class Tested:
     """Smoothed losses, one per rate."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As a JSON object."""
+        """The test as a JSON object."""
         return {
             "key": self.key,
             "values": self.values,

@@ -29,7 +29,7 @@ class PromotingAsha(Scheduler):
         self._waiting: list[list[Key]] = [[] for _ in epochs]
         """The paused trials of each rung that it may still promote, the best first."""
         self._has_promoted = [False] * len(epochs)
-        self._halted: dict[str, int] = {}
+        self._waiting_rung: dict[str, int] = {}
         """The rung of each trial that has reached it and has not been promoted from it."""
         self._paused: dict[str, int] = {}
         """The rung of each paused trial, in the order of pausing."""
@@ -52,19 +52,19 @@ class PromotingAsha(Scheduler):
         self._running.add(trial_id)
         number = self._at.get(epoch)
         if number is not None:
-            if trial_id in self._halted:
+            if trial_id in self._waiting_rung:
                 self._mark_promoted(trial_id)
             self._rungs[number].add(trial_id, accuracy)
-            self._halted[trial_id] = number
-        if trial_id in self._halted and self._may_continue(trial_id, self._halted[trial_id]):
+            self._waiting_rung[trial_id] = number
+        if trial_id in self._waiting_rung and self._may_continue(trial_id, self._waiting_rung[trial_id]):
             self._mark_promoted(trial_id)
 
     @override
     def decide(self, trial_id: str) -> SchedulerDecision | None:
         """Paused if it is not among the best of its rung; pruned if its accuracy is not a number."""
-        if trial_id not in self._halted:
+        if trial_id not in self._waiting_rung:
             return None
-        rung = self._rungs[self._halted[trial_id]]
+        rung = self._rungs[self._waiting_rung[trial_id]]
         if not rung.is_finite(trial_id):
             return SchedulerDecision("pruned", f"pruned at {rung.describe(trial_id)}")
         return SchedulerDecision("paused", f"waits at {rung.describe(trial_id)}")
@@ -72,7 +72,7 @@ class PromotingAsha(Scheduler):
     @override
     def pause(self, trial_id: str) -> None:
         self._running.discard(trial_id)
-        number = self._halted[trial_id]
+        number = self._waiting_rung[trial_id]
         self._paused[trial_id] = number
         if self._rungs[number].is_finite(trial_id):
             insort(self._waiting[number], self._rungs[number].key(trial_id))
@@ -95,9 +95,9 @@ class PromotingAsha(Scheduler):
 
     @override
     def end(self, trial_id: str) -> None:
-        """It keeps its place at the rungs it came to."""
+        """The trial keeps its place at the rungs that it has reached."""
         self._leave(trial_id)
-        self._halted.pop(trial_id, None)
+        self._waiting_rung.pop(trial_id, None)
         self._running.discard(trial_id)
 
     @override
@@ -131,7 +131,7 @@ class PromotingAsha(Scheduler):
         return trial_id, f"promoted from {self._rungs[highest].describe(trial_id)}: nothing more will come"
 
     def _mark_promoted(self, trial_id: str) -> None:
-        number = self._halted.pop(trial_id, None)
+        number = self._waiting_rung.pop(trial_id, None)
         if number is not None:
             self._has_promoted[number] = True
 

@@ -65,11 +65,11 @@ class HyperBand(Scheduler):
     Bracket s, from the largest s down to 0 and then from the largest again, takes up
     ceil((s_max + 1) / (s + 1) * `reduction`**s) trials and has its rungs at `max_epochs` / `reduction`**s and so on up,
     rounded down; s_max is the largest s for which the first is not before `grace_epochs`. The best
-    floor(n / `reduction`) of n trials go on; of equals, who came first does. A trial that ended before the rung, or
-    whose accuracy there is no number, is among the n and ranks last. Whoever comes last to a rung goes on without a
+    floor(n / `reduction`) of n trials continue; among equals, the one that came first. A trial that ended before the rung, or
+    whose accuracy there is not a number, is among the n and ranks last. The last trial to reach a rung continues without a
     pause if it is among the best. Reasons count brackets from 0 in the order of filling.
 
-    Two things differ from the paper. One trial at least goes on from each rung, which matters in a bracket that did not
+    Two things differ from the paper. At least one trial continues from each rung, which matters in a bracket that did not
     fill up or lost trials. And a trial that ended at its rung (early stopping) leaves its place to the next best.
     """
 

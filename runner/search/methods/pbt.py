@@ -164,11 +164,11 @@ class PBTSearch(Search):
             moves[member] |= {"from": donor, "values": values}
             names = [_name(one, records[one], results[one]) for one in (member, donor)]
             changes = _describe_changes(self._members[donor].values, values)
-            changed.append(f"{names[0]} goes on from {names[1]}: {changes}")
+            changed.append(f"{names[0]} continues from {names[1]}: {changes}")
         if len(changed) > MAX_LISTED_MOVES:
             best = _name(ranking[0], records[ranking[0]], results[ranking[0]])
             changed = [
-                f"{len(changed)} of {len(moves)} members go on from the best {len(donors)}, the first of which is {best}"
+                f"{len(changed)} of {len(moves)} members continue from the best {len(donors)}, the first of which is {best}"
             ]
         reason = f"generation {self._generation}: {'; '.join(changed)}"
         return Decide("generation", reason, {"generation": self._generation, "moves": moves}, stage=self._scope.stage)

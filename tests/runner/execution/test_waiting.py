@@ -35,7 +35,7 @@ def test_after_thirty_seconds_a_line_names_what_is_missing_and_after_patience_th
         assert bool(lines) == (clock.now_s >= 30)
     assert lines[0] == (
         "no trial has run for 30 s: a trial needs 1 GPU and 4 CPUs; no node that trains is there; the run ends after "
-        "20 m 0 s of that (resources.patience), and the next one goes on"
+        "20 m 0 s of that (resources.patience), and the next one continues"
     )
     assert (len(lines), waiting.reason) == (4, "")
     clock.now_s = 1200.0

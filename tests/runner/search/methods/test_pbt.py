@@ -93,7 +93,7 @@ def test_the_worst_of_four_continues_from_the_best_and_the_others_from_themselve
     rate, moved = before[1].optimizer.lr, after[0].optimizer.lr
     assert moved in (shorten(rate * 1.25), shorten(rate / 1.25))
     assert decision.reason == (
-        f"generation 0: member 0 (71.20%) goes on from member 1 (88.40%): optimizer.lr {rate} -> {moved}"
+        f"generation 0: member 0 (71.20%) continues from member 1 (88.40%): optimizer.lr {rate} -> {moved}"
     )
     assert decision.values["moves"] == [
         {
@@ -134,7 +134,7 @@ def test_all_diverged_members_are_replaced_and_never_gone_on_from():
     before, decision = train(run, None, 0.3, None, None)
     assert [move.get("from") for move in decision.values["moves"]] == [1, None, 1, 1]
     assert decision.values["moves"][0]["accuracy"] is None
-    assert "member 0 (diverged) goes on from member 1 (30.00%)" in decision.reason
+    assert "member 0 (diverged) continues from member 1 (30.00%)" in decision.reason
     after = next_trials(run)
     assert after[1] == before[1]
     assert {trial.parent.trial_id for trial in after if trial.parent} == {before[1].trial_id}
@@ -163,15 +163,15 @@ def test_many_moves_are_counted_in_the_reason():
     run = begin(size=20)
     _, decision = train(run, *(0.5 + 0.01 * member for member in range(20)))
     assert decision.reason == (
-        "generation 0: 5 of 20 members go on from the best 5, the first of which is member 19 (69.00%)"
+        "generation 0: 5 of 20 members continue from the best 5, the first of which is member 19 (69.00%)"
     )
 
 
 def test_the_lineage_of_a_member_that_changed_its_place_twice_is_the_schedule():
     run = begin(size=2, quantile=0.5, interval=2, max_epochs=7)
-    first, _ = train(run, 0.2, 0.5)  # 0 goes on from 1
-    second, _ = train(run, 0.6, 0.3)  # 1 goes on from 0
-    third, _ = train(run, 0.7, 0.8)  # 0 goes on from 1
+    first, _ = train(run, 0.2, 0.5)  # 0 continues from 1
+    second, _ = train(run, 0.6, 0.3)  # 1 continues from 0
+    third, _ = train(run, 0.7, 0.8)  # 0 continues from 1
     step = run.search.step(run.state)
     assert step.max_epochs == 7
     last, decision = train(run, 0.9, 0.85)
