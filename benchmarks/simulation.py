@@ -106,7 +106,7 @@ class RayAsha(Unpaused):
         told = {"epoch": epoch, "accuracy": accuracy}
         self._last[trial_id] = self._ray.on_trial_result(None, self._trials[trial_id], told)
 
-    def judge(self, trial_id: str) -> SchedulerDecision | None:
+    def decide(self, trial_id: str) -> SchedulerDecision | None:
         return SchedulerDecision("pruned", "by Ray") if self._last[trial_id] == TrialScheduler.STOP else None
 
 

@@ -33,9 +33,9 @@ def sparsify(
     """Take weights out of a trained net at several sparsities, train what is left, and say how much can go. Needs the data."""
 
     def answer() -> int:
-        from runner.compression.sparsify import check_words, sparsify_run
+        from runner.compression.sparsify import parse_arguments, sparsify_run
 
-        words = check_words(trial, best, method, sparsity)
+        words = parse_arguments(trial, best, method, sparsity)
         tell = partial(say, file=sys.stderr if as_json else sys.stdout)
         stored = load_for_code(run, store, endpoint_url, [], custom_code)
         found = sparsify_run(stored, trial, *words, epochs, tell)
@@ -108,8 +108,8 @@ def soup(
         if as_json:
             print_json(found.to_dict())
         else:
-            Terminal().print(show_soup(found.story))
-            say(found.story.sentence)
+            Terminal().print(show_soup(found.summary))
+            say(found.summary.sentence)
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))

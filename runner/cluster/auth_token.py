@@ -26,21 +26,21 @@ UNSENDABLE = "has letters that no token has, such as a line break, a byte-order 
 
 
 def asks_for_token(env: Mapping[str, str]) -> bool:
-    """Whether Ray is told to ask for a token in the environment `env`."""
+    """Whether the environment `env` makes Ray ask for a token."""
     return env.get(MODE, "").lower() == "token"
 
 
 def find_token_fault(env: Mapping[str, str]) -> str | None:
-    """What is wrong with the token that Ray would take in the environment `env`; None where nothing is, or none is asked for.
+    """What is wrong with the token that Ray would take in the environment `env`; None if nothing is, or Ray asks for none.
 
-    What is found here Ray would find as well: it ends the process then, at times without a word.
+    Ray finds the same faults, but then ends the process, sometimes without a message.
     """
     if not asks_for_token(env):
         return None
-    if told := env.get(TOKEN, ""):
-        if not told.strip():
+    if token := env.get(TOKEN, ""):
+        if not token.strip():
             return f"{TOKEN} is set to blanks, and Ray looks for no other: unset it, or let it be the token"
-        return None if _is_sendable(told) else f"the token in {TOKEN} {UNSENDABLE}"
+        return None if _is_sendable(token) else f"the token in {TOKEN} {UNSENDABLE}"
     path = env.get(TOKEN_PATH, "")
     if path.startswith("~"):
         return f"{TOKEN_PATH} is {path!r}, and Ray reads no ~ there: name the file in full, as in $HOME/…"
@@ -48,7 +48,10 @@ def find_token_fault(env: Mapping[str, str]) -> str | None:
 
 
 def find_private_fault(env: Mapping[str, str]) -> str | None:
-    """The same of a Ray of our own, which asks for a token unless told otherwise, where a person says which; see `provide_private_token`."""
+    """What is wrong with the token of a private Ray, if a person has named one; see `provide_private_token`.
+
+    A private Ray asks for a token unless RAY_AUTH_MODE says otherwise.
+    """
     if env.get(MODE, "token").lower() != "token" or not (env.get(TOKEN) or env.get(TOKEN_PATH)):
         return None
     return find_token_fault({**env, MODE: "token"})
@@ -78,10 +81,10 @@ def _is_sendable(token: str) -> bool:
 
 
 def provide_private_token(env: Mapping[str, str]) -> None:
-    """See to it that the token which a Ray of our own will take is there, and that nobody else on this machine can read it.
+    """Create the token of a private Ray if it is missing, and make it unreadable for other users of this machine.
 
-    Ray makes one by itself, which all may read; and whoever has it runs code as we do. Nothing happens where `env` says
-    otherwise, or where the home folder cannot be written: then Ray says so.
+    Ray's own token file is readable by all, and anyone who has the token can run code as this user. Nothing happens if
+    `env` names another token, or if the home folder cannot be written: then Ray reports it.
     """
     if env.get(MODE, "token").lower() != "token" or env.get(TOKEN) or env.get(TOKEN_PATH):
         return

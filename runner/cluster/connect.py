@@ -1,4 +1,4 @@
-"""Where trials run: a Ray of our own on this machine, or a cluster that is there already."""
+"""Where trials run: a private Ray on this machine, or a cluster that exists already."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.cluster.auth_token import find_private_fault
-from runner.cluster.join import Target, find_cluster, find_silence, join, look
+from runner.cluster.join import Target, check_joinable, find_cluster, find_silence, join
 from runner.cluster.node_types import find_slot
 from runner.cluster.private_ray import private_ray
-from runner.cluster.ray_watch import AWAY_S, OVER_THE_NET_S, RECONNECT_S, disconnected_after, watched
+from runner.cluster.ray_monitor import AWAY_S, OVER_THE_NET_S, RECONNECT_S, disconnected_after, monitored
 from runner.cluster.slot import Slot
 from runner.config.run import ResourcesConfig
 from trainables.distribution import CHECKOUT, PACKAGES
@@ -26,13 +26,13 @@ class Cluster:
     slot: Slot
     """What each trial occupies."""
     elastic: bool
-    """Whether trials should be queued beyond the slots, so that a cluster sees what it could grow for."""
+    """Whether trials are queued beyond the slots, so that an autoscaler sees the demand."""
     say: Callable[[str], None] = lambda _: None
-    """Tells a person what is waited for."""
+    """Called with a line for a person, such as what the run waits for."""
 
     @property
     def slots(self) -> int:
-        """Trials at a time once all nodes are there; where nobody knows, those that fit now."""
+        """Trials at a time once all nodes are there; if that is unknown, those that fit now."""
         return self.slot.now if self.slot.at_a_time is None else self.slot.at_a_time
 
 
@@ -46,15 +46,15 @@ def connected(
 ) -> Iterator[Cluster]:
     """Ray for the time of the `with` block.
 
-    Raises `ClusterError`, `NoSlot` where Ray has no room for a single trial, and `RunCutShort` where it does not start on
-    this machine or dies on the way.
+    Raises `ClusterError`, `NoSlot` if Ray has no room for a single trial, and `RunCutShort` if Ray does not start on
+    this machine or dies during the block.
 
-    `sweep` is the path of the sweep file, beside which a cluster file may tell what an empty cluster is meant to be.
-    `custom_code` are modules (files) and packages (folders) of a person's own models, which workers get as they get ours.
+    `sweep` is the path of the sweep file; a cluster file beside it may say which nodes an empty cluster will have.
+    `custom_code` are modules (files) and packages (folders) of user-defined models, which workers get as they get ours.
 
-    `address` is that of a cluster, `auto` for the one that this machine belongs to, `any` for that one or else one of
-    our own, and None or `own` for one of our own. A cluster that is there and cannot be joined is an error: nothing is
-    trained elsewhere.
+    `address` is that of a cluster, `auto` for the one that this machine belongs to, `any` for that one or else a private
+    Ray, and None or `own` for a private Ray. A cluster that exists and cannot be joined is an error: nothing is trained
+    elsewhere.
     """
     quieten_ray()
     target = find_cluster(address, os.environ)
@@ -63,22 +63,22 @@ def connected(
 
 
 def check_cluster(address: str | None) -> None:
-    """Raise `ClusterError` within seconds where `address` names a cluster that cannot be joined, or one of our own could not start.
+    """Raise `ClusterError` within seconds if `address` names a cluster that cannot be joined, or if a private Ray could not start.
 
     Changes nothing.
     """
     if target := find_cluster(address, os.environ):
-        look(target, os.environ)
+        check_joinable(target, os.environ)
     elif fault := find_private_fault(os.environ):
         raise ClusterError(f"a Ray of our own cannot start: {fault}")
 
 
 @contextlib.contextmanager
 def joined(target: Target, custom_code: Sequence[Path] = ()) -> Iterator[None]:
-    """The cluster for the time of the block. Its workers run this driver's code, whatever is installed on them."""
+    """A connection to the cluster for the time of the block. Its workers run this driver's code, whatever is installed there."""
     modules = [str(CHECKOUT / package) for package in PACKAGES]
-    join(target, [*modules, *map(str, custom_code)], look(target, os.environ))
-    with disconnected_after(), watched(lambda: find_silence(target), AWAY_S, OVER_THE_NET_S):
+    join(target, [*modules, *map(str, custom_code)], check_joinable(target, os.environ))
+    with disconnected_after(), monitored(lambda: find_silence(target), AWAY_S, OVER_THE_NET_S):
         yield
 
 
@@ -91,9 +91,9 @@ def count_nodes() -> int:
 
 
 def ask_for_plain_workers() -> None:
-    """Keep Tune from asking Ray for workers with an environment of their own.
+    """Keep Tune from asking Ray for workers with a runtime environment.
 
-    It copies the driver's AWS keys there, which Ray's agents write to their logs in plain words and its dashboard shows;
+    It copies the driver's AWS keys there, which Ray's agents write to their logs in plain text and its dashboard shows;
     each machine has keys of its own: in its environment, a file, or as its role. And it sets a variable for another
     library there, for which Ray leaves the workers that it has started already idle and starts as many again: 2 of the 30
     CPU-seconds of a sweep of a few epochs.
@@ -107,12 +107,12 @@ def ask_for_plain_workers() -> None:
 
 
 def quieten_ray() -> None:
-    """Settings that Ray reads once, when it is imported or started. A person's own settings win."""
+    """Set what Ray reads once, when it is imported or started. Variables that are set already are kept."""
     settings = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_AIR_NEW_OUTPUT": "0",
-        # Ray's client ends the driver after so long without a head; `ray_watch` does it before, with a sentence.
+        # Ray's client ends the driver after so long without a head; `ray_monitor` does it before, with a sentence.
         "RAY_gcs_rpc_server_reconnect_timeout_s": str(RECONNECT_S),
         "RAY_DEDUP_LOGS": "1",
         # Tune's loggers cost more than a small epoch, and its state file is never read: the store is what counts.

@@ -1,4 +1,4 @@
-"""Does something listen at an address that speaks as Ray does? Asked without Ray, which would wait for minutes."""
+"""Whether a Ray server listens at an address. Found out without Ray's client, which would wait for minutes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ RESOLVE_S, CONNECT_S, GREETING_S = 3.0, 3.0, 4.0
 """Bounds of the three steps: the name, the connection, the first bytes."""
 
 SETTINGS = 4
-"""The type of the frame that opens every HTTP/2 connection, by which gRPC and so Ray greets whoever connects."""
+"""The type of the frame that opens every HTTP/2 connection: gRPC, and so Ray, sends it to every client that connects."""
 
 
-def meet(places: Sequence[Any]) -> str:
-    """What is wrong with those who listen at the `places` of an address; "" where one greets as Ray does."""
+def check_greeting(places: Sequence[Any]) -> str:
+    """Why no Ray server answers at the `places` of an address; "" if one greets as Ray does."""
     silence = "the connection took too long"
     end_s = time.monotonic() + CONNECT_S
     for family, kind, protocol, _, place in places:
@@ -43,7 +43,7 @@ def meet(places: Sequence[Any]) -> str:
 
 
 def resolve(host: str, port: int) -> list[Any]:
-    """The places that a host's name stands for. In a thread: a name server that is gone holds its asker up for half a minute."""
+    """The socket addresses of a host name. Resolved in a thread, because a dead name server blocks the caller for half a minute."""
     found: list[Any] = []
     why = [f"no name server answered within {RESOLVE_S:g} s"]
 
@@ -64,7 +64,7 @@ def resolve(host: str, port: int) -> list[Any]:
 
 
 def _first_bytes(link: socket.socket) -> bytes:
-    """The first four bytes that the other side sends unasked, or fewer where it sends none in time."""
+    """The first four bytes that the server sends unasked, or fewer if it sends none in time."""
     found = b""
     end_s = time.monotonic() + GREETING_S
     with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
-"""Which Ray cluster is meant, and whether it can be joined: known within seconds, before anything is written.
+"""Which Ray cluster is meant, and whether it can be joined: found out within seconds, before anything is written.
 
-Ray itself is silent for up to 14 minutes where nobody answers, or ends the process that asks.
+Ray's own client waits silently for up to 14 minutes if nothing answers, or ends its process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from runner.cluster.auth_token import FILE, MODE, TOKEN, TOKEN_PATH, asks_for_token, find_token_fault
-from runner.cluster.greeting import meet, resolve
+from runner.cluster.greeting import check_greeting, resolve
 from runner.cluster.started_here import ADDRESS_FILE, find_started
 from trainables.errors import ClusterError
 
@@ -25,13 +25,13 @@ HERE = ("auto", "any")
 """Words in place of an address, for the cluster of this machine."""
 
 OWN = ("own", "local")
-"""Words in place of an address, for a Ray of our own."""
+"""Words in place of an address, for a private Ray."""
 
 GCS_PORT = 6379
-"""Where `ray start --head` listens if nobody says otherwise."""
+"""The default port of `ray start --head`."""
 
 PING_S = 5.0
-"""An answer of Ray's takes a hundredth of a second. With the bounds of `greeting` a look takes 15 s at most."""
+"""An answer of Ray's takes a hundredth of a second. With the bounds of `greeting`, `check_joinable` takes 15 s at most."""
 
 IMPORT_S = 120.0
 """Ray is imported in half a second; on a machine at a load of 60 in half a minute."""
@@ -49,28 +49,28 @@ except ImportError as error:
     print(json.dumps({"fault": "import", "why": str(error)}))
     sys.exit()
 print("imported", flush=True)
-told = {}
+answer = {}
 try:
     client = GcsClient(address=sys.argv[1])
     try:
-        told = get_cluster_metadata(client) or {}
+        answer = get_cluster_metadata(client) or {}
     except AttributeError:
         pass  # a head in its first second
-    if told:
+    if answer:
         try:
-            check_version_info(told, "this driver")
+            check_version_info(answer, "this driver")
         except RuntimeError:
-            told["fault"] = "version"
-    if "fault" not in told and sys.argv[2] == "node":
+            answer["fault"] = "version"
+    if "fault" not in answer and sys.argv[2] == "node":
         try:
             get_node_to_connect_for_driver(client, timeout_seconds=float(sys.argv[3]))
         except RuntimeError:
-            told["fault"] = "node"
+            answer["fault"] = "node"
 except Exception as error:
-    told = {"fault": type(error).__name__, "why": str(error)}
-print(json.dumps({name: told[name] for name in ("fault", "why", "ray_version", "python_version") if name in told}))
+    answer = {"fault": type(error).__name__, "why": str(error)}
+print(json.dumps({name: answer[name] for name in ("fault", "why", "ray_version", "python_version") if name in answer}))
 """
-"""Asks the head who it is. In a process of its own: a client of Ray's may hang, or take its process with it."""
+"""Asks the head for its versions. Runs in a child process: Ray's client may hang, or end its process."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class Target:
     host: str
     port: int
     named: str
-    """How a person calls it: the address, and who gave it."""
+    """Its name in messages: the address, and where the address comes from."""
     is_here: bool = False
-    """Whether it was found on this machine, and not named by anybody."""
+    """Whether it was found on this machine, not named by a person."""
 
     @property
     def address(self) -> str:
@@ -91,11 +91,11 @@ class Target:
 
 
 def find_cluster(address: str | None, env: Mapping[str, str]) -> Target | None:
-    """The cluster that `address` means in the environment `env`; None for a Ray of our own. Asks nobody.
+    """The cluster that `address` means in the environment `env`; None for a private Ray. Opens no connection.
 
-    `auto` is the cluster that this machine belongs to, `any` that one or else one of our own: the one of `RAY_ADDRESS`,
+    `auto` is the cluster that this machine belongs to, `any` that one or else a private Ray: the one of `RAY_ADDRESS`,
     else the one that `ray start` has joined here, last and in the default folder, else the only one with another `--temp-dir`.
-    Raises `ClusterError` where the address can be none, where none is there, and where there are several.
+    Raises `ClusterError` if the text is not an address, if there is no cluster, and if there are several.
     """
     known = env.get("RAY_ADDRESS", "").strip()
     address = None if address is None else address.strip()
@@ -118,8 +118,8 @@ def find_cluster(address: str | None, env: Mapping[str, str]) -> Target | None:
             raise ClusterError(f"which Ray cluster this machine belongs to cannot be read: {error}") from None
     elsewhere = sorted(find_started().items())
     if len(elsewhere) > 1:
-        told = ", ".join(f"{one} ({path})" for one, path in elsewhere)
-        raise ClusterError(f"this machine belongs to {len(elsewhere)} Ray clusters, {told}: name one with --address")
+        listed = ", ".join(f"{one} ({path})" for one, path in elsewhere)
+        raise ClusterError(f"this machine belongs to {len(elsewhere)} Ray clusters, {listed}: name one with --address")
     if elsewhere:
         return _read_started(*elsewhere[0])
     if address == "any":
@@ -129,30 +129,30 @@ def find_cluster(address: str | None, env: Mapping[str, str]) -> Target | None:
     )
 
 
-def look(target: Target, env: Mapping[str, str], needs_node: bool = True) -> bool:
-    """See whether a driver with the environment `env` can join `target`; raise `ClusterError` where it cannot, and say how it could.
+def check_joinable(target: Target, env: Mapping[str, str], needs_node: bool = True) -> bool:
+    """Check that a driver with the environment `env` can join `target`; else raise `ClusterError` with the remedy.
 
     Takes some seconds, 15 at most on a machine that is not overloaded. Returns whether the token of this machine has to be
-    sent though `RAY_AUTH_MODE` does not say so: as Ray does, to a cluster on this machine alone. `needs_node` False asks
-    for no raylet beside the driver.
+    sent although `RAY_AUTH_MODE` does not ask for it: as Ray does, only to a cluster on this machine. With `needs_node`
+    False, no raylet has to run beside the driver.
     """
     named = f"the Ray cluster at {target.named}"
     if fault := find_token_fault(env):
         raise ClusterError(f"{named} cannot be joined: {fault}")
     _greet(target)
-    told = _ping(target, env, needs_node)
+    answer = _ping(target, env, needs_node)
     with_token = {**env, MODE: "token"}
-    is_refused = told.get("fault") == "AuthenticationError"
+    is_refused = answer.get("fault") == "AuthenticationError"
     takes_token = is_refused and target.is_here and not env.get(MODE) and find_token_fault(with_token) is None
     if takes_token:
-        told = _ping(target, with_token, needs_node)
-    if fault := _explain(told, target, env):
+        answer = _ping(target, with_token, needs_node)
+    if fault := _explain(answer, target, env):
         raise ClusterError(f"{named} {fault}")
     return takes_token
 
 
 def join(target: Target, modules: Sequence[str], takes_token: bool) -> None:
-    """Connect this process to the cluster that `look` has seen. Its workers run this driver's `modules`, whatever is installed on them."""
+    """Connect this process to a cluster that `check_joinable` has accepted. Its workers run this driver's `modules`, whatever is installed there."""
     if takes_token:
         os.environ[MODE] = "token"
     import ray
@@ -170,15 +170,15 @@ def join(target: Target, modules: Sequence[str], takes_token: bool) -> None:
 
 
 def find_silence(target: Target) -> str:
-    """Of whom a driver that has joined `target` hears nothing, its head or the raylet of its own machine; "" where both answer."""
+    """Which of the two does not answer a driver that has joined `target`: the head, or the raylet of this machine; "" if both do."""
     from ray._private import worker
 
     node = worker._global_node
     raylet = (node.node_ip_address, node.node_manager_port) if node else (target.host, target.port)
     try:
-        if meet(resolve(target.host, target.port)):
+        if check_greeting(resolve(target.host, target.port)):
             return f"the head of the Ray cluster at {target.named} does not answer any more"
-        if meet(resolve(*raylet)):
+        if check_greeting(resolve(*raylet)):
             return f"the raylet of this machine, by which it belongs to the Ray cluster at {target.named}, has died"
     except ClusterError as error:
         return str(error)
@@ -186,36 +186,36 @@ def find_silence(target: Target) -> str:
 
 
 def in_one_line(error: BaseException) -> str:
-    """What Ray says over several lines, in one, and no longer than a person reads.
+    """An error of Ray's, which may have many lines, as one line of at most 300 characters.
 
     >>> in_one_line(ValueError("this  is\\n\\twrong."))
     'this is wrong'
     """
-    words = " ".join(str(error).split()) or type(error).__name__
-    return (words if len(words) <= 300 else f"{words[:300]}…").rstrip(".")
+    text = " ".join(str(error).split()) or type(error).__name__
+    return (text if len(text) <= 300 else f"{text[:300]}…").rstrip(".")
 
 
 def _read_started(address: str, path: Path) -> Target:
-    """The cluster whose address `ray start` has left in the file `path`."""
+    """The cluster whose address `ray start` has written to the file `path`."""
     found = _read_address(address, str(path))
     return Target(found.host, found.port, f"{found.address}, which was started here ({path})", is_here=True)
 
 
 def _read_address(address: str, origin: str) -> Target:
     """Host and port of HOST:PORT or [IPV6]:PORT."""
-    words = address.strip()
-    named = f"{origin} is {words!r}"
-    if not words:
+    text = address.strip()
+    named = f"{origin} is {text!r}"
+    if not text:
         raise ClusterError(f"{origin} is empty: name a cluster as HOST:{GCS_PORT}, or say --address own")
-    scheme, mark, _ = words.partition("://")
+    scheme, mark, _ = text.partition("://")
     if mark:
         kinds = {"ray": "an address of Ray Client", "http": "that of a dashboard", "https": "that of a dashboard"}
         raise ClusterError(
             f"{named}, {kinds.get(scheme, 'no address of a cluster')}: name the head as HOST:{GCS_PORT} on a machine of the "
             "cluster, or let `ray job submit` or `ray submit` start the driver there"
         )
-    host, _, port = words.rpartition(":")
-    if words.startswith("["):
+    host, _, port = text.rpartition(":")
+    if text.startswith("["):
         host = host[1:-1] if host.endswith("]") else ""
     elif ":" in host:
         raise ClusterError(f"{named}: an IPv6 address stands in brackets, as in [::1]:{GCS_PORT}")
@@ -230,23 +230,23 @@ def _read_address(address: str, origin: str) -> Target:
         raise ClusterError(
             f"{named}: an address is HOST:PORT, as in head:{GCS_PORT}; auto means the cluster of this machine, own a Ray of our own"
         )
-    return Target(host, int(port), f"{words} ({origin})" if origin != "--address" else words)
+    return Target(host, int(port), f"{text} ({origin})" if origin != "--address" else text)
 
 
 def _greet(target: Target) -> None:
-    """See whether something that speaks as Ray does listens at the address."""
+    """Raise `ClusterError` if no Ray server listens at the address."""
     again = "is its head running, and is this the port of `ray start --head`?"
     if target.is_here:
-        again = "start it anew with `ray start --head`; or `ray stop` forgets it, and --address own trains on this machine alone"
-    if silence := meet(resolve(target.host, target.port)):
+        again = "start it again with `ray start --head`; or `ray stop` forgets it, and --address own trains on this machine alone"
+    if silence := check_greeting(resolve(target.host, target.port)):
         raise ClusterError(f"the Ray cluster at {target.named} cannot be joined: {silence}: {again}")
 
 
 def _ping(target: Target, env: Mapping[str, str], needs_node: bool) -> dict[str, str]:
-    """What Ray's head answers, and what is wrong with it under `fault`."""
-    words = [sys.executable, "-P", "-c", PING, target.address, "node" if needs_node else "", str(PING_S / 2)]
+    """What Ray's head answers, with an error under `fault`."""
+    arguments = [sys.executable, "-P", "-c", PING, target.address, "node" if needs_node else "", str(PING_S / 2)]
     process = subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=dict(env)
+        arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=dict(env)
     )
     with process:
         assert process.stdout is not None
@@ -257,15 +257,15 @@ def _ping(target: Target, env: Mapping[str, str], needs_node: bool) -> dict[str,
                 rest = process.stdout.read()
         process.kill()  # its client's threads may hold it up
     try:
-        told = json.loads(rest)
+        answer = json.loads(rest)
     except ValueError:
         return {"fault": "silence"}
-    return {name: str(value) for name, value in told.items()}
+    return {name: str(value) for name, value in answer.items()}
 
 
 @contextlib.contextmanager
 def _killed_after(seconds: float, process: subprocess.Popen[str]) -> Iterator[None]:
-    """Kill `process` where the block takes longer."""
+    """Kill `process` if the block takes longer than `seconds`."""
     killer = threading.Timer(seconds, process.kill)
     killer.start()
     try:
@@ -274,9 +274,9 @@ def _killed_after(seconds: float, process: subprocess.Popen[str]) -> Iterator[No
         killer.cancel()
 
 
-def _explain(told: Mapping[str, str], target: Target, env: Mapping[str, str]) -> str:
-    """What keeps a driver from joining, and what to do; "" where nothing does."""
-    fault, place = told.get("fault", ""), TOKEN if env.get(TOKEN, "").strip() else env.get(TOKEN_PATH) or FILE
+def _explain(answer: Mapping[str, str], target: Target, env: Mapping[str, str]) -> str:
+    """Why a driver cannot join, and what to do; "" if it can."""
+    fault, place = answer.get("fault", ""), TOKEN if env.get(TOKEN, "").strip() else env.get(TOKEN_PATH) or FILE
     if not fault:
         return ""
     if fault == "AuthenticationError" and asks_for_token(env):
@@ -291,7 +291,7 @@ def _explain(told: Mapping[str, str], target: Target, env: Mapping[str, str]) ->
         return f"asks for a token, and none is sent because {mode}: set {MODE}=token; {wrong}"
     if fault == "version":
         return (
-            f"runs Ray {told.get('ray_version')} on Python {told.get('python_version')}, and this driver has Ray {version('ray')} "
+            f"runs Ray {answer.get('ray_version')} on Python {answer.get('python_version')}, and this driver has Ray {version('ray')} "
             f"on Python {'.'.join(map(str, sys.version_info[:3]))}: they must be equal on all machines"
         )
     if fault == "node":
@@ -300,7 +300,9 @@ def _explain(told: Mapping[str, str], target: Target, env: Mapping[str, str]) ->
             f"`ray job submit`, or let this machine join with `ray start --address={target.address}`"
         )
     if fault == "import":
-        return f"cannot be joined, since Ray cannot be imported here: {told.get('why', '')}"
+        return f"cannot be joined, since Ray cannot be imported here: {answer.get('why', '')}"
     if fault == "silence":
         return f"accepts connections and does not answer within {PING_S:g} s: is this the port of `ray start --head`, and is its head overloaded?"
-    return f"cannot be joined ({' '.join(told.get('why', '').split())[:200]}): is this the port of `ray start --head`?"
+    return (
+        f"cannot be joined ({' '.join(answer.get('why', '').split())[:200]}): is this the port of `ray start --head`?"
+    )

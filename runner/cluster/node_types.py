@@ -1,4 +1,4 @@
-"""What the nodes of a Ray cluster are meant to be: from its autoscaler wherever that runs, or from the cluster file beside the sweep."""
+"""The node types that a Ray cluster is planned to have: from its autoscaler, or from the cluster file beside the sweep."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from trainables.errors import CaucusError
 from trainables.hardware.gpu_share import HIDDEN, describe_uncounted_gpus
 
 BOOTSTRAP_FILE = "~/ray_bootstrap_config.yaml"
-"""Where `ray up` puts on the head what its autoscaler is to read."""
+"""The configuration of the autoscaler, which `ray up` copies to the head."""
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 HEAD_RESOURCE = "node:__internal_head__"
 
 LEFT_OUT_WORKERS = {"aws": 2, "gcp": 2, "azure": 2, "vsphere": 5}
-"""What Ray takes for `max_workers` where a cluster file of that provider does not say it (its `defaults.yaml`)."""
+"""Ray's default of `max_workers`, by provider (its `defaults.yaml`)."""
 
 ASK_S = 30.0
-"""The head starts a process for the question, which takes seconds."""
+"""Timeout of a task on the head, which starts a process for it; that takes seconds."""
 
 
 def find_slot(resources: ResourcesConfig, *, is_joined: bool, sweep: str | None = None) -> Slot:
-    """The slot of each trial on the connected Ray; one that was joined can grow. Raises `NoSlot`.
+    """The slot of each trial on the connected Ray; a cluster that was joined can grow. Raises `NoSlot`.
 
-    `sweep` is the path of the sweep file: a cluster file in its folder, or in the one above, tells what a cluster is
-    meant to be whose Ray says nothing of it.
+    `sweep` is the path of the sweep file. If Ray does not know its planned node types, they are read from a cluster file
+    in that folder or in the one above.
     """
     from runner.cluster.node_types import count_gpus
 
@@ -49,7 +49,7 @@ def find_slot(resources: ResourcesConfig, *, is_joined: bool, sweep: str | None 
 
 
 def list_nodes() -> list[NodeType]:
-    """The nodes of the connected Ray that are alive and have anything to give."""
+    """The nodes of the connected Ray that are alive and have CPUs or GPUs."""
     import ray
 
     found = []
@@ -61,32 +61,32 @@ def list_nodes() -> list[NodeType]:
 
 
 def ask_autoscaler() -> NodeTypes | None:
-    """The node types of the connected cluster, asked of its GCS, then of its head, from any machine; None where neither tells."""
+    """The node types of the connected cluster, from its GCS, else from its head; None if neither knows them. Works on any machine."""
     with contextlib.suppress(Exception):  # private parts of Ray, which another version may not have
         from ray._private.state import state
 
         if (found := read_cluster_config(state.get_cluster_config())) is not None:
             return found
-    with contextlib.suppress(Exception):  # a head that just died, or answers nobody: the run will see that for itself
+    with contextlib.suppress(Exception):  # a head that just died, or does not answer: the run will notice that itself
         return _ask_head()
     return None
 
 
 def read_cluster_config(config: Any) -> NodeTypes | None:
-    """The node types in what an autoscaler has told the GCS (Ray's `ClusterConfig`, None where it has not)."""
+    """The node types in the `ClusterConfig` that Ray's autoscaler has put into the GCS (None if it has not)."""
     if config is None or not config.node_group_configs:
         return None
     types = [
         NodeType(group.name, group.resources.get("CPU", 0), group.resources.get("GPU", 0), _bound(group.max_count))
         for group in config.node_group_configs
     ]
-    return _keep(types, "the autoscaler's node types", None, is_all=True)
+    return _usable_types(types, "the autoscaler's node types", None, is_all=True)
 
 
 def read_types(config: object, source: str, *, is_all: bool) -> NodeTypes | None:
-    """The node types of a cluster file, or of what an autoscaler reads; None where their resources are not in it.
+    """The node types in a cluster file, or in the configuration of an autoscaler; None if it names no resources.
 
-    A head counts as one node. Of types without resources nobody knows what they will have: then they are not all.
+    A head counts as one node. Types without resources are left out, and then `is_all` is False.
     """
     types = config.get("available_node_types") if isinstance(config, Mapping) else None
     if not isinstance(config, Mapping) or not isinstance(types, Mapping):
@@ -96,21 +96,21 @@ def read_types(config: object, source: str, *, is_all: bool) -> NodeTypes | None
     workers = _count(config.get("max_workers", LEFT_OUT_WORKERS.get(str(kind))))
     head = config.get("head_node_type")
     found: list[NodeType] = []
-    for name, told in types.items():
-        has = told.get("resources") if isinstance(told, Mapping) else None
+    for name, node_type in types.items():
+        has = node_type.get("resources") if isinstance(node_type, Mapping) else None
         if not isinstance(has, Mapping) or not {"CPU", "GPU"} & set(has):
             is_all = False
             continue
-        most = _count(told.get("max_workers", 0 if name == head else workers))
+        most = _count(node_type.get("max_workers", 0 if name == head else workers))
         if name == head:
             most = None if most is None else most + 1
         found.append(NodeType(str(name), _number(has.get("CPU")), _number(has.get("GPU")), most))
     has_head = any(node.name == head and node.cpus >= 1 for node in found)
-    return _keep(found, source, None if workers is None else workers + has_head, is_all)
+    return _usable_types(found, source, None if workers is None else workers + has_head, is_all)
 
 
 def read_neighbour(sweep: str | None) -> NodeTypes | None:
-    """The node types of the cluster file beside a sweep file, or in the folder above; None where neither has one."""
+    """The node types of the cluster file beside a sweep file, or in the folder above; None if neither has one."""
     for folder in Path(sweep).absolute().parents[:2] if sweep is not None else ():
         path = folder / CLUSTER_FILE
         if path.is_file():
@@ -119,9 +119,10 @@ def read_neighbour(sweep: str | None) -> NodeTypes | None:
 
 
 def read_head(gcs_address: str) -> NodeTypes | None:
-    """What the autoscaler of this head was told; to be called on the head.
+    """The configuration of this head's autoscaler. Has to be called on the head.
 
-    That is the file which its process names, what the operator's object in Kubernetes says, or the file that `ray up` left.
+    It is in the file that the autoscaler's command line names, else in the operator's object in Kubernetes, else in the
+    file that `ray up` left.
     """
     if (path := find_autoscaler_file(_command_lines(), gcs_address)) is not None:
         return _read_file(Path(path).expanduser(), "the autoscaler's node types", is_all=True)
@@ -132,11 +133,16 @@ def read_head(gcs_address: str) -> NodeTypes | None:
 
 
 def find_autoscaler_file(command_lines: Iterable[list[str]], gcs_address: str) -> str | None:
-    """The file that the autoscaler of the cluster at `gcs_address` reads, among the processes of its head."""
-    for words in command_lines:
-        if any(word.endswith("/monitor.py") for word in words) and f"--gcs-address={gcs_address}" in words:
-            told = [word.partition("=")[2] for word in words if word.startswith("--autoscaling-config=")]
-            return told[0] if told and told[0] else None
+    """The file that the autoscaler of the cluster at `gcs_address` reads, from the command lines of its head."""
+    for arguments in command_lines:
+        if (
+            any(argument.endswith("/monitor.py") for argument in arguments)
+            and f"--gcs-address={gcs_address}" in arguments
+        ):
+            files = [
+                argument.partition("=")[2] for argument in arguments if argument.startswith("--autoscaling-config=")
+            ]
+            return files[0] if files and files[0] else None
     return None
 
 
@@ -149,18 +155,18 @@ def _ask_head() -> NodeTypes | None:
     if head is None:
         return None
     if head == here.get_node_id():
-        # Asked again below only where nothing else is known: the head's processes may have another home.
+        # Asked again below only if nothing else is known: the head's processes may have another home.
         found = read_head(here.gcs_address)
         if found is not None or any(node.cpus >= 1 for node in list_nodes()):
             return found
     place = NodeAffinitySchedulingStrategy(head, soft=False)
-    asked = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=place)(read_head).remote(here.gcs_address)
-    told: NodeTypes | None = ray.get(asked, timeout=ASK_S)
-    return told
+    reference = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=place)(read_head).remote(here.gcs_address)
+    answer: NodeTypes | None = ray.get(reference, timeout=ASK_S)
+    return answer
 
 
 def _ask_kubernetes(environ: Mapping[str, str]) -> NodeTypes | None:
-    """What the RayCluster of this pod says, as Ray's own autoscaler reads it; None where this is no pod of KubeRay's."""
+    """The node types in this pod's RayCluster, as Ray's own autoscaler reads it; None if this is not a pod of KubeRay's."""
     name = environ.get("RAY_CLUSTER_NAME")
     if not name or "KUBERNETES_SERVICE_HOST" not in environ:
         return None
@@ -188,23 +194,23 @@ def _read_file(path: Path, source: str, is_all: bool) -> NodeTypes | None:
     return read_types(config, source, is_all=is_all)
 
 
-def _keep(types: list[NodeType], source: str, most: int | None, is_all: bool) -> NodeTypes | None:
-    """Without types that nothing can be on, or of which there can be none; `most` 0 leaves none of any."""
-    kept = tuple(node for node in types if (node.cpus >= 1 or node.gpus >= 1) and node.most != 0 and most != 0)
-    return NodeTypes(kept, source, most, is_all) if kept or is_all else None
+def _usable_types(types: list[NodeType], source: str, most: int | None, is_all: bool) -> NodeTypes | None:
+    """The types that can hold a trial and can have a node; with `most` 0 there are none."""
+    usable = tuple(node for node in types if (node.cpus >= 1 or node.gpus >= 1) and node.most != 0 and most != 0)
+    return NodeTypes(usable, source, most, is_all) if usable or is_all else None
 
 
 def _bound(count: int) -> int | None:
     return None if count < 0 else count
 
 
-def _count(told: object) -> int | None:
-    return told if isinstance(told, int) and not isinstance(told, bool) and told >= 0 else None
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _number(told: object) -> float:
-    is_number = isinstance(told, int | float) and not isinstance(told, bool) and math.isfinite(told) and told > 0
-    return float(told) if is_number and isinstance(told, int | float) else 0.0
+def _number(value: object) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+    return float(value) if is_number and isinstance(value, int | float) else 0.0
 
 
 def count_gpus() -> int:

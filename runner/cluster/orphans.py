@@ -1,10 +1,10 @@
-"""Ends what a dead driver's own Ray has left on this machine. Each process of such a Ray carries a mark in its environment.
+"""Ends what a dead driver's private Ray has left on this machine. Each process of such a Ray carries a mark in its environment.
 
-Ray's agents and workers write their titles over that environment, at times over all of it: so they are known, too, by the
-log that they write in the folder of their session.
+Ray's agents and workers write their process titles over that environment, at times over all of it. So they are identified
+by the log that they write in the folder of their session, too.
 
-Most of them end with the driver, but Ray's agents look for its head for another minute, and a worker that was stopped stays.
-This file is run as a program, too: a guardian that waits for the end of its driver (`guarded`). So it imports little.
+Most of them end with the driver, but Ray's agents wait for its head for another minute, and a worker that was stopped stays.
+This file is also run as a program: a guardian that waits for the end of its driver (`guarded`). So it imports little.
 """
 
 from __future__ import annotations
@@ -21,25 +21,26 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 MARK = "CAUCUS_RAY_OF"
-"""The variable whose value tells of which process a Ray is."""
+"""The environment variable that names the driver process to which a Ray belongs."""
 
 SWEEP_S = 20.0
-"""A guardian looks so long for processes that have begun while it looked."""
+"""For so long a guardian searches for processes that started during its search."""
 
 GUARDIAN_END_S = 5.0
 
 
 @contextlib.contextmanager
 def guarded() -> Iterator[Callable[[str], None]]:
-    """Mark what is started in the block, and have it killed when this process ends, however that happens, or the block does.
+    """Mark the processes that are started in the block, and kill them when the block or this process ends, however it ends.
 
-    What is yielded takes the folder of a session that was started: whoever has a file open there is killed as well. Kills first what dead drivers have left. Where there is no /proc nothing is found, and nothing happens.
+    Yields a function that takes the folder of a Ray session: processes that have a file open there are killed as well.
+    Kills first what dead drivers have left. Without /proc nothing is found, and nothing happens.
     """
     from runner.journal.process_id import describe_process
 
     sweep_up()
     mark = json.dumps({**describe_process(), "ray": secrets.token_hex(8)}, separators=(",", ":"))
-    # A session of its own: a closed terminal and a Ctrl-C mean the driver.
+    # A new process session: a closed terminal and a Ctrl-C are meant for the driver.
     guardian = subprocess.Popen(
         [sys.executable, "-I", "-S", str(Path(__file__)), mark],
         stdin=subprocess.PIPE,
@@ -49,34 +50,34 @@ def guarded() -> Iterator[Callable[[str], None]]:
     )
     os.environ[MARK] = mark
     assert guardian.stdin is not None
-    told = guardian.stdin
+    pipe = guardian.stdin
 
-    def tell(session: str) -> None:
+    def add_session(session: str) -> None:
         with contextlib.suppress(OSError):  # a guardian that was killed: the next driver sweeps up
-            told.write(os.fsencode(session) + b"\n")
-            told.flush()
+            pipe.write(os.fsencode(session) + b"\n")
+            pipe.flush()
 
     try:
-        yield tell
+        yield add_session
     finally:
         os.environ.pop(MARK, None)
         with contextlib.suppress(OSError):
-            told.close()
+            pipe.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             guardian.wait(GUARDIAN_END_S)
 
 
 def sweep_up() -> int:
-    """Kill what is left of the Rays of drivers that have ended on this machine; how many processes these were. Never raises."""
+    """Kill what is left of the Rays of drivers that have ended on this machine; returns how many processes. Never raises."""
     return kill_marked(_is_of_the_dead)
 
 
 def kill_marked(
     is_meant: Callable[[str], bool], sessions: frozenset[str] = frozenset(), spared: frozenset[int] = frozenset()
 ) -> int:
-    """Kill this user's processes whose mark `is_meant`, or that write into one of `sessions`; returns how many were there.
+    """Kill this user's processes whose mark `is_meant`, or that write into one of `sessions`; returns how many.
 
-    Those whose ids are `spared` live on.
+    Process ids in `spared` are left alone.
     """
 
     def is_left(pid: int) -> bool:
@@ -89,7 +90,7 @@ def kill_marked(
         with contextlib.suppress(OSError):
             handle = os.pidfd_open(pid)
             try:
-                # Looked at again: the number may be another process's by now.
+                # Checked again: the number may be another process's by now.
                 if is_left(pid):
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
                     killed += 1
@@ -116,20 +117,22 @@ def _processes() -> list[int]:
 
 
 def _read_mark(pid: int) -> str:
-    """The mark of a process of this user; "" where it has none, or is none of ours."""
+    """The mark of a process of this user; "" if it has none, or belongs to another user."""
     try:
         folder = Path(f"/proc/{pid}")
         if folder.stat().st_uid != os.getuid():
             return ""
-        words = (folder / "environ").read_bytes().split(b"\0")
+        variables = (folder / "environ").read_bytes().split(b"\0")
     except OSError:
         return ""
     prefix = f"{MARK}=".encode()
-    return next((word[len(prefix) :].decode(errors="replace") for word in words if word.startswith(prefix)), "")
+    return next(
+        (variable[len(prefix) :].decode(errors="replace") for variable in variables if variable.startswith(prefix)), ""
+    )
 
 
 def _writes_into(pid: int, sessions: frozenset[str]) -> bool:
-    """Whether a process of this user has a file open for writing in one of these folders; who reads a log there is left alone."""
+    """Whether a process of this user has a file open for writing in one of these folders; a reader of a log is left alone."""
     folders = tuple(f"{session}/" for session in sessions)
     with contextlib.suppress(OSError, ValueError, IndexError):  # gone, or another user's
         for entry in Path(f"/proc/{pid}/fd").iterdir():
@@ -142,9 +145,9 @@ def _writes_into(pid: int, sessions: frozenset[str]) -> bool:
 
 
 def _guard(mark: str) -> None:
-    """Wait until the driver ends or says that it is done with its Ray, then leave nothing of that."""
-    told = (os.fsdecode(line).rstrip("\n") for line in sys.stdin.buffer)
-    sessions = frozenset(session for session in told if Path(session).name.startswith("session_"))
+    """Wait until the driver ends or closes the pipe, then kill what is left of its Ray."""
+    lines = (os.fsdecode(line).rstrip("\n") for line in sys.stdin.buffer)
+    sessions = frozenset(session for session in lines if Path(session).name.startswith("session_"))
     # A driver that is done with its Ray lives on, and has a log of its own open there.
     driver = frozenset({json.loads(mark)["pid"]})
     end_s = time.monotonic() + SWEEP_S

@@ -1,4 +1,4 @@
-"""A Ray of our own on this machine, which ends with this process: started, once more where that takes too long, and cleared away."""
+"""A private Ray on this machine, which ends with this process: started, once more if that takes too long, and cleared away."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from runner.cluster.auth_token import provide_private_token
 from runner.cluster.join import in_one_line
 from runner.cluster.orphans import MARK, guarded, kill_marked
-from runner.cluster.ray_watch import disconnected_after, watched
+from runner.cluster.ray_monitor import disconnected_after, monitored
 from trainables.errors import RunCutShort
 from trainables.hardware.gpu_share import HIDDEN
 
@@ -21,7 +21,7 @@ OBJECT_STORE_BYTES = 256 * 1024**2
 """Shared memory of a local Ray beside the images: results and actors' arguments are small."""
 
 PATIENT_S = 180
-"""What Ray's processes get for their start the second time. Ray's own bounds are 10 to 30 s, too short at a load of 60."""
+"""Time for Ray's processes to start in the second attempt. Ray's own bounds are 10 to 30 s, too short at a load of 60."""
 
 PATIENCE = {
     "RAY_gcs_server_port_wait_time_s": str(PATIENT_S),
@@ -36,9 +36,9 @@ AGENT_PORTS = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_p
 
 @contextlib.contextmanager
 def private_ray(images_bytes: int, custom_code: Sequence[Path]) -> Iterator[None]:
-    """A Ray of our own for the time of the block, with room for images of `images_bytes`. Its workers find `custom_code` where it lies.
+    """A private Ray for the time of the block, with room for images of `images_bytes`. Its workers import `custom_code` from its place.
 
-    Raises `RunCutShort` where it does not start, and `RayLost` where it dies.
+    Raises `RunCutShort` if Ray does not start, and `RayLost` if it dies.
     """
     if custom_code:
         known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -56,12 +56,12 @@ def private_ray(images_bytes: int, custom_code: Sequence[Path]) -> Iterator[None
                 f"{os.cpu_count()} cores: run it again when the machine has less to do"
             )
         add_session(_find_session())
-        with disconnected_after(), watched(_find_loss, patience_s=0):
+        with disconnected_after(), monitored(_find_loss, patience_s=0):
             yield
 
 
 def _start(memory_bytes: int) -> str:
-    """Why Ray did not start; "" where it did."""
+    """Why Ray did not start; "" if it did."""
     import ray
 
     try:
@@ -83,10 +83,10 @@ def _start(memory_bytes: int) -> str:
 
 @contextlib.contextmanager
 def _patience() -> Iterator[None]:
-    """Longer bounds for Ray's start, where a person has not set them.
+    """Longer timeouts for Ray's start, unless they are set in the environment.
 
-    For the ports of its agents Ray's raylet waits 15 s, which nothing can change, and aborts; it does not wait for ports that
-    it is told, and goes on while the agents begin. `ray.init` takes no such ports, so they are slipped in behind it.
+    Ray's raylet waits 15 s for the ports of its agents, which no setting changes, and aborts; it does not wait for ports
+    that are passed to it. `ray.init` has no parameter for these ports, so they are patched in.
     """
     from ray._private import parameter, services
     from ray._raylet import Config  # type: ignore[attr-defined]
@@ -94,17 +94,17 @@ def _patience() -> Iterator[None]:
     ports = dict(zip(AGENT_PORTS, _free_ports(len(AGENT_PORTS)), strict=True))
     begin, describe = services.start_ray_process, parameter.RayParams
 
-    def start_process(command: list[str], kind: str, *words: Any, **more: Any) -> Any:
+    def start_process(command: list[str], kind: str, *arguments: Any, **more: Any) -> Any:
         if kind == "raylet":
             command = [*command, f"--dashboard_agent_listen_port={ports['dashboard_agent_listen_port']}"]
-        return begin(command, kind, *words, **more)
+        return begin(command, kind, *arguments, **more)
 
     before = dict(os.environ)
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
     Config.initialize("")  # this process has read them already
     services.start_ray_process = start_process
-    parameter.RayParams = lambda *words, **more: describe(*words, **{**more, **ports})
+    parameter.RayParams = lambda *arguments, **more: describe(*arguments, **{**more, **ports})
     try:
         yield
     finally:
@@ -115,10 +115,10 @@ def _patience() -> Iterator[None]:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens at now."""
+    """Ports that are free now."""
     with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(socket.create_server(("", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in held]
+        sockets = [stack.enter_context(socket.create_server(("", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in sockets]
 
 
 def _find_session() -> str:
@@ -130,7 +130,7 @@ def _find_session() -> str:
 
 
 def _find_loss() -> str:
-    """Which of the processes that carry our Ray has died. With its agents the raylet ends by itself."""
+    """Which of the essential processes of this Ray has died. The raylet ends by itself when its agents do."""
     from ray._private import worker
 
     started = getattr(worker._global_node, "all_processes", {})
@@ -141,7 +141,7 @@ def _find_loss() -> str:
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a child has ended. It is left to Ray to bury it."""
+    """Whether a child process has ended. It is not reaped here: Ray does that."""
     try:
         return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:

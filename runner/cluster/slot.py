@@ -1,4 +1,4 @@
-"""What one trial occupies: its cores and its GPUs, chosen from what a cluster is meant to be and not only from what is there now."""
+"""What one trial occupies: its cores and its GPUs, chosen from the planned nodes of a cluster and those that are there now."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLOSE = 1e-9
 
 
 class NoSlot(CaucusError, RuntimeError):
-    """No node can ever hold a trial, or nobody can know what a trial is to occupy."""
+    """No node can ever hold a trial, or it cannot be known what a trial has to occupy."""
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,18 @@ class NodeType:
     cpus: float
     gpus: float
     most: int | None = 1
-    """How many there can be; None where there is no bound."""
+    """How many there can be; None without a bound."""
 
 
 @dataclass(frozen=True)
 class NodeTypes:
-    """What the nodes of a cluster are meant to be."""
+    """The nodes that a cluster is planned to have."""
 
     types: tuple[NodeType, ...]
     source: str
-    """Who says so, such as `the autoscaler's node types`."""
+    """Where they come from, such as `the autoscaler's node types`."""
     most: int | None = None
-    """Nodes of all types together; None where there is no bound."""
+    """Nodes of all types together; None without a bound."""
     is_all: bool = False
     """Whether no other node can ever join."""
 
@@ -53,11 +53,11 @@ class Slot:
     source: str
     """Where the number of GPUs comes from."""
     nodes: NodeTypes
-    """Those that can hold a trial; none where nobody knows them yet."""
+    """Those that can hold a trial; none if they are not known yet."""
     at_a_time: int | None
-    """Trials that the cluster holds once all nodes are there; None where nobody knows, or where there is no bound."""
+    """Trials that the cluster holds once all nodes are there; None if that is unknown or has no bound."""
     now: int
-    """Trials that fit at once as it is: a cluster that grows by itself may start with none."""
+    """Trials that fit on the present nodes; 0 on a cluster that starts empty."""
     most: int | None = None
     """`resources.slots`: trials at a time, whatever would fit."""
 
@@ -85,13 +85,13 @@ class Slot:
 def choose_slot(
     resources: ResourcesConfig, now: Sequence[NodeType], meant: NodeTypes | None = None, *, can_grow: bool
 ) -> Slot:
-    """The slot of each trial on a cluster that has the nodes `now`, and is `meant` to have those, None where nobody says.
+    """The slot of each trial on a cluster that has the nodes `now` and is planned to have the nodes `meant` (None: unknown).
 
-    `can_grow` says whether nodes may join, whoever starts them. GPUs are those of `resources.gpus`; else one where any
+    `can_grow` says whether further nodes may join. GPUs are those of `resources.gpus`; else one where any
     node has one, now or as meant; else none where there are cores now, or all types are known. Cores are those of
     `resources.cpus`; else a fair share of the cores of a node with GPUs, the least of all types, so that each node's
     cores are enough for all trials that its GPUs hold; else one.
-    Raises `NoSlot` where this cannot be known, and where no node can ever hold a trial.
+    Raises `NoSlot` if this cannot be known, and if no node can ever hold a trial.
     """
     gpus, source = _choose_gpus(resources, now, meant, can_grow)
     known = [*now, *(meant.types if meant else ())]
@@ -103,7 +103,7 @@ def choose_slot(
         raise NoSlot(_describe_too_large(cpus, gpus, known, meant))
     nodes = NodeTypes(tuple(foreseen), meant.source, meant.most, meant.is_all) if meant else None
     at_a_time = _count_all(nodes, cpus, gpus) if nodes else 0
-    if nodes is None or fits_now > at_a_time:  # more is there than was meant: somebody has added to it
+    if nodes is None or fits_now > at_a_time:  # there are more nodes than planned: someone has added some
         nodes, at_a_time = NodeTypes(tuple(here), NOW), fits_now
     most = resources.slots or math.inf
     total = min(at_a_time, most) if nodes.types else math.inf
@@ -113,9 +113,9 @@ def choose_slot(
 
 
 def fit_cores(slot: Slot, resources: ResourcesConfig, now: Sequence[NodeType]) -> Slot:
-    """The same slot with fewer cores, where the GPUs of nodes that are there `now` could hold trials and their cores are too few.
+    """The slot with fewer cores, if the nodes that are there `now` have GPUs for trials but too few cores.
 
-    A cluster file may say more than the nodes have that come. Cores that the sweep asks for stay.
+    Nodes may come with fewer cores than the cluster file says. A number of cores that the sweep sets is not changed.
     """
     if resources.cpus or not slot.gpus or any(count_on(node, slot.cpus, slot.gpus) for node in now):
         return slot
@@ -130,7 +130,7 @@ def count_on(node: NodeType, cpus: int, gpus: float) -> int:
 
 
 def show_share(cpus: int, gpus: float) -> str:
-    """What a trial has, in words: `1 GPU and 12 CPUs`, or `1 CPU`."""
+    """What a trial has, as text: `1 GPU and 12 CPUs`, or `1 CPU`."""
     return " and ".join([f"{_plural(gpus, 'GPU')}"] * bool(gpus) + [_plural(cpus, "CPU")])
 
 
@@ -157,7 +157,7 @@ def _choose_gpus(
 
 def _share_cores(gpus: float, known: Iterable[NodeType]) -> int:
     """The fair share of the cores of a node for each trial that its GPUs hold, the least of all nodes that have enough."""
-    shares = [int(node.cpus // held) for node in known if gpus and (held := _count_by_gpus(node, gpus))]
+    shares = [int(node.cpus // trials) for node in known if gpus and (trials := _count_by_gpus(node, gpus))]
     return max(1, min(shares, default=1))
 
 
@@ -171,27 +171,27 @@ def _count_by_gpus(node: NodeType, gpus: float) -> int:
 def _count_all(nodes: NodeTypes, cpus: int, gpus: float) -> float:
     """Trials at a time once as many nodes are there as can be, infinite where that has no bound."""
     left = math.inf if nodes.most is None else nodes.most
-    held = 0.0
+    trials = 0.0
     for node in sorted(nodes.types, key=lambda one: -count_on(one, cpus, gpus)):
         count = min(left, math.inf if node.most is None else node.most)
         if count == math.inf:
             return count
-        held += count * count_on(node, cpus, gpus)
+        trials += count * count_on(node, cpus, gpus)
         left -= count
-    return held
+    return trials
 
 
 def _describe_too_large(cpus: int, gpus: float, known: Sequence[NodeType], meant: NodeTypes | None) -> str:
-    asked = f"a trial needs {show_share(cpus, gpus)}"
+    needs = f"a trial needs {show_share(cpus, gpus)}"
     lower = "lower resources.gpus or resources.cpus" if gpus else "lower resources.cpus"
     able = [node for node in known if node.cpus >= 1 or node.gpus >= 1]
     if not able:
-        return f"{asked}, but no node has any: start Ray with --num-cpus and --num-gpus"
+        return f"{needs}, but no node has any: start Ray with --num-cpus and --num-gpus"
     largest = max(able, key=lambda node: (node.gpus if gpus else 0, node.cpus))
     has = f"{_plural(largest.gpus, 'GPU')} and {_plural(largest.cpus, 'CPU')}"
     if meant is None:
-        return f"{asked}, but this machine has {has}: {lower}"
-    return f"{asked}, but the largest of {meant.source} is {largest.name} with {has}: {lower}"
+        return f"{needs}, but this machine has {has}: {lower}"
+    return f"{needs}, but the largest of {meant.source} is {largest.name} with {has}: {lower}"
 
 
 def _show_nodes(nodes: NodeTypes, gpus: float) -> str:
@@ -204,10 +204,10 @@ def _show_nodes(nodes: NodeTypes, gpus: float) -> str:
     each = sorted({size for size, _ in sizes})
     if is_shared or len(each) == 1:
         count = nodes.most if is_shared else total
-        told = "any number of nodes" if count is None else _plural(count, "node")
+        counted = "any number of nodes" if count is None else _plural(count, "node")
         if len(each) == 1:
-            return f"{told} x {_plural(each[0], what)}"
-        return f"at most {told} x {each[0]:g} to {_plural(each[-1], what)}"
+            return f"{counted} x {_plural(each[0], what)}"
+        return f"at most {counted} x {each[0]:g} to {_plural(each[-1], what)}"
     return " and ".join(_show_each(sizes, what))
 
 

@@ -8,22 +8,26 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ADDRESS_FILE = "ray_current_cluster"
-"""What `ray start`, and nothing else, writes into the folder of its `--temp-dir`: the address of the cluster. `ray stop` forgets only
-the one in the default folder, so the file may be of a cluster of before."""
+"""A file with the address of the cluster, which only `ray start` writes, into the folder of its `--temp-dir`. `ray stop` deletes
+only the one in the default folder, so the file may be left from an earlier cluster."""
 
 
 def find_started(command_lines: Iterable[list[str]] | None = None) -> dict[str, Path]:
-    """The address of each cluster that has a raylet here, was meant by `ray start`, and the file that says so.
+    """The address of each cluster that `ray start` has started or joined here, and the file that holds it.
 
-    A Ray that another program has started for itself has such a raylet, too, but no file with its address. `command_lines` are those of
-    the processes to look among; left out, all of this machine that are this user's or root's.
+    A private Ray of another program has a raylet, too, but no file with its address. `command_lines` are those of the
+    processes to search; by default, all processes of this user and of root.
     """
     found: dict[str, Path] = {}
-    for words in _list_processes() if command_lines is None else command_lines:
-        if not words or Path(words[0]).name != "raylet":
+    for arguments in _list_processes() if command_lines is None else command_lines:
+        if not arguments or Path(arguments[0]).name != "raylet":
             continue
-        told = dict(word.lstrip("-").split("=", 1) for word in words[1:] if word.startswith("--") and "=" in word)
-        folder, address = told.get("temp_dir") or told.get("temp-dir"), told.get("gcs-address")
+        options = dict(
+            argument.lstrip("-").split("=", 1)
+            for argument in arguments[1:]
+            if argument.startswith("--") and "=" in argument
+        )
+        folder, address = options.get("temp_dir") or options.get("temp-dir"), options.get("gcs-address")
         if not folder or not address or address in found:
             continue
         with contextlib.suppress(OSError):
@@ -41,6 +45,6 @@ def _list_processes() -> Iterator[list[str]]:
 
 
 def _is_contained(entry: Path) -> bool:
-    """Whether a process lives in a container below this one: it counts its processes anew, and its files are elsewhere."""
-    told = next((line for line in (entry / "status").read_text().splitlines() if line.startswith("NSpid:")), "")
-    return len(told.split()) > 2
+    """Whether a process lives in a container inside this one: its PID namespace is another one, and its files are elsewhere."""
+    line = next((line for line in (entry / "status").read_text().splitlines() if line.startswith("NSpid:")), "")
+    return len(line.split()) > 2

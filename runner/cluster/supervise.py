@@ -1,7 +1,7 @@
 """A verb that drives Ray works in a child of the process that was started, which waits and knows how the child ended.
 
 Ray's client ends the process that it is in, with code 1 or by SIGABRT and at any moment, where its raylet or its head is gone.
-Nobody in that process can say a word any more.
+No code in that process can print anything then.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import sys
 CUT_SHORT = 4
 
 KILLED_BY_RAY = 1
-"""What Ray's client ends a process with. No verb of ours ends so."""
+"""The exit code with which Ray's client ends a process. No verb of Caucus uses it."""
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
-"""What a person or a supervisor sends to the process that they know."""
+"""Signals that a person or a supervisor sends to the process that was started."""
 
 PR_SET_PDEATHSIG = 1
 
@@ -28,10 +28,10 @@ SENT_BY_A_PROCESS = 0
 
 
 def supervise() -> None:
-    """Fork. Returns in the child, which ends at once where its parent dies; the parent waits, and ends as the child does.
+    """Fork. Returns in the child, which ends at once if its parent dies; the parent waits, and ends as the child does.
 
-    Where something else than the verb has ended the child, the parent says so and ends with code 4. To be called before
-    there are any threads. On a system other than Linux nothing happens.
+    If something other than the verb has ended the child, the parent reports that and ends with code 4. Must be called
+    before any thread is started. On systems other than Linux nothing happens.
     """
     if sys.platform != "linux":
         return
@@ -52,7 +52,7 @@ def supervise() -> None:
 
 
 def explain_end(status: int) -> str:
-    """Why a run is over whose process ended with the wait status `status`; "" where it has said so itself.
+    """Why a run is over whose process ended with the wait status `status`; "" if the run has reported that itself.
 
     >>> explain_end(4 << 8), explain_end(1 << 8)[:45]
     ('', "Ray has ended this run's process (exit code 1")
@@ -76,7 +76,7 @@ _GO_ON = "what reached the store is kept: run it again to go on"
 
 
 def _wait_for(child: int, awaited: set[signal.Signals]) -> int:
-    """How the child ended. What is sent to this process is sent on, but for what a terminal sends to both."""
+    """The wait status of the child. Signals to this process are forwarded, except those that a terminal sends to both."""
     while True:
         found = signal.sigwaitinfo(awaited)
         if found.si_signo != signal.SIGCHLD:
@@ -90,7 +90,7 @@ def _wait_for(child: int, awaited: set[signal.Signals]) -> int:
 
 
 def report_end(what: str) -> None:
-    """Say why a run is over where nothing else of its process can: one line, and the JSON object where one was asked for."""
+    """Report why a run is over if its process cannot: one line, and with `--json` the JSON object."""
     with contextlib.suppress(OSError, ValueError):
         os.write(2, f"caucus: {what}\n".encode())
         if "--json" in sys.argv:

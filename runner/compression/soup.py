@@ -1,4 +1,4 @@
-"""Makes one net of several epochs of a trial, stores it as a checkpoint of its own, and says what it is worth."""
+"""Averages the weights of several epochs of a trial into one net, stores it as a checkpoint, and evaluates it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from trainables.store.json_records import to_json as json_bytes
 if TYPE_CHECKING:
     from trainables.training.training import Evaluation
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 METRICS: tuple[Metric, ...] = ("accuracy", *(metric for metric in get_args(Metric) if metric != "accuracy"))
-"""The first is what Wortsman et al. (2022) look at."""
+"""The metrics of a greedy soup; the first is that of Wortsman et al. (2022)."""
 
 
 class CannotMakeSoup(CaucusError, ValueError):
@@ -41,17 +41,17 @@ class CannotMakeSoup(CaucusError, ValueError):
 
 @dataclass(frozen=True)
 class SoupResult:
-    """What was found, and where it lies."""
+    """A soup, and where the store has it."""
 
-    story: SoupSummary
+    summary: SoupSummary
     checkpoint: str
     """The prefix of the soup in the store."""
     key: str
-    """Of its story."""
+    """Key of its summary."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As one JSON object."""
-        return {**to_json(self.story), "checkpoint": self.checkpoint, "key": self.key}
+        """The result as one JSON object."""
+        return {**to_json(self.summary), "checkpoint": self.checkpoint, "key": self.key}
 
 
 def soup_run(
@@ -60,14 +60,14 @@ def soup_run(
     kind: SoupKind,
     epochs: str,
     metric: Metric,
-    say: Say = lambda line: None,
+    notify: Notify = lambda line: None,
 ) -> SoupResult:
-    """A soup of epochs of one trial, or of trials that go on from one checkpoint; without a name of the best on validation.
+    """A soup of epochs of one trial, or of trials that continue from one checkpoint; by default, of the best on validation.
 
-    `epochs` is `last 5`, `all`, `3-9` or `3,5,9`, of each trial. What the store has of it already is read. The test split is
-    scored once the soup is made. Raises, with nothing written, `NoSuchTrial`, `CannotMakeSoup`, `RunMismatch` where the data are
-    others than the run's, `ObjectMissing` or `DamagedObject` where a checkpoint is, `CheckpointMismatch` where the trials do not
-    belong together.
+    `epochs` is `last 5`, `all`, `3-9` or `3,5,9`, of each trial. A soup that the store has already is read. The test split
+    is scored once the soup is made. Raises, with nothing written, `NoSuchTrial`, `CannotMakeSoup`, `RunMismatch` if the data
+    are not the run's, `ObjectMissing` or `DamagedObject` if a checkpoint is missing or damaged, `CheckpointMismatch` if the
+    trials do not belong together.
     """
     records = [find_trial(stored, name) for name in trial_ids] or [find_trial(stored, None)]
     ordered = order_candidates(stored, records, epochs)
@@ -79,57 +79,57 @@ def soup_run(
     names = [name for name, _ in ordered]
     owner = next(record for record in records if record.trial_id == names[0].trial_id)
     table = read_data_table(stored.store, owner.config.data_id)
-    wanted = name_soup(kind, names, metric)
-    known = _is_stored(stored, wanted, table)
+    soup = name_soup(kind, names, metric)
+    known = _is_stored(stored, soup, table)
     if not known:
-        _cook(stored, {record.trial_id: record for record in records}, wanted, names, metric, table)
-    measured = read_json_part(stored.store, wanted, layout.METRICS)
-    say(f"{wanted}: of {', '.join(measured['ingredients'])}" + (" (from the store)" if known else ""))
+        _make_soup(stored, {record.trial_id: record for record in records}, soup, names, metric, table)
+    measured = read_json_part(stored.store, soup, layout.METRICS)
+    notify(f"{soup}: of {', '.join(measured['ingredients'])}" + (" (from the store)" if known else ""))
     ingredients = [name for name in names if str(name) in set(measured["ingredients"])]
-    story = _describe(stored, owner, wanted, names, ingredients, metric, table)
-    key = layout.soup_summary_key(stored.name, stored.run_id, wanted.trial_id, wanted.kind, wanted.digest)
-    stored.store.put(key, json_bytes(to_json(story)))
+    summary = _describe(stored, owner, soup, names, ingredients, metric, table)
+    key = layout.soup_summary_key(stored.name, stored.run_id, soup.trial_id, soup.kind, soup.digest)
+    stored.store.put(key, json_bytes(to_json(summary)))
     images = {split: len(table.rows(split)) for split in COUNTED}
-    record_look(stored.store, table.data_id, images, stored.run, {"soup": str(wanted)})
-    return SoupResult(story, wanted.key(""), key)
+    record_look(stored.store, table.data_id, images, stored.run, {"soup": str(soup)})
+    return SoupResult(summary, soup.key(""), key)
 
 
-def parse_kind(told: str) -> SoupKind:
+def parse_kind(text: str) -> SoupKind:
     """The kind of that name. Raises `CannotMakeSoup`."""
     for kind in KINDS:
-        if told == kind:
+        if text == kind:
             return kind
-    raise CannotMakeSoup(f"--kind is {told!r}, not one of {', '.join(KINDS)}")
+    raise CannotMakeSoup(f"--kind is {text!r}, not one of {', '.join(KINDS)}")
 
 
-def parse_metric(told: str | None) -> Metric:
+def parse_metric(text: str | None) -> Metric:
     """The metric of that name, accuracy where none is named. Raises `CannotMakeSoup`."""
     for metric in METRICS:
-        if told in (None, metric):
+        if text in (None, metric):
             return metric
-    raise CannotMakeSoup(f"--metric is {told!r}, not one of {', '.join(METRICS)}")
+    raise CannotMakeSoup(f"--metric is {text!r}, not one of {', '.join(METRICS)}")
 
 
-def choose_epochs(told: str, there: Sequence[int]) -> list[int]:
-    """Of the epochs that are there, rising, those that `told` names. Raises `CannotMakeSoup` where it cannot be read.
+def choose_epochs(text: str, there: Sequence[int]) -> list[int]:
+    """Those of the existing epochs, in ascending order, that `text` names. Raises `CannotMakeSoup` if it cannot be read.
 
     >>> choose_epochs("last 3", [1, 2, 3, 4, 5]), choose_epochs("2-4", [1, 2, 4, 5]), choose_epochs("5,1", [1, 2, 5])
     ([3, 4, 5], [2, 4], [1, 5])
     """
-    if told == "all":
+    if text == "all":
         return list(there)
-    if last := re.fullmatch(r"last\s*([1-9]\d*)", told):
+    if last := re.fullmatch(r"last\s*([1-9]\d*)", text):
         return list(there)[-int(last[1]) :]
     named: set[int] = set()
-    for word in told.split(","):
-        span = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", word)
+    for part in text.split(","):
+        span = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
         if span is None:
-            raise CannotMakeSoup(f"--epochs is {told!r}: say last 5, all, 3-9 or 3,5,9")
+            raise CannotMakeSoup(f"--epochs is {text!r}: say last 5, all, 3-9 or 3,5,9")
         named |= set(range(int(span[1]), int(span[2] or span[1]) + 1))
-    missing = sorted(named - set(there)) if "-" not in told else []
+    missing = sorted(named - set(there)) if "-" not in text else []
     if missing:
         raise CannotMakeSoup(
-            f"--epochs is {told}, but the store has no checkpoint of epoch {missing[0]}; it has {', '.join(map(str, there))}"
+            f"--epochs is {text}, but the store has no checkpoint of epoch {missing[0]}; it has {', '.join(map(str, there))}"
         )
     return [epoch for epoch in there if epoch in named]
 
@@ -137,7 +137,7 @@ def choose_epochs(told: str, there: Sequence[int]) -> list[int]:
 def order_candidates(
     stored: StoredRun, records: Sequence[TrialRecord], epochs: str
 ) -> list[tuple[CheckpointId, EpochResult]]:
-    """The checkpoints in question that the store has, by validation accuracy, of equals the lower loss, then the earlier."""
+    """The candidates that the store has, by validation accuracy; among equals, the lower loss, then the earlier one."""
     found = []
     for record in records:
         results = {result.epoch: result for result in record.epochs}
@@ -146,27 +146,27 @@ def order_candidates(
     return sorted(found, key=lambda pair: (-pair[1].validation_accuracy, pair[1].validation_loss, pair[0]))
 
 
-def _is_stored(stored: StoredRun, wanted: SoupId, table: DataTable) -> bool:
+def _is_stored(stored: StoredRun, soup: SoupId, table: DataTable) -> bool:
     try:
-        read_part(stored.store, wanted, layout.WEIGHTS)
+        read_part(stored.store, soup, layout.WEIGHTS)
         for split in ("validation", "test"):
-            read_pool(stored.store, [wanted], split, table)
-        return bool(read_json_part(stored.store, wanted, layout.METRICS)["ingredients"])
+            read_pool(stored.store, [soup], split, table)
+        return bool(read_json_part(stored.store, soup, layout.METRICS)["ingredients"])
     except (ObjectMissing, DamagedObject, MismatchedPredictions, KeyError, ValueError):
         return False
 
 
-def _cook(
+def _make_soup(
     stored: StoredRun,
     records: dict[str, TrialRecord],
-    wanted: SoupId,
+    soup: SoupId,
     names: Sequence[CheckpointId],
     metric: Metric,
     table: DataTable,
 ) -> None:
-    store, config = stored.store, records[wanted.trial_id].config
+    store, config = stored.store, records[soup.trial_id].config
     weights = {name: read_part(store, name, layout.WEIGHTS) for name in names}
-    images = read_images(stored, records[wanted.trial_id])
+    images = read_images(stored, records[soup.trial_id])
     placed = place_as_trained(store, config, images)
     from trainables.compression.soup import Ingredient, SoupTask, check_ingredients, make_soup
 
@@ -174,44 +174,44 @@ def _cook(
     check_ingredients(ordered)
     labels = table.labels_of("validation")
 
-    def taste(found: Evaluation) -> float:
+    def loss_of(found: Evaluation) -> float:
         return -cost_of(metric, measure(metric, found.probabilities, labels))
 
-    kitchen = SoupTask(config, placed, hash_labels(images), parts_of(store, names[0]))
-    write_checkpoint(store, wanted, make_soup(kitchen, wanted, ordered, taste).parts)
+    task = SoupTask(config, placed, hash_labels(images), parts_of(store, names[0]))
+    write_checkpoint(store, soup, make_soup(task, soup, ordered, loss_of).parts)
 
 
 def _describe(
     stored: StoredRun,
     owner: TrialRecord,
-    wanted: SoupId,
+    soup_id: SoupId,
     names: Sequence[CheckpointId],
     ingredients: Sequence[CheckpointId],
     metric: Metric,
     table: DataTable,
 ) -> SoupSummary:
-    """Beside the best single epoch of the trial, where the store has it, else the best candidate."""
+    """The soup compared with the best single epoch of the trial, if the store has it, else with the best candidate."""
     assert owner.best is not None
     best = CheckpointId(owner.trial_id, owner.best.epoch)
     if stored.store.stat(best.key(layout.MANIFEST)) is None:
         best = names[0]
     members = list(dict.fromkeys([best, *ingredients]))
     # Everything is chosen by now; predictions on test are opened here.
-    pools = [read_pool(stored.store, [wanted, *members], split, table) for split in ("validation", "test")]
-    told = {
-        str(wanted): [pool.probabilities[pool.position(wanted)] for pool in pools],
+    pools = [read_pool(stored.store, [soup_id, *members], split, table) for split in ("validation", "test")]
+    predictions = {
+        str(soup_id): [pool.probabilities[pool.position(soup_id)] for pool in pools],
         str(best): [pool.probabilities[pool.position(best)] for pool in pools],
         "vote": [_vote(pool, ingredients) for pool in pools],
     }
     labels = [pool.labels for pool in pools]
     soup, single, vote = (
-        score(name, validation, labels[0], test, labels[1]) for name, (validation, test) in told.items()
+        score(name, validation, labels[0], test, labels[1]) for name, (validation, test) in predictions.items()
     )
-    gained, lost, p = compare(told[str(wanted)][1], told[str(best)][1], labels[1])
+    gained, lost, p = compare(predictions[str(soup_id)][1], predictions[str(best)][1], labels[1])
     return SoupSummary(
         run=stored.run,
-        trial_id=wanted.trial_id,
-        kind=wanted.kind,
+        trial_id=soup_id.trial_id,
+        kind=soup_id.kind,
         metric=metric,
         candidates=tuple(map(str, names)),
         ingredients=tuple(map(str, ingredients)),

@@ -29,7 +29,7 @@ from trainables.store.json_records import to_json as json_bytes
 if TYPE_CHECKING:
     from trainables.compression.prune import PruningTask
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 class CannotSparsify(CaucusError, ValueError):
@@ -38,16 +38,16 @@ class CannotSparsify(CaucusError, ValueError):
 
 @dataclass(frozen=True)
 class Sparsified:
-    """What was found, and where it lies."""
+    """A curve, and where the store has it."""
 
     curve: PrunedCurve
     key: str
-    """Of the curve in the store."""
+    """Key of the curve in the store."""
     chart: str
     """Key of its chart."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As one JSON object."""
+        """The result as one JSON object."""
         return {**to_json(self.curve), "key": self.key, "chart": self.chart}
 
 
@@ -57,15 +57,15 @@ def sparsify_run(
     method: PruneMethod,
     sparsities: Sequence[float],
     epochs: int,
-    say: Say = lambda line: None,
+    notify: Notify = lambda line: None,
 ) -> Sparsified:
-    """The curve of one trial's checkpoint at its best epoch; without `trial_id` that of the best trial on validation.
+    """The curve of one trial's checkpoint at its best epoch; without `trial_id`, that of the best trial on validation.
 
-    What the store has of it already is read; the rest is trained here, without Ray, one sparsity after the other, and
-    `say` gets a line each. Sparsity 0 is always among them: fine-tuning alone. The test split is scored once everything
-    is chosen, for the chosen sparsity alone. Raises, with nothing written, `NoSuchTrial`, `RunMismatch` where the data are
-    others than the run's, `ObjectMissing` or `DamagedObject` where the checkpoint is, `ModelUnusable` where channels of this
-    net cannot be pruned.
+    Points that the store has already are read; the others are trained here, without Ray, one sparsity after the other, and
+    `notify` gets a line each. Sparsity 0 is always among them: fine-tuning alone. The test split is scored once everything
+    is chosen, for the chosen sparsity alone. Raises, with nothing written, `NoSuchTrial`, `RunMismatch` if the data are not
+    the run's, `ObjectMissing` or `DamagedObject` if the checkpoint is missing or damaged, `ModelUnusable` if channels of
+    this net cannot be pruned.
     """
     record = find_trial(stored, trial_id)
     if method == "channel":
@@ -73,7 +73,7 @@ def sparsify_run(
 
         check_channels(record.config.model, record.config.boost.round)
     checkpoint = best_checkpoint(stored, record)
-    wanted = [PrunedId(*_ids(checkpoint), method, sparsity, epochs) for sparsity in (0.0, *sparsities)]
+    pruned_ids = [PrunedId(*_ids(checkpoint), method, sparsity, epochs) for sparsity in (0.0, *sparsities)]
     table = read_data_table(stored.store, record.config.data_id)
     unpruned = _predicted(stored.store, checkpoint, "validation", table)
     images = read_images(stored, record)
@@ -82,25 +82,25 @@ def sparsify_run(
     start = place_point(
         str(checkpoint), 0.0, _measure_unpruned(stored.store, task, checkpoint), unpruned, unpruned, labels
     )
-    say(f"{checkpoint}: validation {start.accuracy:.2%} as trained, {start.nonzero:,} weights")
+    notify(f"{checkpoint}: validation {start.accuracy:.2%} as trained, {start.nonzero:,} weights")
     points: list[PrunedPoint] = []
     failed: list[tuple[float, str]] = []
-    for one in wanted:
+    for one in pruned_ids:
         try:
             measured, known = _provide(stored.store, task, one, table)
         except TrialDiverged as error:
             failed.append((one.sparsity, str(error)))
-            say(f"{one}: {error}")
+            notify(f"{one}: {error}")
             continue
         point = place_point(
             str(one), one.sparsity, measured, _predicted(stored.store, one, "validation", table), unpruned, labels
         )
         points.append(point)
-        say(_describe_point(point, known))
+        notify(_describe_point(point, known))
     chosen = choose(points)
     test = None
     if chosen is not None:  # only here, after everything has been chosen, are predictions on test opened
-        best = next(one for one in wanted if one.sparsity == chosen.sparsity)
+        best = next(one for one in pruned_ids if one.sparsity == chosen.sparsity)
         pruned = _predicted(stored.store, best, "test", table)
         test = evaluate_on_test(pruned, _predicted(stored.store, checkpoint, "test", table), table.labels_of("test"))
     from trainables.compression.prune import fine_tuning_config
@@ -118,10 +118,10 @@ def sparsify_run(
         failed=tuple(failed),
         test=test,
     )
-    return keep(stored, curve)
+    return save_curve(stored, curve)
 
 
-def keep(stored: StoredRun, curve: PrunedCurve) -> Sparsified:
+def save_curve(stored: StoredRun, curve: PrunedCurve) -> Sparsified:
     """Write the curve and its chart to the store."""
     key, chart_key = (
         layout.pruned_curve_key(stored.name, stored.run_id, curve.trial_id, curve.method, kind)
@@ -132,36 +132,36 @@ def keep(stored: StoredRun, curve: PrunedCurve) -> Sparsified:
     return Sparsified(curve, key, chart_key)
 
 
-def check_words(trial_id: str | None, best: bool, method: str, sparsities: str) -> tuple[PruneMethod, list[float]]:
-    """Method and sparsities as a person writes them. Raises `CannotSparsify`, also where both a trial and the best is asked for."""
+def parse_arguments(trial_id: str | None, best: bool, method: str, sparsities: str) -> tuple[PruneMethod, list[float]]:
+    """Method and sparsities from the command line. Raises `CannotSparsify`, also if both --trial and --best are given."""
     if trial_id is not None and best:
         raise CannotSparsify(f"--trial {trial_id} and --best name two trials: keep one")
     return parse_method(method), parse_sparsities(sparsities)
 
 
-def parse_method(told: str) -> PruneMethod:
+def parse_method(text: str) -> PruneMethod:
     """The method of that name. Raises `CannotSparsify`."""
     for method in METHODS:
-        if told == method:
+        if text == method:
             return method
-    raise CannotSparsify(f"--method is {told!r}, not one of {', '.join(METHODS)}")
+    raise CannotSparsify(f"--method is {text!r}, not one of {', '.join(METHODS)}")
 
 
-def parse_sparsities(told: str) -> list[float]:
-    """Sparsities as a person writes them, rising, each once. Raises `CannotSparsify` where one is not above 0 and below 1.
+def parse_sparsities(text: str) -> list[float]:
+    """Sparsities from the command line, in ascending order, each once. Raises `CannotSparsify` if one is not above 0 and below 1.
 
     >>> parse_sparsities("0.9,0.5, .90")
     [0.5, 0.9]
     """
     found = set()
-    for word in told.split(","):
+    for part in text.split(","):
         try:
-            value = float(word)
+            value = float(part)
         except ValueError:
             value = math.nan
         if not 0 < value < 1:
             raise CannotSparsify(
-                f"--sparsity has {word.strip()!r}: a share above 0 and below 1 of what is taken out, such as 0.5,0.9"
+                f"--sparsity has {part.strip()!r}: a share above 0 and below 1 of what is taken out, such as 0.5,0.9"
             )
         found.add(value)
     return sorted(found)
@@ -177,7 +177,7 @@ def open_task(stored: StoredRun, record: TrialRecord, checkpoint: CheckpointId, 
 
 
 def _measure_unpruned(store: Store, task: PruningTask, checkpoint: CheckpointId) -> dict[str, Any]:
-    """Of the checkpoint as it is: what it measured of itself, and its size."""
+    """Metrics and size of the unpruned checkpoint."""
     from trainables.compression.pruned_size import measure_size
     from trainables.models.load import load_net
 
@@ -191,24 +191,24 @@ def _measure_unpruned(store: Store, task: PruningTask, checkpoint: CheckpointId)
     }
 
 
-def _provide(store: Store, task: PruningTask, wanted: PrunedId, table: DataTable) -> tuple[dict[str, Any], bool]:
-    """What a pruned checkpoint measured, and whether the store had it whole; else it is made and stored now."""
+def _provide(store: Store, task: PruningTask, pruned: PrunedId, table: DataTable) -> tuple[dict[str, Any], bool]:
+    """Metrics of a pruned checkpoint, and whether the store had it whole; if not, it is made and stored now."""
     try:
-        for part in (layout.WEIGHTS, layout.predictions_part("test")):  # proved whole, not looked into
-            read_part(store, wanted, part)
-        read_pool(store, [wanted], "validation", table)
-        return read_json_part(store, wanted, layout.METRICS), True
+        for part in (layout.WEIGHTS, layout.predictions_part("test")):  # verified, but not used
+            read_part(store, pruned, part)
+        read_pool(store, [pruned], "validation", table)
+        return read_json_part(store, pruned, layout.METRICS), True
     except (ObjectMissing, DamagedObject, MismatchedPredictions):
         pass
     from trainables.compression.prune import prune_checkpoint
 
-    parts = prune_checkpoint(task, wanted)
-    write_checkpoint(store, wanted, parts)
+    parts = prune_checkpoint(task, pruned)
+    write_checkpoint(store, pruned, parts)
     return json.loads(parts[layout.METRICS]), False
 
 
 def _predicted(store: Store, checkpoint: CheckpointId, split: str, table: DataTable) -> npt.NDArray[np.int64]:
-    """Predicted classes int64 (images,), proved to be of the run's images."""
+    """Predicted classes int64 (images,), verified to be of the run's images."""
     predicted: npt.NDArray[np.int64] = read_pool(store, [checkpoint], split, table).probabilities[0].argmax(1)
     return predicted
 

@@ -1,4 +1,4 @@
-"""One trial of a run that is over, for what is done to its checkpoints afterwards, here, without Ray."""
+"""One trial of a stored run, and what is needed to work on its checkpoints, without Ray."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class NoSuchTrial(CaucusError, LookupError):
 
 
 def find_trial(stored: StoredRun, trial_id: str | None) -> TrialRecord:
-    """The trial of that name, or the best on validation. Raises `NoSuchTrial` where there is none, or it has no epoch."""
+    """The trial of that name, or the best on validation. Raises `NoSuchTrial` if there is none, or if it has no epoch."""
     ranked = rank(list(stored.state.trials.values()))
     if trial_id is None:
         found = next(iter(ranked), None)
@@ -42,19 +42,19 @@ def find_trial(stored: StoredRun, trial_id: str | None) -> TrialRecord:
 
 
 def best_checkpoint(stored: StoredRun, record: TrialRecord) -> CheckpointId:
-    """The trial's checkpoint at its best epoch. Raises `ObjectMissing` where the store does not have it."""
+    """The trial's checkpoint at its best epoch. Raises `ObjectMissing` if the store does not have it."""
     assert record.best is not None
     checkpoint = CheckpointId(record.trial_id, record.best.epoch)
     if stored.store.stat(checkpoint.key(layout.MANIFEST)) is None:
         raise ObjectMissing(
             f"checkpoint {checkpoint}, the best epoch of its trial, is not in {stored.store.uri}: run the sweep again "
-            "to train it anew, or name another trial with --trial"
+            "to train it again, or name another trial with --trial"
         )
     return checkpoint
 
 
 def read_images(stored: StoredRun, record: TrialRecord) -> ImageSet:
-    """The images as the run had them. Raises `RunMismatch` where they cannot be found, or are others now."""
+    """The images of the run. Raises `RunMismatch` if they cannot be found or have changed."""
     if stored.spec is None:
         raise RunMismatch(
             f"the sweep of run {stored.run} was recorded by another version and names no images that this one can read: "
@@ -83,5 +83,5 @@ def place_as_trained(store: Store, config: TrialConfig, images: ImageSet) -> Dev
 
 
 def parts_of(store: Store, checkpoint: CheckpointId) -> int:
-    """In how many parts a batch was taken when it was trained."""
+    """The number of parts into which each batch was split in training."""
     return int(read_json_part(store, checkpoint, layout.TIMING).get("parts", 1))

@@ -1,6 +1,6 @@
 """What a free slot does next, without Ray: search and scheduler brought together, budgets, and a simulator of both.
 
-`controller` is asked by whoever places trials: by Ray Tune in a run, by `simulator` in a plan.
+`controller` is called by Ray Tune in a run, and by `simulator` in a plan.
 """
 
 from typing import TYPE_CHECKING

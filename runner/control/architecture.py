@@ -1,4 +1,4 @@
-"""Which trials take equally long a step: the name of their architecture, and how far two are apart."""
+"""Architectures: trials of the same one take the same time per step. Their names, and distances between them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Features = tuple[float, ...]
 
 
 def architecture_of(config: TrialConfig) -> dict[str, Any]:
-    """The keys of a trial that decide how long a step takes; of shares, such as dropout, whether they are above zero."""
+    """The keys of a trial that decide how long a step takes. Shares, such as dropout, count as whether they are above zero."""
     flat = flatten(config.model_dump(mode="json", include={"model", "optimizer", "precision"}))
-    kept = {key: value for key, value in flat.items() if not key.startswith("optimizer.")}
-    kept |= {key: flat[key] for key in ("optimizer.name", "optimizer.batch_size")}
-    kept["boost.round"] = config.boost.round  # a round of gradient boosting predicts with the nets of those before, too
-    return {key: value > 0 if isinstance(value, float) else value for key, value in kept.items()}
+    keys = {key: value for key, value in flat.items() if not key.startswith("optimizer.")}
+    keys |= {key: flat[key] for key in ("optimizer.name", "optimizer.batch_size")}
+    keys["boost.round"] = config.boost.round  # a round of gradient boosting predicts with the nets of those before, too
+    return {key: value > 0 if isinstance(value, float) else value for key, value in keys.items()}
 
 
 def name_architecture(config: TrialConfig) -> str:
-    """A short name that two trials share if a step of them takes the same time."""
+    """A short name that two trials share if their steps take the same time."""
     return short_hash(architecture_of(config), digits=8)
 
 
@@ -36,7 +36,7 @@ def name_rest(config: TrialConfig) -> str:
 
 
 def spread(configs: Sequence[TrialConfig], most: int) -> list[TrialConfig]:
-    """One trial of each architecture; of more than `most` those that are farthest from each other.
+    """One trial of each architecture; if there are more than `most`, those that are farthest from each other.
 
     The first is the commonest; each further one is that whose nearest among those taken is the farthest away (Gonzalez
     1985), in the space of the keys, whole numbers as logarithms.
@@ -59,20 +59,20 @@ def spread(configs: Sequence[TrialConfig], most: int) -> list[TrialConfig]:
 
 
 def features(configs: Sequence[TrialConfig]) -> Iterator[Features]:
-    """Of each trial its architecture as numbers: whole numbers as logarithms, words as one 0 or 1 for each that occurs."""
-    told = [architecture_of(config) for config in configs]
-    keys = sorted({key for one in told for key in one})
-    words = {
-        key: sorted({str(one.get(key)) for one in told})
+    """The architecture of each trial as numbers: whole numbers as logarithms, strings one-hot encoded."""
+    architectures = [architecture_of(config) for config in configs]
+    keys = sorted({key for one in architectures for key in one})
+    categories = {
+        key: sorted({str(one.get(key)) for one in architectures})
         for key in keys
-        if any(isinstance(one.get(key), str | None) for one in told)
+        if any(isinstance(one.get(key), str | None) for one in architectures)
     }
-    for one in told:
+    for one in architectures:
         values: list[float] = []
         for key in keys:
             value = one.get(key)
-            if key in words:
-                values += [float(str(value) == word) for word in words[key]]
+            if key in categories:
+                values += [float(str(value) == category) for category in categories[key]]
             elif isinstance(value, bool):
                 values.append(float(value))
             else:

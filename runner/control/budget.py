@@ -20,10 +20,10 @@ class Budget:
 
     config: BudgetConfig
     price: float | None
-    """Of a node for an hour."""
+    """Price of a node for an hour."""
 
     def spent(self, state: RunState, elapsed_s: float) -> str:
-        """The cap that has been reached, for a person; "" while none has. The wall time is the caller's."""
+        """The cap that has been reached, as text; "" while none has. The wall time is checked by the caller."""
         caps = self.config
         if caps.epochs is not None and state.all_epochs_trained >= caps.epochs:
             return f"budget.epochs is {caps.epochs}"
@@ -51,23 +51,23 @@ class Budget:
 
 
 def describe_budget(config: BudgetConfig) -> str:
-    """The caps of a sweep in a few words; "" where there are none.
+    """The caps of a sweep as text; "" if there are none.
 
     >>> describe_budget(BudgetConfig(wall=600, epochs=50))
     '10 m 0 s, 50 epochs'
     """
-    told = [] if config.wall is None else [show_duration(config.wall)]
+    caps = [] if config.wall is None else [show_duration(config.wall)]
     for cap, unit in ((config.slot_hours, "slot-hours"), (config.trials, "trials"), (config.epochs, "epochs")):
-        told += [] if cap is None else [f"{cap:g} {unit}"]
-    return ", ".join(told + ([] if config.money is None else [f"{config.money:g} in money"]))
+        caps += [] if cap is None else [f"{cap:g} {unit}"]
+    return ", ".join(caps + ([] if config.money is None else [f"{config.money:g} in money"]))
 
 
 CLOSING_SHARE, CLOSING_S = 0.25, 20.0
-"""Of a wall budget this share, at most this long, is kept for stopping, choosing, voting and the report."""
+"""This share of a wall budget, and at most so many seconds, is reserved for stopping, selection, voting and the report."""
 
 
 def time_left_s(spec: SweepSpec, log: RunLog) -> float:
-    """Seconds of the wall budget that are left for training; without a budget, all the time in the world."""
+    """Seconds of the wall budget that are left for training; infinite without a budget."""
     if spec.budget.wall is None:
         return math.inf
     return spec.budget.wall - min(CLOSING_SHARE * spec.budget.wall, CLOSING_S) - log.elapsed_s

@@ -1,8 +1,8 @@
-"""Brings search and scheduler together: what a free slot does next, and whether a trial goes on after an epoch.
+"""Brings search and scheduler together: what a free slot does next, and whether a trial continues after an epoch.
 
-The controller is a fold over the run's journal, as search and schedulers are: it writes each decision down before it
-takes effect, and one that is built on the journal of another goes on as that would have. It knows neither Ray nor
-torch, so the simulation in benchmarks/ drives the same code as a real run does.
+The controller is a fold over the run's journal, as search and schedulers are: it records each decision before the
+decision takes effect, and a controller that is built on an existing journal continues as its predecessor would have. It
+knows neither Ray nor torch, so the simulation in benchmarks/ drives the same code as a real run does.
 """
 
 from __future__ import annotations
@@ -60,17 +60,17 @@ class TrialController:
         self._schedulers: dict[str, Scheduler] = {}
         self._patience: dict[str, Patience] = {}
         self._stages: dict[str, str] = {}
-        """Of each trial, the newest that it belongs to."""
+        """The newest stage of each trial."""
         self._results: dict[str, list[EpochResult]] = {}
-        """Of trials that have not ended for good: what a later stage's scheduler is told of the epochs before."""
+        """Results by trial, which a later stage's scheduler gets when the trial enters that stage."""
         self._audited: set[str] = set()
         self._running: set[str] = set()
         self._measuring: dict[str, str] = {}
-        """Architectures whose range tests are under way, with their labels."""
+        """Labels of the range tests under way, by architecture."""
         self._tasks: deque[TrialTask] = deque()
         self._begun: set[str] = set()
         self.is_capped = False
-        """Whether trials were left alone because `budget.trials` has no room for them."""
+        """Whether trials were not started because `budget.trials` was reached."""
         for event in log.events:
             self._observe(event)
         self._tasks.extend(self._unfinished(lost or {}))
@@ -84,11 +84,11 @@ class TrialController:
         return not waiting and isinstance(self._search.step(self._log.state), Over) and not self._audits()
 
     def next_task(self) -> Task | Nothing:
-        """What a free slot does: `wait` where that depends on what is running, `over` where nothing will come."""
+        """The next task of a free slot: `wait` if that depends on what is running, `over` if nothing will come."""
         while True:
             if self._tasks:
                 task = self._tasks.popleft()
-                if self._has_room(task.name):
+                if self._may_begin(task.name):
                     self._running.add(task.name)
                     self._begun.add(task.name)
                     return task
@@ -97,7 +97,7 @@ class TrialController:
                 continue
             step = self._search.step(self._log.state)
             match step:
-                case Plan() if self._has_room():
+                case Plan() if self._may_begin():
                     self._plan(step)
                     continue
                 case Decide():
@@ -114,27 +114,27 @@ class TrialController:
             # Nothing runs and nothing is proposed: trials that pause now have waited for all that will ever come.
             for scheduler in self._schedulers.values():
                 scheduler.close()
-            if self._promote() or self._settle():
+            if self._promote() or self._resolve_paused():
                 continue
             if isinstance(step, Over) and self._audit():
                 continue
             return "over"
 
     def decide(self, step: Decide) -> None:
-        """Put a decision on record; what follows from it comes with the next task."""
-        told = {"what": step.what, "reason": step.reason, "stage": step.stage}
-        self._put(self._log.draft(Decided, trial_id=step.trial_id, values=dict(step.values), **told))
+        """Record a decision of the search; its consequences come with the next task."""
+        fields = {"what": step.what, "reason": step.reason, "stage": step.stage}
+        self._put(self._log.draft(Decided, trial_id=step.trial_id, values=dict(step.values), **fields))
 
     def start(self, trial_id: str) -> None:
-        """A slot has taken `trial_id` up."""
+        """A slot has started `trial_id`."""
         self._put(self._log.draft(TrialStarted, trial_id=trial_id))
 
     def report(self, trial_id: str, result: EpochResult, trained: bool, cost: TrialCost | None = None) -> bool:
-        """An epoch has ended, and the net's `cost` may be known by now; returns whether the trial goes on."""
+        """An epoch has ended, and the net's `cost` may be known by now; returns whether the trial continues."""
         state = self._log.state
         last = state.last_epoch(trial_id)
         if result.epoch <= last:
-            # Told again, by a trial that was started anew or whose checkpoint was lost: what was decided stands.
+            # Reported again, by a trial that was restarted or whose checkpoint was lost: the decision stands.
             if trained:
                 self._log.repeat(trial_id, result)
             over = result.epoch == last and (state.has_ended(trial_id) or state.trials[trial_id].state == "paused")
@@ -144,39 +144,39 @@ class TrialController:
             measured = [self._log.draft(TrialMeasured, trial_id=trial_id, cost=cost)]
         event = self._log.draft(EpochReported, trial_id=trial_id, result=result, trained=trained)
         self._observe(event)
-        halt = self._judge(trial_id, result)
-        if halt is None:
+        decision = self._decide_stop(trial_id, result)
+        if decision is None:
             self._log.append(*measured, event)
         else:
-            told: Event
-            if halt.state == "paused":
-                told = self._log.draft(TrialPaused, trial_id=trial_id, reason=halt.reason)
+            end: Event
+            if decision.state == "paused":
+                end = self._log.draft(TrialPaused, trial_id=trial_id, reason=decision.reason)
             else:
-                told = self._log.draft(TrialEnded, trial_id=trial_id, state=halt.state, reason=halt.reason)
-            self._log.append(*measured, event, told)
-            self._observe(told)
-        self._settle()
-        return not self._leave(trial_id, halt is not None)
+                end = self._log.draft(TrialEnded, trial_id=trial_id, state=decision.state, reason=decision.reason)
+            self._log.append(*measured, event, end)
+            self._observe(end)
+        self._resolve_paused()
+        return not self._leave(trial_id, decision is not None)
 
     def end(self, trial_id: str, state: TrialState, reason: str) -> None:
         """The trial came to an end by itself: it diverged, failed, or was cut off."""
         self._running.discard(trial_id)
         if not self._log.state.has_ended(trial_id):
             self._put(self._log.draft(TrialEnded, trial_id=trial_id, state=state, reason=reason))
-            self._settle()
+            self._resolve_paused()
 
     def release(self, trial_id: str) -> None:
-        """The slot of a trial is free again, however that came."""
+        """The slot of a trial is free again, for whatever reason."""
         self._running.discard(trial_id)
         self._measuring.pop(trial_id.removeprefix("range-"), None)
 
-    def take_range_test(self, told: Mapping[str, Any]) -> None:
-        """The range test of an architecture has ended; `told` has the fields of a `RangeTested`."""
-        label = self._measuring.pop(told["key"], "")
-        self._put(self._log.draft(RangeTested, label=label, **told))
+    def take_range_test(self, result: Mapping[str, Any]) -> None:
+        """The range test of an architecture has ended; `result` has the fields of a `RangeTested`."""
+        label = self._measuring.pop(result["key"], "")
+        self._put(self._log.draft(RangeTested, label=label, **result))
 
     def fail_range_test(self, key: str, reason: str) -> None:
-        """A range test could not be made: its architecture's trials take the usual bounds."""
+        """A range test has failed: its architecture's trials take the usual bounds."""
         low, high = USUAL_RATES
         why = f"no range test ({reason}): the usual bounds"
         self.take_range_test(
@@ -188,7 +188,7 @@ class TrialController:
         self._observe(event)
 
     def _observe(self, event: Event) -> None:
-        """Take an event into account, on record or about to be."""
+        """Update the state by an event that is in the journal or about to be."""
         match event:
             case TrialPlanned():
                 self._enter(event)
@@ -227,8 +227,8 @@ class TrialController:
         if stage in self._patience:
             self._patience[stage].record(trial_id, result.epoch, result.validation_loss)
 
-    def _judge(self, trial_id: str, result: EpochResult) -> SchedulerDecision | None:
-        """How the trial stops now, None where it goes on."""
+    def _decide_stop(self, trial_id: str, result: EpochResult) -> SchedulerDecision | None:
+        """How the trial stops now, None if it continues."""
         record = self._log.state.trials[trial_id]
         if result.epoch >= self._last_epoch(record):
             return (
@@ -239,9 +239,9 @@ class TrialController:
         if trial_id in self._audited:
             return None
         stage = self._stages[trial_id]
-        if stage in self._patience and (halt := self._patience[stage].judge(trial_id)):
-            return halt
-        return self._scheduler_of(trial_id).judge(trial_id)
+        if stage in self._patience and (decision := self._patience[stage].decide(trial_id)):
+            return decision
+        return self._scheduler_of(trial_id).decide(trial_id)
 
     def _last_epoch(self, record: TrialRecord) -> int:
         return record.max_epochs or stage_scheduler(self._spec, record.stage).max_epochs
@@ -260,16 +260,16 @@ class TrialController:
                 return True
         return False
 
-    def _settle(self) -> bool:
-        """End the paused trials that can never go on; whether there were any."""
-        settled = [told for scheduler in self._schedulers.values() for told in scheduler.settle()]
-        for trial_id, reason in settled:
+    def _resolve_paused(self) -> bool:
+        """End the paused trials that can never continue; returns whether there were any."""
+        hopeless = [pair for scheduler in self._schedulers.values() for pair in scheduler.resolve_paused()]
+        for trial_id, reason in hopeless:
             self._put(self._log.draft(TrialEnded, trial_id=trial_id, state="pruned", reason=reason))
-        return bool(settled)
+        return bool(hopeless)
 
     def _plan(self, step: Plan) -> None:
-        told = {"stage": step.stage, "max_epochs": step.max_epochs or self._stage_epochs(step.stage), "why": step.why}
-        for event in self._log.plan(step.trials, **told):
+        fields = {"stage": step.stage, "max_epochs": step.max_epochs or self._stage_epochs(step.stage), "why": step.why}
+        for event in self._log.plan(step.trials, **fields):
             self._observe(event)
             record = self._log.state.trials[event.trial_id]
             if record.epochs and self._log.state.last_epoch(event.trial_id) >= self._last_epoch(record):
@@ -280,10 +280,10 @@ class TrialController:
                 self._tasks.append(self._task(event.trial_id))
 
     def _stage_epochs(self, stage: str) -> int | None:
-        """None where it is the sweep's own, which needs no saying."""
+        """The stage's last epoch; None if the sweep has no stages, because the sweep's own is the default."""
         return stage_scheduler(self._spec, stage).max_epochs if stage else None
 
-    def _has_room(self, trial_id: str = "") -> bool:
+    def _may_begin(self, trial_id: str = "") -> bool:
         """Whether `budget.trials` lets this trial, or another one, begin."""
         cap = self._spec.budget.trials
         if cap is None or trial_id in self._begun or len(self._begun) < cap:
@@ -295,7 +295,7 @@ class TrialController:
         return TrialTask(self._log.state.trials[trial_id].config, self._log.state.last_epoch(trial_id))
 
     def _unfinished(self, lost: Mapping[str, set[int]]) -> Iterator[TrialTask]:
-        """What an earlier driver left: trials without an end, and epochs whose checkpoints never reached the store."""
+        """Tasks that an earlier driver left: trials without an end, and epochs whose checkpoints never reached the store."""
         for name, record in self._log.state.trials.items():
             if name in lost:
                 yield TrialTask(record.config, min(lost[name]) - 1)
@@ -316,9 +316,9 @@ class TrialController:
         return trial_id in self._audited and self._log.state.last_epoch(trial_id) < self._last_epoch(record)
 
     def _audits(self) -> list[TrialConfig]:
-        """The pruned trials that are to be trained on to the end: a seeded draw, so that they speak for the others."""
+        """The pruned trials to be trained to the end: a seeded draw, so that they are representative."""
         seed = self._spec.search.seed
-        chosen: list[TrialConfig] = []
+        audited: list[TrialConfig] = []
         for stage in dict.fromkeys(self._stages.values()):
             audits = stage_scheduler(self._spec, stage).audit
             if not audits:
@@ -326,14 +326,14 @@ class TrialController:
             pruned = [one for one in self._log.state.trials.values() if one.state == "pruned" and one.stage == stage]
             new = [record for record in pruned if record.audited_from is None]
             new.sort(key=lambda record: share_of(seed, 0, f"audit/{record.trial_id}"))
-            chosen += [record.config for record in new[: max(0, audits - len(pruned) + len(new))]]
-        return chosen
+            audited += [record.config for record in new[: max(0, audits - len(pruned) + len(new))]]
+        return audited
 
     def _audit(self) -> bool:
-        """Begin the audits that are still to be made; whether there are any."""
-        chosen = self._audits()
-        for trial in chosen:
+        """Start the audits that are still to be made; returns whether there are any."""
+        trials = self._audits()
+        for trial in trials:
             epoch = self._log.state.last_epoch(trial.trial_id)
             self._put(self._log.draft(TrialAudited, trial_id=trial.trial_id, epoch=epoch))
             self._tasks.append(self._task(trial.trial_id))
-        return bool(chosen)
+        return bool(trials)

@@ -32,12 +32,12 @@ def find_price(spec: SweepSpec) -> float | None:
 
 
 def find_prices(config: object, where: str) -> float | dict[str, float] | None:
-    """What a cluster file says that its nodes cost an hour: one price, or one a type of node. Raises `SweepFileError`."""
+    """The price of a node for an hour in a cluster file: one price, or one per node type. Raises `SweepFileError`."""
     metadata = config.get("metadata") if isinstance(config, dict) else None
-    told: Any = metadata.get(KEY) if isinstance(metadata, dict) else None
-    if not isinstance(told, dict):
-        return None if told is None else _check(told, f"{where}.{KEY}")
-    return {str(name): _check(price, f"{where}.{KEY}.{name}") for name, price in told.items()} or None
+    prices: Any = metadata.get(KEY) if isinstance(metadata, dict) else None
+    if not isinstance(prices, dict):
+        return None if prices is None else _check(prices, f"{where}.{KEY}")
+    return {str(name): _check(price, f"{where}.{KEY}.{name}") for name, price in prices.items()} or None
 
 
 def _price_in(path: Path) -> float | None:

@@ -1,4 +1,4 @@
-"""A run on a simulated clock: the real search, scheduler and controller, and made-up trials in place of training.
+"""A run on a simulated clock: the real search, scheduler and controller, and simulated trials in place of training.
 
 `caucus plan` rehearses a sweep to say how long it will take; the simulation in benchmarks/ rehearses thousands of
 trials on recorded learning curves.
@@ -27,7 +27,7 @@ from trainables.config.trial import TrialConfig
 from trainables.results.record import OUT_OF_BUDGET, EpochResult
 
 EpochSimulator = Callable[[TrialConfig, int], EpochResult | None]
-"""What an epoch of a trial brings, None where it diverges."""
+"""Returns the result of a trial's epoch, None if the trial diverges."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Simulation:
 
     state: RunState
     elapsed_s: float
-    """On the simulated clock, from the first task to the last."""
+    """Seconds on the simulated clock, from the first task to the last."""
     events: list[Event]
 
 
@@ -55,7 +55,7 @@ def simulate(
     spec: SweepSpec,
     search: Search,
     slots: int,
-    play: EpochSimulator,
+    simulate_epoch: EpochSimulator,
     journal: Journal | UnwrittenJournal | None = None,
     trial_start_s: float = 0.0,
     range_test_s: float = 0.0,
@@ -63,10 +63,10 @@ def simulate(
     listeners: Iterable[Listener] = (),
     choose: Callable[[SchedulerConfig, int], Scheduler] = choose_scheduler,
 ) -> Simulation:
-    """Let `slots` slots train what the sweep's controller says, each epoch as long as `play` says it is.
+    """Run the sweep's controller on `slots` simulated slots; `simulate_epoch` returns the result and duration of each epoch.
 
-    Goes on from the events in `journal` (left out: a new one that nobody keeps); a slot takes `trial_start_s` to begin a trial and `range_test_s` for a
-    range test. Ends where the run would: with the last trial, at `until_s`, or with the sweep's own budget.
+    Continues from the events in `journal` (by default a new one in memory); a slot takes `trial_start_s` to begin a trial
+    and `range_test_s` for a range test. Ends as the run would: with the last trial, at `until_s`, or with the budget.
     """
     clock = Clock()
     log = RunLog(journal or UnwrittenJournal(), list(listeners), clock)
@@ -85,7 +85,7 @@ def simulate(
         if isinstance(task, RangeTask):
             heapq.heappush(due, (clock.now_s + delay_s + range_test_s, order, task, 0, None))
             return
-        result = play(task.trial, epoch)
+        result = simulate_epoch(task.trial, epoch)
         busy_s = result.busy_s if result else 0.0
         heapq.heappush(due, (clock.now_s + delay_s + busy_s, order, task, epoch, result))
 

@@ -1,4 +1,4 @@
-"""What a slot is given to do."""
+"""Tasks of a slot."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from trainables.config.trial import TrialConfig
 
 @dataclass(frozen=True)
 class TrialTask:
-    """A trial to be trained, and the last of its epochs that needs no second look."""
+    """A trial to be trained after the epoch `after_epoch`, which is complete."""
 
     trial: TrialConfig
     after_epoch: int
 
     @property
     def name(self) -> str:
-        """The trial's."""
+        """The trial's id."""
         return self.trial.trial_id
 
 
@@ -25,13 +25,13 @@ class RangeTask:
     """The learning-rate range test of an architecture."""
 
     key: str
-    """Names the architecture."""
+    """The name of the architecture."""
     trial: TrialConfig
-    """Stands for it."""
+    """A trial of that architecture."""
 
     @property
     def name(self) -> str:
-        """Told apart from a trial's."""
+        """A name that no trial has."""
         return f"range-{self.key}"
 
 

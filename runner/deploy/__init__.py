@@ -1,4 +1,4 @@
-"""`caucus export` and `caucus predict`: a team leaves its run as a bundle, and answers."""
+"""`caucus export` writes a team as a bundle; `caucus predict` applies a bundle to images."""
 
 from typing import TYPE_CHECKING
 

@@ -34,16 +34,16 @@ from trainables.store.open import open_store
 if TYPE_CHECKING:
     from trainables.export.team_net import TeamNet
 
-TRIED_IMAGES = 16
+PROGRAM_IMAGES = 16
 
-TRIED_ANSWERS = 500
-"""Images of noise on which the program must say what the members' vote says."""
+NOISE_IMAGES = 500
+"""Made-up answers on which the program has to name the same classes as the members' vote."""
 
 TOLERANCE = 0.02
 """How far the program's probabilities may be from those of the vote in numpy: in bfloat16 a kernel of another batch or another
 layout rounds otherwise, by 0.004 of a logit's size. On the same machine they are equal to 1e-6."""
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Exported:
     size_bytes: int
 
     def to_dict(self) -> dict[str, Any]:
-        """As one JSON object."""
+        """The result as one JSON object."""
         manifest = self.manifest
         return {
             "bundle": self.uri,
@@ -73,7 +73,7 @@ class Exported:
 
 @dataclass(frozen=True, eq=False)
 class StoredMember:
-    """A member as the store has it."""
+    """The configuration, weights and cost of a member, read from the store."""
 
     config: TrialConfig
     weights: bytes
@@ -86,43 +86,43 @@ def export_run(
     bundle_uri: str,
     single: bool = False,
     endpoint_url: str | None = None,
-    say: Say = lambda line: None,
+    notify: Notify = lambda line: None,
 ) -> Exported:
-    """Write the team of a run, chosen and fitted as its report has it, into the empty folder (or prefix) `bundle_uri`.
+    """Write the team of a run, selected and fitted as in its report, into the empty folder (or prefix) `bundle_uri`.
 
-    With `single` the best single checkpoint instead. Raises `NothingToVote` where the run has no team, `BundleError` where
-    something lies there already, and `StoreError`; then no manifest is written, and no reader takes it for a bundle.
+    With `single`, the best single checkpoint instead. Raises `NothingToVote` if the run has no team, `BundleError` if the
+    folder is not empty, and `StoreError`; then no manifest is written, and no reader takes it for a bundle.
     """
     target = open_store(bundle_uri, endpoint_url)
     target.check()
     check_empty(target)
     conclusion = choose_and_evaluate(stored)
-    choice = alone(conclusion.best) if single else conclusion.choice
+    team = team_of_one(conclusion.best) if single else conclusion.team
     method: VoteMethod = "soft" if single else stored.ensemble.vote
-    members = [read_member(stored.store, member) for member in choice.members]
-    pool = read_pool(stored.store, list(choice.members), "validation", conclusion.table)
+    members = [read_member(stored.store, member) for member in team.members]
+    pool = read_pool(stored.store, list(team.members), "validation", conclusion.table)
     if pool.left_out:
         raise MismatchedPredictions("{} cannot vote any more: {}".format(*pool.left_out[0]))
     decision = decide(
-        pool, choice, method, stored.ensemble.calibrate, [float(member.cost.get("flops") or 0) for member in members]
+        pool, team, method, stored.ensemble.calibrate, [float(member.cost.get("flops") or 0) for member in members]
     )
     prepared = read_preparation(stored, conclusion)
-    told = tell(stored, conclusion, decision, members, prepared, single)
+    fields = describe_bundle(stored, conclusion, decision, members, prepared, single)
     files = {
         f"members/{name.trial_id}-{name.epoch}.safetensors": one.weights
-        for name, one in zip(choice.members, members, strict=True)
+        for name, one in zip(team.members, members, strict=True)
     }
-    program = trace(decision, members, prepared, conclusion, say)
+    program = trace(decision, members, prepared, conclusion, notify)
     if program is not None:
         files[PROGRAM] = program
     files[CARD] = b""  # its place among the files, which the card lists
-    files[CARD] = write_card(make_manifest(told, files)).encode()
-    manifest = write_bundle(target, told, files)
+    files[CARD] = write_card(make_manifest(fields, files)).encode()
+    manifest = write_bundle(target, fields, files)
     return Exported(target.uri, manifest, sum(len(data) for data in files.values()))
 
 
 def show_export(found: Exported) -> str:
-    """What a person reads."""
+    """The result as lines of text."""
     manifest = found.manifest
     count = len(manifest.members)
     what = f"the team of {count}" if manifest.team and count > 1 else "one checkpoint"
@@ -139,13 +139,13 @@ def show_export(found: Exported) -> str:
     return "\n".join(lines)
 
 
-def alone(best: CheckpointId) -> Team:
+def team_of_one(best: CheckpointId) -> Team:
     """A team of one."""
     return Team((best,), (1.0,), "best", "accuracy", (), (), 0.0)
 
 
 def read_member(store: Store, member: CheckpointId) -> StoredMember:
-    """What the store has of a member, proved by its manifest. Raises `StoreError`."""
+    """Read a member from the store, verified by its manifest. Raises `StoreError`."""
     timing = read_json_part(store, member, layout.TIMING)
     config = read_config(store, member.trial_id)
     precision = timing.get("precision", "float32")
@@ -153,16 +153,16 @@ def read_member(store: Store, member: CheckpointId) -> StoredMember:
 
 
 def read_preparation(stored: StoredRun, conclusion: Conclusion) -> dict[str, Any]:
-    """How images were prepared for the run's nets, from the data's record.
+    """How images were prepared for the run's nets, from the record of the data.
 
-    Records of an older version lack mean and deviation: then the images themselves are read. Raises `RunMismatch` where
-    they are not to be found.
+    Records of an older version lack mean and standard deviation: then the images themselves are read. Raises
+    `RunMismatch` if they cannot be found.
     """
     record = get_json(stored.store, layout.data_key(conclusion.table.data_id, "data.json"))
-    shape, told = record.get("image_shape"), record.get("normalisation")
+    shape, statistics = record.get("image_shape"), record.get("normalisation")
     if not isinstance(shape, dict):
-        raise DamagedObject(f"the record of data {conclusion.table.data_id} in {stored.store.uri} tells no image shape")
-    if not isinstance(told, dict):
+        raise DamagedObject(f"the record of data {conclusion.table.data_id} in {stored.store.uri} has no image shape")
+    if not isinstance(statistics, dict):
         images = load_images(stored.spec.data) if stored.spec else None
         if images is None or images.data_id != conclusion.table.data_id:
             raise RunMismatch(
@@ -170,11 +170,11 @@ def read_preparation(stored: StoredRun, conclusion: Conclusion) -> dict[str, Any
                 "more: restore them, or run the sweep again"
             )
         mean, std = channel_statistics(images.arrays)
-        told = {"mean": mean.tolist(), "std": std.tolist()}
-    return {**shape, "mean": tuple(told["mean"]), "std": tuple(told["std"])}
+        statistics = {"mean": mean.tolist(), "std": std.tolist()}
+    return {**shape, "mean": tuple(statistics["mean"]), "std": tuple(statistics["std"])}
 
 
-def tell(
+def describe_bundle(
     stored: StoredRun,
     conclusion: Conclusion,
     decision: Decision,
@@ -182,8 +182,8 @@ def tell(
     prepared: Mapping[str, Any],
     single: bool,
 ) -> dict[str, Any]:
-    """The manifest but for its files."""
-    verdict, table, choice = conclusion.verdict, conclusion.table, decision.choice
+    """The content of the manifest, without its files."""
+    verdict, table, team = conclusion.verdict, conclusion.table, decision.choice
     return {
         "team": not single,
         "run": stored.run,
@@ -206,7 +206,7 @@ def tell(
                 "config": member.config,
             }
             for name, weight, member, accuracy in zip(
-                choice.members, choice.weights, members, decision.accuracies, strict=True
+                team.members, team.weights, members, decision.accuracies, strict=True
             )
         ],
         "vote": "soft" if single else stored.ensemble.vote,
@@ -228,16 +228,20 @@ def tell(
 
 
 def trace(
-    decision: Decision, members: Sequence[StoredMember], prepared: Mapping[str, Any], conclusion: Conclusion, say: Say
+    decision: Decision,
+    members: Sequence[StoredMember],
+    prepared: Mapping[str, Any],
+    conclusion: Conclusion,
+    notify: Notify,
 ) -> bytes | None:
-    """The team as a program of torch.export, tried on noise; None where torch.export cannot follow a net, as `say` tells."""
+    """The team as a torch.export program, verified on noise; None if torch.export cannot trace a net, which `notify` reports."""
     from trainables.export.program import CannotTrace, read_program, write_program
     from trainables.export.team_calibration import build_calibration
     from trainables.export.team_net import MemberWeights, TeamNet
     from trainables.export.team_vote import build_vote
 
     shape = ImageShape(prepared["height"], prepared["width"], prepared["channels"], len(conclusion.table.class_names))
-    team = TeamNet(
+    net = TeamNet(
         [MemberWeights(member.config, member.weights, member.precision) for member in members],
         shape,
         prepared["mean"],
@@ -246,11 +250,11 @@ def trace(
         build_calibration(decision.calibrator.to_dict()),
     )
     try:
-        data = write_program(team, shape)
+        data = write_program(net, shape)
     except CannotTrace as error:
-        say(f"no {PROGRAM}: {error}")
+        notify(f"no {PROGRAM}: {error}")
         return None
-    _try(read_program(data), team, decision, conclusion.table.class_names)
+    _verify_program(read_program(data), net, decision, conclusion.table.class_names)
     return data
 
 
@@ -258,19 +262,19 @@ ROUNDING = 1e-14
 """Float64 in another order. A tie rule adds 1e-9 of means, which differ by 1e-5 and more here where they differ."""
 
 
-def _try(program: Any, team: TeamNet, decision: Decision, class_names: tuple[str, ...]) -> None:
-    """Raise `BundleError` where the program says something else than the members' vote in numpy."""
+def _verify_program(program: Any, team: TeamNet, decision: Decision, class_names: tuple[str, ...]) -> None:
+    """Raise `BundleError` if the program's answers differ from the members' vote in numpy, on images of noise."""
     import torch
 
-    shape = (TRIED_IMAGES, *map(int, (team.shape.height, team.shape.width, team.shape.channels)))
+    shape = (PROGRAM_IMAGES, *map(int, (team.shape.height, team.shape.width, team.shape.channels)))
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         pixels = team.prepare(images)
-        heard = torch.stack([team.ask(position, pixels) for position in range(len(team.nets))]).numpy()
-        told = program(images).numpy()
-    expected, _ = vote_as_one(decision.voter, decision.calibrator, heard, class_names)
-    _compare_classes(team, decision, heard, class_names)
-    far = float(np.abs(told - expected).max())
+        by_member = torch.stack([team.ask(position, pixels) for position in range(len(team.nets))]).numpy()
+        answers = program(images).numpy()
+    expected, _ = vote_as_one(decision.voter, decision.calibrator, by_member, class_names)
+    _compare_classes(team, decision, by_member, class_names)
+    far = float(np.abs(answers - expected).max())
     if not far <= TOLERANCE:
         raise BundleError(
             f"{PROGRAM} differs from the members' vote by {far:.3g} on images of noise, more than {TOLERANCE}: "
@@ -279,24 +283,26 @@ def _try(program: Any, team: TeamNet, decision: Decision, class_names: tuple[str
 
 
 def _compare_classes(
-    team: Any, decision: Decision, heard: npt.NDArray[np.float32], class_names: tuple[str, ...]
+    team: Any, decision: Decision, by_member: npt.NDArray[np.float32], class_names: tuple[str, ...]
 ) -> None:
-    """Raise `BundleError` where the vote in torch names other classes than the one in numpy, which was scored.
+    """Raise `BundleError` if the vote in torch names other classes than the one in numpy, which was scored.
 
-    Asked of the answers `heard`, and of made-up ones, coarse enough that counts, ranks and means tie often.
+    Asked of the answers `by_member`, and of made-up ones, coarse enough that counts, ranks and means tie often.
     """
     import torch
 
-    made_up = np.random.default_rng(0).integers(1, 5, (len(heard), TRIED_ANSWERS, len(class_names))).astype(np.float32)
-    for answers in (heard, made_up / made_up.sum(2, keepdims=True)):
+    made_up = (
+        np.random.default_rng(0).integers(1, 5, (len(by_member), NOISE_IMAGES, len(class_names))).astype(np.float32)
+    )
+    for answers in (by_member, made_up / made_up.sum(2, keepdims=True)):
         with torch.inference_mode():
-            told = team.calibrate(team.vote(torch.from_numpy(answers))).numpy().argmax(1)
+            named = team.calibrate(team.vote(torch.from_numpy(answers))).numpy().argmax(1)
         expected = vote_as_one(decision.voter, decision.calibrator, answers, class_names)
         # Two classes may be equally likely but for rounding: then either will do.
         margin = (
-            np.take_along_axis(expected[0], expected[1][:, None], 1)[:, 0] - expected[0][np.arange(len(told)), told]
+            np.take_along_axis(expected[0], expected[1][:, None], 1)[:, 0] - expected[0][np.arange(len(named)), named]
         )
-        if differ := int(np.count_nonzero((told != expected[1]) & (margin > ROUNDING))):
+        if differ := int(np.count_nonzero((named != expected[1]) & (margin > ROUNDING))):
             raise BundleError(
-                f"{PROGRAM} names another class than the vote that was scored on {differ} of {len(told)} images: report it"
+                f"{PROGRAM} names another class than the vote that was scored on {differ} of {len(named)} images: report it"
             )

@@ -1,4 +1,4 @@
-"""A bundle in memory: its nets on a device, ready to be asked about images."""
+"""A bundle in memory: its nets on a device, ready to predict images."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ReadyTeam:
-    """A bundle in memory: its nets on a device, its vote, its calibration, and its cascade if one is asked for."""
+    """A bundle in memory: its nets on a device, its vote, its calibration, and optionally its cascade."""
 
     net: TeamNet
     device: torch.device
-    room: PredictionBatch
+    batch: PredictionBatch
     shape: ImageShape
     class_names: tuple[str, ...]
     voter: Voter
@@ -38,40 +38,40 @@ class ReadyTeam:
     cascade: Cascade | None
 
     def predict(self, pixels: npt.NDArray[np.uint8]) -> Answers:
-        """What it says of pixels uint8 (images, height, width, channels), at least one image."""
+        """Predictions for pixels uint8 (images, height, width, channels), at least one image."""
         import torch
 
         with torch.inference_mode():
             images = torch.from_numpy(pixels).to(self.device)
 
             def ask(position: int, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-                chosen = images if len(rows) == len(images) else images[torch.from_numpy(rows).to(self.device)]
+                selected = images if len(rows) == len(images) else images[torch.from_numpy(rows).to(self.device)]
 
                 def answer(size: int) -> torch.Tensor:
                     return torch.cat(
-                        [self.net.ask(position, self.net.prepare(part)) for part in torch.split(chosen, size)]
+                        [self.net.ask(position, self.net.prepare(part)) for part in torch.split(selected, size)]
                     )
 
-                told: npt.NDArray[np.float32] = self.room.fit(answer).cpu().numpy()
-                return told
+                answers: npt.NDArray[np.float32] = self.batch.fit(answer).cpu().numpy()
+                return answers
 
             if self.cascade:
                 return ask_in_turn(self.cascade, ask, len(pixels), len(self.class_names), self.vote)
             rows = np.arange(len(pixels))
-            heard = np.stack([ask(position, rows) for position in range(len(self.net.nets))])
-        probabilities, predicted = self.vote(heard)
-        agreement = (heard.argmax(2) == predicted).mean(0)
+            by_member = np.stack([ask(position, rows) for position in range(len(self.net.nets))])
+        probabilities, predicted = self.vote(by_member)
+        agreement = (by_member.argmax(2) == predicted).mean(0)
         return Answers(probabilities, predicted, agreement, np.full(len(pixels), len(self.net.nets)))
 
-    def vote(self, heard: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    def vote(self, by_member: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """Calibrated probabilities and classes of the whole team, from float32 (members, images, classes)."""
-        return vote_as_one(self.voter, self.calibrator, heard, self.class_names)
+        return vote_as_one(self.voter, self.calibrator, by_member, self.class_names)
 
 
 def make_ready(bundle: Bundle, cascade: bool = False, custom_code: bool = False) -> ReadyTeam:
     """The bundle on a GPU where there is one, else on the CPU.
 
-    Raises `BundleError` where a model is a person's own code and `custom_code` is False, and where parameters cannot be read.
+    Raises `BundleError` if a model is user-defined code and `custom_code` is False, and if parameters cannot be read.
     """
     manifest = bundle.manifest
     names = sorted(
@@ -79,7 +79,7 @@ def make_ready(bundle: Bundle, cascade: bool = False, custom_code: bool = False)
     )
     if names and not custom_code:
         raise BundleError(
-            f"bundle {bundle.uri} has models of a person's own, {', '.join(names)}: predicting runs that code from the "
+            f"bundle {bundle.uri} has user-defined models, {', '.join(names)}: predicting runs that code from the "
             "current folder; add --custom-code where you trust it, or run its program.pt2, which holds the nets themselves"
         )
     trust(names)
@@ -88,7 +88,7 @@ def make_ready(bundle: Bundle, cascade: bool = False, custom_code: bool = False)
         steps = read_cascade(manifest.cascade) if cascade and manifest.cascade else None
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(
-            f"bundle {bundle.uri} tells a vote that cannot be read ({type(error).__name__}: {error}): export it again"
+            f"bundle {bundle.uri} has a vote that cannot be read ({type(error).__name__}: {error}): export it again"
         ) from None
     from trainables.export.team_net import MemberWeights, TeamNet
     from trainables.hardware.device import open_device
@@ -102,5 +102,5 @@ def make_ready(bundle: Bundle, cascade: bool = False, custom_code: bool = False)
         for member, weights in zip(manifest.members, bundle.weights, strict=True)
     ]
     net = TeamNet(members, shape, prepared.mean, prepared.std).to(device)
-    room = prediction_batch(device)
-    return ReadyTeam(net, device, room, shape, manifest.class_names, voter, calibrator, steps)
+    batch = prediction_batch(device)
+    return ReadyTeam(net, device, batch, shape, manifest.class_names, voter, calibrator, steps)

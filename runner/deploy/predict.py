@@ -1,4 +1,4 @@
-"""`caucus predict`: what a bundle says of new images, as a table."""
+"""`caucus predict`: the predictions of a bundle for new images, as a table."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from trainables.store.open import open_store
 
 ENDINGS = (".csv", ".parquet")
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What was done."""
+    """The result of a prediction."""
 
     images: int
     """Rows of the table that was written."""
     bad: tuple[BadImage, ...]
     """Images that could not be predicted: they have no row."""
     passed_over: tuple[BadImage, ...]
-    """Files beside the images that are none by their names, and hidden ones."""
+    """Files beside the images whose names are not those of images, and hidden files."""
     out: str
     members: int
     asked: float
     """Members asked an image, on average."""
     device: str
     seconds: float
-    """From the first image read to the last one predicted."""
+    """Seconds from the first image read to the last one predicted."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As one JSON object."""
+        """The result as one JSON object."""
         return {
             "images": self.images,
             "bad": [{"image": one.name, "reason": one.reason} for one in self.bad],
@@ -61,7 +61,7 @@ class Predicted:
 
 
 def show_predicted(found: Predicted) -> str:
-    """What a person reads."""
+    """The result as a line of text."""
     bad = f", {len(found.bad):,} could not be read" if found.bad else ""
     bad += f", {len(found.passed_over):,} other files passed over" if found.passed_over else ""
     asked = f", {found.asked:.2f} of {found.members} members asked an image" if found.asked < found.members else ""
@@ -74,33 +74,34 @@ def show_predicted(found: Predicted) -> str:
 
 def predict_images(
     bundle_uri: str,
-    told: str,
+    source: str,
     out: str,
     cascade: bool = False,
     custom_code: bool = False,
     endpoint_url: str | None = None,
-    say: Say = lambda line: None,
+    notify: Notify = lambda line: None,
 ) -> Predicted:
-    """Predict the images that `told` names (see `look_for_images`) and write one row each to `out`, a CSV or Parquet file.
+    """Predict the images that `source` names (see `look_for_images`) and write one row each to `out`, a CSV or Parquet file.
 
-    Columns: `image`, `class`, `probability` (calibrated), `agreement` (share of the members asked whose own class it is).
-    `say` gets a line for each image that cannot be predicted, and for each file that is passed over. Raises `BundleError`, `DataError`, `StoreError`.
+    Columns: `image`, `class`, `probability` (calibrated), `agreement` (share of the asked members that name this class).
+    `notify` gets a line for each image that cannot be predicted, and for each file that is passed over. Raises
+    `BundleError`, `DataError` and `StoreError`.
     """
     path = check_out(out, ENDINGS)
     bundle = read_bundle(open_store(bundle_uri, endpoint_url))
-    named = look_for_images(told, endpoint_url)
+    named = look_for_images(source, endpoint_url)
     team = make_ready(bundle, cascade, custom_code)
     names: list[str] = []
     found: list[Answers] = []
     bad: list[BadImage] = list(named.unread)
     for one in named.passed_over:
-        say(f"{show_name(one.name)}: passed over, {one.reason}")
+        notify(f"{show_name(one.name)}: passed over, {one.reason}")
     for one in named.unread:
-        say(f"{show_name(one.name)}: {one.reason}")
+        notify(f"{show_name(one.name)}: {one.reason}")
     start_s = time.perf_counter()
     for chunk in read_chunks(named.images, team.shape):
         for one in chunk.bad:
-            say(f"{show_name(one.name)}: {one.reason}")
+            notify(f"{show_name(one.name)}: {one.reason}")
         bad += chunk.bad
         names += chunk.names
         if chunk.names:
@@ -108,7 +109,7 @@ def predict_images(
     seconds = time.perf_counter() - start_s
     if not found:
         raise DataError(
-            f"none of the {len(bad)} images of {told} can be read: {show_name(bad[0].name)}: {bad[0].reason}"
+            f"none of the {len(bad)} images of {source} can be read: {show_name(bad[0].name)}: {bad[0].reason}"
         )
     write_table(path, names, found, team.class_names)
     asked = np.concatenate([one.asked for one in found])
@@ -119,35 +120,35 @@ def predict_images(
 
 
 def write_table(path: Path, names: list[str], found: list[Answers], class_names: tuple[str, ...]) -> None:
-    """Write one row an image, whole or not at all. Raises `SweepFileError` where that cannot be."""
+    """Write one row per image, whole or not at all. Raises `SweepFileError` if the file cannot be written."""
     probabilities = np.concatenate([one.probabilities for one in found])
     predicted = np.concatenate([one.predicted for one in found])
-    told = probabilities[np.arange(len(predicted)), predicted]
+    probability = probabilities[np.arange(len(predicted)), predicted]
     agreement = np.concatenate([one.agreement for one in found])
     classes = [class_names[position] for position in predicted]
     if path.suffix.lower() == ".csv":
-        data = _to_csv(names, classes, told, agreement)
+        data = _to_csv(names, classes, probability, agreement)
     else:
-        data = _to_parquet(names, classes, told, agreement)
+        data = _to_parquet(names, classes, probability, agreement)
     write_out(path, data)
 
 
-def _to_csv(names: list[str], classes: list[str], told: Any, agreement: Any) -> bytes:
-    """With quotes wherever a name holds a delimiter, a quote or a line break; six decimals."""
+def _to_csv(names: list[str], classes: list[str], probability: Any, agreement: Any) -> bytes:
+    """The table as CSV: names with a delimiter, a quote or a line break are quoted; numbers have six decimals."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", "class", "probability", "agreement"])
-    for name, class_name, share, agreeing in zip(names, classes, told.tolist(), agreement.tolist(), strict=True):
+    for name, class_name, share, agreeing in zip(names, classes, probability.tolist(), agreement.tolist(), strict=True):
         writer.writerow([name, class_name, f"{share:.6f}", f"{agreeing:.6f}"])
     return text.getvalue().encode()
 
 
-def _to_parquet(names: list[str], classes: list[str], told: Any, agreement: Any) -> bytes:
+def _to_parquet(names: list[str], classes: list[str], probability: Any, agreement: Any) -> bytes:
     table = pa.table(
         {
             "image": pa.array(names, pa.string()),
             "class": pa.array(classes, pa.string()),
-            "probability": pa.array(told),
+            "probability": pa.array(probability),
             "agreement": pa.array(agreement),
         }
     )
@@ -157,7 +158,7 @@ def _to_parquet(names: list[str], classes: list[str], told: Any, agreement: Any)
 
 
 def show_name(name: str) -> str:
-    """A file's name for a terminal, which obeys some characters that a name may hold.
+    """A file's name for a terminal, without control characters that the terminal would obey.
 
     >>> show_name("cat.png"), show_name("a\\x1b[2Jb.png")
     ('cat.png', "'a\\\\x1b[2Jb.png'")

@@ -1,4 +1,4 @@
-"""Is a cluster file for `ray up` right? Looked at offline: Ray's own schema first, then what that schema lets through."""
+"""Checks a cluster file for `ray up` offline: by Ray's own schema first, then for what that schema lets through."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ PROVIDER_KEYS = {
         *("disable_launch_config_check", "foreground_node_launch", "worker_liveness_check"),
     ],
 }
-"""What Ray reads of `provider`; its schema lets any other key through."""
+"""The keys of `provider` that Ray reads; its schema lets any other key through."""
 
 MOUNTED_FILE = re.compile(r"^.*WARN.*File Mount: .*\n.*please use a directory\.\n", re.MULTILINE)
-"""Ray warns of every file that is mounted, because of containers, which are not used here."""
+"""Ray's warning about a mounted file: it concerns containers, which are not used here."""
 
 PLACEHOLDER = re.compile(r"ami-0+|.*YOUR-.*|192\.0\.2\.\d+|198\.51\.100\.\d+|203\.0\.113\.\d+", re.DOTALL)
-"""What stands in a file that nobody has edited yet; the addresses are those that RFC 5737 keeps for examples."""
+"""Values in a file that has not been edited yet; the addresses are those that RFC 5737 reserves for examples."""
 
 
 LEGACY = "min_workers"
-"""A key that Ray takes out itself, for provider local."""
+"""A key that Ray removes by itself, for provider local."""
 
 
 def check_cluster_file(path: str) -> Checkup:
-    """All that is wrong with the cluster file at `path`. Raises `SweepFileError` where it is no mapping in YAML."""
-    told = _read(path)
-    findings = [*_check_placeholders(told)]
-    config, unknown = _without_unknown(told)
+    """All that is wrong with the cluster file at `path`. Raises `SweepFileError` if it is not a YAML mapping."""
+    raw = _read(path)
+    findings = [*_check_placeholders(raw)]
+    config, unknown = _without_unknown(raw)
     completed, refused = _ask_ray(config)
     findings += [*unknown, *refused]
     if completed is None:
@@ -92,9 +92,9 @@ def _schema() -> dict[str, Any]:
     return schema
 
 
-def _without_unknown(told: dict[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
-    """The file without keys that Ray's schema has not, and a finding for each: Ray would stop at the first of them."""
-    config = copy.deepcopy(told)
+def _without_unknown(raw: dict[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
+    """The file without keys that Ray's schema does not have, and a finding for each: Ray would stop at the first of them."""
+    config = copy.deepcopy(raw)
     properties = _schema()["properties"]
     places: list[tuple[str, Any, list[str]]] = [("", config, [*properties, LEGACY])]
     places += [(f"{part}.", config.get(part), list(properties[part]["properties"])) for part in ("auth", "docker")]
@@ -115,29 +115,29 @@ def _without_unknown(told: dict[str, Any]) -> tuple[dict[str, Any], list[Finding
 
 
 def _ask_ray(config: dict[str, Any]) -> tuple[dict[str, Any] | None, list[Finding]]:
-    """The file as Ray completes it, since what is left out is Ray's default; None where Ray cannot. And its complaint."""
+    """The file as Ray completes it with its defaults, None if Ray cannot; and Ray's complaints."""
     logging.getLogger("ray.autoscaler").setLevel(logging.ERROR)
     from jsonschema import ValidationError
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     rule = f"Ray {version('ray')} refuses such a file"
-    said = io.StringIO()
+    output = io.StringIO()
     completed = None
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             completed = prepare_config(copy.deepcopy(config))
             validate_config(completed)
     except ValidationError as error:
         where = ".".join(map(str, error.absolute_path)) or "the file"
         return None, [Finding(where, error.message, rule, "correct it")]
-    except Exception as error:  # whatever else Ray stumbles over: a key that is missing, a number that is a word
-        what = MOUNTED_FILE.sub("", said.getvalue()).strip() or f"{type(error).__name__}: {error}"
+    except Exception as error:  # anything else that Ray fails on: a missing key, text in place of a number
+        what = MOUNTED_FILE.sub("", output.getvalue()).strip() or f"{type(error).__name__}: {error}"
         return None if isinstance(error, KeyError) else completed, [Finding("the file", what, rule, "correct it")]
     return completed, []
 
 
 def _check_placeholders(config: dict[str, Any]) -> Iterator[Finding]:
-    """One finding a placeholder: an image stands once in the file, and in every node type that shares its block."""
+    """One finding per placeholder: an image is written once in the file, and shared by several node types."""
     places: dict[str, list[str]] = {}
     for where, value in _leaves(config, ""):
         if isinstance(value, str) and PLACEHOLDER.fullmatch(value):

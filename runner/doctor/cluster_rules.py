@@ -1,4 +1,4 @@
-"""What makes a cluster file safe and cheap to run Caucus on; Ray has no opinion on any of it."""
+"""Our own rules for a cluster file, about safety and cost, which Ray does not check."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainables.errors import SweepFileError
 from trainables.hardware.spot_notice import VARIABLE, NoticeUnknown, look_for_notice
 
 HEALTH = {"initial_delay_ms": 5000, "period_ms": 3000, "timeout_ms": 10000, "failure_threshold": 5}
-"""Ray's defaults: a node that is gone is noticed after 65 s."""
+"""Ray's defaults: a dead node is noticed after 65 s."""
 
 NOTICED_S = 12.0
 """By this time a dead node must have been noticed; cluster.yaml has 9 s."""
@@ -30,7 +30,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def check_rules(config: dict[str, Any], kind: str, folder: Path) -> Iterator[Finding]:
-    """What is wrong with a cluster file that Ray has completed with its defaults; `folder` is where it lies."""
+    """What is wrong with a cluster file that Ray has completed with its defaults; `folder` is the one that contains it."""
     yield from _check_token(config)
     yield from _check_starts(config)
     yield from _check_health(config)
@@ -58,7 +58,7 @@ def _check_starts(config: dict[str, Any]) -> Iterator[Finding]:
             yield Finding(part, "starts no Ray", "One of the commands is `ray start`", "add it, see cluster.yaml")
         for where, command in starts:
             if "RAY_AUTH_MODE=token" not in command:
-                rule = "Ray asks for the token only where it is told to, on every node"
+                rule = "Ray asks for the token only where this variable is set, on every node"
                 yield Finding(where, "starts Ray without RAY_AUTH_MODE=token", rule, "put it before `ray start`")
             host = re.search(r"--dashboard-host[= ]+['\"]?([^\s'\"]+)", command)
             if host and host[1] not in LOOPBACK:
@@ -68,7 +68,7 @@ def _check_starts(config: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _starts(config: dict[str, Any], part: str) -> list[tuple[str, str]]:
-    """Where `ray start` stands among the commands of `part`, with the whole command."""
+    """The commands of `part` that contain `ray start`, each with its key path."""
     commands = config.get(part) or []
     return [
         (f"{part}[{index}]", command)
@@ -79,12 +79,12 @@ def _starts(config: dict[str, Any], part: str) -> list[tuple[str, str]]:
 
 def _check_health(config: dict[str, Any]) -> Iterator[Finding]:
     for where, command in _starts(config, "head_start_ray_commands"):
-        told = dict(re.findall(r"RAY_health_check_(\w+)=(\d+)", command))
-        for key in told.keys() - HEALTH.keys():
+        settings = dict(re.findall(r"RAY_health_check_(\w+)=(\d+)", command))
+        for key in settings.keys() - HEALTH.keys():
             rule = "Ray reads no such setting, and does not say so"
             known = [f"RAY_health_check_{one}" for one in HEALTH]
             yield Finding(where, f"sets RAY_health_check_{key}", rule, nearest(f"RAY_health_check_{key}", known)[2:])
-        health = {key: int(told.get(key, default)) for key, default in HEALTH.items()}
+        health = {key: int(settings.get(key, default)) for key, default in HEALTH.items()}
         noticed_s = health["failure_threshold"] * (health["period_ms"] + health["timeout_ms"]) / 1000
         if noticed_s > NOTICED_S or health["initial_delay_ms"] > 1000 * NOTICED_S:
             rule = f"It should take at most {NOTICED_S:g} s"
@@ -93,13 +93,13 @@ def _check_health(config: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _check_spot_notice(config: dict[str, Any]) -> Iterator[Finding]:
-    """Where trials would hear that their machine is to be taken away; a word that is none would stop each of them."""
+    """The source of spot notices in the file: an invalid value would stop every trial."""
     docker = config.get("docker") or {}
-    told = [
+    texts = [
         str(one) for part in ("run_options", "head_run_options", "worker_run_options") for one in docker.get(part) or []
     ]
-    told += [one for part in ("head_start_ray_commands", "worker_start_ray_commands") for one in _listed(config, part)]
-    values = [found for one in told for found in re.findall(rf"\b{VARIABLE}=['\"]?([^\s'\"]*)", one)]
+    texts += [one for part in ("head_start_ray_commands", "worker_start_ray_commands") for one in _listed(config, part)]
+    values = [found for one in texts for found in re.findall(rf"\b{VARIABLE}=['\"]?([^\s'\"]*)", one)]
     for value in dict.fromkeys(values):
         try:
             look_for_notice({VARIABLE: value})

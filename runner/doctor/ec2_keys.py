@@ -11,17 +11,17 @@ from runner.config.messages import nearest
 from runner.doctor.finding import Finding
 
 OF_RAY = ("SubnetIds",)
-"""Keys of a `node_config` that Ray takes out before it asks EC2."""
+"""Keys of a `node_config` that Ray removes before it calls EC2."""
 
 IMAGE = re.compile(r"ami-[0-9a-f]{8}([0-9a-f]{9})?|resolve:ssm:/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*(:[A-Za-z0-9_.-]+)?")
-"""An image, or where EC2 is to look its id up when a machine starts: a parameter of Systems Manager, perhaps in a version."""
+"""An image's id, or a Systems Manager parameter (with an optional version) from which EC2 reads the id at start."""
 
 FEW = 12
-"""Longer lists of known words are not shown whole."""
+"""Longer lists of known values are not printed in full."""
 
 
 def check_node_config(config: dict[str, Any], where: str) -> Iterator[Finding]:
-    """Keys, types and fixed words that EC2 would refuse, at any depth of a `node_config`."""
+    """Keys, types and enumerated values that EC2 would refuse, at any depth of a `node_config`."""
     known = _session().get_service_model("ec2").operation_model("RunInstances").input_shape
     yield from _check({key: value for key, value in config.items() if key not in OF_RAY}, known, where)
     image = config.get("ImageId")
@@ -68,8 +68,8 @@ def _check(value: Any, shape: Any, where: str) -> Iterator[Finding]:
         yield Finding(where, what, rule, _advise(value, shape.enum))
 
 
-def _advise(word: str, known: list[str]) -> str:
-    hint = nearest(word, known)
+def _advise(value: str, known: list[str]) -> str:
+    hint = nearest(value, known)
     return hint.removeprefix("; ") if len(known) <= FEW or "did you mean" in hint else "look it up in the AWS manual"
 
 

@@ -1,4 +1,4 @@
-"""What `caucus doctor` finds, and what it merely tells."""
+"""The findings and facts of `caucus doctor`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Finding:
     where: str
     """A key path such as `available_node_types.g5.node_config`, or a part of this machine."""
     what: str
-    """What is there."""
+    """What is wrong there."""
     rule: str = ""
-    """What should be; empty where `what` says it all."""
+    """The rule that is broken; "" if `what` says it all."""
     advice: str = ""
-    """What to do; empty where `what` says it all."""
+    """What to do; "" if `what` says it all."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}" + (f". {self.rule}: {self.advice}" if self.rule else "")
@@ -24,7 +24,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Fact:
-    """Something that was looked at and is as it should be."""
+    """Something that was checked and is right."""
 
     where: str
     what: str
@@ -35,7 +35,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Checkup:
-    """What one look at a machine or at a file came to."""
+    """The result of checking a machine, a cluster or a file."""
 
     facts: tuple[Fact, ...]
     findings: tuple[Finding, ...]
@@ -48,7 +48,7 @@ class Checkup:
         }
 
     def lines(self) -> list[str]:
-        """The checkup for a person: what is right first, then what is not."""
+        """The checkup as lines of text: facts first, then findings."""
         good = [f"  ok  {fact}" for fact in self.facts]
         bad = [f"WRONG  {finding}" for finding in self.findings]
         return [*good, *bad, f"{len(self.findings)} thing(s) to correct" if bad else "nothing to correct"]

@@ -7,18 +7,18 @@ import subprocess
 from pathlib import Path
 
 LEAST_DRIVER = {11: 450, 12: 525, 13: 580}
-"""Of each major version of CUDA the oldest branch of the driver on which all of its versions run, by NVIDIA's "CUDA Compatibility,
+"""The oldest driver branch for each major version of CUDA on which all of its versions run, by NVIDIA's "CUDA Compatibility,
 Minor Version Compatibility" (docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html, read in 2026-11)."""
 
 VERSION_FILE = Path("/proc/driver/nvidia/version")
-"""What the kernel module says of itself; containers see it too, whether they were given a GPU or not."""
+"""The kernel module's version; visible in containers too, with or without a GPU."""
 
 SMI = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
 SMI_TIMEOUT_S = 20.0
 
 
 def least_driver(cuda: str) -> int | None:
-    """The oldest driver for a version of CUDA; None where that is none, or newer than this table.
+    """The oldest driver for a version of CUDA; None if the text is no version, or newer than this table.
 
     >>> least_driver("13.2"), least_driver("12.8"), least_driver("99.0")
     (580, 525, None)
@@ -28,7 +28,7 @@ def least_driver(cuda: str) -> int | None:
 
 
 def find_fault(driver: str, cuda: str) -> str:
-    """Why `driver` cannot do what a torch for `cuda` needs; empty where it can, or where nobody knows.
+    """Why `driver` is too old for a torch that is built for `cuda`; "" if it is not, or if that is unknown.
 
     >>> find_fault("535.183.01", "13.2")
     'driver 535.183.01 is older than CUDA 13.2 needs (580)'
@@ -42,7 +42,7 @@ def find_fault(driver: str, cuda: str) -> str:
 
 
 def find_driver() -> str:
-    """The version of this machine's NVIDIA driver, such as `595.91.07`; empty where none is loaded."""
+    """The version of this machine's NVIDIA driver, such as `595.91.07`; "" if none is loaded."""
     try:
         return parse_version_file(VERSION_FILE.read_text())
     except OSError:

@@ -1,4 +1,4 @@
-"""Can Caucus run here? This machine and installation first, then, where a sweep is named, its data and its store."""
+"""Whether Caucus can run here: this machine and installation, then, if a sweep is named, its data and its store."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 def check_machine(sweep: str | None, overrides: list[str]) -> Checkup:
-    """What is right and what is wrong here, and with the sweep file `sweep` if one is named. Trains nothing.
+    """The checkup of this machine, and of the sweep file `sweep` if one is named. Trains nothing.
 
     The store gets a probe, which is deleted again where deleting is allowed.
     """
@@ -101,15 +101,17 @@ def _check_command() -> Iterator[Finding]:
     """Another project's `caucus`, installed beside ours or found before it: what a person types would start that one."""
     if foreign := find_foreign_command():
         owner = f"{foreign.dist.name} {foreign.dist.version}" if foreign.dist else foreign.value
-        rule = f"The command {COMMAND} is then that of whoever was installed last"
+        rule = f"The command {COMMAND} is then that of the program that was installed last"
         advice = f"pip uninstall {foreign.dist.name if foreign.dist else COMMAND}, then install {NAME} again"
         yield Finding("command", f"{owner} is installed too, another program of the name {COMMAND}", rule, advice)
         return
     found = shutil.which(COMMAND)
-    own = Path(sysconfig.get_path("scripts")) / COMMAND
-    if found and own.exists() and not own.samefile(found) and not _starts_ours(Path(found)):
-        rule = f"Yours is {own}"
-        yield Finding("command", f"the shell finds {found}, another program", rule, f"put {own.parent} first in PATH")
+    installed = Path(sysconfig.get_path("scripts")) / COMMAND
+    if found and installed.exists() and not installed.samefile(found) and not _starts_ours(Path(found)):
+        rule = f"Yours is {installed}"
+        yield Finding(
+            "command", f"the shell finds {found}, another program", rule, f"put {installed.parent} first in PATH"
+        )
 
 
 def _starts_ours(script: Path) -> bool:
@@ -132,7 +134,7 @@ def _check_torch() -> Fact | Finding:
     if driver and (fault := find_fault(driver, cuda)):
         advice = f"install NVIDIA driver {least_driver(cuda)} or newer, or a torch for an older CUDA"
         return Finding("torch", f"{name}: {fault}", "Trials would train on the CPU", advice)
-    with warnings.catch_warnings(action="ignore"):  # it warns of what is told below
+    with warnings.catch_warnings(action="ignore"):  # torch warns of what is reported below
         gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     if driver and not gpus and os.environ.get("CUDA_VISIBLE_DEVICES") not in HIDDEN:
         what = f"{name} sees no GPU, but this machine has an NVIDIA driver ({driver})"
@@ -144,11 +146,11 @@ def _check_torch() -> Fact | Finding:
 
 
 def _find_folder(spec: SweepSpec | None) -> Path | None:
-    """The folder where runs are kept, or the one in which it will come into being; None where that is a bucket."""
+    """The folder of the store, or its nearest parent that exists; None if the store is a bucket."""
     uri = (spec.store if spec else StoreConfig()).uri
     try:
         store = open_store(uri)
-    except CaucusError:  # said where the store is looked at
+    except CaucusError:  # reported by the check of the store
         return None
     if not isinstance(store, Folder):
         return None
@@ -196,20 +198,20 @@ def _check_store(spec: SweepSpec) -> Iterator[Fact | Finding]:
         store = open_store(spec.store.uri, spec.store.endpoint_url)
         store.check_writable()
         known = check_format(store)
-        told_apart = _refuses_overwriting(store)
+        is_exclusive = _refuses_overwriting(store)
     except CaucusError as error:
         yield Finding("store", str(error))
         return
     yield Fact("store", f"{store.uri}: can be read and written, {'has runs of Caucus' if known else 'new'}")
-    if not told_apart:
-        rule = "Two drivers of one run are told apart by conditional writes (If-None-Match)"
+    if not is_exclusive:
+        rule = "A store keeps two drivers of one run apart by conditional writes (If-None-Match)"
         yield Finding(
             "store", f"{store.uri} lets two writers create one object", rule, "take another server, or a folder"
         )
 
 
 def _refuses_overwriting(store: Store) -> bool:
-    """Whether the store refuses to create what is there."""
+    """Whether the store refuses to create an object that exists."""
     key = f"probe-{secrets.token_hex(8)}"
     try:
         return store.create(key, b"first") and not store.create(key, b"second")

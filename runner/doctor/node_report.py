@@ -1,4 +1,4 @@
-"""What a node of a Ray cluster says of itself: asked by a task that runs there."""
+"""Versions, GPUs and free space of a node of a Ray cluster, as a task on that node sees them."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ class NodeReport:
     """One node as it sees itself."""
 
     versions: dict[str, str]
-    """Of Python, Ray, torch and Caucus; "" of what is not installed."""
+    """Versions of Python, Ray, torch and Caucus; "" for a package that is not installed."""
     torch_failure: str
-    """Why torch cannot be imported; "" where it can."""
+    """Why torch cannot be imported; "" if it can."""
     gpus: tuple[str, ...]
     """The devices that torch sees, by name."""
     driver: str
-    """The version of NVIDIA's driver; "" where there is none."""
+    """The version of NVIDIA's driver; "" if there is none."""
     free_bytes: int
-    """On the disk where Ray and Caucus write for a while."""
+    """Free space on the disk of the temporary folder, where Ray and Caucus write."""
     store_failure: str | None
-    """Why the store does not do; "" where it does, None where none was named."""
+    """Why the store cannot be used from the node; "" if it can, None if no store was named."""
 
 
 @dataclass(frozen=True)
 class StoreProbe:
-    """An object that a driver has written, to be looked for from a node."""
+    """An object that a driver has written, and that a node should find."""
 
     uri: str
     endpoint_url: str | None
@@ -57,7 +57,7 @@ class StoreProbe:
 
 
 def report_node(probe: StoreProbe | None) -> NodeReport:
-    """What this machine has. Takes seconds: torch is imported in a process of its own, as a trial would see it."""
+    """The report of this machine. Takes seconds: torch is imported in a child process, as a trial would see it."""
     torch, failure, gpus = _ask_torch()
     versions = {"Python": platform.python_version(), "torch": torch}
     versions |= {name: _version(package) for name, package in PACKAGES.items()}
@@ -71,12 +71,16 @@ def read_clock() -> float:
 
 
 def _ask_torch() -> tuple[str, str, tuple[str, ...]]:
-    """Version of torch, why it cannot be imported, and the devices it sees. A task that asks for no GPU may be shown none."""
+    """Version of torch, why it cannot be imported, and the devices it sees. Ray may hide the GPUs from a task that asks for none."""
     env = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
-    with contextlib.suppress(OSError, KeyError, StopIteration):  # what the node itself was started with counts
-        words = Path(f"/proc/{os.environ['RAY_RAYLET_PID']}/environ").read_bytes().decode(errors="replace").split("\0")
+    with contextlib.suppress(
+        OSError, KeyError, StopIteration
+    ):  # the environment with which the node was started counts
+        variables = (
+            Path(f"/proc/{os.environ['RAY_RAYLET_PID']}/environ").read_bytes().decode(errors="replace").split("\0")
+        )
         env["CUDA_VISIBLE_DEVICES"] = next(
-            word.partition("=")[2] for word in words if word.startswith("CUDA_VISIBLE_DEVICES=")
+            variable.partition("=")[2] for variable in variables if variable.startswith("CUDA_VISIBLE_DEVICES=")
         )
     try:
         done = subprocess.run(
@@ -99,10 +103,10 @@ def _version(package: str) -> str:
 
 
 def _driver() -> str:
-    """The version of NVIDIA's driver, as the kernel says; "" where there is none."""
+    """The version of NVIDIA's driver, from the kernel; "" if there is none."""
     with contextlib.suppress(OSError):
-        words = DRIVER_FILE.read_text(encoding="utf-8", errors="replace").split()
-        return next((word for word in words if word[0].isdigit() and "." in word), "")
+        parts = DRIVER_FILE.read_text(encoding="utf-8", errors="replace").split()
+        return next((part for part in parts if part[0].isdigit() and "." in part), "")
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Can Caucus run on this Ray cluster? `caucus doctor --cluster`: a line a node, asked of the node itself, and what a slot will be."""
+"""`caucus doctor --cluster`: whether Caucus can run on this Ray cluster, one line per node, from a task on it, and the slot of a trial."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from trainables.errors import CaucusError, ClusterError, StoreError
 from trainables.store.open import open_store
 
 ANSWER_S = 60.0
-"""A node that says nothing for so long would hold up trials, too. The first worker of a driver takes seconds to start."""
+"""A node that does not answer for so long would delay trials, too. The first worker of a driver takes seconds to start."""
 
 LEAST_FREE_BYTES = 2 * 1024**3
 
@@ -44,18 +44,18 @@ class Node:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a node has said."""
+    """A node's answer."""
 
     report: NodeReport
     ahead_s: float
-    """How far its clock is ahead of the driver's, as far as the way there and back lets that be known."""
+    """By how many seconds its clock is ahead of the driver's at least, given the round-trip time."""
 
 
 def check_joined_cluster(address: str | None, sweep: str | None, overrides: list[str]) -> Checkup:
-    """What is right and wrong with each node of the cluster at `address` (left out: that of this machine), and what a slot will be.
+    """The checkup of each node of the cluster at `address` (by default, that of this machine), and the slot of a trial.
 
-    The store of the sweep file `sweep` is looked for from each node, if one is named; it gets a probe, which is deleted again
-    where deleting is allowed. Trains nothing.
+    If a sweep file is named, each node tries to reach its store, which gets a probe object; that is deleted again if
+    deleting is allowed. Trains nothing.
     """
     try:
         spec = None if sweep is None else read_spec(sweep, overrides)
@@ -74,19 +74,19 @@ def check_joined_cluster(address: str | None, sweep: str | None, overrides: list
         return _sort([Finding("cluster", str(error))])
 
 
-def judge_node(node: Node, answer: Answer | str, own: Mapping[str, str]) -> list[Fact | Finding]:
-    """What a node's answer means, beside a driver with the versions `own`. A `str` says why it has not answered."""
+def evaluate_node(node: Node, answer: Answer | str, driver_versions: Mapping[str, str]) -> list[Fact | Finding]:
+    """Facts and findings from a node's answer, given the driver's versions. An answer that is a `str` says why there is none."""
     where = f"node {node.name}"
     if isinstance(answer, str):
         return [Finding(where, answer)]
-    return [Fact(where, _describe(node, answer)), *_find_faults(where, node, answer, own)]
+    return [Fact(where, _describe(node, answer)), *_find_faults(where, node, answer, driver_versions)]
 
 
-def _find_faults(where: str, node: Node, answer: Answer, own: Mapping[str, str]) -> Iterator[Finding]:
+def _find_faults(where: str, node: Node, answer: Answer, driver_versions: Mapping[str, str]) -> Iterator[Finding]:
     report = answer.report
     if report.torch_failure:
         what = f"torch cannot be imported ({report.torch_failure})"
-        yield Finding(where, what, "Trials need it", "install Caucus on the node anew")
+        yield Finding(where, what, "Trials need it", "install Caucus on the node again")
     elif report.gpus and not node.gpus and node.cpus:
         advice = f"start it with `ray start --num-gpus={len(report.gpus)}`"
         what = f"torch sees {len(report.gpus)} GPU(s), and Ray counts none"
@@ -99,11 +99,11 @@ def _find_faults(where: str, node: Node, answer: Answer, own: Mapping[str, str])
         what = f"Ray counts {node.gpus:g} GPUs, and torch sees {len(report.gpus)}"
         advice = f"start it with `ray start --num-gpus={len(report.gpus)}`"
         yield Finding(where, what, "Some trials would find none", advice)
-    for name, wanted in own.items():
+    for name, expected in driver_versions.items():
         found = report.versions.get(name, "")
-        # What follows the plus says what a torch is built for, and a head without GPUs may have another. Caucus comes with the driver.
-        if name != "Caucus" and found and wanted and found.partition("+")[0] != wanted.partition("+")[0]:
-            what = f"has {name} {found}, and the driver {wanted}"
+        # The part after the plus is torch's build (CPU, CUDA), and a head without GPUs may have another one. Caucus comes from the driver.
+        if name != "Caucus" and found and expected and found.partition("+")[0] != expected.partition("+")[0]:
+            what = f"has {name} {found}, and the driver {expected}"
             rule = "Results are equal to the bit with equal versions alone"
             yield Finding(where, what, rule, "install the same constraints.txt on all nodes")
     if report.free_bytes < LEAST_FREE_BYTES:
@@ -134,7 +134,7 @@ def _describe(node: Node, answer: Answer) -> str:
 
 
 def _check(spec: SweepSpec | None, sweep: str | None) -> Iterator[Fact | Finding]:
-    own = report_node(None).versions
+    driver_versions = report_node(None).versions
     with contextlib.ExitStack() as stack:
         probe = None
         if spec is not None:
@@ -144,7 +144,7 @@ def _check(spec: SweepSpec | None, sweep: str | None) -> Iterator[Fact | Finding
                 yield Finding("store", str(error))
         nodes = _list_nodes()
         for node, answer in zip(nodes, _ask(nodes, probe), strict=True):
-            yield from judge_node(node, answer, own)
+            yield from evaluate_node(node, answer, driver_versions)
     if not any(node.cpus >= 1 for node in nodes):
         meant = ask_autoscaler()
         promised = (
@@ -165,7 +165,7 @@ def _check(spec: SweepSpec | None, sweep: str | None) -> Iterator[Fact | Finding
 
 @contextlib.contextmanager
 def _probed(spec: SweepSpec) -> Iterator[StoreProbe]:
-    """An object in the store of a sweep, for as long as the nodes look for it."""
+    """An object in the store of a sweep, which exists during the block."""
     store = open_store(spec.store.uri, spec.store.endpoint_url)
     key = f"probe-{secrets.token_hex(8)}"
     store.put(key, b"from the driver")
@@ -189,18 +189,18 @@ def _list_nodes() -> list[Node]:
 
 
 def _ask(nodes: Sequence[Node], probe: StoreProbe | None) -> list[Answer | str]:
-    """The answer of each node, or why there is none. All are asked at once, with no core, so that a busy one answers, too."""
+    """The answer of each node, or why there is none. All are asked at once, by tasks without a core, so that busy ones answer, too."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    def ask(function: Any, node: Node, *words: Any) -> Any:
+    def ask(function: Any, node: Node, *arguments: Any) -> Any:
         place = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
-        return ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=place)(function).remote(*words)
+        return ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=place)(function).remote(*arguments)
 
     found: dict[str, Answer | str] = {}
     reports: dict[str, NodeReport] = {}
     waiting = {ask(report_node, node, probe): node for node in nodes}
-    asked_s: dict[Any, float] = {}
+    sent_s: dict[Any, float] = {}
     end_s = time.monotonic() + ANSWER_S
     while waiting and (left_s := end_s - time.monotonic()) > 0:
         for done in ray.wait(list(waiting), timeout=left_s)[0]:
@@ -212,12 +212,12 @@ def _ask(nodes: Sequence[Node], probe: StoreProbe | None) -> list[Answer | str]:
                 continue
             if (
                 node.node_id not in reports
-            ):  # the same worker is asked once more, for the way there and back is short now
+            ):  # the clock is read by a second task in the same worker, whose round trip is short
                 reports[node.node_id] = got
                 again = ask(read_clock, node)
-                waiting[again], asked_s[again] = node, time.time()
+                waiting[again], sent_s[again] = node, time.time()
                 continue
-            middle_s, half_s = (asked_s[done] + time.time()) / 2, (time.time() - asked_s[done]) / 2
+            middle_s, half_s = (sent_s[done] + time.time()) / 2, (time.time() - sent_s[done]) / 2
             ahead_s = got - middle_s
             found[node.node_id] = Answer(
                 reports[node.node_id],

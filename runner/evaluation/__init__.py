@@ -1,4 +1,4 @@
-"""What a stored run comes to: its team, its verdict, its report, its diagnosis. Needs the store alone."""
+"""The results of a stored run: its team, its verdict, its report, its diagnosis. Reads nothing but the store."""
 
 from typing import TYPE_CHECKING
 

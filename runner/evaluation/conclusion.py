@@ -1,4 +1,4 @@
-"""From what was trained to a team, a verdict and a report. Needs the store alone: no torch, no Ray, no images."""
+"""From stored trials to a team, a verdict and a report. Reads nothing but the store: no torch, no Ray, no images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ensembles.selection_bias.corrected import Corrected
 from ensembles.team import Team
 from runner.evaluation.pseudo_label_summary import summarise_pseudo_labels
 from runner.evaluation.search_summary import summarise_search
-from runner.evaluation.team import Chosen, choose, costs_of, evaluate_on_test
+from runner.evaluation.team import SelectedTeam, choose, costs_of, evaluate_on_test
 from runner.output.out_file import write_out
 from runner.runs import epoch_table
 from runner.runs.compatibility import describe_unread
@@ -40,28 +40,28 @@ from trainables.store.json_records import seal_json
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What a run has come to."""
+    """The results of a run."""
 
     records: list[TrialRecord]
     """All trials, ranked."""
     table: DataTable
     best: CheckpointId
-    choice: Team
+    team: Team
     verdict: Verdict
     left_out: tuple[tuple[CheckpointId, str], ...]
     """Checkpoints that could have voted, but whose predictions cannot be read or do not line up."""
     pseudo: PseudoLabelSummary | None = None
-    """What a second stage with pseudo-labels brought."""
+    """The gain of a second stage with pseudo-labels."""
     corrected: Corrected | None = None
-    """What the scores on validation are worth without the luck of having been selected there; None where that was not asked."""
+    """Bias-corrected scores on validation; None if the sweep does not ask for them."""
     evidence: Evidence | None = None
-    """What the predictions say of the team beside its scores."""
+    """Further evidence about the team from its predictions."""
     pool: StoredPool | None = None
-    """The candidates, for another choice among them."""
+    """The candidates, for another selection among them."""
 
 
 def check_published(stored: StoredRun) -> None:
-    """Raise `StoreTooNew` where a team that is chosen here must not take the place of the one in the store."""
+    """Raise `StoreTooNew` if a team that is selected here must not replace the one in the store."""
     if stored.unasked:
         raise StoreTooNew(
             f"run {stored.run} in {stored.store.uri} was written by a newer Caucus, whose vote has {name_keys(stored.unasked)}: "
@@ -70,36 +70,36 @@ def check_published(stored: StoredRun) -> None:
 
 
 def choose_and_evaluate(stored: StoredRun) -> Conclusion:
-    """Choose the team on validation, let it vote, and judge it on test. Raises `NothingToVote`. Writes nothing."""
+    """Select the team on validation, let it vote, and evaluate it on test. Raises `NothingToVote`. Writes nothing."""
     records = pool_trials(stored)
     config = with_rounds(stored.ensemble, stored.state.trials.values())
     return evaluate_team(stored, choose(open_candidates(stored, records), config, costs_of(records)))
 
 
-def evaluate_team(stored: StoredRun, chosen: Chosen) -> Conclusion:
-    """The judgement on a team that was chosen for the run."""
+def evaluate_team(stored: StoredRun, selected: SelectedTeam) -> Conclusion:
+    """The evaluation on test of a team that was selected for the run."""
     # Only here, after everything has been chosen, are predictions on test opened.
-    judged = evaluate_on_test(chosen)
-    table, choice, best = chosen.pool.table, chosen.choice, judged.verdict.best_member
+    evaluation = evaluate_on_test(selected)
+    table, team, best = selected.pool.table, selected.team, evaluation.verdict.best_member
     image_ids = [table.image_ids[row] for row in table.rows("test")]
     return Conclusion(
         records=rank(list(stored.state.trials.values())),
         table=table,
         best=best,
-        choice=choice,
-        verdict=judged.verdict,
-        left_out=chosen.pool.truth.left_out + judged.untested,
+        team=team,
+        verdict=evaluation.verdict,
+        left_out=selected.pool.truth.left_out + evaluation.untested,
         pseudo=summarise_pseudo_labels(
-            stored.store, stored.state, stored.spec, table, stored.ensemble.vote, choice, best
+            stored.store, stored.state, stored.spec, table, stored.ensemble.vote, team, best
         ),
-        corrected=chosen.corrected,
-        evidence=gather_evidence(judged.prepared, chosen.validation, judged.test, image_ids),
-        pool=chosen.pool,
+        corrected=selected.corrected,
+        evidence=gather_evidence(evaluation.prepared, selected.validation, evaluation.test, image_ids),
+        pool=selected.pool,
     )
 
 
 def open_candidates(stored: StoredRun, records: list[TrialRecord]) -> StoredPool:
-    """Who may vote of the trials in `records`, by the rule of the run's ensemble. Raises `NothingToVote`."""
+    """The candidates among the trials in `records`, by the rule of the run's ensemble. Raises `NothingToVote`."""
     members = candidates(records, stored.ensemble.pool)
     if not members:
         reason = next(
@@ -112,7 +112,7 @@ def open_candidates(stored: StoredRun, records: list[TrialRecord]) -> StoredPool
 
 
 def enter_into_ledger(stored: StoredRun, conclusion: Conclusion) -> Ledger:
-    """Count the team as a decision on validation, and its verdict as a look at test."""
+    """Count the team as a decision on validation, and its verdict as a use of test."""
     decided = {"ensemble": stored.ensemble.model_dump(mode="json", exclude_defaults=True)}
     return record_look(stored.store, conclusion.table.data_id, _images_of(conclusion.table), stored.run, decided)
 
@@ -122,15 +122,15 @@ def _images_of(table: DataTable) -> dict[str, int]:
 
 
 def publish(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
-    """Enter the decision into the ledger, and write ensemble.json, the run's tables and its report; returns where that lies.
+    """Enter the decision into the ledger, and write ensemble.json, the run's tables and its report; returns the report's URI.
 
     `note` is a remark for the report, such as that the budget ran out.
     """
     enter_into_ledger(stored, conclusion)
-    told = {"config": stored.ensemble.model_dump(mode="json"), **to_json(conclusion.verdict, conclusion.choice)}
+    record = {"config": stored.ensemble.model_dump(mode="json"), **to_json(conclusion.verdict, conclusion.team)}
     if ablation := summarise_search(stored.state, stored.spec).ablation:
-        told["ablation"] = asdict(ablation)
-    stored.store.put(stored.key(layout.ENSEMBLE), seal_json(told))
+        record["ablation"] = asdict(ablation)
+    stored.store.put(stored.key(layout.ENSEMBLE), seal_json(record))
     stored.store.put(stored.key(layout.TRIALS_TABLE), to_parquet(conclusion.records))
     epochs = epoch_table.to_parquet(conclusion.records, len(conclusion.table.rows("train")))
     stored.store.put(stored.key(layout.EPOCHS_TABLE), epochs)
@@ -143,7 +143,7 @@ def publish(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
 
 
 def write_report(stored: StoredRun, conclusion: Conclusion, note: str, path: Path) -> str:
-    """Write the report to a file, whole or not at all; returns its path. Raises `SweepFileError` where it cannot be written."""
+    """Write the report to a file, whole or not at all; returns its path. Raises `SweepFileError` if it cannot be written."""
     write_out(path, render(stored, conclusion, note).encode())
     return str(path)
 
@@ -154,14 +154,14 @@ def render(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
 
 
 def report_input(stored: StoredRun, conclusion: Conclusion, note: str) -> ReportInput:
-    """Everything that the report of the run tells."""
+    """The input of the run's report."""
     ledger = read_ledger(stored.store, conclusion.table.data_id, _images_of(conclusion.table))
     unread = describe_unread(stored.state.unread)
     return ReportInput(
         run=stored.run,
         table=conclusion.table,
         records=conclusion.records,
-        choice=conclusion.choice,
+        choice=conclusion.team,
         verdict=conclusion.verdict,
         left_out=conclusion.left_out,
         command=stored.command,
@@ -171,7 +171,7 @@ def report_input(stored: StoredRun, conclusion: Conclusion, note: str) -> Report
         pseudo=conclusion.pseudo,
         pruned=read_curves(stored.store, stored.name, stored.run_id),
         watched=read_statistics(
-            conclusion.pool.store if conclusion.pool else stored.store, conclusion.records, conclusion.choice
+            conclusion.pool.store if conclusion.pool else stored.store, conclusion.records, conclusion.team
         ),
         evidence=conclusion.evidence,
         corrected=conclusion.corrected,
@@ -180,7 +180,7 @@ def report_input(stored: StoredRun, conclusion: Conclusion, note: str) -> Report
 
 
 def _night_of(stored: StoredRun) -> NightSummary | None:
-    """What the run came to as a night; a record that cannot be read is left out: a report must not fail for it."""
+    """The summary of the run as a night; None if it is none, or if its record cannot be read: a report must not fail for it."""
     try:
         return read_night(stored.store, stored.name, stored.run_id)
     except DamagedObject:

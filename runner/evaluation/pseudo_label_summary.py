@@ -1,4 +1,4 @@
-"""What a report tells of pseudo-labels: from a run's decision and its newest team, to a `PseudoLabelSummary`."""
+"""The report's summary of pseudo-labels, from a run's decision and its newest team."""
 
 from __future__ import annotations
 
@@ -26,50 +26,52 @@ def summarise_pseudo_labels(
     spec: SweepSpec | None,
     table: DataTable,
     method: VoteMethod,
-    choice: Team,
+    team: Team,
     best: CheckpointId,
 ) -> PseudoLabelSummary | None:
-    """The story of the newest labelling; None where the run has none and its sweep asks for none.
+    """The summary of the newest labelling; None if the run has none and its sweep asks for none.
 
-    Opens predictions on test, so it may be called only once everything is chosen: `choice` and `best`, on validation.
+    Opens predictions on test, so it may be called only once everything is chosen: `team` and `best`, on validation.
     """
     decision = next((one for one in reversed(state.decisions) if one.what == PSEUDO), None)
     if decision is None:
-        asked = spec is not None and spec.pseudo_labels is not None
+        is_configured = spec is not None and spec.pseudo_labels is not None
         return (
-            PseudoLabelSummary("no image is labelled yet: the first stage did not come to its end") if asked else None
+            PseudoLabelSummary("no image is labelled yet: the first stage did not come to its end")
+            if is_configured
+            else None
         )
-    told = decision.values
-    labelling = read_labelling(told["labelling"]) if told["labelling"] else None
-    if not told["table"]:
+    values = decision.values
+    labelling = read_labelling(values["labelling"]) if values["labelling"] else None
+    if not values["table"]:
         return PseudoLabelSummary(decision.reason, labelling=labelling)
     return PseudoLabelSummary(
         reason=decision.reason,
-        table=layout.pseudo_key(table.data_id, told["table"]),
+        table=layout.pseudo_key(table.data_id, values["table"]),
         labelling=labelling,
-        gains=tuple(_measure(store, told, table, method, choice, best)),
-        pairs=tuple(_pair(state, told)),
+        gains=tuple(_measure(store, values, table, method, team, best)),
+        pairs=tuple(_pair(state, values)),
     )
 
 
 def _measure(
-    store: Store, told: dict[str, Any], table: DataTable, method: VoteMethod, choice: Team, best: CheckpointId
+    store: Store, values: dict[str, Any], table: DataTable, method: VoteMethod, team: Team, best: CheckpointId
 ) -> Iterator[Gain]:
-    """Best single and team; nothing where predictions of the team before are not there any more."""
-    members = [CheckpointId(name, epoch) for name, epoch in told["members"]]
-    best_before = CheckpointId(*told["best"])
-    asked = list(dict.fromkeys([*members, best_before, *choice.members, best]))
+    """Gains of the best single checkpoint and of the team; nothing if predictions of the earlier team are gone."""
+    members = [CheckpointId(name, epoch) for name, epoch in values["members"]]
+    best_before = CheckpointId(*values["best"])
+    needed = list(dict.fromkeys([*members, best_before, *team.members, best]))
     try:
-        pools = read_pool(store, asked, "validation", table), read_pool(store, asked, "test", table)
+        pools = read_pool(store, needed, "validation", table), read_pool(store, needed, "test", table)
         yield measure_gain("best single checkpoint", make_team([best_before]), make_team([best]), "soft", *pools)
-        yield measure_gain(f"{method} vote of the team", make_team(members, told["weights"]), choice, method, *pools)
+        yield measure_gain(f"{method} vote of the team", make_team(members, values["weights"]), team, method, *pools)
     except MismatchedPredictions:
         return
 
 
-def _pair(state: RunState, told: dict[str, Any]) -> Iterator[TrialPair]:
-    for one in told["trials"]:
+def _pair(state: RunState, values: dict[str, Any]) -> Iterator[TrialPair]:
+    for one in values["trials"]:
         before = state.trials[one["trial_id"]]
-        again = before.config.model_copy(update={"pseudo_table": told["table"]}).trial_id
+        again = before.config.model_copy(update={"pseudo_table": values["table"]}).trial_id
         if again in state.trials:
             yield TrialPair(before, state.trials[again])

@@ -1,4 +1,4 @@
-"""Chooses and votes again from the stored predictions, and sets other choices beside it."""
+"""Selects and votes again from the stored predictions, and compares with other selections."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from ensembles.selection_bias.estimate import Estimate
 from ensembles.team import Team, team_of_equals
 from ensembles.voting.vote import VOTES
 from runner.evaluation.conclusion import Conclusion, enter_into_ledger, evaluate_team, open_candidates
-from runner.evaluation.team import Chosen, choose, costs_of
+from runner.evaluation.team import SelectedTeam, choose, costs_of
 from runner.evaluation.to_json import conclusion_to_json
 from runner.runs.stored_run import StoredRun, pool_trials
 from trainables.results.record import TrialCost
 
 OTHERS: tuple[SelectMethod, ...] = ("best", "top", "all", "greedy")
-"""Choices that stand beside the configured one."""
+"""Selections that are compared with the configured one."""
 
 BASELINES: tuple[SelectMethod, ...] = ("best", "top", "all")
-"""Those that the verdict has anyway."""
+"""Selections that the verdict contains anyway."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One choice with one way of voting."""
+    """One selection with one vote."""
 
-    choice: Team
+    team: Team
     vote: VoteMethod
     score: Score
     corrected: Estimate | None
-    """Of the choice's own score, in its metric."""
+    """The bias-corrected score of the selection, in its metric."""
     configured: bool
-    """Whether it is what the sweep, with the overrides, asks for."""
+    """Whether it is the one that the sweep, with the overrides, configures."""
 
 
 @dataclass(frozen=True)
 class Revote:
-    """What another vote of a stored run came to."""
+    """The result of another vote of a stored run."""
 
     run: str
     conclusion: Conclusion
@@ -52,9 +52,9 @@ class Revote:
 
 
 def vote_again(stored: StoredRun, everything: bool = False) -> Revote:
-    """The configured choice by every vote, and the other choices by the configured vote; `everything` by every vote.
+    """The configured selection by every vote, and the other selections by the configured vote; with `everything`, by every vote.
 
-    All is chosen before test is opened. The one thing that is written is an entry in the ledger. Raises `NothingToVote`.
+    Everything is selected before test is opened. The only thing written is an entry in the ledger. Raises `NothingToVote`.
     """
     records = pool_trials(stored)
     pool, costs = open_candidates(stored, records), costs_of(records)
@@ -68,29 +68,29 @@ def vote_again(stored: StoredRun, everything: bool = False) -> Revote:
     ]
     conclusion = evaluate_team(stored, mine)  # opens test
     rows = [
-        Row(mine.choice, how, score, mine.corrected.score if mine.corrected else None, how == config.vote)
+        Row(mine.team, how, score, mine.corrected.score if mine.corrected else None, how == config.vote)
         for how, score in conclusion.verdict.votes.items()
     ]
     rows += [_take_baseline(how, mine, conclusion) for how in known if how != config.select]
-    for chosen in others:
-        rows += _score(chosen, VOTES if everything else (config.vote,), costs)
+    for other in others:
+        rows += _score(other, VOTES if everything else (config.vote,), costs)
     return Revote(stored.run, conclusion, tuple(rows), enter_into_ledger(stored, conclusion))
 
 
 def _other(config: EnsembleConfig, how: SelectMethod, candidates: int) -> EnsembleConfig:
-    told: dict[str, Any] = {"select": how, "size": min(config.size, candidates)}
+    changes: dict[str, Any] = {"select": how, "size": min(config.size, candidates)}
     if how in ("best", "top"):  # as the verdict's own baselines rank
-        told["metric"] = "accuracy"
-    return config.model_copy(update=told)
+        changes["metric"] = "accuracy"
+    return config.model_copy(update=changes)
 
 
 def _are_baselines(config: EnsembleConfig) -> bool:
-    """Whether the verdict's own baselines, equals that vote softly, are what the other choices would come to: then nobody's
-    predictions have to be read for them."""
+    """Whether the other selections would equal the verdict's own baselines (equal weights, soft vote): then no further
+    predictions have to be read."""
     return config.vote in ("soft", "weighted") and config.metric in ("log_loss", "accuracy")
 
 
-def _take_baseline(how: SelectMethod, mine: Chosen, conclusion: Conclusion) -> Row:
+def _take_baseline(how: SelectMethod, mine: SelectedTeam, conclusion: Conclusion) -> Row:
     verdict, untested = conclusion.verdict, {member for member, _ in conclusion.left_out}
     members = [member for member in (mine.pool.members if how == "all" else mine.ranked) if member not in untested]
     if how != "all":
@@ -100,30 +100,30 @@ def _take_baseline(how: SelectMethod, mine: Chosen, conclusion: Conclusion) -> R
     by_loss = config.metric == "log_loss" and score.validation_nll is not None
     selected = score.validation_nll if by_loss and score.validation_nll is not None else score.validation_accuracy
     metric: Metric = "log_loss" if by_loss else "accuracy"
-    choice = team_of_equals(members, how, metric, selected)
-    return Row(choice, mine.config.vote, score, score.corrected_nll if by_loss else score.corrected, False)
+    team = team_of_equals(members, how, metric, selected)
+    return Row(team, mine.config.vote, score, score.corrected_nll if by_loss else score.corrected, False)
 
 
-def _score(chosen: Chosen, methods: Sequence[VoteMethod], costs: Mapping[str, TrialCost]) -> Iterator[Row]:
-    test = chosen.pool.read(chosen.validation.members, "test")
-    choice = _who_is_tested(chosen.choice, test)
+def _score(selected: SelectedTeam, methods: Sequence[VoteMethod], costs: Mapping[str, TrialCost]) -> Iterator[Row]:
+    test = selected.pool.read(selected.validation.members, "test")
+    team = _with_test_predictions(selected.team, test)
     for method in methods:
-        ready = prepare_vote(choice, method, chosen.config.calibrate, chosen.validation)
-        found = chosen.corrected.votes.get(method) if chosen.corrected else None
-        score = score_vote(ready, chosen.validation.labels, ready.vote(test), test.labels, found, costs)
-        yield Row(choice, method, score, chosen.corrected.score if chosen.corrected else None, False)
+        ready = prepare_vote(team, method, selected.config.calibrate, selected.validation)
+        found = selected.corrected.votes.get(method) if selected.corrected else None
+        score = score_vote(ready, selected.validation.labels, ready.vote(test), test.labels, found, costs)
+        yield Row(team, method, score, selected.corrected.score if selected.corrected else None, False)
 
 
-def _who_is_tested(choice: Team, test: PredictionPool) -> Team:
-    """Of all candidates those that have predictions on test: a mere comparison does not fail for one that has none."""
-    if choice.how != "all" or set(choice.members) <= set(test.members):
-        return choice
-    members = [member for member in choice.members if member in set(test.members)]
-    return team_of_equals(members, "all", choice.metric, choice.validation_score)
+def _with_test_predictions(team: Team, test: PredictionPool) -> Team:
+    """A team of all candidates without those that lack predictions on test: a mere comparison does not fail for them."""
+    if team.how != "all" or set(team.members) <= set(test.members):
+        return team
+    members = [member for member in team.members if member in set(test.members)]
+    return team_of_equals(members, "all", team.metric, team.validation_score)
 
 
 def revote_to_json(revote: Revote) -> dict[str, Any]:
-    """What `caucus ensemble --json` prints. Figures are null where they were not asked for or could not be measured."""
+    """The JSON object of `caucus ensemble --json`. Figures are null if they were not requested or could not be measured."""
     verdict = revote.conclusion.verdict
     return {
         **conclusion_to_json(revote.conclusion),
@@ -157,17 +157,17 @@ def revote_to_json(revote: Revote) -> dict[str, Any]:
 
 
 def _row_to_json(row: Row) -> dict[str, Any]:
-    choice, corrected = row.choice, row.corrected
+    team, corrected = row.team, row.corrected
     return {
-        "select": choice.how,
+        "select": team.how,
         "vote": row.vote,
         "configured": row.configured,
-        "metric": choice.metric,
+        "metric": team.metric,
         "members": [
-            {**asdict(member), "weight": weight} for member, weight in zip(choice.members, choice.weights, strict=True)
+            {**asdict(member), "weight": weight} for member, weight in zip(team.members, team.weights, strict=True)
         ],
         "score": {
-            "selected": choice.validation_score,
+            "selected": team.validation_score,
             "corrected": corrected.value if corrected else None,
             "ci95": list(corrected.ci95) if corrected else None,
         },

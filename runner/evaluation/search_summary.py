@@ -1,4 +1,4 @@
-"""What the report tells of a search: from a run's events and its sweep, to a `SearchSummary`."""
+"""The report's summary of a search, from a run's events and its sweep."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from trainables.results.record import TrialRecord
 
 
 def summarise_search(state: RunState, spec: SweepSpec | None) -> SearchSummary:
-    """The story of a run; without its sweep (an older store) what the events alone can tell."""
+    """The summary of a run's search; without its sweep (an older store), only what follows from the events."""
     records = list(state.trials.values())
     audited = [AuditedTrial(record, record.audited_from) for record in records if record.audited_from is not None]
     return SearchSummary(
@@ -56,7 +56,7 @@ def _decisions(state: RunState) -> Iterator[SearchDecision]:
 
 
 def _stages(state: RunState, spec: SweepSpec) -> Iterator[StageRow]:
-    """Of each stage that has begun, up to its own last epoch: a later stage may have trained some of its trials on."""
+    """A row for each stage that has begun, up to the stage's last epoch: a later stage may have trained some of its trials further."""
     chosen = {decision.stage: decision for decision in state.decisions if decision.what == "stage"}
     counted: dict[str, int] = {}
     for name, method in spec.search.parts:
@@ -101,7 +101,7 @@ def _ablation(state: RunState, spec: SweepSpec) -> Ablation | None:
 
 
 def _frozen_before(state: RunState, spec: SweepSpec, stage: str, method: MethodConfig) -> dict[str, Value]:
-    """What the stages before `stage` have frozen, with what it sets itself."""
+    """Values that the stages before `stage` have frozen, and those that it sets itself."""
     names = [name for name, _ in spec.search.parts]
     before = names[: names.index(stage)]
     chosen: list[Decided] = [one for one in state.decisions if one.what == "stage" and one.stage in before]
@@ -123,7 +123,7 @@ def _lineage(state: RunState) -> Iterator[LineageStep]:
 
 
 def _rungs(state: RunState, spec: SweepSpec) -> list[int]:
-    """Of every stage that has begun; of brackets those of all. A median has none: it asks at every epoch."""
+    """Rungs of every stage that has begun, of all brackets. The median rule has none: it decides at every epoch."""
     found: set[int] = set()
     for stage, _ in spec.search.parts:
         config = stage_scheduler(spec, stage)
@@ -137,7 +137,7 @@ def _rungs(state: RunState, spec: SweepSpec) -> list[int]:
 
 
 def _ranges(spec: SweepSpec) -> dict[str, tuple[float, float]]:
-    """The widest ends of the stages that look between fixed ones; a choice between numbers reaches from least to most."""
+    """The widest range of each numeric key over all stages; a choice between numbers reaches from the least to the greatest."""
     found: dict[str, tuple[float, float]] = {}
     for _, method in spec.search.parts:
         for key, distribution in method.space.items():

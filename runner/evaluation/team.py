@@ -1,4 +1,4 @@
-"""From the candidates of a stored run to a team that is chosen on validation and judged on test."""
+"""From the candidates of a stored run to a team that is selected on validation and evaluated on test."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from trainables.results.record import TrialCost, TrialRecord
 
 
 @dataclass(frozen=True, eq=False)
-class Chosen:
+class SelectedTeam:
     """A team and everything that was decided with it, on validation alone.
 
-    validation    whole predictions of all who matter to the verdict: the team, the best single, the best `ensemble.size`
-    mean          of all candidates on validation
+    validation    full predictions of all checkpoints in the verdict: the team, the best single, the best `ensemble.size`
+    mean          mean of all candidates on validation
     """
 
     pool: StoredPool
     config: EnsembleConfig
-    choice: Team
+    team: Team
     ranked: tuple[CheckpointId, ...]
     """All candidates, the most accurate first."""
     corrected: Corrected | None
@@ -48,12 +48,12 @@ class Chosen:
 
 @dataclass(frozen=True, eq=False)
 class TestEvaluation:
-    """A verdict with what it rests on."""
+    """A verdict with the predictions behind it."""
 
     prepared: Prepared
     verdict: Verdict
     test: PredictionPool
-    """Of the team, the best single and the best `ensemble.size`."""
+    """Predictions of the team, the best single and the best `ensemble.size`."""
     untested: tuple[tuple[CheckpointId, str], ...]
     """Candidates without predictions on test, each with the reason."""
 
@@ -63,54 +63,62 @@ def choose(
     config: EnsembleConfig,
     costs: Mapping[str, TrialCost],
     votes: Sequence[VoteMethod] | None = None,
-) -> Chosen:
-    """The team that `config` asks for, with its correction for `votes` (left out: those that need no learning) beside
-    `config.vote`. A candidate whose predictions turn out to be damaged is left out, and the choice made again."""
-    asked = [method for method in VOTES if method not in FITTED] if votes is None else votes
+) -> SelectedTeam:
+    """The team that `config` asks for, with its bias correction for `config.vote` and `votes` (by default those that need
+    no fitting). A candidate whose predictions turn out to be damaged is left out, and the selection repeated."""
+    methods = [method for method in VOTES if method not in FITTED] if votes is None else votes
     while True:
         whole = None if needs_true_class_alone(config) else pool.read(pool.members, "validation")
         sources: Candidates = WholePool(whole) if whole else pool
         seen = whole or true_or_other(pool.truth)
-        choice = select(seen, config, costs)
+        team = select(seen, config, costs)
         ranked = tuple(rank_all(sources.truth))
-        needed = {*choice.members, *choice.picks, *ranked[: config.size]}
+        needed = {*team.members, *team.picks, *ranked[: config.size]}
         try:
             validation = sources.read(needed, "validation")
             lost = (whole or validation).left_out
             if not lost:
-                corrected = correct(sources, choice, config, asked, costs)
+                corrected = correct(sources, team, config, methods, costs)
                 mean = sources.mean("validation")
                 lost = mean.left_out
-        except MismatchedPredictions:  # who was chosen from some of the images, or all of the few that were needed
+        except (
+            MismatchedPredictions
+        ):  # a member that was selected by some of the images, or all of the few that were needed
             lost = pool.damaged("validation")
             if not lost:
                 raise
         if not lost:
-            return Chosen(pool, config, choice, ranked, corrected, validation, mean, costs)
+            return SelectedTeam(pool, config, team, ranked, corrected, validation, mean, costs)
         pool = pool.without(lost)
 
 
-def evaluate_on_test(chosen: Chosen) -> TestEvaluation:
-    """The verdict on a team that is chosen. Everything is fitted before test is opened, which happens here.
+def evaluate_on_test(selected: SelectedTeam) -> TestEvaluation:
+    """The verdict on a selected team. Everything is fitted before test is opened, which happens here.
 
-    Of a candidate without predictions on test nothing is judged; one of the team without raises `MismatchedPredictions`.
+    A candidate without predictions on test is left out; a member without them raises `MismatchedPredictions`.
     """
-    pool, config, choice = chosen.pool, chosen.config, chosen.choice
+    pool, config, team = selected.pool, selected.config, selected.team
     prepared = prepare(
-        choice, config, chosen.validation, chosen.ranked, chosen.mean.probabilities, chosen.corrected, chosen.costs
+        team,
+        config,
+        selected.validation,
+        selected.ranked,
+        selected.mean.probabilities,
+        selected.corrected,
+        selected.costs,
     )
-    test, mean = pool.read(chosen.validation.members, "test"), pool.mean("test")
+    test, mean = pool.read(selected.validation.members, "test"), pool.mean("test")
     untested = dict(mean.left_out)
     if untested:
-        ranked = [member for member in chosen.ranked if member not in untested]
-        needed = {*choice.members, *choice.picks, *ranked[: config.size]}
+        ranked = [member for member in selected.ranked if member not in untested]
+        needed = {*team.members, *team.picks, *ranked[: config.size]}
         validation, test = pool.read(needed, "validation"), pool.read(needed, "test")
         same = stream_mean(pool.store, mean.members, "validation", pool.table)
-        prepared = prepare(choice, config, validation, ranked, same.probabilities, chosen.corrected, chosen.costs)
+        prepared = prepare(team, config, validation, ranked, same.probabilities, selected.corrected, selected.costs)
     verdict = judge(prepared, test, mean.probabilities)
     return TestEvaluation(prepared, verdict, test, mean.left_out)
 
 
 def costs_of(records: Sequence[TrialRecord]) -> dict[str, TrialCost]:
-    """What the nets of the trials cost, by `trial_id`; of those that were measured."""
+    """The measured costs of the trials' nets, by `trial_id`."""
     return {record.trial_id: record.cost for record in records if record.cost}

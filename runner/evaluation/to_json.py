@@ -22,7 +22,7 @@ def conclusion_to_json(conclusion: Conclusion) -> dict[str, Any]:
             "test_accuracy": verdict.best.test_accuracy,
         },
         "ensemble": {
-            "members": len(conclusion.choice.members),
+            "members": len(conclusion.team.members),
             "vote": verdict.vote,
             "test_accuracy": voted.test_accuracy,
             "test_nll": voted.test_nll,
@@ -34,7 +34,7 @@ def conclusion_to_json(conclusion: Conclusion) -> dict[str, Any]:
         },
         "votes": {how: score.test_accuracy for how, score in verdict.votes.items()},
         "verdict": verdict.sentence,
-        **({"pseudo_labels": _describe_pseudo(pseudo)} if pseudo else {}),
+        **({"pseudo_labels": _pseudo_to_json(pseudo)} if pseudo else {}),
     }
 
 
@@ -42,8 +42,8 @@ def _estimate_to_json(found: Estimate | None) -> dict[str, Any] | None:
     return {"value": found.value, "ci95": list(found.ci95)} if found else None
 
 
-def _describe_pseudo(pseudo: PseudoLabelSummary) -> dict[str, Any]:
-    """`labelled` is null where there is no labelling; of `gain` each has before, after and difference on both splits."""
+def _pseudo_to_json(pseudo: PseudoLabelSummary) -> dict[str, Any]:
+    """Pseudo-labels as JSON: `labelled` is null without a labelling; each `gain` has before, after and difference on both splits."""
     found = pseudo.labelling
     return {
         "reason": pseudo.reason,

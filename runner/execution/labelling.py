@@ -1,4 +1,4 @@
-"""Lets the first stage's team label images: who labels, what they agree on, and the decision that goes on record."""
+"""Lets the first stage's team label images: the team, the labels on which it agrees, and the decision for the journal."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ from trainables.store.base import Store
 
 @dataclass(frozen=True)
 class LabellingTeam:
-    """Who labels: chosen on validation from the first stage alone, as the ensemble of the sweep is."""
+    """The team that labels: selected on validation from the first stage alone, as the ensemble of the sweep is."""
 
-    choice: Team
+    team: Team
     best: CheckpointId
     trials: tuple[TrialRecord, ...]
-    """Whose configurations are trained again, in order."""
+    """Trials whose configurations are trained again, in order."""
 
 
 def read_unlabelled(spec: SweepSpec, images: ImageSet) -> UnlabelledImages:
     """The images that the sweep's `pseudo_labels` names, none of them among `images`. Raises `DataError`."""
-    asked = _asked(spec)
-    return load_unlabelled(asked.data, images, spec.train_share, spec.data.size, spec.data.channels)
+    config = _pseudo_config(spec)
+    return load_unlabelled(config.data, images, spec.train_share, spec.data.size, spec.data.channels)
 
 
 def label(
@@ -63,61 +63,61 @@ def label(
     `unlabelled` is read where it is None. Raises `RunCutShort` where no member could be asked
     for `resources.patience`, and `StoreError` where the store has lost the weights of a member.
     """
-    asked = _asked(spec)
+    config = _pseudo_config(spec)
     first = [record for record in state.trials.values() if not record.config.pseudo_table]
     values: dict[str, Any] = {"table": "", "candidates": len(first), "trials": [], "labelling": None}
-    team = choose_team(store, spec, images.data_id, first)
-    if team is None:
+    labellers = choose_team(store, spec, images.data_id, first)
+    if labellers is None:
         return _skip(values, "no trial has come to the end of an epoch")
-    members = team.choice.members
+    members = labellers.team.members
     values |= {
         "members": [[member.trial_id, member.epoch] for member in members],
-        "weights": list(team.choice.weights),
-        "best": [team.best.trial_id, team.best.epoch],
+        "weights": list(labellers.team.weights),
+        "best": [labellers.best.trial_id, labellers.best.epoch],
     }
-    if len(members) < asked.agreement:
+    if len(members) < config.agreement:
         return _skip(
             values,
-            f"pseudo_labels.agreement is {asked.agreement}, but the team has {len(members)} "
+            f"pseudo_labels.agreement is {config.agreement}, but the team has {len(members)} "
             f"member{'s' * (len(members) != 1)}: lower it, or let more vote (ensemble.select=top, a larger ensemble.size)",
         )
     unlabelled = unlabelled or read_unlabelled(spec, images)
-    table, found = _agree_on(store, spec, state, images, cluster, unlabelled, team.choice)
+    table, found = _agree_on(store, spec, state, images, cluster, unlabelled, labellers.team)
     values["labelling"] = found.to_dict()
     if table is None:
         return _skip(
             values,
-            f"of {found.asked.labelled} images there is none that the vote gives a probability of {asked.confidence:g} "
-            f"and {asked.agreement} of {len(members)} members agree on: lower pseudo_labels.confidence or agreement",
+            f"of {found.asked.labelled} images there is none that the vote gives a probability of {config.confidence:g} "
+            f"and {config.agreement} of {len(members)} members agree on: lower pseudo_labels.confidence or agreement",
         )
     values["table"] = write_pseudo_table(store, table)
     values["trials"] = [
-        {"trial_id": record.trial_id, "max_epochs": _last_epoch(spec, record)} for record in team.trials
+        {"trial_id": record.trial_id, "max_epochs": _last_epoch(spec, record)} for record in labellers.trials
     ]
     return Decide(
         PSEUDO,
         f"{found.kept.labelled} of {found.asked.labelled} images labelled: the vote gives the class at least "
-        f"{asked.confidence:g}, and at least {asked.agreement} of {len(members)} members say it; "
-        f"{len(team.trials)} trial{'s are' if len(team.trials) != 1 else ' is'} trained again with them",
+        f"{config.confidence:g}, and at least {config.agreement} of {len(members)} members say it; "
+        f"{len(labellers.trials)} trial{'s are' if len(labellers.trials) != 1 else ' is'} trained again with them",
         values,
         stage=PSEUDO,
     )
 
 
 def choose_team(store: Store, spec: SweepSpec, data_id: str, records: Sequence[TrialRecord]) -> LabellingTeam | None:
-    """The team of the trials in `records`, chosen on validation; None where none has an epoch."""
+    """The team of the trials in `records`, selected on validation; None if none has an epoch."""
     ranked = rank(list(records))
     members = candidates(ranked, spec.ensemble.pool)
     if not members:
         return None
     pool = read_pool(store, members, "validation", read_data_table(store, data_id), merge=True)
-    choice = select(pool, spec.ensemble)
+    team = select(pool, spec.ensemble)
     best = select(pool, EnsembleConfig(select="best")).members[0]
     by_name = {record.trial_id: record for record in ranked}
-    again = list(dict.fromkeys(member.trial_id for member in choice.members))
-    if (count := _asked(spec).trials) is not None:
+    again = list(dict.fromkeys(member.trial_id for member in team.members))
+    if (count := _pseudo_config(spec).trials) is not None:
         again = [record.trial_id for record in ranked if record.best][:count]
-    return LabellingTeam(choice, best, tuple(by_name[name] for name in again))
+    return LabellingTeam(team, best, tuple(by_name[name] for name in again))
 
 
 def rebuild_table(
@@ -127,9 +127,9 @@ def rebuild_table(
     images: ImageSet,
     cluster: Cluster,
 ) -> None:
-    """Make the table of the newest decision again, from its own team, where the store has lost or damaged it.
+    """Make the table of the newest decision again, from its team, if the store has lost or damaged it.
 
-    Nothing happens where it is whole. Raises `RunMismatch` where other labels come of it than are on record.
+    Nothing happens if it is whole. Raises `RunMismatch` if the labels differ from the recorded ones.
     """
     decision = newest_decision(state)
     if not decision or not decision["table"]:
@@ -139,18 +139,18 @@ def rebuild_table(
     except (ObjectMissing, DamagedObject):
         members = tuple(CheckpointId(name, epoch) for name, epoch in decision["members"])
         # How the team came about does not matter to its vote.
-        choice = Team(members, tuple(decision["weights"]), "all", "accuracy", (), (), 0.0)
-        table, _ = _agree_on(store, spec, state, images, cluster, read_unlabelled(spec, images), choice)
+        team = Team(members, tuple(decision["weights"]), "all", "accuracy", (), (), 0.0)
+        table, _ = _agree_on(store, spec, state, images, cluster, read_unlabelled(spec, images), team)
         name = write_pseudo_table(store, table) if table else "none"
         if name != decision["table"]:
             raise RunMismatch(
-                f"the table of pseudo-labels {decision['table']} is lost, and labelling anew gives another one ({name}): "
+                f"the table of pseudo-labels {decision['table']} is lost, and labelling again gives another one ({name}): "
                 "the images, the machine or the versions have changed: restore it, or take another --run-id"
             ) from None
 
 
 def newest_decision(state: RunState) -> dict[str, Any] | None:
-    """The values of the newest decision on a second stage, None where there is none."""
+    """The values of the newest decision on a second stage; None if there is none."""
     return next((one.values for one in reversed(state.decisions) if one.what == PSEUDO), None)
 
 
@@ -161,22 +161,22 @@ def _agree_on(
     images: ImageSet,
     cluster: Cluster,
     unlabelled: UnlabelledImages,
-    choice: Team,
+    team: Team,
 ) -> tuple[PseudoTable | None, Labelling]:
-    """What a team labels, None where that is nothing, and the figures of it."""
-    asked = _asked(spec)
-    configs = [state.trials[member.trial_id].config for member in choice.members]
-    probabilities = _predict_all(store, spec, cluster, choice.members, configs, images.arrays, unlabelled.pixels)
+    """The table of images that a team labels, None if there are none, and the figures of the labelling."""
+    config = _pseudo_config(spec)
+    configs = [state.trials[member.trial_id].config for member in team.members]
+    probabilities = _predict_all(store, spec, cluster, team.members, configs, images.arrays, unlabelled.pixels)
     pool = PredictionPool(
-        images.data_id, "unlabelled", choice.members, probabilities, unlabelled.truth, images.class_names
+        images.data_id, "unlabelled", team.members, probabilities, unlabelled.truth, images.class_names
     )
-    found = agree(pool, choice, spec.ensemble.vote, asked.confidence, asked.agreement)
+    found = agree(pool, team, spec.ensemble.vote, config.confidence, config.agreement)
     figures = count_labels(
         found,
         unlabelled.truth,
         images.class_names,
-        asked.confidence,
-        asked.agreement,
+        config.confidence,
+        config.agreement,
         {key: getattr(unlabelled, key) for key in ("found", "held_out", "trained", "twice")},
     )
     rows = np.flatnonzero(found.labelled)
@@ -202,16 +202,16 @@ def _predict_all(
     images: ImageArrays,
     pixels: npt.NDArray[np.uint8],
 ) -> npt.NDArray[np.float32]:
-    """What each member says of `pixels`, float32 (members, images, classes): one task of Ray each, as large as a trial."""
+    """Each member's predictions for `pixels`, float32 (members, images, classes): one Ray task per member, as large as a trial."""
     import ray
 
     from runner.execution.waiting import Waiting, describe_cluster, wait_for_all
 
     task = ray.remote(num_cpus=cluster.slot.cpus, num_gpus=cluster.slot.gpus)(_predict)
     shared = ray.put(images), ray.put(pixels)
-    told = [config.model_dump(mode="json") for config in configs]
+    raw_configs = [config.model_dump(mode="json") for config in configs]
     rest = (*shared, trusted(), cluster.slot.gpus, spec.resources.gpus is not None, pretends_gpus())
-    tasks = [task.remote(store, *pair, *rest) for pair in zip(members, told, strict=True)]
+    tasks = [task.remote(store, *pair, *rest) for pair in zip(members, raw_configs, strict=True)]
     wait_for_all(tasks, cluster.slot, Waiting(cluster.slot, spec.resources.patience, cluster.say, describe_cluster))
     answers = ray.get(tasks)
     for answer in answers:
@@ -228,13 +228,13 @@ def _predict(
     config: dict[str, Any],
     images: ImageArrays,
     pixels: npt.NDArray[np.uint8],
-    own: tuple[str, ...] = (),
+    models: tuple[str, ...] = (),
     gpus: float | None = None,
     is_asked: bool = True,
     is_pretended: bool = False,
 ) -> npt.NDArray[np.float32] | CaucusError:
-    """Runs in a worker, which may import the models named `own`: what `member` says of `pixels`, or why it cannot."""
-    trust(own)
+    """Runs in a worker, which may import the user-defined models named `models`: predictions of `member` for `pixels`, or the error."""
+    trust(models)
     import ray
 
     from trainables.hardware.device import open_device, slot_threads
@@ -250,7 +250,7 @@ def _predict(
         return error
 
 
-def _asked(spec: SweepSpec) -> PseudoConfig:
+def _pseudo_config(spec: SweepSpec) -> PseudoConfig:
     if spec.pseudo_labels is None:
         raise ValueError("the sweep asks for no pseudo-labels")
     return spec.pseudo_labels
@@ -261,5 +261,5 @@ def _skip(values: dict[str, Any], why: str) -> Decide:
 
 
 def _last_epoch(spec: SweepSpec, record: TrialRecord) -> int:
-    """The last epoch that the trial could have come to: trained again, nothing stops it before."""
+    """The last epoch that the trial could have reached: trained again, nothing stops it earlier."""
     return record.max_epochs or stage_scheduler(spec, record.stage).max_epochs

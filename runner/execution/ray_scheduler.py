@@ -9,6 +9,7 @@ from typing import Any
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from typing_extensions import override
 
 from runner.control.controller import TrialController
 from trainables.results.record import EpochResult, TrialCost
@@ -17,33 +18,35 @@ RESULT_KEYS = [field.name for field in fields(EpochResult)]
 
 
 class RayScheduler(FIFOScheduler):  # type: ignore[misc]
-    """First come, first served. A trial that pauses gives its slot up; promoted, it is a new trial to Tune."""
+    """First come, first served. A trial that pauses releases its slot; promoted, it is a new trial to Tune."""
 
     def __init__(
         self,
         controller: TrialController,
         has_more: Callable[[str], bool] = lambda _: True,
         on_unfit: Callable[[str], None] = lambda _: None,
-        say: Callable[[str], None] = lambda _: None,
+        notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__()
         self._on_unfit = on_unfit
         """Called with the reason why nothing can be trained in a worker."""
         self._controller = controller
-        self._say = say
+        self._notify = notify
         self._has_more = has_more
         """Whether a slot that stands by in one of Tune's trials is to be given back."""
 
+    @override
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """The trial that has waited longest for its slot.
 
-        Of the live ones alone: Tune's own scans every trial that ever was on every turn, 4 ms at 20,000 of them.
+        Only live trials are searched: Tune's own method scans every trial that ever was on every turn, 4 ms at 20,000 of them.
         """
         pending = [trial for trial in tune_controller.get_live_trials() if trial.status == Trial.PENDING]
         return min(pending, key=lambda trial: trial.trial_id, default=None)  # ids end in a number that rises
 
+    @override
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Record an epoch, an end or a range test, and decide."""
+        """Pass an epoch, an end or a range test to the controller; returns its decision."""
         if "unfit" in result:
             self._on_unfit(result["unfit"])
             return str(TrialScheduler.STOP)
@@ -51,22 +54,22 @@ class RayScheduler(FIFOScheduler):  # type: ignore[misc]
             return str(TrialScheduler.STOP if self._has_more(trial.trial_id) else TrialScheduler.CONTINUE)
         name = result["name"]
         if "leaving" in result:  # its next step ends the actor, and Tune begins it again, on another machine
-            self._say(
+            self._notify(
                 f"{name} leaves a machine that is to be taken away ({result['leaving']}): what it has trained is stored, and it goes "
                 "on elsewhere"
             )
             return str(TrialScheduler.CONTINUE)
         if "range_test" in result:
-            told = json.loads(result["range_test"])
-            if told["high"]:
-                self._controller.take_range_test(told)
+            test = json.loads(result["range_test"])
+            if test["high"]:
+                self._controller.take_range_test(test)
             else:
-                self._controller.fail_range_test(told["key"], told["reason"])
+                self._controller.fail_range_test(test["key"], test["reason"])
             return str(TrialScheduler.STOP)
         if result["end"]:
             self._controller.end(name, result["end"], result["reason"])
             return str(TrialScheduler.STOP)
         epoch = EpochResult(**{key: result[key] for key in RESULT_KEYS if key in result})
         cost = TrialCost(**json.loads(result["cost"])) if "cost" in result else None
-        goes_on = self._controller.report(name, epoch, result["trained"], cost)
-        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+        continues = self._controller.report(name, epoch, result["trained"], cost)
+        return str(TrialScheduler.CONTINUE if continues else TrialScheduler.STOP)

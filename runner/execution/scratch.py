@@ -1,4 +1,4 @@
-"""A folder for what Ray Tune writes and nobody reads. A run that is killed leaves its own behind: the next one clears it away."""
+"""A folder for files that Ray Tune writes and nothing reads. A run that is killed leaves its folder behind; the next run removes it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def sweep_up(folder: Path) -> None:
     """Remove the scratch folders in `folder` that belong to this user and to no process. Never raises: it is a courtesy."""
     with contextlib.suppress(OSError):
         for path in folder.glob(f"{PREFIX}*"):
-            told = _NAME.fullmatch(path.name)
-            if told and not path.is_symlink() and path.stat().st_uid == os.getuid() and not _is_there(int(told[1])):
+            match = _NAME.fullmatch(path.name)
+            if match and not path.is_symlink() and path.stat().st_uid == os.getuid() and not _is_there(int(match[1])):
                 shutil.rmtree(path, ignore_errors=True)
 
 

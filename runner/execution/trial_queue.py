@@ -1,4 +1,4 @@
-"""What Tune calls while it runs: what comes next, that a trial has started, and whether to stop."""
+"""What Tune calls while it runs: a queue of trials, callbacks for starts and ends, and a stopper."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from typing import Any
 
 from ray import tune
 from ray.tune.search import Searcher
+from typing_extensions import override
 
 from runner.control.controller import TrialController
 from runner.control.task import RangeTask, Task
 from runner.journal.log import RunLog
 
 BEGIN_S = 20.0
-"""How long the first worker waits for the others to begin."""
+"""Seconds that the first worker waits for the others to begin."""
 
 STANDBY_S = 0.05
-"""Each slot that stands by asks for work once in so many seconds for each slot there is: 20 questions a second in all."""
+"""A slot on standby asks for work at intervals of so many seconds times the number of slots: 20 requests a second in all."""
 
 
 NO_WORKER = ("RuntimeEnvSetupError", "ActorUnschedulableError")
-"""Ray's words for a worker that could not even be started."""
+"""Ray's errors for a worker that could not even be started."""
 
 
 class TrialQueue(Searcher):  # type: ignore[misc]
-    """Gives Tune what the controller says, each trial with the last epoch on record.
+    """Gives Tune the tasks of the controller, each trial with its last recorded epoch.
 
     `slots` is how many stay in use, 0 where they come and go. Of those, a slot without work stands by: Tune would end
     its worker, and a new one takes seconds to begin; worse, whenever a trial ends meanwhile Tune lets the next one
@@ -45,36 +46,43 @@ class TrialQueue(Searcher):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self._left_s = left_s
-        """Seconds until the run has to end; the clocks of other machines may differ, how long a second is does not."""
+        """Seconds until the run has to end: a duration, because the clocks of other machines may differ."""
         self._clock = clock
         self._begun: set[str] = set()
-        """Tune's trials in which slots have stood by."""
+        """Ids of Tune's trials in which slots have stood by."""
         self._begun_s = math.inf
-        """When the first one did."""
+        """When the first of them did."""
         self._is_ready = not slots
         self._controller = controller
         self._slots = slots
-        self._held: deque[Task] = deque()
-        """Found for slots that stood by, until Tune asks."""
-        self._given: dict[str, str] = {}
-        """Of each of Tune's trials the task."""
-        self._holders: dict[str, str] = {}
-        """Of each task the newest of Tune's trials."""
+        self._reserved: deque[Task] = deque()
+        """Tasks that were found for slots on standby, until Tune asks for them."""
+        self._task_names: dict[str, str] = {}
+        """Task names, by the id of Tune's trial."""
+        self._tune_trials: dict[str, str] = {}
+        """Ids of the newest of Tune's trials, by task name."""
 
+    @override
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next task's configuration, `FINISHED` after the last. While that depends on what is running: to stand by, or None."""
-        task = "wait" if not self._is_ready else self._held.popleft() if self._held else self._controller.next_task()
+        """The next task's configuration, `FINISHED` after the last. While that depends on running trials: a standby task, or None."""
+        task = (
+            "wait"
+            if not self._is_ready
+            else self._reserved.popleft()
+            if self._reserved
+            else self._controller.next_task()
+        )
         if task == "wait":
             return {"name": "standby", "standby": STANDBY_S * self._slots} if self._slots else None
         if task == "over":
             return str(Searcher.FINISHED)
-        self._given[trial_id] = task.name
-        self._holders[task.name] = trial_id
-        told = {"name": task.name, "trial": json.dumps(task.trial.model_dump(mode="json")), "left_s": self._left_s()}
-        return told | ({"range_test": task.key} if isinstance(task, RangeTask) else {"epoch": task.after_epoch})
+        self._task_names[trial_id] = task.name
+        self._tune_trials[task.name] = trial_id
+        config = {"name": task.name, "trial": json.dumps(task.trial.model_dump(mode="json")), "left_s": self._left_s()}
+        return config | ({"range_test": task.key} if isinstance(task, RangeTask) else {"epoch": task.after_epoch})
 
     def has_more(self, trial_id: str) -> bool:
-        """Whether the slot that stands by in Tune's `trial_id` is to be given back, for work or for the end."""
+        """Whether the slot on standby in Tune's `trial_id` is to be released, for work or for the end."""
         self._begun.add(trial_id)
         self._begun_s = min(self._begun_s, self._clock())
         self._is_ready |= len(self._begun) >= self._slots or self._clock() > self._begun_s + BEGIN_S
@@ -82,42 +90,46 @@ class TrialQueue(Searcher):  # type: ignore[misc]
             return False
         task = self._controller.next_task()
         if not isinstance(task, str):
-            self._held.append(task)
+            self._reserved.append(task)
         return task != "wait"
 
+    @override
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tune has given the slot back, for whatever reason.
+        """Tune has released the slot, for whatever reason.
 
         A trial that paused may have been promoted by then, and run as another one of Tune's: that one holds it now.
         """
-        name = self._given.pop(trial_id, "")
-        if self._holders.get(name) == trial_id:
-            del self._holders[name]
+        name = self._task_names.pop(trial_id, "")
+        if self._tune_trials.get(name) == trial_id:
+            del self._tune_trials[name]
             self._controller.release(name)
 
+    @override
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the journal knows what is left."""
+        pass  # the journal knows what is left
 
+    @override
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the journal knows what is left."""
+        pass  # the journal knows what is left
 
 
 class Slots(tune.Callback):  # type: ignore[misc]
-    """Tells the controller which trial a slot has taken up, and which one had to be given up."""
+    """Reports to the controller which trial a slot has started, and which one had to be given up."""
 
     def __init__(self, controller: TrialController, log: RunLog) -> None:
         self._controller = controller
         self._log = log
         self._reached: dict[str, int] = {}
-        """Of each of Tune's trials the newest epoch that it has trained."""
+        """The newest trained epoch, by the id of Tune's trial."""
 
+    @override
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """A trial that gets ahead has its losses forgotten: in a long night a spot machine is taken away from it many times.
+        """Reset the failure count of a trial that makes progress: in a long night it may lose many spot machines.
 
-        Not where it trains the same epoch again and again: then the epoch is what kills its worker. One that leaves its machine
-        because that goes has not failed.
+        A trial that trains the same epoch again and again is not reset: then the epoch is what kills its worker. A trial that
+        leaves a machine that is taken away has not failed.
         """
         if "leaving" in result:
             trial.run_metadata.num_failures = 0
@@ -125,15 +137,16 @@ class Slots(tune.Callback):  # type: ignore[misc]
             self._reached[trial.trial_id] = result["epoch"]
             trial.run_metadata.num_failures = 0
 
+    @override
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The slot is free again."""
         self._reached.pop(trial.trial_id, None)
 
+    @override
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tune has an actor for `trial`."""
         if not {"range_test", "standby"} & set(trial.config):
             self._controller.start(trial.config["name"])
 
+    @override
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The worker of `trial` died too often. (A scheduler's `on_trial_error` is called at each death, this at the last.)"""
         lines = [line.strip() for line in str(trial.get_error() or "").splitlines()]
@@ -159,8 +172,8 @@ class Until(tune.Stopper):  # type: ignore[misc]
         """No single trial is stopped here."""
         return False
 
+    @override
     def stop_all(self) -> bool:
-        """Asked by Tune on every turn of its loop."""
         return self._is_over()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Nobody waits for ever without a word: what a run waits for where none of its trials can run, and for how long at most."""
+"""Reports what a run waits for while none of its trials can run, and ends the run if that takes too long."""
 
 from __future__ import annotations
 
@@ -11,52 +11,53 @@ from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
+from typing_extensions import override
 
 from runner.cluster.node_types import list_nodes
 from runner.cluster.slot import NodeType, Slot, count_on, show_share
 from runner.config.duration import show_duration
 from trainables.errors import RunCutShort
 
-FIRST_WORD_S = 30.0
-"""A worker takes seconds to start, and some more where torch is read from a slow disk."""
+FIRST_NOTICE_S = 30.0
+"""A worker takes seconds to start, and more if torch is read from a slow disk."""
 
-NEXT_WORD_S = 300.0
+NEXT_NOTICE_S = 300.0
 
-LOOK_S = 1.0
+CHECK_S = 1.0
 
 ASK_S = 5.0
-"""The autoscaler's state is asked of the head between two steps of Tune's loop."""
+"""Timeout of a request to the head for the autoscaler's state, between two steps of Tune's loop."""
 
 
 class Waiting:
-    """Knows for how long no trial could run. `reason` says so once that is longer than `patience_s`; until then it is ""."""
+    """Measures for how long no trial could run. `reason` is "" until that is longer than `patience_s`."""
 
     def __init__(
         self,
         slot: Slot,
         patience_s: float,
-        say: Callable[[str], None],
+        notify: Callable[[str], None],
         describe: Callable[[Slot], str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._slot = slot
         self._patience_s = patience_s
-        self._say = say
+        self._notify = notify
         self._describe = describe
         self._clock = clock
         self._since_s = clock()
-        self._first_word_s = min(FIRST_WORD_S, patience_s / 2)
-        self._word_s = self._first_word_s
+        self._first_notice_s = min(FIRST_NOTICE_S, patience_s / 2)
+        self._notice_s = self._first_notice_s
         self.reason = ""
         self.is_waiting = True
-        """Whether nothing was running at the last look."""
+        """Whether nothing was running at the last `update`."""
 
-    def look(self, is_running: bool) -> None:
-        """To be called again and again: whether any trial is running now."""
+    def update(self, is_running: bool) -> None:
+        """To be called repeatedly, with whether any trial is running now."""
         now_s = self._clock()
         self.is_waiting = not is_running
         if is_running:
-            self._since_s, self._word_s = now_s, self._first_word_s
+            self._since_s, self._notice_s = now_s, self._first_notice_s
             return
         waited_s = now_s - self._since_s
         needs = f"a trial needs {show_share(self._slot.cpus, self._slot.gpus)}"
@@ -64,38 +65,39 @@ class Waiting:
             self.reason = self.reason or (
                 f"no trial could run for {show_duration(self._patience_s)} (resources.patience): {needs}; {self._describe(self._slot)}"
             )
-        elif waited_s >= self._word_s:
-            self._word_s = waited_s + NEXT_WORD_S
-            self._say(
+        elif waited_s >= self._notice_s:
+            self._notice_s = waited_s + NEXT_NOTICE_S
+            self._notify(
                 f"no trial has run for {show_duration(waited_s)}: {needs}; {self._describe(self._slot)}; the run ends after "
-                f"{show_duration(self._patience_s)} of that (resources.patience), and the next one goes on"
+                f"{show_duration(self._patience_s)} of that (resources.patience), and the next one continues"
             )
 
 
 class Placement(tune.Callback):  # type: ignore[misc]
-    """Tells a `Waiting` on every turn of Tune's loop whether any trial runs."""
+    """Updates a `Waiting` on every turn of Tune's loop with whether any trial runs."""
 
     def __init__(self, waiting: Waiting) -> None:
         self._waiting = waiting
         self._begun: dict[str, Any] = {}
-        """Of Tune's trials those that have had a worker, whether they have it still or not."""
+        """Tune's trials that have had a worker, by id, whether they still have it or not."""
 
+    @override
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tune has an actor for `trial`."""
         self._begun[trial.trial_id] = trial
 
+    @override
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The slot is free again: between two trials nobody waits."""
+        """The slot is free again: the time between two trials does not count as waiting."""
         self._begun.pop(trial.trial_id, None)
-        self._waiting.look(is_running=True)
+        self._waiting.update(is_running=True)
 
+    @override
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The trial was given up."""
         self._begun.pop(trial.trial_id, None)
 
+    @override
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Asked by Tune on every turn of its loop."""
-        self._waiting.look(any(trial.status == Trial.RUNNING for trial in self._begun.values()))
+        self._waiting.update(any(trial.status == Trial.RUNNING for trial in self._begun.values()))
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks into a state file of its own, which is thrown away unread."""
@@ -103,23 +105,23 @@ class Placement(tune.Callback):  # type: ignore[misc]
 
 
 def wait_for_all(tasks: Sequence[Any], slot: Slot, waiting: Waiting) -> None:
-    """Return once all `tasks` of Ray, each as large as a trial, have ended. Raises `RunCutShort` where none can run for too long.
+    """Return once all `tasks` of Ray, each as large as a trial, have ended. Raises `RunCutShort` if none can run for too long.
 
-    While a node is there that could hold one, they run or wait for each other.
+    While there is a node that could hold one, they run or wait for each other.
     """
     import ray
 
     left = list(tasks)
     while left:
-        ended, left = ray.wait(left, timeout=LOOK_S)
-        waiting.look(bool(ended) or any(count_on(node, slot.cpus, slot.gpus) for node in list_nodes()))
+        ended, left = ray.wait(left, timeout=CHECK_S)
+        waiting.update(bool(ended) or any(count_on(node, slot.cpus, slot.gpus) for node in list_nodes()))
         if waiting.reason:
             raise RunCutShort(f"{waiting.reason}; what reached the store is kept: run it again to go on")
 
 
 @dataclass(frozen=True)
 class Launches:
-    """What an autoscaler says of the nodes that it starts."""
+    """An autoscaler's report on the nodes that it starts."""
 
     coming: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
@@ -127,7 +129,7 @@ class Launches:
 
 
 def describe_cluster(slot: Slot) -> str:
-    """What the connected cluster has, and what its autoscaler says, as the middle of a sentence."""
+    """The nodes of the connected cluster and its autoscaler's report, as a clause of a sentence."""
     try:
         return describe_nodes(slot, list_nodes(), None if _has_place() else _list_free(), find_launches())
     except Exception as error:  # whatever Ray says of a head that is gone, it must not end a run that may go on
@@ -137,25 +139,25 @@ def describe_cluster(slot: Slot) -> str:
 def describe_nodes(
     slot: Slot, nodes: Sequence[NodeType], free: Sequence[NodeType] | None, launches: Launches | None
 ) -> str:
-    """The same of a cluster with these `nodes`, of which so much is `free`; None where a trial has its place there already."""
+    """The same for a cluster with these `nodes`, of which `free` is unused; None if a trial has its placement already."""
     able = [node for node in nodes if count_on(node, slot.cpus, slot.gpus)]
     has = f"{len(nodes)} node{'s are' if len(nodes) != 1 else ' is'} there"
     if able and free is not None and not any(count_on(node, slot.cpus, slot.gpus) for node in free):
         return f"{has}, but all of their room is taken"
     if able:
         return f"{has}, and a worker is being started"
-    told = "no node that trains is there"
+    text = "no node that trains is there"
     if nodes:
         largest = max(nodes, key=lambda node: (bool(slot.gpus) * node.gpus, node.cpus))
-        told = f"{has}, the largest with {largest.gpus:g} GPU and {largest.cpus:g} CPU"
+        text = f"{has}, the largest with {largest.gpus:g} GPU and {largest.cpus:g} CPU"
     if launches is None:
-        return told
-    told += f"; the autoscaler starts {', '.join(launches.coming) or 'none'}"
-    return told + (f", and failed before: {launches.failed[-1]}" if launches.failed else "")
+        return text
+    text += f"; the autoscaler starts {', '.join(launches.coming) or 'none'}"
+    return text + (f", and failed before: {launches.failed[-1]}" if launches.failed else "")
 
 
 def find_launches() -> Launches | None:
-    """What the autoscaler of the connected cluster is doing, in either of its versions; None where there is none that says so."""
+    """The report of the connected cluster's autoscaler, in either of its versions; None if there is none."""
     import ray
 
     with contextlib.suppress(Exception):  # a part of Ray that another version may not have
@@ -172,14 +174,14 @@ def find_launches() -> Launches | None:
     with contextlib.suppress(Exception):
         from ray.experimental.internal_kv import _internal_kv_get
 
-        if told := _internal_kv_get("__autoscaling_status"):
-            return read_first_autoscaler(json.loads(told))
+        if status_text := _internal_kv_get("__autoscaling_status"):
+            return read_first_autoscaler(json.loads(status_text))
     return None
 
 
-def read_first_autoscaler(told: Mapping[str, Any]) -> Launches | None:
-    """What Ray's first autoscaler leaves in its GCS; None where it left no report."""
-    report = told.get("autoscaler_report")
+def read_first_autoscaler(status: Mapping[str, Any]) -> Launches | None:
+    """The report that Ray's first autoscaler writes to the GCS; None if there is none."""
+    report = status.get("autoscaler_report")
     if not report:
         return None
     coming = [f"{count} x {name}" for name, count in report.get("pending_launches", {}).items()]
@@ -204,13 +206,13 @@ def _list_free() -> list[NodeType] | None:
 
 
 def _has_place() -> bool:
-    """Whether Ray has set room aside for a trial of this driver: the ids of placement groups end in that of their job."""
+    """Whether Ray has a placement group for a trial of this driver: the ids of placement groups end in that of their job."""
     import ray
 
     with contextlib.suppress(Exception):
-        own = ray.get_runtime_context().get_job_id()
+        job_id = ray.get_runtime_context().get_job_id()
         groups = ray.util.placement_group_table().values()
-        return any(one["placement_group_id"].endswith(own) and one["state"] == "CREATED" for one in groups)
+        return any(one["placement_group_id"].endswith(job_id) and one["state"] == "CREATED" for one in groups)
     return False
 
 

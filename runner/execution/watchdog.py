@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ray import tune
+from typing_extensions import override
 
 PATIENCE = 10.0
-"""A trial hangs once an epoch takes so many times what its own took in the middle, or in its first one the longest of all."""
+"""A trial hangs once an epoch takes so many times the median of its epochs, or in its first epoch, the longest of all trials."""
 
 FIRST_S = 1800.0
 """Until any epoch is known, a trial may take so long: the first epoch of a large net on slow disks is not a hang."""
@@ -22,87 +23,87 @@ class EpochStatistics:
     """A trial in its slot."""
 
     since_s: float
-    """When it began, or was last heard of."""
+    """When it began, or last reported."""
     epochs_s: list[float] = field(default_factory=list)
-    """What its epochs took."""
+    """Seconds of its epochs."""
 
 
 class Watchdog:
-    """Knows how long each slot has been silent. No epoch is called hanging before `least_s`."""
+    """Measures how long each slot has been silent. No epoch counts as hanging before `least_s`."""
 
     def __init__(self, least_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._least_s = least_s
         self._clock = clock
-        self._watched: dict[str, EpochStatistics] = {}
+        self._slots: dict[str, EpochStatistics] = {}
         self._longest_s = 0.0
 
-    def begin(self, holder: str) -> None:
-        """A slot has taken `holder` up, or again after its worker died."""
-        known = self._watched.get(holder)
-        self._watched[holder] = EpochStatistics(self._clock(), known.epochs_s if known else [])
+    def begin(self, trial_id: str) -> None:
+        """A slot has started `trial_id`, perhaps again after its worker died."""
+        known = self._slots.get(trial_id)
+        self._slots[trial_id] = EpochStatistics(self._clock(), known.epochs_s if known else [])
 
-    def hear(self, holder: str, epoch_s: float | None) -> None:
-        """`holder` was heard of, and has trained an epoch in `epoch_s`, if any."""
-        watched = self._watched[holder]
-        watched.since_s = self._clock()
+    def hear(self, trial_id: str, epoch_s: float | None) -> None:
+        """`trial_id` has reported, and has trained an epoch in `epoch_s`, if any."""
+        slot = self._slots[trial_id]
+        slot.since_s = self._clock()
         if epoch_s:
-            watched.epochs_s.append(epoch_s)
+            slot.epochs_s.append(epoch_s)
             self._longest_s = max(self._longest_s, epoch_s)
 
-    def end(self, holder: str) -> None:
+    def end(self, trial_id: str) -> None:
         """The slot is free again."""
-        self._watched.pop(holder, None)
+        self._slots.pop(trial_id, None)
 
-    def limit_s(self, holder: str) -> float:
-        """How long `holder` may be silent."""
-        own = self._watched[holder].epochs_s
-        usual_s = statistics.median(own) if own else self._longest_s
+    def limit_s(self, trial_id: str) -> float:
+        """How many seconds `trial_id` may be silent."""
+        epochs_s = self._slots[trial_id].epochs_s
+        usual_s = statistics.median(epochs_s) if epochs_s else self._longest_s
         return max(self._least_s, PATIENCE * usual_s) if usual_s else max(self._least_s, FIRST_S)
 
     def hanging(self) -> list[str]:
-        """Who has been silent for too long."""
+        """Trials that have been silent for too long."""
         now_s = self._clock()
-        return [who for who, watched in self._watched.items() if now_s - watched.since_s > self.limit_s(who)]
+        return [trial_id for trial_id, slot in self._slots.items() if now_s - slot.since_s > self.limit_s(trial_id)]
 
 
 class Watch(tune.Callback):  # type: ignore[misc]
-    """Kills the worker of a trial that hangs. Tune then starts the trial anew, as after any other death of a worker."""
+    """Kills the worker of a trial that hangs. Tune then restarts the trial, as after any other death of a worker."""
 
-    def __init__(self, watchdog: Watchdog, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, watchdog: Watchdog, notify: Callable[[str], None] = lambda _: None) -> None:
         self._watchdog = watchdog
-        self._say = say
+        self._notify = notify
         self._trials: dict[str, Any] = {}
 
+    @override
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tune has an actor for `trial`."""
         if "standby" not in trial.config:
             self._trials[trial.trial_id] = trial
             self._watchdog.begin(trial.trial_id)
 
+    @override
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """A step has ended."""
         if trial.trial_id in self._trials:
             self._watchdog.hear(trial.trial_id, _busy_s(result))
 
+    @override
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The slot is free again."""
         self._leave(trial)
 
+    @override
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The trial was given up."""
         self._leave(trial)
 
+    @override
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Asked by Tune on every turn of its loop."""
-        for holder in self._watchdog.hanging():
-            trial = self._trials[holder]
-            self._say(
-                f"{trial.config['name']} was not heard of for {self._watchdog.limit_s(holder):.0f} s: its worker is killed, and it begins "
+        for trial_id in self._watchdog.hanging():
+            trial = self._trials[trial_id]
+            self._notify(
+                f"{trial.config['name']} was not heard of for {self._watchdog.limit_s(trial_id):.0f} s: its worker is killed, and it begins "
                 "again from its newest checkpoint"
             )
-            self._watchdog.begin(holder)
+            self._watchdog.begin(trial_id)
             _kill(trial.temporary_state.ray_actor)
 
     def _leave(self, trial: Any) -> None:
@@ -115,7 +116,7 @@ class Watch(tune.Callback):  # type: ignore[misc]
 
 
 def _busy_s(result: dict[str, Any]) -> float | None:
-    """What the epoch took; None where none was trained."""
+    """Seconds of the epoch; None if none was trained."""
     if not result.get("trained") or "train_s" not in result:
         return None
     return float(result["train_s"]) + float(result["evaluate_s"])

@@ -70,7 +70,7 @@ def judge_run(
 
 def answers_of(store: Store, conclusion: Conclusion) -> TeamAnswers:
     """What the team says of each test image, by the vote that its verdict is on."""
-    table, pool, choice = conclusion.table, conclusion.pool, conclusion.choice
+    table, pool, choice = conclusion.table, conclusion.pool, conclusion.team
     assert pool is not None
     voter = fit_voter(pool.read(choice.members, "validation"), choice, conclusion.verdict.vote)
     predicted = voter.vote(pool.read(choice.members, "test")).predicted
@@ -90,7 +90,7 @@ def summarise_team(conclusion: Conclusion) -> tuple[NightMember, ...]:
     records = {record.trial_id: record for record in conclusion.records}
     keys = keys_that_vary(conclusion.records)
     told = []
-    for member, weight in zip(conclusion.choice.members, conclusion.choice.weights, strict=True):
+    for member, weight in zip(conclusion.team.members, conclusion.team.weights, strict=True):
         record = records.get(member.trial_id)  # None of one that another run lends
         flat = record.config.flat() if record else {}
         settings = " ".join(f"{key}={show_value(flat[key])}" for key in keys if key in flat)

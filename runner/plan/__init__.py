@@ -1,4 +1,4 @@
-"""What a sweep would do and cost, before it costs anything: its trials, how long they take, what it will come to."""
+"""What a sweep would do and cost, before it costs anything: its trials, and a forecast of their duration."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What a sweep will come to, from rehearsals of it with made-up trials whose epochs are as long as they were measured."""
+"""The forecast of a sweep, from rehearsals: simulated runs with made-up results, whose epochs take as long as measured."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from trainables.config.trial import TrialConfig
 from trainables.errors import SweepFileError
 from trainables.results.record import ENDED, OUT_OF_BUDGET, EpochResult
 
-PACES = (0.0, -1.0, 1.0)
-"""Rehearsals take turns at the measured pace, at the fastest and at the slowest one that it may be instead."""
+SPEEDS = (0.0, -1.0, 1.0)
+"""Rehearsals take turns: with the measured times, with the shortest and with the longest ones within their error."""
 
 REHEARSALS, FEWER_REHEARSALS, MANY_TRIALS = 9, 3, 1000
-"""Each has luck of its own. The luck of many trials evens out, so of those there are fewer rehearsals."""
+"""Rehearsals of a sweep, fewer if it has many trials: their random results average out."""
 
 
 NOISE = 0.02
-"""By how much the accuracy of an epoch is made up to vary."""
+"""The range of the random noise in the accuracy of an epoch."""
 
 SIZE_COUNTS = 0.06
-"""How much better the slowest architecture is made up to be than the fastest. On digits, accuracy and seconds of nine
+"""How much more accurate the slowest architecture is assumed to be than the fastest. On digits, accuracy and seconds of nine
 networks that differed in nothing else went together (Spearman 0.72), of 32 whose rates differed too they did not (-0.36)."""
 
 
@@ -45,42 +45,42 @@ class SweepState:
 
     spec: SweepSpec
     build: Callable[[SweepSpec], Search]
-    """A new search for a sweep, which knows nothing of the run yet."""
+    """Builds a new search for a sweep, which has observed no event yet."""
     slots: int
     before: Sequence[Event] = ()
-    """Of the run, if it goes on from an earlier execution."""
+    """Events of the run, if it continues an earlier execution."""
     stored: Mapping[str, Collection[int]] = field(default_factory=dict)
-    """Epochs by trial that are in the store."""
+    """Epochs that are in the store, by trial id."""
     known: Mapping[str, Mapping[int, EpochResult]] = field(default_factory=dict)
-    """Results of such epochs, as far as they are on record."""
+    """Results of such epochs, as far as they are recorded, by trial id and epoch."""
     price: float | None = None
-    """Of all nodes for an hour."""
+    """Price of all nodes for an hour."""
 
 
 @dataclass(frozen=True)
 class DryRun:
-    """What one rehearsal has come to, or all of them in the middle."""
+    """The result of one rehearsal, or the median of all."""
 
     epochs: int
-    """To be trained."""
+    """Epochs to be trained."""
     trials: int
-    """That the search plans."""
+    """Trials that the search plans."""
     begun: int
-    """Of these, those that a slot takes up."""
+    """Trials that a slot takes up."""
     ended: int
-    """Of these, those that come to their own end."""
+    """Trials that come to their own end."""
     stages: Mapping[str, tuple[int, int]]
-    """Of each stage its trials, and the epochs to be trained in it."""
+    """Trials, and epochs to be trained, by stage."""
     cap: str
-    """Which cap of the budget ends the run, "" where none does."""
+    """The cap of the budget that ends the run; "" if none does."""
     seconds: float
-    """From the command to its end."""
+    """Seconds from the command to its end."""
     configs: tuple[TrialConfig, ...] = ()
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What to expect, with the range of all rehearsals; seconds are None where no epoch was ever measured."""
+    """The median rehearsal, with the range of all; seconds are None if no epoch was ever measured."""
 
     middle: DryRun
     seconds: float | None
@@ -90,40 +90,40 @@ class Forecast:
     high_epochs: int
 
 
-def dry_run(prospect: SweepState) -> DryRun:
-    """What the sweep may come upon: one rehearsal in which every epoch takes a second."""
-    return _simulate(prospect, None, 0)
+def dry_run(sweep_state: SweepState) -> DryRun:
+    """One rehearsal in which every epoch takes a second."""
+    return _simulate(sweep_state, None, 0)
 
 
-def make_forecast(prospect: SweepState, pace: EpochTimes | None) -> Forecast:
-    """The forecast for `pace`; without one, of trials and epochs alone."""
-    first = _simulate(prospect, pace, 0)
+def make_forecast(sweep_state: SweepState, epoch_times: EpochTimes | None) -> Forecast:
+    """The forecast with `epoch_times`; without them, only of trials and epochs."""
+    first = _simulate(sweep_state, epoch_times, 0)
     count = FEWER_REHEARSALS if first.trials > MANY_TRIALS else REHEARSALS
-    outlooks = [first, *(_simulate(prospect, pace, number) for number in range(1, count))]
-    outlooks.sort(key=lambda outlook: outlook.seconds if pace else outlook.epochs)
+    outlooks = [first, *(_simulate(sweep_state, epoch_times, number) for number in range(1, count))]
+    outlooks.sort(key=lambda outlook: outlook.seconds if epoch_times else outlook.epochs)
     middle = outlooks[len(outlooks) // 2]
     epochs = [outlook.epochs for outlook in outlooks]
-    seconds = [outlook.seconds for outlook in outlooks] if pace else [None]
-    return Forecast(middle, middle.seconds if pace else None, seconds[0], seconds[-1], min(epochs), max(epochs))
+    seconds = [outlook.seconds for outlook in outlooks] if epoch_times else [None]
+    return Forecast(middle, middle.seconds if epoch_times else None, seconds[0], seconds[-1], min(epochs), max(epochs))
 
 
-def _simulate(prospect: SweepState, pace: EpochTimes | None, number: int) -> DryRun:
-    """Simulation `number`: the made-up results, and how far the pace is off, follow from it alone."""
-    off = 1 + pace.unsure * PACES[number % len(PACES)] if pace else 1.0
-    overheads = pace.overheads if pace else None
+def _simulate(sweep_state: SweepState, epoch_times: EpochTimes | None, number: int) -> DryRun:
+    """Rehearsal `number`, which alone decides the made-up results and the error of the times."""
+    off = 1 + epoch_times.unsure * SPEEDS[number % len(SPEEDS)] if epoch_times else 1.0
+    overheads = epoch_times.overheads if epoch_times else None
     start_s = overheads.start_s * off if overheads else 0.0
-    spec = _rehearsed(prospect.spec, prospect.price, start_s if pace else None)
-    state = RunState(prospect.before)
+    spec = _rehearsed(sweep_state.spec, sweep_state.price, start_s if epoch_times else None)
+    state = RunState(sweep_state.before)
     until_s = math.inf
     if spec.budget.wall is not None:
-        kept_s = min(CLOSING_SHARE * spec.budget.wall, CLOSING_S)
-        until_s = max(0.0, spec.budget.wall - kept_s - state.elapsed_s - start_s)
+        reserved_s = min(CLOSING_SHARE * spec.budget.wall, CLOSING_S)
+        until_s = max(0.0, spec.budget.wall - reserved_s - state.elapsed_s - start_s)
     rehearsal = simulate(
         spec,
-        _build(prospect, spec),
-        prospect.slots,
-        _player(prospect, pace, number, off),
-        journal=UnwrittenJournal(prospect.before),
+        _build(sweep_state, spec),
+        sweep_state.slots,
+        _epoch_simulator(sweep_state, epoch_times, number, off),
+        journal=UnwrittenJournal(sweep_state.before),
         trial_start_s=overheads.switch_s * off if overheads else 0.0,
         range_test_s=overheads.range_test_s * off if overheads else 0.0,
         until_s=until_s,
@@ -134,10 +134,10 @@ def _simulate(prospect: SweepState, pace: EpochTimes | None, number: int) -> Dry
         if len(rehearsal.state.started) > len(state.started) or rehearsal.elapsed_s:
             seconds += overheads.start_s
         seconds = seconds * off + rehearsal.elapsed_s
-    return _look(prospect, rehearsal, spec, seconds)
+    return _summarise(sweep_state, rehearsal, spec, seconds)
 
 
-def _look(prospect: SweepState, rehearsal: Simulation, spec: SweepSpec, seconds: float) -> DryRun:
+def _summarise(sweep_state: SweepState, rehearsal: Simulation, spec: SweepSpec, seconds: float) -> DryRun:
     state = rehearsal.state
     stage_of: dict[str, str] = {}
     trials: dict[str, set[str]] = {}
@@ -146,8 +146,8 @@ def _look(prospect: SweepState, rehearsal: Simulation, spec: SweepSpec, seconds:
         if isinstance(event, TrialPlanned):
             stage_of[event.trial_id] = event.stage
             trials.setdefault(event.stage, set()).add(event.trial_id)
-        elif isinstance(event, EpochReported) and number >= len(prospect.before):
-            is_stored = event.result.epoch in prospect.stored.get(event.trial_id, ())
+        elif isinstance(event, EpochReported) and number >= len(sweep_state.before):
+            is_stored = event.result.epoch in sweep_state.stored.get(event.trial_id, ())
             epochs[stage_of[event.trial_id]] += not is_stored
     ended = sum(record.state in ENDED for record in state.trials.values())
     return DryRun(
@@ -156,18 +156,18 @@ def _look(prospect: SweepState, rehearsal: Simulation, spec: SweepSpec, seconds:
         begun=len(state.started | {name for name, record in state.trials.items() if record.epochs}),
         ended=ended,
         stages={stage: (len(names), epochs[stage]) for stage, names in trials.items()},
-        cap=_cap(prospect.spec, spec, rehearsal) if ended < len(state.trials) else "",
+        cap=_cap(sweep_state.spec, spec, rehearsal) if ended < len(state.trials) else "",
         seconds=seconds,
         configs=tuple(record.config for record in state.trials.values()),
     )
 
 
-def _cap(told: SweepSpec, spec: SweepSpec, rehearsal: Simulation) -> str:
-    """The cap that kept trials from their ends. `told` has the budget of the sweep file, `spec` the rehearsed one."""
+def _cap(original: SweepSpec, spec: SweepSpec, rehearsal: Simulation) -> str:
+    """The cap that stopped trials. `original` has the budget of the sweep file, `spec` the rehearsed one."""
     budget, state = spec.budget, rehearsal.state
     spent = Budget(budget, budget.price).spent(state, state.elapsed_s)
     if spent.startswith("budget.money"):
-        return f"budget.money is {told.budget.money:g}"
+        return f"budget.money is {original.budget.money:g}"
     stopped = any(record.reason.startswith(OUT_OF_BUDGET) for record in state.trials.values())
     if not spent and budget.trials is not None and not stopped:
         return f"budget.trials is {budget.trials}"
@@ -176,13 +176,13 @@ def _cap(told: SweepSpec, spec: SweepSpec, rehearsal: Simulation) -> str:
     return spent
 
 
-def _build(prospect: SweepState, spec: SweepSpec) -> Search:
-    """The search of the rehearsal: a search that learns has as many trials as a random one, which costs nothing."""
+def _build(sweep_state: SweepState, spec: SweepSpec) -> Search:
+    """The search of the rehearsal: a model-based search is replaced by a random one with as many trials, which is fast."""
     drawn = spec.model_copy(update={"search": _drawn(spec.search)})
     try:
-        return prospect.build(drawn)
+        return sweep_state.build(drawn)
     except SweepFileError:  # a space that is too small to draw so many
-        return prospect.build(spec)
+        return sweep_state.build(spec)
 
 
 def _drawn(search: SearchConfig) -> SearchConfig:
@@ -194,7 +194,7 @@ def _drawn(search: SearchConfig) -> SearchConfig:
 
 
 def _rehearsed(spec: SweepSpec, price: float | None, start_s: float | None) -> SweepSpec:
-    """The sweep with the budget that is left once the run has started; without a pace, of what needs no clock."""
+    """The sweep with the budget that is left once the run has started; without `start_s`, only with caps that need no clock."""
     budget = spec.budget
     if start_s is None:
         changed: dict[str, object] = {"wall": None, "slot_hours": None, "money": None}
@@ -205,50 +205,52 @@ def _rehearsed(spec: SweepSpec, price: float | None, start_s: float | None) -> S
     return spec.model_copy(update={"budget": budget.model_copy(update=changed)})
 
 
-def _player(prospect: SweepState, pace: EpochTimes | None, number: int, off: float) -> EpochSimulator:
-    """Makes up the results of rehearsal `number`."""
-    luck = Luck(number, pace)
+def _epoch_simulator(
+    sweep_state: SweepState, epoch_times: EpochTimes | None, number: int, off: float
+) -> EpochSimulator:
+    """A function that makes up the results of rehearsal `number`."""
+    luck = Luck(number, epoch_times)
 
-    def play(config: TrialConfig, epoch: int) -> EpochResult:
-        is_stored = epoch in prospect.stored.get(config.trial_id, ())
+    def simulate_epoch(config: TrialConfig, epoch: int) -> EpochResult:
+        is_stored = epoch in sweep_state.stored.get(config.trial_id, ())
         seconds = READ_S * off if is_stored else luck.epoch_s(config) * off
-        known = prospect.known.get(config.trial_id, {}).get(epoch) if is_stored else None
+        known = sweep_state.known.get(config.trial_id, {}).get(epoch) if is_stored else None
         accuracy = known.validation_accuracy if known else luck.accuracy(config, epoch)
         loss = known.validation_loss if known else 1.0 - accuracy
         # All of the period counts as training: the slot is taken as long.
         return EpochResult(epoch, loss, accuracy, loss, accuracy, train_s=seconds, evaluate_s=0.0)
 
-    return play
+    return simulate_epoch
 
 
 class Luck:
-    """What the trials of one rehearsal come to; `number` decides it.
+    """The made-up results of the trials of one rehearsal; `number` is their seed.
 
-    A trial climbs to a level of its own at a speed of its own, with some noise: ranks change while it trains, as they
-    do in earnest. Level and speed belong to what is not architecture, so that repeats come out alike; of
-    architectures that differ in nothing else, those that take longer tend to be better.
+    The accuracy of a trial rises to a random level at a random speed, with some noise: ranks change while it trains, as
+    in real runs. Level and speed follow from the keys that are not architecture, so that repeats have similar results;
+    among architectures that differ in nothing else, slower ones tend to be better.
     """
 
-    def __init__(self, number: int, pace: EpochTimes | None) -> None:
+    def __init__(self, number: int, epoch_times: EpochTimes | None) -> None:
         self._number = number
-        self._pace = pace
-        self._sorted_s = sorted(pace.epochs_s.values()) if pace else []
+        self._epoch_times = epoch_times
+        self._sorted_s = sorted(epoch_times.epochs_s.values()) if epoch_times else []
         self._known: dict[str, tuple[float, float, float]] = {}
-        """Of each trial: seconds an epoch, level, epochs in which it climbs."""
+        """Seconds an epoch, level, and epochs in which the accuracy rises, by trial id."""
 
     def epoch_s(self, config: TrialConfig) -> float:
-        """From one epoch to the next; a second where no pace is known."""
+        """Seconds from one epoch to the next; 1 if no times are known."""
         return self._trial(config)[0]
 
     def accuracy(self, config: TrialConfig, epoch: int) -> float:
-        """After `epoch`."""
+        """The accuracy after `epoch`."""
         _, level, climb_epochs = self._trial(config)
         noise = share_of(self._number, epoch, f"noise/{config.trial_id}") - 0.5
         return level * (1 - math.exp(-epoch / climb_epochs)) + NOISE * noise
 
     def _trial(self, config: TrialConfig) -> tuple[float, float, float]:
         if config.trial_id not in self._known:
-            seconds = self._pace.epoch_s(config) if self._pace else 1.0
+            seconds = self._epoch_times.epoch_s(config) if self._epoch_times else 1.0
             size = bisect.bisect_left(self._sorted_s, seconds) / max(1, len(self._sorted_s) - 1)
             rest = name_rest(config)
             luck, speed = (share_of(self._number, 0, f"{what}/{rest}") for what in ("level", "speed"))

@@ -1,4 +1,4 @@
-"""What the runs in a store tell of their own pace: how long an epoch of each architecture took, and all around it."""
+"""Times of the runs in a store: how long an epoch of each architecture took, and the overheads."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from trainables.config.trial import TrialConfig
 from trainables.results.newer_trial import NewerTrial, read_trial
 
 LEAST_EPOCHS = 3
-"""So many epochs of an architecture on record are believed."""
+"""An architecture counts as measured if so many of its epochs are recorded."""
 
 
 class History:
-    """A fold over the events of runs. Only what was done on the same data, as many slots and with the same versions counts.
+    """A fold over the events of runs. Only runs on the same data, with as many slots and the same versions count.
 
-    Which machine it was is not on record: slots and versions stand for it.
+    The machine is not recorded: slots and versions stand for it.
     """
 
     def __init__(self, slots: int, versions: Mapping[str, str], data_id: str) -> None:
@@ -36,24 +36,24 @@ class History:
         self._slots = slots
         self._versions = dict(versions)
         self._epochs_s: dict[str, list[float]] = defaultdict(list)
-        """By architecture: from one epoch to the next, all included."""
+        """Seconds from one epoch to the next, by architecture."""
         self._configs: dict[str, TrialConfig] = {}
-        """Of each architecture, one."""
+        """A trial of each architecture, by architecture."""
         self._starts_s: list[float] = []
         self._switches_s: list[float] = []
         self._closings_s: list[float] = []
         self._range_tests_s: list[float] = []
 
     def read(self, events: Iterable[Event]) -> None:
-        """Take all events of one run into account."""
+        """Add the events of one run."""
         names: dict[str, str] = {}
         counts, opened_s, now_s, last_s = False, 0.0, 0.0, 0.0
         is_first = True
         heard_s: dict[str, float] = {}
-        """When the newest epoch of each running trial ended."""
+        """When the newest epoch of each running trial ended, by trial id."""
         freed_s: deque[float] = deque()
         taken_s: dict[str, float | None] = {}
-        """For each trial without an epoch in this execution, when the slot that it took had become free."""
+        """When the slot of each trial that has no epoch in this execution had become free, by trial id."""
         for event in events:
             match event:
                 case TrialPlanned():
@@ -61,7 +61,7 @@ class History:
                         config = read_trial(event.trial_id, event.config)
                     except ValueError:
                         continue
-                    if isinstance(config, NewerTrial):  # its pace is of a net that cannot be built here
+                    if isinstance(config, NewerTrial):  # its net cannot be built by this version
                         continue
                     if config.data_id != self._data_id:
                         return
@@ -98,23 +98,23 @@ class History:
 
     @property
     def epochs_s(self) -> dict[str, float]:
-        """Seconds from one epoch to the next, by architecture; those alone that have enough epochs on record."""
+        """Seconds from one epoch to the next, by architecture, for those that have enough recorded epochs."""
         enough = {name: found for name, found in self._epochs_s.items() if len(found) >= LEAST_EPOCHS}
         return {name: _typical(found) for name, found in enough.items()}
 
     @property
     def configs(self) -> dict[str, TrialConfig]:
-        """A trial of each architecture on record."""
+        """A trial of each recorded architecture."""
         return self._configs
 
     @property
     def start_s(self) -> float | None:
-        """From the first look at the store to the first step; None where no run tells."""
+        """From the first request to the store to the first step; None if no run has recorded it."""
         return _median(self._starts_s)
 
     @property
     def switch_s(self) -> float | None:
-        """From the end of a trial to the first step of the next, and what its first epoch takes longer."""
+        """From the end of a trial to the first step of the next, and the extra time of its first epoch."""
         return _median(self._switches_s)
 
     @property
@@ -124,7 +124,7 @@ class History:
 
     @property
     def range_test_s(self) -> float | None:
-        """Of one range test."""
+        """Duration of one range test."""
         return _median(self._range_tests_s)
 
 
@@ -133,7 +133,7 @@ def _median(values: Sequence[float]) -> float | None:
 
 
 def _typical(values: Sequence[float]) -> float:
-    """The mean of the middle: what many epochs add up to, without the few that something else held up."""
+    """The trimmed mean: without the tenth at each end, which something else may have delayed."""
     ordered = sorted(values)
     cut = len(ordered) // 10
     return statistics.mean(ordered[cut : len(ordered) - cut])

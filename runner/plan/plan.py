@@ -1,4 +1,4 @@
-"""What a sweep would do and cost: its trials, what the store holds of them, and how long the rest will take.
+"""What a sweep would do and cost: its trials, which epochs the store has, and how long the rest will take.
 
 Trains nothing but for a probe of about a second an architecture, and writes nothing to the store.
 """
@@ -54,7 +54,7 @@ CHECKPOINT_OBJECTS = 7
 ROUND_TRIPS = 5
 
 READERS = 10
-"""Trials that are looked up in the store at once: in a bucket each takes a round trip."""
+"""Trials that are listed in the store in parallel: in a bucket each takes a round trip."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class PlannedTrial:
     stored_epochs: int
     """Epochs that the store has and that will not be trained again."""
     ended: bool
-    """Whether the run has it on record as ended."""
+    """Whether the run has recorded its end."""
 
 
 @dataclass(frozen=True)
@@ -76,25 +76,25 @@ class Plan:
     data_id: str
     spec: SweepSpec
     trials: list[PlannedTrial]
-    """Those that are known before anything else is trained: of stages, the ones of the present stage and before."""
+    """Trials that are known before anything else is trained: with stages, those of the present stage and before."""
     expected_epochs: float
-    """Epochs of these trials to train, if early stopping lets through what it is meant to."""
+    """Epochs of these trials to train, if early stopping lets the intended share pass."""
     slots: int
     forecast: Forecast
-    pace: EpochTimes | None
-    """None where no epoch was ever measured; then the forecast has no seconds."""
+    epoch_times: EpochTimes | None
+    """The epoch times behind the forecast; None if no epoch was ever measured, and then the forecast has no seconds."""
     failure: str = ""
-    """What went wrong with the probe."""
+    """Why the probe failed; "" if it did not."""
     price: float | None = None
-    """Of all nodes for an hour, where the sweep has a price or a budget of money."""
+    """Price of all nodes for an hour, if the sweep has a price or a budget of money."""
     slot: Slot | None = None
-    """What a trial occupies on this machine; None where it has no room for one."""
+    """The slot of a trial on this machine; None if it has no room for one."""
     cluster_slot: Slot | str | None = None
     """What a trial will occupy on the cluster of the cluster file beside the sweep, or why none of its nodes can hold one; None where
     there is no such file."""
 
     def money(self, seconds: float | None) -> float | None:
-        """What so much time costs, None where no price is asked for."""
+        """The cost of so many seconds; None without a price."""
         return None if seconds is None or self.price is None else seconds / HOUR_S * self.price
 
     def to_dict(self) -> dict[str, Any]:
@@ -134,30 +134,30 @@ class Plan:
     def second_stage(self) -> dict[str, int] | None:
         """Trials and epochs with pseudo-labels at most, beside the forecast: which ones follows from the first stage.
 
-        None where the sweep asks for none, or where they are among `trials` already.
+        None if the sweep asks for none, or if they are among `trials` already.
         """
-        asked, ensemble = self.spec.pseudo_labels, self.spec.ensemble
-        if asked is None or any(trial.config.pseudo_table for trial in self.trials):
+        config, ensemble = self.spec.pseudo_labels, self.spec.ensemble
+        if config is None or any(trial.config.pseudo_table for trial in self.trials):
             return None
         first = max(len(self.trials), self.forecast.middle.trials)
         team = {"best": 1, "top": ensemble.size, "greedy": ensemble.size}.get(ensemble.select, first)
-        trials = min(first, asked.trials or team)
+        trials = min(first, config.trials or team)
         return {"trials": trials, "epochs": trials * stage_scheduler(self.spec, PSEUDO).max_epochs}
 
     def _forecast_to_json(self) -> dict[str, Any]:
-        """Seconds are None where there is no forecast of them; `money` is there where a price is."""
+        """The forecast as JSON: seconds are null if there are none, and `money` is there if a price is."""
         found = self.forecast
-        told = {"seconds": found.seconds, "low_s": found.low_s, "high_s": found.high_s}
-        money = {name.removesuffix("_s"): self.money(seconds) for name, seconds in told.items()}
+        seconds_by_name = {"seconds": found.seconds, "low_s": found.low_s, "high_s": found.high_s}
+        money = {name.removesuffix("_s"): self.money(seconds) for name, seconds in seconds_by_name.items()}
         return {
-            **{name: seconds and round(seconds, 1) for name, seconds in told.items()},
+            **{name: seconds and round(seconds, 1) for name, seconds in seconds_by_name.items()},
             "epochs": found.middle.epochs,
             "low_epochs": found.low_epochs,
             "high_epochs": found.high_epochs,
             "trials": found.middle.trials,
             "slots": self.slots,
-            "probed": self.pace.probed if self.pace else 0,
-            "measured_before": self.pace.measured_before if self.pace else 0,
+            "probed": self.epoch_times.probed if self.epoch_times else 0,
+            "measured_before": self.epoch_times.measured_before if self.epoch_times else 0,
             "failure": self.failure,
             **({} if self.price is None else {"money": {"expected": money.pop("seconds"), **money}}),
         }
@@ -223,7 +223,7 @@ def plan_sweep(
         PlannedTrial(config, len(stored[config.trial_id]), _has_ended(state, config.trial_id)) for config in configs
     ]
     slots = slots or count_slots(spec.resources)
-    prospect = SweepState(
+    sweep_state = SweepState(
         spec,
         lambda changed: choose_search(changed, data_id, former, trained),
         slots,
@@ -235,7 +235,7 @@ def plan_sweep(
     history = History(slots, versions(), data_id)
     for journal in journals.values():
         history.read(journal.events)
-    pace, failure = _find_pace(prospect, history, measure, images, store)
+    epoch_times, failure = _find_epoch_times(sweep_state, history, measure, images, store)
     expected = sum(
         max(0.0, expected_epochs(spec.scheduler) - trial.stored_epochs) for trial in trials if not trial.ended
     )
@@ -247,10 +247,10 @@ def plan_sweep(
         trials=trials,
         expected_epochs=expected,
         slots=slots,
-        forecast=make_forecast(prospect, pace),
-        pace=pace,
+        forecast=make_forecast(sweep_state, epoch_times),
+        epoch_times=epoch_times,
         failure=failure,
-        price=prospect.price if is_paid else None,
+        price=sweep_state.price if is_paid else None,
         slot=find_slot_here(spec.resources),
         cluster_slot=_find_cluster_slot(spec, sweep),
     )
@@ -270,25 +270,27 @@ def count_points(method: MethodConfig) -> int:
     return math.prod(points) * method.repeats
 
 
-def _find_pace(
-    prospect: SweepState, history: History, measure: bool | None, images: ImageSet | None, store: Store
+def _find_epoch_times(
+    sweep_state: SweepState, history: History, measure: bool | None, images: ImageSet | None, store: Store
 ) -> tuple[EpochTimes | None, str]:
     """The pace, and what went wrong with its probe."""
-    outlook = dry_run(prospect)
+    outlook = dry_run(sweep_state)
     if not outlook.epochs:
         return EpochTimes({}, {}, Overheads(), 0.5), ""
     found = {name_architecture(config): config for config in outlook.configs}
     measured: Probe | None = None
     if measure or (measure is None and set(found) - set(history.epochs_s)):
-        wanted = [config for config in outlook.configs if measure or name_architecture(config) not in history.epochs_s]
-        images = images or load_images(prospect.spec.data)
-        resources = prospect.spec.resources
-        here = min(prospect.slots, count_slots(resources))
-        measured = probe(images.arrays, wanted, here, resources, count_gpus())
-    pace = find_epoch_times(
+        unmeasured = [
+            config for config in outlook.configs if measure or name_architecture(config) not in history.epochs_s
+        ]
+        images = images or load_images(sweep_state.spec.data)
+        resources = sweep_state.spec.resources
+        here = min(sweep_state.slots, count_slots(resources))
+        measured = probe(images.arrays, unmeasured, here, resources, count_gpus())
+    epoch_times = find_epoch_times(
         history, measured, found, is_new=measure is True, commit_s=_commit_s(store) if measured else 0.0
     )
-    return pace, measured.failure if measured else ""
+    return epoch_times, measured.failure if measured else ""
 
 
 def _commit_s(store: Store) -> float:
@@ -318,8 +320,8 @@ def _known_data_id(store: Store, spec: SweepSpec) -> str | None:
         head = get_json(store, layout.run_key(spec.name, latest, layout.SWEEP))
     except (ObjectMissing, StoreError):
         return None
-    told = head.get("spec")
-    same = isinstance(told, dict) and told.get("data") == spec.data.model_dump(mode="json")
+    recorded = head.get("spec")
+    same = isinstance(recorded, dict) and recorded.get("data") == spec.data.model_dump(mode="json")
     return str(head["data_id"]) if same and "data_id" in head else None
 
 

@@ -1,4 +1,4 @@
-"""What an epoch of each architecture takes, measured on this machine in as many processes at once as a run has slots."""
+"""Measures how long an epoch of each architecture takes on this machine, in as many processes at once as a run has slots."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from trainables.plugins.trust import trust, trusted
 from trainables.training.epoch_timer import EpochTime, EpochTimer, ProbeFailed
 
 EACH_S = 1.0
-"""Time of one measurement. (Its preparations take about half as much again.)"""
+"""Seconds of one measurement. (Its preparations take about half as much in addition.)"""
 
 MOST_EACH = 18
 """Measurements of one process: half a minute. Of more architectures than that, some stand for the others."""
@@ -41,14 +41,14 @@ TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class Probe:
-    """What was measured."""
+    """The measurements of a probe."""
 
     times: Mapping[str, tuple[EpochTime, ...]]
-    """By architecture; one or more measurements of each."""
+    """One or more measurements of each architecture, by its name."""
     import_s: float = 0.0
-    """How long a process took to import torch, while the others did so, too."""
+    """Seconds that a process took to import torch, while the others did so, too."""
     failure: str = ""
-    """Why an architecture has no time, if one has none."""
+    """Why an architecture has no time; "" if all have one."""
 
 
 def probe(
@@ -61,12 +61,12 @@ def probe(
     """
     slot_here = find_slot_here(resources)
     cores = slot_here.cpus if slot_here else resources.cpus or 1
-    chosen = spread(configs, MOST_EACH * slots)
-    chosen += [chosen[at % len(chosen)] for at in range(-len(chosen) % slots)]
-    rounds = min(ROUNDS, max(1, USUAL_EACH * slots // len(chosen)))
+    selected = spread(configs, MOST_EACH * slots)
+    selected += [selected[at % len(selected)] for at in range(-len(selected) % slots)]
+    rounds = min(ROUNDS, max(1, USUAL_EACH * slots // len(selected)))
     # In each round a process has other architectures, if there are any.
     shares = [
-        [config for at in range(rounds) for config in chosen[(slot + at) % slots :: slots]] for slot in range(slots)
+        [config for at in range(rounds) for config in selected[(slot + at) % slots :: slots]] for slot in range(slots)
     ]
     with tempfile.TemporaryDirectory(prefix="caucus-images-") as folder:
         _save(images, Path(folder))
@@ -93,7 +93,7 @@ def probe(
 
 
 def _collect(pipes: Mapping[Connection, SpawnProcess]) -> Probe:
-    """What the processes tell, until all have ended or none has told anything for too long."""
+    """Collect the messages of the processes, until all have ended or none has sent one for too long."""
     times: dict[str, tuple[EpochTime, ...]] = {}
     imports: list[float] = []
     failure = ""
@@ -105,19 +105,19 @@ def _collect(pipes: Mapping[Connection, SpawnProcess]) -> Probe:
         for pipe in ready:
             assert isinstance(pipe, Connection)
             try:
-                told = pipe.recv()
+                message = pipe.recv()
             except EOFError:
                 left.remove(pipe)
                 pipes[pipe].join()
                 if pipes[pipe].exitcode:
                     failure = failure or f"a process died with exit code {pipes[pipe].exitcode}"
                 continue
-            if isinstance(told, str):
-                failure = failure or told
-            elif isinstance(told, float):
-                imports.append(told)
+            if isinstance(message, str):
+                failure = failure or message
+            elif isinstance(message, float):
+                imports.append(message)
             else:
-                name, took = told
+                name, took = message
                 times[name] = (*times.get(name, ()), took)
     return Probe(times, max(imports, default=0.0), failure)
 
@@ -128,14 +128,14 @@ def _measure(
     folder: str,
     cores: int,
     visible_gpus: str | None,
-    told: list[dict[str, Any]],
-    own: tuple[str, ...] = (),
+    raw_configs: list[dict[str, Any]],
+    models: tuple[str, ...] = (),
 ) -> None:
-    """What each process does: tell how long torch took to import, then one (architecture, time) or error after the other.
+    """Runs in each process: sends the seconds to import torch, then an (architecture, time) or an error for each configuration.
 
-    It may import the models named `own`.
+    It may import the user-defined models named `models`.
     """
-    trust(own)
+    trust(models)
     os.environ["OMP_NUM_THREADS"] = str(cores)
     if visible_gpus is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible_gpus
@@ -144,23 +144,23 @@ def _measure(
 
     pipe.send(time.monotonic() - start_s)
     try:
-        watch = EpochTimer(_load(Path(folder)), cores)
+        timer = EpochTimer(_load(Path(folder)), cores)
     except Exception as error:
         start.abort()
         pipe.send(f"{type(error).__name__}: {error}")
         return
     with contextlib.suppress(Exception):  # a process that died leaves the barrier broken: the others measure alone
         start.wait(TIMEOUT_S)
-    for one in told:
+    for one in raw_configs:
         config = TrialConfig.model_validate(one)
         try:
-            pipe.send((name_architecture(config), watch.time_epoch(config, EACH_S)))
+            pipe.send((name_architecture(config), timer.time_epoch(config, EACH_S)))
         except ProbeFailed as error:
             pipe.send(str(error))
 
 
 def _visible_gpus(slot: int, gpus: int, resources: ResourcesConfig) -> str | None:
-    """CUDA_VISIBLE_DEVICES of a slot, as Ray would set it, and none for a slot without a GPU; None where there are no GPUs."""
+    """CUDA_VISIBLE_DEVICES of a slot, as Ray would set it, "" for a slot without a GPU; None if there are no GPUs."""
     share = 1.0 if resources.gpus is None else resources.gpus
     if not gpus:
         return None
@@ -192,7 +192,7 @@ def count_slots(resources: ResourcesConfig) -> int:
 
 
 def find_slot_here(resources: ResourcesConfig) -> Slot | None:
-    """The slot of a trial on this machine alone, as a run chooses it; None where it has no room for one."""
+    """The slot of a trial on this machine alone, as a run chooses it; None if it has no room for one."""
     try:
         return choose_slot(resources, [NodeType("this machine", count_cores(), count_gpus())], can_grow=False)
     except NoSlot:

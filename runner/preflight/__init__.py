@@ -1,4 +1,4 @@
-"""What is looked at before a sweep starts: models, augmentation, weights, learning rates."""
+"""Checks before a sweep starts: models, augmentation, weights, learning rates."""
 
 from typing import TYPE_CHECKING
 

@@ -19,14 +19,14 @@ def augment_values(spec: SweepSpec) -> dict[str, float]:
     """The keys of `augment` that the sweep sets or searches above 0, in their documented order, each at its greatest value."""
     found: dict[str, list[float]] = {key: [getattr(spec.augment, key)] for key in AugmentConfig.model_fields}
     for _, method in spec.search.parts:
-        for key, value in _told(method):
+        for key, value in _possible_values(method):
             if key.startswith(SECTION) and isinstance(value, int | float):
                 found[key.removeprefix(SECTION)].append(value)
     return {key: max(values) for key, values in found.items() if max(values) > 0}
 
 
-def _told(method: MethodConfig) -> Iterator[tuple[str, object]]:
-    """Dotted keys with values that trials of a method may have."""
+def _possible_values(method: MethodConfig) -> Iterator[tuple[str, object]]:
+    """Dotted keys with the values that trials of a method may have."""
     for key, distribution in method.space.items():
         for value in distribution.extremes():
             yield key, value
@@ -35,7 +35,7 @@ def _told(method: MethodConfig) -> Iterator[tuple[str, object]]:
 
 
 def check_augment(spec: SweepSpec, channels: int) -> None:
-    """Raise `SweepFileError` where the sweep would turn colours of images that have none."""
+    """Raise `SweepFileError` if the sweep would change colours of images that have none."""
     if channels == 3:
         return
     for key in COLOURED:

@@ -22,7 +22,7 @@ from trainables.datasets.load import load_images
 from trainables.errors import SweepFileError
 
 MOST = 24
-"""More architectures than this are a long wait: a person names fewer."""
+"""The most architectures that are tested: more would take too long."""
 
 BARS = "▁▂▃▄▅▆▇█"
 CURVE_WIDTH = 40
@@ -33,18 +33,18 @@ class Tested:
     """The range test of one architecture."""
 
     key: str
-    """The name that a sweep's journal has for the architecture."""
+    """The name of the architecture in a sweep's journal."""
     values: dict[str, Value]
-    """What tells it from the others."""
+    """The values that distinguish it from the others."""
     low: float
     high: float
     reason: str
     rates: npt.NDArray[np.float64]
     losses: npt.NDArray[np.float64]
-    """Smoothed, one a rate."""
+    """Smoothed losses, one per rate."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As a JSON object."""
+        """The test as a JSON object."""
         return {
             "key": self.key,
             "values": self.values,
@@ -57,7 +57,7 @@ class Tested:
 
 
 def measure_ranges(spec: SweepSpec, steps: int) -> Iterator[Tested]:
-    """The range test of each architecture in turn. Raises `SweepFileError` where there are more than `MOST`."""
+    """The range test of each architecture in turn. Raises `SweepFileError` if there are more than `MOST`."""
     architectures = list(list_architectures(spec, "lr-range"))
     if len(architectures) > MOST:
         raise SweepFileError(
@@ -79,7 +79,7 @@ def list_architectures(spec: SweepSpec, data_id: str) -> Iterator[tuple[dict[str
     stage, method = spec.search.parts[0]
     scope = StageContext(spec, data_id, stage, method, dict(getattr(method, "set", {})))
     keys = scope.architecture_keys
-    for point in itertools.product(*(_choices(scope.space[key]) for key in keys)):
+    for point in itertools.product(*(_values_of(scope.space[key]) for key in keys)):
         values = scope.active(dict(zip(keys, point, strict=True)))
         middle = {
             key: how.draw(0.5) for key, how in scope.space.items() if key not in keys and how.kind != "range_test"
@@ -126,5 +126,5 @@ def draw_curve(rates: npt.NDArray[np.float64], losses: npt.NDArray[np.float64]) 
     return "".join(BARS[place] for place in places)
 
 
-def _choices(how: Distribution) -> tuple[Value, ...]:
+def _values_of(how: Distribution) -> tuple[Value, ...]:
     return how.values if how.kind == "choice" else how.mesh()

@@ -1,6 +1,6 @@
 """Before a sweep starts, one batch through each of its nets that is not the plain one, in a process of its own.
 
-So that this process need not import torch, and a net that kills its process kills no more.
+This process need not import torch then, and a net that kills its process kills nothing else.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ TIMEOUT_S = 600.0
 def check_models(
     spec: SweepSpec, images: ImageSet, trials: Sequence[TrialConfig], weights: Mapping[str, bytes]
 ) -> list[dict[str, Any]]:
-    """What `check_model` found of the nets of `trials`, those known beforehand, one dictionary a net, with its "name".
+    """The results of `check_model` for the nets of `trials`, those known beforehand: one dictionary per net, with its "name".
 
-    Looks at nets that are not `cnn`, or that start from `weights`; none of these, and no process is started. Raises
-    `ModelUnusable` as `check_model` does, and for a net that works on the CPU alone where the sweep asks for GPUs.
+    Checks nets that are not `cnn`, or that start from `weights`; if there are none, no process is started. Raises
+    `ModelUnusable` as `check_model` does, and for a net that works only on the CPU if the sweep asks for GPUs.
     """
     nets = _choose(spec, images.data_id, trials)
     if not nets:
@@ -46,8 +46,8 @@ def check_models(
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe(duplex=False)
         shape = (height, width, channels, len(images.class_names))
-        told = [net.model_dump(mode="json") for net in nets]
-        process = context.Process(target=_check, args=(there, folder, shape, told, trusted()), daemon=True)
+        raw_configs = [net.model_dump(mode="json") for net in nets]
+        process = context.Process(target=_check, args=(there, folder, shape, raw_configs, trusted()), daemon=True)
         process.start()
         there.close()
         try:
@@ -66,10 +66,10 @@ def _choose(spec: SweepSpec, data_id: str, trials: Sequence[TrialConfig]) -> lis
     first: dict[tuple[str, str], ModelConfig] = {}
     for trial in special:
         first.setdefault((trial.model.name, trial.model.weights), trial.model)
-    chosen = {model.model_dump_json(): model for model in first.values()}
+    selected = {model.model_dump_json(): model for model in first.values()}
     if special:
-        chosen |= {trial.model.model_dump_json(): trial.model for trial in spread(special, MOST)}
-    return list(chosen.values())
+        selected |= {trial.model.model_dump_json(): trial.model for trial in spread(special, MOST)}
+    return list(selected.values())
 
 
 def _examples(spec: SweepSpec, data_id: str) -> list[TrialConfig]:
@@ -93,26 +93,30 @@ def _receive(pipe: Connection, net: ModelConfig) -> dict[str, Any]:
     if not pipe.poll(TIMEOUT_S):
         raise ModelUnusable(f"model.name is {net.name}: one batch took longer than {TIMEOUT_S:g} s: take a smaller net")
     try:
-        told = pipe.recv()
+        answer = pipe.recv()
     except EOFError:
         raise ModelUnusable(
             f"model.name is {net.name}: the process that took one batch through it died, perhaps for lack of memory: "
             "take a smaller net"
         ) from None
-    if isinstance(told, str):
-        raise ModelUnusable(told)
-    return dict(told)
+    if isinstance(answer, str):
+        raise ModelUnusable(answer)
+    return dict(answer)
 
 
 def _check(
-    pipe: Connection, folder: str, shape: tuple[int, int, int, int], told: list[dict[str, Any]], own: tuple[str, ...]
+    pipe: Connection,
+    folder: str,
+    shape: tuple[int, int, int, int],
+    raw_configs: list[dict[str, Any]],
+    models: tuple[str, ...],
 ) -> None:
-    """What the process does: tell of each net what was found, or the error. It may import the models named `own`."""
-    trust(own)
+    """Runs in the process: sends the result of each net, or the error. It may import the user-defined models named `models`."""
+    trust(models)
     from trainables.data.image_shape import ImageShape
     from trainables.models.check import check_model
 
-    for one in told:
+    for one in raw_configs:
         config = ModelConfig.model_validate(one)
         initial = (Path(folder) / config.weights).read_bytes() if config.weights else None
         try:

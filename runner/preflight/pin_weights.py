@@ -1,4 +1,4 @@
-"""Before a sweep starts, files of weights that its trials start from are read, and named by their content."""
+"""Before a sweep starts, the files of weights that its trials start from are read, and named by their hash."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ KEY = "model.weights"
 def pin_pretrained_weights(spec: SweepSpec, store: Store) -> tuple[SweepSpec, dict[str, bytes]]:
     """The sweep with `sha256:…` in place of each file that `model.weights` names or varies over, and those files by that name.
 
-    Writes nothing. Raises `ModelUnusable` where a file cannot be read, or is no safetensors file.
+    Writes nothing. Raises `ModelUnusable` if a file cannot be read, or is not a safetensors file.
     """
     files: dict[str, bytes] = {}
 
-    def settle(told: str) -> str:
-        data = read_weights(told, store, spec.store.endpoint_url)
+    def pin(name: str) -> str:
+        data = read_weights(name, store, spec.store.endpoint_url)
         files[name_weights(data)] = data
         return name_weights(data)
 
     raw = spec.model_dump(mode="json")
-    settled = _replace(raw, "", settle)
-    return (SweepSpec.model_validate(settled), files) if files else (spec, files)
+    pinned = _replace(raw, "", pin)
+    return (SweepSpec.model_validate(pinned), files) if files else (spec, files)
 
 
-def _replace(at: Any, key: str, settle: Callable[[str], str]) -> Any:
-    """`at` with all texts under `KEY` settled, wherever the sweep has that key."""
+def _replace(at: Any, key: str, pin: Callable[[str], str]) -> Any:
+    """`at` with `pin` applied to all texts under `KEY`, wherever the sweep has that key."""
     if isinstance(at, dict):
-        return {name: _replace(value, _below(key, name), settle) for name, value in at.items()}
+        return {name: _replace(value, _below(key, name), pin) for name, value in at.items()}
     if isinstance(at, list):
-        return [_replace(value, key, settle) for value in at]
-    return settle(at) if key == KEY and isinstance(at, str) and at else at
+        return [_replace(value, key, pin) for value in at]
+    return pin(at) if key == KEY and isinstance(at, str) and at else at
 
 
 def _below(key: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a sweep's augmentation does to some of its training images, as a sheet to look at."""
+"""A sheet that shows what a sweep's augmentation does to some of its training images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 IMAGES = 12
-"""In a row."""
+"""Images in a row."""
 
 SIDE = 72
 """Pixels of the sheet that an image is made at least as high and wide as, by a whole factor."""
@@ -61,8 +61,8 @@ def preview(spec: SweepSpec) -> list[Row]:
         )
     images = load_images(spec.data)
     check_augment(spec, images.pixels.shape[3])
-    chosen = choose_images(images, IMAGES)
-    pixels, labels = images.pixels[chosen], images.labels[chosen]
+    rows_shown = choose_images(images, IMAGES)
+    pixels, labels = images.pixels[rows_shown], images.labels[rows_shown]
     rows = [Row("as they are", {}, pixels)]
     shown = [(f"{key} {value:g}", {key: value}) for key, value in values.items()]
     if len(values) > 1:
@@ -97,12 +97,12 @@ def augment_pixels(
         AugmentConfig.model_validate(values), ImageShape(height, width, channels, classes), torch.device("cpu")
     )
     augment.begin(seed)
-    told = torch.from_numpy(pixels.astype(np.float32) / 255).permute(0, 3, 1, 2)
+    batch = torch.from_numpy(pixels.astype(np.float32) / 255).permute(0, 3, 1, 2)
     if augment.varies:
-        told = augment.vary(told)
+        batch = augment.vary(batch)
     if augment.mixes:
-        told = augment.mix(told, torch.from_numpy(labels)).images
-    shown: Pixels = told.permute(0, 2, 3, 1).mul(255).round().to(torch.uint8).numpy()
+        batch = augment.mix(batch, torch.from_numpy(labels)).images
+    shown: Pixels = batch.permute(0, 2, 3, 1).mul(255).round().to(torch.uint8).numpy()
     return shown
 
 
@@ -129,7 +129,7 @@ def draw_sheet(name: str, rows: list[Row]) -> Image:
 
 
 def write_sheet(spec: SweepSpec, rows: list[Row], path: Path) -> None:
-    """Write the sheet as a PNG file, whole or not at all. Raises `SweepFileError` where that cannot be."""
+    """Write the sheet as a PNG file, whole or not at all. Raises `SweepFileError` if it cannot be written."""
     picture = io.BytesIO()
     draw_sheet(spec.name, rows).save(picture, "PNG")
     write_out(path, picture.getvalue())

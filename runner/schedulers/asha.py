@@ -1,4 +1,4 @@
-"""Asynchronous successive halving that stops trials (Li et al. 2020; the stopping form, as in Ray Tune), which waits for nobody.
+"""Asynchronous successive halving that stops trials and never pauses them (Li et al. 2020; the stopping form, as in Ray Tune).
 
 Unlike Ray Tune's `AsyncHyperBandScheduler`:
 
@@ -7,14 +7,16 @@ Unlike Ray Tune's `AsyncHyperBandScheduler`:
 - Brackets are drawn from a seed and the trial's name, and one that could stop nothing is refused.
 - A validation accuracy that is not a number never passes.
 - A trial that skipped a rung, because it began after it, is not put on it afterwards.
-- The rungs can be filled again from a record, so that a driver that was killed decides as if it had not been.
-- It says why: `pruned at rung 2, rank 5 of 6`.
+- The rungs can be rebuilt from the journal, so that a new driver decides as the killed one would have.
+- Each decision has a reason: `pruned at rung 2, rank 5 of 6`.
 """
 
 from __future__ import annotations
 
 import math
 from itertools import accumulate
+
+from typing_extensions import override
 
 from runner.schedulers.base import SchedulerDecision, Unpaused
 from runner.schedulers.rung import Rung, rung_epochs
@@ -39,17 +41,17 @@ class Asha(Unpaused):
         self._reduction = reduction
         self._seed = seed
         self._brackets: list[dict[int, Rung]] = []
-        """Of each bracket its rungs, by epoch."""
+        """The rungs of each bracket, by epoch."""
         for bracket in range(brackets):
             epochs = rung_epochs(grace_epochs * reduction**bracket, reduction, max_epochs)
             of_bracket = f" of bracket {bracket}" if brackets > 1 else ""
             self._brackets.append({at: Rung(f"rung {number}{of_bracket}") for number, at in enumerate(epochs, start=1)})
         self._last: dict[str, Rung] = {}
-        """Of each trial the last rung that it came to."""
+        """The last rung that each trial came to."""
 
     @property
     def rungs(self) -> list[list[int]]:
-        """Of each bracket the epochs of its rungs."""
+        """The epochs of the rungs of each bracket."""
         return [list(bracket) for bracket in self._brackets]
 
     def bracket_of(self, trial_id: str) -> int:
@@ -60,14 +62,16 @@ class Asha(Unpaused):
         drawn = share_of(self._seed, 0, f"bracket/{trial_id}") * heaps[-1]
         return next(number for number, heap in enumerate(heaps) if drawn < heap)
 
+    @override
     def record(self, trial_id: str, epoch: int, accuracy: float) -> None:
-        """Put a result on its rung, if it lies on one."""
+        """Add a result to its rung, if the epoch is one."""
         rung = self._brackets[self.bracket_of(trial_id)].get(epoch)
         if rung is not None:
             rung.add(trial_id, accuracy)
             self._last[trial_id] = rung
 
-    def judge(self, trial_id: str) -> SchedulerDecision | None:
+    @override
+    def decide(self, trial_id: str) -> SchedulerDecision | None:
         """Whether its last rung still lets it pass. Accuracies equal to the cut-off pass."""
         rung = self._last.get(trial_id)
         if rung is None or rung.passes(trial_id, self._reduction):

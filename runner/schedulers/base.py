@@ -1,9 +1,11 @@
-"""What a scheduler is: it says how long each trial trains."""
+"""The protocol of schedulers, which decide how long each trial trains."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from typing_extensions import override
 
 
 @dataclass(frozen=True)
@@ -15,81 +17,87 @@ class SchedulerDecision:
 
 
 class Scheduler(Protocol):
-    """A fold over what is on record: after the same calls in the same order it answers all queries the same.
+    """A fold over the journal: after the same calls in the same order, all queries return the same.
 
-    No call costs more the more trials there are, but for the linear moves of a sorted list. Scores are validation
-    accuracies, a share of 1; higher is better. The caller looks after a trial's last epoch: `record` is called there,
-    `judge` is not asked.
+    The cost of a call does not grow with the number of trials, except for the linear moves of a sorted list. Scores are
+    validation accuracies, a share of 1; higher is better. The caller handles a trial's last epoch: it calls `record`
+    there, but not `decide`.
     """
 
     def add(self, trial_id: str) -> None:
-        """A trial enters. In the order of planning, before anything else is told of it."""
+        """A trial enters. Called in the order of planning, before any other call about the trial."""
 
     def record(self, trial_id: str, epoch: int, accuracy: float) -> None:
-        """Take a result into account. Every one, once and in order; it may be NaN."""
+        """Record the result of an epoch. Called for each one, once and in order; the accuracy may be NaN."""
 
-    def judge(self, trial_id: str) -> SchedulerDecision | None:
-        """How the trial stops after the result just recorded, None if it goes on.
+    def decide(self, trial_id: str) -> SchedulerDecision | None:
+        """How the trial stops after the result just recorded, None if it continues.
 
-        A query: it takes effect by `pause` or `end`.
+        A query: the decision takes effect by `pause` or `end`.
         """
 
     def pause(self, trial_id: str) -> None:
         """The trial has left its slot and waits."""
 
     def promote(self) -> tuple[str, str] | None:
-        """A paused trial that may go on now, and why. A query: it takes effect by `resume`."""
+        """A paused trial that may continue now, and why. A query: it takes effect by `resume`."""
 
     def resume(self, trial_id: str) -> None:
-        """A paused trial goes on."""
+        """A paused trial continues."""
 
     def end(self, trial_id: str) -> None:
         """The trial came to an end: it was pruned, finished, diverged or failed."""
 
-    def settle(self) -> list[tuple[str, str]]:
-        """The paused trials that can never go on, each with the reason. A query: it takes effect by `end`."""
+    def resolve_paused(self) -> list[tuple[str, str]]:
+        """The paused trials that can never continue, each with the reason. A query: it takes effect by `end`."""
 
     def close(self) -> None:
-        """Nothing runs and nothing more is planned: whoever waits has waited for all that will come.
+        """Nothing runs and nothing more is planned: paused trials need not wait for others any longer.
 
-        Need not be on record: it changes nothing but what `promote` and `settle` answer, and `resume` and `end`, by
-        which that takes effect, tell as much. Trials may still be added later, by a larger search.
+        It is not recorded in the journal: it only changes what `promote` and `resolve_paused` return, and these take
+        effect by `resume` and `end`, which are. Trials may still be added later, by a larger search.
         """
 
 
-class Unpaused:
-    """What a scheduler that pauses no trial need not look after."""
+class Unpaused(Scheduler):
+    """A base for schedulers that pause no trial."""
 
+    @override
     def add(self, trial_id: str) -> None:
-        """All that counts is what it records."""
+        pass
 
+    @override
     def pause(self, trial_id: str) -> None:
-        """Not asked for."""
+        pass
 
+    @override
     def promote(self) -> tuple[str, str] | None:
-        """None: nobody waits."""
         return None
 
+    @override
     def resume(self, trial_id: str) -> None:
-        """Not asked for."""
+        pass
 
+    @override
     def end(self, trial_id: str) -> None:
-        """What it recorded stays."""
+        pass
 
-    def settle(self) -> list[tuple[str, str]]:
-        """Empty: nobody waits."""
+    @override
+    def resolve_paused(self) -> list[tuple[str, str]]:
         return []
 
+    @override
     def close(self) -> None:
-        """Nobody waits for more."""
+        pass
 
 
 class Unscheduled(Unpaused):
-    """Lets every trial train to its last epoch."""
+    """A scheduler that lets every trial train to its last epoch."""
 
+    @override
     def record(self, trial_id: str, epoch: int, accuracy: float) -> None:
-        """Of no consequence."""
+        pass
 
-    def judge(self, trial_id: str) -> SchedulerDecision | None:
-        """None: it goes on."""
+    @override
+    def decide(self, trial_id: str) -> SchedulerDecision | None:
         return None

@@ -1,4 +1,4 @@
-"""From the words of a sweep file to the scheduler that they name."""
+"""Builds the scheduler that a sweep file names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runner.schedulers.median import MedianStopping
 
 
 def choose_scheduler(config: SchedulerConfig, seed: int) -> Scheduler:
-    """The scheduler of a sweep or of one of its stages, with nothing on record yet."""
+    """The scheduler of a sweep or of one of its stages, with nothing recorded yet."""
     epochs, reduction, grace = config.max_epochs, config.reduction, config.grace_epochs
     match config.method:
         case "none":

@@ -19,10 +19,10 @@ level loss by halves, would have a new best for fifty epochs."""
 
 @dataclass
 class Curve:
-    """What a trial's losses so far add up to."""
+    """The running state of a trial's losses."""
 
     best_epoch: int
-    """Of the lowest smoothed loss; before there is one, the first epoch."""
+    """Epoch of the lowest smoothed loss; before there is one, the first epoch."""
     epoch: int = 0
     window: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
     weighed: float = 0.0
@@ -49,7 +49,7 @@ class Patience:
         self._curves: dict[str, Curve] = {}
 
     def record(self, trial_id: str, epoch: int, validation_loss: float) -> None:
-        """Take a loss into account. Every one, once and in order."""
+        """Record a validation loss. Called for each epoch, once and in order."""
         curve = self._curves.setdefault(trial_id, Curve(best_epoch=epoch))
         curve.epoch = epoch
         curve.window.append(validation_loss if math.isfinite(validation_loss) else math.inf)
@@ -62,7 +62,7 @@ class Patience:
         if smoothed < curve.best * (1 - MARGIN):
             curve.best, curve.best_epoch = smoothed, epoch
 
-    def judge(self, trial_id: str) -> SchedulerDecision | None:
+    def decide(self, trial_id: str) -> SchedulerDecision | None:
         """`finished`, with the reason, once its patience has run out. A query."""
         curve = self._curves.get(trial_id)
         if curve is None or len(curve.window) < WINDOW or curve.epoch - curve.best_epoch < self._epochs:
@@ -70,5 +70,5 @@ class Patience:
         ago = curve.epoch - curve.best_epoch
         if not math.isfinite(curve.best):
             return SchedulerDecision("finished", "stopped early: the validation loss is not a number")
-        told = f"the smoothed validation loss was best at epoch {curve.best_epoch}, {ago} epoch{'s' * (ago > 1)} ago"
-        return SchedulerDecision("finished", f"stopped early: {told}")
+        found = f"the smoothed validation loss was best at epoch {curve.best_epoch}, {ago} epoch{'s' * (ago > 1)} ago"
+        return SchedulerDecision("finished", f"stopped early: {found}")

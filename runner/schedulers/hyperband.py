@@ -6,7 +6,9 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from runner.schedulers.base import SchedulerDecision
+from typing_extensions import override
+
+from runner.schedulers.base import Scheduler, SchedulerDecision
 from runner.schedulers.rung import Rung, rung_epochs
 
 
@@ -16,15 +18,15 @@ class Bracket:
 
     size: int
     epochs: list[int]
-    """Of each rung."""
+    """Epochs of the rungs."""
     rungs: list[Rung]
-    """A trial that ended on its way to a rung stands on it with NaN."""
+    """A trial that ended before its next rung is on that rung with NaN."""
     expected: list[int]
-    """So many are to come to each rung, and at last to the end."""
+    """How many trials are to come to each rung, and to the end."""
     halved: list[int] = field(default_factory=list)
-    """Of each rung that has been halved, how many its best are."""
+    """How many trials were promoted from each rung that has been halved."""
     is_sealed: bool = False
-    """Whether it takes up no more, although it is not full."""
+    """Whether no further trial enters, although the bracket is not full."""
 
     @property
     def is_filled(self) -> bool:
@@ -33,7 +35,7 @@ class Bracket:
 
     @property
     def is_ready(self) -> bool:
-        """Whether all who are to come to the next rung to be halved have come."""
+        """Whether all expected trials have come to the next rung to be halved."""
         level = len(self.halved)
         return self.is_filled and level < len(self.rungs) and len(self.rungs[level]) == self.expected[level]
 
@@ -44,30 +46,30 @@ class Place:
 
     bracket: Bracket
     level: int = 0
-    """The rung, counted from 0, that it stands at or is on its way to."""
+    """The rung, counted from 0, at which the trial waits or which it reaches next."""
     results: dict[int, float] = field(default_factory=dict)
-    """What it has at each rung, also at those that are not yet its own."""
+    """Its accuracy at each rung, also at rungs that it has not been promoted to yet."""
     has_lost: bool = False
     is_paused: bool = False
     has_ended: bool = False
 
     @property
     def has_arrived(self) -> bool:
-        """Whether it stands at a rung and has not been let go on."""
+        """Whether it is at a rung and has not been promoted from it."""
         return self.level < len(self.bracket.rungs) and self.level in self.results
 
 
-class HyperBand:
+class HyperBand(Scheduler):
     """Fills brackets in the paper's order, and halves a bracket's rung once all its trials have come there or ended.
 
     Bracket s, from the largest s down to 0 and then from the largest again, takes up
     ceil((s_max + 1) / (s + 1) * `reduction`**s) trials and has its rungs at `max_epochs` / `reduction`**s and so on up,
     rounded down; s_max is the largest s for which the first is not before `grace_epochs`. The best
-    floor(n / `reduction`) of n trials go on; of equals, who came first does. A trial that ended before the rung, or
-    whose accuracy there is no number, is among the n and ranks last. Whoever comes last to a rung goes on without a
+    floor(n / `reduction`) of n trials continue; among equals, the one that came first. A trial that ended before the rung, or
+    whose accuracy there is not a number, is among the n and ranks last. The last trial to reach a rung continues without a
     pause if it is among the best. Reasons count brackets from 0 in the order of filling.
 
-    Two things differ from the paper. One trial at least goes on from each rung, which matters in a bracket that did not
+    Two things differ from the paper. At least one trial continues from each rung, which matters in a bracket that did not
     fill up or lost trials. And a trial that ended at its rung (early stopping) leaves its place to the next best.
     """
 
@@ -84,18 +86,20 @@ class HyperBand:
         self._winners: OrderedDict[str, None] = OrderedDict()
         self._losers: OrderedDict[str, None] = OrderedDict()
 
+    @override
     def add(self, trial_id: str) -> None:
-        """It enters the bracket that is being filled."""
+        """The trial enters the bracket that is being filled."""
         if self._filling is None or self._filling.is_filled:
             self._filling = self._open()
         self._filling.expected[0] += 1
         self._places[trial_id] = Place(self._filling)
 
+    @override
     def record(self, trial_id: str, epoch: int, accuracy: float) -> None:
-        """Put a result on its rung; whoever comes last has it halved.
+        """Add a result to its rung; the last expected trial triggers the halving.
 
-        A trial that began after a rung has there what it measured first. One that an earlier stage trained further
-        than its first rung is compared there all the same.
+        A trial that began after a rung counts there with its first accuracy. A trial that an earlier stage trained
+        further than its first rung is compared there all the same.
         """
         place = self._places[trial_id]
         reached = [level for level, at in enumerate(place.bracket.epochs) if at <= epoch and level not in place.results]
@@ -103,8 +107,9 @@ class HyperBand:
         if place.level in reached:
             self._arrive(trial_id)
 
-    def judge(self, trial_id: str) -> SchedulerDecision | None:
-        """Paused at a rung that is not halved yet; pruned where it lost, or its accuracy is no number."""
+    @override
+    def decide(self, trial_id: str) -> SchedulerDecision | None:
+        """Paused at a rung that is not halved yet; pruned if it lost, or if its accuracy is not a number."""
         place = self._places[trial_id]
         if not place.has_arrived:
             return None
@@ -113,29 +118,32 @@ class HyperBand:
             return SchedulerDecision("pruned", f"pruned at {rung.describe(trial_id)}")
         return SchedulerDecision("paused", f"waits at {rung.describe(trial_id)}")
 
+    @override
     def pause(self, trial_id: str) -> None:
-        """It waits at its rung."""
         self._places[trial_id].is_paused = True
-        self._sort_in(trial_id)
+        self._update_group(trial_id)
 
+    @override
     def promote(self) -> tuple[str, str] | None:
         """A paused trial that won: of the rung that was halved first, the best first."""
         trial_id = next(iter(self._winners), None)
-        return None if trial_id is None else (trial_id, f"promoted from {self._told(trial_id, passed=1)}")
+        return None if trial_id is None else (trial_id, f"promoted from {self._describe(trial_id, passed=1)}")
 
+    @override
     def resume(self, trial_id: str) -> None:
-        """It is on its way to the next rung. Where its rung is not halved yet, only `close` can have led to this."""
+        """The trial trains to its next rung. If its rung is not halved yet, only `close` can have led to this."""
         place = self._places[trial_id]
         if trial_id in self._waiting:
             self._seal(place.bracket)
         place.is_paused = False
-        self._sort_in(trial_id)
+        self._update_group(trial_id)
 
+    @override
     def end(self, trial_id: str) -> None:
-        """A rung that it was to come to does not wait for it any longer."""
+        """The next rung of the trial does not wait for it any longer."""
         place = self._places[trial_id]
         place.is_paused = False
-        self._sort_in(trial_id)
+        self._update_group(trial_id)
         is_missing = not place.has_ended and not place.has_arrived and place.level < len(place.bracket.rungs)
         place.has_ended = True
         if is_missing:
@@ -143,12 +151,14 @@ class HyperBand:
             if place.bracket.is_ready:
                 self._halve(place.bracket)
 
-    def settle(self) -> list[tuple[str, str]]:
+    @override
+    def resolve_paused(self) -> list[tuple[str, str]]:
         """The paused trials that lost."""
-        return [(trial_id, f"pruned at {self._told(trial_id)}") for trial_id in self._losers]
+        return [(trial_id, f"pruned at {self._describe(trial_id)}") for trial_id in self._losers]
 
+    @override
     def close(self) -> None:
-        """Halve every rung at which somebody waits; a bracket that was not full stays so."""
+        """Halve every rung at which a trial waits; a bracket that was not full stays so."""
         while self._waiting:
             self._seal(self._places[next(iter(self._waiting))].bracket)
 
@@ -169,9 +179,9 @@ class HyperBand:
             if bracket.is_ready:
                 self._halve(bracket)
         elif rung.is_among_best(trial_id, bracket.halved[level]):
-            # Comes late, after `close`: it is measured by those who went on.
+            # It comes late, after `close`: it is compared with those that were promoted.
             bracket.expected[level + 1] += 1
-            self._let_go_on(trial_id)
+            self._promote(trial_id)
         else:
             place.has_lost = True
 
@@ -184,11 +194,11 @@ class HyperBand:
         for trial_id in rung:
             self._places[trial_id].has_lost = True
         for trial_id in alive[:best]:
-            self._let_go_on(trial_id)
+            self._promote(trial_id)
         for trial_id in alive:
-            self._sort_in(trial_id)
+            self._update_group(trial_id)
 
-    def _let_go_on(self, trial_id: str) -> None:
+    def _promote(self, trial_id: str) -> None:
         place = self._places[trial_id]
         place.has_lost = False
         place.level += 1
@@ -200,8 +210,8 @@ class HyperBand:
         if len(bracket.halved) < len(bracket.rungs):
             self._halve(bracket)
 
-    def _sort_in(self, trial_id: str) -> None:
-        """Where a paused trial belongs; one that is not paused belongs nowhere."""
+    def _update_group(self, trial_id: str) -> None:
+        """Put a paused trial into its group; one that is not paused is in none."""
         place = self._places[trial_id]
         belongs = self._losers if place.has_lost else self._waiting if place.has_arrived else self._winners
         for group in (self._waiting, self._winners, self._losers):
@@ -210,6 +220,6 @@ class HyperBand:
         if place.is_paused:
             belongs.setdefault(trial_id, None)
 
-    def _told(self, trial_id: str, passed: int = 0) -> str:
+    def _describe(self, trial_id: str, passed: int = 0) -> str:
         place = self._places[trial_id]
         return place.bracket.rungs[place.level - passed].describe(trial_id)

@@ -6,28 +6,30 @@ import math
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 
+from typing_extensions import override
+
 from runner.schedulers.base import SchedulerDecision, Unpaused
 from runner.schedulers.rung import ROUNDING
 
 
 @dataclass
 class Curve:
-    """What a trial's accuracies so far add up to."""
+    """The running state of a trial's accuracies."""
 
     epoch: int = 0
     total: float = 0.0
-    """NaN from the first accuracy on that is no number."""
+    """The sum; NaN from the first accuracy on that is not a number."""
     best: float = -math.inf
     averages: dict[int, float] = field(default_factory=dict)
-    """By epoch the running average up to it."""
+    """Running averages, by epoch."""
 
 
 class MedianStopping(Unpaused):
     """Prunes a trial whose best accuracy is below the median of the others' running averages up to the same epoch.
 
     The others are all trials that came to that epoch by now; the paper takes completed ones alone, by which the first
-    trials would never be judged. Where fewer than `min_trials` others came as far as the trial, it is compared at the
-    newest epoch that enough trials came to, so that who is always first is not spared. Nothing is pruned before
+    trials would never be pruned. Where fewer than `min_trials` others came as far as the trial, it is compared at the
+    newest epoch that enough trials reached, so that the fastest trial is not spared. Nothing is pruned before
     `grace_epochs`. A trial with an accuracy that is no number is pruned from there on, and no other compared to it.
     """
 
@@ -36,12 +38,13 @@ class MedianStopping(Unpaused):
         self._min_trials = max(1, min_trials)
         self._curves: dict[str, Curve] = {}
         self._averages: dict[int, list[float]] = {}
-        """Of each epoch the running averages of the trials that came there, sorted."""
+        """The running averages of the trials that reached an epoch, sorted, by epoch."""
         self._newest = 0
-        """The last epoch that enough trials came to."""
+        """The last epoch that enough trials reached."""
 
+    @override
     def record(self, trial_id: str, epoch: int, accuracy: float) -> None:
-        """Take the accuracy into the trial's running average."""
+        """Add the accuracy to the trial's running average."""
         curve = self._curves.setdefault(trial_id, Curve())
         curve.epoch = epoch
         curve.total += accuracy
@@ -54,8 +57,9 @@ class MedianStopping(Unpaused):
         if len(averages) > self._min_trials:
             self._newest = max(self._newest, epoch)
 
-    def judge(self, trial_id: str) -> SchedulerDecision | None:
-        """Whether it is below the median; equal to it, it goes on."""
+    @override
+    def decide(self, trial_id: str) -> SchedulerDecision | None:
+        """Pruned if it is below the median; a trial that equals the median continues."""
         curve = self._curves.get(trial_id)
         if curve is None or curve.epoch < self._grace_epochs:
             return None

@@ -14,21 +14,21 @@ Key = tuple[float, int, str]
 
 
 class Rung:
-    """Who came to one rung, in order of accuracy; of equals, who came first is first.
+    """The trials that reached one rung, in order of accuracy; among equals, the one that came first.
 
     An accuracy that is no number ranks last. It counts as an arrival but not for the cut-off, which is that of the
     finite ones: taken as minus infinity it would make the interpolated cut-off minus infinity wherever it is the lower
-    neighbour, and all would pass. So it is as with trials that diverge earlier and never come to the rung.
+    neighbour, and all would pass. Such a trial counts like one that diverges earlier and never comes to the rung.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._keys: dict[str, Key] = {}
         self._best_first: list[Key] = []
-        """Finite ones alone."""
+        """Keys of finite accuracies only."""
 
     def add(self, trial_id: str, accuracy: float) -> None:
-        """Put a result on the rung; each trial comes once."""
+        """Add a result to the rung; each trial comes once."""
         key = (-accuracy if math.isfinite(accuracy) else math.inf, len(self._keys), trial_id)
         self._keys[trial_id] = key
         if self.is_finite(trial_id):
@@ -49,7 +49,7 @@ class Rung:
         return (trial_id for _, _, trial_id in self._best_first)
 
     def key(self, trial_id: str) -> Key:
-        """By which trials of this rung sort, the best first."""
+        """The key by which trials of this rung sort, the best first."""
         return self._keys[trial_id]
 
     def is_finite(self, trial_id: str) -> bool:
@@ -61,7 +61,7 @@ class Rung:
         return 1 + bisect_left(self._best_first, (self._keys[trial_id][0], -1, ""))
 
     def is_among_best(self, trial_id: str, count: int) -> bool:
-        """Whether it is one of the best `count`; of equals, who came first is."""
+        """Whether it is one of the best `count`; among equals, the one that came first is."""
         return self.is_finite(trial_id) and bisect_left(self._best_first, self._keys[trial_id]) < count
 
     def passes(self, trial_id: str, reduction: int) -> bool:
@@ -85,7 +85,7 @@ class Rung:
         return upper - (upper - lower) * part / reduction
 
     def describe(self, trial_id: str) -> str:
-        """For people: `rung 2, rank 5 of 6`."""
+        """The rank as text: `rung 2, rank 5 of 6`."""
         rank = f"{self.name}, rank {self.rank(trial_id)} of {len(self)}"
         return rank if self.is_finite(trial_id) else f"{rank}: its validation accuracy is not a number"
 

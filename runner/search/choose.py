@@ -1,4 +1,4 @@
-"""From the words of a sweep file to the search that they name."""
+"""Builds the search that a sweep file names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def choose_search(
 
     `former` is the run that it starts from or replays, `trained` are trials of earlier runs of the same sweep.
 
-    Raises `SweepFileError` where it cannot be begun: a space with fewer trials than were asked for, a vote of more
+    Raises `SweepFileError` if it cannot begin: a space with fewer trials than requested, a vote of more
     members than there are trials, an extra that is not installed.
     """
     if spec.search.stages:
@@ -85,15 +85,15 @@ def list_trials(spec: SweepSpec, data_id: str, former: Former | None = None) -> 
 
 def _check_size(spec: SweepSpec, search: Search) -> None:
     """A vote of the best `size` trials needs as many."""
-    wanted = spec.ensemble
-    if wanted.select != "top" or wanted.pool != "best":
+    ensemble = spec.ensemble
+    if ensemble.select != "top" or ensemble.pool != "best":
         return
     step = search.step(RunState())
     trials = len(step.trials) if isinstance(step, Plan) else 0
     if spec.search.method in ("tpe", "gp", "bohb"):
         trials = spec.search.wanted * spec.search.repeats
-    if isinstance(step, Plan) and wanted.size > trials:
+    if isinstance(step, Plan) and ensemble.size > trials:
         raise SweepFileError(
-            f"ensemble.size is {wanted.size}, but there are only {trials} trials to choose from: "
+            f"ensemble.size is {ensemble.size}, but there are only {trials} trials to choose from: "
             "lower ensemble.size or raise search.trials"
         )

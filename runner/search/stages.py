@@ -1,4 +1,4 @@
-"""Several searches, one after the other: each begins from the best configuration of the one before.
+"""Several searches, one after the other: each starts from the best configuration of the one before.
 
 Coarse to fine is a stage whose ranges are `around` an earlier one; a staged recipe is stages that search different
 keys. What a stage searched or set stays as its best trial has it, until a later stage searches or sets it.
@@ -7,6 +7,8 @@ keys. What a stage searched or set stays as its best trial has it, until a later
 from __future__ import annotations
 
 from collections.abc import Callable
+
+from typing_extensions import override
 
 from runner.config.sweep import SweepSpec
 from runner.journal.events import Decided, Event
@@ -20,8 +22,8 @@ from trainables.errors import RunCutShort
 from trainables.results.record import TrialRecord
 
 
-class StagedSearch:
-    """The stages of a sweep in order; the choice of each is on record before the next one begins."""
+class StagedSearch(Search):
+    """The stages of a sweep in order; the decision of each is recorded before the next one begins."""
 
     def __init__(self, spec: SweepSpec, data_id: str, build: Callable[[StageContext], Search]) -> None:
         self._spec = spec
@@ -32,8 +34,9 @@ class StagedSearch:
         self._events: list[Event] = []
         self._enter({})
 
+    @override
     def step(self, state: RunState) -> Step:
-        """What the current stage says; once all of its trials have ended, its choice."""
+        """The step of the current stage; once all of its trials have ended, its decision."""
         if self._position == len(self._stages):
             return Over()
         step = self._search.step(state)
@@ -41,8 +44,8 @@ class StagedSearch:
             return step
         return self._choose(state) if self._progress.all_ended else Wait()
 
+    @override
     def observe(self, event: Event) -> None:
-        """Take an event into account."""
         self._events.append(event)
         if isinstance(event, Decided) and event.what == "stage" and event.stage == self._scope.stage:
             self._enter(event.values)
@@ -50,8 +53,8 @@ class StagedSearch:
             self._search.observe(event)
             self._progress.observe(event)
 
+    @override
     def wants(self, trial_id: str) -> bool:
-        """All that is on record."""
         return True
 
     def _enter(self, frozen: dict[str, Value]) -> None:
@@ -86,7 +89,7 @@ class StagedSearch:
         )
 
     def _records_to_choose_from(self, records: list[TrialRecord]) -> list[TrialRecord]:
-        """All; of a ladder those of the step where it ended: a larger one may be better by less than pays."""
+        """All records; for a ladder, those of the step where it ended: a larger one may be better by less than pays."""
         if not isinstance(self._search, CapacityLadderSearch):
             return records
         return [record for record in records if record.trial_id in self._search.chosen_trials]

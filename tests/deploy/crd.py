@@ -1,4 +1,4 @@
-"""What the API server makes of a manifest: the operator's own schema, strict as `kubectl apply` asks for it."""
+"""Validates a manifest as the API server does: by the operator's schema, strictly, as `kubectl apply` does by default."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jsonschema.validators import extend  # type: ignore[import-untyped]
 SCHEMAS = Path(__file__).parent / "kuberay-1.7.0"
 
 OBJECT_META = {"name", "generateName", "namespace", "labels", "annotations", "finalizers"}
-"""What a person writes of it; a definition says `type: object` alone, since the API server knows the rest."""
+"""Fields of `metadata` that a manifest may set; a definition only says `type: object`, since the API server knows the rest."""
 
 
 def strictly(schema: dict[str, Any]) -> dict[str, Any]:
@@ -23,24 +23,24 @@ def strictly(schema: dict[str, Any]) -> dict[str, Any]:
 
     Without it the API server prunes them in silence. `x-kubernetes-preserve-unknown-fields` and free-form maps stay open.
     """
-    told: dict[str, Any] = {}
+    strict: dict[str, Any] = {}
     for key, value in schema.items():
         if key == "properties":
-            told[key] = {name: strictly(part) for name, part in value.items()}
+            strict[key] = {name: strictly(part) for name, part in value.items()}
         elif key in ("items", "additionalProperties") and isinstance(value, dict):
-            told[key] = strictly(value)
+            strict[key] = strictly(value)
         else:
-            told[key] = value
+            strict[key] = value
     is_open = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
     if schema.get("type") == "object" and not is_open:
-        told["additionalProperties"] = False
+        strict["additionalProperties"] = False
     if schema.get("nullable"):
-        told["type"] = [schema["type"], "null"]
-    return told
+        strict["type"] = [schema["type"], "null"]
+    return strict
 
 
 def _map_keys(validator: Any, keys: list[str], instance: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
-    """A list that is a map has each key once: two variables of one name would be one of them, nobody knows which."""
+    """A list that is a map has each key once: of two variables with one name, only one would count, and it is undefined which."""
     seen: set[tuple[Any, ...]] = set()
     for entry in instance if isinstance(instance, list) else []:
         key = tuple(entry.get(name) for name in keys)
@@ -69,5 +69,5 @@ def _validator(kind: str) -> Any:
 
 
 def mistakes(manifest: dict[str, Any]) -> list[str]:
-    """What the API server would refuse `manifest` for, a RayJob or a RayCronJob. Rules in CEL are not looked at."""
+    """Why the API server would refuse `manifest`, a RayJob or a RayCronJob. Rules in CEL are not checked."""
     return sorted(f"{error.json_path}: {error.message}" for error in _validator(manifest["kind"]).iter_errors(manifest))

@@ -27,8 +27,8 @@ FILES = [ROOT / "cluster.yaml", ROOT / "deploy" / "on-prem.yaml"]
 
 @pytest.fixture
 def config() -> dict[str, Any]:
-    told: dict[str, Any] = yaml.safe_load((ROOT / "cluster.yaml").read_text())
-    return told
+    parsed: dict[str, Any] = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+    return parsed
 
 
 def test_rays_own_validation_accepts_it(config):
@@ -107,8 +107,8 @@ def test_the_nodes_get_what_jobs_and_every_search_need(path):
     (extras,) = re.findall(r"--editable ~/caucus'\[(.*)\]'", path.read_text())
     with (ROOT / "pyproject.toml").open("rb") as file:
         known = tomllib.load(file)["project"]["optional-dependencies"]
-    wanted = [requirement for extra in extras.split(",") for requirement in known[extra]]
-    assert [re.split("[>=]", requirement)[0] for requirement in wanted] == ["ray[default]", "optuna"]
+    requirements = [requirement for extra in extras.split(",") for requirement in known[extra]]
+    assert [re.split("[>=]", requirement)[0] for requirement in requirements] == ["ray[default]", "optuna"]
 
 
 def test_the_container_has_the_pinned_ray_and_its_workers_their_gpus_and_the_notice(config):
@@ -125,28 +125,28 @@ def test_the_container_has_the_pinned_ray_and_its_workers_their_gpus_and_the_not
     validate_docker_config(config)
     options = [*docker["run_options"], *docker["worker_run_options"]]
     mounts = {"~/caucus/runner": "runner", "~/.ray/auth_token": "~/.ray/auth_token"}
-    words = docker_start_cmds("ubuntu", docker["image"], mounts, "caucus", options, "caucus", "/home/ray", "docker")
-    assert shlex.split(words)[-2:] == [docker["image"], "bash"]
-    assert re.search(r"-v \S+:/home/ray/caucus/runner .*--gpus all -e CAUCUS_SPOT_NOTICE=aws --net=host", words)
+    command = docker_start_cmds("ubuntu", docker["image"], mounts, "caucus", options, "caucus", "/home/ray", "docker")
+    assert shlex.split(command)[-2:] == [docker["image"], "bash"]
+    assert re.search(r"-v \S+:/home/ray/caucus/runner .*--gpus all -e CAUCUS_SPOT_NOTICE=aws --net=host", command)
 
 
 def test_the_image_of_the_machines_is_one_that_aws_publishes_in_every_region(config):
     for node in config["available_node_types"].values():
-        told = node["node_config"]["ImageId"]
+        text = node["node_config"]["ImageId"]
         # The form that AWS documents for its Deep Learning AMIs: architecture, then the image's name.
         assert re.fullmatch(
             r"resolve:ssm:/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22\.04/latest/ami-id",
-            told,
+            text,
         )
         assert node["node_config"]["MetadataOptions"] == {"HttpTokens": "required"}
 
 
-def test_what_a_slot_is_is_said_and_is_true(config):
+def test_the_comment_about_slots_is_true(config):
     nodes = [node for name, node in config["available_node_types"].items() if name != config["head_node_type"]]
     assert all(set(node["resources"]) == {"CPU", "GPU"} for node in config["available_node_types"].values())
     ((cpus, gpus),) = {(node["resources"]["CPU"], node["resources"]["GPU"]) for node in nodes}
-    told = f"# A trial has 1 GPU and {cpus // gpus} CPUs: {gpus * config['max_workers']} at a time."
-    assert told in (ROOT / "cluster.yaml").read_text()
+    text = f"# A trial has 1 GPU and {cpus // gpus} CPUs: {gpus * config['max_workers']} at a time."
+    assert text in (ROOT / "cluster.yaml").read_text()
 
 
 AMI = "ami-12c6146b"

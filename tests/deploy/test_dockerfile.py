@@ -16,21 +16,21 @@ import pytest
 from tests.deploy.commands import TINY
 from tests.sample_runs.sweeps import ROOT
 
-TOLD = (ROOT / "deploy" / "Dockerfile").read_text()
-COPIES = [line.split()[2:] for line in TOLD.splitlines() if line.startswith("COPY")]
+DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
+COPIES = [line.split()[2:] for line in DOCKERFILE.splitlines() if line.startswith("COPY")]
 IGNORED = (ROOT / "deploy" / "Dockerfile.dockerignore").read_text().splitlines()
 
 
 def command() -> list[str]:
-    (told,) = re.findall(r"^CMD (.*)$", TOLD, re.MULTILINE)
-    words: list[str] = json.loads(told)
-    return words
+    (line,) = re.findall(r"^CMD (.*)$", DOCKERFILE, re.MULTILINE)
+    arguments: list[str] = json.loads(line)
+    return arguments
 
 
 def test_it_starts_from_the_pinned_ray():
     pinned = re.search(r"^ray==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     assert pinned
-    assert f"FROM rayproject/ray:{pinned[1]}-py311\n" in TOLD
+    assert f"FROM rayproject/ray:{pinned[1]}-py311\n" in DOCKERFILE
 
 
 def test_what_it_copies_is_there_and_is_not_ignored():
@@ -56,11 +56,11 @@ def copy_as_docker_would(folder: Path) -> None:
 @pytest.mark.timeout(600)
 def test_what_is_copied_is_enough_to_run_its_command(tmp_path):
     copy_as_docker_would(tmp_path)
-    python, script, sweep, *words = command()
+    python, script, sweep, *arguments = command()
     assert (python, (tmp_path / sweep).is_file()) == ("python", True)
     env = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     env["PYTHONPATH"] = str(tmp_path)  # before the checkout that is installed here
-    small = [sys.executable, script, "sweeps/digits.yaml", *TINY, *words, "--json", "--address", "own"]
+    small = [sys.executable, script, "sweeps/digits.yaml", *TINY, *arguments, "--json", "--address", "own"]
     done = subprocess.run(small, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["outcome"] == "done"

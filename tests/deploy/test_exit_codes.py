@@ -20,7 +20,7 @@ FAILURES = {"GitHub Actions", "RayJob", "RayCronJob", "ray job submit"}
 
 @pytest.fixture
 def night(monkeypatch):
-    """Runs a command line up to the night itself, which has the verdict that is told. A list of the nights' names is kept."""
+    """Runs a command line up to the night itself, which gets the verdict that the test sets. The nights' names are listed."""
     import runner.nights.night
 
     verdicts: list[str] = []
@@ -38,18 +38,18 @@ def night(monkeypatch):
     app = typer.Typer()
     app.command()(run_nightly)
 
-    def run(words: list[str], verdict: str = "accepted") -> Any:
+    def run(arguments: list[str], verdict: str = "accepted") -> Any:
         verdicts.append(verdict)
-        return CliRunner().invoke(app, words)
+        return CliRunner().invoke(app, arguments)
 
     return SimpleNamespace(run=run, names=names)
 
 
 @pytest.mark.parametrize("starter", every_nightly_command())
 def test_a_night_that_is_no_better_is_no_failure_to_what_started_it(starter, night):
-    words = every_nightly_command()[starter]
-    assert night.run(words, "no worse").exit_code == (0 if starter in FAILURES else 3)
-    assert night.run(words, "partial").exit_code == 4
+    arguments = every_nightly_command()[starter]
+    assert night.run(arguments, "no worse").exit_code == (0 if starter in FAILURES else 3)
+    assert night.run(arguments, "partial").exit_code == 4
 
 
 @pytest.mark.parametrize(

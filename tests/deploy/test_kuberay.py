@@ -114,17 +114,17 @@ def test_head_and_workers_have_accounts_and_secrets_of_their_own_by_reference(jo
     assert [head["serviceAccountName"], worker["serviceAccountName"]] == accounts == ["caucus-head", "caucus-worker"]
     secrets = [container["envFrom"][0]["secretRef"]["name"] for container in containers(job)]
     assert secrets == ["caucus-store-head", "caucus-store-worker"]
-    told = (DEPLOY / "kuberay" / "access.yaml").read_text()
-    assert "for role in head worker" in told
-    assert "create secret generic caucus-store-$role" in told
+    text = (DEPLOY / "kuberay" / "access.yaml").read_text()
+    assert "for role in head worker" in text
+    assert "create secret generic caucus-store-$role" in text
     for name in FILES:
         assert "AWS_SECRET" not in (DEPLOY / "kuberay" / name).read_text()
 
 
 def test_a_worker_asks_for_its_gpu_on_nodes_that_have_one_and_has_shared_memory(job):
     head, worker = pods(job)
-    asked = worker["containers"][0]["resources"]
-    assert asked["requests"]["nvidia.com/gpu"] == asked["limits"]["nvidia.com/gpu"] == "1"
+    resources = worker["containers"][0]["resources"]
+    assert resources["requests"]["nvidia.com/gpu"] == resources["limits"]["nvidia.com/gpu"] == "1"
     assert not any("nvidia.com/gpu" in part for part in head["containers"][0]["resources"].values())
     assert worker["nodeSelector"]["nvidia.com/gpu.present"] == "true"
     assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in worker["tolerations"]
@@ -133,33 +133,33 @@ def test_a_worker_asks_for_its_gpu_on_nodes_that_have_one_and_has_shared_memory(
         assert pod["containers"][0]["volumeMounts"] == [{"name": "shm", "mountPath": "/dev/shm"}]
 
 
-def test_what_a_slot_is_is_said_and_is_true(job):
+def test_the_comment_about_slots_is_true(job):
     (worker,) = job["rayClusterSpec"]["workerGroupSpecs"]
-    params, asked = worker["rayStartParams"], worker["template"]["spec"]["containers"][0]["resources"]["requests"]
-    assert (params["num-cpus"], params["num-gpus"]) == (asked["cpu"], asked["nvidia.com/gpu"])
+    params, resources = worker["rayStartParams"], worker["template"]["spec"]["containers"][0]["resources"]["requests"]
+    assert (params["num-cpus"], params["num-gpus"]) == (resources["cpu"], resources["nvidia.com/gpu"])
     cpus = int(params["num-cpus"]) // int(params["num-gpus"])
     for name in FILES:
-        told = f"# A trial has 1 GPU and {cpus} CPUs: {int(params['num-gpus']) * worker['maxReplicas']} at a time."
-        assert told in (DEPLOY / "kuberay" / name).read_text()
+        text = f"# A trial has 1 GPU and {cpus} CPUs: {int(params['num-gpus']) * worker['maxReplicas']} at a time."
+        assert text in (DEPLOY / "kuberay" / name).read_text()
 
 
 def before_it_stops(job: dict[str, Any]) -> list[str]:
     """The command that Kubernetes runs before it ends a worker's pod."""
-    words: list[str] = pods(job)[1]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
-    return words
+    command: list[str] = pods(job)[1]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    return command
 
 
-def test_a_pod_that_has_to_go_says_so_and_waits_until_no_trial_is_left(job, tmp_path):
+def test_a_pod_that_has_to_end_gives_notice_and_waits_until_no_trial_is_left(job, tmp_path):
     (variable,) = containers(job)[1]["env"]
     *shell, script = before_it_stops(job)
     assert variable["name"] == "CAUCUS_SPOT_NOTICE"
     assert variable["value"] in script
     notice = tmp_path / "notice"
     script = script.replace(variable["value"], str(notice)).replace("/proc/", f"{tmp_path}/proc/")
-    for pid, words in {"1": "/bin/bash -lc ray start --block", "70": "ray::TuneTrial.train", "71": script}.items():
+    for pid, command in {"1": "/bin/bash -lc ray start --block", "70": "ray::TuneTrial.train", "71": script}.items():
         folder = tmp_path / "proc" / pid
         folder.mkdir(parents=True)
-        (folder / "cmdline").write_text(words.replace(" ", "\0"))
+        (folder / "cmdline").write_text(command.replace(" ", "\0"))
     with subprocess.Popen([*shell, script]) as waiting:
         while not notice.exists():
             time.sleep(0.02)
@@ -193,8 +193,8 @@ def test_the_ray_is_the_pinned_one_and_asks_for_a_token(job):
 
 
 def test_the_head_notices_a_dead_node_as_that_of_the_cluster_file_does(job):
-    told = {one["name"]: one["value"] for one in containers(job)[0]["env"]}
-    assert told == dict(re.findall(r"(RAY_health_check_\w+)=(\d+)", (ROOT / "cluster.yaml").read_text()))
+    environment = {one["name"]: one["value"] for one in containers(job)[0]["env"]}
+    assert environment == dict(re.findall(r"(RAY_health_check_\w+)=(\d+)", (ROOT / "cluster.yaml").read_text()))
 
 
 def test_the_entrypoint_is_in_the_image(job):

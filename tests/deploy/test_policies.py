@@ -26,8 +26,8 @@ ASSUME = {
 
 
 def policy(role: str) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads((FOLDER / f"{role}.json").read_text())
-    return told
+    policy: dict[str, Any] = json.loads((FOLDER / f"{role}.json").read_text())
+    return policy
 
 
 def actions(role: str) -> set[str]:

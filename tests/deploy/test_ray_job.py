@@ -40,9 +40,9 @@ def dashboard() -> str:
         return ""
     mark = DASHBOARD / f"for-{version('ray')}"
     if not mark.is_file():
-        wanted = [re.split(r"[\s;]", one)[0] for one in requires("ray") or () if 'extra == "default"' in one]
+        requirements = [re.split(r"[\s;]", one)[0] for one in requires("ray") or () if 'extra == "default"' in one]
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade"]
-        command += ["--constraint", str(ROOT / "constraints.txt"), "--target", str(DASHBOARD), *wanted]
+        command += ["--constraint", str(ROOT / "constraints.txt"), "--target", str(DASHBOARD), *requirements]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             pytest.skip(f"ray[default] cannot be installed here: {done.stderr.strip()[-300:]}")
@@ -111,11 +111,11 @@ def _takes_jobs(head: Head, running: RunningSweep) -> bool:
     return False
 
 
-def submit(head: Head, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def submit(head: Head, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """What deploy/README.md says to type, from the checkout; again while the head has no agent yet that takes jobs."""
     ray = shutil.which("ray", path=head.env["PATH"]) or "ray"
     command = [ray, "job", "submit", "--address", head.url, "--working-dir", "."]
-    command += ["--", "python", "runner/nightly.py", *words]
+    command += ["--", "python", "runner/nightly.py", *arguments]
     end_s = time.monotonic() + START_S
     while True:
         done = subprocess.run(
@@ -128,7 +128,7 @@ def submit(head: Head, *words: str, env: dict[str, str] | None = None) -> subpro
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_job_of_the_checkout_runs_a_sweep_and_its_words_survive(head, tmp_path):
+def test_a_job_of_the_checkout_runs_a_sweep_and_its_arguments_survive(head, tmp_path):
     store = tmp_path / "runs"
     done = submit(head, "sweeps/digits.yaml", *TINY, "optimizer.lr=1e-2..1e-1:log", f"store={store}")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -145,7 +145,7 @@ def test_a_job_of_the_checkout_runs_a_sweep_and_its_words_survive(head, tmp_path
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_job_with_words_that_are_wrong_fails_and_one_without_the_token_does_not_start(head, tmp_path):
+def test_a_job_with_wrong_arguments_fails_and_one_without_the_token_does_not_start(head, tmp_path):
     done = submit(head, "sweeps/digits.yaml", "model.widht=4", f"store={tmp_path / 'runs'}")
     assert done.returncode != 0
     assert "did you mean width?" in done.stdout + done.stderr

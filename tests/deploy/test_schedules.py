@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.commands import airflow_words, check_command, cron_lines
+from tests.deploy.commands import airflow_arguments, check_command, cron_lines
 from tests.deploy.commands import workflow as read_workflow
 from tests.sample_runs.sweeps import ROOT
 
@@ -75,14 +75,14 @@ def test_the_workflow_runs_every_night_with_no_rights_and_no_secret_of_its_own(w
 
 
 def test_the_dag_is_python_whose_command_names_what_is_there():
-    told = airflow_words()
-    check_command(re.sub(r"\{\{.*?\}\}", "2026-01-31", told["bash_command"]))
-    assert told["skip_on_exit_code"] == 3
+    arguments = airflow_arguments()
+    check_command(re.sub(r"\{\{.*?\}\}", "2026-01-31", arguments["bash_command"]))
+    assert arguments["skip_on_exit_code"] == 3
 
 
 def test_the_readme_names_every_file_and_none_that_is_not_there():
-    told = (FOLDER / "README.md").read_text()
-    linked = {(FOLDER / link).resolve() for link in re.findall(r"\]\(([^)#]+)\)", told)}
+    text = (FOLDER / "README.md").read_text()
+    linked = {(FOLDER / link).resolve() for link in re.findall(r"\]\(([^)#]+)\)", text)}
     assert all(path.exists() for path in linked), linked
     files = {path for path in FOLDER.rglob("*") if path.is_file() and path.suffix not in (".json", ".dockerignore")}
     assert {*files} - linked == {FOLDER / "README.md"}

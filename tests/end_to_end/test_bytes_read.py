@@ -37,10 +37,10 @@ def test_another_vote_reads_whole_predictions_of_few(tmp_path: Path) -> None:
     publish(stored, conclusion, "")
     store.read.clear()
     again = vote_again(load_run(found, WORDS))
-    assert again.conclusion.choice == conclusion.choice
+    assert again.conclusion.team == conclusion.team
     assert again.conclusion.verdict == conclusion.verdict
     assert store.read["manifest.json"] == store.read["validation-truth.arrow"] == CHECKPOINTS
     assert store.read["mean"] == 2
-    few = len({*conclusion.choice.members, *conclusion.choice.picks}) + 2  # the best `size`
+    few = len({*conclusion.team.members, *conclusion.team.picks}) + 2  # the best `size`
     assert store.read["test.arrow"] <= few
     assert store.read["validation.arrow"] <= CHECKPOINTS / 2

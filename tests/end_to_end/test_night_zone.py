@@ -14,7 +14,7 @@ import pytest
 from runner.config.checks import read_spec
 from runner.config.time_zone import find_zone
 from runner.nights.night import name_night
-from tests.deploy.commands import DEPLOY, airflow_words, every_nightly_command, kuberay, workflow
+from tests.deploy.commands import DEPLOY, airflow_arguments, every_nightly_command, kuberay, workflow
 from tests.sample_runs.sample_run import make_spec
 from tests.sample_runs.sweeps import ROOT
 from trainables.errors import SweepFileError
@@ -132,7 +132,7 @@ def test_every_deploy_file_starts_its_nights_by_the_clock_of_the_zone_that_names
 
 @pytest.mark.parametrize("zone", ZONES)
 def test_airflows_template_names_each_night_by_the_day_on_which_it_was_due(zone):
-    template = jinja2.Template(airflow_words()["bash_command"])
+    template = jinja2.Template(airflow_arguments()["bash_command"])
     dag = SimpleNamespace(timezone=ZoneInfo(zone))
     found = [template.render(dag=dag, dag_run=SimpleNamespace(run_after=begin)) for begin in firings(zone)]
     assert [told.rpartition(" ")[2] for told in found] == NAMES

@@ -261,7 +261,7 @@ def test_a_damaged_member_is_left_out_by_name_or_was_not_needed(
     store, behind = folder
     whole = choose_and_evaluate(load(store))
     assert whole.left_out == ()
-    member = whole.choice.members[0]
+    member = whole.team.members[0]
     key = f"trials/{member.trial_id}/epoch-{member.epoch:04d}/{part}"
     before = behind.harm(key, harm, random.Random(5))
     try:
@@ -270,13 +270,13 @@ def test_a_damaged_member_is_left_out_by_name_or_was_not_needed(
         behind.write(key, before)
     if found.left_out:
         assert [left for left, _ in found.left_out] == [member]
-        assert member not in found.choice.members
+        assert member not in found.team.members
         assert all(reason for _, reason in found.left_out)
     else:
         assert part == "validation-truth.arrow"  # the same is in the whole predictions
-        assert (found.choice, tell_verdict(found.verdict, found.choice)) == (
-            whole.choice,
-            tell_verdict(whole.verdict, whole.choice),
+        assert (found.team, tell_verdict(found.verdict, found.team)) == (
+            whole.team,
+            tell_verdict(whole.verdict, whole.team),
         )
 
 
@@ -285,7 +285,7 @@ def test_a_member_whose_answers_on_test_are_damaged_is_refused_by_name(
     folder: tuple[Store, Behind], harm: Harm
 ) -> None:
     store, behind = folder
-    member = choose_and_evaluate(load(store)).choice.members[0]
+    member = choose_and_evaluate(load(store)).team.members[0]
     key = f"trials/{member.trial_id}/epoch-{member.epoch:04d}/test.arrow"
     before = behind.harm(key, harm, random.Random(5))
     try:

@@ -100,8 +100,8 @@ def test_the_verbs_answer_from_the_store_alone(finished, tmp_path):
 def test_a_plan_knows_what_is_there_and_writes_nothing(finished):
     store, result = finished
     before = sorted(store.rglob("*"))
-    words = [DIGITS, "scheduler.max_epochs=9", "scheduler.grace_epochs=1", "model.width=8,16", f"store={store}"]
-    plan = caucus("plan", *words, "search.trials=10")
+    overrides = [DIGITS, "scheduler.max_epochs=9", "scheduler.grace_epochs=1", "model.width=8,16", f"store={store}"]
+    plan = caucus("plan", *overrides, "search.trials=10")
     assert plan["trials"] == {"planned": 10, "ended": 8, "new": 2}
     assert plan["epochs"]["stored"] == result["epochs_trained"]
     assert sorted(store.rglob("*")) == before
@@ -110,11 +110,11 @@ def test_a_plan_knows_what_is_there_and_writes_nothing(finished):
 @pytest.mark.long
 def test_a_sweep_into_a_bucket_leaves_the_same_bits_and_resumes(weed_s3, tmp_path):
     bucket = weed_s3.new_bucket()
-    words = [*SMALL, f"store=s3://{bucket}/deep/prefix", f"store.endpoint_url={weed_s3.endpoint_url}"]
+    overrides = [*SMALL, f"store=s3://{bucket}/deep/prefix", f"store.endpoint_url={weed_s3.endpoint_url}"]
     env = {name: value for name, value in weed_s3.env.items() if "ENDPOINT" not in name}
-    first = run_sweep(*words, env=env)
+    first = run_sweep(*overrides, env=env)
     assert (first["epochs_trained"], first["outcome"]) == (30, "done")
-    second = run_sweep(*words, env=env)
+    second = run_sweep(*overrides, env=env)
     assert second["epochs_trained"] == 0
     assert outcome(second) == outcome(first)
     folder = tmp_path / "runs"
@@ -129,14 +129,14 @@ def test_a_sweep_into_a_bucket_leaves_the_same_bits_and_resumes(weed_s3, tmp_pat
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason=f"no {DEBIAN}: apt-get install dataset-fashion-mnist")
 def test_the_real_fashion_mnist_is_trained_into_a_bucket(weed_s3):
     bucket = weed_s3.new_bucket()
-    words = [
+    overrides = [
         "search.trials=2",
         "scheduler.max_epochs=1",
         "scheduler.grace_epochs=1",
         "model.width=8",
         f"store=s3://{bucket}",
     ]
-    result = run_sweep(str(ROOT / "sweeps" / "fashion_mnist.yaml"), *words, f"data.root={DEBIAN}", env=weed_s3.env)
+    result = run_sweep(str(ROOT / "sweeps" / "fashion_mnist.yaml"), *overrides, f"data.root={DEBIAN}", env=weed_s3.env)
     assert (result["outcome"], result["epochs_trained"]) == ("done", 2)
     assert result["best"]["test_accuracy"] > 0.75
     status = caucus("status", f"s3://{bucket}", env=weed_s3.env)
@@ -156,35 +156,41 @@ def write_images(folder: Path) -> list[tuple[str, int]]:
 
 
 @pytest.mark.long
-def test_a_persons_own_images_work_as_a_tree_and_as_a_table(tmp_path):
+def test_user_defined_images_work_as_a_tree_and_as_a_table(tmp_path):
     listed = write_images(tmp_path / "images")
     table = tmp_path / "labels.csv"
     with table.open("w", newline="") as file:
         csv.writer(file).writerows([("file name", "kind"), *listed])
-    words = [DIGITS, "search.trials=2", "scheduler.max_epochs=4", "scheduler.method=none", f"store={tmp_path / 'runs'}"]
-    tree = run_sweep(*words, "name=tree", f"data.path={tmp_path / 'images'}")
+    overrides = [
+        DIGITS,
+        "search.trials=2",
+        "scheduler.max_epochs=4",
+        "scheduler.method=none",
+        f"store={tmp_path / 'runs'}",
+    ]
+    tree = run_sweep(*overrides, "name=tree", f"data.path={tmp_path / 'images'}")
     assert tree["best"]["test_accuracy"] > 0.8
-    told = run_sweep(
-        *words,
+    table = run_sweep(
+        *overrides,
         "name=table",
         f"data.csv={table}",
         f"data.root={tmp_path / 'images'}",
         "data.image_column=file name",
         "data.label_column=kind",
     )
-    assert told["best"]["test_accuracy"] > 0.8
+    assert table["best"]["test_accuracy"] > 0.8
 
 
 @pytest.mark.long
 def test_trials_that_diverge_are_records_and_not_the_end(tmp_path):
-    words = [
+    overrides = [
         "search.trials=6",
         "scheduler.max_epochs=3",
         "scheduler.grace_epochs=1",
         "model.batch_norm=false",
         f"store={tmp_path / 'runs'}",
     ]
-    result = run_sweep(DIGITS, *words, "optimizer.lr=0.02,0.03,90.0")
+    result = run_sweep(DIGITS, *overrides, "optimizer.lr=0.02,0.03,90.0")
     assert result["outcome"] == "done"
     assert result["trials"]["diverged"] >= 1
     assert result["trials"]["diverged"] + result["trials"]["pruned"] + result["trials"]["finished"] == 6
@@ -198,14 +204,14 @@ def test_trials_that_diverge_are_records_and_not_the_end(tmp_path):
 
 @pytest.mark.long
 def test_a_sweep_whose_trials_all_fail_ends_with_code_4_and_the_first_reason(tmp_path):
-    words = [
+    overrides = [
         "search.trials=2",
         "scheduler.max_epochs=3",
         "scheduler.grace_epochs=1",
         "model.batch_norm=false",
         f"store={tmp_path / 'runs'}",
     ]
-    result = run_sweep(DIGITS, *words, "optimizer.lr=99", code=4)
+    result = run_sweep(DIGITS, *overrides, "optimizer.lr=99", code=4)
     assert (result["outcome"], result["best"], result["ensemble"]) == ("failed", None, None)
     assert "loss" in result["reason"]
     assert result["trials"]["diverged"] == 2
@@ -213,18 +219,18 @@ def test_a_sweep_whose_trials_all_fail_ends_with_code_4_and_the_first_reason(tmp
 
 @pytest.mark.long
 def test_a_budget_ends_the_sweep_and_what_was_trained_votes(tmp_path):
-    words = [
+    overrides = [
         *SMALL,
         "search.trials=400",
         "scheduler.max_epochs=27",
         "optimizer.weight_decay=1e-5..1e-2:log",
         f"store={tmp_path / 'runs'}",
     ]
-    result = run_sweep(*words, "budget.wall=80s")  # far more than the first epochs take, far less than all
+    result = run_sweep(*overrides, "budget.wall=80s")  # far more than the first epochs take, far less than all
     assert (result["outcome"], result["reason"]) == ("done", "the budget ran out")
     assert result["best"] is not None
     assert result["trials"]["stopped"] >= 1
-    again = run_sweep(*words, "budget.wall=80s")
+    again = run_sweep(*overrides, "budget.wall=80s")
     assert again["epochs_trained"] == 0
     assert outcome(again) == outcome(result)
 

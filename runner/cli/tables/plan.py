@@ -42,7 +42,7 @@ def show_plan(plan: Plan) -> Group:
 
 def describe_forecast(plan: Plan) -> str:
     """A sentence such as `about 16 s (14 s to 19 s) on 2 slots: 195 epochs; 7 architectures probed`."""
-    found, pace = plan.forecast, plan.pace
+    found, measured = plan.forecast, plan.epoch_times
     slots = f"{plan.slots} slot{'s' * (plan.slots != 1)}"
     if found.seconds is None or found.low_s is None or found.high_s is None:
         why = plan.failure or "no epoch of it was ever measured: leave out --no-probe"
@@ -51,10 +51,10 @@ def describe_forecast(plan: Plan) -> str:
     if (money := plan.money(found.seconds)) is not None:
         cost = f" for {money:.3g} ({plan.money(found.low_s):.3g} to {plan.money(found.high_s):.3g}) in money"
     known = []
-    if pace and pace.probed:
-        known.append(f"{pace.probed} architecture{'s' * (pace.probed != 1)} probed")
-    if pace and pace.measured_before:
-        known.append(f"{pace.measured_before} measured by earlier runs")
+    if measured and measured.probed:
+        known.append(f"{measured.probed} architecture{'s' * (measured.probed != 1)} probed")
+    if measured and measured.measured_before:
+        known.append(f"{measured.measured_before} measured by earlier runs")
     if plan.failure:
         known.append(plan.failure)
     spread = f"{show_duration(found.low_s)} to {show_duration(found.high_s)}"
@@ -90,7 +90,7 @@ def describe_caps(plan: Plan) -> str:
     if not caps:
         return ""
     middle = plan.forecast.middle
-    if plan.pace is None and not middle.cap:
+    if plan.epoch_times is None and not middle.cap:
         return f"budget: {caps}"
     if not middle.cap:
         return f"budget: {caps}: enough for all"

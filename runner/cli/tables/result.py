@@ -51,7 +51,7 @@ def show_result(result: RunResult, console: Console) -> None:
             say(f"{trial.trial_id} {trial.state}: {one_line(trial.reason)}")
     if result.conclusion:
         console.print()
-        console.print(show_verdict(result.conclusion.verdict, len(result.conclusion.choice.members)))
+        console.print(show_verdict(result.conclusion.verdict, len(result.conclusion.team.members)))
         console.print()
         for sentence in result.conclusion.verdict.sentences:
             console.print(sentence, markup=False, highlight=False)

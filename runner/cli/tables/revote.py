@@ -35,7 +35,7 @@ def lay_out(revote: Revote, wide: bool) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in revote.rows:
         style = "bold" if row.configured else ""
-        table.add_row(*(Text(cell, style=style) for cell in (row.choice.how, row.vote, *_cells(row, wide))))
+        table.add_row(*(Text(cell, style=style) for cell in (row.team.how, row.vote, *_cells(row, wide))))
     return table
 
 

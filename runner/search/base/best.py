@@ -1,4 +1,4 @@
-"""Which configuration is best, where one may have been trained with several seeds."""
+"""Which configuration is best, if some were trained with several seeds."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Group:
 
     @property
     def config(self) -> TrialConfig:
-        """Of the first seed."""
+        """The configuration of the first seed."""
         return self.records[0].config
 
 
 def configuration_of(trial: TrialConfig) -> str:
-    """Names everything of a trial but its seed."""
+    """A hash of everything in a trial's configuration but its seed."""
     return short_hash(trial.model_dump(mode="json", exclude={"seed"}, exclude_defaults=True), digits=12)
 
 
@@ -41,15 +41,15 @@ def group_trials(records: Iterable[TrialRecord]) -> list[tuple[TrialRecord, ...]
 
 
 def best_group(records: Iterable[TrialRecord]) -> Group | None:
-    """The configuration with the highest mean validation accuracy; of equals the lower loss, then the earlier one.
+    """The configuration with the highest mean validation accuracy; among equals, the lower loss, then the earlier one.
 
-    None where no trial has come to the end of an epoch.
+    None if no trial has completed an epoch.
     """
     found = []
     for group in group_trials(records):
-        told = tuple(record for record in group if record.best)
-        bests = [record.best for record in told if record.best]
+        trained = tuple(record for record in group if record.best)
+        bests = [record.best for record in trained if record.best]
         if bests:
             accuracy = fmean(best.validation_accuracy for best in bests)
-            found.append(Group(told, accuracy, fmean(best.validation_loss for best in bests)))
+            found.append(Group(trained, accuracy, fmean(best.validation_loss for best in bests)))
     return max(found, key=lambda group: (group.accuracy, -group.loss), default=None)

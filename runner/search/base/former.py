@@ -1,4 +1,4 @@
-"""A former run over the same data, as a warm start or a replay knows it."""
+"""An earlier run over the same data, from which a warm start or a replay begins."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from trainables.results.record import TrialRecord, rank
 
 @dataclass(frozen=True)
 class Former:
-    """What a run in the store has come to."""
+    """The trials and decisions of an earlier run in the store."""
 
     run: str
     """`<name>/<run>`."""
     records: tuple[TrialRecord, ...]
-    """In the order in which they were planned."""
+    """Its trials, in the order in which they were planned."""
     decisions: tuple[Decided, ...]
 
     @property

@@ -13,18 +13,18 @@ from trainables.config.trial import TrialConfig
 
 
 class RangeBounds:
-    """The bounds on record. Until a rate's architecture has been tested, the rate is its share (0 to 1) of the range."""
+    """The recorded bounds. Until the architecture of a rate has been tested, the rate is given as its share (0 to 1) of the range."""
 
     def __init__(self, scope: StageContext) -> None:
         self._scope = scope
         self._bounds: dict[str, tuple[float, float]] = {}
 
     def observe(self, event: Event) -> None:
-        """Take an event into account."""
+        """Store the bounds of a range test; other events change nothing."""
         if isinstance(event, RangeTested):
             self._bounds[event.key] = (event.low, event.high)
 
-    def unknown(self, drawn: Iterable[Mapping[str, Value]]) -> Measure | None:
+    def missing_tests(self, drawn: Iterable[Mapping[str, Value]]) -> Measure | None:
         """The tests that are missing before the trials of `drawn` can be made."""
         if self._scope.tested_key is None:
             return None
@@ -35,14 +35,14 @@ class RangeBounds:
                 trial = self._scope.architecture(values)
                 if trial.trial_id not in self._bounds:
                     needed[trial.trial_id] = trial
-                    told = {key: values[key] for key in self._scope.architecture_keys if key in values}
+                    varied = {key: values[key] for key in self._scope.architecture_keys if key in values}
                     labels[trial.trial_id] = ", ".join(
-                        f"{key.rpartition('.')[2]} {value}" for key, value in told.items()
+                        f"{key.rpartition('.')[2]} {value}" for key, value in varied.items()
                     )
         return Measure(needed, labels) if needed else None
 
     def place(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """`values` with the rate at its share of its architecture's range; as it is where that is not known yet."""
+        """`values` with the rate at its share of its architecture's range; unchanged if the range is not known yet."""
         key = self._scope.tested_key
         placed = dict(values)
         if key in placed and key is not None:

@@ -1,4 +1,4 @@
-"""What a search says when a slot asks what comes next, and what a search is."""
+"""The protocol of searches, and the steps that a search returns when a slot asks what comes next."""
 
 from __future__ import annotations
 
@@ -17,60 +17,60 @@ class Plan:
 
     trials: tuple[TrialConfig, ...]
     why: str = ""
-    """Where they come from, if not from the method's own rule: `warm start`, `trained by run 3f2a90c1`."""
+    """Where they come from, if not from the method itself: `warm start`, `trained by run 3f2a90c1`."""
     max_epochs: int | None = None
-    """Their last epoch, where it is not the stage's own."""
+    """Their last epoch, if it is not the stage's."""
     stage: str = ""
 
 
 @dataclass(frozen=True)
 class Decide:
-    """Something was found out from results: it takes effect once it is on record."""
+    """A decision that follows from results; it takes effect once it is recorded."""
 
     what: str
-    """stage, border, warm-start, generation …: the kind of decision."""
+    """The kind of decision: stage, border, warm-start, generation …"""
     reason: str
-    """For a person, with the figures that it rests on."""
+    """A sentence for the report, with the figures behind the decision."""
     values: Mapping[str, Any] = field(default_factory=dict)
-    """What later steps, and a driver that starts again, need of it: plain JSON."""
+    """What later steps, and a driver that restarts, need to know: plain JSON."""
     trial_id: str | None = None
     stage: str = ""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """The learning-rate range tests of these architectures are to be run; their trials wait for it."""
+    """The learning-rate range tests of these architectures are to be run; their trials wait for them."""
 
     architectures: Mapping[str, TrialConfig]
-    """By name, each with a trial that stands for it."""
+    """A trial that represents each architecture, by name."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """What tells each from the others, for a person."""
+    """A text that distinguishes each architecture from the others, by name."""
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing can be said before more trials have ended."""
+    """Nothing can be proposed before more trials have ended."""
 
 
 @dataclass(frozen=True)
 class Over:
-    """All has been proposed, whatever the results still to come."""
+    """Everything has been proposed, whatever the results still to come."""
 
 
 Step = Plan | Decide | Measure | Wait | Over
 
 
 class Search(Protocol):
-    """What next. A fold over the run's events: what is on record decides every step, so a new driver goes on alike."""
+    """Decides which trials come next. A fold over the run's events: the journal alone decides every step, so a new driver continues alike."""
 
     def step(self, state: RunState) -> Step:
-        """What comes next. A query: it changes nothing, and answers the same until another event is observed."""
+        """The next step. A query: it changes nothing, and returns the same until another event is observed."""
         ...
 
     def observe(self, event: Event) -> None:
-        """Take an event of the run into account; every one, once, in order."""
+        """Update the search by an event of the run. Called for each event, once and in order."""
         ...
 
     def wants(self, trial_id: str) -> bool:
-        """Whether a trial on record is still part of the sweep. (A smaller `search.trials` drops the last ones.)"""
+        """Whether a recorded trial is still part of the sweep. Only a smaller `search.trials` drops some: the last ones."""
         ...

@@ -1,4 +1,4 @@
-"""What one way of looking works with: its words in the sweep file, what earlier stages froze, and how a trial is made."""
+"""The context of one stage of a search: its part of the sweep file, what earlier stages froze, and how a trial is made."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class StageContext:
     stage: str
     method: MethodConfig
     base: Mapping[str, Value]
-    """What earlier stages found and froze, and what this one sets."""
+    """Values that earlier stages found and froze, and values that this one sets."""
 
     @property
     def max_epochs(self) -> int:
@@ -58,7 +58,7 @@ class StageContext:
         return activity(self.method.space, self.fixed)
 
     def fixed(self, key: str) -> Value:
-        """The value that `key` has where this stage does not vary it."""
+        """The value of `key` if this stage does not vary it."""
         value: Value = self.base[key] if key in self.base else self.spec.fixed(key)
         return value
 
@@ -72,9 +72,13 @@ class StageContext:
 
     @property
     def seed(self) -> int:
-        """Of what is drawn here: the search's own, another one for each stage."""
-        own = self.spec.search.seed
-        return int(short_hash({"search.seed": own, "stage": self.stage}, digits=8), 16) if self.stage else own
+        """The seed of all draws here: the search's, and another one for each stage."""
+        search_seed = self.spec.search.seed
+        return (
+            int(short_hash({"search.seed": search_seed, "stage": self.stage}, digits=8), 16)
+            if self.stage
+            else search_seed
+        )
 
     def share(self, index: int, key: str) -> float:
         """The draw for `key` of configuration `index`."""
@@ -89,11 +93,11 @@ class StageContext:
         return self.active(drawn)
 
     def active(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """Of `values` those that have an effect."""
+        """Those of `values` that have an effect."""
         return active_values(self.space, self.is_active, values)
 
     def trial(self, values: Mapping[str, Value], repeat: int = 0) -> TrialConfig:
-        """The trial with `values`, and what is frozen elsewhere."""
+        """The trial with `values` and the frozen ones."""
         return self.spec.trial(self.data_id, {**self.base, **values}, self.max_epochs, repeat)
 
     def trials(self, values: Mapping[str, Value]) -> tuple[TrialConfig, ...]:
@@ -107,7 +111,7 @@ class StageContext:
 
     @cached_property
     def architecture_keys(self) -> tuple[str, ...]:
-        """The keys that tell architectures apart: choices and whole numbers of model, optimizer and batch size."""
+        """The keys that distinguish architectures: choices and whole numbers of model, optimizer and batch size."""
         return tuple(
             key
             for key, how in self.space.items()
@@ -119,24 +123,24 @@ class StageContext:
 
         What varies continuously, such as dropout, takes the middle of its range.
         """
-        told: dict[str, Value] = {}
+        middle: dict[str, Value] = {}
         for key, how in self.space.items():
             if key in values and how.kind != "range_test":
-                told[key] = values[key] if key in self.architecture_keys else how.draw(0.5)
-        return self.trial({**self.active(told), "seed": 0})
+                middle[key] = values[key] if key in self.architecture_keys else how.draw(0.5)
+        return self.trial({**self.active(middle), "seed": 0})
 
 
 class Progress:
-    """Which trials of a stage are on record, and how many of them have not ended. A fold over the run's events."""
+    """Which trials of a stage are recorded, and which of them have not ended. A fold over the run's events."""
 
     def __init__(self, stage: str) -> None:
         self._stage = stage
         self.planned: dict[str, TrialConfig] = {}
-        """In order."""
+        """Trials of the stage by id, in order."""
         self._open: set[str] = set()
 
     def observe(self, event: Event) -> None:
-        """Take an event into account."""
+        """Update the progress by an event of the run."""
         if isinstance(event, TrialPlanned) and event.stage == self._stage:
             self.planned[event.trial_id] = TrialConfig.model_validate(event.config)
             self._open.add(event.trial_id)
@@ -145,11 +149,11 @@ class Progress:
 
     @property
     def all_ended(self) -> bool:
-        """Whether every trial on record has come to its end."""
+        """Whether every recorded trial has ended."""
         return not self._open
 
     def have_ended(self, names: Iterable[str]) -> bool:
-        """Whether these trials have come to their ends."""
+        """Whether these trials have ended."""
         return self._open.isdisjoint(names)
 
     def records(self, state: RunState) -> list[TrialRecord]:
@@ -158,7 +162,7 @@ class Progress:
 
 
 def missing(trials: Iterable[TrialConfig], progress: Progress) -> tuple[TrialConfig, ...]:
-    """Of `trials` those that are not on record, none twice."""
+    """Those of `trials` that are not recorded, each once."""
     found = {trial.trial_id: trial for trial in trials}
     return tuple(trial for name, trial in found.items() if name not in progress.planned)
 
@@ -169,9 +173,9 @@ def values_of(trial: TrialConfig, keys: Iterable[str]) -> dict[str, Any]:
     return {key: flat[key] for key in keys if key in flat}
 
 
-def refuse_small_space(wanted: int, found: int) -> SweepFileError:
+def refuse_small_space(requested: int, found: int) -> SweepFileError:
     """The error for a space with fewer configurations than asked for."""
     return SweepFileError(
-        f"search.trials is {wanted}, but the space holds only about {found} different trial(s): "
+        f"search.trials is {requested}, but the space holds only about {found} different trial(s): "
         "lower search.trials, widen search.space, or use search.method=grid"
     )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from runner.journal.events import Event
 from runner.journal.state import RunState
-from runner.search.base.protocol import Over, Plan, Step
+from runner.search.base.protocol import Over, Plan, Search, Step
 from runner.search.base.stage_context import Progress, StageContext, missing
 from runner.space.distribution import Value
 from trainables.config.trial import TrialConfig
 from trainables.errors import SweepFileError
 
 
-class BaggingSearch:
-    """The members of a bag. Each has a seed of its own, so they differ by their first weights, too (Breiman 1996 has trees, which have none).
+class BaggingSearch(Search):
+    """The members of a bag. Each has its own seed, so they differ by their initial weights, too (Breiman 1996 has trees, which have none).
 
-    Raises `SweepFileError` where the sweep sets a bag beside.
+    Raises `SweepFileError` if the sweep also sets `bag`.
     """
 
     def __init__(self, scope: StageContext) -> None:
@@ -22,17 +24,18 @@ class BaggingSearch:
         self._scope = scope
         self._progress = Progress(scope.stage)
 
+    @override
     def step(self, state: RunState) -> Step:
         """All members at once."""
         left = missing(list_members(self._scope), self._progress)
         return Plan(left, stage=self._scope.stage) if left else Over()
 
+    @override
     def observe(self, event: Event) -> None:
-        """Take an event into account."""
         self._progress.observe(event)
 
+    @override
     def wants(self, trial_id: str) -> bool:
-        """All that is on record."""
         return True
 
 

@@ -1,4 +1,4 @@
-"""Grids and jittered grids, and the second look at their borders.
+"""Grids and jittered grids, which grow past the border on which the best point lies.
 
 A point of the mesh is one index for each key, in the order of the keys' names. While the best point lies on the border
 of an axis, the mesh grows by one row past that border (all points with that index), until the best is inside or the
@@ -11,10 +11,12 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from runner.journal.events import Decided, Event
 from runner.journal.state import RunState
 from runner.search.base.best import Group, best_group, configuration_of
-from runner.search.base.protocol import Decide, Over, Plan, Step, Wait
+from runner.search.base.protocol import Decide, Over, Plan, Search, Step, Wait
 from runner.search.base.stage_context import Progress, StageContext, missing
 from runner.space.distribution import Value
 from trainables.config.trial import TrialConfig
@@ -24,7 +26,7 @@ Index = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Extent:
-    """Of one axis: its first and last index. It began with 0 to `points - 1`."""
+    """First and last index of one axis, which began with 0 to `points - 1`."""
 
     first: int
     last: int
@@ -43,7 +45,7 @@ class Extent:
         return -self.first if side == "below" else self.last - self.points + 1
 
 
-class GridSearch:
+class GridSearch(Search):
     """Every point of a mesh, then of the rows past the borders on which the best one lies."""
 
     def __init__(self, scope: StageContext) -> None:
@@ -54,10 +56,11 @@ class GridSearch:
         """Borders that do not grow any more."""
         self._progress = Progress(scope.stage)
         self._trials: list[TrialConfig] = []
-        """Of all points; empty until they are asked for, and again after the mesh has grown."""
+        """The trials of all points, cached; empty at first, and again after the mesh has grown."""
 
+    @override
     def step(self, state: RunState) -> Step:
-        """The points that are missing; once all have ended, whether a border is to grow."""
+        """The missing points; once all have ended, the decision whether a border grows."""
         self._trials = self._trials or list(self._list_trials())
         left = missing(self._trials, self._progress)
         if left:
@@ -69,8 +72,8 @@ class GridSearch:
         best = best_group(self._progress.records(state))
         return (self._grow(best) if best else None) or Over()
 
+    @override
     def observe(self, event: Event) -> None:
-        """Take an event into account."""
         self._progress.observe(event)
         if isinstance(event, Decided) and event.what == "border" and event.stage == self._scope.stage:
             key, side = event.values["key"], event.values["side"]
@@ -79,8 +82,8 @@ class GridSearch:
             else:
                 self._closed.add((key, side))
 
+    @override
     def wants(self, trial_id: str) -> bool:
-        """All that is on record."""
         return True
 
     def _list_trials(self) -> Iterator[TrialConfig]:
@@ -108,7 +111,7 @@ class GridSearch:
         return how.point(at, shift)
 
     def _grow(self, best: Group) -> Decide | None:
-        """The first border on which the best point lies, and whether it grows; None where the best is inside."""
+        """The first border on which the best point lies, and whether it grows; None if the best is inside."""
         index = self._index_of(best.config)
         if index is None:
             return None
@@ -139,10 +142,10 @@ class GridSearch:
         )
 
     def _index_of(self, config: TrialConfig) -> Index | None:
-        wanted = configuration_of(config)
+        name = configuration_of(config)
         for index in itertools.product(
             *(range(self._extents[key].first, self._extents[key].last + 1) for key in self._keys)
         ):
-            if configuration_of(self._scope.trial(self._values(index))) == wanted:
+            if configuration_of(self._scope.trial(self._values(index))) == name:
                 return index
         return None

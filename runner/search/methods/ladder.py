@@ -2,7 +2,7 @@
 
 Each step is trained with several seeds. A step pays where its mean validation accuracy lies above that of the last step
 that paid by more than seeds alone explain, and by `gain` at least. After a step that does not pay, `patience` further
-ones get their chance: a gain that needs two steps at once is not missed.
+ones are tried: a gain that needs two steps at once is not missed.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from typing_extensions import override
+
 from ensembles.analysis.varied_keys import show_value
 from runner.journal.events import Decided, Event
 from runner.journal.state import RunState
-from runner.search.base.protocol import Decide, Over, Plan, Step, Wait
+from runner.search.base.protocol import Decide, Over, Plan, Search, Step, Wait
 from runner.search.base.stage_context import Progress, StageContext, missing
 from runner.space.distribution import Value
 
@@ -27,24 +29,24 @@ ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class Judgement:
+class StepEvaluation:
     """Whether a step pays. Accuracies are shares of 1."""
 
     pays: bool
     accuracy: float | None
     """Mean over seeds of the best validation accuracy; None where no seed came to the end."""
     seeds: int
-    """That came to the end."""
+    """Seeds that came to the end."""
     gained: float | None
-    """Above the last step that paid; None where there is none."""
+    """Gain in accuracy over the last step that paid; None if there is none."""
     needed: float
-    """To pay."""
+    """The gain that a step needs in order to pay."""
     noise: float | None
-    """Standard deviation that seeds alone make, pooled over the steps so far; None where no step has two that count."""
+    """Standard deviation between seeds, pooled over the steps so far; None if no step has two seeds that ended."""
 
 
-class CapacityLadderSearch:
-    """The steps in order, until no more pay. Those that are trained whatever the results come at once, so that slots stay busy."""
+class CapacityLadderSearch(Search):
+    """The steps in order, until no more pay. Steps that are trained whatever the results are planned at once, so that slots stay busy."""
 
     def __init__(self, scope: StageContext) -> None:
         self._scope = scope
@@ -52,7 +54,7 @@ class CapacityLadderSearch:
         self._steps = [scope.trials(values) for values in scope.method.steps]
         self._paid = 0
         """The last step that paid. The first one has nothing to be compared with, so it always does."""
-        self._judged: list[Decided] = []
+        self._evaluated: list[Decided] = []
         self._is_over = False
 
     @property
@@ -62,42 +64,43 @@ class CapacityLadderSearch:
 
     @property
     def chosen_trials(self) -> tuple[str, ...]:
-        """The names of its trials."""
+        """The ids of its trials."""
         return tuple(trial.trial_id for trial in self._steps[self._paid])
 
+    @override
     def step(self, state: RunState) -> Step:
-        """The trials of all steps that are sure to be trained; as each step ends, whether it pays; at last, where it ends."""
+        """The trials of all steps that are sure to be trained; as each step ends, whether it pays; at last, where the ladder ends."""
         if self._is_over:
             return Over()
         sure = self._steps[: self._paid + 2 + self._scope.method.patience]
         if left := missing((trial for trials in sure for trial in trials), self._progress):
             return Plan(left, stage=self._scope.stage)
-        number = len(self._judged)
+        number = len(self._evaluated)
         if number == len(sure):
             return self._conclude(state)
         if not self._progress.have_ended(trial.trial_id for trial in self._steps[number]):
             return Wait()
-        return self._judge(number, state)
+        return self._evaluate(number, state)
 
+    @override
     def observe(self, event: Event) -> None:
-        """Take an event into account."""
         self._progress.observe(event)
         if isinstance(event, Decided) and event.stage == self._scope.stage:
             if event.what == STEP:
-                self._paid = len(self._judged) if event.values["pays"] else self._paid
-                self._judged.append(event)
+                self._paid = len(self._evaluated) if event.values["pays"] else self._paid
+                self._evaluated.append(event)
             elif event.what == LADDER:
                 self._is_over = True
 
+    @override
     def wants(self, trial_id: str) -> bool:
-        """All that is on record."""
         return True
 
-    def _judge(self, number: int, state: RunState) -> Decide:
-        # Only steps that were judged before count, not who happens to have ended by now: the decision stays the same
+    def _evaluate(self, number: int, state: RunState) -> Decide:
+        # Only steps that were evaluated before count, not all that happen to have ended by now: the decision is the same
         # in whatever order slots become free.
         seen = [self._accuracies(step, state) for step in range(number + 1)]
-        found = judge(seen, self._paid, self._scope.method.gain)
+        found = evaluate_step(seen, self._paid, self._scope.method.gain)
         parameters = self._parameters(number, state)
         values = {
             "step": number + 1,
@@ -112,10 +115,10 @@ class CapacityLadderSearch:
         return Decide(STEP, self._describe(number, found, parameters), values, trial_id=best, stage=self._scope.stage)
 
     def _conclude(self, state: RunState) -> Decide:
-        accuracy = self._judged[self._paid].values["accuracy"]
-        chosen = _with_size(self._name(self._paid), self._judged[self._paid].values["parameters"])
+        accuracy = self._evaluated[self._paid].values["accuracy"]
+        chosen = _with_size(self._name(self._paid), self._evaluated[self._paid].values["parameters"])
         chosen += "" if accuracy is None else f", {accuracy:.2%}"
-        after = self._judged[self._paid + 1 :]
+        after = self._evaluated[self._paid + 1 :]
         if accuracy is None:
             reason = "no step came to the end: see why its trials failed"
         elif not after:
@@ -123,13 +126,13 @@ class CapacityLadderSearch:
         else:
             gained = " and ".join(_points(decision.values["gained"]) for decision in after)
             what = f"step{'s' if len(after) > 1 else ''} {' and '.join(str(one.values['step']) for one in after)}"
-            asked = " and ".join(_points(decision.values["needed"]) for decision in after)
-            reason = f"growing pays up to {chosen}; {what} gained {gained} points, where {asked} would have paid"
+            needed = " and ".join(_points(decision.values["needed"]) for decision in after)
+            reason = f"growing pays up to {chosen}; {what} gained {gained} points, where {needed} would have paid"
             if self._paid + len(after) < len(self._steps) - 1:
                 reason += f"; step {self._paid + len(after) + 2} and what is larger is not trained"
         best = self._best_trial(self._paid, state)
-        told = {"step": self._paid + 1, "accuracy": accuracy, "values": self.chosen}
-        return Decide(LADDER, reason, told, trial_id=best, stage=self._scope.stage)
+        values = {"step": self._paid + 1, "accuracy": accuracy, "values": self.chosen}
+        return Decide(LADDER, reason, values, trial_id=best, stage=self._scope.stage)
 
     def _accuracies(self, number: int, state: RunState) -> list[float]:
         """Best validation accuracies of the seeds of a step that came to the end."""
@@ -147,16 +150,16 @@ class CapacityLadderSearch:
         return f"step {number + 1} ({values})"
 
     def _parameters(self, number: int, state: RunState) -> int | None:
-        """Of the nets of a step; None where no trial has measured what it costs."""
+        """Parameters of the nets of a step; None if no trial has measured its cost."""
         records = [state.trials[trial.trial_id] for trial in self._steps[number]]
         return next((record.cost.parameters for record in records if record.cost), None)
 
-    def _describe(self, number: int, found: Judgement, parameters: int | None) -> str:
-        name, wanted = _with_size(self._name(number), parameters), self._scope.method.repeats
+    def _describe(self, number: int, found: StepEvaluation, parameters: int | None) -> str:
+        name, repeats = _with_size(self._name(number), parameters), self._scope.method.repeats
         if found.accuracy is None:
             return f"{name} does not pay: none of its trials came to the end"
         seeds = f" over {found.seeds} seeds" if found.seeds > 1 else ""
-        lost = f", {wanted - found.seeds} of {wanted} lost" if found.seeds < wanted else ""
+        lost = f", {repeats - found.seeds} of {repeats} lost" if found.seeds < repeats else ""
         reached = f"{name} reaches {found.accuracy:.2%}{seeds}{lost}"
         if found.gained is None:
             return f"{reached}: what larger ones are measured by"
@@ -165,7 +168,7 @@ class CapacityLadderSearch:
         return f"{reached}, {_signed(found.gained)} points to step {self._paid + 1}: {verdict}, {_points(found.needed)} are needed ({why})"
 
 
-def judge(seen: Sequence[Sequence[float]], paid: int, gain: float) -> Judgement:
+def evaluate_step(seen: Sequence[Sequence[float]], paid: int, gain: float) -> StepEvaluation:
     """Whether the last step of `seen` pays; `paid` is the last one that did.
 
     `seen` has a step's validation accuracies, one a seed that came to the end. What is needed is `gain` (a share of 1),
@@ -173,28 +176,28 @@ def judge(seen: Sequence[Sequence[float]], paid: int, gain: float) -> Judgement:
     pooled over all of them), whichever is more; without two seeds anywhere, `gain` alone. Each step is tested alone:
     of twenty that bring nothing, one seems to pay.
 
-    >>> judge([[0.90, 0.92], [0.95, 0.97]], 0, 0.002).pays
+    >>> evaluate_step([[0.90, 0.92], [0.95, 0.97]], 0, 0.002).pays
     True
-    >>> judge([[0.90, 0.92], [0.91, 0.93]], 0, 0.002).pays
+    >>> evaluate_step([[0.90, 0.92], [0.91, 0.93]], 0, 0.002).pays
     False
     """
-    own, before = seen[-1], seen[paid]
+    newest, before = seen[-1], seen[paid]
     degrees = sum(max(0, len(step) - 1) for step in seen)
     squares = sum((value - fmean(step)) ** 2 for step in seen if step for value in step)
     noise = math.sqrt(squares / degrees) if degrees else None
-    accuracy = fmean(own) if own else None
+    accuracy = fmean(newest) if newest else None
     if accuracy is None or len(seen) - 1 == paid or not before:
         pays = accuracy is not None or len(seen) - 1 == paid
-        return Judgement(pays, accuracy, len(own), None, gain, noise)
+        return StepEvaluation(pays, accuracy, len(newest), None, gain, noise)
     needed = gain
     if noise is not None:
         from scipy.special import stdtrit  # a light command does without scipy
 
-        scatter = float(stdtrit(degrees, 0.95)) * noise * math.sqrt(1 / len(own) + 1 / len(before))
+        scatter = float(stdtrit(degrees, 0.95)) * noise * math.sqrt(1 / len(newest) + 1 / len(before))
         needed = max(gain, scatter)
     gained = accuracy - fmean(before)
     pays = gained > ROUNDING and gained >= needed - ROUNDING
-    return Judgement(pays, accuracy, len(own), gained, needed, noise)
+    return StepEvaluation(pays, accuracy, len(newest), gained, needed, noise)
 
 
 def _with_size(name: str, parameters: int | None) -> str:

@@ -1,12 +1,14 @@
-"""Search that learns where to look: TPE, Gaussian processes and BOHB, each suggestion made when a slot asks."""
+"""Model-based search: TPE, Gaussian processes and BOHB. Each suggestion is made when a slot asks for it."""
 
 from __future__ import annotations
+
+from typing_extensions import override
 
 from runner.journal.events import Decided, EpochReported, Event, TrialEnded, TrialPlanned
 from runner.journal.state import RunState
 from runner.search.base.best import configuration_of
 from runner.search.base.lr_bounds import RangeBounds
-from runner.search.base.protocol import Over, Plan, Step
+from runner.search.base.protocol import Over, Plan, Search, Step
 from runner.search.base.stage_context import Progress, StageContext, values_of
 from runner.search.methods.optuna_samplers import OptunaModel
 from runner.space.distribution import Distribution, Value
@@ -14,10 +16,10 @@ from trainables.config.trial import TrialConfig
 from trainables.results.record import ENDED
 
 ATTEMPTS = 20
-"""Suggestions in a row that are on record already before the space counts as exhausted."""
+"""Suggestions in a row that are recorded already before the space counts as exhausted."""
 
 
-class ModelBasedSearch:
+class ModelBasedSearch(Search):
     """`trials` configurations, each suggested by a model of all results so far; it never waits for those to come."""
 
     def __init__(self, scope: StageContext) -> None:
@@ -34,6 +36,7 @@ class ModelBasedSearch:
             max_epochs=scope.max_epochs,
         )
 
+    @override
     def step(self, state: RunState) -> Step:
         """The next suggestion."""
         index = len(self._configurations)
@@ -41,15 +44,16 @@ class ModelBasedSearch:
             return Over()
         for attempt in range(ATTEMPTS):
             values = self._suggest(index, attempt)
-            if unknown := self._bounds.unknown([values]):
-                return unknown
+            if tests := self._bounds.missing_tests([values]):
+                return tests
             trials = self._scope.trials(self._bounds.place(values))
             if configuration_of(trials[0]) not in self._configurations:
                 return Plan(trials, stage=self._scope.stage)
         return Over()
 
+    @override
     def observe(self, event: Event) -> None:
-        """Take an event into account; the model hears of trials, results, ends, and of a former run's."""
+        """Pass trials, results and ends to the model, also those of a warm start's earlier run."""
         self._progress.observe(event)
         self._bounds.observe(event)
         match event:
@@ -62,18 +66,18 @@ class ModelBasedSearch:
             case TrialEnded() if event.trial_id in self._progress.planned and event.state in ENDED:
                 self._model.end(event.trial_id, event.state)  # type: ignore[arg-type]
             case Decided(what="warm-start"):
-                for told in event.values.get("told", ()):
-                    self._model.begin(told["trial_id"], self._bounds.share(self._scope.active(told["values"])))
-                    for epoch, accuracy in told["accuracies"]:
-                        self._model.report(told["trial_id"], epoch, accuracy)
-                    self._model.end(told["trial_id"], told["state"])
+                for former in event.values.get("told", ()):
+                    self._model.begin(former["trial_id"], self._bounds.share(self._scope.active(former["values"])))
+                    for epoch, accuracy in former["accuracies"]:
+                        self._model.report(former["trial_id"], epoch, accuracy)
+                    self._model.end(former["trial_id"], former["state"])
 
+    @override
     def wants(self, trial_id: str) -> bool:
-        """All that is on record."""
         return True
 
     def _suggest(self, index: int, attempt: int) -> dict[str, Value]:
-        # A suggestion that is on record already gives way to a draw from beyond all indices in use.
+        # A suggestion that is recorded already is replaced by a random draw from beyond all indices in use.
         return self._model.suggest(index) if not attempt else self._scope.draw(1_000_000 * attempt + index)
 
     def _values(self, trial: TrialConfig) -> dict[str, Value]:
@@ -81,5 +85,5 @@ class ModelBasedSearch:
 
 
 def _as_share(how: Distribution) -> Distribution:
-    """A rate between bounds that each architecture has for itself is modelled as its share of them."""
+    """A rate with bounds of its own for each architecture is modelled as its share of them."""
     return Distribution("uniform", low=0.0, high=1.0, when=how.when) if how.kind == "range_test" else how

@@ -1,21 +1,20 @@
-"""What a model of the results so far suggests next: TPE, a Gaussian process or BOHB, on Optuna's samplers.
+"""Suggestions from a model of the results so far: TPE, a Gaussian process or BOHB, on Optuna's samplers.
 
-Ray Tune's OptunaSearch leaves a trial whose accuracy is NaN running for ever, comes back from a pickle alone, and
-suggests what depends on how often it was asked. Here the trials are a plain record, and each suggestion comes from a
-sampler made anew, with a seed of its own that follows from the sweep's seed and the trial's place: a driver that reads
-the record again suggests what the undisturbed one would have suggested. Ray's TuneBOHB needs hpbandster, whose last
-release (0.7.4) is of 2018.
+Ray Tune's OptunaSearch leaves a trial whose accuracy is NaN running for ever, can be restored from a pickle only, and its
+suggestions depend on how often it was asked. Here the trials are a plain record, and each suggestion comes from a new
+sampler, whose seed follows from the sweep's seed and the trial's place: a driver that reads the record again suggests
+what the undisturbed one would have suggested. Ray's TuneBOHB needs hpbandster, whose last release (0.7.4) is of 2018.
 
 How each model sees a trial:
 
                                    tpe                            gp (see _floor)      bohb
     finished                       its last accuracy              its last accuracy    its accuracy at the model's epoch
-    pruned; goes on and            below those, by epoch, then    its last accuracy    the same; left out if it has none
+    pruned; running and            below those, by epoch, then    its last accuracy    the same; left out if it has none
     has a result                   by accuracy                                         there
     no result yet                  to be kept away from           to be kept away from to be kept away from
     diverged, failed               0                              the lower quartile   0
 
-What is paused counts by its results, so a scheduler that lets many trials wait does not leave the model blind.
+Paused trials count by their results, so a scheduler that pauses many trials does not leave the model without data.
 """
 
 from __future__ import annotations
@@ -46,27 +45,27 @@ RANDOM_SHARE = 1 / 3
 """BOHB: this share of the suggestions stays random, so that a model that is wrong does no lasting harm."""
 
 CANDIDATES = {"tpe": 24, "bohb": 64}
-"""Points that are drawn where trials went well, of which the best is suggested: Optuna's number, and hpbandster's."""
+"""Candidates drawn from the density of good trials, the best of which is suggested: Optuna's number, and hpbandster's."""
 
 MOST = 300
 """Trials that a Gaussian process is fitted to."""
 
 FEW = 4
-"""Finished trials that have a quartile."""
+"""The least number of finished trials from which a quartile is taken."""
 
 Param = float | int
-"""A value as the model sees it: a choice as its place among the choices, since 1, 1.0 and True are equal in Python."""
+"""A value as the model sees it: a choice as its index among the choices, since 1, 1.0 and True are equal in Python."""
 
 
 @dataclass
-class _Told:
-    """What is known of one trial."""
+class _TrialHistory:
+    """The parameters and results of one trial so far."""
 
     params: dict[str, Param]
     accuracies: dict[int, float] = field(default_factory=dict)
-    """By epoch."""
+    """Accuracies by epoch."""
     state: EndState | None = None
-    """None: under way, or paused."""
+    """How the trial ended; None while it is running or paused."""
 
     @property
     def is_lost(self) -> bool:
@@ -78,13 +77,13 @@ class _Told:
 
 
 class OptunaModel:
-    """Suggests the values of the next trial. A fold: what it was told decides, and never what it was asked.
+    """Suggests the values of the next trial. A fold: only `begin`, `report` and `end` change its suggestions, queries do not.
 
-    Trials at random come first, those that method `random` would draw, until `startup` configurations have shown a
-    result; a former run's count.
+    Random trials come first, those that method `random` would draw, until `startup` configurations have a result; those
+    of an earlier run count.
 
     A trial whose values do not lie in the space (a warm start from a wider one) is left out: moved to the border, it
-    would tell of a point that was never tried.
+    would stand for a point that was never tried.
 
     After 1,000 trials of 5 keys a suggestion takes TPE 0.03 s, BOHB 0.04 s and the Gaussian process 0.3 s; after 10,000
     it takes 0.2, 0.4 and 0.7 s.
@@ -111,8 +110,8 @@ class OptunaModel:
         self._seed = seed
         self._startup = startup
         self._max_epochs = max_epochs
-        self._told: dict[str, _Told | None] = {}
-        """None: not in the space."""
+        self._histories: dict[str, _TrialHistory | None] = {}
+        """Histories by trial id; None for a trial outside of the space."""
 
     def suggest(self, index: int) -> dict[str, Value]:
         """The values of the keys that are active in the trial at place `index`, counted from 0. It changes nothing."""
@@ -124,31 +123,31 @@ class OptunaModel:
         return self._active({key: _value_of(how, params[key]) for key, how in self._space.items()})
 
     def begin(self, trial_id: str, values: Mapping[str, Value]) -> None:
-        """A trial with `values` is under way. One that is known already, from a former run, keeps its results."""
-        if trial_id not in self._told:
+        """A trial with `values` has started. One that is known already, from an earlier run, keeps its results."""
+        if trial_id not in self._histories:
             params = self._params(values)
-            self._told[trial_id] = None if params is None else _Told(params)
+            self._histories[trial_id] = None if params is None else _TrialHistory(params)
 
     def report(self, trial_id: str, epoch: int, accuracy: float) -> None:
         """The accuracy (a share of 1) of a trial after `epoch`, counted from 1; NaN counts as 0.
 
-        Epochs past `max_epochs`, of a former run that had more, are passed over.
+        Epochs past `max_epochs`, from an earlier run that had more, are ignored.
         """
-        told = self._told[trial_id]
-        if told and epoch <= self._max_epochs:
-            told.accuracies[epoch] = accuracy if math.isfinite(accuracy) else 0.0
+        history = self._histories[trial_id]
+        if history and epoch <= self._max_epochs:
+            history.accuracies[epoch] = accuracy if math.isfinite(accuracy) else 0.0
 
     def end(self, trial_id: str, state: EndState) -> None:
-        """A trial came to its end."""
-        if told := self._told[trial_id]:
-            told.state = state
+        """A trial has ended."""
+        if history := self._histories[trial_id]:
+            history.state = state
 
     def _active(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        kept: dict[str, Value] = {}
+        active: dict[str, Value] = {}
         for key in self._space:
-            if key in values and self._is_active(key, kept):
-                kept[key] = values[key]
-        return kept
+            if key in values and self._is_active(key, active):
+                active[key] = values[key]
+        return active
 
     def _params(self, values: Mapping[str, Value]) -> dict[str, Param] | None:
         """The trial as the model sees it, or None if it does not lie in the space."""
@@ -167,12 +166,12 @@ class OptunaModel:
         return params
 
     @property
-    def _known(self) -> list[_Told]:
-        return [told for told in self._told.values() if told]
+    def _known(self) -> list[_TrialHistory]:
+        return [history for history in self._histories.values() if history]
 
     def _is_random(self, index: int) -> bool:
-        # Repeats of a configuration, which differ by their seed alone, count once.
-        shown = {tuple(told.params.items()) for told in self._known if told.accuracies or told.is_lost}
+        # Repeats of a configuration, which differ only by their seed, count once.
+        shown = {tuple(history.params.items()) for history in self._known if history.accuracies or history.is_lost}
         if len(shown) < self._startup:
             return True
         if self._method != "bohb":
@@ -181,7 +180,7 @@ class OptunaModel:
 
     def _model_epoch(self) -> int | None:
         """BOHB: the highest epoch with two results more than there are keys (Falkner et al. 2018: one more still)."""
-        counts = Counter(epoch for told in self._known for epoch in told.accuracies)
+        counts = Counter(epoch for history in self._known for epoch in history.accuracies)
         return max((epoch for epoch, count in counts.items() if count >= len(self._space) + 2), default=None)
 
     def _sampler(self, seed: int) -> BaseSampler:
@@ -212,46 +211,46 @@ class OptunaModel:
                 value=accuracy,
                 datetime_start=None,
                 datetime_complete=None,
-                params=told.params,
-                distributions={key: distributions[key] for key in told.params},
+                params=history.params,
+                distributions={key: distributions[key] for key in history.params},
                 user_attrs={},
                 system_attrs={},
-                intermediate_values=told.accuracies,
+                intermediate_values=history.accuracies,
                 trial_id=place,
             )
             # Number 0 is the trial that is being suggested.
-            for place, (told, state, accuracy) in enumerate(self._seen(), start=1)
+            for place, (history, state, accuracy) in enumerate(self._seen(), start=1)
         ]
 
-    def _seen(self) -> Iterator[tuple[_Told, TrialState, float | None]]:
+    def _seen(self) -> Iterator[tuple[_TrialHistory, TrialState, float | None]]:
         """Each trial with what it counts as: see the table above."""
         from optuna.trial import TrialState
 
         known = self._known if self._method != "gp" else _thin(self._known)
         at = self._model_epoch() if self._method == "bohb" else None
         floor = _floor(known) if self._method == "gp" else 0.0
-        for told in known:
-            if told.is_lost:
-                yield told, TrialState.COMPLETE, floor
-            elif not told.accuracies:
-                if told.state is None:
-                    yield told, TrialState.RUNNING, None
+        for history in known:
+            if history.is_lost:
+                yield history, TrialState.COMPLETE, floor
+            elif not history.accuracies:
+                if history.state is None:
+                    yield history, TrialState.RUNNING, None
             elif self._method == "bohb":
-                if at in told.accuracies:
-                    yield told, TrialState.COMPLETE, told.accuracies[at]
-            elif self._method == "tpe" and told.state != "finished":
+                if at in history.accuracies:
+                    yield history, TrialState.COMPLETE, history.accuracies[at]
+            elif self._method == "tpe" and history.state != "finished":
                 # Optuna would see every running trial as a bad one, however good its results.
-                yield told, TrialState.PRUNED, told.last
+                yield history, TrialState.PRUNED, history.last
             else:
-                yield told, TrialState.COMPLETE, max(told.last, floor)
+                yield history, TrialState.COMPLETE, max(history.last, floor)
 
 
-def _thin(known: list[_Told]) -> list[_Told]:
+def _thin(known: list[_TrialHistory]) -> list[_TrialHistory]:
     """At most `MOST` trials with a result, in their order: the best third, and the others evenly spaced.
 
     A Gaussian process takes 0.4 s a suggestion after 300 trials, and more than 4 s after 1,000.
     """
-    shown = [place for place, told in enumerate(known) if told.accuracies or told.is_lost]
+    shown = [place for place, history in enumerate(known) if history.accuracies or history.is_lost]
     if len(shown) <= MOST:
         return known
     ranked = sorted(
@@ -262,26 +261,26 @@ def _thin(known: list[_Told]) -> list[_Told]:
     left = MOST - len(best)
     kept = best | {others[place * len(others) // left] for place in range(left)}
     dropped = set(shown) - kept
-    return [told for place, told in enumerate(known) if place not in dropped]
+    return [history for place, history in enumerate(known) if place not in dropped]
 
 
-def _floor(known: list[_Told]) -> float:
-    """What the worst quarter counts as to a Gaussian process: the lower quartile of the finished trials.
+def _floor(known: list[_TrialHistory]) -> float:
+    """The value that the worst quarter counts as in a Gaussian process: the lower quartile of the finished trials.
 
-    An outlier, such as chance level, would flatten all that is worth telling apart. Regret after 35 trials of 6 keys,
+    An outlier, such as chance level, would flatten the differences that matter. Regret after 35 trials of 6 keys,
     where a sixth of the space diverges: 0.013 +- 0.003; with divergent ones at 0, 0.032 +- 0.004 (6 and 5 seeds). For
     pruned ones no difference showed above the noise, and ranks in place of accuracies were no better.
     """
-    shown = [told for told in known if told.accuracies and not told.is_lost]
-    finished = [told for told in shown if told.state == "finished"]
-    accuracies = sorted(told.last for told in (finished if len(finished) >= FEW else shown))
+    shown = [history for history in known if history.accuracies and not history.is_lost]
+    finished = [history for history in shown if history.state == "finished"]
+    accuracies = sorted(history.last for history in (finished if len(finished) >= FEW else shown))
     return accuracies[len(accuracies) // 4] if accuracies else 0.0
 
 
 def _ask(
     sampler: BaseSampler, trials: list[FrozenTrial], distributions: Mapping[str, BaseDistribution]
 ) -> dict[str, Param]:
-    """What `sampler` suggests after `trials`."""
+    """The suggestion of `sampler` after `trials`."""
     from optuna.storages import InMemoryStorage
     from optuna.study import create_study
 
@@ -327,7 +326,7 @@ def _value_of(how: Distribution, param: Param) -> Value:
 
 @contextmanager
 def _undisturbed(method: Model) -> Iterator[None]:
-    """Leaves logging, warnings and torch as they were. One thread: on busy cores two take seven times as long."""
+    """Restore logging, warnings and torch after the block. One thread: on busy cores two take seven times as long."""
     from optuna import logging
 
     verbosity = logging.get_verbosity()

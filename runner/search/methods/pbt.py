@@ -1,10 +1,10 @@
 """Population based training: values that change while a network trains (Jaderberg et al. 2017).
 
-A population evolves in generations of `interval` epochs. At the end of each, the worst members go on from the
-checkpoint of one of the best, with values that are moved a little or drawn anew. Such a stretch is a trial of its own,
-whose parent is that checkpoint. Where the paper lets each member look at the others when it gets there, a generation
-here ends when all of its stretches have, so that the result does not depend on who arrives first. Ray's own
-`PopulationBasedTraining` needs Tune's checkpoints and pausing, draws from global generators, and forgets all when its
+A population evolves in generations of `interval` epochs. At the end of each, the worst members continue from the
+checkpoint of one of the best, with values that are perturbed or resampled. Such a segment is a trial of its own, whose
+parent is that checkpoint. In the paper each member compares itself with the others when it reaches the interval; here a
+generation ends when all of its segments have, so that the result does not depend on the order of arrival. Ray's own
+`PopulationBasedTraining` needs Tune's checkpoints and pausing, draws from global generators, and loses its state when its
 driver is killed, so it is not used.
 """
 
@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from typing_extensions import override
+
 from runner.journal.events import Decided, Event, TrialEnded, TrialPlanned
 from runner.journal.state import RunState
 from runner.search.base.best import configuration_of
-from runner.search.base.protocol import Decide, Over, Plan, Step, Wait
+from runner.search.base.protocol import Decide, Over, Plan, Search, Step, Wait
 from runner.search.base.stage_context import StageContext
 from runner.search.methods.random import PATIENCE
 from runner.space.distribution import Distribution, Value, shorten
@@ -27,21 +29,21 @@ from trainables.config.trial import ParentConfig, TrialConfig
 from trainables.errors import SweepFileError
 from trainables.results.record import ENDED, EpochResult, TrialRecord
 
-MOVES_TOLD = 3
+MAX_LISTED_MOVES = 3
 """More members than these that change their place are counted in a reason, not listed."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One of the population, and how it came to be what it is."""
+    """One member of the population, with its lineage."""
 
     trial: TrialConfig
-    """Its present stretch, which goes on for as many generations as the member keeps its place."""
+    """Its present segment, which continues for as many generations as the member survives."""
     values: Mapping[str, Value]
     first_epoch: int = 1
-    """Of the present stretch."""
+    """First epoch of the present segment."""
     steps: tuple[Mapping[str, Any], ...] = ()
-    """The stretches before, from epoch 1, each up to the epoch at which the next one left it."""
+    """The segments before, from epoch 1, each up to the epoch at which the next one branched off."""
 
     def lineage(self, last_epoch: int, accuracy: float) -> tuple[Mapping[str, Any], ...]:
         """All steps up to `last_epoch`, at which the validation accuracy is `accuracy`."""
@@ -55,10 +57,10 @@ class Member:
         return (*self.steps, present)
 
 
-class PBTSearch:
-    """The generations of a population, then the schedule of values that the best member went through.
+class PBTSearch(Search):
+    """The generations of a population, then the schedule of values of the best member.
 
-    Raises `SweepFileError` where the sweep names what a population cannot vary or have.
+    Raises `SweepFileError` if the sweep sets what a population cannot vary or have.
     """
 
     def __init__(self, scope: StageContext) -> None:
@@ -69,16 +71,17 @@ class PBTSearch:
         self._is_over = False
         self._begin()
 
+    @override
     def step(self, state: RunState) -> Step:
-        """The stretches of this generation; once all have ended, what each member does next; at last the schedule."""
+        """The segments of this generation; once all have ended, what each member does next; at last the schedule."""
         if self._is_over:
             return Over()
         if self._left:
             return Plan(tuple(self._left.values()), max_epochs=self._last_epoch, stage=self._scope.stage)
         return Wait() if self._open else self._decide(state)
 
+    @override
     def observe(self, event: Event) -> None:
-        """Take an event into account."""
         match event:
             case TrialPlanned(stage=self._scope.stage, max_epochs=self._last_epoch) if event.trial_id in self._left:
                 del self._left[event.trial_id]
@@ -90,13 +93,13 @@ class PBTSearch:
             case Decided(what="schedule", stage=self._scope.stage):
                 self._is_over = True
 
+    @override
     def wants(self, trial_id: str) -> bool:
-        """All that is on record."""
         return True
 
     @property
     def _last_epoch(self) -> int:
-        """Of this generation."""
+        """The last epoch of this generation."""
         return min((self._generation + 1) * self._scope.method.population.interval, self._scope.max_epochs)
 
     def _begin(self) -> None:
@@ -104,7 +107,7 @@ class PBTSearch:
         self._open: set[str] = set()
 
     def _follow(self, moves: list[dict[str, Any]]) -> None:
-        """Take the decision about a generation into account."""
+        """Apply the recorded decision about a generation."""
         self._is_over = not moves
         self._members = [self._next(move, moves) for move in moves]
         self._generation += 1
@@ -117,7 +120,7 @@ class PBTSearch:
         donor, accuracy = self._members[move["from"]], moves[move["from"]]["accuracy"]
         parent = ParentConfig(trial_id=donor.trial.trial_id, epoch=self._last_epoch)
         named = {"generation": self._generation + 1, "member": member}
-        trial = make_stretch(self._scope, move["values"], parent, named)
+        trial = make_segment(self._scope, move["values"], parent, named)
         return Member(trial, move["values"], parent.epoch + 1, donor.lineage(parent.epoch, accuracy))
 
     def _decide(self, state: RunState) -> Decide:
@@ -127,8 +130,8 @@ class PBTSearch:
         best = results[ranking[0]]
         if best is None:
             reason = next((record.reason for record in records if record.reason), "none has finished")
-            told = f"generation {self._generation}: no member came to epoch {self._last_epoch}, so none can go on: {reason}"
-            return Decide("generation", told, {"generation": self._generation, "moves": []}, stage=self._scope.stage)
+            text = f"generation {self._generation}: no member came to epoch {self._last_epoch}, so none can go on: {reason}"
+            return Decide("generation", text, {"generation": self._generation, "moves": []}, stage=self._scope.stage)
         if self._last_epoch == self._scope.max_epochs:
             return self._choose(ranking[0], best)
         return self._move(ranking, records, results)
@@ -146,7 +149,7 @@ class PBTSearch:
         )
 
     def _move(self, ranking: list[int], records: list[TrialRecord], results: list[EpochResult | None]) -> Decide:
-        """Truncation selection: the worst share of the members goes on from members of the best share."""
+        """Truncation selection: the worst share of the members continues from members of the best share."""
         few = max(1, int(self._scope.method.population.quantile * len(ranking) + 1e-9))
         alive = sum(result is not None for result in results)
         donors = ranking[: min(few, alive)]
@@ -154,44 +157,44 @@ class PBTSearch:
             {"member": member, "trial_id": record.trial_id, "accuracy": result and result.validation_accuracy}
             for member, (record, result) in enumerate(zip(records, results, strict=True))
         ]
-        told = []
+        changed = []
         for member in sorted(ranking[-max(few, len(ranking) - alive) :]):
             donor = donors[int(self._share(member, "donor") * len(donors))]
             values = explore(self._scope, self._members[donor].values, partial(self._share, member))
             moves[member] |= {"from": donor, "values": values}
             names = [_name(one, records[one], results[one]) for one in (member, donor)]
             changes = _describe_changes(self._members[donor].values, values)
-            told.append(f"{names[0]} goes on from {names[1]}: {changes}")
-        if len(told) > MOVES_TOLD:
+            changed.append(f"{names[0]} continues from {names[1]}: {changes}")
+        if len(changed) > MAX_LISTED_MOVES:
             best = _name(ranking[0], records[ranking[0]], results[ranking[0]])
-            told = [
-                f"{len(told)} of {len(moves)} members go on from the best {len(donors)}, the first of which is {best}"
+            changed = [
+                f"{len(changed)} of {len(moves)} members continue from the best {len(donors)}, the first of which is {best}"
             ]
-        reason = f"generation {self._generation}: {'; '.join(told)}"
+        reason = f"generation {self._generation}: {'; '.join(changed)}"
         return Decide("generation", reason, {"generation": self._generation, "moves": moves}, stage=self._scope.stage)
 
     def _share(self, member: int, what: str) -> float:
         return self._scope.share(member, f"generation {self._generation}/{what}")
 
 
-def make_stretch(
+def make_segment(
     scope: StageContext, values: Mapping[str, Value], parent: ParentConfig | None, named: Mapping[str, int]
 ) -> TrialConfig:
-    """The trial with `values` that goes on from `parent`. Its seed follows from all of these and from `named`."""
-    told = {
+    """The trial with `values` that continues from `parent`. Its seed follows from all of these and from `named`."""
+    identity = {
         "search.seed": scope.spec.search.seed,
         "values": dict(values),
         "parent": parent.model_dump(mode="json") if parent else None,
         **named,
     }
-    trial = scope.trial({**values, "seed": int(short_hash(told, digits=8), 16)})
+    trial = scope.trial({**values, "seed": int(short_hash(identity, digits=8), 16)})
     return trial.model_copy(update={"parent": parent})
 
 
 def explore(scope: StageContext, values: Mapping[str, Value], share: Callable[[str], float]) -> dict[str, Value]:
-    """`values`, each drawn anew with probability `resample`, else moved; `share` draws a number from 0 to 1 by name.
+    """`values`, each resampled with probability `resample`, else perturbed; `share` draws a number from 0 to 1 by name.
 
-    A key that has an effect only now is drawn, one that has none any more falls away.
+    A key that becomes active is drawn, one that becomes inactive is dropped.
     """
     population = scope.method.population
     explored: dict[str, Value] = {}
@@ -206,7 +209,7 @@ def explore(scope: StageContext, values: Mapping[str, Value], share: Callable[[s
 
 
 def move(how: Distribution, value: Value, factor: float, up: bool) -> Value:
-    """A number times `factor`, or divided by it, inside the range; of a choice the next one, or the one before.
+    """A number times `factor`, or divided by it, inside the range; for a choice, the next one or the one before.
 
     A whole number moves by at least one. At the ends a choice turns back, and a number stays.
     """
@@ -225,7 +228,7 @@ def move(how: Distribution, value: Value, factor: float, up: bool) -> Value:
 
 
 def _check(scope: StageContext) -> None:
-    """Raise `SweepFileError` for what a chain of checkpoints cannot have."""
+    """Raise `SweepFileError` for keys that cannot change along a chain of checkpoints."""
     search = f"search.stages.{scope.stage}" if scope.stage else "search"
     for key, how in scope.space.items():
         if why := _why_fixed(key):
@@ -254,11 +257,11 @@ def _why_fixed(key: str) -> str:
         return "the weights of the parent would not fit"
     if key == "optimizer.name":
         return "the momenta of the parent would not fit"
-    return "each stretch has a seed of its own" if key == "seed" else ""
+    return "each segment has a seed of its own" if key == "seed" else ""
 
 
 def _draw_members(scope: StageContext) -> list[Member]:
-    """As many as asked for, of different values; where the space has too few, values come again with other seeds."""
+    """As many members as configured, with different values; if the space has too few, values repeat with other seeds."""
     size = scope.method.population.size
     found: dict[str, dict[str, Value]] = {}
     index = newest = 0
@@ -276,7 +279,7 @@ def _draw_members(scope: StageContext) -> list[Member]:
 
 
 def _result_at(record: TrialRecord, epoch: int) -> EpochResult | None:
-    """What a trial measured at the end of its stretch; None where it did not come so far."""
+    """The result of a trial at the end of its segment; None if it did not reach it."""
     return next((at for at in reversed(record.epochs) if at.epoch == epoch and record.state == "finished"), None)
 
 
@@ -289,7 +292,7 @@ def _name(member: int, record: TrialRecord, result: EpochResult | None) -> str:
 
 
 def _describe_changes(before: Mapping[str, Value], after: Mapping[str, Value]) -> str:
-    """What differs, such as `optimizer.lr 0.03 -> 0.036`."""
+    """The differences as text, such as `optimizer.lr 0.03 -> 0.036`."""
     changes = [
         f"{key} {before.get(key, 'unused')} -> {after.get(key, 'unused')}"
         for key in dict.fromkeys([*before, *after])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from runner.journal.events import Event
 from runner.journal.state import RunState
 from runner.search.base.best import configuration_of
 from runner.search.base.lr_bounds import RangeBounds
-from runner.search.base.protocol import Over, Plan, Step
+from runner.search.base.protocol import Over, Plan, Search, Step
 from runner.search.base.stage_context import Progress, StageContext, refuse_small_space, values_of
 from runner.space.distribution import Value
 from trainables.config.trial import TrialConfig
@@ -18,7 +20,7 @@ PATIENCE = 100
 """Draws in a row that find nothing new before a space counts as exhausted."""
 
 
-class RandomSearch:
+class RandomSearch(Search):
     """`trials` configurations, drawn at random. More of them only add to the end.
 
     A run that begins takes `trained` first, trials of the space that earlier runs of the sweep have trained: so a space
@@ -32,23 +34,24 @@ class RandomSearch:
         self._bounds = RangeBounds(scope)
         self._progress = Progress(scope.stage)
         self._places: dict[str, int] = {}
-        """Of each configuration on record."""
+        """The place of each recorded configuration."""
 
+    @override
     def step(self, state: RunState) -> Step:
-        """All configurations that are still missing; what is on record from elsewhere counts as drawn."""
+        """All configurations that are still missing; recorded ones of other origin count as drawn."""
         if self._trained and not self._places:
             first = tuple(trial for trial in self._trained if is_of(self._scope, trial))
             if first := first[: self._scope.method.wanted * self._scope.method.repeats]:
                 return Plan(first, why="trained by an earlier run", stage=self._scope.stage)
-        wanted = self._scope.method.wanted - len(self._places)
-        drawn = self._draw(wanted) if wanted > 0 else []
-        if unknown := self._bounds.unknown(drawn):
-            return unknown
+        count = self._scope.method.wanted - len(self._places)
+        drawn = self._draw(count) if count > 0 else []
+        if tests := self._bounds.missing_tests(drawn):
+            return tests
         trials = [trial for values in drawn for trial in self._scope.trials(self._bounds.place(values))]
         return Plan(tuple(trials), stage=self._scope.stage) if trials else Over()
 
+    @override
     def observe(self, event: Event) -> None:
-        """Take an event into account."""
         known = len(self._progress.planned)
         self._progress.observe(event)
         self._bounds.observe(event)
@@ -56,13 +59,14 @@ class RandomSearch:
             newest = next(reversed(self._progress.planned.values()))
             self._places.setdefault(configuration_of(newest), len(self._places))
 
+    @override
     def wants(self, trial_id: str) -> bool:
         """A smaller `search.trials` drops the last configurations."""
         trial = self._progress.planned.get(trial_id)
         return trial is None or self._places[configuration_of(trial)] < self._scope.method.wanted
 
-    def _draw(self, wanted: int) -> list[dict[str, Value]]:
-        """The first `wanted` draws whose configuration is not on record; fewer where the space is exhausted."""
+    def _draw(self, count: int) -> list[dict[str, Value]]:
+        """The first `count` draws whose configuration is not recorded; fewer if the space is exhausted."""
         found: dict[str, dict[str, Value]] = {}
         since_new = 0
         for index in itertools.count():
@@ -72,7 +76,7 @@ class RandomSearch:
             since_new = since_new + 1 if is_known else 0
             if not is_known:
                 found[name] = values
-            if len(found) == wanted or since_new >= PATIENCE + len(self._places):
+            if len(found) == count or since_new >= PATIENCE + len(self._places):
                 break
         return list(found.values())
 
@@ -87,7 +91,7 @@ def is_of(scope: StageContext, trial: TrialConfig) -> bool:
 def draw_trials(scope: StageContext) -> list[TrialConfig]:
     """The trials of a random search over a space without range tests.
 
-    Raises `SweepFileError` where the space has fewer different ones than were asked for.
+    Raises `SweepFileError` if the space has fewer different ones than requested.
     """
     step = RandomSearch(scope).step(RunState())
     trials = list(step.trials) if isinstance(step, Plan) else []

@@ -11,18 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from typing_extensions import override
+
 from runner.journal.events import Decided, EpochReported, Event, TrialEnded, TrialPlanned
 from runner.journal.state import RunState
 from runner.search.base.former import Former
-from runner.search.base.protocol import Decide, Over, Plan, Step, Wait
+from runner.search.base.protocol import Decide, Over, Plan, Search, Step, Wait
 from runner.search.base.stage_context import StageContext
-from runner.search.methods.pbt import make_stretch
+from runner.search.methods.pbt import make_segment
 from trainables.config.trial import ParentConfig, TrialConfig
 from trainables.errors import SweepFileError
 from trainables.results.record import ENDED
 
 Steps = list[dict[str, Any]]
-"""Of a schedule, each with first_epoch, last_epoch and values."""
+"""The steps of a schedule, each with first_epoch, last_epoch and values."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Link:
     trial: TrialConfig
 
 
-class ReplaySearch:
+class ReplaySearch(Search):
     """As many chains as `repeats`, each a trial a step of the schedule; a chain stops where a step does not finish.
 
     `former` is the run that has found the schedule, None where the schedule is on record already. Raises
@@ -45,17 +47,18 @@ class ReplaySearch:
         self._scope = scope
         self._found = _find_schedule(scope, former) if former else None
         self._steps: Steps = []
-        """Empty until they are on record."""
+        """The steps of the schedule; empty until they are recorded."""
         self._ready: dict[str, Link] = {}
         self._open: dict[str, Link] = {}
-        """By trial, as the above."""
+        """Links that are in training, by trial id."""
         self._epochs: dict[str, int] = {}
-        """The newest one of each trial on record."""
+        """The newest recorded epoch, by trial id."""
 
+    @override
     def step(self, state: RunState) -> Step:
-        """The schedule; then of each chain the next step, once the one before has finished."""
+        """The schedule; then the next step of each chain, once the one before has finished."""
         if not self._steps:
-            # Without the former run the schedule is on record, and this is asked before the record has been read.
+            # Without the former run the schedule is in the journal, and this is called before the journal has been read.
             return self._decide(self._found) if self._found else Wait()
         if self._ready:
             position = next(iter(self._ready.values())).position
@@ -63,8 +66,8 @@ class ReplaySearch:
             return Plan(tuple(trials), max_epochs=self._last_epoch(position), stage=self._scope.stage)
         return Wait() if self._open else Over()
 
+    @override
     def observe(self, event: Event) -> None:
-        """Take an event into account."""
         match event:
             case Decided(what="replay", stage=self._scope.stage):
                 self._steps = event.values["steps"]
@@ -77,15 +80,15 @@ class ReplaySearch:
             case TrialEnded() if event.trial_id in self._open and event.state in ENDED:
                 self._follow(self._open.pop(event.trial_id), event.state == "finished")
 
+    @override
     def wants(self, trial_id: str) -> bool:
-        """All that is on record."""
         return True
 
     def _last_epoch(self, position: int) -> int:
         return int(self._steps[position]["last_epoch"])
 
     def _follow(self, link: Link, has_finished: bool) -> None:
-        """Add the next step of a chain, if there is one and this one came to its last epoch."""
+        """Add the next step of a chain, if there is one and this one reached its last epoch."""
         last_epoch = self._last_epoch(link.position)
         reached = self._epochs.get(link.trial.trial_id, 0) >= last_epoch  # early stopping calls less finished, too
         if has_finished and reached and link.position + 1 < len(self._steps):
@@ -94,7 +97,7 @@ class ReplaySearch:
 
     def _add(self, repeat: int, position: int, parent: ParentConfig | None) -> None:
         named = {"replay": repeat, "step": position}
-        trial = make_stretch(self._scope, self._steps[position]["values"], parent, named)
+        trial = make_segment(self._scope, self._steps[position]["values"], parent, named)
         self._ready[trial.trial_id] = Link(repeat, position, trial)
 
     def _decide(self, found: Decided) -> Decide:
@@ -109,12 +112,12 @@ class ReplaySearch:
 
 
 def _find_schedule(scope: StageContext, former: Former) -> Decided:
-    """The last schedule that the run has found."""
+    """The decision of `former` with the last schedule that it found."""
     search = f"search.stages.{scope.stage}" if scope.stage else "search"
-    told = (scope.method.replay or "").rstrip("/")
-    if former.run != told and not former.run.startswith(f"{told}/"):
+    name = (scope.method.replay or "").rstrip("/")
+    if former.run != name and not former.run.startswith(f"{name}/"):
         raise SweepFileError(
-            f"{search}.replay names {told}, but {former.run} is read already: a sweep reads one former run"
+            f"{search}.replay names {name}, but {former.run} is read already: a sweep reads one former run"
         )
     found = next((one for one in reversed(former.decisions) if one.what == "schedule"), None)
     if found is None:

@@ -98,9 +98,9 @@ def test_the_token_that_ray_will_take_is_there_and_nobody_else_can_read_it(tmp_p
 
 
 @pytest.mark.parametrize(
-    "told", [{"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_TOKEN": "x"}, {"RAY_AUTH_TOKEN_PATH": "/x"}]
+    "environment", [{"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_TOKEN": "x"}, {"RAY_AUTH_TOKEN_PATH": "/x"}]
 )
-def test_where_a_person_says_where_the_token_is_none_is_made(tmp_path, monkeypatch, told):
+def test_where_a_person_says_where_the_token_is_none_is_made(tmp_path, monkeypatch, environment):
     monkeypatch.setenv("HOME", str(tmp_path))
-    provide_private_token(told)
+    provide_private_token(environment)
     assert list(tmp_path.iterdir()) == []

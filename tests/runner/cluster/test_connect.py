@@ -10,47 +10,47 @@ from trainables.errors import ClusterError
 
 
 @pytest.fixture
-def asked(monkeypatch, tmp_path):
+def calls(monkeypatch, tmp_path):
     """What was joined or started, in order; the only cluster that anybody knows does not answer."""
-    asked = []
+    calls = []
 
     @contextlib.contextmanager
     def start(*_):
-        asked.append("own")
+        calls.append("own")
         yield
 
-    def look(target, _env):
-        asked.append(target.address)
+    def check_joinable(target, _env):
+        calls.append(target.address)
         raise ClusterError("nobody is there")
 
     monkeypatch.setattr(join, "find_started", dict)
     monkeypatch.setattr(cluster, "private_ray", start)
-    monkeypatch.setattr(cluster, "look", look)
+    monkeypatch.setattr(cluster, "check_joinable", check_joinable)
     monkeypatch.setattr(cluster, "find_slot", lambda *_, **__: None)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    return asked
+    return calls
 
 
 @pytest.mark.parametrize("address", ["any", "auto", "10.0.0.1:6379"])
-def test_a_cluster_that_is_there_and_cannot_be_joined_is_never_passed_over(asked, tmp_path, address):
+def test_a_cluster_that_is_there_and_cannot_be_joined_is_never_passed_over(calls, tmp_path, address):
     (tmp_path / "ray").mkdir()
     (tmp_path / "ray" / "ray_current_cluster").write_text("10.0.0.1:6379")
     with pytest.raises(ClusterError, match="nobody is there"), connected(ResourcesConfig(), 0, address):
         pass
-    assert asked == ["10.0.0.1:6379"]
+    assert calls == ["10.0.0.1:6379"]
 
 
 @pytest.mark.parametrize("address", [None, "own", "local", "any"])
-def test_a_ray_of_our_own_is_no_cluster_that_grows(asked, address):
+def test_a_ray_of_our_own_is_no_cluster_that_grows(calls, address):
     with connected(ResourcesConfig(), 0, address) as found:
         assert not found.elastic
-    assert asked == ["own"]
+    assert calls == ["own"]
 
 
 @pytest.mark.parametrize("address", [None, "own", "any"])
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("variables", "message"),
     [
         ({"RAY_AUTH_TOKEN": " "}, "a Ray of our own cannot start: RAY_AUTH_TOKEN is set to blanks"),
         (
@@ -66,13 +66,13 @@ def test_a_ray_of_our_own_is_no_cluster_that_grows(asked, address):
         ({}, ""),
     ],
 )
-def test_a_ray_of_our_own_that_its_token_would_end_is_not_begun(asked, monkeypatch, address, told, said):
+def test_a_ray_of_our_own_that_its_token_would_end_is_not_begun(calls, monkeypatch, address, variables, message):
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in told.items():
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    if not said:
+    if not message:
         check_cluster(address)
         return
-    with pytest.raises(ClusterError, match=said):
+    with pytest.raises(ClusterError, match=message):
         check_cluster(address)

@@ -10,28 +10,28 @@ from runner.config.run import ResourcesConfig
 from tests.sample_runs.sweeps import ROOT
 
 
-def tell(types):
+def describe_slot(types):
     return str(choose_slot(ResourcesConfig(), [], types, can_grow=True))
 
 
-def test_the_shipped_cluster_file_says_what_a_slot_is():
+def test_the_shipped_cluster_file_decides_the_slot():
     expected = "4 nodes x 4 GPUs, a trial has 1 GPU and 12 CPUs: 16 at a time"
     config = yaml.safe_load((ROOT / "cluster.yaml").read_text())
-    assert tell(read_types(config, "it", is_all=True)) == expected
-    assert tell(read_neighbour(str(ROOT / "sweeps" / "digits.yaml"))) == expected
+    assert describe_slot(read_types(config, "it", is_all=True)) == expected
+    assert describe_slot(read_neighbour(str(ROOT / "sweeps" / "digits.yaml"))) == expected
 
 
-def test_what_ray_up_leaves_on_the_head_says_what_a_slot_is(tmp_path, monkeypatch):
+def test_the_file_that_ray_up_leaves_on_the_head_decides_the_slot(tmp_path, monkeypatch):
     from ray.autoscaler._private.util import prepare_config
 
     config = prepare_config(yaml.safe_load((ROOT / "cluster.yaml").read_text()))
     (tmp_path / "ray_bootstrap_config.yaml").write_text(yaml.safe_dump(config))
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert tell(read_head("10.0.0.1:6379")).startswith("4 nodes x 4 GPUs, a trial has 1 GPU and 12 CPUs: 16")
+    assert describe_slot(read_head("10.0.0.1:6379")).startswith("4 nodes x 4 GPUs, a trial has 1 GPU and 12 CPUs: 16")
 
 
 @pytest.mark.parametrize("name", ["rayjob.yaml", "raycronjob.yaml"])
-def test_the_kubernetes_files_say_what_a_slot_is(name):
+def test_the_kubernetes_files_decide_the_slot(name):
     from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 
     spec = yaml.safe_load((ROOT / "deploy" / "kuberay" / name).read_text())["spec"]
@@ -43,7 +43,7 @@ def test_the_kubernetes_files_say_what_a_slot_is(name):
     assert (slot.gpus, slot.cpus, slot.at_a_time) == (1, node.cpus // node.gpus, node.most * node.gpus)
 
 
-def test_what_the_autoscaler_has_told_the_gcs_says_what_a_slot_is():
+def test_the_autoscalers_configuration_in_the_gcs_decides_the_slot():
     from ray.core.generated.autoscaler_pb2 import ClusterConfig
 
     config = ClusterConfig()
@@ -52,7 +52,7 @@ def test_what_the_autoscaler_has_told_the_gcs_says_what_a_slot_is():
         group.resources.update(resources)
     found = read_cluster_config(config)
     assert [(node.name, node.most) for node in found.types] == [("gpu", 3), ("any", None)]
-    assert tell(found) == "3 nodes x 8 GPUs, a trial has 1 GPU and 4 CPUs: 24 at a time"
+    assert describe_slot(found) == "3 nodes x 8 GPUs, a trial has 1 GPU and 4 CPUs: 24 at a time"
     assert read_cluster_config(None) is None
     assert read_cluster_config(ClusterConfig()) is None
 
@@ -66,7 +66,7 @@ def test_a_head_that_trains_counts_as_one_node():
             "more": {"resources": {"CPU": 32, "GPU": 4}},
         },
     }
-    assert tell(read_types(config, "it", is_all=True)) == "2 nodes x 4 GPUs and 1 node x 1 GPU, a trial has 1 GPU and 8 CPUs: 9 at a time"  # fmt: skip
+    assert describe_slot(read_types(config, "it", is_all=True)) == "2 nodes x 4 GPUs and 1 node x 1 GPU, a trial has 1 GPU and 8 CPUs: 9 at a time"  # fmt: skip
 
 
 def test_a_cluster_file_that_leaves_the_number_of_workers_out_means_what_ray_takes_for_it():
@@ -74,15 +74,17 @@ def test_a_cluster_file_that_leaves_the_number_of_workers_out_means_what_ray_tak
 
     config = yaml.safe_load((ROOT / "cluster.yaml").read_text())
     del config["max_workers"]
-    assert tell(read_types(config, "it", is_all=True)) == tell(read_types(prepare_config(config), "it", is_all=True))
-    assert tell(read_types(config, "it", is_all=True)).startswith("2 nodes x 4 GPUs")
+    assert describe_slot(read_types(config, "it", is_all=True)) == describe_slot(
+        read_types(prepare_config(config), "it", is_all=True)
+    )
+    assert describe_slot(read_types(config, "it", is_all=True)).startswith("2 nodes x 4 GPUs")
 
 
 def test_a_cluster_that_may_have_no_workers_promises_none_whatever_a_type_says():
     config = {"max_workers": 0, "available_node_types": {"g": {"resources": {"CPU": 8, "GPU": 2}, "max_workers": 2}}}
     assert read_types(config, "it", is_all=False) is None
     with pytest.raises(NoSlot):
-        tell(read_types(config, "it", is_all=True))
+        describe_slot(read_types(config, "it", is_all=True))
 
 
 @pytest.mark.parametrize(
@@ -130,17 +132,17 @@ def test_the_autoscalers_own_file_is_found_among_the_processes_of_the_head(tmp_p
     assert find_autoscaler_file(lines, "10.0.0.1:6379") is None
     assert find_autoscaler_file(lines, "10.0.0.3:6379") is None
     monkeypatch.setattr(node_types, "_command_lines", lambda: lines)
-    assert tell(read_head("10.0.0.2:6379")) == "2 nodes x 2 GPUs, a trial has 1 GPU and 4 CPUs: 4 at a time"
+    assert describe_slot(read_head("10.0.0.2:6379")) == "2 nodes x 2 GPUs, a trial has 1 GPU and 4 CPUs: 4 at a time"
 
 
 @pytest.mark.parametrize("is_growing", [True, False])
-def test_on_kubernetes_the_operators_object_says_what_a_slot_is(tmp_path, monkeypatch, is_growing):
+def test_on_kubernetes_the_operators_object_decides_the_slot(tmp_path, monkeypatch, is_growing):
     from ray.autoscaler._private.kuberay.node_provider import KubernetesHttpApiClient
 
-    asked = []
+    requests = []
 
     def get(self, path):
-        asked.append((self._namespace, path))
+        requests.append((self._namespace, path))
         spec = yaml.safe_load((ROOT / "deploy" / "kuberay" / "rayjob.yaml").read_text())["spec"]["rayClusterSpec"]
         spec |= {"enableInTreeAutoscaling": is_growing}
         return {"metadata": {"name": "night-x2", "namespace": "ml"}, "spec": spec}
@@ -153,7 +155,7 @@ def test_on_kubernetes_the_operators_object_says_what_a_slot_is(tmp_path, monkey
     monkeypatch.setenv("RAY_CLUSTER_NAME", "night-x2")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
     found = read_head("10.0.0.1:6379")
-    assert asked == [("ml", "rayclusters/night-x2")]
+    assert requests == [("ml", "rayclusters/night-x2")]
     assert (found.source, found.is_all) == ("the worker groups of RayCluster night-x2", is_growing)
     assert choose_slot(ResourcesConfig(), [], found, can_grow=True).gpus == 1
     monkeypatch.setattr(KubernetesHttpApiClient, "get", lambda self, path: {"message": "forbidden"})

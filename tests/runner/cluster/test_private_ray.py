@@ -74,10 +74,10 @@ def titled(sweep: RunningSweep, title: str) -> list[int]:
     found = []
     for pid in descendants(sweep):
         try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:  # gone in the meantime
             continue
-        if words[0].startswith(title) or words[0].endswith(f"/{title}"):
+        if arguments[0].startswith(title) or arguments[0].endswith(f"/{title}"):
             found.append(pid)
     return found
 
@@ -113,10 +113,10 @@ def test_the_death_of_a_part_of_ray_ends_the_run_with_a_sentence_and_code_4(swee
     out, err = sweep.process.communicate(timeout=END_S)
     print(f"\n{victim}: the driver ended after {time.monotonic() - hit_s:.1f} s")
     assert sweep.process.returncode == 4, err
-    told = json.loads(out)
-    assert told["kind"] == "RayLost"  # said by the run itself, or by its parent
-    assert f"caucus: {told['error']}\n" in err
-    assert "what reached the store is kept: run it again to go on" in told["error"]
+    result = json.loads(out)
+    assert result["kind"] == "RayLost"  # said by the run itself, or by its parent
+    assert f"caucus: {result['error']}\n" in err
+    assert "what reached the store is kept: run it again to go on" in result["error"]
     assert "Traceback" not in err
     wait_until(lambda: not alive(all_of_it), 30, f"processes are left of a driver that lost {victim}")
 
@@ -140,17 +140,17 @@ def test_nothing_of_its_ray_outlives_a_driver_that_is_killed(sweep: RunningSweep
 def test_a_ray_that_starts_slowly_gets_a_second_attempt_with_more_time(tmp_path: Path, slow_s: int) -> None:
     (tmp_path / "sitecustomize.py").write_text(SLOW)
     env = {"CAUCUS_TEST_SLOW_S": str(slow_s), "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
-    told = run_sweep(*LONG, "scheduler.max_epochs=1", f"store={tmp_path / 'runs'}", env=env)
-    assert told["outcome"] == "done"
+    result = run_sweep(*LONG, "scheduler.max_epochs=1", f"store={tmp_path / 'runs'}", env=env)
+    assert result["outcome"] == "done"
 
 
 def test_a_ray_that_does_not_start_ends_the_run_with_one_sentence_and_the_load(monkeypatch) -> None:
     import ray
 
-    asked = []
+    set_variables = []
 
     def init(**_: object) -> None:
-        asked.append({name for name in PATIENCE if name in os.environ})
+        set_variables.append({name for name in PATIENCE if name in os.environ})
         raise Exception("The current node timed out\n during startup.")
 
     monkeypatch.setattr(ray, "init", init)
@@ -161,7 +161,7 @@ def test_a_ray_that_does_not_start_ends_the_run_with_one_sentence_and_the_load(m
         private_ray(0, []),
     ):
         pass
-    assert asked == [set(), set(PATIENCE)]
+    assert set_variables == [set(), set(PATIENCE)]
     assert MARK not in os.environ
 
 
@@ -171,13 +171,13 @@ def test_a_ray_that_does_not_start_ends_the_run_with_one_sentence_and_the_load(m
 def test_a_person_who_hides_all_gpus_has_none_in_a_ray_of_their_own(monkeypatch, visible, gpus) -> None:
     import ray
 
-    told: dict[str, object] = {}
-    monkeypatch.setattr(ray, "init", lambda **words: told.update(words))
+    result: dict[str, object] = {}
+    monkeypatch.setattr(ray, "init", lambda **arguments: result.update(arguments))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert _start(0) == ""
-    assert told["num_gpus"] == gpus
+    assert result["num_gpus"] == gpus
 
 
 def test_only_what_a_dead_driver_has_left_is_swept_up() -> None:
@@ -204,11 +204,11 @@ def test_only_what_a_dead_driver_has_left_is_swept_up() -> None:
 
 
 def test_a_guardian_kills_what_was_started_under_it_when_its_driver_is_killed(tmp_path: Path) -> None:
-    words = "import subprocess, time\nfrom runner.cluster.orphans import guarded\nwith guarded():\n"
-    words += (
+    arguments = "import subprocess, time\nfrom runner.cluster.orphans import guarded\nwith guarded():\n"
+    arguments += (
         "    print(subprocess.Popen(['sleep', '100'], start_new_session=True).pid, flush=True)\n    time.sleep(100)"
     )
-    driver = subprocess.Popen([sys.executable, "-c", words], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    driver = subprocess.Popen([sys.executable, "-c", arguments], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert driver.stdout is not None
     orphan = Path(f"/proc/{int(driver.stdout.readline())}")
     driver.kill()

@@ -38,7 +38,7 @@ def choose(now=(), meant=None, *, can_grow=True, **resources):
         (choose((), gpus=0), "a trial has 1 CPU: its nodes are still to come"),
     ],
 )
-def test_a_slot_is_told_in_one_sentence(slot, expected):
+def test_a_slot_is_described_in_one_sentence(slot, expected):
     assert str(slot) == expected
 
 
@@ -61,9 +61,9 @@ def test_types_without_a_bound_hold_as_many_as_fit_and_never_more_than_resources
     assert choose((), types, slots=6).at_a_time == 6
 
 
-@pytest.mark.parametrize(("gpus", "held"), [(0.25, 8), (0.3, 6), (0.5, 4), (0.7, 2), (1, 2), (2, 1), (1 / 3, 6)])
-def test_shares_of_a_gpu_never_reach_over_two_of_them(gpus, held):
-    assert choose([(64, 2)], gpus=gpus, cpus=1).now == held
+@pytest.mark.parametrize(("gpus", "trials"), [(0.25, 8), (0.3, 6), (0.5, 4), (0.7, 2), (1, 2), (2, 1), (1 / 3, 6)])
+def test_shares_of_a_gpu_never_reach_over_two_of_them(gpus, trials):
+    assert choose([(64, 2)], gpus=gpus, cpus=1).now == trials
 
 
 def test_a_node_that_has_a_share_of_a_gpu_holds_the_trials_that_fit_into_it():
@@ -121,8 +121,8 @@ def test_a_number_of_gpus_that_ray_cannot_give_away_is_refused_when_the_sweep_is
 
 
 def test_what_a_trial_occupies_changes_neither_its_name_nor_that_of_the_run():
-    words = ({}, {"gpus": 1}, {"gpus": 0.25, "cpus": 12}, {"patience": "5m"})
-    specs = [parse_spec({"data": {"name": "digits"}, "resources": each}, "x.yaml") for each in words]
+    resources = ({}, {"gpus": 1}, {"gpus": 0.25, "cpus": 12}, {"patience": "5m"})
+    specs = [parse_spec({"data": {"name": "digits"}, "resources": each}, "x.yaml") for each in resources]
     assert len({spec.trial("d", {}).trial_id for spec in specs}) == 1
     assert len({spec.run_id("d") for spec in specs}) == 1
 

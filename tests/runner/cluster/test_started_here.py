@@ -50,10 +50,12 @@ def test_only_a_raylet_stands_for_a_cluster(tmp_path):
     assert find_started(lines) == {}
 
 
-def test_a_process_of_this_machine_is_looked_at(tmp_path):
+def test_the_processes_of_this_machine_are_searched(tmp_path):
     write(tmp_path, "10.0.0.1:1")
-    words = ["raylet", "-c", "print('up', flush=True); input()", *raylet(tmp_path, "10.0.0.1:1")[1:]]
-    with subprocess.Popen(words, executable=sys.executable, stdin=-1, stdout=-1, text=True, env={**os.environ}) as one:
+    arguments = ["raylet", "-c", "print('up', flush=True); input()", *raylet(tmp_path, "10.0.0.1:1")[1:]]
+    with subprocess.Popen(
+        arguments, executable=sys.executable, stdin=-1, stdout=-1, text=True, env={**os.environ}
+    ) as one:
         assert one.stdout
         assert one.stdout.readline() == "up\n"
         assert find_started().get("10.0.0.1:1") == tmp_path / "ray_current_cluster"

@@ -20,9 +20,9 @@ print(os.getpid(), flush=True)
 """
 
 
-def start(code: str, *words: str) -> subprocess.Popen[str]:
-    words = (sys.executable, "-c", BEGIN + code, *words)
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+def start(code: str, *arguments: str) -> subprocess.Popen[str]:
+    arguments = (sys.executable, "-c", BEGIN + code, *arguments)
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize("code", [0, 2, 3, 4, 70])
@@ -33,21 +33,21 @@ def test_what_a_verb_ends_with_is_what_it_started_as_ends_with(code):
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "message"),
     [
         ("os._exit(1)", "Ray has ended this run's process"),
         ("os.abort()", "ended by SIGABRT"),
         ("os.kill(os.getpid(), 9)", "as the kernel does where memory runs out"),
     ],
 )
-def test_a_process_that_is_ended_from_outside_is_one_line_and_code_4(code, said):
+def test_a_process_that_is_ended_from_outside_is_one_line_and_code_4(code, message):
     process = start(code, "--json")
     out, err = process.communicate(timeout=60)
     assert process.returncode == 4
     assert len(err.splitlines()) == 1
-    told = json.loads(out.splitlines()[1])
-    assert said in told["error"]
-    assert err == f"caucus: {told['error']}\n"
+    result = json.loads(out.splitlines()[1])
+    assert message in result["error"]
+    assert err == f"caucus: {result['error']}\n"
 
 
 def test_a_signal_reaches_the_run_once_and_its_own_end_counts():

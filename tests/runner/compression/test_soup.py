@@ -39,31 +39,31 @@ def make_soup(
 def test_a_soup_is_a_checkpoint_of_its_own_that_reads_and_votes(trained_store: Folder, kind: Any) -> None:
     before = bits(trained_store)
     found = make_soup(trained_store, kind=kind)
-    story = found.story
-    record = load(trained_store).state.trials[story.trial_id]
+    summary = found.summary
+    record = load(trained_store).state.trials[summary.trial_id]
     assert record.best is not None
-    assert story.best.name == story.candidates[0] == f"{story.trial_id}@{record.best.epoch}"
-    assert story.best.validation_accuracy == record.best.validation_accuracy
-    assert len(story.candidates) == 3
-    assert len(story.ingredients) == 3 if kind == "uniform" else 1 <= len(story.ingredients) <= 3
+    assert summary.best.name == summary.candidates[0] == f"{summary.trial_id}@{record.best.epoch}"
+    assert summary.best.validation_accuracy == record.best.validation_accuracy
+    assert len(summary.candidates) == 3
+    assert len(summary.ingredients) == 3 if kind == "uniform" else 1 <= len(summary.ingredients) <= 3
     if kind == "greedy":
-        assert story.soup.validation_accuracy >= story.best.validation_accuracy
-    ordered = [CheckpointId(*_split(name)) for name in story.candidates]
+        assert summary.soup.validation_accuracy >= summary.best.validation_accuracy
+    ordered = [CheckpointId(*_split(name)) for name in summary.candidates]
     soup = name_soup(kind, ordered, "accuracy")
     table = read_data_table(trained_store, record.config.data_id)
-    for split, told in (("validation", story.soup.validation_accuracy), ("test", story.soup.test_accuracy)):
+    for split, accuracy in (("validation", summary.soup.validation_accuracy), ("test", summary.soup.test_accuracy)):
         pool = read_pool(trained_store, [soup, *ordered], split, table)
         assert pool.left_out == ()
-        assert (pool.probabilities[0].argmax(1) == pool.labels).mean() == told
-        mean = pool.probabilities[[pool.position(CheckpointId(*_split(name))) for name in story.ingredients]].mean(0)
-        vote = story.vote.validation_accuracy if split == "validation" else story.vote.test_accuracy
+        assert (pool.probabilities[0].argmax(1) == pool.labels).mean() == accuracy
+        mean = pool.probabilities[[pool.position(CheckpointId(*_split(name))) for name in summary.ingredients]].mean(0)
+        vote = summary.vote.validation_accuracy if split == "validation" else summary.vote.test_accuracy
         assert (mean.argmax(1) == pool.labels).mean() == pytest.approx(vote, abs=0.005)
     after = bits(trained_store)
     assert {key: after[key] for key in before} == before
     assert all("soups/" in key for key in after.keys() - before.keys())
-    assert committed_epochs(trained_store, story.trial_id) == [1, 2, 3]
-    assert from_json(get_json(trained_store, found.key)) == story
-    assert read_soups(trained_store, "digits", load(trained_store).run_id) == (story,)
+    assert committed_epochs(trained_store, summary.trial_id) == [1, 2, 3]
+    assert from_json(get_json(trained_store, found.key)) == summary
+    assert read_soups(trained_store, "digits", load(trained_store).run_id) == (summary,)
 
 
 def _split(name: str) -> tuple[str, int]:
@@ -83,17 +83,17 @@ def test_the_same_again_is_read_and_another_store_gets_the_same_bits(
     assert make_soup(trained_store, kind="greedy") == first
 
 
-def test_a_damaged_soup_is_made_anew(trained_store: Folder) -> None:
-    found, kept = make_soup(trained_store), bits(trained_store)
+def test_a_damaged_soup_is_made_again(trained_store: Folder) -> None:
+    found, before = make_soup(trained_store), bits(trained_store)
     for part in (layout.WEIGHTS, "validation.arrow", "test.arrow", layout.METRICS):
-        trained_store.put(found.checkpoint + part, kept[found.checkpoint + part][:-1])
+        trained_store.put(found.checkpoint + part, before[found.checkpoint + part][:-1])
         assert make_soup(trained_store) == found
-        assert bits(trained_store) == kept
+        assert bits(trained_store) == before
 
 
-def test_what_greedy_looks_at_can_be_another_metric(trained_store: Folder) -> None:
+def test_the_metric_of_a_greedy_soup_can_be_another_one(trained_store: Folder) -> None:
     found = make_soup(trained_store, kind="greedy", metric="log_loss")
-    assert found.story.soup.validation_loss <= found.story.best.validation_loss
+    assert found.summary.soup.validation_loss <= found.summary.best.validation_loss
     assert found.checkpoint != make_soup(trained_store, kind="greedy").checkpoint
 
 
@@ -115,15 +115,15 @@ def test_epochs_of_other_nets_are_refused_with_nothing_written(trained_store: Fo
 def test_what_went_into_a_soup_is_not_deleted_and_neither_is_the_soup(trained_store: Folder) -> None:
     without = plan_retention(trained_store, 1)
     assert [one for one in without.doomed if one.checkpoint]
-    story = make_soup(trained_store).story
+    summary = make_soup(trained_store).summary
     found = plan_retention(trained_store, 1)
-    kept = {str(member) for member in found.kept}
-    assert {*story.ingredients} <= kept
+    retained = {str(member) for member in found.kept}
+    assert {*summary.ingredients} <= retained
     assert not [key for one in found.doomed for key in (*one.first, *one.rest) if "soups/" in key]
 
 
 @pytest.mark.parametrize(
-    ("told", "chosen"),
+    ("text", "expected"),
     [
         ("last 2", [7, 9]),
         ("last9", [1, 2, 7, 9]),
@@ -133,14 +133,14 @@ def test_what_went_into_a_soup_is_not_deleted_and_neither_is_the_soup(trained_st
         ("3-5", []),
     ],
 )
-def test_epochs_are_named_in_words(told: str, chosen: list[int]) -> None:
-    assert choose_epochs(told, [1, 2, 7, 9]) == chosen
+def test_epochs_are_parsed(text: str, expected: list[int]) -> None:
+    assert choose_epochs(text, [1, 2, 7, 9]) == expected
 
 
-@pytest.mark.parametrize("told", ["", "last", "last 0", "first 5", "1;2", "-3", "1,,2"])
-def test_other_words_are_named(told: str) -> None:
+@pytest.mark.parametrize("text", ["", "last", "last 0", "first 5", "1;2", "-3", "1,,2"])
+def test_other_epochs_are_refused(text: str) -> None:
     with pytest.raises(CannotMakeSoup, match=r"--epochs is .* say last 5, all, 3-9 or 3,5,9"):
-        choose_epochs(told, [1, 2])
+        choose_epochs(text, [1, 2])
 
 
 def test_an_epoch_that_is_not_there_is_named() -> None:
@@ -157,10 +157,10 @@ def test_kinds_and_metrics_are_checked() -> None:
 
 
 def test_the_verb_prints_one_object(trained_store: Folder, tmp_path: Path) -> None:
-    words = ("soup", "digits", "--store", str(tmp_path / "runs"), "--trial", plain(load(trained_store)))
-    told = caucus(*words, "--kind", "uniform", "--epochs", "last 2")
-    assert (told["kind"], len(told["ingredients"])) == ("uniform", 2)
-    assert get_json(trained_store, told["key"]) == {
-        key: value for key, value in told.items() if key not in ("key", "checkpoint")
+    arguments = ("soup", "digits", "--store", str(tmp_path / "runs"), "--trial", plain(load(trained_store)))
+    result = caucus(*arguments, "--kind", "uniform", "--epochs", "last 2")
+    assert (result["kind"], len(result["ingredients"])) == ("uniform", 2)
+    assert get_json(trained_store, result["key"]) == {
+        key: value for key, value in result.items() if key not in ("key", "checkpoint")
     }
-    assert caucus(*words, "--kind", "thick", code=2)["kind"] == "CannotMakeSoup"
+    assert caucus(*arguments, "--kind", "thick", code=2)["kind"] == "CannotMakeSoup"

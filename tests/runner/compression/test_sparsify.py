@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import runner.compression.sparsify
-from runner.compression.sparsify import CannotSparsify, Sparsified, check_words, parse_sparsities, sparsify_run
+from runner.compression.sparsify import CannotSparsify, Sparsified, parse_arguments, parse_sparsities, sparsify_run
 from runner.compression.trained_trial import NoSuchTrial
 from runner.evaluation.conclusion import choose_and_evaluate, render
 from tests.sample_runs.sweeps import caucus
@@ -29,14 +29,14 @@ def bits(store: Folder) -> dict[str, bytes]:
 
 def sparsify(store: Folder, **keys: Any) -> tuple[Sparsified, list[str]]:
     stored, lines = load(store), []
-    told = {
+    arguments = {
         "trial_id": plain(stored),
         "method": "magnitude",
         "sparsities": [0.5, 0.98],
         "epochs": 1,
-        "say": lines.append,
+        "notify": lines.append,
     }
-    return sparsify_run(stored, **{**told, **keys}), lines
+    return sparsify_run(stored, **{**arguments, **keys}), lines
 
 
 @pytest.mark.parametrize("method", ["magnitude", "channel"])
@@ -83,14 +83,14 @@ def test_the_same_again_reads_what_is_stored_and_more_sparsities_add_to_it(
     trained_store: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, _ = sparsify(trained_store)
-    kept = bits(trained_store)
+    before = bits(trained_store)
     more, lines = sparsify(trained_store, sparsities=[0.5, 0.8, 0.98])
     assert [line.endswith("(from the store)") for line in lines] == [False, True, True, False, True]
     assert [point for point in more.curve.points if point.sparsity != 0.8] == list(first.curve.points)
     monkeypatch.setattr(Training, "train_epoch", None)
     again, lines = sparsify(trained_store)
     assert again == first
-    assert {key: bits(trained_store)[key] for key in kept} == kept
+    assert {key: bits(trained_store)[key] for key in before} == before
     assert all(line.endswith("(from the store)") for line in lines[1:])
 
 
@@ -102,14 +102,14 @@ def test_two_stores_hold_the_same_bits(trained_store: Folder, trained_run: Path,
     assert bits(trained_store) == bits(other)
 
 
-def test_a_damaged_sparsified_checkpoint_is_made_anew(trained_store: Folder) -> None:
+def test_a_damaged_sparsified_checkpoint_is_made_again(trained_store: Folder) -> None:
     found, _ = sparsify(trained_store)
-    kept = bits(trained_store)
+    before = bits(trained_store)
     for part in (layout.WEIGHTS, "validation.arrow", "test.arrow", layout.METRICS):
         key = PrunedId(found.curve.trial_id, found.curve.epoch, "magnitude", 0.5, 1).key(part)
         trained_store.put(key, trained_store.get(key)[:-1])
         assert sparsify(trained_store)[0] == found
-        assert bits(trained_store) == kept
+        assert bits(trained_store) == before
 
 
 def test_test_is_scored_for_the_chosen_one_beside_the_unpruned_and_last(
@@ -118,9 +118,9 @@ def test_test_is_scored_for_the_chosen_one_beside_the_unpruned_and_last(
     opened: list[tuple[str, str]] = []
     real = runner.compression.sparsify.read_pool
 
-    def read_pool(given: Any, members: Any, split: str, table: Any) -> Any:
+    def read_pool(store: Any, members: Any, split: str, table: Any) -> Any:
         opened.append((str(members[0]), split))
-        return real(given, members, split, table)
+        return real(store, members, split, table)
 
     monkeypatch.setattr(runner.compression.sparsify, "read_pool", read_pool)
     found, _ = sparsify(trained_store, sparsities=[0.1, 0.98])
@@ -154,17 +154,17 @@ def test_the_report_has_the_curves_from_then_on(trained_store: Folder) -> None:
     assert f"{curve.trial_id}@{curve.epoch}-magnitude-0.5-1" in page() or curve.chosen is None
 
 
-def test_a_fine_tuning_that_diverges_is_told_and_the_others_are_kept(
+def test_a_fine_tuning_that_diverges_is_reported_and_the_others_are_kept(
     trained_store: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trainables.compression import prune as prune_module
 
     real = prune_module.prune_checkpoint
 
-    def prune_checkpoint(task: Any, wanted: PrunedId) -> dict[str, bytes]:
-        if wanted.sparsity == 0.98:
+    def prune_checkpoint(task: Any, pruned: PrunedId) -> dict[str, bytes]:
+        if pruned.sparsity == 0.98:
             raise TrialDiverged("the training loss is nan in epoch 4")
-        return real(task, wanted)
+        return real(task, pruned)
 
     monkeypatch.setattr(prune_module, "prune_checkpoint", prune_checkpoint)
     found, lines = sparsify(trained_store)
@@ -228,25 +228,25 @@ def test_channels_of_a_residual_net_are_refused_before_anything_is_read(trained_
     )
 
 
-@pytest.mark.parametrize("told", ["0", "1", "1.5", "-0.5", "nan", "half", "", "0.5,", "0.5;0.9"])
-def test_a_sparsity_outside_0_to_1_is_named(told: str) -> None:
+@pytest.mark.parametrize("text", ["0", "1", "1.5", "-0.5", "nan", "half", "", "0.5,", "0.5;0.9"])
+def test_a_sparsity_outside_0_to_1_is_named(text: str) -> None:
     with pytest.raises(CannotSparsify, match=r"--sparsity has .*above 0 and below 1"):
-        parse_sparsities(told)
+        parse_sparsities(text)
 
 
-def test_words_are_checked() -> None:
-    assert check_words(None, True, "channel", "0.95,0.5") == ("channel", [0.5, 0.95])
+def test_arguments_are_checked() -> None:
+    assert parse_arguments(None, True, "channel", "0.95,0.5") == ("channel", [0.5, 0.95])
     with pytest.raises(CannotSparsify, match="--method is 'chanel', not one of magnitude, channel"):
-        check_words(None, False, "chanel", "0.5")
+        parse_arguments(None, False, "chanel", "0.5")
     with pytest.raises(CannotSparsify, match="--trial 0f3a and --best name two trials"):
-        check_words("0f3a", True, "channel", "0.5")
+        parse_arguments("0f3a", True, "channel", "0.5")
 
 
 def test_the_verb_prints_one_object_and_names_what_is_wrong(trained_store: Folder, tmp_path: Path) -> None:
-    words = ("sparsify", "digits", "--store", str(tmp_path / "runs"), "--trial", plain(load(trained_store)))
-    told = caucus(*words, "--method", "channel", "--sparsity", "0.5", "--epochs", "1")
-    assert [point["sparsity"] for point in told["points"]] == [0, 0.5]
-    assert get_json(trained_store, told["key"]) == {
-        key: value for key, value in told.items() if key not in ("key", "chart")
+    arguments = ("sparsify", "digits", "--store", str(tmp_path / "runs"), "--trial", plain(load(trained_store)))
+    result = caucus(*arguments, "--method", "channel", "--sparsity", "0.5", "--epochs", "1")
+    assert [point["sparsity"] for point in result["points"]] == [0, 0.5]
+    assert get_json(trained_store, result["key"]) == {
+        key: value for key, value in result.items() if key not in ("key", "chart")
     }
-    assert caucus(*words, "--sparsity", "2", code=2)["kind"] == "CannotSparsify"
+    assert caucus(*arguments, "--sparsity", "2", code=2)["kind"] == "CannotSparsify"

@@ -9,7 +9,7 @@ from tests.sample_runs.sample_run import make_result, make_trial
 TRIAL = make_trial(1)
 
 
-def state_of(*told):
+def state_of(*epochs):
     """A run whose only trial has the given epochs: (elapsed seconds, seconds of training); each is half as long evaluated."""
     events = [
         RunOpened(at_unix_s=1, elapsed_s=0.0, versions={}, slots=2),
@@ -17,7 +17,7 @@ def state_of(*told):
             at_unix_s=1, elapsed_s=0.0, trial_id=TRIAL.trial_id, config=TRIAL.model_dump(exclude_defaults=True)
         ),
     ]
-    for epoch, (elapsed_s, seconds) in enumerate(told, start=1):
+    for epoch, (elapsed_s, seconds) in enumerate(epochs, start=1):
         result = make_result(epoch, 0.5, seconds=seconds)
         events.append(
             EpochReported(at_unix_s=1, elapsed_s=elapsed_s, trial_id=TRIAL.trial_id, result=result, trained=True)
@@ -51,7 +51,7 @@ def test_money_counts_nodes_while_they_are_there_and_the_time_since_the_last_eve
     assert budget.cost(state, 5400.0) == pytest.approx(2.0 + 3.0)
 
 
-def test_a_run_that_goes_on_is_paid_for_on_one_node_until_they_are_counted_again():
+def test_a_run_that_continues_is_paid_for_on_one_node_until_they_are_counted_again():
     state = state_of((3600.0, 10.0))
     state.apply(NodesChanged(at_unix_s=1, elapsed_s=3600.0, nodes=4))
     state.apply(RunOpened(at_unix_s=1, elapsed_s=3600.0, versions={}, slots=2))

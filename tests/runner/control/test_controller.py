@@ -65,7 +65,7 @@ def test_the_scheduler_none_prunes_nobody(tmp_path):
 
 
 @pytest.mark.parametrize("state", ["diverged", "failed", "stopped"])
-def test_a_trial_that_says_its_own_end_is_stopped_with_its_reason(tmp_path, state):
+def test_a_trial_that_reports_its_own_end_is_stopped_with_its_reason(tmp_path, state):
     driver = begin(tmp_path, ASHA)
     driver.tell(A, 1, 0.9)
     assert driver.report_end(A, state, "loss is nan") == STOP
@@ -103,7 +103,7 @@ def test_a_lost_worker_without_a_message_is_a_failure_too(tmp_path, error):
     assert driver.record(A).reason == "its worker was lost 1 times; the last time: no reason is known"
 
 
-def test_an_epoch_that_is_told_again_changes_nothing(tmp_path):
+def test_an_epoch_that_is_reported_again_changes_nothing(tmp_path):
     driver = begin(tmp_path, ASHA)
     driver.tell(A, 1, 0.9)
     driver.tell(A, 2, 0.9)
@@ -159,7 +159,7 @@ def test_decisions_on_record_are_not_taken_a_second_time(tmp_path):
     assert again.record(A).reason == "pruned at rung 1, rank 3 of 3"
 
 
-def test_epochs_from_the_store_are_judged_as_if_they_were_trained(tmp_path):
+def test_epochs_from_the_store_are_decided_on_as_if_they_were_trained(tmp_path):
     driver = begin(tmp_path, ASHA)
     driver.tell(A, 1, 0.9, trained=False)
     assert driver.tell(B, 1, 0.5, trained=False) == STOP
@@ -227,7 +227,7 @@ def test_trials_that_the_search_dropped_are_not_trained(tmp_path):
     assert [task.name for task in again.take_all()] == [A.trial_id, B.trial_id]
 
 
-def test_a_trial_that_pauses_gives_its_slot_up_and_goes_on_when_it_is_promoted(tmp_path):
+def test_a_trial_that_pauses_releases_its_slot_and_continues_when_it_is_promoted(tmp_path):
     driver = begin(tmp_path, SchedulerConfig(method="asha-promote", max_epochs=4, reduction=2))
     assert driver.tell(A, 1, 0.5) == STOP
     assert driver.record(A).state == "paused"
@@ -269,7 +269,7 @@ def test_patience_finishes_a_trial_early_and_says_so(tmp_path):
     assert driver.record(A).reason.startswith("stopped early")
 
 
-def test_an_audit_trains_pruned_trials_to_the_end_without_a_say(tmp_path):
+def test_an_audit_trains_pruned_trials_to_the_end_and_ignores_the_scheduler(tmp_path):
     config = SchedulerConfig(method="asha", max_epochs=3, reduction=3, audit=1)
     driver = begin(tmp_path, config)
     driver.tell(A, 1, 0.9)
@@ -288,7 +288,7 @@ def test_an_audit_trains_pruned_trials_to_the_end_without_a_say(tmp_path):
     assert Driver(tmp_path, config).controller.is_over
 
 
-def test_an_audit_that_was_cut_short_goes_on(tmp_path):
+def test_an_audit_that_was_cut_short_continues(tmp_path):
     config = SchedulerConfig(method="asha", max_epochs=3, reduction=3, audit=2)
     first = begin(tmp_path, config)
     first.tell(A, 1, 0.9)
@@ -314,7 +314,7 @@ def test_a_budget_of_trials_begins_no_more_than_that(tmp_path):
     assert [task.name for task in more.take_all()] == [C.trial_id]
 
 
-def test_a_later_stage_trains_a_trial_on_and_judges_it_by_its_own_rungs(tmp_path):
+def test_a_later_stage_continues_a_trial_and_prunes_it_by_its_own_rungs(tmp_path):
     stages = {
         "stages": [
             {"name": "coarse", "epochs": 1, "space": {"optimizer.lr": {"choice": [0.1]}}},
@@ -387,7 +387,7 @@ def test_what_a_net_costs_is_on_record_once_and_before_its_first_epoch(tmp_path)
     driver.controller.start(name)
     first, later = (TrialCost(650, 1300, seconds, 64, 1e-4, 2**20, False) for seconds in (1e-5, 2e-5))
     driver.controller.report(name, make_result(1, 0.5), True, first)
-    driver.controller.report(name, make_result(2, 0.5), True, later)  # a trial that was started anew tells it again
+    driver.controller.report(name, make_result(2, 0.5), True, later)  # a restarted trial reports it again
     kinds = [event.kind for event in driver.log.events if getattr(event, "trial_id", "") == name]
     assert kinds[-3:] == ["trial-measured", "epoch-reported", "epoch-reported"]
     assert driver.log.state.trials[name].cost == first

@@ -59,12 +59,12 @@ def check_equal(run: TrainedRun, folder: Folder, custom_code: bool = False) -> N
     assert np.array_equal(answers.predicted, predicted)
     program = read_program(folder.get("program.pt2"))
     with torch.inference_mode():
-        for given in (pixels, pixels.astype(np.float32)):
-            assert np.abs(program(torch.from_numpy(given)).numpy() - expected).max() < CLOSE
+        for images in (pixels, pixels.astype(np.float32)):
+            assert np.abs(program(torch.from_numpy(images)).numpy() - expected).max() < CLOSE
         assert np.abs(program(torch.from_numpy(pixels[:1])).numpy() - expected[:1]).max() < CLOSE
 
 
-def test_members_and_program_say_what_the_run_has_stored(digits_run: TrainedRun, bundle: Folder) -> None:
+def test_members_and_program_predict_what_the_run_has_stored(digits_run: TrainedRun, bundle: Folder) -> None:
     check_equal(digits_run, bundle)
 
 
@@ -95,7 +95,7 @@ def test_weights_are_copies_and_there_is_no_pickle(digits_run: TrainedRun, bundl
     assert {found.key for found in bundle.find("")} == {*manifest.files, "manifest.json"}
 
 
-def test_the_manifest_tells_where_it_comes_from_and_what_it_is_worth(digits_run: TrainedRun, bundle: Folder) -> None:
+def test_the_manifest_names_the_origin_and_the_scores(digits_run: TrainedRun, bundle: Folder) -> None:
     manifest = read_bundle(bundle).manifest
     assert manifest.run == f"small/{digits_run.run_id}"
     assert manifest.data.id == digits_run.images.data_id
@@ -186,7 +186,7 @@ def test_a_run_without_an_epoch_and_a_folder_in_use_are_refused(digits_run: Trai
         export_run(empty, str(bundle.root.parent / "none"))
 
 
-OWN = """
+CUSTOM_MODEL = """
 import torch
 from torch import nn
 
@@ -212,33 +212,33 @@ def build_moody(shape, width=8):
 
 @pytest.fixture
 def custom_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "caucus_test_nets.py").write_text(OWN)
+    (tmp_path / "caucus_test_nets.py").write_text(CUSTOM_MODEL)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "caucus_test_nets", raising=False)
     trust(["caucus_test_nets:build", "caucus_test_nets:build_moody"])
 
 
-def test_a_persons_own_model_is_exported_and_its_code_runs_only_where_that_is_allowed(
+def test_a_user_defined_model_is_exported_and_its_code_runs_only_where_that_is_allowed(
     custom_code: None, tmp_path: Path
 ) -> None:
-    own = write_trained_run(tmp_path / "runs", model={"name": "caucus_test_nets:build", "width": 8}, **SMALLER)
-    export_run(own.stored(), str(tmp_path / "own"))
+    custom = write_trained_run(tmp_path / "runs", model={"name": "caucus_test_nets:build", "width": 8}, **SMALLER)
+    export_run(custom.stored(), str(tmp_path / "own"))
     bundle = Folder(tmp_path / "own")
     with pytest.raises(BundleError, match=r"caucus_test_nets:build.*--custom-code"):
         make_ready(read_bundle(bundle))
-    check_equal(own, bundle, custom_code=True)
+    check_equal(custom, bundle, custom_code=True)
 
 
 def test_a_net_that_torch_cannot_follow_is_bundled_without_a_program(custom_code: None, tmp_path: Path) -> None:
-    own = write_trained_run(tmp_path / "runs", 1, model={"name": "caucus_test_nets:build_moody"}, **SMALLER)
-    said: list[str] = []
-    found = export_run(own.stored(), str(tmp_path / "own"), say=said.append)
-    assert said[0].startswith("no program.pt2: torch.export cannot follow this net")
+    custom = write_trained_run(tmp_path / "runs", 1, model={"name": "caucus_test_nets:build_moody"}, **SMALLER)
+    lines: list[str] = []
+    found = export_run(custom.stored(), str(tmp_path / "own"), notify=lines.append)
+    assert lines[0].startswith("no program.pt2: torch.export cannot follow this net")
     assert found.to_dict()["program"] is False
     assert "There is no `program.pt2`" in Folder(tmp_path / "own").get("model_card.md").decode()
-    pixels = own.images.pixels[own.images.rows("test")]
+    pixels = custom.images.pixels[custom.images.rows("test")]
     answers = make_ready(read_bundle(Folder(tmp_path / "own")), custom_code=True).predict(pixels)
-    assert np.abs(answers.probabilities - vote_of_stored(own, found.manifest)[0]).max() < CLOSE
+    assert np.abs(answers.probabilities - vote_of_stored(custom, found.manifest)[0]).max() < CLOSE
 
 
 SMALLER: dict[str, Any] = {
@@ -247,19 +247,19 @@ SMALLER: dict[str, Any] = {
 }
 
 
-def test_the_verb_tells_what_it_wrote(digits_run: TrainedRun, tmp_path: Path) -> None:
-    words = ["export", "small", str(tmp_path / "b"), "ensemble.size=2", "--store", digits_run.store.uri]
-    answer = CliRunner().invoke(app, [*words, "--json"])
+def test_the_verb_reports_what_it_wrote(digits_run: TrainedRun, tmp_path: Path) -> None:
+    arguments = ["export", "small", str(tmp_path / "b"), "ensemble.size=2", "--store", digits_run.store.uri]
+    answer = CliRunner().invoke(app, [*arguments, "--json"])
     assert answer.exit_code == 0, answer.output
-    told = json.loads(answer.stdout)
-    assert {key: told[key] for key in ("bundle", "members", "vote", "program")} == {
+    result = json.loads(answer.stdout)
+    assert {key: result[key] for key in ("bundle", "members", "vote", "program")} == {
         "bundle": str(tmp_path / "b"),
         "members": 2,
         "vote": "soft",
         "program": True,
     }
-    again = CliRunner().invoke(app, words)
+    again = CliRunner().invoke(app, arguments)
     assert (again.exit_code, "is a bundle already" in again.stderr) == (2, True)
-    person = CliRunner().invoke(app, [*words[:2], str(tmp_path / "c"), *words[3:]])
+    person = CliRunner().invoke(app, [*arguments[:2], str(tmp_path / "c"), *arguments[3:]])
     assert person.exit_code == 0
     assert f"caucus predict {tmp_path / 'c'} IMAGES" in person.stdout

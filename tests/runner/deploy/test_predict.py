@@ -63,8 +63,8 @@ def name_of(position: int) -> str:
     return AWKWARD.get(position, f"{position % 3}/deep/{position:02d}.png")
 
 
-def predict(*words: Any) -> Result:
-    return CliRunner().invoke(app, ["predict", *map(str, words)])
+def predict(*arguments: Any) -> Result:
+    return CliRunner().invoke(app, ["predict", *map(str, arguments)])
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -73,7 +73,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def check_rows(run: TrainedRun, bundle: Path, rows: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
-    """`rows` are of the first test images, under `names`, and say what the stored predictions come to."""
+    """`rows` are of the first test images, under `names`, and agree with the vote of the stored predictions."""
     probabilities, predicted = vote_of_stored(run, read_bundle(Folder(bundle)).manifest)
     at = {row["image"]: row for row in rows}
     assert set(at) == set(names)
@@ -87,13 +87,13 @@ def test_a_folder_becomes_a_table_and_what_has_no_row_is_named_with_code_4(
 ) -> None:
     answer = predict(digits_bundle, images, "--out", tmp_path / "out.csv", "--json")
     assert answer.exit_code == 4, answer.output
-    told = json.loads(answer.stdout)
-    assert (told["images"], told["out"]) == (TAKEN, str(tmp_path / "out.csv"))
-    assert [one["image"] for one in told["bad"]] == ["bad.png", "cut.png", ascii("\udcff\x1b[2J.png")]
-    assert all(one["reason"] for one in told["bad"])
+    result = json.loads(answer.stdout)
+    assert (result["images"], result["out"]) == (TAKEN, str(tmp_path / "out.csv"))
+    assert [one["image"] for one in result["bad"]] == ["bad.png", "cut.png", ascii("\udcff\x1b[2J.png")]
+    assert all(one["reason"] for one in result["bad"])
     assert "\x1b" not in answer.stderr
-    assert told["bad"][2]["reason"] == "its name is not UTF-8: rename it"
-    assert told["passed_over"] == [
+    assert result["bad"][2]["reason"] == "its name is not UTF-8: rename it"
+    assert result["passed_over"] == [
         {"file": ".hidden/", "reason": "a hidden folder"},
         {"file": "0/.DS_Store", "reason": "a hidden file"},
         {"file": "notes.txt", "reason": "ends with .txt, which is no image's ending"},
@@ -123,12 +123,12 @@ def test_tables_arrays_and_single_files_are_read(
     with (images / "table.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["image", "label"], *([name, "?"] for name in names)])
     np.savez(tmp_path / "arrays.npz", images=digits_run.images.pixels[digits_run.images.rows("test")[:10]])
-    for told, expected in (
+    for source, expected in (
         (images / "table.csv", names),
         (tmp_path / "arrays.npz", [str(position) for position in range(10)]),
         (images / name_of(0), [str(images / name_of(0))]),
     ):
-        answer = predict(digits_bundle, told, "--out", tmp_path / "out.csv")
+        answer = predict(digits_bundle, source, "--out", tmp_path / "out.csv")
         assert answer.exit_code == 0, answer.output
         assert f"{len(expected)} image" in answer.stdout
         check_rows(digits_run, digits_bundle, read_csv(tmp_path / "out.csv"), expected)
@@ -163,25 +163,25 @@ def test_bundle_and_images_may_lie_in_a_bucket(
     check_rows(digits_run, digits_bundle, read_csv(tmp_path / "out.csv"), [name_of(position) for position in range(3)])
 
 
-def test_agreement_is_the_share_of_members_whose_own_class_it_is(digits_run: TrainedRun, digits_bundle: Path) -> None:
+def test_agreement_is_the_share_of_members_that_name_the_class(digits_run: TrainedRun, digits_bundle: Path) -> None:
     pixels = digits_run.images.pixels[digits_run.images.rows("test")]
     read = read_bundle(Folder(digits_bundle))
     answers = make_ready(read).predict(pixels)
     table = read_data_table(digits_run.store, read.manifest.data.id)
     pool = read_pool(digits_run.store, list(read.manifest.checkpoints), "test", table)
     for position in range(len(pixels)):
-        own = [int(told[position].argmax()) for told in pool.probabilities]
-        assert answers.agreement[position] == own.count(answers.predicted[position]) / 3
+        named = [int(predictions[position].argmax()) for predictions in pool.probabilities]
+        assert answers.agreement[position] == named.count(answers.predicted[position]) / 3
     assert 0 < (answers.agreement < 1).mean() < 0.5
 
 
-def test_a_cascade_asks_fewer_members_and_says_what_the_whole_team_says_where_it_asks_all(
+def test_a_cascade_asks_fewer_members_and_answers_like_the_team_if_it_asks_all(
     digits_run: TrainedRun, digits_bundle: Path, images: Path, tmp_path: Path
 ) -> None:
     answer = predict(digits_bundle, images, "--out", tmp_path / "out.csv", "--json", "--cascade")
-    told = json.loads(answer.stdout)
-    assert (told["images"], told["members"]) == (TAKEN, 3)
-    assert 1 <= told["members_asked"] < 3
+    result = json.loads(answer.stdout)
+    assert (result["images"], result["members"]) == (TAKEN, 3)
+    assert 1 <= result["members_asked"] < 3
     read = read_bundle(Folder(digits_bundle))
     pixels = digits_run.images.pixels[digits_run.images.rows("test")]
     whole, steps = make_ready(read).predict(pixels), make_ready(read, cascade=True).predict(pixels)
@@ -222,7 +222,7 @@ def test_what_cannot_be_done_is_said_with_exit_code_2(digits_bundle: Path, image
     weights = next((damaged / "members").iterdir())
     weights.write_bytes(bytes([*weights.read_bytes()[:-1], 0xFF]))
     out = tmp_path / "out.csv"
-    for words, said in (
+    for arguments, message in (
         ([tmp_path / "empty", images, "--out", out], "is no bundle"),
         ([damaged, images, "--out", out], "is not what the manifest promises"),
         ([digits_bundle, tmp_path / "empty", "--out", out], "holds no image"),
@@ -233,9 +233,9 @@ def test_what_cannot_be_done_is_said_with_exit_code_2(digits_bundle: Path, image
         ([digits_bundle, images, "--out", tmp_path / "no" / "out.csv"], "which is no folder"),
         ([digits_bundle, "ftp://x/y", "--out", out], "ftp://"),
     ):
-        answer = predict(*words, "--json")
-        assert answer.exit_code == 2, (said, answer.output)
-        assert said in json.loads(answer.stdout)["error"]
+        answer = predict(*arguments, "--json")
+        assert answer.exit_code == 2, (message, answer.output)
+        assert message in json.loads(answer.stdout)["error"]
         assert "Traceback" not in answer.output
     assert not out.exists()
 

@@ -196,10 +196,12 @@ MISTAKES: list[tuple[Edit, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("edit", "where", "said"), MISTAKES, ids=[f"{where}-{said}" for _, where, said in MISTAKES])
-def test_a_planted_mistake_is_named(edit, where, said, tmp_path):
+@pytest.mark.parametrize(
+    ("edit", "where", "message"), MISTAKES, ids=[f"{where}-{message}" for _, where, message in MISTAKES]
+)
+def test_a_planted_mistake_is_named(edit, where, message, tmp_path):
     findings = check_edited(tmp_path, edit)
-    assert any(finding.where == where and said in str(finding) for finding in findings), findings
+    assert any(finding.where == where and message in str(finding) for finding in findings), findings
 
 
 def test_two_mistakes_are_both_named_and_nothing_else_is(tmp_path):
@@ -221,18 +223,18 @@ def test_one_price_for_all_types_is_enough(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (lambda token: token.unlink(), "there is no token"),
         (lambda token: token.write_text(" \n"), "is empty"),
         (lambda token: token.chmod(0o644), "has mode 644"),
     ],
 )
-def test_the_token_is_looked_at_before_it_is_copied(spoil, said, home, tmp_path):
+def test_the_token_is_checked_before_it_is_copied(spoil, message, home, tmp_path):
     spoil(home / ".ray" / "auth_token")
     (finding,) = check(tmp_path, filled_in(AWS))
     assert finding.where == "file_mounts.~/.ray/auth_token"
-    assert said in finding.what
+    assert message in finding.what
 
 
 def test_another_ray_than_the_pinned_one_is_named(tmp_path):
@@ -271,13 +273,13 @@ def test_any_other_mapping_is_answered_and_not_fallen_over(text, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("edit", "where", "said"),
+    ("edit", "where", "message"),
     [
         (rename("provider", "worker_ips", to="worker_ip"), "the file", "worker_ips"),
         (put("provider", "region", "here"), "provider.region", "provider local"),
         (replace(START, "RAY_AUTH_MODE=token", ""), f"{START}[2]", "RAY_AUTH_MODE"),
     ],
 )
-def test_a_planted_mistake_in_the_file_for_machines_of_your_own_is_named(edit, where, said, tmp_path):
+def test_a_planted_mistake_in_the_file_for_machines_of_your_own_is_named(edit, where, message, tmp_path):
     findings = check_edited(tmp_path, edit, ON_PREM)
-    assert any(finding.where == where and said in str(finding) for finding in findings), findings
+    assert any(finding.where == where and message in str(finding) for finding in findings), findings

@@ -23,7 +23,7 @@ GCC version:  gcc version 12.3.0 (Ubuntu 12.3.0-1ubuntu1~22.04)
 @pytest.mark.parametrize(
     ("text", "version"), [(PROPRIETARY, "535.183.01"), (OPEN, "595.91.07"), ("", ""), ("GCC version: 12.3.0\n", "")]
 )
-def test_the_version_that_the_kernel_module_tells_is_read(text, version):
+def test_the_version_of_the_kernel_module_is_read(text, version):
     assert parse_version_file(text) == version
 
 
@@ -31,7 +31,7 @@ def test_the_version_that_the_kernel_module_tells_is_read(text, version):
     ("text", "version"),
     [("580.65.06\n580.65.06\n", "580.65.06"), ("", ""), ("NVIDIA-SMI has failed because it", ""), ("No devices", "")],
 )
-def test_the_version_that_nvidia_smi_tells_is_read(text, version):
+def test_the_version_that_nvidia_smi_prints_is_read(text, version):
     assert parse_smi(text) == version
 
 
@@ -74,7 +74,7 @@ def test_without_a_driver_none_is_found(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("cuda", "found", "devices", "hidden", "told"),
+    ("cuda", "found", "devices", "hidden", "fault"),
     [
         ("13.2", "535.183.01", 0, None, "driver 535.183.01 is older than CUDA 13.2 needs (580)"),
         (None, "595.91.07", 0, None, "is built without CUDA, but this machine has an NVIDIA driver (595.91.07)"),
@@ -86,7 +86,7 @@ def test_without_a_driver_none_is_found(tmp_path, monkeypatch):
     ],
 )
 def test_doctor_says_where_trials_would_train_on_the_cpu_of_a_machine_with_gpus(
-    cuda, found, devices, hidden, told, monkeypatch
+    cuda, found, devices, hidden, fault, monkeypatch
 ):
     import torch
 
@@ -101,8 +101,8 @@ def test_doctor_says_where_trials_would_train_on_the_cpu_of_a_machine_with_gpus(
     checkup = check_machine(None, [])
     faults = [str(finding) for finding in checkup.findings if finding.where == "torch"]
     facts = [fact.what for fact in checkup.facts if fact.where == "torch"]
-    assert (len(faults), len(facts)) == ((1, 0) if told else (0, 1))
-    assert told in "".join(faults)
+    assert (len(faults), len(facts)) == ((1, 0) if fault else (0, 1))
+    assert fault in "".join(faults)
     assert len("".join(faults).splitlines()) <= 1
     if devices:
         assert facts[0].endswith("GPU 0, GPU 1, driver 595.91.07")

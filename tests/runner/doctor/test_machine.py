@@ -22,21 +22,21 @@ def wrong(checkup: Checkup) -> dict[str, str]:
     return {finding.where: str(finding) for finding in checkup.findings}
 
 
-def test_this_machine_is_fit_and_what_it_has_is_told():
+def test_this_machine_is_fit_and_its_facts_are_reported():
     checkup = check_machine(None, [])
     assert wrong(checkup) == {}
-    told = {fact.where: fact.what for fact in checkup.facts}
-    assert told["Ray"] == f"{version('ray')}, as constraints.txt pins it"
-    assert {"Python", "Caucus", "torch", "disk"} <= set(told)
+    facts = {fact.where: fact.what for fact in checkup.facts}
+    assert facts["Ray"] == f"{version('ray')}, as constraints.txt pins it"
+    assert {"Python", "Caucus", "torch", "disk"} <= set(facts)
 
 
 def test_a_sweeps_data_and_store_are_tried_and_nothing_is_left_there(tmp_path):
     store = tmp_path / "runs"
     checkup = check_machine(DIGITS, [f"store={store}"])
     assert wrong(checkup) == {}
-    told = {fact.where: fact.what for fact in checkup.facts}
-    assert told["data"].startswith("1,797 images of 8 x 8 x 1, 10 classes")
-    assert told["store"].endswith("can be read and written, new")
+    facts = {fact.where: fact.what for fact in checkup.facts}
+    assert facts["data"].startswith("1,797 images of 8 x 8 x 1, 10 classes")
+    assert facts["store"].endswith("can be read and written, new")
     assert not [path for path in store.rglob("*") if path.is_file()]
 
 
@@ -92,14 +92,14 @@ def test_what_is_wrong_with_the_machine_is_named(tmp_path, monkeypatch):
     assert "constraints.txt says 1.2.3" in found["Ray"]
 
 
-def test_the_command_tells_both_and_its_exit_code_says_which(tmp_path):
-    told = caucus("doctor", DIGITS, f"store={tmp_path / 'runs'}")
-    assert told["findings"] == []
-    assert {"where", "what"} == set(told["facts"][0])
-    told = caucus("doctor", "--cluster-file", str(ROOT / "cluster.yaml"), env={"HOME": str(tmp_path)}, code=2)
-    named = {finding["where"]: finding for finding in told["findings"]}
+def test_the_command_prints_both_and_its_exit_code_says_which(tmp_path):
+    facts = caucus("doctor", DIGITS, f"store={tmp_path / 'runs'}")
+    assert facts["findings"] == []
+    assert {"where", "what"} == set(facts["facts"][0])
+    facts = caucus("doctor", "--cluster-file", str(ROOT / "cluster.yaml"), env={"HOME": str(tmp_path)}, code=2)
+    named = {finding["where"]: finding for finding in facts["findings"]}
     assert set(named) == {"file_mounts.~/.ray/auth_token"}
-    assert {"where", "what", "rule", "advice"} == set(told["findings"][0])
+    assert {"where", "what", "rule", "advice"} == set(facts["findings"][0])
     assert caucus("doctor", "--cluster-file", str(tmp_path / "none.yaml"), code=2)["kind"] == "SweepFileError"
 
 

@@ -49,16 +49,16 @@ def test_a_stored_run_is_loaded_with_its_ensemble_state_and_command(run):
     assert stored.key(layout.REPORT) == f"sweeps/dots/{run.run_id}/report.html"
 
 
-@pytest.mark.parametrize("word", ["size=4", "ensemble.size=4"])
-def test_an_override_changes_the_ensemble_of_the_file(run, word):
-    assert load_run(run.found, [word]).ensemble == EnsembleConfig(size=4)
-    assert load_run(run.found, [word, "ensemble.vote=hard", "select=top"]).ensemble == EnsembleConfig(
+@pytest.mark.parametrize("override", ["size=4", "ensemble.size=4"])
+def test_an_override_changes_the_ensemble_of_the_file(run, override):
+    assert load_run(run.found, [override]).ensemble == EnsembleConfig(size=4)
+    assert load_run(run.found, [override, "ensemble.vote=hard", "select=top"]).ensemble == EnsembleConfig(
         size=4, vote="hard", select="top"
     )
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
+    ("override", "message"),
     [
         ("ensemble.sise=4", "ensemble.sise: no such key; did you mean size?"),
         ("sise=4", "ensemble.sise: no such key; did you mean size?"),
@@ -75,9 +75,9 @@ def test_an_override_changes_the_ensemble_of_the_file(run, word):
         ("size", "'size' is no override: write key=value"),
     ],
 )
-def test_an_override_that_is_wrong_is_refused_with_what_to_do(run, word, message):
+def test_an_override_that_is_wrong_is_refused_with_what_to_do(run, override, message):
     with pytest.raises(SweepFileError, match=message.replace("?", r"\?")):
-        load_run(run.found, [word])
+        load_run(run.found, [override])
 
 
 def test_a_damaged_sweep_record_is_an_error_that_names_it(run):
@@ -86,10 +86,10 @@ def test_a_damaged_sweep_record_is_an_error_that_names_it(run):
         load_run(run.found, [])
 
 
-def test_the_team_is_chosen_on_validation_and_judged_on_test(run):
+def test_the_team_is_selected_on_validation_and_evaluated_on_test(run):
     conclusion = choose_and_evaluate(load_run(run.found, ["select=top", "size=2", "vote=soft"]))
     members = sorted(best_of(run), key=lambda member: -right(run, member, "validation").mean())[:2]
-    assert conclusion.choice.members == tuple(members)
+    assert conclusion.team.members == tuple(members)
     assert conclusion.best == members[0]
     assert conclusion.verdict.best.validation_accuracy == right(run, members[0], "validation").mean()
     assert conclusion.verdict.best.test_accuracy == right(run, members[0], "test").mean()
@@ -106,11 +106,11 @@ def test_predictions_on_test_are_opened_after_everything_is_chosen(run, monkeypa
     for name in ("select", "correct", "prepare", "judge"):  # voters and calibration are fitted by `prepare`
         original = getattr(runner.evaluation.team, name)
 
-        def watch(*given, name=name, original=original):
+        def log_call(*arguments, name=name, original=original):
             done.append(name)
-            return original(*given)
+            return original(*arguments)
 
-        monkeypatch.setattr(runner.evaluation.team, name, watch)
+        monkeypatch.setattr(runner.evaluation.team, name, log_call)
     original_get = type(run.store).get
 
     def get(store, key):
@@ -125,7 +125,7 @@ def test_predictions_on_test_are_opened_after_everything_is_chosen(run, monkeypa
 
 
 def test_predictions_on_test_change_no_choice(run):
-    chosen = choose_and_evaluate(load_run(run.found, []))
+    before = choose_and_evaluate(load_run(run.found, []))
     for member in best_of(run):
         parts = {
             name: run.store.get(member.key(name)) for name in get_json(run.store, member.key(layout.MANIFEST))["parts"]
@@ -135,14 +135,14 @@ def test_predictions_on_test_change_no_choice(run):
         run.store.delete(member.key(layout.MANIFEST))  # what is whole would stay as it is
         write_checkpoint(run.store, member, parts)
     changed = choose_and_evaluate(load_run(run.found, []))
-    assert (changed.choice, changed.best) == (chosen.choice, chosen.best)
-    assert changed.verdict.best.test_accuracy < 0.5 < chosen.verdict.best.test_accuracy
+    assert (changed.team, changed.best) == (before.team, before.best)
+    assert changed.verdict.best.test_accuracy < 0.5 < before.verdict.best.test_accuracy
 
 
 def test_every_checkpoint_of_every_trial_may_vote(run):
     stored = load_run(run.found, ["pool=every", "select=all"])
-    assert len(choose_and_evaluate(stored).choice.members) == 9
-    assert len(choose_and_evaluate(load_run(run.found, ["select=all"])).choice.members) == 4
+    assert len(choose_and_evaluate(stored).team.members) == 9
+    assert len(choose_and_evaluate(load_run(run.found, ["select=all"])).team.members) == 4
 
 
 def test_a_checkpoint_that_is_not_there_is_left_out_and_named(run):
@@ -151,7 +151,7 @@ def test_a_checkpoint_that_is_not_there_is_left_out_and_named(run):
     conclusion = choose_and_evaluate(load_run(run.found, []))
     assert [member for member, _ in conclusion.left_out] == [gone]
     assert conclusion.best != gone
-    assert gone not in conclusion.choice.members
+    assert gone not in conclusion.team.members
 
 
 def test_a_run_without_an_epoch_has_nothing_to_vote_with_and_says_why(run):
@@ -175,15 +175,15 @@ def test_publishing_writes_ensemble_table_and_report_and_nothing_else(run):
     where = publish(stored, conclusion, stored.note)
     assert where == f"runs/sweeps/dots/{run.run_id}/report.html"
     after = run.files()
-    kept = [key for key in after if key.startswith(f"data/{conclusion.table.data_id}/")]
+    left = [key for key in after if key.startswith(f"data/{conclusion.table.data_id}/")]
     assert {
         key: after.pop(stored.key(key)) != b""
         for key in ("ensemble.json", "trials.parquet", "epochs.parquet", "report.html", "report.json", "missed.csv")
     }
-    for key in kept:  # what is known of the data: how often it decided, and means that a revote need not make again
+    for key in left:  # what is known of the data: how often it decided, and means that a revote need not make again
         if "/ledger/" in key or "/means/" in key:
             del after[key]
-    assert sum("/ledger/" in key for key in kept) == 2
+    assert sum("/ledger/" in key for key in left) == 2
     assert after == before
 
 
@@ -191,15 +191,15 @@ def test_what_was_published_can_be_read_back(run):
     stored = load_run(run.found, ["size=2"])
     conclusion = choose_and_evaluate(stored)
     publish(stored, conclusion, stored.note)
-    told = get_json(run.store, stored.key(layout.ENSEMBLE))
-    assert EnsembleConfig.model_validate(told["config"]) == EnsembleConfig(size=2)
-    assert from_json(told) == (conclusion.verdict, conclusion.choice)
+    record = get_json(run.store, stored.key(layout.ENSEMBLE))
+    assert EnsembleConfig.model_validate(record["config"]) == EnsembleConfig(size=2)
+    assert from_json(record) == (conclusion.verdict, conclusion.team)
     table = pq.read_table(io.BytesIO(run.store.get(stored.key(layout.TRIALS_TABLE))))
     assert table["trial_id"].to_pylist() == [record.trial_id for record in conclusion.records]
     assert "test_accuracy" not in table.column_names
 
 
-def test_the_report_tells_of_the_run_and_escapes_what_others_wrote(run):
+def test_the_report_describes_the_run_and_escapes_what_others_wrote(run):
     stored = load_run(run.found, [])
     text = render(stored, choose_and_evaluate(stored), stored.note)
     assert f"dots/{run.run_id}" in text
@@ -254,8 +254,8 @@ def test_voting_on_a_stored_run_imports_no_torch_no_ray_and_no_boto3(run, tmp_pa
         "try:\n    app(sys.argv[1:])\nexcept SystemExit as end:\n    assert end.code == 0, end.code\n"
         "print(sorted({'torch', 'torchvision', 'ray', 'boto3', 'botocore'} & set(sys.modules)))"
     )
-    words = ["ensemble", "dots", "size=2", "--json", "--store", str(tmp_path)]
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120)
+    arguments = ["ensemble", "dots", "size=2", "--json", "--store", str(tmp_path)]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120)
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
 
 
@@ -264,12 +264,12 @@ def test_an_ablation_is_published_in_figures_and_no_other_run_has_one(run, monke
     conclusion = choose_and_evaluate(stored)
     publish(stored, conclusion, "")
     assert "ablation" not in get_json(run.store, stored.key(layout.ENSEMBLE))
-    story = make_story(make_run())
+    summary = make_story(make_run())
     monkeypatch.setattr(
-        runner.evaluation.conclusion, "summarise_search", lambda state, spec: SearchSummary(ablation=story.ablation)
+        runner.evaluation.conclusion, "summarise_search", lambda state, spec: SearchSummary(ablation=summary.ablation)
     )
     publish(stored, conclusion, "")
-    told = get_json(run.store, stored.key(layout.ENSEMBLE))
-    assert told["ablation"]["rows"][0]["name"] == "dropout"
-    assert told["ablation"]["levels"][0]["validation"]["value"] == story.ablation.levels[0].validation.value
-    assert from_json(told) == (conclusion.verdict, conclusion.choice)  # other keys are passed over
+    record = get_json(run.store, stored.key(layout.ENSEMBLE))
+    assert record["ablation"]["rows"][0]["name"] == "dropout"
+    assert record["ablation"]["levels"][0]["validation"]["value"] == summary.ablation.levels[0].validation.value
+    assert from_json(record) == (conclusion.verdict, conclusion.team)  # other keys are passed over

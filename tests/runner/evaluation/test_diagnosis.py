@@ -23,17 +23,17 @@ def run(tmp_path_factory):
     return write_sample_run(tmp_path_factory.mktemp("store") / "runs")
 
 
-def ask(run, *words):
-    answer = CliRunner().invoke(app, ["diagnose", "dots", "--store", str(run.store.root), *words])
+def ask(run, *options):
+    answer = CliRunner().invoke(app, ["diagnose", "dots", "--store", str(run.store.root), *options])
     assert answer.exit_code == 0, answer.output
     return answer.stdout
 
 
 def test_every_trial_has_one_verdict_as_json(run):
-    told = json.loads(ask(run, "--json"))
-    assert [one["trial_id"] for one in told] == [one.trial_id for one in rank(list(run.state.trials.values()))]
-    assert all(list(one)[:4] == KEYS for one in told)
-    (diverged,) = [one for one in told if one["verdict"] != "unknown"]
+    answers = json.loads(ask(run, "--json"))
+    assert [one["trial_id"] for one in answers] == [one.trial_id for one in rank(list(run.state.trials.values()))]
+    assert all(list(one)[:4] == KEYS for one in answers)
+    (diverged,) = [one for one in answers if one["verdict"] != "unknown"]
     assert diverged["trial_id"] == run.trials[4].trial_id
     assert diverged["verdict"] == "rate-too-high"
     assert diverged["evidence"] == {"reason": "loss is [red]nan[/red] in epoch 1: lower optimizer.lr"}
@@ -41,13 +41,13 @@ def test_every_trial_has_one_verdict_as_json(run):
 
 
 def test_the_table_shows_the_same_and_how_many_are_left_out(run):
-    told = ask(run)
+    answers = ask(run)
     for trial in run.trials:
-        assert trial.trial_id in told
+        assert trial.trial_id in answers
     assert "and 6 more" in ask(run, "-n", "1")
 
 
-def test_a_strangers_words_are_no_markup(run):
+def test_text_from_others_is_no_markup(run):
     screen = io.StringIO()
     Console(file=screen, width=250).print(show_diagnoses(diagnose_run(run.store, run.state), 20, "dots"))
     assert "loss is [red]nan[/red] in epoch 1" in screen.getvalue()

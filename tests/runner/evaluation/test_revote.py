@@ -29,22 +29,22 @@ def show(revote, width):
 
 def test_the_configured_choice_stands_with_every_vote_and_the_others_with_its_vote(run):
     revote = vote_again(load_run(run.found, ["vote=geometric"]))
-    rows = [(row.choice.how, row.vote) for row in revote.rows]
+    rows = [(row.team.how, row.vote) for row in revote.rows]
     assert rows == [("greedy", vote) for vote in VOTES] + [(how, "geometric") for how in ("best", "top", "all")]
     assert [row.vote for row in revote.rows if row.configured] == ["geometric"]
 
 
 def test_the_json_has_every_documented_key_and_the_figures_of_the_verdict(run):
     revote = vote_again(load_run(run.found, ["size=2"]))
-    told = json.loads(json.dumps(revote_to_json(revote), allow_nan=False))
+    payload = json.loads(json.dumps(revote_to_json(revote), allow_nan=False))
     verdict, table = revote.conclusion.verdict, revote.conclusion.table
-    assert (told["run"], told["data_id"]) == (f"dots/{run.run_id}", table.data_id)
-    row = next(row for row in told["choices"] if row["configured"])
+    assert (payload["run"], payload["data_id"]) == (f"dots/{run.run_id}", table.data_id)
+    row = next(row for row in payload["choices"] if row["configured"])
     score = verdict.votes["soft"]
     assert (row["select"], row["vote"], row["metric"]) == ("greedy", "soft", "log_loss")
     assert row["members"] == [
         {"trial_id": member.trial_id, "epoch": member.epoch, "weight": weight}
-        for member, weight in zip(revote.conclusion.choice.members, revote.conclusion.choice.weights, strict=True)
+        for member, weight in zip(revote.conclusion.team.members, revote.conclusion.team.weights, strict=True)
     ]
     assert row["validation"]["selected"] == score.validation_accuracy
     assert row["validation"]["corrected"] == score.corrected.value
@@ -53,15 +53,15 @@ def test_the_json_has_every_documented_key_and_the_figures_of_the_verdict(run):
     assert (test["accuracy"], test["ci95"], test["nll"]) == (score.test_accuracy, list(score.ci95), score.test_nll)
     assert (test["ece"], test["ece_calibrated"]) == (score.test_ece, score.test_ece_calibrated)
     assert (test["nll_best_temperature"], test["brier"]) == (score.test_nll_best_temperature, score.test_brier)
-    assert told["verdict"]["sentences"] == list(verdict.sentences)
-    assert (told["verdict"]["ship"], told["verdict"]["gain"]) == (verdict.ship, verdict.gain)
-    assert set(told["verdict"]["baselines"]) == {"top", "all"}
-    assert told["ledger"]["test"]["decisions"] == told["ledger"]["validation"]["decisions"] == 1
+    assert payload["verdict"]["sentences"] == list(verdict.sentences)
+    assert (payload["verdict"]["ship"], payload["verdict"]["gain"]) == (verdict.ship, verdict.gain)
+    assert set(payload["verdict"]["baselines"]) == {"top", "all"}
+    assert payload["ledger"]["test"]["decisions"] == payload["ledger"]["validation"]["decisions"] == 1
 
 
 def test_other_choices_are_those_of_the_verdicts_baselines(run):
     revote = vote_again(load_run(run.found, ["size=3"]))
-    found = {row.choice.how: row.score for row in revote.rows if row.choice.how != "greedy"}
+    found = {row.team.how: row.score for row in revote.rows if row.team.how != "greedy"}
     verdict = revote.conclusion.verdict
     assert found["best"].test_accuracy == verdict.best.test_accuracy
     assert found["best"].corrected == verdict.best.corrected
@@ -75,7 +75,7 @@ def test_all_shows_every_choice_by_every_vote(run):
     assert all(row.score.corrected is not None for row in revote.rows)  # the learned ones too
 
 
-def test_a_look_changes_the_ledger_alone_and_counts_once(run):
+def test_a_revote_changes_the_ledger_alone_and_counts_once(run):
     before = run.files()
     first = vote_again(load_run(run.found, ["size=2"]))
     again = vote_again(load_run(run.found, ["size=2"]))
@@ -87,7 +87,7 @@ def test_a_look_changes_the_ledger_alone_and_counts_once(run):
     assert before.items() <= run.files().items()
 
 
-def test_publishing_has_counted_the_runs_own_look(run):
+def test_publishing_has_counted_the_runs_own_use_of_test(run):
     stored = load_run(run.found, [])
     publish(stored, choose_and_evaluate(stored), stored.note)
     assert [use.decisions for use in vote_again(load_run(run.found, [])).ledger.uses] == [1, 1]
@@ -106,7 +106,7 @@ def test_a_store_that_takes_nothing_is_still_answered_and_it_is_said(run, monkey
     )
 
 
-def test_it_is_time_to_rotate_after_more_looks_than_the_images_bear(run):
+def test_it_is_time_to_rotate_after_more_uses_than_the_images_bear(run):
     assert "Warning" not in show(vote_again(load_run(run.found, ["size=2"])), 120)  # 60 images bear one
     text = " ".join(show(vote_again(load_run(run.found, ["size=1"])), 120).split())
     assert "Warning: test was used for 2 decisions, and its 60 images bear 1: keep new images" in text
@@ -126,5 +126,5 @@ def test_the_table_fits_the_terminal(run, width, headings):
 def test_the_verb_prints_one_json_object(run, tmp_path):
     result = CliRunner().invoke(app, ["ensemble", "dots", "size=2", "--json", "--store", str(tmp_path)])
     assert result.exit_code == 0
-    told = json.loads(result.stdout)
-    assert told["ensemble"]["members"] == len(told["choices"][0]["members"])
+    payload = json.loads(result.stdout)
+    assert payload["ensemble"]["members"] == len(payload["choices"][0]["members"])

@@ -20,47 +20,47 @@ def run(tmp_path):
     return write_sample_run(tmp_path)
 
 
-def choose_from(run, *words):
-    stored = load_run(run.found, list(words))
+def choose_from(run, *overrides):
+    stored = load_run(run.found, list(overrides))
     return choose(open_candidates(stored, pool_trials(stored)), stored.ensemble, {})
 
 
-@pytest.mark.parametrize("words", [["metric=log_loss"], ["metric=accuracy"]])
-def test_a_candidate_whose_predictions_are_damaged_is_left_out_and_another_team_chosen(run, words):
-    lost = choose_from(run, *words).choice.members[0]
+@pytest.mark.parametrize("overrides", [["metric=log_loss"], ["metric=accuracy"]])
+def test_a_candidate_whose_predictions_are_damaged_is_left_out_and_another_team_chosen(run, overrides):
+    lost = choose_from(run, *overrides).team.members[0]
     key = lost.key(layout.predictions_part("validation"))
     run.store.put(key, run.store.get(key)[:-8] + b"\0\1\2\3\4\5\6\7")
-    chosen = choose_from(run, *words)
-    assert lost not in chosen.choice.members
-    assert lost not in chosen.ranked
-    assert [member for member, _ in chosen.pool.truth.left_out] == [lost]
+    selected = choose_from(run, *overrides)
+    assert lost not in selected.team.members
+    assert lost not in selected.ranked
+    assert [member for member, _ in selected.pool.truth.left_out] == [lost]
 
 
 def test_a_candidate_whose_damage_shows_in_the_correction_alone_is_left_out_as_well(run):
-    chosen = choose_from(run, "size=1")
-    for lost in chosen.ranked:
+    selected = choose_from(run, "size=1")
+    for lost in selected.ranked:
         key = lost.key(layout.predictions_part("validation"))
         whole = run.store.get(key)
         run.store.put(key, whole[:-8] + b"\0\1\2\3\4\5\6\7")
         again = choose_from(run, "size=1")
         assert [member for member, _ in again.pool.truth.left_out] == [lost]
-        assert set(again.ranked) == {*chosen.ranked} - {lost}
+        assert set(again.ranked) == {*selected.ranked} - {lost}
         run.store.put(key, whole)
 
 
 def test_one_column_of_the_predictions_chooses_what_all_of_them_choose(run):
     short = choose_from(run, "metric=log_loss", "size=5")
     whole = choose_from(run, "metric=log_loss", "size=5", "diverse=true")
-    assert short.choice.picks == whole.choice.picks
+    assert short.team.picks == whole.team.picks
     assert short.corrected.votes == whole.corrected.votes
     assert short.ranked == whole.ranked
     assert np.array_equal(short.mean.probabilities, whole.mean.probabilities)
 
 
 def test_a_candidate_without_predictions_on_test_does_not_stop_the_verdict_a_member_does(run):
-    chosen = choose_from(run, "select=best")
-    other = next(member for member in chosen.ranked if member not in chosen.choice.members)
-    for gone, stops in ((other, False), (chosen.choice.members[0], True)):
+    selected = choose_from(run, "select=best")
+    other = next(member for member in selected.ranked if member not in selected.team.members)
+    for gone, stops in ((other, False), (selected.team.members[0], True)):
         names = get_json(run.store, gone.key(layout.MANIFEST))["parts"]
         parts = {name: run.store.get(gone.key(name)) for name in names if name != "test.arrow"}
         run.store.delete(gone.key("test.arrow"))
@@ -72,7 +72,7 @@ def test_a_candidate_without_predictions_on_test_does_not_stop_the_verdict_a_mem
         else:
             conclusion = choose_and_evaluate(stored)
             assert [member for member, _ in conclusion.left_out] == [other]
-            assert conclusion.verdict.baselines["all"].members == len(chosen.ranked) - 1
+            assert conclusion.verdict.baselines["all"].members == len(selected.ranked) - 1
 
 
 def test_the_verdict_rests_on_the_same_pools_as_whole_ones(run):

@@ -1,4 +1,4 @@
-"""Labelling without Ray or a net: what members say is made up."""
+"""Labelling without Ray or a net: the members' predictions are made up."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from trainables.datasets.unlabelled import UnlabelledImages
 from trainables.errors import RunMismatch
 from trainables.store import layout
 
-ASKED = {"data": {"path": "more"}, "confidence": 0.9, "agreement": 2}
+PSEUDO_CONFIG = {"data": {"path": "more"}, "confidence": 0.9, "agreement": 2}
 
-# Of the class that is told first, what each of two or three members gives; the rest goes to the next class.
+# The probability that each of two or three members gives to the first class; the rest goes to the next class.
 SURE, TORN, LOW = (0.97, 0.95, 0.99), (0.97, 0.2, 0.99), (0.6, 0.6, 0.6)
 
 
@@ -29,9 +29,13 @@ def run(tmp_path):
     return write_sample_run(tmp_path)
 
 
-def spec_of(run, **told):
+def spec_of(run, **settings):
     return type(run.spec).model_validate(
-        {**run.spec.model_dump(mode="json"), "ensemble": {"select": "top", "size": 2}, "pseudo_labels": ASKED | told}
+        {
+            **run.spec.model_dump(mode="json"),
+            "ensemble": {"select": "top", "size": 2},
+            "pseudo_labels": PSEUDO_CONFIG | settings,
+        }
     )
 
 
@@ -41,16 +45,16 @@ def make_unlabelled(count=4):
     return UnlabelledImages(pixels, tuple(f"more/{at}" for at in range(count)), np.array([2, 1, -1, 0]), 9, 3, 2, 0)
 
 
-def let_members_say(monkeypatch, *shares):
-    """Image 0, 1, 2 … is given to class 2, 1, 0, 2 with these shares."""
+def set_member_answers(monkeypatch, *shares):
+    """The members give these probabilities to class 2, 1, 0, 2 of image 0, 1, 2 …"""
     classes = [2, 1, 0, 2]
 
     def predict(store, spec, cluster, members, configs, images, pixels):
         found = np.zeros((len(members), len(shares), 3), np.float32)
-        for image, given in enumerate(shares):
+        for image, confidences in enumerate(shares):
             for place in range(len(members)):
-                found[place, image, classes[image]] = given[place]
-                found[place, image, (classes[image] + 1) % 3] = 1 - given[place]
+                found[place, image, classes[image]] = confidences[place]
+                found[place, image, (classes[image] + 1) % 3] = 1 - confidences[place]
         return found
 
     monkeypatch.setattr(runner.execution.labelling, "_predict_all", predict)
@@ -61,7 +65,7 @@ def decide(run, spec, unlabelled=None):
 
 
 def test_what_the_team_agrees_on_is_in_the_store_by_the_name_in_the_decision(run, monkeypatch):
-    let_members_say(monkeypatch, SURE, TORN, SURE, LOW)
+    set_member_answers(monkeypatch, SURE, TORN, SURE, LOW)
     decision = decide(run, spec_of(run))
     table = read_pseudo_table(run.store, run.images.data_id, decision.values["table"])
     assert table.labels.tolist() == [2, 0]
@@ -76,7 +80,7 @@ def test_what_the_team_agrees_on_is_in_the_store_by_the_name_in_the_decision(run
 
 
 def test_true_classes_are_not_in_the_table(run, monkeypatch):
-    let_members_say(monkeypatch, SURE, TORN, SURE, LOW)
+    set_member_answers(monkeypatch, SURE, TORN, SURE, LOW)
     one = decide(run, spec_of(run))
     other = decide(run, spec_of(run), replace(make_unlabelled(), truth=np.array([0, 0, 0, 0])))
     assert one.values["table"] == other.values["table"]
@@ -84,10 +88,10 @@ def test_true_classes_are_not_in_the_table(run, monkeypatch):
 
 
 def test_the_team_is_the_ensemble_of_the_first_stage_and_is_trained_again(run, monkeypatch):
-    let_members_say(monkeypatch, SURE, TORN, SURE, LOW)
+    set_member_answers(monkeypatch, SURE, TORN, SURE, LOW)
     values = decide(run, spec_of(run)).values
     team = choose_team(run.store, spec_of(run), run.images.data_id, list(run.state.trials.values()))
-    assert values["members"] == [[member.trial_id, member.epoch] for member in team.choice.members]
+    assert values["members"] == [[member.trial_id, member.epoch] for member in team.team.members]
     assert values["weights"] == [0.5, 0.5]
     assert values["best"] == [team.best.trial_id, team.best.epoch]
     assert values["trials"] == [{"trial_id": name, "max_epochs": 3} for name, _ in values["members"]]
@@ -95,14 +99,14 @@ def test_the_team_is_the_ensemble_of_the_first_stage_and_is_trained_again(run, m
 
 
 def test_how_many_are_trained_again_may_be_said(run, monkeypatch):
-    let_members_say(monkeypatch, SURE, TORN, SURE, LOW)
+    set_member_answers(monkeypatch, SURE, TORN, SURE, LOW)
     assert len(decide(run, spec_of(run, trials=1)).values["trials"]) == 1
     assert len(decide(run, spec_of(run, trials=3)).values["trials"]) == 3
     assert len(decide(run, spec_of(run, trials=99)).values["trials"]) == 4  # the others have no epoch
 
 
 def test_where_nothing_is_agreed_on_the_stage_is_skipped_and_says_so(run, monkeypatch):
-    let_members_say(monkeypatch, LOW, LOW, TORN, LOW)
+    set_member_answers(monkeypatch, LOW, LOW, TORN, LOW)
     decision = decide(run, spec_of(run))
     assert decision.reason == (
         "no second stage: of 4 images there is none that the vote gives a probability of 0.9 and 2 of 2 members agree on: "
@@ -112,14 +116,14 @@ def test_where_nothing_is_agreed_on_the_stage_is_skipped_and_says_so(run, monkey
     assert not run.store.find(f"data/{run.images.data_id}/pseudo/")
 
 
-def test_a_team_smaller_than_the_agreement_is_told_without_asking_it(run):
+def test_a_team_smaller_than_the_agreement_is_reported_without_predictions(run):
     decision = decide(run, spec_of(run, agreement=3))
     assert "agreement is 3, but the team has 2 members: lower it, or let more vote" in decision.reason
     assert decision.values["table"] == ""
 
 
 def test_a_lost_or_damaged_table_is_made_again(run, monkeypatch):
-    let_members_say(monkeypatch, SURE, TORN, SURE, LOW)
+    set_member_answers(monkeypatch, SURE, TORN, SURE, LOW)
     spec = spec_of(run)
     state = run.state
     decision = decide(run, spec)
@@ -131,14 +135,14 @@ def test_a_lost_or_damaged_table_is_made_again(run, monkeypatch):
         damage(key)
         rebuild_table(run.store, spec, state, run.images, None)
         assert run.store.get(key) == whole
-    let_members_say(monkeypatch, SURE, SURE, SURE, SURE)
+    set_member_answers(monkeypatch, SURE, SURE, SURE, SURE)
     run.store.delete(key)
-    with pytest.raises(RunMismatch, match="is lost, and labelling anew gives another one"):
+    with pytest.raises(RunMismatch, match="is lost, and labelling again gives another one"):
         rebuild_table(run.store, spec, state, run.images, None)
 
 
 def test_a_table_that_is_whole_is_left_alone(run, monkeypatch):
-    let_members_say(monkeypatch, SURE, TORN, SURE, LOW)
+    set_member_answers(monkeypatch, SURE, TORN, SURE, LOW)
     spec, state = spec_of(run), run.state
     rebuild_table(run.store, spec, state, run.images, None)  # nothing is decided yet
     state.decisions.append(decide(run, spec))
@@ -146,17 +150,17 @@ def test_a_table_that_is_whole_is_left_alone(run, monkeypatch):
     rebuild_table(run.store, spec, state, run.images, None)
 
 
-def test_the_story_compares_the_team_on_record_with_the_newest_one(run, monkeypatch):
-    let_members_say(monkeypatch, SURE, TORN, SURE, LOW)
+def test_the_summary_compares_the_recorded_team_with_the_newest_one(run, monkeypatch):
+    set_member_answers(monkeypatch, SURE, TORN, SURE, LOW)
     spec, state = spec_of(run), run.state
     table = read_data_table(run.store, run.images.data_id)
     team = choose_team(run.store, spec, run.images.data_id, list(state.trials.values()))
-    told = (run.store, state, spec, table, "soft", team.choice, team.best)
-    assert "no image is labelled yet" in summarise_pseudo_labels(*told).reason
-    assert summarise_pseudo_labels(run.store, state, run.spec, *told[3:]) is None
+    arguments = (run.store, state, spec, table, "soft", team.team, team.best)
+    assert "no image is labelled yet" in summarise_pseudo_labels(*arguments).reason
+    assert summarise_pseudo_labels(run.store, state, run.spec, *arguments[3:]) is None
     state.decisions.append(decide(run, spec))
-    story = summarise_pseudo_labels(*told)
-    assert [gain.test.difference for gain in story.gains] == [0, 0]
-    assert story.gains[1].members_before == 2
-    assert story.table == f"data/{run.images.data_id}/pseudo/{state.decisions[-1].values['table']}.parquet"
-    assert story.pairs == ()  # none has begun
+    summary = summarise_pseudo_labels(*arguments)
+    assert [gain.test.difference for gain in summary.gains] == [0, 0]
+    assert summary.gains[1].members_before == 2
+    assert summary.table == f"data/{run.images.data_id}/pseudo/{state.decisions[-1].values['table']}.parquet"
+    assert summary.pairs == ()  # none has begun

@@ -35,16 +35,16 @@ def test_what_a_killed_run_left_is_cleared_away_by_the_next_one(tmp_path, monkey
 
 
 def test_what_is_in_use_or_no_scratch_folder_stays(tmp_path, dead):
-    kept = [
+    others = [
         tmp_path / f"{PREFIX}{os.getpid()}-x7",
         tmp_path / f"{PREFIX}older",
         tmp_path / f"other-{dead}-x7",
     ]
-    for folder in kept:
+    for folder in others:
         folder.mkdir()
     target = tmp_path / "precious"
     target.mkdir()
     link = tmp_path / f"{PREFIX}{dead}-link"
     link.symlink_to(target)
     sweep_up(tmp_path)
-    assert all(folder.exists() for folder in (*kept, target, link))
+    assert all(folder.exists() for folder in (*others, target, link))

@@ -22,8 +22,8 @@ def make_queue(tmp_path):
 
 def test_tune_gets_the_tasks_of_the_conductor_and_waits_while_they_run(tmp_path):
     _driver, queue = make_queue(tmp_path)
-    told = [queue.suggest("tune1"), queue.suggest("tune2")]
-    assert [(one["name"], one["epoch"]) for one in told] == [(B.trial_id, 0), (A.trial_id, 0)]
+    configs = [queue.suggest("tune1"), queue.suggest("tune2")]
+    assert [(one["name"], one["epoch"]) for one in configs] == [(B.trial_id, 0), (A.trial_id, 0)]
     assert queue.suggest("tune3") is None
     queue.on_trial_complete("tune1")
     queue.on_trial_complete("tune2", error=True)
@@ -113,7 +113,7 @@ def test_a_slot_that_is_given_back_late_does_not_release_the_trial_that_was_prom
     assert driver.record(A).state == "paused"
 
 
-def test_a_trial_is_told_with_its_whole_configuration(tmp_path):
+def test_a_trial_is_queued_with_its_whole_configuration(tmp_path):
     _, queue = make_queue(tmp_path)
     queue.suggest("tune1")
     assert TrialConfig.model_validate(json.loads(queue.suggest("tune2")["trial"])) == A
@@ -147,7 +147,7 @@ def test_all_trials_stop_as_soon_as_it_is_over_and_none_by_itself():
     assert (until.stop_all(), until("tune1", {"epoch": 3})) == (True, False)
 
 
-def test_what_tune_pickles_of_the_stopper_holds_nothing():
+def test_what_tune_pickles_of_the_stopper_is_empty():
     over = []
     assert Until(lambda: bool(over)).__getstate__() == {}
     pickle.dumps(Until(lambda: bool(over)))  # a lambda alone cannot be pickled
@@ -171,15 +171,15 @@ def test_a_trial_that_gets_ahead_may_lose_its_worker_any_number_of_times(tmp_pat
     assert lose_and_hear(epoch=4, trained=True) == 0
 
 
-def test_a_trial_that_leaves_its_machine_is_said_and_goes_on_and_has_not_failed(tmp_path):
+def test_a_trial_that_leaves_its_machine_is_reported_and_continues_and_has_not_failed(tmp_path):
     driver, queue = make_queue(tmp_path)
     queue.suggest("tune1")
-    said: list[str] = []
+    lines: list[str] = []
     trial = SimpleNamespace(trial_id="tune1", run_metadata=SimpleNamespace(num_failures=2))
     result = {"name": B.trial_id, "trained": False, "end": "", "reason": "", "leaving": "AWS says stop"}
-    assert RayScheduler(driver.controller, say=said.append).on_trial_result(None, trial, result) == "CONTINUE"
-    assert len(said) == 1
-    assert said[0].startswith(f"{B.trial_id} leaves a machine that is to be taken away (AWS says stop)")
+    assert RayScheduler(driver.controller, notify=lines.append).on_trial_result(None, trial, result) == "CONTINUE"
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{B.trial_id} leaves a machine that is to be taken away (AWS says stop)")
     Slots(driver.controller, driver.log).on_trial_result(0, [], trial, result)
     assert trial.run_metadata.num_failures == 0
     assert driver.controller.next_task() != "over"

@@ -23,42 +23,42 @@ def clock():
     return Clock()
 
 
-def make(clock, said, patience_s=1200.0):
-    return Waiting(SLOT, patience_s, said.append, lambda _: "no node that trains is there", clock)
+def make(clock, lines, patience_s=1200.0):
+    return Waiting(SLOT, patience_s, lines.append, lambda _: "no node that trains is there", clock)
 
 
-def test_after_thirty_seconds_a_line_says_what_is_waited_for_and_after_patience_it_is_over(clock):
-    said = []
-    waiting = make(clock, said)
+def test_after_thirty_seconds_a_line_names_what_is_missing_and_after_patience_the_run_ends(clock):
+    lines = []
+    waiting = make(clock, lines)
     for clock.now_s in range(1200):
-        waiting.look(is_running=False)
-        assert bool(said) == (clock.now_s >= 30)
-    assert said[0] == (
+        waiting.update(is_running=False)
+        assert bool(lines) == (clock.now_s >= 30)
+    assert lines[0] == (
         "no trial has run for 30 s: a trial needs 1 GPU and 4 CPUs; no node that trains is there; the run ends after "
-        "20 m 0 s of that (resources.patience), and the next one goes on"
+        "20 m 0 s of that (resources.patience), and the next one continues"
     )
-    assert (len(said), waiting.reason) == (4, "")
+    assert (len(lines), waiting.reason) == (4, "")
     clock.now_s = 1200.0
-    waiting.look(is_running=False)
+    waiting.update(is_running=False)
     assert waiting.reason.startswith("no trial could run for 20 m 0 s (resources.patience): a trial needs 1 GPU and")
 
 
-def test_whoever_has_little_patience_hears_of_it_before_that_ends(clock):
-    said = []
-    waiting = make(clock, said, patience_s=6.0)
+def test_with_little_patience_the_line_comes_before_it_ends(clock):
+    lines = []
+    waiting = make(clock, lines, patience_s=6.0)
     clock.now_s = 3.5
-    waiting.look(is_running=False)
-    assert len(said) == 1
+    waiting.update(is_running=False)
+    assert len(lines) == 1
     assert not waiting.reason
 
 
 def test_a_trial_that_runs_makes_all_waiting_forgotten(clock):
-    said = []
-    waiting = make(clock, said)
+    lines = []
+    waiting = make(clock, lines)
     for clock.now_s, is_running in ((29, False), (31, True), (60, False), (1230, True), (1259, False)):
-        waiting.look(is_running)
+        waiting.update(is_running)
         assert waiting.is_waiting is not is_running
-    assert len(said) == 0
+    assert len(lines) == 0
     assert not waiting.reason
 
 

@@ -59,7 +59,7 @@ def test_in_its_first_epoch_a_trial_is_compared_with_the_longest_of_all(dog, now
     assert set(dog.hanging()) == {"small", "large", "new"}
 
 
-def test_an_epoch_that_was_read_from_the_store_says_nothing_of_how_long_one_takes(dog):
+def test_an_epoch_that_was_read_from_the_store_does_not_count_as_a_measurement(dog):
     dog.begin("a")
     dog.hear("a", None)
     assert dog.limit_s("a") == FIRST_S
@@ -78,7 +78,7 @@ def test_every_result_and_every_new_beginning_starts_the_clock_again(dog, now):
     assert dog.limit_s("a") == 60.0  # what it took before still counts
 
 
-def test_a_slot_that_is_free_is_not_watched(dog, now):
+def test_a_slot_that_is_free_is_not_monitored(dog, now):
     dog.begin("a")
     dog.end("a")
     now[0] = 1e9
@@ -92,21 +92,21 @@ def tune_trial(name, **config):
 
 
 def test_the_worker_of_the_trial_that_hangs_is_killed_and_no_other(dog, now, monkeypatch):
-    killed, said = [], []
+    killed, lines = [], []
     monkeypatch.setattr(watchdog, "_kill", killed.append)
-    watch = Watch(dog, said.append)
+    callback = Watch(dog, lines.append)
     good, bad, idle = tune_trial("good"), tune_trial("bad"), tune_trial("idle", standby=1.0)
     for trial in (good, bad, idle):
-        watch.on_trial_start(1, [], trial)
+        callback.on_trial_start(1, [], trial)
     for trial in (good, bad, idle):
-        watch.on_trial_result(1, [], trial, {"trained": True, "train_s": 1.0, "evaluate_s": 0.5})
+        callback.on_trial_result(1, [], trial, {"trained": True, "train_s": 1.0, "evaluate_s": 0.5})
     now[0] = 50.0
-    watch.on_trial_result(2, [], good, {"trained": True, "train_s": 1.0, "evaluate_s": 0.5})
+    callback.on_trial_result(2, [], good, {"trained": True, "train_s": 1.0, "evaluate_s": 0.5})
     now[0] = 61.0
-    watch.on_step_begin(3, [])
-    watch.on_step_begin(4, [])  # not twice for the same silence
+    callback.on_step_begin(3, [])
+    callback.on_step_begin(4, [])  # not twice for the same silence
     assert killed == ["actor of bad"]
-    assert said == [
+    assert lines == [
         "bad was not heard of for 60 s: its worker is killed, and it begins again from its newest checkpoint"
     ]
 
@@ -114,12 +114,12 @@ def test_the_worker_of_the_trial_that_hangs_is_killed_and_no_other(dog, now, mon
 def test_a_trial_that_has_ended_is_not_killed(dog, now, monkeypatch):
     killed = []
     monkeypatch.setattr(watchdog, "_kill", killed.append)
-    watch = Watch(dog)
+    callback = Watch(dog)
     done, failed = tune_trial("done"), tune_trial("failed")
     for trial in (done, failed):
-        watch.on_trial_start(1, [], trial)
-    watch.on_trial_complete(2, [], done)
-    watch.on_trial_error(2, [], failed)
+        callback.on_trial_start(1, [], trial)
+    callback.on_trial_complete(2, [], done)
+    callback.on_trial_error(2, [], failed)
     now[0] = 1e9
-    watch.on_step_begin(3, [])
+    callback.on_step_begin(3, [])
     assert killed == []

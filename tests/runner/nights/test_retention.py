@@ -145,7 +145,7 @@ def test_what_no_other_run_has_goes_and_nothing_else(store: Folder) -> None:
     assert {f"{one.checkpoint}" for one in found.doomed} == {f"{names()[0]}@{epoch}" for epoch in (1, 2)}
     for run, known in before.items():
         again = judged(store, run)
-        assert (again.choice, again.verdict) == (known.choice, known.verdict)
+        assert (again.team, again.verdict) == (known.team, known.verdict)
     assert reports <= {found.key for found in store.find("sweeps/")}
     assert {run: story.dropped for run, story in read_nights(store, "dots").items()} == {
         "n1": True,

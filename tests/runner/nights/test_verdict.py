@@ -90,7 +90,7 @@ def test_the_first_night_is_accepted_and_has_the_score_of_its_verdict(store):
     right = sum(label == told for label, told in zip(answers.labels, answers.predicted, strict=True))
     assert story.test_accuracy == conclusion.verdict.votes["soft"].test_accuracy == right / 60
     assert [(one.trial_id, one.epoch) for one in story.team] == [
-        (one.trial_id, one.epoch) for one in conclusion.choice.members
+        (one.trial_id, one.epoch) for one in conclusion.team.members
     ]
     assert "optimizer.lr=" in story.team[0].settings
 

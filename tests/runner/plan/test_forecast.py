@@ -11,94 +11,94 @@ from tests.sample_runs.sample_run import make_result, make_spec
 NO_OVERHEADS = Overheads(start_s=0.0, switch_s=0.0, closing_s=0.0, command_s=0.0)
 
 
-def make_prospect(slots=2, before=(), stored=None, known=None, price=None, **parts):
+def make_sweep_state(slots=2, before=(), stored=None, known=None, price=None, **parts):
     """Four trials, each to its end, unless `parts` say otherwise."""
-    told = {
+    defaults = {
         "search": {"method": "grid", "space": {"optimizer.lr": {"choice": [0.001, 0.01, 0.1, 1.0]}}},
         "scheduler": {"method": "none", "max_epochs": 3},
     }
-    spec = make_spec("runs", **(told | parts))
+    spec = make_spec("runs", **(defaults | parts))
     return SweepState(
         spec, lambda changed: choose_search(changed, "data"), slots, before, stored or {}, known or {}, price
     )
 
 
-def make_pace(prospect, seconds=2.0, unsure=0.0, overheads=NO_OVERHEADS):
-    config = list_trials(prospect.spec, "data")[0]
+def make_epoch_times(sweep_state, seconds=2.0, unsure=0.0, overheads=NO_OVERHEADS):
+    config = list_trials(sweep_state.spec, "data")[0]
     name = name_architecture(config)
     return EpochTimes({name: seconds}, {name: config}, overheads, unsure)
 
 
 def test_four_trials_of_three_epochs_of_two_seconds_take_twelve_on_two_slots():
-    prospect = make_prospect()
-    found = make_forecast(prospect, make_pace(prospect))
+    sweep_state = make_sweep_state()
+    found = make_forecast(sweep_state, make_epoch_times(sweep_state))
     assert (found.seconds, found.low_s, found.high_s) == (12.0, 12.0, 12.0)
     assert (found.middle.epochs, found.middle.trials, found.middle.ended) == (12, 4, 4)
 
 
 def test_start_end_and_the_change_of_trials_come_on_top():
-    prospect = make_prospect()
+    sweep_state = make_sweep_state()
     overheads = Overheads(start_s=10.0, switch_s=0.1, closing_s=1.0, command_s=0.5)
     # Each slot begins two trials.
-    assert make_forecast(prospect, make_pace(prospect, overheads=overheads)).seconds == pytest.approx(
+    assert make_forecast(sweep_state, make_epoch_times(sweep_state, overheads=overheads)).seconds == pytest.approx(
         10 + 12.2 + 1 + 0.5
     )
 
 
-def test_the_range_is_as_wide_as_the_pace_is_unsure():
-    prospect = make_prospect()
+def test_the_range_is_as_wide_as_the_error_of_the_times():
+    sweep_state = make_sweep_state()
     overheads = Overheads(start_s=8.0, switch_s=0.0, closing_s=0.0, command_s=0.0)
-    found = make_forecast(prospect, make_pace(prospect, unsure=0.25, overheads=overheads))
+    found = make_forecast(sweep_state, make_epoch_times(sweep_state, unsure=0.25, overheads=overheads))
     assert (found.seconds, found.low_s, found.high_s) == (20.0, 15.0, 25.0)
 
 
 def test_early_stopping_depends_on_luck_and_so_has_a_range():
-    prospect = make_prospect(
+    sweep_state = make_sweep_state(
         search={"method": "random", "trials": 30, "space": {"optimizer.lr": {"log": [1e-4, 1e-1]}}},
         scheduler={"method": "asha", "max_epochs": 9, "reduction": 3},
     )
-    found = make_forecast(prospect, make_pace(prospect))
+    found = make_forecast(sweep_state, make_epoch_times(sweep_state))
     assert 30 < found.low_epochs < found.middle.epochs < found.high_epochs < 270
     assert found.low_s < found.seconds < found.high_s
-    assert found == make_forecast(prospect, make_pace(prospect))
+    assert found == make_forecast(sweep_state, make_epoch_times(sweep_state))
 
 
 def test_stored_epochs_are_read_in_no_time_and_not_counted():
-    prospect = make_prospect(slots=1)
-    trials = [trial.trial_id for trial in list_trials(prospect.spec, "data")]
-    prospect = make_prospect(slots=1, stored={trials[0]: {1, 2, 3}, trials[1]: {1}})
-    found = make_forecast(prospect, make_pace(prospect))
+    sweep_state = make_sweep_state(slots=1)
+    trials = [trial.trial_id for trial in list_trials(sweep_state.spec, "data")]
+    sweep_state = make_sweep_state(slots=1, stored={trials[0]: {1, 2, 3}, trials[1]: {1}})
+    found = make_forecast(sweep_state, make_epoch_times(sweep_state))
     assert found.middle.epochs == 8
     assert found.seconds == pytest.approx(16, abs=0.1)
 
 
-def test_a_run_goes_on_where_it_is():
-    prospect = make_prospect(slots=1)
+def test_a_run_continues_where_it_is():
+    sweep_state = make_sweep_state(slots=1)
     log = RunLog(UnwrittenJournal(), [])
     log.open({}, 1)
-    trials = list_trials(prospect.spec, "data")
+    trials = list_trials(sweep_state.spec, "data")
     log.plan(trials)
     for trial in trials[:3]:
         log.report(trial.trial_id, make_result(1, 0.5), True, None)
         log.report(trial.trial_id, make_result(2, 0.5), True, None)
         log.report(trial.trial_id, make_result(3, 0.5), True, ("finished", ""))
-    prospect = make_prospect(slots=1, before=log.events)
-    found = make_forecast(prospect, make_pace(prospect))
+    sweep_state = make_sweep_state(slots=1, before=log.events)
+    found = make_forecast(sweep_state, make_epoch_times(sweep_state))
     assert (found.middle.epochs, found.middle.ended) == (3, 4)
     assert found.seconds == pytest.approx(6.0, abs=0.01)
 
 
 def test_where_nothing_is_left_ray_is_not_started():
-    prospect = make_prospect(slots=1)
+    sweep_state = make_sweep_state(slots=1)
     log = RunLog(UnwrittenJournal(), [])
     log.open({}, 1)
-    trials = list_trials(prospect.spec, "data")
+    trials = list_trials(sweep_state.spec, "data")
     log.plan(trials)
     for trial in trials:
         log.report(trial.trial_id, make_result(3, 0.5), True, ("finished", ""))
     overheads = Overheads(start_s=10.0, switch_s=0.1, closing_s=1.0, command_s=0.5)
-    prospect = make_prospect(slots=1, before=log.events)
-    found = make_forecast(prospect, make_pace(prospect, overheads=overheads))
+    sweep_state = make_sweep_state(slots=1, before=log.events)
+    found = make_forecast(sweep_state, make_epoch_times(sweep_state, overheads=overheads))
     assert found.seconds == pytest.approx(1.5)
     assert found.middle.epochs == 0
 
@@ -117,24 +117,24 @@ def test_where_nothing_is_left_ray_is_not_started():
     ],
 )
 def test_a_cap_ends_the_run_and_is_named(budget, cap, seconds, begun, ended):
-    prospect = make_prospect(budget=budget, price=3600.0 if "money" in budget else None)
-    found = make_forecast(prospect, make_pace(prospect))
+    sweep_state = make_sweep_state(budget=budget, price=3600.0 if "money" in budget else None)
+    found = make_forecast(sweep_state, make_epoch_times(sweep_state))
     assert found.middle.cap == cap
     assert found.seconds == pytest.approx(seconds, abs=2.0)
     assert (found.middle.begun, found.middle.ended) == (begun, ended)
 
 
-def test_without_a_pace_there_are_epochs_but_no_seconds():
-    prospect = make_prospect(budget={"wall": 1})
-    found = make_forecast(prospect, None)
+def test_without_epoch_times_there_are_epochs_but_no_seconds():
+    sweep_state = make_sweep_state(budget={"wall": 1})
+    found = make_forecast(sweep_state, None)
     assert (found.seconds, found.low_s, found.high_s) == (None, None, None)
     assert (found.middle.epochs, found.middle.cap) == (12, "")
 
 
 def test_a_search_that_learns_has_as_many_trials_as_a_random_one():
     space = {"optimizer.lr": {"log": [1e-4, 1e-1]}, "model.width": {"choice": [4, 8]}}
-    prospect = make_prospect(search={"method": "tpe", "trials": 12, "space": space})
-    found = dry_run(prospect)
+    sweep_state = make_sweep_state(search={"method": "tpe", "trials": 12, "space": space})
+    found = dry_run(sweep_state)
     assert (found.trials, found.epochs) == (12, 36)
     assert {config.model.width for config in found.configs} == {4, 8}
 
@@ -144,22 +144,22 @@ def test_each_stage_has_its_trials_and_epochs():
         {"name": "coarse", "method": "grid", "epochs": 2, "space": {"optimizer.lr": {"log": [1e-3, 1], "factor": 10}}},
         {"name": "fine", "method": "grid", "epochs": 3, "space": {"optimizer.lr": {"around": "coarse", "factor": 3}}},
     ]
-    prospect = make_prospect(search={"stages": stages}, ensemble={"size": 2})
-    stages = make_forecast(prospect, None).middle.stages
+    sweep_state = make_sweep_state(search={"stages": stages}, ensemble={"size": 2})
+    stages = make_forecast(sweep_state, None).middle.stages
     assert stages["coarse"] == (4, 8)
     # The best of the first stage is trained on for one epoch, its neighbours for three.
     assert stages["fine"] == (3, 7)
 
 
 def test_a_population_is_followed_to_its_end():
-    prospect = make_prospect(
+    sweep_state = make_sweep_state(
         search={
             "method": "pbt",
             "population": {"size": 4, "interval": 1},
             "space": {"optimizer.lr": {"log": [1e-3, 1e-1]}},
         }
     )
-    found = make_forecast(prospect, make_pace(prospect))
+    found = make_forecast(sweep_state, make_epoch_times(sweep_state))
     assert found.middle.epochs == 12
     assert found.seconds == pytest.approx(12.0)
 
@@ -168,26 +168,26 @@ def test_results_on_record_decide_as_they_did():
     rates = [0.001, 0.01, 0.1]
     search = {"method": "grid", "space": {"optimizer.lr": {"choice": rates}}}
     scheduler = {"method": "asha", "max_epochs": 3, "reduction": 3}
-    plain = make_prospect(slots=1, search=search, scheduler=scheduler)
+    plain = make_sweep_state(slots=1, search=search, scheduler=scheduler)
     trials = [trial.trial_id for trial in list_trials(plain.spec, "data")]
     rising = {name: {1: make_result(1, 0.1 * at)} for at, name in enumerate(trials, 1)}
     falling = {name: {1: make_result(1, -0.1 * at)} for at, name in enumerate(trials, 1)}
     stored = {name: {1} for name in trials}
     epochs = [
-        make_forecast(make_prospect(slots=1, search=search, scheduler=scheduler, stored=stored, known=known), None)
+        make_forecast(make_sweep_state(slots=1, search=search, scheduler=scheduler, stored=stored, known=known), None)
         for known in (rising, falling)
     ]
     # Each better than all before it: all three go on; else only the first does.
     assert [found.middle.epochs for found in epochs] == [6, 2]
 
 
-def test_of_networks_that_differ_in_nothing_else_the_slower_one_goes_on():
+def test_of_networks_that_differ_in_nothing_else_the_slower_one_is_better():
     stages = [
         {"name": "capacity", "method": "grid", "epochs": 9, "space": {"model.width": {"choice": [4, 64]}}},
         {"name": "rate", "method": "grid", "epochs": 1, "space": {"optimizer.lr": {"choice": [0.001, 0.01, 0.1]}}},
     ]
-    prospect = make_prospect(slots=1, search={"stages": stages}, ensemble={"size": 2})
-    first, second = list_trials(prospect.spec, "data")
+    sweep_state = make_sweep_state(slots=1, search={"stages": stages}, ensemble={"size": 2})
+    first, second = list_trials(sweep_state.spec, "data")
     configs = {name_architecture(config): config for config in (first, second)}
-    pace = EpochTimes(dict(zip(configs, (1.0, 4.0), strict=True)), configs, NO_OVERHEADS, 0.0)
-    assert make_forecast(prospect, pace).seconds == pytest.approx(9 * 1 + 9 * 4 + 3 * 4)
+    epoch_times = EpochTimes(dict(zip(configs, (1.0, 4.0), strict=True)), configs, NO_OVERHEADS, 0.0)
+    assert make_forecast(sweep_state, epoch_times).seconds == pytest.approx(9 * 1 + 9 * 4 + 3 * 4)

@@ -20,8 +20,8 @@ A, B, C = (trial.trial_id for trial in TRIALS)
 NAME = name_architecture(TRIALS[0])
 
 
-def at(seconds, kind, **told):
-    return kind(at_unix_s=0.0, elapsed_s=seconds, **told)
+def at(seconds, kind, **fields):
+    return kind(at_unix_s=0.0, elapsed_s=seconds, **fields)
 
 
 def opened(seconds, slots=1, versions=VERSIONS):
@@ -92,12 +92,12 @@ def test_a_second_execution_starts_where_the_first_ended():
 
 
 @pytest.mark.parametrize("other", [{"slots": 2}, {"versions": {"torch": "3"}}])
-def test_other_slots_and_other_versions_say_nothing(other):
+def test_other_slots_and_other_versions_do_not_count(other):
     found = read(opened(5.0, **other), *RUN[1:])
     assert (found.epochs_s, found.start_s, found.switch_s, found.closing_s) == ({}, None, None, None)
 
 
-def test_other_data_say_nothing():
+def test_other_data_do_not_count():
     other = [trial.model_copy(update={"data_id": "other"}) for trial in TRIALS]
     history = History(1, VERSIONS, "another")
     history.read([opened(5.0), *planned(*other)])
@@ -132,7 +132,7 @@ def test_epochs_from_the_store_are_not_timed():
     assert (found.epochs_s, found.start_s) == ({}, None)
 
 
-def test_one_epoch_that_was_held_up_does_not_count():
+def test_one_epoch_that_was_delayed_does_not_count():
     ends = [float(number) for number in range(1, 20)]
     ends = ends[:9] + [end + 100 for end in ends[9:]]
     events = [opened(0.0), *planned(TRIALS[0]), at(0.0, TrialStarted, trial_id=A)]

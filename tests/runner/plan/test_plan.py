@@ -22,9 +22,9 @@ from trainables.training.epoch_timer import EpochTime
 READY = sorted((ROOT / "sweeps").glob("*.yaml"))
 
 
-def plan_sweep(spec, run, **told):
-    """The plan without a probe, unless `told` says otherwise."""
-    return runner.plan.plan.plan_sweep(spec, run, **{"measure": False, "slots": 2, **told})
+def plan_sweep(spec, run, **options):
+    """The plan without a probe, unless `options` says otherwise."""
+    return runner.plan.plan.plan_sweep(spec, run, **{"measure": False, "slots": 2, **options})
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def show(plan):
     return console.file.getvalue()
 
 
-def test_new_stored_and_ended_trials_are_told_apart(tmp_path, no_images):
+def test_new_stored_and_ended_trials_are_distinguished(tmp_path, no_images):
     run = write_sample_run(tmp_path)
     plan = plan_sweep(make_spec(str(tmp_path)), None)
     assert (plan.run, plan.data_id) == (f"dots/{run.run_id}", run.images.data_id)
@@ -68,10 +68,10 @@ def test_new_stored_and_ended_trials_are_told_apart(tmp_path, no_images):
         (0, False),
     ]
     assert [trial.config for trial in plan.trials] == run.trials
-    told = plan.to_dict()
-    assert told["trials"] == {"planned": 7, "ended": 5, "new": 1}
+    payload = plan.to_dict()
+    assert payload["trials"] == {"planned": 7, "ended": 5, "new": 1}
     # Expected are 1 + 2/3 epochs a trial: the stopped one has more, the waiting one has none.
-    assert told["epochs"] == {"stored": 9, "expected": 1.7}
+    assert payload["epochs"] == {"stored": 9, "expected": 1.7}
 
 
 def test_epochs_of_another_run_are_not_to_be_trained_again(tmp_path, no_images):
@@ -138,10 +138,10 @@ def test_a_store_that_cannot_be_read_is_refused(tmp_path, no_images):
 
 def test_the_plan_as_json_lists_every_trial_with_its_configuration(tmp_path, no_images):
     write_sample_run(tmp_path)
-    told = plan_sweep(make_spec(str(tmp_path)), None).to_dict()
-    assert (told["search"], told["scheduler"], told["max_epochs"]) == ("grid", "asha", 3)
-    assert [trial["config"]["optimizer.lr"] for trial in told["list"]] == list(RATES)
-    assert [trial["ended"] for trial in told["list"]] == [True, True, True, False, True, True, False]
+    payload = plan_sweep(make_spec(str(tmp_path)), None).to_dict()
+    assert (payload["search"], payload["scheduler"], payload["max_epochs"]) == ("grid", "asha", 3)
+    assert [trial["config"]["optimizer.lr"] for trial in payload["list"]] == list(RATES)
+    assert [trial["ended"] for trial in payload["list"]] == [True, True, True, False, True, True, False]
 
 
 def test_a_person_sees_a_row_a_trial_with_the_keys_that_vary(tmp_path, no_images):
@@ -150,10 +150,10 @@ def test_a_person_sees_a_row_a_trial_with_the_keys_that_vary(tmp_path, no_images
     assert title.startswith(f"dots/{run.run_id}: 7 trials (grid), asha up to 3 epochs; 5 have ended, ")
     assert sentence.startswith("no forecast of the time on 2 slots: no epoch of it was ever measured")
     assert heading.split() == ["trial", "in", "the", "store", "lr"]
-    held = ["3 epochs, ended", "3 epochs, ended", "1 epochs, ended", "2 epochs", "ended", "ended", "-"]
+    expected = ["3 epochs, ended", "3 epochs, ended", "1 epochs, ended", "2 epochs", "ended", "ended", "-"]
     assert [row.split() for row in rows] == [
         [trial.trial_id, *each.split(), f"{rate:.3g}"]
-        for trial, each, rate in zip(run.trials, held, RATES, strict=True)
+        for trial, each, rate in zip(run.trials, expected, RATES, strict=True)
     ]
 
 
@@ -175,11 +175,11 @@ def test_a_plan_knows_epochs_of_trials_that_the_run_has_not_reached(tmp_path, im
 
 def test_a_half_trained_run_counts_only_what_is_left(tmp_path, no_images):
     write_sample_run(tmp_path)
-    told = plan_sweep(make_spec(str(tmp_path)), None).to_dict()["forecast"]
+    payload = plan_sweep(make_spec(str(tmp_path)), None).to_dict()["forecast"]
     # The stopped trial has one epoch to go; the waiting one has one, and two more if it is among the best third.
-    assert (told["low_epochs"], told["high_epochs"]) in ((2, 2), (2, 4), (4, 4))
-    assert told["trials"] == 7
-    assert (told["seconds"], told["low_s"], told["high_s"]) == (None, None, None)
+    assert (payload["low_epochs"], payload["high_epochs"]) in ((2, 2), (2, 4), (4, 4))
+    assert payload["trials"] == 7
+    assert (payload["seconds"], payload["low_s"], payload["high_s"]) == (None, None, None)
 
 
 def test_nothing_is_left_of_a_finished_run(tmp_path, images):
@@ -191,10 +191,10 @@ def test_nothing_is_left_of_a_finished_run(tmp_path, images):
     for trial in trials:
         result = write_epoch(Folder(tmp_path), make_images(), trial, 1, 2.0)
         log.report(trial.trial_id, result, True, ("finished", ""))
-    told = plan_sweep(spec, None, measure=None).to_dict()
-    assert told["forecast"]["epochs"] == 0
-    assert told["forecast"]["seconds"] < 10
-    assert told["stages"] == [
+    payload = plan_sweep(spec, None, measure=None).to_dict()
+    assert payload["forecast"]["epochs"] == 0
+    assert payload["forecast"]["seconds"] < 10
+    assert payload["stages"] == [
         {
             "stage": "",
             "method": "grid",
@@ -210,52 +210,52 @@ def test_nothing_is_left_of_a_finished_run(tmp_path, images):
 
 @pytest.fixture
 def two_seconds(monkeypatch):
-    """A probe of two seconds an epoch, and the trials that it was asked for."""
-    asked = []
+    """A probe of two seconds an epoch, and the trials that it gets."""
+    probed = []
 
     def fake(arrays, configs, slots, resources, gpus):
-        asked.extend(configs)
+        probed.extend(configs)
         took = EpochTime(train_s=1.5, evaluate_s=0.5, rest_s=0.0, begin_s=0.0, step_s=0.1)
         return Probe({name_architecture(config): (took,) for config in configs}, import_s=1.0)
 
     monkeypatch.setattr(runner.plan.plan, "probe", fake)
-    return asked
+    return probed
 
 
 def test_an_architecture_that_no_run_has_measured_is_probed(tmp_path, images, two_seconds):
-    told = plan_sweep(make_random(tmp_path, 4), None, measure=None).to_dict()["forecast"]
+    payload = plan_sweep(make_random(tmp_path, 4), None, measure=None).to_dict()["forecast"]
     assert len(two_seconds) == 4
-    assert (told["probed"], told["measured_before"], told["slots"]) == (1, 0, 2)
-    assert told["low_s"] < told["seconds"] < told["high_s"]
-    assert "money" not in told
+    assert (payload["probed"], payload["measured_before"], payload["slots"]) == (1, 0, 2)
+    assert payload["low_s"] < payload["seconds"] < payload["high_s"]
+    assert "money" not in payload
 
 
-def test_what_an_earlier_run_has_measured_is_not_probed_unless_one_says_so(
+def test_what_an_earlier_run_has_measured_is_not_probed_unless_that_is_requested(
     tmp_path, no_images, two_seconds, monkeypatch
 ):
     run = write_sample_run(tmp_path)
     monkeypatch.setattr(runner.plan.plan, "versions", lambda: {"python": "3.11", "caucus": "0.1.0"})
     spec = make_spec(str(tmp_path), scheduler={"method": "none", "max_epochs": 3})
-    told = plan_sweep(spec, None, measure=None).to_dict()["forecast"]
-    assert (told["probed"], told["measured_before"]) == (0, 1)
+    payload = plan_sweep(spec, None, measure=None).to_dict()["forecast"]
+    assert (payload["probed"], payload["measured_before"]) == (0, 1)
     assert not two_seconds
     monkeypatch.setattr(runner.plan.plan, "load_images", lambda config: run.images)
-    told = plan_sweep(spec, None, measure=True).to_dict()["forecast"]
-    assert (told["probed"], told["measured_before"]) == (1, 0)
+    payload = plan_sweep(spec, None, measure=True).to_dict()["forecast"]
+    assert (payload["probed"], payload["measured_before"]) == (1, 0)
     assert len(two_seconds) == 7
 
 
 def test_a_price_gives_the_money_with_its_range(tmp_path, images, two_seconds):
     plan = plan_sweep(make_random(tmp_path, 4, budget={"price": 3600.0}), None, measure=None, nodes=2)
-    told = plan.to_dict()["forecast"]
-    assert told["money"]["expected"] == pytest.approx(2 * told["seconds"], abs=0.2)
-    assert told["money"]["low"] == pytest.approx(2 * told["low_s"], abs=0.2)
+    payload = plan.to_dict()["forecast"]
+    assert payload["money"]["expected"] == pytest.approx(2 * payload["seconds"], abs=0.2)
+    assert payload["money"]["low"] == pytest.approx(2 * payload["low_s"], abs=0.2)
     assert " in money" in show(plan)
 
 
 def test_the_plan_says_which_cap_ends_the_run(tmp_path, images, two_seconds):
-    told = plan_sweep(make_random(tmp_path, 40, budget={"trials": 5}), None, measure=None).to_dict()["caps"]
-    assert (told["trials"], told["reached"], told["trials_begun"], told["trials_ended"]) == (
+    payload = plan_sweep(make_random(tmp_path, 40, budget={"trials": 5}), None, measure=None).to_dict()["caps"]
+    assert (payload["trials"], payload["reached"], payload["trials_begun"], payload["trials_ended"]) == (
         5,
         "budget.trials is 5",
         5,
@@ -268,8 +268,8 @@ def test_the_plan_says_which_cap_ends_the_run(tmp_path, images, two_seconds):
     assert "enough for all" in show(plan_sweep(make_random(tmp_path, 4, budget={"wall": "1h"}), None, measure=None))
 
 
-def test_a_probe_that_fails_is_told_of(tmp_path, images, monkeypatch):
-    monkeypatch.setattr(runner.plan.plan, "probe", lambda *told: Probe({}, failure="no measurement ended within 60 s"))
+def test_a_probe_that_fails_is_reported(tmp_path, images, monkeypatch):
+    monkeypatch.setattr(runner.plan.plan, "probe", lambda *_: Probe({}, failure="no measurement ended within 60 s"))
     plan = plan_sweep(make_random(tmp_path, 4), None, measure=None)
     assert plan.to_dict()["forecast"]["failure"] == "no measurement ended within 60 s"
     assert "no forecast of the time on 2 slots: no measurement ended within 60 s" in show(plan)
@@ -279,14 +279,14 @@ def test_a_probe_that_fails_is_told_of(tmp_path, images, monkeypatch):
 def test_every_ready_sweep_has_a_plan(path, tmp_path, monkeypatch):
     monkeypatch.setattr(runner.plan.plan, "load_images", lambda config: make_images())
     plan = plan_sweep(read_spec(str(path), [f"store={tmp_path}"]), None)
-    told = plan.to_dict()
-    assert told["forecast"]["epochs"] > 0
-    assert told["forecast"]["seconds"] is None
-    assert all(stage["trials"] and stage["epochs"] for stage in told["stages"])
+    payload = plan.to_dict()
+    assert payload["forecast"]["epochs"] > 0
+    assert payload["forecast"]["seconds"] is None
+    assert all(stage["trials"] and stage["epochs"] for stage in payload["stages"])
     assert show(plan)
 
 
-def test_a_stage_says_what_is_known_of_it_before_the_one_it_depends_on(tmp_path):
+def test_a_stage_shows_what_is_known_of_it_before_the_one_it_depends_on(tmp_path):
     plan = plan_sweep(read_spec(str(ROOT / "sweeps" / "coarse_to_fine.yaml"), [f"store={tmp_path}"]), None)
     assert [stage["points"] for stage in plan.to_dict()["stages"]] == [10, 9, 9]
     title, _, coarse, fine, closer, *_ = [line.strip() for line in show(plan).splitlines()]
@@ -304,11 +304,19 @@ def test_a_plan_without_a_probe_imports_neither_torch_nor_ray(tmp_path):
         "try:\n    app(sys.argv[1:])\nexcept SystemExit as end:\n    assert end.code == 0, end.code\n"
         "print(sorted({'torch', 'torchvision', 'ray', 'boto3', 'botocore'} & set(sys.modules)))"
     )
-    words = ["plan", str(ROOT / "sweeps" / "digits.yaml"), f"store={tmp_path}", "--no-probe", "--slots", "3", "--json"]
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120)
-    told, imported = done.stdout.splitlines()
+    arguments = [
+        "plan",
+        str(ROOT / "sweeps" / "digits.yaml"),
+        f"store={tmp_path}",
+        "--no-probe",
+        "--slots",
+        "3",
+        "--json",
+    ]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120)
+    payload, imported = done.stdout.splitlines()
     assert imported == "[]", done.stderr
-    assert json.loads(told)["forecast"]["slots"] == 3
+    assert json.loads(payload)["forecast"]["slots"] == 3
 
 
 @pytest.mark.parametrize("mark", [b'{"format": 99, "written_by": "9.0"}', b"[1]", b"{"])

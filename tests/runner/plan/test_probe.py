@@ -119,7 +119,7 @@ class Ended:
         pass
 
 
-def test_a_process_that_dies_is_told_of():
+def test_a_process_that_dies_is_reported():
     here, there = multiprocessing.Pipe(duplex=False)
     there.close()
     found = _collect({here: Ended(-9)})

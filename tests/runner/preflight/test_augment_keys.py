@@ -18,7 +18,7 @@ def make(search: dict[str, Any] | None = None, **augment: float) -> SweepSpec:
     )
 
 
-def test_keys_are_told_in_their_documented_order_with_the_greatest_value_of_a_search() -> None:
+def test_keys_are_listed_in_their_documented_order_with_the_greatest_value_of_a_search() -> None:
     space = {
         "augment.crop": {"choice": [0, 3, 1]},
         "augment.scale": {"uniform": [0.1, 0.2]},
@@ -32,7 +32,7 @@ def test_keys_are_told_in_their_documented_order_with_the_greatest_value_of_a_se
     }
 
 
-def test_stages_changes_and_steps_are_looked_at_too() -> None:
+def test_stages_changes_and_steps_count_too() -> None:
     stages = [
         {"name": "one", "space": {"augment.shift": {"choice": [0.1, 0.2]}}},
         {"name": "two", "set": {"augment.hue": 0.1}, "space": {"optimizer.lr": {"log": [0.01, 0.1]}}},

@@ -6,7 +6,7 @@ from runner.journal.state import RunState
 from runner.preflight.lr_range import CURVE_WIDTH, draw_curve, list_architectures, measure_ranges, show_ranges
 from runner.search.base.protocol import Measure
 from runner.search.choose import choose_search
-from tests.runner.search.play import make_sweep
+from tests.runner.search.search_run import make_sweep
 from trainables.errors import SweepFileError
 
 SPACE = {
@@ -18,9 +18,9 @@ SPACE = {
 
 
 def test_architectures_differ_by_choices_of_model_and_optimizer_alone():
-    told = list(list_architectures(make_sweep({"space": SPACE}), "data"))
-    assert [tuple(values.values()) for values, _ in told] == [(4, "sgd"), (4, "adamw"), (8, "sgd"), (8, "adamw")]
-    assert {trial.model.dropout for _, trial in told} == {0.2}
+    found = list(list_architectures(make_sweep({"space": SPACE}), "data"))
+    assert [tuple(values.values()) for values, _ in found] == [(4, "sgd"), (4, "adamw"), (8, "sgd"), (8, "adamw")]
+    assert {trial.model.dropout for _, trial in found} == {0.2}
 
 
 def test_a_run_tests_the_same_architectures():
@@ -41,8 +41,8 @@ def test_the_bounds_and_the_curve_of_a_real_net_are_shown():
     (one,) = tested
     assert 1e-6 < one.low < one.high <= 10
     assert len(one.rates) == len(one.losses) > 10
-    told = one.to_dict()
-    assert (told["low"], told["high"], len(told["rates"])) == (one.low, one.high, len(one.rates))
+    found = one.to_dict()
+    assert (found["low"], found["high"], len(found["rates"])) == (one.low, one.high, len(one.rates))
     console = Console(width=160, record=True, file=None)
     with console.capture() as shown:
         console.print(show_ranges(tested))

@@ -1,4 +1,4 @@
-"""Nets are checked before a sweep: which, in a process of their own, and what it says."""
+"""Nets are checked before a sweep: which ones, in a child process, and with which messages."""
 
 import subprocess
 import sys
@@ -44,8 +44,8 @@ def make_images():
     return ImageSet("blank", pixels, labels, tuple(map(str, range(30))), ("a", "b", "c"), splits)
 
 
-def parse(**told):
-    return parse_spec({"name": "s", "data": {"name": "digits"}, **told}, "s.yaml")
+def parse(**parts):
+    return parse_spec({"name": "s", "data": {"name": "digits"}, **parts}, "s.yaml")
 
 
 def test_the_plain_net_needs_no_process(monkeypatch):
@@ -70,10 +70,10 @@ def test_a_good_net_passes_and_a_wrong_one_is_refused(code):
         check_models(wrong, make_images(), [], {})
 
 
-def test_a_net_that_only_a_cpu_takes_is_refused_where_the_sweep_asks_for_gpus_and_else_told(code):
-    (told,) = check_models(parse(model={"name": code, "depth": 4}), make_images(), [], {})
-    assert told["name"] == code
-    assert told["only_on_cpu"].startswith("on a GPU it would fail in every trial")
+def test_a_net_that_only_a_cpu_takes_is_refused_if_the_sweep_asks_for_gpus_and_else_reported(code):
+    (net,) = check_models(parse(model={"name": code, "depth": 4}), make_images(), [], {})
+    assert net["name"] == code
+    assert net["only_on_cpu"].startswith("on a GPU it would fail in every trial")
     asking = parse(model={"name": code, "depth": 4}, resources={"gpus": 0.5})
     with pytest.raises(ModelUnusable, match=rf"^model.name is {code}: on a GPU it would fail in every trial"):
         check_models(asking, make_images(), [], {})
@@ -85,11 +85,11 @@ def test_a_net_that_kills_its_process_kills_no_more(code):
 
 
 def test_an_unknown_name_ends_a_run_before_anything_is_written(tmp_path):
-    words = ["digits.yaml", "model.name=torchvision/resnet81", f"store={tmp_path / 'store'}"]
+    arguments = ["digits.yaml", "model.name=torchvision/resnet81", f"store={tmp_path / 'store'}"]
     (tmp_path / "digits.yaml").write_text(
         "data: {name: digits}\nsearch: {method: grid, space: {optimizer.lr: {choice: [0.1, 0.2]}}}\n"
     )
-    done = subprocess.run([*CAUCUS, "run", *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run([*CAUCUS, "run", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert "torchvision has no classifier of that name; did you mean resnet18" in done.stderr
     assert not (tmp_path / "store").exists()

@@ -17,8 +17,8 @@ def make(tmp_path, name, value):
     return str(tmp_path / name), data
 
 
-def parse(**told):
-    return parse_spec({"name": "s", "data": {"name": "digits"}, **told}, "s.yaml")
+def parse(**parts):
+    return parse_spec({"name": "s", "data": {"name": "digits"}, **parts}, "s.yaml")
 
 
 def test_a_sweep_without_weights_is_left_alone(tmp_path):

@@ -1,4 +1,4 @@
-"""The sheet that shows augmentation: its rows, its pixels, and what is said where there is nothing to show."""
+"""The sheet that shows augmentation: its rows, its pixels, and the message if there is nothing to show."""
 
 from __future__ import annotations
 
@@ -63,20 +63,20 @@ def test_the_sheet_has_every_pixel_as_a_square_in_its_own_colour(channels: int) 
 
     side = 36  # two pixels make 72
     top = MARGIN + 2 * TITLE
-    for number, told in ((0, pixels), (1, 255 - pixels)):
+    for number, payload in ((0, pixels), (1, 255 - pixels)):
         row = top + number * (TITLE + 2 * side + GAP)
         for image in (0, 1):
             left = MARGIN + image * (3 * side + GAP)
             shown = sheet[row : row + 2 * side, left : left + 3 * side]
-            assert (shown == told[image].repeat(side, 0).repeat(side, 1)).all()
+            assert (shown == payload[image].repeat(side, 0).repeat(side, 1)).all()
 
 
-def test_the_command_writes_a_picture_and_tells_its_rows(home: Path) -> None:
+def test_the_command_writes_a_picture_and_prints_its_rows(home: Path) -> None:
     answer = CliRunner().invoke(app, ["preview", "sweep.yaml", "augment.crop=1,2", "augment.noise=0.1", "--json"])
 
     assert answer.exit_code == 0, answer.output
-    told = json.loads(answer.stdout)
-    assert told == {
+    payload = json.loads(answer.stdout)
+    assert payload == {
         "path": "t-preview.png",
         "rows": [
             {"title": "as they are", "values": {}},
@@ -90,7 +90,7 @@ def test_the_command_writes_a_picture_and_tells_its_rows(home: Path) -> None:
     assert sorted(path.name for path in home.iterdir()) == ["sweep.yaml", "t-preview.png"]
 
 
-def test_the_picture_goes_where_out_says(home: Path) -> None:
+def test_the_picture_goes_to_the_path_of_out(home: Path) -> None:
     answer = CliRunner().invoke(app, ["preview", "sweep.yaml", "augment.flip=0.5", "--out", "sheet.png"])
     assert answer.exit_code == 0, answer.output
     assert answer.stdout == "sheet.png\n"
@@ -98,7 +98,7 @@ def test_the_picture_goes_where_out_says(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("overrides", "message"),
     [
         ([], "t augments nothing: set a key, such as augment.flip=0.5"),
         (["augment.hue=0.1"], "augment.hue needs images with three channels, and these have 1"),
@@ -108,10 +108,10 @@ def test_the_picture_goes_where_out_says(home: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_shown_is_said(home: Path, words: list[str], said: str) -> None:
-    answer = CliRunner().invoke(app, ["preview", "sweep.yaml", *words])
+def test_what_cannot_be_shown_is_said(home: Path, overrides: list[str], message: str) -> None:
+    answer = CliRunner().invoke(app, ["preview", "sweep.yaml", *overrides])
     assert answer.exit_code == 2
-    assert said in answer.stderr
+    assert message in answer.stderr
 
 
 def test_a_run_that_needs_colours_of_grey_images_is_refused_before_anything_is_written(home: Path) -> None:

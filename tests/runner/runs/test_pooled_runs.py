@@ -102,8 +102,8 @@ def test_checkpoints_of_another_run_vote_where_the_ensemble_names_it(run: Sample
     )
     best = CheckpointId(trial.trial_id, 1)
     alone = choose_and_evaluate(load_run(run.found, []))
-    assert best not in alone.choice.members
+    assert best not in alone.team.members
     together = choose_and_evaluate(load_run(run.found, ["ensemble.runs=[more/r2]"]))
-    assert best in together.choice.members
+    assert best in together.team.members
     assert together.best == best
     assert len(alone.records) == len(together.records)  # the report is of the run itself

@@ -24,7 +24,7 @@ def load(bucket):
 
 
 def numbers(conclusion):
-    return conclusion.choice, describe_verdict(conclusion.verdict, conclusion.choice), conclusion.left_out
+    return conclusion.team, describe_verdict(conclusion.verdict, conclusion.team), conclusion.left_out
 
 
 def parts_asked(asked):
@@ -55,7 +55,7 @@ def test_a_member_that_was_damaged_since_is_left_out_as_it_is_without_a_cache(bu
     _store, _sample, behind = bucket
     whole = choose_and_evaluate(load(bucket))
     publish(load(bucket), whole, "")
-    member = whole.choice.members[0]
+    member = whole.team.members[0]
     before = behind.harm(member.key(part), harm, random.Random(5))
     try:
         cached = choose_and_evaluate(load(bucket))
@@ -73,7 +73,7 @@ def test_a_byte_that_was_wrong_on_its_way_is_not_what_later_votes_read(bucket, m
     store, sample, behind = bucket
     behind.delete(layout.run_key("dots", sample.run_id, layout.PARTS_CACHE))
     whole = choose_and_evaluate(load(bucket))
-    member = whole.choice.members[0]
+    member = whole.team.members[0]
     get = type(store).get
 
     def flip(self, key):

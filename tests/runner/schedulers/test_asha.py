@@ -10,14 +10,14 @@ from runner.schedulers.asha import Asha
 
 def reason(asha, trial_id):
     """Why the trial is pruned, None if it goes on."""
-    halt = asha.judge(trial_id)
-    if halt is None:
+    decision = asha.decide(trial_id)
+    if decision is None:
         return None
-    assert halt.state == "pruned"
-    return halt.reason
+    assert decision.state == "pruned"
+    return decision.reason
 
 
-def tell(asha, trial_id, epoch, accuracy):
+def report(asha, trial_id, epoch, accuracy):
     """Record a result, and what it leads to."""
     asha.record(trial_id, epoch, accuracy)
     return reason(asha, trial_id)
@@ -42,7 +42,7 @@ def test_one_in_three_passes_a_rung():
         ("e", 0.55, None),  # 0.4 0.5 0.53 0.55 0.6: cut-off 0.543
         ("f", 0.45, "pruned at rung 1, rank 5 of 6"),
     ]
-    assert [(name, value, tell(asha, name, 1, value)) for name, value, _ in table] == table
+    assert [(name, value, report(asha, name, 1, value)) for name, value, _ in table] == table
 
 
 def test_one_in_two_passes_a_rung():
@@ -60,7 +60,7 @@ def test_one_in_two_passes_a_rung():
         ("d", 4, 0.2, None),
         ("a", 3, 0.9, None),  # 0.5 0.6 0.7: it is the median of rung 2
     ]
-    assert [(name, at, value, tell(asha, name, at, value)) for name, at, value, _ in table] == table
+    assert [(name, at, value, report(asha, name, at, value)) for name, at, value, _ in table] == table
 
 
 def test_the_reason_names_rung_and_rank():
@@ -81,7 +81,7 @@ def test_equals_share_a_rank():
 @pytest.mark.parametrize("reduction", [2, 3, 4])
 def test_trials_that_are_all_equal_all_pass(accuracy, reduction):
     asha = Asha(9, reduction, grace_epochs=1)
-    assert [tell(asha, str(number), 1, accuracy) for number in range(12)] == [None] * 12
+    assert [report(asha, str(number), 1, accuracy) for number in range(12)] == [None] * 12
 
 
 @pytest.mark.parametrize("reduction", [2, 3, 4, 6, 7])
@@ -91,33 +91,33 @@ def test_who_is_exactly_at_the_cut_off_passes_however_many_there_are(reduction):
         count = best * reduction + 1  # then the cut-off is an accuracy on the rung, not one between two
         for place in range(count):
             asha.record(str(place), 1, (count - place) / (count + 1))
-        assert [asha.judge(str(place)) is None for place in range(count)] == [place <= best for place in range(count)]
+        assert [asha.decide(str(place)) is None for place in range(count)] == [place <= best for place in range(count)]
 
 
 def test_the_first_at_a_rung_is_pruned_later_when_others_beat_it():
     asha = Asha(27, reduction=3, grace_epochs=1)
-    assert tell(asha, "first", 1, 0.3) is None
-    assert tell(asha, "b", 1, 0.6) is None
-    assert tell(asha, "c", 1, 0.7) is None
-    assert tell(asha, "first", 2, 0.9) == "pruned at rung 1, rank 3 of 3"
+    assert report(asha, "first", 1, 0.3) is None
+    assert report(asha, "b", 1, 0.6) is None
+    assert report(asha, "c", 1, 0.7) is None
+    assert report(asha, "first", 2, 0.9) == "pruned at rung 1, rank 3 of 3"
 
 
-def test_a_trial_is_judged_by_the_last_rung_that_it_reached_alone():
+def test_only_the_last_rung_that_a_trial_reached_decides():
     asha = Asha(27, reduction=3, grace_epochs=1)
     for epoch in (1, 2, 3):
-        assert tell(asha, "slow", epoch, 0.3) is None
+        assert report(asha, "slow", epoch, 0.3) is None
     asha.record("b", 1, 0.6)
     asha.record("c", 1, 0.7)
-    assert asha.judge("slow") is None
+    assert asha.decide("slow") is None
 
 
 def test_nothing_is_said_of_a_trial_before_its_first_rung():
     asha = Asha(27, reduction=3, grace_epochs=3)
     for name in "abc":
         asha.record(name, 3, 0.9)
-    assert tell(asha, "late", 1, 0.0) is None
-    assert tell(asha, "late", 2, 0.0) is None
-    assert tell(asha, "late", 3, 0.0) == "pruned at rung 1, rank 4 of 4"
+    assert report(asha, "late", 1, 0.0) is None
+    assert report(asha, "late", 2, 0.0) is None
+    assert report(asha, "late", 3, 0.0) == "pruned at rung 1, rank 4 of 4"
 
 
 # A trial is a list of accuracies, one an epoch; an interleaving is the order in which trials tell their next epoch.
@@ -135,14 +135,14 @@ def test_a_driver_that_is_replaced_decides_as_if_it_had_not_been(accuracies, ord
         for turn, number in enumerate(order):
             if turn == replaced_at:
                 asha = Asha(9, reduction, grace_epochs=1)
-                for told in record:
-                    asha.record(*told)
+                for result in record:
+                    asha.record(*result)
             number %= len(accuracies)
             if number in over or epochs[number] == 9:
                 continue
             epochs[number] += 1
             record.append((f"t{number}", epochs[number], accuracies[number][epochs[number] - 1]))
-            decisions.append(tell(asha, *record[-1]))
+            decisions.append(report(asha, *record[-1]))
             if decisions[-1]:
                 over.add(number)
         return decisions
@@ -158,7 +158,7 @@ def test_the_best_at_a_rung_always_passes(accuracies, reduction):
     asha = Asha(9, reduction, grace_epochs=1)
     for number, accuracy in enumerate(accuracies):
         asha.record(str(number), 1, accuracy)
-    assert asha.judge(str(accuracies.index(max(accuracies)))) is None
+    assert asha.decide(str(accuracies.index(max(accuracies)))) is None
 
 
 def test_the_brackets_meet_their_first_rung_ever_later():
@@ -197,10 +197,10 @@ def test_a_trial_is_compared_to_those_of_its_bracket_alone():
     names = [f"t{number}" for number in range(40)]
     early, late = ([name for name in names if asha.bracket_of(name) == bracket] for bracket in (0, 1))
     asha.record(early[0], 1, 0.9)
-    assert tell(asha, late[0], 1, 0.1) is None
+    assert report(asha, late[0], 1, 0.1) is None
     asha.record(early[0], 3, 0.9)
     asha.record(early[1], 3, 0.95)
-    assert tell(asha, late[0], 3, 0.1) is None
+    assert report(asha, late[0], 3, 0.1) is None
     asha.record(late[1], 3, 0.2)
     assert reason(asha, late[0]) == "pruned at rung 1 of bracket 1, rank 2 of 2"
     assert reason(asha, early[0]) == "pruned at rung 2 of bracket 0, rank 2 of 2"
@@ -211,11 +211,11 @@ def test_a_trial_that_began_after_a_rung_is_not_put_on_it():
     asha.record("a", 1, 0.5)
     asha.record("child", 2, 0.9)
     assert reason(asha, "a") is None
-    assert tell(asha, "child", 3, 0.1) is None
+    assert report(asha, "child", 3, 0.1) is None
 
 
 def test_an_accuracy_that_is_no_number_never_passes():
     asha = Asha(27, reduction=3, grace_epochs=1)
-    assert tell(asha, "a", 1, math.nan) == "pruned at rung 1, rank 1 of 1: its validation accuracy is not a number"
-    assert tell(asha, "b", 1, 0.1) is None
+    assert report(asha, "a", 1, math.nan) == "pruned at rung 1, rank 1 of 1: its validation accuracy is not a number"
+    assert report(asha, "b", 1, 0.1) is None
     assert reason(asha, "a") == "pruned at rung 1, rank 2 of 2: its validation accuracy is not a number"

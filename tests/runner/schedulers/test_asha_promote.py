@@ -7,13 +7,13 @@ from runner.schedulers.asha_promote import PromotingAsha
 
 
 def come(scheduler, trial_id, epoch, accuracy):
-    """A trial reports, and pauses or ends where it is told to."""
+    """A trial reports, and pauses or ends if the scheduler says so."""
     scheduler.record(trial_id, epoch, accuracy)
-    halt = scheduler.judge(trial_id)
-    if halt is None:
+    decision = scheduler.decide(trial_id)
+    if decision is None:
         return None
-    (scheduler.pause if halt.state == "paused" else scheduler.end)(trial_id)
-    return halt.reason
+    (scheduler.pause if decision.state == "paused" else scheduler.end)(trial_id)
+    return decision.reason
 
 
 def started(trials, max_epochs=27, reduction=3, grace_epochs=1):
@@ -75,7 +75,7 @@ def test_the_highest_rung_comes_first():
     assert scheduler.promote() is None
 
 
-def test_of_equals_the_first_to_come_goes_on():
+def test_of_equals_the_first_to_come_is_promoted():
     scheduler = started("abcd", reduction=2)
     for name in "dcba":
         come(scheduler, name, 1, 0.5)
@@ -96,7 +96,7 @@ def test_a_trial_that_ended_keeps_its_place_but_is_not_promoted():
     assert come(scheduler, "d", 1, 0.7) == "waits at rung 1, rank 2 of 4"
 
 
-def test_an_accuracy_that_is_no_number_counts_as_one_more_and_never_goes_on():
+def test_an_accuracy_that_is_no_number_counts_as_one_more_and_is_never_promoted():
     scheduler = started("abc")
     nan = "its validation accuracy is not a number"
     assert come(scheduler, "a", 1, math.nan) == f"pruned at rung 1, rank 1 of 1: {nan}"
@@ -108,11 +108,11 @@ def test_nothing_is_settled_while_others_may_come():
     scheduler = started("abc")
     for name in "abc":
         come(scheduler, name, 1, 0.5)
-    assert scheduler.settle() == []
+    assert scheduler.resolve_paused() == []
     scheduler.close()
-    assert scheduler.settle() == []  # one may be promoted
+    assert scheduler.resolve_paused() == []  # one may be promoted
     assert promote(scheduler)[0] == "a"
-    assert scheduler.settle() == []  # and may yet make others of its next rung go on
+    assert scheduler.resolve_paused() == []  # and may yet make others of its next rung go on
     assert come(scheduler, "a", 3, 0.6) == "waits at rung 2, rank 1 of 1"
     assert promote(scheduler) == ("a", "promoted from rung 2, rank 1 of 1: nothing more will come")
     assert come(scheduler, "a", 9, 0.7) == "waits at rung 3, rank 1 of 1"
@@ -120,11 +120,11 @@ def test_nothing_is_settled_while_others_may_come():
     scheduler.record("a", 27, 0.8)
     scheduler.end("a")
     assert scheduler.promote() is None
-    settled = [("b", "pruned at rung 1, rank 1 of 3"), ("c", "pruned at rung 1, rank 1 of 3")]
-    assert scheduler.settle() == settled
-    for name, _ in settled:
+    pruned = [("b", "pruned at rung 1, rank 1 of 3"), ("c", "pruned at rung 1, rank 1 of 3")]
+    assert scheduler.resolve_paused() == pruned
+    for name, _ in pruned:
         scheduler.end(name)
-    assert scheduler.settle() == []
+    assert scheduler.resolve_paused() == []
 
 
 def test_what_waits_may_still_be_promoted_where_more_trials_come_after_all():
@@ -135,7 +135,7 @@ def test_what_waits_may_still_be_promoted_where_more_trials_come_after_all():
     assert scheduler.promote() == ("b", "promoted from rung 1, rank 1 of 2: nothing more will come")
     scheduler.add("c")
     assert scheduler.promote() is None
-    assert scheduler.settle() == []
+    assert scheduler.resolve_paused() == []
     come(scheduler, "c", 1, 0.1)
     assert promote(scheduler) == ("b", "promoted from rung 1, rank 1 of 3")
 
@@ -144,25 +144,25 @@ def test_a_trial_that_an_earlier_stage_trained_past_a_rung_counts_as_promoted_th
     scheduler = started("ab")
     for epoch in (1, 2, 3, 4):
         scheduler.record("a", epoch, 0.5)
-    assert scheduler.judge("a").reason == "waits at rung 2, rank 1 of 1"
+    assert scheduler.decide("a").reason == "waits at rung 2, rank 1 of 1"
     scheduler.pause("a")
     come(scheduler, "b", 1, 0.1)
     scheduler.close()
     assert promote(scheduler) == ("a", "promoted from rung 2, rank 1 of 1: nothing more will come")
     scheduler.end("a")
-    assert scheduler.settle() == [("b", "pruned at rung 1, rank 2 of 2")]
+    assert scheduler.resolve_paused() == [("b", "pruned at rung 1, rank 2 of 2")]
 
 
 def test_where_the_first_rung_is_the_last_epoch_nobody_pauses():
     scheduler = started("ab", max_epochs=5, grace_epochs=5)
     assert [come(scheduler, name, epoch, 0.1) for name in "ab" for epoch in (1, 5)] == [None] * 4
     scheduler.close()
-    assert (scheduler.promote(), scheduler.settle()) == (None, [])
+    assert (scheduler.promote(), scheduler.resolve_paused()) == (None, [])
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 5).map(lambda fifths: fifths / 5), max_size=40), st.integers(2, 4))
-def test_who_goes_on_is_who_the_paper_lets_go_on(accuracies, reduction):
+def test_the_trials_that_continue_are_those_of_the_paper(accuracies, reduction):
     """Algorithm 2 written out, for one rung: after each arrival promote while the best floor(n / reduction) hold any."""
     scheduler = started([], max_epochs=reduction, reduction=reduction)
     expected, promoted, arrived = set(), set(), []

@@ -48,7 +48,7 @@ class Caller:
         self.epochs = dict.fromkeys(curves, 0)
         self.turns = 0
 
-    def tell(self, *call):
+    def call(self, *call):
         self.calls.append(call)
         getattr(self.scheduler, call[0])(*call[1:])
 
@@ -75,7 +75,7 @@ class Caller:
             if self.turns in self.replaced_at:
                 self.replace()
             self.train(self.running[next(self.order, 0) % len(self.running)])
-            self.settle()
+            self.resolve_paused()
 
     def fill(self, cap):
         """Something for a free slot; whether there is any."""
@@ -89,14 +89,14 @@ class Caller:
             return True
         if self.unplanned:
             for name in self.unplanned[: self.planned_at_a_time]:
-                self.tell("add", name)
+                self.call("add", name)
                 self.queue.append(name)
             del self.unplanned[: self.planned_at_a_time]
             return True
         if self.running:
             return False
         self.scheduler.close()
-        return self.promote() or self.settle()
+        return self.promote() or self.resolve_paused()
 
     def promote(self):
         promoted = self.ask("promote")
@@ -106,12 +106,12 @@ class Caller:
             self.queue.append(promoted[0])
         return promoted is not None
 
-    def settle(self):
-        settled = self.ask("settle")
-        for name, reason in settled:
+    def resolve_paused(self):
+        pruned = self.ask("resolve_paused")
+        for name, reason in pruned:
             assert self.state[name] == "paused"
             self.decide("end", name, "pruned", reason)
-        return bool(settled)
+        return bool(pruned)
 
     def train(self, name):
         if self.epochs[name] == len(self.curves[name]):
@@ -119,19 +119,19 @@ class Caller:
             self.decide("end", name, "failed", "")
             return
         self.epochs[name] += 1
-        self.tell("record", name, self.epochs[name], self.curves[name][self.epochs[name] - 1])
-        halt = self.ask("judge", name)
+        self.call("record", name, self.epochs[name], self.curves[name][self.epochs[name] - 1])
+        decision = self.ask("decide", name)
         if self.epochs[name] == LAST:
             self.running.remove(name)
             self.decide("end", name, "finished", "")
-        elif halt:
+        elif decision:
             self.running.remove(name)
-            self.decide("pause" if halt.state == "paused" else "end", name, halt.state, halt.reason)
+            self.decide("pause" if decision.state == "paused" else "end", name, decision.state, decision.reason)
 
     def decide(self, call, name, state, reason):
         self.state[name] = state
         self.decisions.append((name, self.epochs[name], state, reason))
-        self.tell(call, name)
+        self.call(call, name)
 
     def who(self, state):
         return [name for name, its in self.state.items() if its == state]
@@ -171,8 +171,8 @@ def test_the_same_calls_lead_to_the_same_answers(make, curves, order, slots):
         for scheduler in (first, second):
             getattr(scheduler, call[0])(*call[1:])
         added += [call[1]] if call[0] == "add" else []
-        assert [first.judge(name) for name in added] == [second.judge(name) for name in added]
-        assert (first.promote(), first.settle()) == (second.promote(), second.settle())
+        assert [first.decide(name) for name in added] == [second.decide(name) for name in added]
+        assert (first.promote(), first.resolve_paused()) == (second.promote(), second.resolve_paused())
 
 
 @every(MAKE)
@@ -199,7 +199,7 @@ def test_the_best_at_every_rung_trains_to_its_end(make, accuracies, order, slots
 
 @every(MAKE)
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 9, 24])
-def test_trials_that_are_all_equal_come_to_an_end_and_the_first_goes_on(make, count):
+def test_trials_that_are_all_equal_come_to_an_end_and_the_first_is_promoted(make, count):
     caller = Caller(make, level([0.1] * count), slots=3).run()
     assert caller.state["t0"] == "finished"
     assert set(caller.state.values()) <= {"pruned", "finished"}
@@ -219,9 +219,9 @@ def test_the_first_trial_is_not_immortal(make):
 def test_an_accuracy_that_is_no_number_is_pruned_and_never_promoted(make):
     curves = level([math.nan, 0.1, 0.2, 0.3])
     for slots in (1, 4):
-        told = [decision for decision in Caller(make, curves, slots).run().decisions if decision[0] == "t0"]
-        assert len(told) == 1
-        _, epoch, state, reason = told[0]
+        decisions = [decision for decision in Caller(make, curves, slots).run().decisions if decision[0] == "t0"]
+        assert len(decisions) == 1
+        _, epoch, state, reason = decisions[0]
         assert state == "pruned"
         assert epoch <= 4
         assert reason.endswith("is not a number")
@@ -265,7 +265,7 @@ def test_a_call_costs_the_same_however_many_trials_there_are(make):
             if not caller.unplanned:
                 break
             caller.train(caller.running[0])
-            caller.settle()
+            caller.resolve_paused()
         sys.settrace(former)
         return lines / (turn - first)
 

@@ -10,10 +10,10 @@ def stopped_at(losses, epochs, smoothing=0.5, first=1):
     patience = Patience(epochs, smoothing)
     for epoch, loss in enumerate(losses, start=first):
         patience.record("a", epoch, loss)
-        if halt := patience.judge("a"):
-            assert halt == patience.judge("a")
-            assert halt.state == "finished"
-            return epoch, halt.reason
+        if decision := patience.decide("a"):
+            assert decision == patience.decide("a")
+            assert decision.state == "finished"
+            return epoch, decision.reason
     return None
 
 
@@ -84,7 +84,7 @@ def test_a_loss_that_is_no_number_is_never_the_best():
 def test_nothing_is_said_before_three_losses_wherever_they_begin():
     assert stopped_at([0.5, 0.6], epochs=1) is None
     assert stopped_at([0.5, 0.6, 0.7, 0.8], epochs=1, first=11) == (14, best(13, 1))
-    assert Patience(1).judge("unknown") is None
+    assert Patience(1).decide("unknown") is None
 
 
 def test_trials_do_not_touch_each_other_and_the_record_rebuilds_them():
@@ -95,7 +95,7 @@ def test_trials_do_not_touch_each_other_and_the_record_rebuilds_them():
         for epoch in range(epochs):
             for name in losses:
                 patience.record(name, epoch + 1, losses[name][epoch])
-        return patience.judge("a"), patience.judge("b")
+        return patience.decide("a"), patience.decide("b")
 
     assert [after(epochs) for epochs in (6, 7)] == [after(epochs) for epochs in (6, 7)]
     assert after(6) == (None, None)

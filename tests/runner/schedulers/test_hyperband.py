@@ -6,13 +6,13 @@ from runner.schedulers.hyperband import HyperBand
 
 
 def come(scheduler, trial_id, epoch, accuracy):
-    """A trial reports, and pauses or ends where it is told to."""
+    """A trial reports, and pauses or ends if the scheduler says so."""
     scheduler.record(trial_id, epoch, accuracy)
-    halt = scheduler.judge(trial_id)
-    if halt is None:
+    decision = scheduler.decide(trial_id)
+    if decision is None:
         return None
-    (scheduler.pause if halt.state == "paused" else scheduler.end)(trial_id)
-    return halt.reason
+    (scheduler.pause if decision.state == "paused" else scheduler.end)(trial_id)
+    return decision.reason
 
 
 def started(count, max_epochs=9, reduction=3, grace_epochs=1):
@@ -25,9 +25,9 @@ def started(count, max_epochs=9, reduction=3, grace_epochs=1):
 
 def promote_all(scheduler):
     promoted = []
-    while told := scheduler.promote():
-        promoted.append(told)
-        scheduler.resume(told[0])
+    while answer := scheduler.promote():
+        promoted.append(answer)
+        scheduler.resume(answer[0])
     return promoted
 
 
@@ -62,21 +62,21 @@ def test_the_first_rung_is_not_before_the_grace_epochs(max_epochs, reduction, gr
 
 def test_a_rung_waits_until_all_have_come_and_then_the_best_go_on():
     scheduler, names = started(9)  # bracket 0 of 9 epochs: 9 trials at epoch 1, 3 at epoch 3, 1 to the end
-    told = [come(scheduler, name, 1, number / 10) for number, name in enumerate(names[:8])]
-    assert told == [f"waits at rung 1 of bracket 0, rank 1 of {come_by}" for come_by in range(1, 9)]
+    answer = [come(scheduler, name, 1, number / 10) for number, name in enumerate(names[:8])]
+    assert answer == [f"waits at rung 1 of bracket 0, rank 1 of {come_by}" for come_by in range(1, 9)]
     assert scheduler.promote() is None
-    assert scheduler.settle() == []
+    assert scheduler.resolve_paused() == []
     assert come(scheduler, "t8", 1, 0.05) == "pruned at rung 1 of bracket 0, rank 8 of 9"
-    assert scheduler.settle() == [
+    assert scheduler.resolve_paused() == [
         ("t4", "pruned at rung 1 of bracket 0, rank 4 of 9"),
         ("t3", "pruned at rung 1 of bracket 0, rank 5 of 9"),
         ("t2", "pruned at rung 1 of bracket 0, rank 6 of 9"),
         ("t1", "pruned at rung 1 of bracket 0, rank 7 of 9"),
         ("t0", "pruned at rung 1 of bracket 0, rank 9 of 9"),
     ]
-    for name, _ in scheduler.settle():
+    for name, _ in scheduler.resolve_paused():
         scheduler.end(name)
-    assert scheduler.settle() == []
+    assert scheduler.resolve_paused() == []
     assert promote_all(scheduler) == [
         ("t7", "promoted from rung 1 of bracket 0, rank 1 of 9"),
         ("t6", "promoted from rung 1 of bracket 0, rank 2 of 9"),
@@ -85,12 +85,12 @@ def test_a_rung_waits_until_all_have_come_and_then_the_best_go_on():
     assert come(scheduler, "t5", 3, 0.9) == "waits at rung 2 of bracket 0, rank 1 of 1"
     assert come(scheduler, "t6", 3, 0.8) == "waits at rung 2 of bracket 0, rank 2 of 2"
     assert come(scheduler, "t7", 3, 0.7) == "pruned at rung 2 of bracket 0, rank 3 of 3"
-    assert scheduler.settle() == [("t6", "pruned at rung 2 of bracket 0, rank 2 of 3")]
+    assert scheduler.resolve_paused() == [("t6", "pruned at rung 2 of bracket 0, rank 2 of 3")]
     assert promote_all(scheduler) == [("t5", "promoted from rung 2 of bracket 0, rank 1 of 3")]
     assert come(scheduler, "t5", 9, 0.1) is None
 
 
-def test_who_comes_last_and_is_among_the_best_goes_on_without_a_pause():
+def test_a_trial_that_comes_last_and_is_among_the_best_continues_without_a_pause():
     scheduler, names = started(9)
     for name in names[:8]:
         come(scheduler, name, 1, 0.5)
@@ -105,7 +105,7 @@ def test_a_trial_that_ended_early_has_come_and_is_the_worst():
         come(scheduler, name, 1, 0.5)
     scheduler.end("t8")
     assert [name for name, _ in promote_all(scheduler)] == ["t1", "t2", "t3"]
-    assert scheduler.settle()[0] == ("t4", "pruned at rung 1 of bracket 0, rank 1 of 9")
+    assert scheduler.resolve_paused()[0] == ("t4", "pruned at rung 1 of bracket 0, rank 1 of 9")
     come(scheduler, "t1", 3, 0.1)
     scheduler.end("t2")
     scheduler.end("t2")
@@ -120,13 +120,13 @@ def test_a_trial_that_stopped_early_at_its_rung_leaves_its_place_to_the_next():
     for number, name in enumerate(names[1:], start=1):
         come(scheduler, name, 1, number / 100)
     assert [name for name, _ in promote_all(scheduler)] == ["t7", "t6"]
-    assert scheduler.judge("t8") is None
+    assert scheduler.decide("t8") is None
 
 
 def test_an_accuracy_that_is_no_number_is_pruned_at_once_and_ranks_last():
     scheduler, names = started(9)
-    told = come(scheduler, "t0", 1, math.nan)
-    assert told == "pruned at rung 1 of bracket 0, rank 1 of 1: its validation accuracy is not a number"
+    answer = come(scheduler, "t0", 1, math.nan)
+    assert answer == "pruned at rung 1 of bracket 0, rank 1 of 1: its validation accuracy is not a number"
     for name in names[1:8]:
         come(scheduler, name, 1, 0.5)
     assert come(scheduler, "t8", 1, 0.1) == "pruned at rung 1 of bracket 0, rank 8 of 9"
@@ -136,7 +136,7 @@ def test_a_bracket_of_trials_that_all_ended_lets_the_next_ones_be():
     scheduler, names = started(14)
     for name in names[:9]:
         scheduler.end(name)
-    assert (scheduler.promote(), scheduler.settle()) == (None, [])
+    assert (scheduler.promote(), scheduler.resolve_paused()) == (None, [])
     for name in names[9:]:
         come(scheduler, name, 3, 0.5)
     assert [name for name, _ in promote_all(scheduler)] == ["t9"]
@@ -148,7 +148,7 @@ def test_a_bracket_that_does_not_fill_up_is_halved_at_the_close():
         come(scheduler, name, 1, number / 10)
     assert scheduler.promote() is None
     scheduler.close()
-    assert [name for name, _ in scheduler.settle()] == ["t2", "t1", "t0"]
+    assert [name for name, _ in scheduler.resolve_paused()] == ["t2", "t1", "t0"]
     assert promote_all(scheduler) == [("t3", "promoted from rung 1 of bracket 0, rank 1 of 4")]
     assert come(scheduler, "t3", 3, 0.5) is None  # alone at rung 2: it is the best there
     scheduler.add("more")
@@ -165,7 +165,7 @@ def test_a_close_that_is_not_on_record_shows_in_the_promotions(closed):
         scheduler.close()
     scheduler.resume("t3")
     assert scheduler.promote() is None
-    assert [name for name, _ in scheduler.settle()] == ["t2", "t1", "t0"]
+    assert [name for name, _ in scheduler.resolve_paused()] == ["t2", "t1", "t0"]
     scheduler.add("more")
     assert scheduler._places["more"].bracket is not scheduler._places["t3"].bracket
 
@@ -196,12 +196,12 @@ def test_a_trial_that_an_earlier_stage_trained_further_is_compared_at_its_first_
     scheduler, names = started(9)
     for epoch, accuracy in ((1, 0.3), (2, 0.4), (3, 0.9), (4, 0.9)):
         scheduler.record("t0", epoch, accuracy)
-    assert scheduler.judge("t0").reason == "waits at rung 1 of bracket 0, rank 1 of 1"
+    assert scheduler.decide("t0").reason == "waits at rung 1 of bracket 0, rank 1 of 1"
     scheduler.pause("t0")
     for name in names[1:]:
         come(scheduler, name, 1, 0.2)
     assert [name for name, _ in promote_all(scheduler)] == ["t1", "t2"]  # t0 went up, and waits at rung 2 already
-    assert scheduler.judge("t0").reason == "waits at rung 2 of bracket 0, rank 1 of 1"
+    assert scheduler.decide("t0").reason == "waits at rung 2 of bracket 0, rank 1 of 1"
     come(scheduler, "t1", 3, 0.5)
     come(scheduler, "t2", 3, 0.6)
     assert promote_all(scheduler) == [("t0", "promoted from rung 2 of bracket 0, rank 1 of 3")]

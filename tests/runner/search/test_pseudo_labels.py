@@ -42,8 +42,8 @@ class Sweep:
         return [task.trial for task in tasks]
 
     def decide(self, *trials, table=TABLE, candidates=None, max_epochs=2):
-        told = [{"trial_id": trial.trial_id, "max_epochs": max_epochs} for trial in trials]
-        values = {"table": table, "candidates": candidates or len(self.trials), "trials": told, "labelling": None}
+        entries = [{"trial_id": trial.trial_id, "max_epochs": max_epochs} for trial in trials]
+        values = {"table": table, "candidates": candidates or len(self.trials), "trials": entries, "labelling": None}
         self.driver.controller.decide(Decide(PSEUDO, "agreed", values, stage=PSEUDO))
 
 
@@ -110,7 +110,7 @@ def test_a_decision_without_a_table_ends_the_run(sweep):
     assert not sweep.is_due
 
 
-def test_a_new_driver_goes_on_wherever_the_one_before_was(sweep):
+def test_a_new_driver_continues_where_the_one_before_was(sweep):
     sweep.driver.take_all()
     sweep.train(A)
     sweep.renew()
@@ -127,7 +127,7 @@ def test_a_new_driver_goes_on_wherever_the_one_before_was(sweep):
     assert len(sweep.driver.told(Decided)) == 1
 
 
-def test_a_first_stage_that_grows_is_labelled_anew(tmp_path):
+def test_a_first_stage_that_grows_is_labelled_again(tmp_path):
     sweep = Sweep(tmp_path, [A, B])
     sweep.train_all()
     sweep.decide(A)

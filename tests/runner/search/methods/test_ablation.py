@@ -2,7 +2,7 @@ import pytest
 
 from runner.search.base.stage_context import StageContext
 from runner.search.methods.ablation import list_arms
-from tests.runner.search.play import EpochSimulator, make_search, make_sweep
+from tests.runner.search.search_run import SearchRun, make_search, make_sweep
 from trainables.errors import SweepFileError
 
 CHANGES = {"dropout": {"model.dropout": 0.3}, "no batch norm": {"model.batch_norm": False}}
@@ -14,13 +14,13 @@ def arms(trials):
 
 
 def test_the_baseline_comes_first_then_each_change_alone_then_all_together():
-    play = EpochSimulator(make_search({"method": "ablation", "changes": CHANGES}, scheduler=NONE))
-    assert arms(play.to_the_end(lambda values: 0.5)) == [(0.0, True), (0.3, True), (0.0, False), (0.3, False)]
+    run = SearchRun(make_search({"method": "ablation", "changes": CHANGES}, scheduler=NONE))
+    assert arms(run.to_the_end(lambda values: 0.5)) == [(0.0, True), (0.3, True), (0.0, False), (0.3, False)]
 
 
 def test_every_arm_has_the_same_seeds_and_whole_comparisons_come_first():
-    play = EpochSimulator(make_search({"method": "ablation", "changes": CHANGES, "repeats": 3}, scheduler=NONE))
-    trials = play.to_the_end(lambda values: 0.5)
+    run = SearchRun(make_search({"method": "ablation", "changes": CHANGES, "repeats": 3}, scheduler=NONE))
+    trials = run.to_the_end(lambda values: 0.5)
     assert len(trials) == 12
     assert [len({trial.seed for trial in trials[start : start + 4]}) for start in (0, 4, 8)] == [1, 1, 1]
     assert len({trial.seed for trial in trials}) == 3
@@ -28,8 +28,8 @@ def test_every_arm_has_the_same_seeds_and_whole_comparisons_come_first():
 
 
 def test_a_single_change_is_not_tried_together_with_nothing():
-    play = EpochSimulator(make_search({"method": "ablation", "changes": {"x": {"model.dropout": 0.3}}}, scheduler=NONE))
-    assert len(play.to_the_end(lambda values: 0.5)) == 2
+    run = SearchRun(make_search({"method": "ablation", "changes": {"x": {"model.dropout": 0.3}}}, scheduler=NONE))
+    assert len(run.to_the_end(lambda values: 0.5)) == 2
 
 
 def test_a_change_that_has_all_others_takes_the_place_of_all_together():

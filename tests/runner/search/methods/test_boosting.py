@@ -8,7 +8,7 @@ import pytest
 
 from runner.journal.events import EpochReported, TrialEnded
 from runner.search.base.protocol import Decide, Over, Plan, Wait
-from tests.runner.search.play import WHEN, EpochSimulator, make_search
+from tests.runner.search.search_run import WHEN, SearchRun, make_search
 from tests.sample_runs.sample_run import make_result
 from trainables.config.trial import BoostConfig
 from trainables.errors import SweepFileError
@@ -16,7 +16,7 @@ from trainables.errors import SweepFileError
 NONE = {"scheduler": {"method": "none", "max_epochs": 3}}
 
 
-class Rounds(EpochSimulator):
+class Rounds(SearchRun):
     """Boosting that hears of made-up weights."""
 
     def __init__(self, events=None, **search):
@@ -27,16 +27,16 @@ class Rounds(EpochSimulator):
 
     def finish(self, trial, weight=1.0, error=0.2, epochs=3, loss=0.5):
         for epoch in range(1, epochs + 1):
-            told = {"round_error": error, "round_weight": weight, "validation_loss": loss}
-            result = replace(make_result(epoch, 0.5), **told)
-            self.tell(EpochReported(**WHEN, trial_id=trial.trial_id, result=result, trained=True))
-        self.tell(TrialEnded(**WHEN, trial_id=trial.trial_id, state="finished", reason=""))
+            fields = {"round_error": error, "round_weight": weight, "validation_loss": loss}
+            result = replace(make_result(epoch, 0.5), **fields)
+            self.record(EpochReported(**WHEN, trial_id=trial.trial_id, result=result, trained=True))
+        self.record(TrialEnded(**WHEN, trial_id=trial.trial_id, state="finished", reason=""))
 
-    def train_round(self, **told):
+    def train_round(self, **fields):
         """Plan, train and judge the next round of a single chain."""
         (trial,) = self.take(self.next())
         assert isinstance(self.next(), Wait)
-        self.finish(trial, **told)
+        self.finish(trial, **fields)
         step = self.next()
         assert isinstance(step, Decide)
         self.take(step)
@@ -52,23 +52,23 @@ def gradient(count, **keys):
 
 
 def test_each_round_names_the_last_checkpoint_of_the_one_before():
-    play = Rounds(boosting=rounds(3))
-    first, second, third = (play.train_round()[0] for _ in range(3))
+    run = Rounds(boosting=rounds(3))
+    first, second, third = (run.train_round()[0] for _ in range(3))
     assert (first.boost.kind, first.boost.former) == ("samme", None)
     assert str(second.boost.former) == f"{first.trial_id}@3"
     assert str(third.boost.former) == f"{second.trial_id}@3"
     assert len({trial.seed for trial in (first, second, third)}) == 3
-    assert isinstance(play.next(), Over)
+    assert isinstance(run.next(), Over)
 
 
-def test_each_round_of_gradient_boosting_says_how_many_nets_it_holds_and_what_a_new_one_weighs():
-    play = Rounds(boosting=gradient(3, shrinkage=0.5))
-    first, second, third = (play.train_round(loss=1 / number)[0] for number in (1, 2, 3))
+def test_each_round_of_gradient_boosting_names_the_number_of_its_nets_and_the_weight_of_the_new_one():
+    run = Rounds(boosting=gradient(3, shrinkage=0.5))
+    first, second, third = (run.train_round(loss=1 / number)[0] for number in (1, 2, 3))
     assert first.boost == BoostConfig(kind="gradient")  # the same with any shrinkage
     assert (second.boost.round, second.boost.shrinkage, str(second.boost.former)) == (2, 0.5, f"{first.trial_id}@3")
     assert (third.boost.round, third.boost.shrinkage, str(third.boost.former)) == (3, 0.5, f"{second.trial_id}@3")
     assert len({trial.seed for trial in (first, second, third)}) == 3
-    assert isinstance(play.next(), Over)
+    assert isinstance(run.next(), Over)
 
 
 @pytest.mark.parametrize(("loss", "votes"), [(0.4, True), (0.5, False), (0.6, False)])
@@ -76,21 +76,21 @@ def test_each_round_of_gradient_boosting_says_how_many_nets_it_holds_and_what_a_
 def test_gradient_boosting_ends_with_a_round_that_does_not_lower_the_loss_where_that_is_asked_for(
     stop_early, loss, votes
 ):
-    play = Rounds(boosting=gradient(5, stop_early=stop_early))
-    _, step = play.train_round(loss=0.5)
+    run = Rounds(boosting=gradient(5, stop_early=stop_early))
+    _, step = run.train_round(loss=0.5)
     assert (step.values["votes"], step.values["goes_on"]) == (True, True)
-    _, step = play.train_round(loss=loss)
+    _, step = run.train_round(loss=loss)
     assert (step.values["votes"], step.values["goes_on"]) == (votes, votes or not stop_early)
     ended = "it does not fall any more, so none follows" in step.reason
     assert ended is (stop_early and not votes)
-    assert isinstance(play.next(), Over if ended else Plan)
+    assert isinstance(run.next(), Over if ended else Plan)
 
 
 def test_a_rehearsal_has_as_many_rounds_of_gradient_boosting_as_there_may_be():
-    play = Rounds(boosting=gradient(3, stop_early=True))
+    run = Rounds(boosting=gradient(3, stop_early=True))
     for _ in range(3):
-        play.train_round(weight=None, error=None, loss=0.5)
-    assert isinstance(play.next(), Over)
+        run.train_round(weight=None, error=None, loss=0.5)
+    assert isinstance(run.next(), Over)
 
 
 @pytest.mark.parametrize("parts", [{"bag": {"kind": "fold"}}, {"augment": {"mixup": 0.2}}])
@@ -112,12 +112,12 @@ def test_more_rounds_only_add_to_the_end():
     ],
 )
 def test_a_round_that_leaves_nothing_to_do_is_the_last_one(weight, error, votes, why):
-    play = Rounds(boosting=rounds(5))
-    play.train_round()
-    _, step = play.train_round(weight=weight, error=error)
+    run = Rounds(boosting=rounds(5))
+    run.train_round()
+    _, step = run.train_round(weight=weight, error=error)
     assert why in step.reason
     assert (step.values["votes"], step.values["goes_on"], step.values["round"]) == (votes, False, 2)
-    assert isinstance(play.next(), Over)
+    assert isinstance(run.next(), Over)
 
 
 def test_a_first_round_that_only_guesses_votes_alone():
@@ -127,62 +127,60 @@ def test_a_first_round_that_only_guesses_votes_alone():
 
 @pytest.mark.parametrize("state", ["failed", "diverged"])
 def test_a_round_that_does_not_come_to_its_end_is_the_last_one(state):
-    play = Rounds(boosting=rounds(5))
-    (trial,) = play.take(play.next())
-    play.tell(TrialEnded(**WHEN, trial_id=trial.trial_id, state=state, reason="a loss is nan"))
-    step = play.next()
+    run = Rounds(boosting=rounds(5))
+    (trial,) = run.take(run.next())
+    run.record(TrialEnded(**WHEN, trial_id=trial.trial_id, state=state, reason="a loss is nan"))
+    step = run.next()
     assert step.reason == f"round 1: {state}, so none can follow it: a loss is nan"
-    play.take(step)
-    assert isinstance(play.next(), Over)
+    run.take(step)
+    assert isinstance(run.next(), Over)
 
 
 def test_a_round_that_was_cut_off_is_waited_for():
-    play = Rounds(boosting=rounds(5))
-    (trial,) = play.take(play.next())
-    play.tell(TrialEnded(**WHEN, trial_id=trial.trial_id, state="stopped", reason="the budget ran out"))
-    assert isinstance(play.next(), Wait)
+    run = Rounds(boosting=rounds(5))
+    (trial,) = run.take(run.next())
+    run.record(TrialEnded(**WHEN, trial_id=trial.trial_id, state="stopped", reason="the budget ran out"))
+    assert isinstance(run.next(), Wait)
 
 
 @pytest.mark.parametrize("kind", ["samme", "gradient"])
 def test_a_new_driver_comes_to_the_same_rounds_wherever_the_one_before_was_killed(kind):
-    asked = gradient(3, stop_early=True) if kind == "gradient" else rounds(3)
-    whole = Rounds(boosting=asked)
+    boosting = gradient(3, stop_early=True) if kind == "gradient" else rounds(3)
+    whole = Rounds(boosting=boosting)
     wanted = [whole.train_round(weight=0.5 + number, loss=0.5 - number / 9)[0] for number in range(3)]
     for length in range(len(whole.events) + 1):
-        play = Rounds(whole.events[:length], boosting=asked)
+        run = Rounds(whole.events[:length], boosting=boosting)
         for _ in range(20):
-            step = play.next()
+            step = run.next()
             if isinstance(step, Over):
                 break
             if isinstance(step, Wait):
-                open_trial = next(
-                    play.state.trials[name] for name in play.state.trials if not play.state.has_ended(name)
-                )
+                open_trial = next(run.state.trials[name] for name in run.state.trials if not run.state.has_ended(name))
                 done = len(open_trial.epochs)
-                number = list(play.state.trials).index(open_trial.trial_id)
+                number = list(run.state.trials).index(open_trial.trial_id)
                 for event in whole.events:
                     epoch = getattr(getattr(event, "result", None), "epoch", 99)
                     is_next = (isinstance(event, EpochReported) and epoch > done) or isinstance(event, TrialEnded)
                     if getattr(event, "trial_id", "") == wanted[number].trial_id and is_next:
-                        play.tell(event)
+                        run.record(event)
             else:
-                play.take(step)
-        assert list(play.state.trials) == [trial.trial_id for trial in wanted]
-        assert [one.values for one in play.decisions("round")] == [one.values for one in whole.decisions("round")]
+                run.take(step)
+        assert list(run.state.trials) == [trial.trial_id for trial in wanted]
+        assert [one.values for one in run.decisions("round")] == [one.values for one in whole.decisions("round")]
 
 
 def test_chains_train_side_by_side_and_do_not_wait_for_each_other():
-    play = Rounds(boosting=rounds(2), repeats=2)
-    one, other = play.take(play.next())
-    play.finish(other)
-    step = play.next()
+    run = Rounds(boosting=rounds(2), repeats=2)
+    one, other = run.take(run.next())
+    run.finish(other)
+    step = run.next()
     assert step.reason.startswith("round 1 of chain 2: ")
-    play.take(step)
-    (second,) = play.take(play.next())
+    run.take(step)
+    (second,) = run.take(run.next())
     assert str(second.boost.former) == f"{other.trial_id}@3"
-    play.finish(one)
-    play.take(play.next())
-    assert isinstance(play.next(), Plan)
+    run.finish(one)
+    run.take(run.next())
+    assert isinstance(run.next(), Plan)
 
 
 @pytest.mark.parametrize(

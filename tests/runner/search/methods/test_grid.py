@@ -3,15 +3,15 @@ import math
 import pytest
 
 from runner.search.base.protocol import Decide, Over, Wait
-from tests.runner.search.play import EpochSimulator, make_search, rates
+from tests.runner.search.search_run import SearchRun, make_search, rates
 
 LOG = {"optimizer.lr": {"log": [1e-3, 1e-1], "factor": 10}}
 JOINT = {**LOG, "optimizer.weight_decay": {"log": [1e-5, 1e-3], "steps": 3}}
 
 
 def plan(**search):
-    play = EpochSimulator(make_search(search))
-    return play.take(play.search.step(play.state))
+    run = SearchRun(make_search(search))
+    return run.take(run.search.step(run.state))
 
 
 def near(key, best):
@@ -66,65 +66,65 @@ def test_without_jitter_a_jittered_mesh_is_a_grid():
 
 
 def test_the_mesh_grows_past_the_border_until_the_best_is_inside():
-    play = EpochSimulator(make_search({"method": "grid", "border": 3, "space": LOG}))
-    trials = play.to_the_end(near("optimizer.lr", 1.0))
+    run = SearchRun(make_search({"method": "grid", "border": 3, "space": LOG}))
+    trials = run.to_the_end(near("optimizer.lr", 1.0))
     assert rates(trials) == [1e-3, 1e-2, 1e-1, 1.0, 10.0]
-    assert [decision.values["side"] for decision in play.decisions("border")] == ["above", "above"]
-    assert play.decisions("border")[0].reason == (
+    assert [decision.values["side"] for decision in run.decisions("border")] == ["above", "above"]
+    assert run.decisions("border")[0].reason == (
         "the best point (90.00%) lies on the border 0.1 of optimizer.lr: the mesh grows past it to 1.0"
     )
 
 
 def test_the_mesh_stops_growing_at_its_limit_and_says_so():
-    play = EpochSimulator(make_search({"method": "grid", "border": {"optimizer.lr": 2}, "space": LOG}))
-    trials = play.to_the_end(near("optimizer.lr", 1e-9))
+    run = SearchRun(make_search({"method": "grid", "border": {"optimizer.lr": 2}, "space": LOG}))
+    trials = run.to_the_end(near("optimizer.lr", 1e-9))
     assert rates(trials) == [1e-3, 1e-2, 1e-1, 1e-4, 1e-5]
-    assert [decision.values["grows"] for decision in play.decisions("border")] == [True, True, False]
-    assert "which has grown 2 time(s), the limit" in play.decisions("border")[-1].reason
+    assert [decision.values["grows"] for decision in run.decisions("border")] == [True, True, False]
+    assert "which has grown 2 time(s), the limit" in run.decisions("border")[-1].reason
 
 
 def test_a_border_stays_where_nothing_beyond_it_is_admissible():
-    play = EpochSimulator(
+    run = SearchRun(
         make_search({"method": "grid", "border": 5, "space": {"model.dropout": {"uniform": [0, 0.8], "by": 0.2}}})
     )
-    trials = play.to_the_end(lambda values: values["model.dropout"])
+    trials = run.to_the_end(lambda values: values["model.dropout"])
     assert [trial.model.dropout for trial in trials] == [0.0, 0.2, 0.4, 0.6, 0.8]
-    assert "1.0 is not admissible" in play.decisions("border")[0].reason
+    assert "1.0 is not admissible" in run.decisions("border")[0].reason
 
 
 def test_only_the_axis_whose_border_is_best_grows_and_by_a_whole_row():
-    play = EpochSimulator(make_search({"method": "grid", "border": 1, "space": JOINT}))
-    trials = play.to_the_end(near("optimizer.lr", 0.2))
+    run = SearchRun(make_search({"method": "grid", "border": 1, "space": JOINT}))
+    trials = run.to_the_end(near("optimizer.lr", 0.2))
     grown = [(trial.optimizer.lr, trial.optimizer.weight_decay) for trial in trials[9:12]]
     assert grown == [(1.0, 1e-5), (1.0, 1e-4), (1.0, 1e-3)]
 
 
 def test_a_border_that_was_grown_in_a_jittered_mesh_has_points_in_the_new_cell():
-    play = EpochSimulator(make_search({"method": "jittered", "border": 1, "space": LOG}))
-    trials = play.to_the_end(near("optimizer.lr", 100))
+    run = SearchRun(make_search({"method": "jittered", "border": 1, "space": LOG}))
+    trials = run.to_the_end(near("optimizer.lr", 100))
     assert len(trials) == 4
     assert round(math.log10(trials[3].optimizer.lr)) == 0
 
 
-def test_the_mesh_waits_for_all_points_before_it_looks_at_the_border():
-    play = EpochSimulator(make_search({"method": "grid", "border": 1, "space": LOG}))
-    first, second, third = play.take(play.search.step(play.state))
-    play.end(first, 0.1)
-    play.end(third, 0.9)
-    assert isinstance(play.search.step(play.state), Wait)
-    play.end(second, None)
-    assert isinstance(play.search.step(play.state), Decide)
+def test_the_mesh_waits_for_all_points_before_it_checks_the_border():
+    run = SearchRun(make_search({"method": "grid", "border": 1, "space": LOG}))
+    first, second, third = run.take(run.search.step(run.state))
+    run.end(first, 0.1)
+    run.end(third, 0.9)
+    assert isinstance(run.search.step(run.state), Wait)
+    run.end(second, None)
+    assert isinstance(run.search.step(run.state), Decide)
 
 
 def test_a_mesh_without_a_single_result_does_not_grow():
-    play = EpochSimulator(make_search({"method": "grid", "border": 3, "space": LOG}))
-    assert len(play.to_the_end(lambda values: None)) == 3
+    run = SearchRun(make_search({"method": "grid", "border": 3, "space": LOG}))
+    assert len(run.to_the_end(lambda values: None)) == 3
 
 
 def test_the_mean_over_the_repeats_decides_which_point_is_best():
-    play = EpochSimulator(make_search({"method": "grid", "border": 1, "repeats": 2, "space": LOG}))
+    run = SearchRun(make_search({"method": "grid", "border": 1, "repeats": 2, "space": LOG}))
     scores = iter([0.5, 0.5, 0.6, 0.6, 0.9, 0.2])  # the single best is on the border, its mean is not the best
-    trials = play.to_the_end(lambda values: next(scores))
+    trials = run.to_the_end(lambda values: next(scores))
     assert len(trials) == 6
 
 
@@ -132,11 +132,11 @@ def test_the_mean_over_the_repeats_decides_which_point_is_best():
 def test_a_driver_that_is_replaced_grows_the_same_mesh(cut):
     search = {"method": "jittered", "border": 2, "space": LOG}
     score = near("optimizer.lr", 3.0)
-    whole = EpochSimulator(make_search(search))
+    whole = SearchRun(make_search(search))
     trials = whole.to_the_end(score)
     events = [event for event in whole.events if type(event).__name__ in ("TrialPlanned", "Decided")]
     assert len(events) > 3
-    again = EpochSimulator(make_search(search), whole.events[:cut])
+    again = SearchRun(make_search(search), whole.events[:cut])
     missing = [record.config for record in again.state.pending()]
     for trial in missing:
         again.end(trial, score({"optimizer.lr": trial.optimizer.lr}))

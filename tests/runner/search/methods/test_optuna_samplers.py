@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runner.search.methods.optuna_samplers import MOST, OptunaModel, _thin, _Told
+from runner.search.methods.optuna_samplers import MOST, OptunaModel, _thin, _TrialHistory
 from runner.space.distribution import Distribution
 from runner.space.draws import share_of
 from trainables.errors import SweepFileError
@@ -58,9 +58,9 @@ def finish(model, trial_id, values, accuracy, epoch=3):
     model.end(trial_id, "finished")
 
 
-def told(method, trials=8, **told):
+def trained_model(method, trials=8, **settings):
     """A model that knows `trials` finished trials at random places."""
-    model = model_of(method, **told)
+    model = model_of(method, **settings)
     for index, values in enumerate(drawn(trials)):
         finish(model, f"t{index}", values, accuracy_of(values))
     return model
@@ -72,9 +72,9 @@ def drawn(trials):
 
 def events_of(method, trials):
     """A sweep with two slots: its events in order, of each suggestion how many came before it, and the suggestions."""
-    model, events, asked, live = model_of(method, max_epochs=2), [], [], []
+    model, events, suggestions, live = model_of(method, max_epochs=2), [], [], []
 
-    def tell(what, *values):
+    def apply(what, *values):
         events.append((what, values))
         getattr(model, what)(*values)
 
@@ -82,26 +82,26 @@ def events_of(method, trials):
         if len(live) == 2:
             name, values, place = live.pop(0)
             if place % 5 == 3:
-                tell("end", name, "diverged")
+                apply("end", name, "diverged")
             else:
-                tell("report", name, 1, accuracy_of(values) / 2)
+                apply("report", name, 1, accuracy_of(values) / 2)
                 if place % 5 == 4:
-                    tell("end", name, "pruned")
+                    apply("end", name, "pruned")
                 else:
-                    tell("report", name, 2, accuracy_of(values))
-                    tell("end", name, "finished")
-        asked.append((len(events), model.suggest(index)))
-        tell("begin", f"t{index}", asked[-1][1])
-        live.append((f"t{index}", asked[-1][1], index))
-    return events, asked
+                    apply("report", name, 2, accuracy_of(values))
+                    apply("end", name, "finished")
+        suggestions.append((len(events), model.suggest(index)))
+        apply("begin", f"t{index}", suggestions[-1][1])
+        live.append((f"t{index}", suggestions[-1][1], index))
+    return events, suggestions
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_driver_that_reads_the_record_suggests_what_the_undisturbed_one_did(method):
-    events, asked = events_of(method, 14)
+    events, suggestions = events_of(method, 14)
 
     for index in (5, 8, 13):
-        length, suggested = asked[index]
+        length, suggested = suggestions[index]
         again = model_of(method, max_epochs=2)
         for what, values in events[:length]:
             getattr(again, what)(*values)
@@ -110,7 +110,7 @@ def test_a_driver_that_reads_the_record_suggests_what_the_undisturbed_one_did(me
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_suggestion_is_a_query(method):
-    model = told(method)
+    model = trained_model(method)
 
     first = model.suggest(8)
     model.suggest(9)
@@ -199,7 +199,7 @@ def test_a_drawn_number_is_short_and_inside_bounds_that_are_not(method):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("values", [{"x": 2.0}, {"x": 0.5, "lr": 7.0, "width": 16}, {"width": 8}, {"x": None}, {}])
 def test_a_trial_that_does_not_lie_in_the_space_is_left_out_of_the_model(method, values):
-    model, undisturbed = told(method), told(method)
+    model, undisturbed = trained_model(method), trained_model(method)
     model.begin("wider", values)
     model.report("wider", 3, 0.99)
     model.end("wider", "finished")
@@ -207,7 +207,7 @@ def test_a_trial_that_does_not_lie_in_the_space_is_left_out_of_the_model(method,
     assert model.suggest(8) == undisturbed.suggest(8)
 
 
-def test_choices_that_python_holds_for_equal_are_kept_apart():
+def test_choices_that_are_equal_in_python_stay_distinct():
     model = model_of("tpe", {"flag": Distribution("choice", values=(True, 1))}, startup=1)
     for index in range(12):
         finish(model, str(index), {"flag": (True, 1)[index % 2]}, (0.1, 0.9)[index % 2])
@@ -217,7 +217,7 @@ def test_choices_that_python_holds_for_equal_are_kept_apart():
 
 
 def test_a_trial_of_a_former_run_that_is_planned_again_keeps_its_results():
-    model, undisturbed = told("tpe"), told("tpe")
+    model, undisturbed = trained_model("tpe"), trained_model("tpe")
     model.begin("t0", drawn(1)[0])
 
     assert model.suggest(8) == undisturbed.suggest(8)
@@ -242,13 +242,13 @@ def line(method, left, right, startup=2, max_epochs=9):
 
 
 def ends(state, *accuracies):
-    def tell(model, name):
+    def apply(model, name):
         for epoch, accuracy in enumerate(accuracies, start=1):
             model.report(name, epoch, accuracy + 0.01 * int(name[1:]))
         if state:
             model.end(name, state)
 
-    return tell
+    return apply
 
 
 @pytest.mark.parametrize(
@@ -277,16 +277,16 @@ def test_suggestions_lie_where_trials_went_well(method, good, bad):
 
 
 def test_a_gaussian_process_takes_the_best_third_and_an_even_share_of_many_trials():
-    lost = _Told({}, {1: 1.0}, "diverged")
-    under_way = _Told({})
-    known = [under_way, lost, *(_Told({}, {1: 0.0001 * place}, "finished") for place in range(1000)), under_way]
+    lost = _TrialHistory({}, {1: 1.0}, "diverged")
+    under_way = _TrialHistory({})
+    known = [under_way, lost, *(_TrialHistory({}, {1: 0.0001 * place}, "finished") for place in range(1000)), under_way]
 
-    kept = _thin(known)
+    thinned = _thin(known)
 
-    accuracies = [told.last for told in kept if told.accuracies and not told.is_lost]
-    assert len(kept) == MOST + 2
+    accuracies = [history.last for history in thinned if history.accuracies and not history.is_lost]
+    assert len(thinned) == MOST + 2
     assert accuracies == sorted(accuracies)
-    assert accuracies[-100:] == [told.last for told in known[902:1002]]
+    assert accuracies[-100:] == [history.last for history in known[902:1002]]
     assert max(np.diff(accuracies)) < 0.0006
     assert _thin(known[:300]) == known[:300]
 
@@ -300,13 +300,13 @@ def test_bohb_learns_from_the_highest_epoch_that_enough_trials_have_reached():
 
 
 def test_bohb_is_random_while_no_epoch_has_enough_results():
-    model = told("bohb", trials=4)
+    model = trained_model("bohb", trials=4)
 
     assert model.suggest(8) == {key: how.draw(share_of(3, 8, key)) for key, how in SPACE.items()}
 
 
 def test_a_third_of_bohbs_suggestions_stays_random():
-    model = told("bohb")
+    model = trained_model("bohb")
     is_random = [
         model.suggest(index) == {key: how.draw(share_of(3, index, key)) for key, how in SPACE.items()}
         for index in range(8, 68)
@@ -318,7 +318,7 @@ def test_a_third_of_bohbs_suggestions_stays_random():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_two_idle_slots_get_different_trials(method):
-    model = told(method)
+    model = trained_model(method)
     first = model.suggest(8)
     model.begin("running", first)
 
@@ -329,7 +329,7 @@ def test_two_idle_slots_get_different_trials(method):
 def test_nothing_outside_the_model_is_changed(method, capfd):
     import torch
 
-    model = told(method)
+    model = trained_model(method)
     model.suggest(8)  # what the first import of Optuna sets up is not ours
 
     def outside():

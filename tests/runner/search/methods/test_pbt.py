@@ -7,11 +7,11 @@ from runner.journal.events import Decided, EpochReported, TrialEnded, TrialPlann
 from runner.search.base.protocol import Decide, Over, Plan, Wait
 from runner.search.base.stage_context import StageContext
 from runner.search.choose import choose_search
-from runner.search.methods.pbt import explore, make_stretch, move
+from runner.search.methods.pbt import explore, make_segment, move
 from runner.space.distribution import shorten
 from runner.space.draws import share_of
 from runner.space.parse import parse_distribution
-from tests.runner.search.play import WHEN, EpochSimulator, make_search, make_sweep, rates
+from tests.runner.search.search_run import WHEN, SearchRun, make_search, make_sweep, rates
 from tests.sample_runs.driver import Driver
 from tests.sample_runs.sample_run import make_result
 from trainables.config.base import short_hash
@@ -28,10 +28,10 @@ WIDE = {
 
 
 def begin(space=RATE, max_epochs=6, size=4, interval=2, seed=0, **population):
-    """The play of a population."""
-    told = {"size": size, "interval": interval, "resample": 0, **population}
-    search = {"method": "pbt", "space": space, "population": told, "seed": seed}
-    return EpochSimulator(make_search(search, scheduler={"method": "none", "max_epochs": max_epochs}))
+    """A run of a population."""
+    settings = {"size": size, "interval": interval, "resample": 0, **population}
+    search = {"method": "pbt", "space": space, "population": settings, "seed": seed}
+    return SearchRun(make_search(search, scheduler={"method": "none", "max_epochs": max_epochs}))
 
 
 def make_scope(space, max_epochs=6, **population):
@@ -40,25 +40,25 @@ def make_scope(space, max_epochs=6, **population):
     return StageContext(spec, "data", "", spec.search, {})
 
 
-def train(play, *scores):
+def train(run, *scores):
     """One generation, the members ending with `scores` in their order; returns its trials and its decision."""
-    step = play.search.step(play.state)
+    step = run.search.step(run.state)
     assert isinstance(step, Plan)
-    trials = play.take(step)
+    trials = run.take(step)
     for trial, score in zip(trials, scores, strict=True):
-        play.end(trial, score, epoch=step.max_epochs)
-    decision = play.search.step(play.state)
+        run.end(trial, score, epoch=step.max_epochs)
+    decision = run.search.step(run.state)
     assert isinstance(decision, Decide)
-    play.take(decision)
+    run.take(decision)
     return trials, decision
 
 
-def next_trials(play):
-    return list(play.search.step(play.state).trials)
+def next_trials(run):
+    return list(run.search.step(run.state).trials)
 
 
 def test_a_population_begins_with_different_draws_and_one_interval_of_epochs():
-    step = begin(size=8, interval=2).search.step(EpochSimulator(begin().search).state)
+    step = begin(size=8, interval=2).search.step(SearchRun(begin().search).state)
     assert isinstance(step, Plan)
     assert (len(set(rates(step.trials))), step.max_epochs) == (8, 2)
     assert {trial.parent for trial in step.trials} == {None}
@@ -70,22 +70,22 @@ def test_a_space_with_fewer_points_than_members_gives_them_other_seeds():
     assert len({trial.seed for trial in trials}) == len({trial.trial_id for trial in trials}) == 5
 
 
-def test_a_generation_is_judged_once_all_of_its_stretches_have_ended():
-    play = begin()
-    *others, last = play.take(play.search.step(play.state))
+def test_a_generation_is_decided_on_once_all_of_its_segments_have_ended():
+    run = begin()
+    *others, last = run.take(run.search.step(run.state))
     for trial in others:
-        play.end(trial, 0.5, epoch=2)
-    assert isinstance(play.search.step(play.state), Wait)
-    play.tell(TrialEnded(**WHEN, trial_id=last.trial_id, state="stopped", reason="the budget ran out"))
-    assert isinstance(play.search.step(play.state), Wait)
-    play.end(last, 0.5, epoch=2)
-    assert isinstance(play.search.step(play.state), Decide)
+        run.end(trial, 0.5, epoch=2)
+    assert isinstance(run.search.step(run.state), Wait)
+    run.record(TrialEnded(**WHEN, trial_id=last.trial_id, state="stopped", reason="the budget ran out"))
+    assert isinstance(run.search.step(run.state), Wait)
+    run.end(last, 0.5, epoch=2)
+    assert isinstance(run.search.step(run.state), Decide)
 
 
-def test_the_worst_of_four_goes_on_from_the_best_and_the_others_from_themselves():
-    play = begin(factor=1.25)
-    before, decision = train(play, 0.712, 0.884, 0.8, 0.75)
-    step = play.search.step(play.state)
+def test_the_worst_of_four_continues_from_the_best_and_the_others_from_themselves():
+    run = begin(factor=1.25)
+    before, decision = train(run, 0.712, 0.884, 0.8, 0.75)
+    step = run.search.step(run.state)
     after = step.trials
     assert step.max_epochs == 4
     assert after[1:] == tuple(before[1:])
@@ -93,7 +93,7 @@ def test_the_worst_of_four_goes_on_from_the_best_and_the_others_from_themselves(
     rate, moved = before[1].optimizer.lr, after[0].optimizer.lr
     assert moved in (shorten(rate * 1.25), shorten(rate / 1.25))
     assert decision.reason == (
-        f"generation 0: member 0 (71.20%) goes on from member 1 (88.40%): optimizer.lr {rate} -> {moved}"
+        f"generation 0: member 0 (71.20%) continues from member 1 (88.40%): optimizer.lr {rate} -> {moved}"
     )
     assert decision.values["moves"] == [
         {
@@ -111,70 +111,70 @@ def test_the_worst_of_four_goes_on_from_the_best_and_the_others_from_themselves(
 
 @pytest.mark.parametrize(("size", "quantile", "replaced"), [(4, 0.1, 1), (6, 0.25, 1), (10, 0.3, 3), (5, 0.5, 2)])
 def test_the_quantile_says_how_many_are_replaced_and_one_always_is(size, quantile, replaced):
-    play = begin(size=size, quantile=quantile)
-    _, decision = train(play, *(0.9 - 0.01 * member for member in range(size)))
+    run = begin(size=size, quantile=quantile)
+    _, decision = train(run, *(0.9 - 0.01 * member for member in range(size)))
     froms = {move["member"]: move["from"] for move in decision.values["moves"] if "from" in move}
     assert list(froms) == list(range(size - replaced, size))
     assert set(froms.values()) <= set(range(replaced))
 
 
 def test_of_equal_accuracies_the_lower_loss_is_better_then_the_lower_member():
-    play = begin()
-    trials = play.take(play.search.step(play.state))
+    run = begin()
+    trials = run.take(run.search.step(run.state))
     for trial, loss in zip(trials, (0.5, 0.4, 0.4, 0.5), strict=True):
         result = make_result(2, 0.8, loss)
-        play.tell(EpochReported(**WHEN, trial_id=trial.trial_id, result=result, trained=True))
-        play.tell(TrialEnded(**WHEN, trial_id=trial.trial_id, state="finished", reason=""))
-    froms = [(move["member"], move["from"]) for move in play.search.step(play.state).values["moves"] if "from" in move]
+        run.record(EpochReported(**WHEN, trial_id=trial.trial_id, result=result, trained=True))
+        run.record(TrialEnded(**WHEN, trial_id=trial.trial_id, state="finished", reason=""))
+    froms = [(move["member"], move["from"]) for move in run.search.step(run.state).values["moves"] if "from" in move]
     assert froms == [(3, 1)]
 
 
 def test_all_diverged_members_are_replaced_and_never_gone_on_from():
-    play = begin(size=4, quantile=0.5)
-    before, decision = train(play, None, 0.3, None, None)
+    run = begin(size=4, quantile=0.5)
+    before, decision = train(run, None, 0.3, None, None)
     assert [move.get("from") for move in decision.values["moves"]] == [1, None, 1, 1]
     assert decision.values["moves"][0]["accuracy"] is None
-    assert "member 0 (diverged) goes on from member 1 (30.00%)" in decision.reason
-    after = next_trials(play)
+    assert "member 0 (diverged) continues from member 1 (30.00%)" in decision.reason
+    after = next_trials(run)
     assert after[1] == before[1]
     assert {trial.parent.trial_id for trial in after if trial.parent} == {before[1].trial_id}
     assert len({trial.seed for trial in after}) == 4
 
 
-def test_a_member_that_was_stopped_before_the_end_of_its_stretch_is_replaced():
-    play = begin(interval=2)
-    trials = play.take(play.search.step(play.state))
-    play.end(trials[0], 0.99, epoch=1)  # as early stopping ends it
+def test_a_member_that_was_stopped_before_the_end_of_its_segment_is_replaced():
+    run = begin(interval=2)
+    trials = run.take(run.search.step(run.state))
+    run.end(trials[0], 0.99, epoch=1)  # as early stopping ends it
     for trial in trials[1:]:
-        play.end(trial, 0.5, epoch=2)
-    moves = play.search.step(play.state).values["moves"]
+        run.end(trial, 0.5, epoch=2)
+    moves = run.search.step(run.state).values["moves"]
     assert [move["member"] for move in moves if "from" in move] == [0]
 
 
 def test_a_population_of_which_nothing_is_left_ends_and_says_why():
-    play = begin()
-    _, decision = train(play, None, None, None, None)
+    run = begin()
+    _, decision = train(run, None, None, None, None)
     assert decision.reason == "generation 0: no member came to epoch 2, so none can go on: loss is nan"
-    assert isinstance(play.search.step(play.state), Over)
-    assert not play.decisions("schedule")
+    assert isinstance(run.search.step(run.state), Over)
+    assert not run.decisions("schedule")
 
 
 def test_many_moves_are_counted_in_the_reason():
-    play = begin(size=20)
-    _, decision = train(play, *(0.5 + 0.01 * member for member in range(20)))
+    run = begin(size=20)
+    _, decision = train(run, *(0.5 + 0.01 * member for member in range(20)))
     assert decision.reason == (
-        "generation 0: 5 of 20 members go on from the best 5, the first of which is member 19 (69.00%)"
+        "generation 0: 5 of 20 members continue from the best 5, the first of which is member 19 (69.00%)"
     )
 
 
 def test_the_lineage_of_a_member_that_changed_its_place_twice_is_the_schedule():
-    play = begin(size=2, quantile=0.5, interval=2, max_epochs=7)
-    first, _ = train(play, 0.2, 0.5)  # 0 goes on from 1
-    second, _ = train(play, 0.6, 0.3)  # 1 goes on from 0
-    third, _ = train(play, 0.7, 0.8)  # 0 goes on from 1
-    step = play.search.step(play.state)
+    run = begin(size=2, quantile=0.5, interval=2, max_epochs=7)
+    first, _ = train(run, 0.2, 0.5)  # 0 continues from 1
+    second, _ = train(run, 0.6, 0.3)  # 1 continues from 0
+    third, _ = train(run, 0.7, 0.8)  # 0 continues from 1
+    step = run.search.step(run.state)
     assert step.max_epochs == 7
-    last, decision = train(play, 0.9, 0.85)
+    last, decision = train(run, 0.9, 0.85)
     rate_of = {trial.trial_id: trial.optimizer.lr for trial in (*first, *second, *third, *last)}
     chain = [first[1], second[0], third[1], last[0]]
     assert [trial.parent and trial.parent.trial_id for trial in chain] == [None, *(t.trial_id for t in chain[:-1])]
@@ -190,17 +190,17 @@ def test_the_lineage_of_a_member_that_changed_its_place_twice_is_the_schedule():
     ]
     assert (decision.what, decision.trial_id) == ("schedule", last[0].trial_id)
     assert decision.reason == "member 0 is the best of 2 with 90.00% after 7 epochs: a schedule of 4 step(s)"
-    assert isinstance(play.search.step(play.state), Over)
+    assert isinstance(run.search.step(run.state), Over)
 
 
-def test_generations_on_one_stretch_are_one_step_of_the_schedule():
-    play = begin(size=2, quantile=0.5)
+def test_generations_on_one_segment_are_one_step_of_the_schedule():
+    run = begin(size=2, quantile=0.5)
     for scores in ((0.5, 0.2), (0.6, 0.7), (0.9, 0.1)):
-        trials, decision = train(play, *scores)
+        trials, decision = train(run, *scores)
     assert [(step["first_epoch"], step["last_epoch"]) for step in decision.values["steps"]] == [(1, 2), (3, 4), (5, 6)]
-    play = begin(size=2, quantile=0.5)
+    run = begin(size=2, quantile=0.5)
     for scores in ((0.5, 0.2), (0.6, 0.1), (0.9, 0.1)):
-        trials, decision = train(play, *scores)
+        trials, decision = train(run, *scores)
     (step,) = decision.values["steps"]
     assert (step["first_epoch"], step["last_epoch"], step["trial_id"]) == (1, 6, trials[0].trial_id)
 
@@ -211,20 +211,20 @@ def score_of(trial_id, epoch):
     return None if drawn % 8 == 0 else round(drawn / 16**6, 4)
 
 
-def play_on(play):
+def run_to_end(run):
     """To the end, from wherever the run was left."""
     for _ in range(1000):
-        step = play.search.step(play.state)
+        step = run.search.step(run.state)
         if isinstance(step, Over):
-            return play
+            return run
         if not isinstance(step, Wait):
-            play.take(step)
+            run.take(step)
             continue
-        record = play.state.pending()[0]
+        record = run.state.pending()[0]
         if record.epochs and record.epochs[-1].epoch == record.max_epochs:  # cut off between its epoch and its end
-            play.tell(TrialEnded(**WHEN, trial_id=record.trial_id, state="finished", reason=""))
+            run.record(TrialEnded(**WHEN, trial_id=record.trial_id, state="finished", reason=""))
         else:
-            play.end(record.config, score_of(record.trial_id, record.max_epochs), record.max_epochs)
+            run.end(record.config, score_of(record.trial_id, record.max_epochs), record.max_epochs)
     raise AssertionError("the population does not come to an end")
 
 
@@ -233,18 +233,18 @@ def test_a_driver_that_is_replaced_at_any_moment_proposes_the_same(seed):
     def start():
         return begin(WIDE, max_epochs=9, size=5, quantile=0.4, resample=0.25, seed=seed)
 
-    whole = play_on(start())
+    whole = run_to_end(start())
     assert len(whole.decisions("generation")) == 4
     assert whole.decisions("schedule")
     for cut in range(len(whole.events)):
         again = start()
         for event in whole.events[:cut]:
-            again.tell(event)
-        assert play_on(again).events == whole.events
+            again.record(event)
+        assert run_to_end(again).events == whole.events
 
 
 @pytest.mark.parametrize("restarts", [(), (1, 3), (2, 4)])
-def test_the_conductor_trains_each_stretch_from_where_its_member_is(tmp_path, restarts):
+def test_the_controller_trains_each_segment_from_where_its_member_is(tmp_path, restarts):
     search = {"method": "pbt", "space": RATE, "population": {"size": 4, "interval": 2, "quantile": 0.5}}
     scheduler = SchedulerConfig(method="none", max_epochs=7)
 
@@ -268,39 +268,39 @@ def test_the_conductor_trains_each_stretch_from_where_its_member_is(tmp_path, re
     (*generations, schedule) = driver.told(Decided)
     assert [one.what for one in generations] == ["generation"] * 3
     assert schedule.values["steps"][-1]["last_epoch"] == 7
-    reference = play_on_with(search, lambda name, epoch: score_of(name, epoch) or 0.0)
+    reference = run_to_end_with(search, lambda name, epoch: score_of(name, epoch) or 0.0)
     assert [schedule.values] == [one.values for one in reference.decisions("schedule")]
 
 
-def play_on_with(search, score):
+def run_to_end_with(search, score):
     """The same population without a controller."""
-    play = EpochSimulator(make_search(search, scheduler={"method": "none", "max_epochs": 7}))
-    while not isinstance(step := play.search.step(play.state), Over):
-        for trial in play.take(step):
-            play.end(trial, score(trial.trial_id, step.max_epochs), step.max_epochs)
-    return play
+    run = SearchRun(make_search(search, scheduler={"method": "none", "max_epochs": 7}))
+    while not isinstance(step := run.search.step(run.state), Over):
+        for trial in run.take(step):
+            run.end(trial, score(trial.trial_id, step.max_epochs), step.max_epochs)
+    return run
 
 
 def test_who_ends_first_does_not_matter():
-    plays = [begin(WIDE, size=5, quantile=0.4, resample=0.5) for _ in range(2)]
-    for play, order in zip(plays, (1, -1), strict=True):
-        while not isinstance(step := play.search.step(play.state), Over):
-            trials = play.take(step)
+    runs = [begin(WIDE, size=5, quantile=0.4, resample=0.5) for _ in range(2)]
+    for run, order in zip(runs, (1, -1), strict=True):
+        while not isinstance(step := run.search.step(run.state), Over):
+            trials = run.take(step)
             for trial in trials[::order]:
-                play.end(trial, score_of(trial.trial_id, step.max_epochs), step.max_epochs)
-    one, other = plays
+                run.end(trial, score_of(trial.trial_id, step.max_epochs), step.max_epochs)
+    one, other = runs
     assert one.decisions("schedule") == other.decisions("schedule")
     assert list(one.state.trials) == list(other.state.trials)
 
 
-def test_a_stretch_has_a_seed_of_its_own_for_each_parent_generation_and_member():
+def test_a_segment_has_a_seed_of_its_own_for_each_parent_generation_and_member():
     scope = make_scope(RATE)
     values = {"optimizer.lr": 0.1}
     parents = [None, ParentConfig(trial_id="0" * 12, epoch=2), ParentConfig(trial_id="0" * 12, epoch=4)]
-    made = [make_stretch(scope, values, parent, {"member": member}) for parent in parents for member in range(2)]
+    made = [make_segment(scope, values, parent, {"member": member}) for parent in parents for member in range(2)]
     assert len({trial.seed for trial in [*made, scope.trial(values)]}) == 7
     assert len({trial.trial_id for trial in made}) == 6
-    assert make_stretch(scope, values, parents[1], {"member": 1}) == made[3]
+    assert make_segment(scope, values, parents[1], {"member": 1}) == made[3]
 
 
 @given(
@@ -351,7 +351,7 @@ def test_explored_values_lie_in_the_space_and_have_an_effect():
     assert {(32, 64), (64, 32)} <= seen  # dropout fell away, and was drawn anew
 
 
-def test_every_key_is_drawn_anew_where_resample_is_one():
+def test_every_key_is_resampled_where_resample_is_one():
     scope = make_scope(RATE, resample=1.0)
     assert explore(scope, {"optimizer.lr": 0.5}, lambda what: 0.0) == {"optimizer.lr": 1e-4}
 
@@ -361,19 +361,19 @@ def test_what_earlier_stages_froze_belongs_to_the_schedule():
         {"name": "look", "method": "grid", "epochs": 1, "space": {"model.width": {"choice": [8, 16]}}},
         {"name": "evolve", "method": "pbt", "space": RATE, "epochs": 2, "population": {"size": 2}},
     ]
-    play = EpochSimulator(make_search({"stages": stages}, scheduler={"method": "none", "max_epochs": 1}))
-    while not isinstance(step := play.search.step(play.state), Over):
-        for trial in play.take(step):
-            play.end(trial, trial.model.width / 100, step.max_epochs or 1)
-    (decision,) = play.decisions("schedule")
+    run = SearchRun(make_search({"stages": stages}, scheduler={"method": "none", "max_epochs": 1}))
+    while not isinstance(step := run.search.step(run.state), Over):
+        for trial in run.take(step):
+            run.end(trial, trial.model.width / 100, step.max_epochs or 1)
+    (decision,) = run.decisions("schedule")
     assert decision.stage == "evolve"
     assert [step["values"]["model.width"] for step in decision.values["steps"]] == [16] * len(decision.values["steps"])
-    planned = [event for event in play.events if isinstance(event, TrialPlanned) and event.stage == "evolve"]
+    planned = [event for event in run.events if isinstance(event, TrialPlanned) and event.stage == "evolve"]
     assert [event.max_epochs for event in planned] == [1, 1, 2, 2]
 
 
 @pytest.mark.parametrize(
-    ("key", "raw", "told"),
+    ("key", "raw", "message"),
     [
         (
             "model.width",
@@ -381,12 +381,12 @@ def test_what_earlier_stages_froze_belongs_to_the_schedule():
             "space.model.width cannot change along a chain of checkpoints: the weights",
         ),
         ("optimizer.name", {"choice": ["sgd", "adamw"]}, "space.optimizer.name cannot change along a chain of checkp"),
-        ("seed", {"int": [0, 9]}, "space.seed cannot change along a chain of checkpoints: each stretch has a seed"),
+        ("seed", {"int": [0, 9]}, "space.seed cannot change along a chain of checkpoints: each segment has a seed"),
         ("optimizer.lr", {"range_test": True}, "space.optimizer.lr: a population needs fixed bounds"),
     ],
 )
-def test_what_a_chain_of_checkpoints_cannot_vary_is_refused_by_name(key, raw, told):
-    with pytest.raises(SweepFileError, match=f"^search.{told}"):
+def test_what_a_chain_of_checkpoints_cannot_vary_is_refused_by_name(key, raw, message):
+    with pytest.raises(SweepFileError, match=f"^search.{message}"):
         begin({key: raw})
 
 

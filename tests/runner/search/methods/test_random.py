@@ -4,7 +4,7 @@ from runner.config.checks import parse_spec, read_spec
 from runner.search.base.best import configuration_of
 from runner.search.base.protocol import Measure, Over, Plan
 from runner.search.choose import choose_search, list_trials
-from tests.runner.search.play import EpochSimulator, make_search, make_sweep, rates
+from tests.runner.search.search_run import SearchRun, make_search, make_sweep, rates
 from tests.sample_runs.sweeps import ROOT
 from trainables.errors import SweepFileError
 
@@ -45,17 +45,17 @@ def test_more_trials_than_the_space_holds_are_refused():
 
 
 def test_what_is_on_record_from_elsewhere_counts_as_drawn():
-    play = EpochSimulator(make_search({"space": SPACE, "trials": 3}))
-    former = make_search({"space": SPACE, "trials": 40}).step(play.state).trials[39]
-    play.take(Plan((former,)))
-    drawn = play.search.step(play.state).trials
+    run = SearchRun(make_search({"space": SPACE, "trials": 3}))
+    former = make_search({"space": SPACE, "trials": 40}).step(run.state).trials[39]
+    run.take(Plan((former,)))
+    drawn = run.search.step(run.state).trials
     assert [trial.trial_id for trial in drawn] == [trial.trial_id for trial in trials(trials=2)]
 
 
 def test_a_smaller_search_drops_the_last_trials():
-    play = EpochSimulator(make_search({"space": SPACE, "trials": 5}))
-    planned = play.take(play.search.step(play.state))
-    smaller = EpochSimulator(make_search({"space": SPACE, "trials": 2}), play.events)
+    run = SearchRun(make_search({"space": SPACE, "trials": 5}))
+    planned = run.take(run.search.step(run.state))
+    smaller = SearchRun(make_search({"space": SPACE, "trials": 2}), run.events)
     assert [smaller.search.wants(trial.trial_id) for trial in planned] == [True, True, False, False, False]
     assert isinstance(smaller.search.step(smaller.state), Over)
 
@@ -73,13 +73,13 @@ def test_a_rate_is_drawn_inside_the_bounds_that_its_architecture_was_found_to_ha
         "model.width": {"choice": [8, 16]},
         "model.dropout": {"uniform": [0, 0.4]},
     }
-    play = EpochSimulator(make_search({"space": space, "trials": 12}))
-    measure = play.search.step(play.state)
+    run = SearchRun(make_search({"space": space, "trials": 12}))
+    measure = run.search.step(run.state)
     assert isinstance(measure, Measure)
     assert sorted(trial.model.width for trial in measure.architectures.values()) == [8, 16]
     assert {trial.model.dropout for trial in measure.architectures.values()} == {0.2}
-    play.take(measure)
-    drawn = play.take(play.search.step(play.state))
+    run.take(measure)
+    drawn = run.take(run.search.step(run.state))
     assert len(drawn) == 12
     assert all(0.001 <= rate <= 0.1 for rate in rates(drawn))
     assert len(set(rates(drawn))) == 12
@@ -101,20 +101,20 @@ def test_a_space_that_was_made_narrower_or_wider_keeps_the_trials_that_lie_in_it
     inside = [trial for trial in earlier if 1e-3 <= trial.optimizer.lr <= 1e-2 and trial.model.width == 8]
     narrow = {"optimizer.lr": {"log": [1e-3, 1e-2]}, "model.width": {"choice": [8]}}
     wide = {"optimizer.lr": {"log": [1e-5, 1.0]}, "model.width": {"choice": [4, 8, 16]}}
-    for space, kept in ((narrow, inside), (wide, earlier)):
+    for space, expected in ((narrow, inside), (wide, earlier)):
         spec = make_sweep({"space": space, "trials": 24})
-        play = EpochSimulator(choose_search(spec, "data", None, earlier))
-        assert [trial.trial_id for trial in play.take(play.search.step(play.state))] == [t.trial_id for t in kept]
-        assert len(play.to_the_end(lambda values: 0.5)) == 24 - len(kept)
+        run = SearchRun(choose_search(spec, "data", None, earlier))
+        assert [trial.trial_id for trial in run.take(run.search.step(run.state))] == [t.trial_id for t in expected]
+        assert len(run.to_the_end(lambda values: 0.5)) == 24 - len(expected)
 
 
 def test_trials_of_another_seed_or_with_another_fixed_key_are_not_kept():
     earlier = trials(trials=5)
     for search, parts in (({"seed": 1}, {}), ({}, {"model": {"blocks": 3}})):
-        play = EpochSimulator(
+        run = SearchRun(
             choose_search(make_sweep({"space": SPACE, "trials": 5, **search}, **parts), "data", None, earlier)
         )
-        new = play.take(play.search.step(play.state))
+        new = run.take(run.search.step(run.state))
         assert len(new) == 5
         assert {trial.trial_id for trial in new}.isdisjoint(trial.trial_id for trial in earlier)
 

@@ -5,7 +5,7 @@ import pytest
 from runner.journal.events import Decided, TrialEnded
 from runner.search.base.former import Former
 from runner.search.base.protocol import Decide, Over, Plan, Wait
-from tests.runner.search.play import WHEN, EpochSimulator, make_search, rates
+from tests.runner.search.search_run import WHEN, SearchRun, make_search, rates
 from trainables.errors import SweepFileError
 
 STEPS = [
@@ -38,21 +38,21 @@ FORMER = Former(
 
 def begin(former=FORMER, repeats=1, max_epochs=10, replay="digits", seed=0, **parts):
     search = {"method": "replay", "replay": replay, "repeats": repeats, "seed": seed}
-    return EpochSimulator(make_search(search, former, scheduler={"method": "none", "max_epochs": max_epochs}, **parts))
+    return SearchRun(make_search(search, former, scheduler={"method": "none", "max_epochs": max_epochs}, **parts))
 
 
-def train(play, *scores):
+def train(run, *scores):
     """What is planned next, each trial ended with its score; returns the trials and their last epoch."""
-    step = play.search.step(play.state)
+    step = run.search.step(run.state)
     assert isinstance(step, Plan)
-    for trial, score in zip(play.take(step), scores, strict=True):
-        play.end(trial, score, step.max_epochs)
+    for trial, score in zip(run.take(step), scores, strict=True):
+        run.end(trial, score, step.max_epochs)
     return list(step.trials), step.max_epochs
 
 
 def test_the_schedule_is_put_on_record_first():
-    play = begin(repeats=3)
-    step = play.search.step(play.state)
+    run = begin(repeats=3)
+    step = run.search.step(run.state)
     assert isinstance(step, Decide)
     assert (step.what, step.values) == ("replay", {"steps": STEPS})
     assert step.reason == (
@@ -60,10 +60,10 @@ def test_the_schedule_is_put_on_record_first():
     )
 
 
-def test_each_step_goes_on_from_the_last_epoch_of_the_one_before():
-    play = begin()
-    play.take(play.search.step(play.state))
-    chain = [train(play, 0.5) for _ in STEPS]
+def test_each_step_continues_from_the_last_epoch_of_the_one_before():
+    run = begin()
+    run.take(run.search.step(run.state))
+    chain = [train(run, 0.5) for _ in STEPS]
     trials = [trials[0] for trials, _ in chain]
     assert [epoch for _, epoch in chain] == [4, 6, 10]
     assert rates(trials) == [0.1, 0.08, 0.02]
@@ -73,20 +73,20 @@ def test_each_step_goes_on_from_the_last_epoch_of_the_one_before():
         (trials[0].trial_id, 4),
         (trials[1].trial_id, 6),
     ]
-    assert isinstance(play.search.step(play.state), Over)
+    assert isinstance(run.search.step(run.state), Over)
 
 
 def test_a_step_waits_for_the_one_before():
-    play = begin()
-    play.take(play.search.step(play.state))
-    play.take(play.search.step(play.state))
-    assert isinstance(play.search.step(play.state), Wait)
+    run = begin()
+    run.take(run.search.step(run.state))
+    run.take(run.search.step(run.state))
+    assert isinstance(run.search.step(run.state), Wait)
 
 
 def test_repeats_are_chains_with_seeds_of_their_own():
-    play = begin(repeats=2)
-    play.take(play.search.step(play.state))
-    chains = [train(play, 0.5, 0.5)[0] for _ in STEPS]
+    run = begin(repeats=2)
+    run.take(run.search.step(run.state))
+    chains = [train(run, 0.5, 0.5)[0] for _ in STEPS]
     assert len({trial.seed for trials in chains for trial in trials}) == 6
     for before, after in pairwise(chains):
         assert [trial.parent.trial_id for trial in after] == [trial.trial_id for trial in before]
@@ -96,78 +96,78 @@ def test_a_replay_is_a_training_of_its_own_even_with_the_seed_of_the_population(
     space = {"optimizer.lr": {"log": [1e-3, 1.0]}}
     scheduler = {"method": "none", "max_epochs": 4}
     search = {"method": "pbt", "space": space, "population": {"size": 2, "interval": 2}}
-    found = EpochSimulator(make_search(search, scheduler=scheduler))
+    found = SearchRun(make_search(search, scheduler=scheduler))
     while not isinstance(step := found.search.step(found.state), Over):
         for trial in found.take(step):
             found.end(trial, trial.optimizer.lr / 2, step.max_epochs)
     former = Former("t/1", tuple(found.state.trials.values()), tuple(found.state.decisions))
-    play = begin(former, replay="t/1", max_epochs=4)
-    play.take(play.search.step(play.state))
-    while not isinstance(play.search.step(play.state), Over):
-        train(play, 0.5)
-    assert set(play.state.trials).isdisjoint(found.state.trials)
+    run = begin(former, replay="t/1", max_epochs=4)
+    run.take(run.search.step(run.state))
+    while not isinstance(run.search.step(run.state), Over):
+        train(run, 0.5)
+    assert set(run.state.trials).isdisjoint(found.state.trials)
     wanted = [step["values"]["optimizer.lr"] for step in found.decisions("schedule")[0].values["steps"]]
-    assert rates([record.config for record in play.state.trials.values()]) == wanted
+    assert rates([record.config for record in run.state.trials.values()]) == wanted
 
 
 def test_a_chain_stops_at_a_step_that_does_not_finish_and_the_others_go_on():
-    play = begin(repeats=2)
-    play.take(play.search.step(play.state))
-    first, _ = train(play, None, 0.5)
-    second, _ = train(play, 0.5)
+    run = begin(repeats=2)
+    run.take(run.search.step(run.state))
+    first, _ = train(run, None, 0.5)
+    second, _ = train(run, 0.5)
     assert second[0].parent.trial_id == first[1].trial_id
-    train(play, 0.5)
-    assert isinstance(play.search.step(play.state), Over)
+    train(run, 0.5)
+    assert isinstance(run.search.step(run.state), Over)
 
 
 def test_a_chain_stops_at_a_step_that_early_stopping_cut_short():
-    play = begin()
-    play.take(play.search.step(play.state))
-    (trial,) = play.take(play.search.step(play.state))
-    play.end(trial, 0.5, epoch=3)
-    assert isinstance(play.search.step(play.state), Over)
+    run = begin()
+    run.take(run.search.step(run.state))
+    (trial,) = run.take(run.search.step(run.state))
+    run.end(trial, 0.5, epoch=3)
+    assert isinstance(run.search.step(run.state), Over)
 
 
 def test_chains_at_different_steps_are_planned_each_to_its_own_epoch():
-    play = begin(repeats=2)
-    play.take(play.search.step(play.state))
-    fast, slow = play.take(play.search.step(play.state))
-    play.end(fast, 0.5, epoch=4)
-    train(play, 0.5)  # the second step of the fast one
-    play.end(slow, 0.5, epoch=4)
-    step = play.search.step(play.state)
+    run = begin(repeats=2)
+    run.take(run.search.step(run.state))
+    fast, slow = run.take(run.search.step(run.state))
+    run.end(fast, 0.5, epoch=4)
+    train(run, 0.5)  # the second step of the fast one
+    run.end(slow, 0.5, epoch=4)
+    step = run.search.step(run.state)
     assert ([trial.optimizer.lr for trial in step.trials], step.max_epochs) == ([0.02], 10)
-    play.take(step)
-    step = play.search.step(play.state)
+    run.take(step)
+    step = run.search.step(run.state)
     assert ([trial.optimizer.lr for trial in step.trials], step.max_epochs) == ([0.08], 6)
 
 
-def test_a_driver_that_is_replaced_at_any_moment_goes_on_alike_without_the_former_run():
-    def play_on(play):
-        while not isinstance(step := play.search.step(play.state), Over):
+def test_a_driver_that_is_replaced_at_any_moment_continues_alike_without_the_former_run():
+    def run_to_end(run):
+        while not isinstance(step := run.search.step(run.state), Over):
             if not isinstance(step, Wait):
-                play.take(step)
+                run.take(step)
                 continue
-            record = play.state.pending()[0]
+            record = run.state.pending()[0]
             if record.epochs and record.epochs[-1].epoch == record.max_epochs:  # cut off between its epoch and its end
-                play.tell(TrialEnded(**WHEN, trial_id=record.trial_id, state="finished", reason=""))
+                run.record(TrialEnded(**WHEN, trial_id=record.trial_id, state="finished", reason=""))
             else:
                 diverges = record.config.seed % 3 == 0 and record.max_epochs == 6
-                play.end(record.config, None if diverges else 0.5, record.max_epochs)
-        return play
+                run.end(record.config, None if diverges else 0.5, record.max_epochs)
+        return run
 
-    whole = play_on(begin(repeats=6))
+    whole = run_to_end(begin(repeats=6))
     assert set(whole.state.counts()) == {"finished", "diverged"}
     for cut in range(len(whole.events)):
         again = begin(None if cut else FORMER, repeats=6)
         for event in whole.events[:cut]:
-            again.tell(event)
-        assert play_on(again).events == whole.events
+            again.record(event)
+        assert run_to_end(again).events == whole.events
 
 
-def test_before_the_record_is_read_a_replay_without_its_former_run_says_nothing():
-    play = begin(None)
-    assert isinstance(play.search.step(play.state), Wait)
+def test_before_the_journal_is_read_a_replay_without_its_former_run_waits():
+    run = begin(None)
+    assert isinstance(run.search.step(run.state), Wait)
 
 
 def test_a_run_that_found_no_schedule_is_refused():

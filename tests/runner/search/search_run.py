@@ -1,4 +1,4 @@
-"""Plays a search to its end with made-up scores, as a run's journal would hear of it."""
+"""Runs a search to its end with made-up scores and keeps the events, as the journal of a run would."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ def make_search(search: dict[str, Any], former: Former | None = None, **parts: A
     return choose_search(make_sweep(search, **parts), "data", former)
 
 
-class EpochSimulator:
-    """The events of a run, and the search that hears them."""
+class SearchRun:
+    """The events of a run, and the search that observes them."""
 
     def __init__(self, search: Search, events: list[Event] | None = None) -> None:
         self.search = search
         self.events: list[Event] = []
         self.state = RunState()
         for event in events or []:
-            self.tell(event)
+            self.record(event)
 
-    def tell(self, event: Event) -> None:
+    def record(self, event: Event) -> None:
         self.events.append(event)
         self.state.apply(event)
         self.search.observe(event)
 
     def take(self, step: Step) -> list[TrialConfig]:
-        """Put what the search says on record; returns the trials that it planned."""
+        """Record a step of the search; returns the trials that it planned."""
         match step:
             case Plan():
                 for trial in step.trials:
                     config = trial.model_dump(mode="json", exclude_defaults=True)
-                    self.tell(
+                    self.record(
                         TrialPlanned(
                             **WHEN,
                             trial_id=trial.trial_id,
@@ -64,22 +64,22 @@ class EpochSimulator:
                     )
                 return list(step.trials)
             case Decide():
-                told = {"what": step.what, "reason": step.reason, "stage": step.stage, "trial_id": step.trial_id}
-                self.tell(Decided(**WHEN, **told, values=dict(step.values)))
+                fields = {"what": step.what, "reason": step.reason, "stage": step.stage, "trial_id": step.trial_id}
+                self.record(Decided(**WHEN, **fields, values=dict(step.values)))
             case Measure():
                 for key in step.architectures:
                     bounds = {"low": 0.001, "high": 0.1, "reason": "", "rates": [], "losses": [], "busy_s": 1.0}
-                    self.tell(RangeTested(**WHEN, key=key, **bounds))
+                    self.record(RangeTested(**WHEN, key=key, **bounds))
         return []
 
     def end(self, trial: TrialConfig, accuracy: float | None, epoch: int | None = None) -> None:
         """The trial ends, with one epoch more (`epoch`, where it is another than the next) or diverged."""
         if accuracy is None:
-            self.tell(TrialEnded(**WHEN, trial_id=trial.trial_id, state="diverged", reason="loss is nan"))
+            self.record(TrialEnded(**WHEN, trial_id=trial.trial_id, state="diverged", reason="loss is nan"))
             return
         result = make_result(epoch or self.state.last_epoch(trial.trial_id) + 1, accuracy)
-        self.tell(EpochReported(**WHEN, trial_id=trial.trial_id, result=result, trained=True))
-        self.tell(TrialEnded(**WHEN, trial_id=trial.trial_id, state="finished", reason=""))
+        self.record(EpochReported(**WHEN, trial_id=trial.trial_id, result=result, trained=True))
+        self.record(TrialEnded(**WHEN, trial_id=trial.trial_id, state="finished", reason=""))
 
     def to_the_end(self, score: Score, most: int = 500) -> list[TrialConfig]:
         """All trials, each ended as soon as it is planned, until the search is over."""

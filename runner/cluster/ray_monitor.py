@@ -1,4 +1,4 @@
-"""Notices that Ray has died under a run, and ends the run with a sentence before Ray's client ends the process without one."""
+"""Notices that Ray has died under a run, and ends the run with a message before Ray's client ends the process without one."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from runner.cluster.supervise import CUT_SHORT, report_end
 from trainables.errors import RunCutShort
 
 EVERY_S, OVER_THE_NET_S = 1.0, 5.0
-"""How often somebody looks: at processes of this machine, and at those that have to be asked."""
+"""Intervals between checks: of processes on this machine, and of those that are asked over the network."""
 
 AWAY_S = 40.0
-"""The head of a cluster may be away for so long: one that keeps its tables outside is started anew in that time."""
+"""The head of a cluster may be away for so long: one with external fault-tolerant storage restarts in that time."""
 
 RECONNECT_S = 150
 """Ray's client ends the process that it is in after so long without the head (its own bound is 60 s): by then we have ended."""
 
 AGAIN_S, LAST_S = 5.0, 25.0
-"""Whoever does not leave the block is interrupted again, and at last the process ends where it is."""
+"""A main thread that does not leave the block is interrupted again after the first; after the second, the process ends."""
 
 SIGNAL = signal.SIGUSR2
-"""Tune takes SIGUSR1 for itself."""
+"""Not SIGUSR1, which Tune uses."""
 
 
 class _RayIsGone(KeyboardInterrupt):
-    """Raised in the main thread, wherever it is. Ray's calls let nothing else through from the handler of a signal."""
+    """Raised in the main thread, wherever it is. Ray's calls pass on nothing but a `KeyboardInterrupt` from a signal handler."""
 
 
 class RayLost(RunCutShort):
@@ -41,16 +41,16 @@ class RayLost(RunCutShort):
 
 
 @contextlib.contextmanager
-def watched(find_loss: Callable[[], str], patience_s: float, every_s: float = EVERY_S) -> Iterator[None]:
-    """End the block with `RayLost` once `find_loss` has said for `patience_s` what is lost ("" where nothing is).
+def monitored(find_loss: Callable[[], str], patience_s: float, every_s: float = EVERY_S) -> Iterator[None]:
+    """End the block with `RayLost` once `find_loss` has named a loss for `patience_s` (it returns "" if there is none).
 
-    It is asked every `every_s`, in a thread of its own. Ray's calls hang where Ray is gone: the main thread is interrupted in
-    them, and where that does not help within `LAST_S`, the process ends with exit code 4, after a line that says why.
+    A thread calls it every `every_s`. Ray's calls hang if Ray is gone: the main thread is interrupted in them, and if that
+    does not help within `LAST_S`, the process ends with exit code 4, after a line that says why.
     """
     ended = threading.Event()
     lost: list[str] = []
 
-    def watch() -> None:
+    def monitor() -> None:
         since_s = time.monotonic()
         while not ended.wait(every_s):
             what = find_loss()
@@ -76,9 +76,9 @@ def watched(find_loss: Callable[[], str], patience_s: float, every_s: float = EV
     before: Any = None
     if threading.current_thread() is threading.main_thread():
         before = signal.signal(SIGNAL, interrupt)
-    watcher = threading.Thread(target=watch, name="ray-watch", daemon=True)
+    monitor_thread = threading.Thread(target=monitor, name="ray-watch", daemon=True)
     try:
-        watcher.start()
+        monitor_thread.start()
         yield
     except BaseException as error:
         if not lost:
@@ -93,9 +93,9 @@ def watched(find_loss: Callable[[], str], patience_s: float, every_s: float = EV
 
 @contextlib.contextmanager
 def disconnected_after() -> Iterator[None]:
-    """Take leave of Ray after the block; where it is lost, see to it that this process ends at its end.
+    """Shut Ray down after the block. If Ray is lost, the process instead ends by `os._exit` when the interpreter exits.
 
-    Ray's own clearing up would wait for what is gone, or abort.
+    Ray's own shutdown would wait for what is gone, or abort.
     """
     import ray
 
