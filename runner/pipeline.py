@@ -112,13 +112,13 @@ def run_sweep(
     driver = (
         find_driver(store, spec.name, run) or NOBODY
     )  # before all else of the run: who comes later shows in the lease
-    before = Journal(store, spec.name, run, mend=True)
+    before = Journal(store, spec.name, run, repair=True)
     known = before.events
     check_understood(store, spec.name, run, before, RunState(known))
     former = read_former(store, spec, images.data_id)
     trained = [] if known else read_trained(store, spec, images.data_id)
     search = choose_search(spec, images.data_id, former, trained)
-    trials = len(list_trials(spec, images.data_id, former)) or spec.search.wanted
+    trials = len(list_trials(spec, images.data_id, former)) or spec.search.configuration_count
     check_run(store, spec, run, images.data_id, needed_bytes=CHECKPOINT_BYTES * trials)
     if not known:
         for told in check_models(spec, images, list_trials(spec, images.data_id, former), weights):
@@ -128,7 +128,7 @@ def run_sweep(
     again_bytes = images.pixels.nbytes + unlabelled.pixels.nbytes if unlabelled else 0
 
     with take_lease(store, spec.name, run, say, driver) as lease, cut_short_by_the_store():
-        journal = Journal(store, spec.name, run, lease.number, mend=True, before=before)
+        journal = Journal(store, spec.name, run, lease.number, repair=True, before=before)
         if not is_next(lease, driver):
             check_understood(store, spec.name, run, journal, RunState(journal.events))
         if journal.damage:
@@ -152,7 +152,7 @@ def run_sweep(
             nonlocal epochs_trained, busy_s, slot, listing
             controller, second = begin()
             if controller.is_over or time_left_s(spec, log) <= 0 or budget.spent(log.state, log.elapsed_s):
-                lease.keep()
+                lease.retain()
                 write_head(store, spec, run, images, command)
                 return "" if controller.is_over else OUT_OF_BUDGET
             bytes_held = images.pixels.nbytes + again_bytes
@@ -161,7 +161,7 @@ def run_sweep(
                 if str(cluster.slot) != slot:
                     slot = str(cluster.slot)
                     say(f"{stored.run}: {slot}")
-                lease.keep()
+                lease.retain()
                 listing = None  # from here on it is no longer true
                 write_head(store, spec, run, images, command)
                 for data in weights.values():

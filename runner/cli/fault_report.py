@@ -133,9 +133,9 @@ def versions() -> Mapping[str, str]:
 def _mask_words(words: Sequence[str]) -> list[str]:
     """As they may be written down; none of them where even that fails."""
     try:
-        from runner.config.nightly import mask_words
+        from runner.config.nightly import mask_arguments
 
-        return mask_words(words)
+        return mask_arguments(words)
     except Exception:
         return ["***"] * len(words)
 

@@ -104,11 +104,13 @@ def _execute(
     from runner.cli.progress import Progress
     from runner.cli.tables.result import result_to_json, show_result
     from runner.config.checks import read_spec
-    from runner.config.nightly import mask_words
+    from runner.config.nightly import mask_arguments
     from runner.pipeline import run_sweep
 
     spec = read_spec(sweep, overrides)
-    command = shlex.join([*program.split(), sweep, *mask_words(overrides), *(["--run-id", run_id] if run_id else [])])
+    command = shlex.join(
+        [*program.split(), sweep, *mask_arguments(overrides), *(["--run-id", run_id] if run_id else [])]
+    )
     console = Terminal(stderr=as_json)
     # Ray prints the death of a worker on standard output, which belongs to the JSON object.
     redirected = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()

@@ -84,14 +84,14 @@ def _run(
     from runner.cli.tables.night import hook_to_json, night_to_json, show_night
     from runner.cli.tables.result import show_result
     from runner.config.checks import read_spec
-    from runner.config.nightly import mask_words
+    from runner.config.nightly import mask_arguments
     from runner.config.time_zone import find_zone
     from runner.nights.night import exit_code_of, name_night, run_night
 
     found = find_sweep(sweep)
     spec = read_spec(str(found), overrides)
     run = run_id or name_night(zone=find_zone(spec.nightly.zone, "nightly.zone"))
-    command = shlex.join([*PROGRAM.split(), sweep, *mask_words(overrides), "--run-id", run])
+    command = shlex.join([*PROGRAM.split(), sweep, *mask_arguments(overrides), "--run-id", run])
     tell = partial(say, file=sys.stderr)
     console = Terminal(stderr=as_json)
     # Ray prints the death of a worker on standard output, which belongs to the JSON object.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from runner.config.hook import FROM_ENVIRONMENT, _is_url
+from runner.config.hook import FROM_ENVIRONMENT, is_url
 
 COMMAND_S = 60.0
 """A command that takes longer is killed, with all that it started."""
@@ -45,7 +45,7 @@ def call_hook(hook: str, body: bytes, folder: Path) -> HookResult:
         hook = os.environ.get(name, "")
         if not hook.strip():
             return HookResult("missing", f"nightly.hook is env:{name}, but {name} is not set where this runs")
-    if _is_url(hook):
+    if is_url(hook):
         return HookResult("webhook", _post(hook, body))
     return HookResult("command", _run(hook, body, folder))
 

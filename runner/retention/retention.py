@@ -210,7 +210,7 @@ def group_checkpoints(
 
 def read_run(found: Located) -> tuple[RunState, str]:
     """A run as far as it can be read, and why that is not all of it: it is damaged, or a newer version has written it."""
-    journal = Journal(found.store, found.name, found.run, mend=True)
+    journal = Journal(found.store, found.name, found.run, repair=True)
     state = RunState(journal.events)
     try:
         check_understood(found.store, found.name, found.run, journal, state)

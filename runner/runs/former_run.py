@@ -60,7 +60,7 @@ def read_trained(store: Store, spec: SweepSpec, data_id: str) -> list[TrialConfi
     found: dict[str, TrialConfig] = {}
     for run in runs:
         # What cannot be read of a run is not gone on from: it stops no other run.
-        for record in RunState(Journal(store, spec.name, run, mend=True).events).trials.values():
+        for record in RunState(Journal(store, spec.name, run, repair=True).events).trials.values():
             is_known = not isinstance(record.config, NewerTrial)
             if record.epochs and record.config.data_id == data_id and is_known:
                 found.setdefault(record.trial_id, record.config)

@@ -79,22 +79,22 @@ def key_of(run: SampleRun, part: str) -> str:
     return layout.run_key("dots", run.run_id, part)
 
 
-def put(run: SampleRun, part: str, told: dict[str, Any]) -> None:
-    run.store.put(key_of(run, part), seal_json(told))
+def put(run: SampleRun, part: str, payload: dict[str, Any]) -> None:
+    run.store.put(key_of(run, part), seal_json(payload))
 
 
 def change_record(key: Callable[[SampleRun], str], **more: Any) -> Callable[[SampleRun], None]:
     """Puts keys into a record, whose seal holds; dots lead below."""
 
     def change(run: SampleRun) -> None:
-        told = get_json(run.store, key(run))
+        payload = get_json(run.store, key(run))
         for name, value in more.items():
-            at: Any = told
+            at: Any = payload
             *above, last = name.split("__")
             for part in above:
                 at = at[part]
             at[last] = value
-        run.store.put(key(run), seal_json(told))
+        run.store.put(key(run), seal_json(payload))
 
     return change
 
@@ -134,16 +134,16 @@ def forget_plan(events: list[dict[str, Any]]) -> None:
 
 def change_manifest(run: SampleRun) -> None:
     key = member_of(run).key(layout.MANIFEST)
-    told = get_json(run.store, key)
-    run.store.put(key, seal_json({**told, "parts": None, "packed": {"all": 3}}))
+    payload = get_json(run.store, key)
+    run.store.put(key, seal_json({**payload, "parts": None, "packed": {"all": 3}}))
 
 
 def change_metrics(run: SampleRun) -> None:
     member = member_of(run)
     parts = {name: run.store.get(member.key(name)) for name in read_promises(run.store, member)}
-    told = json.loads(parts[layout.METRICS]) | {"mood": 0.5}
+    payload = json.loads(parts[layout.METRICS]) | {"mood": 0.5}
     run.store.delete(member.key(layout.MANIFEST))
-    write_checkpoint(run.store, member, parts | {layout.METRICS: json.dumps(told).encode()})
+    write_checkpoint(run.store, member, parts | {layout.METRICS: json.dumps(payload).encode()})
 
 
 def member_of(run: SampleRun) -> CheckpointId:
@@ -160,8 +160,8 @@ class Change:
     """What the refusal to go on with the run names; "" where it may go on."""
 
 
-def planned(**told: Any) -> Callable[[SampleRun], None]:
-    return change_journal(lambda events: of_kind(events, "trial-planned")["config"].update(told))
+def planned(**more: Any) -> Callable[[SampleRun], None]:
+    return change_journal(lambda events: of_kind(events, "trial-planned")["config"].update(more))
 
 
 CHANGES: dict[str, Change] = {
@@ -252,7 +252,7 @@ QUICK = (
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in CHANGES]
 )
-def test_what_a_newer_version_wrote_is_named_by_who_looks_and_deleted_or_driven_by_nobody(
+def test_records_of_a_newer_version_are_named_by_readers_and_neither_deleted_nor_driven(
     run: SampleRun, name: str
 ) -> None:
     change = CHANGES[name]
@@ -262,8 +262,8 @@ def test_what_a_newer_version_wrote_is_named_by_who_looks_and_deleted_or_driven_
         code, said = caucus(*words)
         assert code == 0, said
         if words[0] != "status" and change.said:
-            told = said if "'" not in change.said or words[-1] != "--json" else said.replace("\\", "")
-            assert change.said in told or ("ensemble." in change.said and words[0] in ("top", "diagnose")), said
+            output = said if "'" not in change.said or words[-1] != "--json" else said.replace("\\", "")
+            assert change.said in output or ("ensemble." in change.said and words[0] in ("top", "diagnose")), said
     code, said = caucus("prune", "runs", "--delete")
     assert code == 0, said
     state = read_state(run.store, "dots", run.run_id)
@@ -314,13 +314,13 @@ def test_a_report_in_the_store_is_not_replaced_by_a_vote_that_leaves_a_key_out(r
 def test_a_configuration_with_keys_at_their_defaults_is_read_and_left_as_it_is(run: SampleRun) -> None:
     trial = run.trials[0]
     key = layout.config_key(trial.trial_id)
-    told = get_json(run.store, key) | {"sharpness": 0.0}
-    run.store.put(key, seal_json(told))
+    payload = get_json(run.store, key) | {"sharpness": 0.0}
+    run.store.put(key, seal_json(payload))
     assert read_config(run.store, trial.trial_id) == trial
     write_config(run.store, trial)
-    assert get_json(run.store, key) == told
+    assert get_json(run.store, key) == payload
     named = "0123456789ab"  # what it is not known to be
-    run.store.put(layout.config_key(named), seal_json(told))
+    run.store.put(layout.config_key(named), seal_json(payload))
     with pytest.raises(StoreTooNew, match=r"was written by a newer Caucus \(sharpness=0\.0\)"):
         read_config(run.store, named)
 
@@ -337,17 +337,17 @@ def reseal_manifest(**more: Any) -> Callable[[bytes], bytes]:
     return lambda data: seal_json(unseal_json(data, "") | more)
 
 
-def tell_more_of_parts(data: bytes) -> bytes:
-    told: dict[str, Any] = unseal_json(data, "")
-    for promised in told["parts"].values():
+def add_keys_to_parts(data: bytes) -> bytes:
+    manifest: dict[str, Any] = unseal_json(data, "")
+    for promised in manifest["parts"].values():
         promised["codec"] = "zstd"
-    return seal_json(told)
+    return seal_json(manifest)
 
 
 OTHER_MANIFESTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a further key": (reseal_manifest(mood="good"), "was written by a newer Caucus (key mood)"),
     "a format": (reseal_manifest(format=2), "was written by a newer Caucus (key format)"),
-    "a further key of a part": (tell_more_of_parts, ".codec)"),
+    "a further key of a part": (add_keys_to_parts, ".codec)"),
     "parts of another kind": (reseal_manifest(parts=["weights"]), "does not tell size and hash of parts"),
     "a part without a hash": (
         reseal_manifest(parts={"all.bin": {"size_bytes": 3}}),
@@ -370,16 +370,16 @@ def test_a_checkpoint_whose_manifest_is_not_understood_is_pruned_by_nobody(run: 
     changed, other = doomed[:2]
     run.store.put(changed.key(layout.MANIFEST), change(run.store.get(changed.key(layout.MANIFEST))))
     before = run.files()
-    code, told = caucus("prune", "runs", "--delete")
-    assert code == 0, told
-    assert f"1 checkpoint(s) stay as they are: runs/{changed.key(layout.MANIFEST)} " in told
-    assert said in told
+    code, output = caucus("prune", "runs", "--delete")
+    assert code == 0, output
+    assert f"1 checkpoint(s) stay as they are: runs/{changed.key(layout.MANIFEST)} " in output
+    assert said in output
     gone = before.keys() - run.files().keys()
     assert {key for key in before if key.startswith(changed.key(""))} & gone == set()
     assert other.key(layout.MANIFEST) in gone
 
 
-def test_deletions_of_a_newer_version_keep_what_else_they_say(run: SampleRun) -> None:
+def test_deletions_of_a_newer_version_retain_their_other_keys(run: SampleRun) -> None:
     change_record(part(layout.DELETED), by="me")(run)
     add_deleted(run.store, "dots", run.run_id, {"a": {1}})
     assert get_json(run.store, key_of(run, layout.DELETED))["by"] == "me"
@@ -389,7 +389,7 @@ def test_deletions_of_a_newer_version_keep_what_else_they_say(run: SampleRun) ->
         read_deleted(run.store, "dots", run.run_id)
 
 
-def test_one_bad_run_stops_no_verb_that_looks_at_the_whole_store(run: SampleRun) -> None:
+def test_one_bad_run_stops_no_verb_that_reads_the_whole_store(run: SampleRun) -> None:
     """Beside the good one a run that is damaged, and one of a newer version; both keep what they name."""
     for name, harm in (("damaged", lambda data: data[:900]), ("newer", lambda data: data)):
         for each in run.store.find(key_of(run, "")):
@@ -454,11 +454,11 @@ def test_run_and_plan_refuse_such_a_run_in_a_sentence_and_write_nothing(
     (key,) = [each.key for each in store.find(layout.run_key("digits", run_id, layout.EVENTS))]
     lines, chained = [], 0
     for line in store.get(key).splitlines():
-        told = json.loads(line)
-        del told["sum"]
-        if told["kind"] == "trial-planned":
-            told["config"]["model"] = {**told["config"].get("model", {}), "depth_scale": 2}
-        sealed, chained = seal(json.dumps(told).encode() + b"\n", chained)
+        payload = json.loads(line)
+        del payload["sum"]
+        if payload["kind"] == "trial-planned":
+            payload["config"]["model"] = {**payload["config"].get("model", {}), "depth_scale": 2}
+        sealed, chained = seal(json.dumps(payload).encode() + b"\n", chained)
         lines.append(sealed)
     store.put(key, b"".join(lines))
     before = sample.files()

@@ -27,8 +27,8 @@ def wait_for(condition: Callable[[], bool], run: Run, what: str) -> None:
 
 def trained(store: Path) -> list[tuple[str, int]]:
     """Each epoch that was trained, as often as it was."""
-    told = [event for event in events(store) if event["kind"] in ("epoch-reported", "epoch-repeated")]
-    return [(event["trial_id"], event["result"]["epoch"]) for event in told if event.get("trained", True)]
+    reported = [event for event in events(store) if event["kind"] in ("epoch-reported", "epoch-repeated")]
+    return [(event["trial_id"], event["result"]["epoch"]) for event in reported if event.get("trained", True)]
 
 
 def test_trials_leave_machines_that_are_to_be_taken_away_and_no_stored_epoch_is_trained_again(tmp_path):

@@ -1,4 +1,4 @@
-"""What a person types, and what they are told when it cannot be done."""
+"""Arguments of the command, and its messages where they cannot be followed."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def refuse(*words: str) -> str:
     assert answer.exception is None or isinstance(answer.exception, SystemExit)
     assert answer.stderr.startswith("caucus: ")
     assert "Traceback" not in answer.output
-    told = json.loads(answer.stdout)
-    assert told["error"] in answer.stderr
-    return told["error"]
+    payload = json.loads(answer.stdout)
+    assert payload["error"] in answer.stderr
+    return payload["error"]
 
 
 def files() -> list[str]:
@@ -187,7 +187,7 @@ def test_a_run_that_is_not_there_is_refused(home, verb):
     assert "error" in json.loads(answer.stdout)
 
 
-def test_an_error_is_told_without_a_traceback_by_the_real_command(home):
+def test_the_real_command_reports_an_error_without_a_traceback(home):
     done = subprocess.run(
         [shutil.which("caucus", path=Path(sys.executable).parent) or "caucus", "run", "missing.yaml"],
         capture_output=True,

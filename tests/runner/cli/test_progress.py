@@ -64,7 +64,7 @@ def test_a_line_begins_with_the_time_and_an_end_adds_the_summary(store):
     assert len(lines) == 3
 
 
-def test_an_epoch_from_the_store_is_told_as_such(store):
+def test_an_epoch_from_the_store_is_marked_as_such(store):
     console, trial = plain(), make_trial()
     log = open_log(store, listeners=[Progress(console, make_spec("runs"))])
     log.plan([trial])

@@ -41,12 +41,12 @@ def test_lines_tables_and_live_tables_are_inert(monkeypatch: pytest.MonkeyPatch)
 def test_richs_own_marks_are_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
     monkeypatch.setattr(sys, "stdout", written)
-    told = "[/nothing] [link=https://elsewhere]here[/link] :smile:"
-    Terminal().print(told)
+    text = "[/nothing] [link=https://elsewhere]here[/link] :smile:"
+    Terminal().print(text)
     table = Table("name")
-    table.add_row(told)
+    table.add_row(text)
     Terminal().print(table)
-    assert written.getvalue().count(told) == 2
+    assert written.getvalue().count(text) == 2
 
 
 def test_a_pipe_is_wide_enough_for_every_table(monkeypatch: pytest.MonkeyPatch) -> None:

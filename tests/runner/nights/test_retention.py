@@ -65,14 +65,14 @@ def test_the_newest_the_best_and_the_last_accepted_are_kept(newest, best, kept):
 
 
 def test_of_equally_good_nights_the_newer_is_kept():
-    told = nights(night(1), night(2), night(3, "accepted", 0.5))
-    assert set(choose_nights(told, KeepConfig(nights=1, best=1))) == {"n3", "n2"}
+    table = nights(night(1), night(2), night(3, "accepted", 0.5))
+    assert set(choose_nights(table, KeepConfig(nights=1, best=1))) == {"n3", "n2"}
 
 
 def test_a_night_whose_checkpoints_are_gone_takes_nobodys_place():
-    told = nights(night(1, validation=0.99, dropped=True), night(2), night(3), night(4, "accepted"))
-    assert set(choose_nights(told, KeepConfig(nights=2, best=1))) == {"n4", "n3"}
-    assert set(choose_nights(told, KeepConfig(nights=1, best=2))) == {"n4", "n3"}
+    table = nights(night(1, validation=0.99, dropped=True), night(2), night(3), night(4, "accepted"))
+    assert set(choose_nights(table, KeepConfig(nights=2, best=1))) == {"n4", "n3"}
+    assert set(choose_nights(table, KeepConfig(nights=1, best=2))) == {"n4", "n3"}
 
 
 def test_the_last_accepted_night_is_the_one_with_the_highest_number_below():
@@ -174,9 +174,9 @@ def test_a_run_that_votes_with_a_dropped_night_keeps_its_trials(store: Folder) -
 
 
 def test_what_could_not_be_deleted_goes_after_the_next_night(store: Folder) -> None:
-    told = read_nights(store, "dots")
+    before = read_nights(store, "dots")
     for run in ("n1", "n3"):
-        story = replace(told[run], dropped=True)
+        story = replace(before[run], dropped=True)
         store.put(layout.run_key("dots", run, layout.NIGHT), write_summary(story))
     assert left(store) == {0, 1, 2, 3, 4}
     retain_nights(store, "dots", read_nights(store, "dots"), KeepConfig(nights=1, best=0))

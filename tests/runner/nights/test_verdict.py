@@ -86,7 +86,7 @@ def test_the_first_night_is_accepted_and_has_the_score_of_its_verdict(store):
     assert (story.verdict, story.accepted, story.against, exit_code_of(story)) == ("accepted", True, None, 0)
     conclusion = choose_and_evaluate(load_run(Located(store, "dots", "n1"), []))
     answers = answers_of(store, conclusion)
-    right = sum(label == told for label, told in zip(answers.labels, answers.predicted, strict=True))
+    right = sum(label == answer for label, answer in zip(answers.labels, answers.predicted, strict=True))
     assert story.test_accuracy == conclusion.verdict.votes["soft"].test_accuracy == right / 60
     assert [(one.trial_id, one.epoch) for one in story.team] == [
         (one.trial_id, one.epoch) for one in conclusion.choice.members
@@ -139,7 +139,7 @@ def test_labels_that_changed_are_the_likely_cause_and_only_common_images_count(s
     assert "on the 50 test images that both have (of 50 now and 60 then)" in worse.sentence
 
 
-def test_the_same_night_again_is_not_judged_again_whatever_was_accepted_since(store):
+def test_the_same_night_again_is_not_evaluated_again_whatever_was_accepted_since(store):
     first = run_night(store, "n1", WEAK)
     run_night(store, "n2", STRONG)
     spec = load_run(Located(store, "dots", "n1"), []).spec
@@ -147,7 +147,7 @@ def test_the_same_night_again_is_not_judged_again_whatever_was_accepted_since(st
     assert judge_again(store, "n1", spec) == first
 
 
-def test_each_night_looks_at_test_once_however_often_it_is_judged(store):
+def test_each_night_counts_once_in_the_ledger_however_often_it_is_evaluated(store):
     data_id = run_night(store, "n1", WEAK).facts.data_id
     story = run_night(store, "n2", STRONG)
     spec = load_run(Located(store, "dots", "n2"), []).spec
@@ -157,7 +157,7 @@ def test_each_night_looks_at_test_once_however_often_it_is_judged(store):
     assert len(store.find(layout.ledger_prefix(data_id, "test"))) == 2
 
 
-def test_a_night_that_was_cut_short_is_never_accepted_and_judged_when_it_is_done(store):
+def test_a_night_that_was_cut_short_is_not_accepted_and_is_evaluated_when_it_is_done(store):
     cut = run_night(store, "n1", STRONG, outcome="partial")
     assert (cut.verdict, cut.accepted, exit_code_of(cut)) == ("partial", False, 4)
     assert cut.sentence.startswith("finished in part: interrupted; the same night goes on")
@@ -216,9 +216,9 @@ def test_the_report_shows_the_night_and_escapes_it(store):
     assert "the same images in another order, or under other names" in section
     assert "&lt;script&gt;alert(" in section
     assert "<script" not in section
-    told = json.loads(store.get(layout.run_key("dots", "n2", layout.REPORT_JSON)))
-    assert told["night"]["verdict"] == "worse"
-    assert told["night"]["comparison"]["lost"] > 0
+    payload = json.loads(store.get(layout.run_key("dots", "n2", layout.REPORT_JSON)))
+    assert payload["night"]["verdict"] == "worse"
+    assert payload["night"]["comparison"]["lost"] > 0
 
 
 def test_a_damaged_record_of_a_night_does_not_keep_the_report_from_being_written(store):
@@ -235,7 +235,7 @@ def test_runs_that_are_no_nights_have_no_story(store):
     assert read_nights(store, "dots") == {}
 
 
-def test_sources_are_told_apart_by_name_and_content(tmp_path):
+def test_sources_are_distinguished_by_name_and_content(tmp_path):
     (tmp_path / "a").mkdir()
     path = tmp_path / "a" / "one.py"
     path.write_text("x = 1\n")
@@ -274,7 +274,7 @@ def test_the_facts_of_a_night_name_code_and_packages():
     assert facts.custom_code == {}
 
 
-def test_what_keep_cannot_delete_is_told_and_changes_nothing(store, tmp_path, monkeypatch):
+def test_a_deletion_that_fails_is_reported_and_changes_no_verdict(store, tmp_path, monkeypatch):
     run_night(store, "n1", WEAK)
     judged = run_night(store, "n2", STRONG)
     stored = load_run(Located(store, "dots", "n2"), [])
@@ -304,7 +304,7 @@ def test_what_keep_cannot_delete_is_told_and_changes_nothing(store, tmp_path, mo
     assert lines[-1] == "keep: nothing more was deleted: 403: deleting is not allowed"
 
 
-def test_a_store_that_gives_out_while_the_night_is_judged_is_no_wrong_input(store, tmp_path, monkeypatch):
+def test_a_store_that_fails_while_the_night_is_evaluated_is_no_wrong_input(store, tmp_path, monkeypatch):
     run_night(store, "n1", WEAK)
     stored = load_run(Located(store, "dots", "n1"), [])
     result = RunResult(stored.run, "done", "", stored.state, choose_and_evaluate(stored), None, 2, 1.0, 1.0)

@@ -81,7 +81,7 @@ def test_without_delete_nothing_changes_and_the_total_is_what_would_go(sample: S
     assert found.objects > 0
 
 
-def test_what_stays_chooses_and_judges_as_before(sample: SampleRun) -> None:
+def test_the_checkpoints_that_stay_give_the_same_selection_and_verdict(sample: SampleRun) -> None:
     before = chosen(sample)
     carry_out(plan_retention(sample.store, 20))
     assert chosen(sample) == before
@@ -257,7 +257,7 @@ def test_a_store_without_some_checkpoints_is_one_without_them(sample: SampleRun)
 
 
 @pytest.mark.parametrize(
-    ("told", "found"),
+    ("raw", "found"),
     [
         ({"former": "0f3a00000000@12"}, {"0f3a00000000@12"}),
         ({"a": [{"trial_id": "0f3a00000000", "epoch": 3}]}, {"0f3a00000000@3"}),
@@ -265,8 +265,8 @@ def test_a_store_without_some_checkpoints_is_one_without_them(sample: SampleRun)
         ({"lr": 0.1, "name": "sgd"}, set()),
     ],
 )
-def test_references_are_found_however_they_are_written(told: Any, found: set[str]) -> None:
-    assert set(map(str, references(told)[0])) == found
+def test_references_are_found_however_they_are_written(raw: Any, found: set[str]) -> None:
+    assert set(map(str, references(raw)[0])) == found
 
 
 def test_another_folder_is_no_store_and_the_former_verb_is_named(tmp_path: Path) -> None:
@@ -274,11 +274,11 @@ def test_another_folder_is_no_store_and_the_former_verb_is_named(tmp_path: Path)
         plan_retention(Folder(tmp_path, "here"), 20)
 
 
-def test_the_table_and_the_object_tell_the_same(sample: SampleRun, tmp_path: Path) -> None:
+def test_the_table_and_the_object_agree(sample: SampleRun, tmp_path: Path) -> None:
     found = plan_retention(sample.store, 20)
-    told = caucus("prune", str(tmp_path / "runs"))
-    assert told == {**found.to_dict(), "store": str(tmp_path / "runs")}
-    assert set(told) >= {"store", "objects", "bytes", "deleted", "kept"}
+    printed = caucus("prune", str(tmp_path / "runs"))
+    assert printed == {**found.to_dict(), "store": str(tmp_path / "runs")}
+    assert set(printed) >= {"store", "objects", "bytes", "deleted", "kept"}
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(show_retention(found))
     text = console.export_text() + "\n".join(describe_consequences(found))

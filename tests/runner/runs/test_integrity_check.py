@@ -34,7 +34,7 @@ def test_a_run_whose_objects_are_all_there_is_proved(sample):
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "delete"])
-def test_every_part_of_a_checkpoint_is_looked_at(sample, damage):
+def test_every_part_of_a_checkpoint_is_checked(sample, damage):
     member = newest(sample)
     parts = read_promises(sample.store, member)
     assert len(parts) >= 3

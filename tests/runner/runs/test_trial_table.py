@@ -57,7 +57,7 @@ def test_a_trial_without_an_epoch_has_empty_cells():
     assert row["reason"] == "boom"
 
 
-def test_what_a_net_costs_has_its_columns_and_keys_of_own_models_theirs():
+def test_the_cost_of_a_net_and_keys_of_custom_models_have_columns():
     cost = TrialCost(650, 1300, 1e-5, 64, 1e-4, 2**20, False)
     own = [ModelConfig(name="a:b", **keys) for keys in ({"stem": "x"}, {"stem": 3}, {"depth": 2})]
     records = [TrialRecord(make_trial(), cost=cost), *(TrialRecord(make_trial(model=model)) for model in own)]

@@ -144,10 +144,10 @@ def test_a_cache_with_a_seal_and_a_senseless_index_is_not_read(index):
 
     from trainables.store.base import sha256_of
 
-    told = {
+    payload = {
         "index": index,
         "body_sha256": sha256_of(b""),
         "index_sha256": sha256_of(json.dumps(index, separators=(",", ":")).encode()),
     }
     with pytest.raises(DamagedObject):
-        unpack(parts_cache.HEAD + json.dumps(told).encode() + b"\n", "here")
+        unpack(parts_cache.HEAD + json.dumps(payload).encode() + b"\n", "here")
