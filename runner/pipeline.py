@@ -269,7 +269,7 @@ def lost_epochs(
     """Epochs on record whose checkpoints are not in the store, by trial; trials without any are left out.
 
     Those that retention has `deleted` are not lost. After a clean end there were none: what has been lost since is found
-    by `prove`, which looks at every checkpoint. `listing` is what was listed a moment ago, if it was.
+    by `verify_checkpoints`, which checks every checkpoint. `listing` is a recent listing, if there is one.
     """
     if is_done(state):
         return {}

@@ -106,7 +106,7 @@ def _run(
         _call(spec.nightly.hook, told, folder)
         raise
     told = night_to_json(night)
-    code = exit_code_of(night.story, no_better_is)
+    code = exit_code_of(night.summary, no_better_is)
     if not as_json:
         show_result(night.result, console)
         for line in show_night(night):

@@ -16,7 +16,7 @@ from runner.journal.journal import Journal
 from runner.journal.latest import read_latest
 from runner.journal.log import RunLog
 from runner.pipeline import check_run, write_head
-from runner.runs.integrity_check import invalidate, prove, restore_configs
+from runner.runs.integrity_check import invalidate, restore_configs, verify_checkpoints
 from runner.runs.locate import Located
 from runner.runs.status import StatusWriter, read_status
 from runner.runs.stored_run import StoredRun, load_run
@@ -120,7 +120,7 @@ def notice(store: Store, key: str, undamaged: list[TrialRecord]) -> str:
     name = key.rsplit("/", 1)[-1]
     if "/epoch-" in key:
         owner, epoch = key.split("/")[1], int(key.split("/")[2].removeprefix("epoch-"))
-        found = prove(store, undamaged)
+        found = verify_checkpoints(store, undamaged)
         assert found.lost in ({}, {owner: {epoch}}), "what is whole is called damaged"
         return next(iter(found.broken.values()), "")
     try:
@@ -157,7 +157,7 @@ def repair(store: Store) -> None:
     log = RunLog(Journal(store, SPEC.name, RUN, 2, repair=True), [StatusWriter(store, SPEC, RUN)])
     log.open({"python": "3.11"}, slots=1)
     log.plan(TRIALS)
-    invalidate(store, prove(store, log.state.trials.values()).broken)
+    invalidate(store, verify_checkpoints(store, log.state.trials.values()).broken)
     committer = Committer(store)
     for config in TRIALS:
         trial = Trial(config, place(IMAGES), hash_labels(IMAGES), store, committer)
@@ -169,7 +169,7 @@ def repair(store: Store) -> None:
     committer.close()
     restore_configs(store, log.state.trials.values())
     log.close("done", "")
-    assert prove(store, log.state.trials.values()).broken == {}
+    assert verify_checkpoints(store, log.state.trials.values()).broken == {}
 
 
 def damages(behind: Behind) -> Iterator[tuple[str, Harm]]:
@@ -197,7 +197,7 @@ def check_that_all_is_noticed(store: Store, behind: Behind, where: str) -> None:
         if not result:
             unnoticed.append((key, harm))
         behind.write(key, whole)
-    assert prove(store, undamaged).broken == {}  # as it was
+    assert verify_checkpoints(store, undamaged).broken == {}  # as it was
     print(f"\n{where}: {sum(noticed.values())} of {sum(asked.values())} noticed")
     for kind in KINDS:
         print(f"  {kind:24}" + "".join(f" {harm} {noticed[kind, harm]}/{asked[kind, harm]} " for harm in HARMS))

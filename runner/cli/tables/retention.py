@@ -20,10 +20,10 @@ def show_retention(found: Retention) -> Table:
     table.add_column("what", overflow="fold")
     for heading in ("number", "objects", "size"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for what, many in by_kind(found.doomed).items():
+    for what, many in by_kind(found.removals).items():
         size = sum(one.size_bytes for one in many)
         table.add_row(what, f"{len(many):,}", f"{sum(one.objects for one in many):,}", show_bytes(size))
-    table.add_row(f"all that {verb}", f"{len(found.doomed):,}", f"{found.objects:,}", show_bytes(found.size_bytes))
+    table.add_row(f"all that {verb}", f"{len(found.removals):,}", f"{found.objects:,}", show_bytes(found.size_bytes))
     table.add_section()
     for reason, count in Counter(found.kept.values()).items():
         table.add_row(f"stays: {reason}", f"{count:,}", "", "", style="dim")

@@ -123,13 +123,13 @@ def test_the_table_is_taken_down_when_the_run_breaks_off(store):
     def run():
         with Progress(console, make_spec("runs")) as progress:
             open_log(store, listeners=[progress]).open({}, slots=1)
-            held.append(progress._live)
+            tables.append(progress._live)
             raise KeyboardInterrupt
 
-    held = []
+    tables = []
     with pytest.raises(KeyboardInterrupt):
         run()
-    assert not held[0].is_started
+    assert not tables[0].is_started
     assert "\x1b[?25h" in console.file.getvalue()  # the cursor is back
 
 

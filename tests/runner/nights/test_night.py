@@ -133,7 +133,7 @@ def test_nights_follow_each_other(tmp_path):
     status = caucus("status", "digits/2026-11-04", "--store", str(tmp_path / "runs"))
     assert status["night"]["exit_code"] == 3
 
-    # Another look at test by another night counts once each.
+    # Each further use of test by another night counts once.
     ledger = [found.key for found in store.find(layout.ledger_prefix(night["facts"]["data_id"], "test"))]
     assert len(ledger) == 4
 
@@ -215,10 +215,10 @@ def test_a_night_is_named_by_its_date_in_utc():
     ("verdict", "code"), [("accepted", 0), ("no worse", 3), ("worse", 3), ("partial", 4), ("failed", 4)]
 )
 def test_the_verdict_is_the_exit_code(verdict, code):
-    assert exit_code_of(story("dots/n1", verdict=verdict)) == code
+    assert exit_code_of(summary_of("dots/n1", verdict=verdict)) == code
 
 
-def story(run: str, **more: Any) -> NightSummary:
+def summary_of(run: str, **more: Any) -> NightSummary:
     facts = NightFacts("d1", "0.1.0", None, "c0de", {}, {})
     return NightSummary(
         **{
@@ -248,7 +248,7 @@ def test_a_night_begins_with_the_points_of_the_accepted_one(tmp_path):
 @pytest.mark.parametrize(
     ("parts", "accepted", "message"),
     [
-        ({"search": LR}, None, "begins anew: no night was accepted before it"),
+        ({"search": LR}, None, "begins from scratch: no night was accepted before it"),
         ({}, "n1", "begins without a warm start: search.method is grid, which knows its trials"),
         (
             {"search": LR, "nightly": {"warm_start": False}},
@@ -287,7 +287,7 @@ def test_other_seeds_follow_from_the_name_of_the_night(tmp_path):
 def test_a_night_whose_checkpoints_are_gone_is_refused_with_its_report(tmp_path):
     sample = write_sample_run(tmp_path / "runs")
     key = layout.run_key("dots", sample.run_id, layout.NIGHT)
-    sample.store.put(key, write_summary(story(f"dots/{sample.run_id}", dropped=True)))
+    sample.store.put(key, write_summary(summary_of(f"dots/{sample.run_id}", dropped=True)))
     before = sample.files()
     with pytest.raises(NightDropped, match=rf"is over \(accepted\).*sweeps/dots/{sample.run_id}/report\.html"):
         run_night(make_spec(str(tmp_path / "runs")), sample.run_id, None, "x", [])

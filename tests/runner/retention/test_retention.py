@@ -56,8 +56,8 @@ def best_epochs(sample: SampleRun) -> set[str]:
     return {f"{number[name]}@{one.best.epoch}" for name, one in sample.state.trials.items() if one.best}
 
 
-def doomed_in(store: Store, keep_size: int) -> list[CheckpointId]:
-    return [one.checkpoint for one in plan_retention(store, keep_size).doomed if one.checkpoint]
+def removed_in(store: Store, keep_size: int) -> list[CheckpointId]:
+    return [one.checkpoint for one in plan_retention(store, keep_size).removals if one.checkpoint]
 
 
 def best_of_trials(sample: SampleRun) -> set[CheckpointId]:
@@ -74,7 +74,7 @@ def test_without_delete_nothing_changes_and_the_total_is_what_would_go(sample: S
     before = sample.files()
     found = plan_retention(sample.store, 20)
     assert sample.files() == before
-    assert (found.deleted, found.objects) == (False, 7 * len(found.doomed))
+    assert (found.deleted, found.objects) == (False, 7 * len(found.removals))
     carry_out(found)
     gone = {key: data for key, data in before.items() if key not in sample.files()}
     assert (len(gone), sum(map(len, gone.values()))) == (found.objects, found.size_bytes)
@@ -86,7 +86,7 @@ def test_the_checkpoints_that_stay_give_the_same_selection_and_verdict(sample: S
     carry_out(plan_retention(sample.store, 20))
     assert chosen(sample) == before
     assert left(sample) < {"0@1", "0@2", "0@3", "1@1", "1@2", "1@3", "2@1", "3@1", "3@2"}
-    assert plan_retention(sample.store, 20).doomed == ()
+    assert plan_retention(sample.store, 20).removals == ()
 
 
 def test_a_smaller_size_keeps_fewer(sample: SampleRun) -> None:
@@ -107,7 +107,7 @@ def test_a_trial_that_a_larger_budget_continues_keeps_its_newest_checkpoint(samp
 def test_a_run_that_is_under_way_keeps_everything(sample: SampleRun) -> None:
     open_log(sample.store, "dots", sample.run_id).open({}, slots=1)
     found = plan_retention(sample.store, 1)
-    assert found.doomed == ()
+    assert found.removals == ()
     assert set(found.kept.values()) == {"its run has not come to its end, or cannot be read"}
 
 
@@ -157,9 +157,9 @@ def test_what_no_run_has_goes_when_it_is_old(sample: SampleRun) -> None:
         for name in names:
             os.utime(Path(folder, name), (NOW_S, NOW_S))
     almost = plan_retention(sample.store, 1, NOW_S + DAY_S - 1)
-    assert almost.doomed == ()
+    assert almost.removals == ()
     old = plan_retention(sample.store, 1, NOW_S + DAY_S + 1)
-    assert [(one.what, one.objects) for one in old.doomed] == [
+    assert [(one.what, one.objects) for one in old.removals] == [
         ("checkpoints of trials that no run has", 7),
         ("checkpoints without a manifest, older than a day", 6),
         ("unfinished writes, older than a day", 1),
@@ -232,7 +232,7 @@ def test_a_run_that_cannot_be_read_keeps_everything_and_is_named(sample: SampleR
     head["spec"]["ensemble"]["sise"] = head["spec"]["ensemble"].pop("size")
     sample.store.put(key, seal_json(head))
     found = plan_retention(sample.store, 1)
-    assert found.doomed == ()
+    assert found.removals == ()
     assert [note for note in found.notes if "dots" in note and "sise" in note]
 
 
@@ -310,8 +310,8 @@ def test_a_bucket_is_pruned_as_a_folder_is(sample: SampleRun, moto_s3: Any, monk
     assert keys(bucket) == keys(sample.store)
     half = CheckpointId("0f3a00000000", 1).key("weights.safetensors")
     bucket.put(half, b"half")
-    assert plan_retention(bucket, 2).doomed == ()
-    assert [one.rest for one in plan_retention(bucket, 2, time.time() + DAY_S + 60).doomed] == [(half,)]
+    assert plan_retention(bucket, 2).removals == ()
+    assert [one.rest for one in plan_retention(bucket, 2, time.time() + DAY_S + 60).removals] == [(half,)]
 
 
 def test_in_a_bucket_only_manifests_of_another_size_are_read_and_what_is_not_understood_stays(
@@ -321,14 +321,14 @@ def test_in_a_bucket_only_manifests_of_another_size_are_read_and_what_is_not_und
     bucket: Store = open_store(f"s3://{moto_s3.new_bucket()}")
     for key, data in sample.files().items():
         bucket.put(key, data)
-    newer = next(one for one in doomed_in(bucket, 1) if one not in best_of_trials(sample))
+    newer = next(one for one in removed_in(bucket, 1) if one not in best_of_trials(sample))
     manifest = newer.key(layout.MANIFEST)
     bucket.put(manifest, seal_json({**get_json(bucket, manifest), "shards": 2}))
     read: list[str] = []
     get = S3Store.get
     monkeypatch.setattr(S3Store, "get", lambda self, key: read.append(key) or get(self, key))
     found = plan_retention(bucket, 1)
-    assert newer not in [one.checkpoint for one in found.doomed]
+    assert newer not in [one.checkpoint for one in found.removals]
     assert any(f"{manifest} was written by a newer Caucus (key shards)" in note for note in found.notes)
     best = best_of_trials(sample)  # these are candidates, whose manifests a vote reads
     assert {key for key in read if key.endswith(layout.MANIFEST)} - {one.key(layout.MANIFEST) for one in best} <= {

@@ -93,7 +93,7 @@ def test_what_would_be_deleted_is_not_taken_from_the_cache(bucket):
     store, sample, _ = bucket
     publish(load(bucket), choose_and_evaluate(load(bucket)), "")
     here, there = plan_retention(sample.store, 2), plan_retention(store, 2)
-    assert {one.checkpoint for one in there.doomed} == {one.checkpoint for one in here.doomed}
+    assert {one.checkpoint for one in there.removals} == {one.checkpoint for one in here.removals}
 
 
 @pytest.mark.long
