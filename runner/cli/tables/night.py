@@ -1,4 +1,4 @@
-"""What came of a night, as one JSON object and as the lines that a person reads."""
+"""The result of a night as one JSON object, and as lines for a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_SHOWN = 10
 
 
 def night_to_json(night: Night) -> dict[str, Any]:
-    """What `runner/nightly.py --json` prints, and what the hook is given: the result of the run, and `night`."""
+    """The JSON object that `runner/nightly.py --json` prints and the hook gets: the result of the run, and `night`."""
     payload = result_to_json(night.result)
     payload["night"] = {**night.summary.to_dict(), "exit_code": exit_code_of(night.summary)}
     payload["keep"] = _retention_to_json(night.retention, night.retention_failure)
@@ -24,12 +24,12 @@ def night_to_json(night: Night) -> dict[str, Any]:
 
 
 def hook_to_json(result: HookResult) -> dict[str, Any]:
-    """What came of the hook, for the JSON that is printed."""
+    """The result of the hook for the printed JSON."""
     return {"kind": result.kind, "worked": not result.failure, "reason": result.failure or None}
 
 
 def show_night(night: Night) -> list[str]:
-    """The verdict's lines, for below the table of the run."""
+    """The lines on the verdict, printed below the table of the run."""
     summary = night.summary
     lines = [f"night {summary.run}: {summary.sentence}"]
     lines += [f"  {note}" for note in summary.notes]

@@ -1,4 +1,4 @@
-"""What a store can do without, as the table that a person reads."""
+"""What can be deleted from a store, as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.retention.retention import Retention
 
 
 def show_retention(found: Retention) -> Table:
-    """What goes: kind, how many, objects, bytes, and the total; what stays, by reason."""
+    """Table of the removals by kind (number, objects, bytes), with the total, and of the checkpoints that stay, by reason."""
     verb = "deleted" if found.deleted else "can go"
     table = Table(box=None, header_style="dim", pad_edge=False, title_justify="left", title_style="bold")
     table.title = f"{found.store.uri}: what {'was' if found.deleted else 'can be'} deleted"
@@ -32,7 +32,7 @@ def show_retention(found: Retention) -> Table:
 
 
 def describe_consequences(found: Retention) -> Iterator[str]:
-    """Lines below the table: what stays equal, what changes, and what to type."""
+    """Lines below the table: what stays equal, what changes, and how to delete."""
     yield f"Stays as it is: {'; '.join(KEPT_EQUAL)}."
     yield f"Changes: {'; '.join(CHANGED)}."
     yield from found.notes
