@@ -27,11 +27,11 @@ class StoreWithout(Store):
 
     @override
     def put(self, key: str, data: bytes) -> StoredObject:
-        raise StoreError(f"store {self.uri} is looked at as if something were deleted: {key} is not written there")
+        raise StoreError(f"store {self.uri} is viewed as if something were deleted: {key} is not written there")
 
     @override
     def create(self, key: str, data: bytes) -> bool:
-        raise StoreError(f"store {self.uri} is looked at as if something were deleted: {key} is not written there")
+        raise StoreError(f"store {self.uri} is viewed as if something were deleted: {key} is not written there")
 
     @override
     def create_together(self, key: str, many: Sequence[bytes]) -> int:
@@ -70,7 +70,7 @@ class StoreWithout(Store):
 
     @override
     def delete(self, key: str) -> None:
-        raise StoreError(f"store {self.uri} is looked at as if something were deleted: {key} is not deleted there")
+        raise StoreError(f"store {self.uri} is viewed as if something were deleted: {key} is not deleted there")
 
     @override
     def check(self) -> None:
@@ -78,7 +78,7 @@ class StoreWithout(Store):
 
     @override
     def check_writable(self, needed_bytes: int = 0) -> None:
-        raise StoreError(f"store {self.uri} is looked at as if something were deleted: it is not written to")
+        raise StoreError(f"store {self.uri} is viewed as if something were deleted: it is not written to")
 
     def _is_gone(self, key: str) -> bool:
         return key.rpartition("/")[0] + "/" in self.folders_gone

@@ -37,11 +37,11 @@ def read_other_runs(store: Store, runs: Sequence[str], data_id: str) -> list[Tri
     return found
 
 
-def pool_records(own: Iterable[TrialRecord], others: Iterable[TrialRecord]) -> list[TrialRecord]:
+def pool_records(records: Iterable[TrialRecord], others: Iterable[TrialRecord]) -> list[TrialRecord]:
     """All trials, ranked, each once. Of a trial of several runs the record with the most epochs counts, of equals the first: its
     epochs are the same in all runs, because a trial is its configuration."""
     longest: dict[str, TrialRecord] = {}
-    for record in (*own, *others):
+    for record in (*records, *others):
         known = longest.get(record.trial_id)
         if known is None or len(record.epochs) > len(known.epochs):
             longest[record.trial_id] = record

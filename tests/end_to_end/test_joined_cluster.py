@@ -31,18 +31,18 @@ def cluster() -> Iterator[Nodes]:
 
 
 @pytest.mark.parametrize(
-    ("env", "said"),
+    ("env", "message"),
     [
         ({"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": TOKEN}, "is not sent because RAY_AUTH_MODE is 'disabled'"),
         ({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "wrong"}, "refuses the token in RAY_AUTH_TOKEN"),
     ],
 )
-def test_without_the_token_a_run_ends_with_2_and_trains_nothing_anywhere(cluster, tmp_path, env, said):
+def test_without_the_token_a_run_ends_with_2_and_trains_nothing_anywhere(cluster, tmp_path, env, message):
     start_s = time.monotonic()
     result = run_sweep(*WORDS, f"store={tmp_path / 'runs'}", "--address", cluster.address, env=env, code=2)
     print(f"\nrefused after {time.monotonic() - start_s:.1f} s")
     assert result["kind"] == "ClusterError"
-    assert said in result["error"]
+    assert message in result["error"]
     assert not (tmp_path / "runs").exists()
 
 

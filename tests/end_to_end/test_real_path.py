@@ -74,15 +74,15 @@ class OnPrem:
 
     def status(self, store: str) -> dict[str, Any]:
         """What `caucus status` on the laptop says of a store."""
-        said = self.hosts["laptop"].run(f"caucus status s3://{self.bucket}/{store} --json")
-        payload: dict[str, Any] = json.loads(said.stdout)
+        answer = self.hosts["laptop"].run(f"caucus status s3://{self.bucket}/{store} --json")
+        payload: dict[str, Any] = json.loads(answer.stdout)
         return payload
 
     def slots(self) -> int:
         """Slots that the head knows of now."""
         asked = "import ray; ray.init(logging_level='ERROR'); print('slots', ray.cluster_resources().get('CPU', 0))"
-        said = self.hosts["head"].run(f'~/env/bin/python -c "{asked}"', code=None).stdout
-        return next((int(float(line.split()[1])) for line in said.splitlines() if line.startswith("slots ")), 0)
+        answer = self.hosts["head"].run(f'~/env/bin/python -c "{asked}"', code=None).stdout
+        return next((int(float(line.split()[1])) for line in answer.splitlines() if line.startswith("slots ")), 0)
 
     def trainers(self, host: str) -> list[int]:
         """Processes on a host that have torch in memory: its workers that train."""
@@ -148,8 +148,8 @@ def undisturbed(cluster) -> tuple[Path, dict[str, Any]]:
     """The same night on one machine, from beginning to end, into a folder: the store, and what it printed."""
     laptop = cluster.hosts["laptop"]
     arguments = " ".join([*NIGHT, "store=$HOME/runs"])
-    said = laptop.run(f"cd checkout && PYTHONPATH=. python runner/nightly.py {arguments}", timeout_s=PATIENCE_S)
-    return laptop.folder / "home" / "runs", json.loads(said.stdout)
+    answer = laptop.run(f"cd checkout && PYTHONPATH=. python runner/nightly.py {arguments}", timeout_s=PATIENCE_S)
+    return laptop.folder / "home" / "runs", json.loads(answer.stdout)
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
@@ -179,8 +179,8 @@ def test_a_night_during_which_a_node_drops_off_the_network_ends_as_if_it_had_not
     meanwhile = cluster.status("cut")
     assert (meanwhile["state"], meanwhile["trials"]["planned"]) == ("running", 4)
     assert meanwhile["heartbeat_age_s"] < 60
-    code, result, said = finish(night)
-    assert (code, result["outcome"], result["trials"]["finished"], result["slots"]) == (0, "done", 4, 2), said
+    code, result, output = finish(night)
+    assert (code, result["outcome"], result["trials"]["finished"], result["slots"]) == (0, "done", 4, 2), output
     store = cluster.copy("cut", tmp_path / "store")
     check_promise(store, undisturbed[0], [seen])
     tell_times(cluster, cut_s, back_s(store, cut_s, seen.running))
@@ -225,8 +225,8 @@ def test_a_node_that_is_cut_off_and_comes_back_as_an_orphan_changes_nothing(
     wait_for(lambda: is_idle(orphans))
     if peers:
         cluster.hosts.heal(lost, *peers)
-    code, result, said = finish(night)
-    assert (code, result["outcome"], result["trials"]["finished"]) == (0, "done", 4), said
+    code, result, output = finish(night)
+    assert (code, result["outcome"], result["trials"]["finished"]) == (0, "done", 4), output
     folder = cluster.copy(store, tmp_path / "store")
     check_promise(folder, undisturbed[0], [seen])
     tell_times(cluster, cut_s, back_s(folder, cut_s, seen.running))

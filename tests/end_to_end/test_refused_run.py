@@ -129,11 +129,11 @@ def test_a_claim_that_is_withdrawn_does_not_keep_the_next_driver_waiting(home):
     store = Folder(home / "runs", "runs")
     with pytest.raises(ClusterError), take_lease(store, "t", "r1"):
         raise ClusterError
-    said: list[str] = []
-    with take_lease(store, "t", "r1", said.append) as lease:
+    messages: list[str] = []
+    with take_lease(store, "t", "r1", messages.append) as lease:
         lease.retain()
         assert lease.number == 1
-    assert said == []
+    assert messages == []
     assert len(store.find("")) == 2  # a run that was begun keeps the record of who drove it
 
 

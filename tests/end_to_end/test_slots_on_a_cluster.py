@@ -107,10 +107,10 @@ def start(nodes: Nodes, sweep: Path, *words: str, pretend: str = "1") -> subproc
 def finish(process: subprocess.Popen[str], sweep: Path, code: int) -> tuple[dict[str, Any], str]:
     """The JSON object of a run that has ended with `code`, and what it said."""
     output, _ = process.communicate(timeout=END_S)
-    said = (sweep.parent / "err").read_text()
-    assert process.returncode == code, said
+    text = (sweep.parent / "err").read_text()
+    assert process.returncode == code, text
     payload: dict[str, Any] = json.loads(output)
-    return payload, said
+    return payload, text
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -152,8 +152,8 @@ def test_trials_on_a_cluster_that_starts_empty_have_a_gpu_each(nodes, tmp_path, 
     driver = start(nodes, sweep)
     wait_for(lambda: bool(events(sweep.parent / "runs")), driver)
     nodes.start(1, env, cpus=8, gpus=4)
-    result, said = finish(driver, sweep, code=0)
-    assert "1 node x 4 GPUs, a trial has 1 GPU and 2 CPUs: 4 at a time" in said
+    result, text = finish(driver, sweep, code=0)
+    assert "1 node x 4 GPUs, a trial has 1 GPU and 2 CPUs: 4 at a time" in text
     assert result["slots"] == 4
     assert sorted(one["cuda"] for one in placed(sweep)) == visible
     for one in placed(sweep):
@@ -176,8 +176,8 @@ def test_eight_trials_share_two_gpus_and_go_on_elsewhere_when_their_node_leaves(
     nodes.wait(3)
     nodes.kill_node(2)
     hold.unlink()
-    result, said = finish(driver, sweep, code=0)
-    assert "1 node x 2 GPUs, a trial has 0.25 GPU and 1 CPU: 8 at a time" in said
+    result, text = finish(driver, sweep, code=0)
+    assert "1 node x 2 GPUs, a trial has 0.25 GPU and 1 CPU: 8 at a time" in text
     later = [one for one in placed(sweep) if one["ip"] == nodes.ip(3)]
     assert {one["cuda"] for one in later} == {"0"}
     assert result["trials"]["finished"] == 8
@@ -190,10 +190,10 @@ def test_a_gpu_that_torch_does_not_see_ends_the_run_with_what_to_install(nodes, 
     driver = start(nodes, sweep, pretend="")
     wait_for(lambda: bool(events(sweep.parent / "runs")), driver)
     nodes.start(4, cpus=1, gpus=1)
-    result, said = finish(driver, sweep, code=4)
-    assert "1 node x 1 GPU, a trial has 1 GPU and 16 CPUs: 1 at a time" in said
-    assert "smaller than was meant: 1 node x 1 GPU, a trial has 1 GPU and 1 CPU: 1 at a time" in said
-    assert sum(line.startswith("Ray gives a trial 1 GPU on ") for line in said.splitlines()) == 1
+    result, text = finish(driver, sweep, code=4)
+    assert "1 node x 1 GPU, a trial has 1 GPU and 16 CPUs: 1 at a time" in text
+    assert "smaller than was meant: 1 node x 1 GPU, a trial has 1 GPU and 1 CPU: 1 at a time" in text
+    assert sum(line.startswith("Ray gives a trial 1 GPU on ") for line in text.splitlines()) == 1
     assert "CUDA_VISIBLE_DEVICES=0), but torch" in result["reason"]
     assert not [one for one in run_states(sweep).values() if one == "failed"]
     result, _ = finish(start(nodes, sweep), sweep, code=0)
@@ -205,10 +205,10 @@ def test_a_gpu_that_nobody_can_give_is_waited_for_with_a_word_and_then_no_longer
     nodes.start(5, cpus=1)
     nodes.wait(2)
     sweep = write_sweep(tmp_path, trials=2, peers=1)
-    result, said = finish(start(nodes, sweep, "resources.gpus=1", "resources.patience=8s"), sweep, code=4)
-    assert "no trial has run for " in said
-    assert "a trial needs 1 GPU and 1 CPU; 1 node is there, the largest with 0 GPU and 1 CPU" in said
+    result, text = finish(start(nodes, sweep, "resources.gpus=1", "resources.patience=8s"), sweep, code=4)
+    assert "no trial has run for " in text
+    assert "a trial needs 1 GPU and 1 CPU; 1 node is there, the largest with 0 GPU and 1 CPU" in text
     assert result["reason"].startswith("no trial could run for 8.0 s (resources.patience)")
-    result, said = finish(start(nodes, sweep, "resources.gpus=0"), sweep, code=0)
+    result, text = finish(start(nodes, sweep, "resources.gpus=0"), sweep, code=0)
     assert (result["outcome"], result["trials"]["finished"]) == ("done", 2)
     nodes.remove(5)

@@ -259,13 +259,13 @@ def test_records_of_a_newer_version_are_named_by_readers_and_neither_deleted_nor
     change.make(run)
     before = run.files()
     for words in (*LOOKS, *(VOTES if "trial" in name or "vote" in name or "manifest" in name else ())):
-        code, said = caucus(*words)
-        assert code == 0, said
+        code, printed = caucus(*words)
+        assert code == 0, printed
         if words[0] != "status" and change.said:
-            output = said if "'" not in change.said or words[-1] != "--json" else said.replace("\\", "")
-            assert change.said in output or ("ensemble." in change.said and words[0] in ("top", "diagnose")), said
-    code, said = caucus("prune", "runs", "--delete")
-    assert code == 0, said
+            output = printed if "'" not in change.said or words[-1] != "--json" else printed.replace("\\", "")
+            assert change.said in output or ("ensemble." in change.said and words[0] in ("top", "diagnose")), printed
+    code, printed = caucus("prune", "runs", "--delete")
+    assert code == 0, printed
     state = read_state(run.store, "dots", run.run_id)
     refusal = ""
     try:
@@ -275,7 +275,7 @@ def test_records_of_a_newer_version_are_named_by_readers_and_neither_deleted_nor
     assert (change.refused in refusal) if change.refused else not refusal, refusal
     if change.refused:
         assert refusal.startswith(f"run dots/{run.run_id} in runs was written by a newer Caucus (")
-        assert f"dots/{run.run_id} keeps everything: " in said
+        assert f"dots/{run.run_id} keeps everything: " in printed
         gone = {key for key in before if key not in run.files() and key.startswith("trials/")}
         assert gone == set()
     assert {key for key in before if not key.startswith("trials/")} <= set(run.files())
@@ -283,9 +283,9 @@ def test_records_of_a_newer_version_are_named_by_readers_and_neither_deleted_nor
 
 def test_a_trial_with_unknown_keys_is_shown_with_them_and_never_built(run: SampleRun) -> None:
     planned(optimizer={"lr": 0.001, "sam": 0.05}, extra={"a": [1]})(run)
-    _, said = caucus("top", "dots", "--json")
+    _, printed = caucus("top", "dots", "--json")
     name = run.trials[0].trial_id
-    shown = next(one for one in json.loads(said)["trials"] if one["trial_id"] == name)
+    shown = next(one for one in json.loads(printed)["trials"] if one["trial_id"] == name)
     assert (shown["config"]["optimizer.sam"], shown["config"]["extra.a"], shown["epochs"]) == (0.05, "[1]", 3)
     assert "sam" in caucus("top", "dots")[1]
     config = run.state.trials[name].config
@@ -305,9 +305,9 @@ def test_a_trial_with_unknown_keys_is_shown_with_them_and_never_built(run: Sampl
 def test_a_report_in_the_store_is_not_replaced_by_a_vote_that_leaves_a_key_out(run: SampleRun) -> None:
     CHANGES["a vote with a further key"].make(run)
     before = run.files()
-    code, said = caucus("report", "dots")
+    code, printed = caucus("report", "dots")
     assert code == 2
-    assert "whose vote has magic=3: report it with that version, or write a page without it" in said
+    assert "whose vote has magic=3: report it with that version, or write a page without it" in printed
     assert run.files() == before
 
 
@@ -364,16 +364,16 @@ OTHER_MANIFESTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 @pytest.mark.parametrize("form", OTHER_MANIFESTS)
 def test_a_checkpoint_whose_manifest_is_not_understood_is_pruned_by_nobody(run: SampleRun, form: str) -> None:
     """Of a run that is understood, and though no choice takes it."""
-    change, said = OTHER_MANIFESTS[form]
-    doomed = [one.checkpoint for one in plan_retention(run.store, 20).doomed if one.checkpoint]
-    assert len(doomed) > 1
-    changed, other = doomed[:2]
+    change, expected = OTHER_MANIFESTS[form]
+    removable = [one.checkpoint for one in plan_retention(run.store, 20).removals if one.checkpoint]
+    assert len(removable) > 1
+    changed, other = removable[:2]
     run.store.put(changed.key(layout.MANIFEST), change(run.store.get(changed.key(layout.MANIFEST))))
     before = run.files()
     code, output = caucus("prune", "runs", "--delete")
     assert code == 0, output
     assert f"1 checkpoint(s) stay as they are: runs/{changed.key(layout.MANIFEST)} " in output
-    assert said in output
+    assert expected in output
     gone = before.keys() - run.files().keys()
     assert {key for key in before if key.startswith(changed.key(""))} & gone == set()
     assert other.key(layout.MANIFEST) in gone
@@ -398,10 +398,10 @@ def test_one_bad_run_stops_no_verb_that_reads_the_whole_store(run: SampleRun) ->
                 run.store.put(each.key.replace(run.run_id, name), harm(data) if each.key.endswith("l") else data)
     change_journal(clone)(SampleRun(run.store, run.spec, run.images, "newer", run.trials))
     before = committed(run.store, [trial.trial_id for trial in run.trials])
-    code, said = caucus("prune", "runs", "--delete")
-    assert code == 0, said
-    assert "dots/damaged keeps everything: " in said
-    assert "dots/newer keeps everything: " in said
+    code, printed = caucus("prune", "runs", "--delete")
+    assert code == 0, printed
+    assert "dots/damaged keeps everything: " in printed
+    assert "dots/newer keeps everything: " in printed
     assert committed(run.store, [trial.trial_id for trial in run.trials]) == before
     assert caucus("top", "dots")[0] == caucus("status", "dots")[0] == 0
     assert caucus("top", "dots/damaged")[0] == 2
@@ -409,7 +409,7 @@ def test_one_bad_run_stops_no_verb_that_reads_the_whole_store(run: SampleRun) ->
     assert read_trained(run.store, run.spec, run.images.data_id)
     assert read_nights(run.store, "dots").keys() >= {run.run_id}
     kept = plan_nights(run.store, "dots", [run.run_id])
-    assert kept.doomed == ()
+    assert kept.removals == ()
     assert any("damaged" in note for note in kept.notes)
 
 
@@ -419,9 +419,9 @@ def test_a_run_that_votes_with_what_can_name_no_run_stops_no_other_from_being_pr
             run.store.put(each.key.replace(run.run_id, "other"), run.store.get(each.key))
     odd = SampleRun(run.store, run.spec, run.images, "other", run.trials)
     change_record(part(layout.SWEEP), spec__ensemble__runs=["../../x"])(odd)
-    code, said = caucus("prune", "runs")
-    assert code == 0, said
-    assert "dots/other keeps everything: '../../x' is no name of a run" in said
+    code, printed = caucus("prune", "runs")
+    assert code == 0, printed
+    assert "dots/other keeps everything: '../../x' is no name of a run" in printed
 
 
 @pytest.mark.parametrize("data", [b"{", b"[]", seal_json({"epochs": {"a": ["x"]}})])
@@ -430,9 +430,9 @@ def test_a_run_whose_deletions_cannot_be_read_keeps_everything_and_stops_no_prun
 ) -> None:
     run.store.put(key_of(run, layout.DELETED), data)
     before = run.files()
-    code, said = caucus("prune", "runs", "--delete", "--keep-size", "1")
-    assert code == 0, said
-    assert f"dots/{run.run_id} keeps everything: runs/{key_of(run, layout.DELETED)} " in said
+    code, printed = caucus("prune", "runs", "--delete", "--keep-size", "1")
+    assert code == 0, printed
+    assert f"dots/{run.run_id} keeps everything: runs/{key_of(run, layout.DELETED)} " in printed
     assert run.files() == before
 
 
@@ -463,13 +463,13 @@ def test_run_and_plan_refuse_such_a_run_in_a_sentence_and_write_nothing(
     store.put(key, b"".join(lines))
     before = sample.files()
     for verb in ("run", "plan"):
-        code, said = caucus(verb, "digits.yaml")
-        assert code == 2, said
+        code, printed = caucus(verb, "digits.yaml")
+        assert code == 2, printed
         assert (
             f"run digits/{run_id} in runs was written by a newer Caucus (trial {trials[0].trial_id} with model.depth_scale=2"
-            in said
+            in printed
         )
-        assert "run it with that version, or start another run with --run-id" in said
+        assert "run it with that version, or start another run with --run-id" in printed
     assert sample.files() == before
 
 

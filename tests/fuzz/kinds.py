@@ -290,7 +290,7 @@ def _records(run: SampleRun, place: Path) -> list[Kind]:
 
     def look(store: Folder, what: str) -> None:
         """What a run that goes on, a plan and a night read of a record."""
-        journal = Journal(store, name, run.run_id, mend=True)
+        journal = Journal(store, name, run.run_id, repair=True)
         state = RunState(journal.events)
         rank(list(state.trials.values()))
         readers: dict[str, Callable[[], object]] = {

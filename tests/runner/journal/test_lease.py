@@ -72,9 +72,9 @@ def test_a_run_that_is_driven_is_not_driven_twice(store, quick):
 
 def test_after_the_end_the_next_driver_need_not_wait(store):
     take_lease(store, "dots", "r1").release()
-    said = []
-    with take_lease(store, "dots", "r1", said.append) as owned:
-        assert (owned.number, said) == (2, [])
+    messages = []
+    with take_lease(store, "dots", "r1", messages.append) as owned:
+        assert (owned.number, messages) == (2, [])
 
 
 def test_a_claim_that_was_taken_back_leaves_nothing(store):
@@ -95,9 +95,9 @@ def test_a_process_that_is_gone_from_this_machine_is_not_waited_for(store):
     claim(store, **payload)
     beat(store)
     assert process_has_exited(payload)
-    said = []
-    with take_lease(store, "dots", "r1", said.append) as owned:
-        assert (owned.number, said) == (2, [])
+    messages = []
+    with take_lease(store, "dots", "r1", messages.append) as owned:
+        assert (owned.number, messages) == (2, [])
 
 
 def test_a_process_is_known_by_more_than_its_id():
@@ -111,10 +111,10 @@ def test_a_process_is_known_by_more_than_its_id():
 def test_a_driver_elsewhere_is_waited_for_until_it_is_silent_whatever_its_clock_says(store, impatient):
     claim(store)
     beat(store, at_unix_s=time.time() + 3600)
-    said = []
-    with take_lease(store, "dots", "r1", said.append) as owned:
+    messages = []
+    with take_lease(store, "dots", "r1", messages.append) as owned:
         assert owned.number == 2
-    assert said == ["dots/r1 was driven by process 7 on elsewhere: waiting up to 1 s to see whether it still is"]
+    assert messages == ["dots/r1 was driven by process 7 on elsewhere: waiting up to 1 s to see whether it still is"]
 
 
 def test_a_driver_elsewhere_that_still_beats_keeps_the_run_whatever_its_clock_says(store, quick):

@@ -201,7 +201,7 @@ def test_a_damaged_record_counts_as_no_night_and_says_so(store: Folder) -> None:
     key = layout.run_key("dots", "n2", layout.NIGHT)
     data = store.get(key)
     store.put(key, data.replace(b'"number": 2', b'"number": 3'))  # as a flipped bit might
-    said: list[str] = []
-    assert set(read_nights(store, "dots", said.append)) == {"n1", "n3", "n4"}
-    assert len(said) == 1
-    assert "n2/night.json is not what was written" in said[0]
+    messages: list[str] = []
+    assert set(read_nights(store, "dots", messages.append)) == {"n1", "n3", "n4"}
+    assert len(messages) == 1
+    assert "n2/night.json is not what was written" in messages[0]

@@ -288,11 +288,11 @@ def test_a_deletion_that_fails_is_reported_and_changes_no_verdict(store, tmp_pat
     monkeypatch.setattr(night, "run_sweep", lambda *_: result)
     monkeypatch.setattr(night, "retain_nights", forbidden)
     spec = make_spec(str(tmp_path), **{**parts_of(stored.spec), "keep": {"nights": 1, "best": 0}})
-    said: list[str] = []
-    found = night.run_night(spec, "n2", None, "x", [], said.append)
+    messages: list[str] = []
+    found = night.run_night(spec, "n2", None, "x", [], messages.append)
     assert (found.summary.verdict, found.retention_failure) == ("accepted", "403: deleting is not allowed")
     assert replace(found.summary, warm_start="") == evaluated
-    assert said == [
+    assert messages == [
         "dots/n2: begins from scratch: no night was accepted before it"
     ]  # as it began: it was written without one
     assert get_json(store, status) == {
