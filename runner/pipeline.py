@@ -129,7 +129,7 @@ def run_sweep(
 def open_journal(prepared: PreparedRun, lease: Lease, notify: Callable[[str], None]) -> Journal:
     """The journal under the claim of `lease`; read again where another driver has written since `prepared` was read."""
     store, name, run = prepared.store, prepared.spec.name, prepared.run
-    journal = Journal(store, name, run, lease.number, mend=True, before=prepared.journal)
+    journal = Journal(store, name, run, lease.number, repair=True, before=prepared.journal)
     if not is_next(lease, prepared.driver):
         check_understood(store, name, run, journal, RunState(journal.events))
     if journal.damage:

@@ -1,6 +1,6 @@
-"""The command `caucus`: each verb reads its arguments, calls one function, and prints what came of it.
+"""The command `caucus`: each verb reads its arguments, calls one function, and prints the result.
 
-`main` names the verbs, `options` what they share (arguments, exit codes, unforeseen errors), `tables` lays results out.
+`main` lists the verbs, `options` has what they share (arguments, exit codes, unforeseen errors), `tables` lays results out.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Verbs that make other nets of a run's checkpoints, or delete what nothing needs."""
+"""Verbs that make new nets from a run's checkpoints, or delete checkpoints that are not needed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,18 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.options import DONE, AsJson, EndpointUrl, OwnCode, Run, StoreUri, exit_code, load_for_code, print_json
-from runner.cli.terminal import Terminal, say
+from runner.cli.options import (
+    DONE,
+    AsJson,
+    CustomCode,
+    EndpointUrl,
+    Run,
+    StoreUri,
+    exit_code,
+    load_for_code,
+    print_json,
+)
+from runner.cli.terminal import Terminal, print_line
 
 
 def sparsify(
@@ -25,7 +35,7 @@ def sparsify(
         str, typer.Option("--sparsity", help="Shares of the weights, or of each layer's channels, to take out.")
     ] = "0.5,0.7,0.9,0.95",
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="Epochs of fine-tuning after sparsifying.")] = 5,
-    custom_code: OwnCode = False,
+    custom_code: CustomCode = False,
     as_json: AsJson = False,
     store: StoreUri = "runs",
     endpoint_url: EndpointUrl = None,
@@ -35,15 +45,15 @@ def sparsify(
     def answer() -> int:
         from runner.compression.sparsify import parse_arguments, sparsify_run
 
-        words = parse_arguments(trial, best, method, sparsity)
-        tell = partial(say, file=sys.stderr if as_json else sys.stdout)
+        options = parse_arguments(trial, best, method, sparsity)
+        notify = partial(print_line, file=sys.stderr if as_json else sys.stdout)
         stored = load_for_code(run, store, endpoint_url, [], custom_code)
-        found = sparsify_run(stored, trial, *words, epochs, tell)
+        found = sparsify_run(stored, trial, *options, epochs, notify)
         if as_json:
             print_json(found.to_dict())
         else:
-            say(" ".join(found.curve.sentences))
-            say(f"chart: {found.chart}; `caucus report {run}` shows it")
+            print_line(" ".join(found.curve.sentences))
+            print_line(f"chart: {found.chart}; `caucus report {run}` shows it")
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))
@@ -71,7 +81,7 @@ def prune(
             print_json(found.to_dict())
         else:
             Terminal().print(show_retention(found))
-            say("\n".join(describe_consequences(found)))
+            print_line("\n".join(describe_consequences(found)))
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))
@@ -90,7 +100,7 @@ def soup(
     metric: Annotated[
         str | None, typer.Option("--metric", help="What greedy looks at; left out, accuracy. As ensemble.metric.")
     ] = None,
-    custom_code: OwnCode = False,
+    custom_code: CustomCode = False,
     as_json: AsJson = False,
     store: StoreUri = "runs",
     endpoint_url: EndpointUrl = None,
@@ -101,15 +111,15 @@ def soup(
         from runner.cli.tables.soup import show_soup
         from runner.compression.soup import parse_kind, parse_metric, soup_run
 
-        words = (trial or [], parse_kind(kind), epochs, parse_metric(metric))
-        tell = partial(say, file=sys.stderr if as_json else sys.stdout)
+        options = (trial or [], parse_kind(kind), epochs, parse_metric(metric))
+        notify = partial(print_line, file=sys.stderr if as_json else sys.stdout)
         stored = load_for_code(run, store, endpoint_url, [], custom_code)
-        found = soup_run(stored, *words, tell)
+        found = soup_run(stored, *options, notify)
         if as_json:
             print_json(found.to_dict())
         else:
             Terminal().print(show_soup(found.summary))
-            say(found.summary.sentence)
+            print_line(found.summary.sentence)
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))

@@ -1,4 +1,4 @@
-"""Verbs that hand a team over, and let it predict."""
+"""Verbs that export a team as a bundle, and predict with it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from runner.cli.options import (
     DONE,
     PARTIAL,
     AsJson,
+    CustomCode,
     EndpointUrl,
     Overrides,
-    OwnCode,
     Run,
     StoreUri,
     exit_code,
     load_for_code,
     print_json,
 )
-from runner.cli.terminal import say
+from runner.cli.terminal import print_line
 
 
 def export(
@@ -29,7 +29,7 @@ def export(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A new folder, or s3://bucket/prefix.")],
     overrides: Overrides = None,
     single: Annotated[bool, typer.Option("--single", help="The best single checkpoint instead of the team.")] = False,
-    custom_code: OwnCode = False,
+    custom_code: CustomCode = False,
     as_json: AsJson = False,
     store: StoreUri = "runs",
     endpoint_url: EndpointUrl = None,
@@ -39,10 +39,10 @@ def export(
     def answer() -> int:
         from runner.deploy.export import export_run, show_export
 
-        tell = partial(say, file=sys.stderr)
+        notify = partial(print_line, file=sys.stderr)
         stored = load_for_code(run, store, endpoint_url, overrides or [], custom_code)
-        found = export_run(stored, bundle, single, endpoint_url, tell)
-        print_json(found.to_dict()) if as_json else say(show_export(found))
+        found = export_run(stored, bundle, single, endpoint_url, notify)
+        print_json(found.to_dict()) if as_json else print_line(show_export(found))
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))
@@ -62,7 +62,7 @@ def predict(
     ] = False,
     custom_code: Annotated[
         bool,
-        typer.Option("--custom-code", help="Run the bundle's own models (module:function) from the current folder."),
+        typer.Option("--custom-code", help="Run the bundle's custom models (module:function) from the current folder."),
     ] = False,
     as_json: AsJson = False,
     endpoint_url: EndpointUrl = None,
@@ -76,9 +76,9 @@ def predict(
     def answer() -> int:
         from runner.deploy.predict import predict_images, show_predicted
 
-        tell = partial(say, file=sys.stderr)
-        found = predict_images(bundle, images, out, cascade, custom_code, endpoint_url, tell)
-        print_json(found.to_dict()) if as_json else say(show_predicted(found))
+        notify = partial(print_line, file=sys.stderr)
+        found = predict_images(bundle, images, out, cascade, custom_code, endpoint_url, notify)
+        print_json(found.to_dict()) if as_json else print_line(show_predicted(found))
         return PARTIAL if found.bad else DONE
 
     raise typer.Exit(exit_code(as_json, answer))

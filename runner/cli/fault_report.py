@@ -1,4 +1,4 @@
-"""What becomes of an error that nobody foresaw: one sentence, and a file with the details that only its owner can read."""
+"""Reports unforeseen errors: one sentence, and a file with the details that only its owner can read."""
 
 from __future__ import annotations
 
@@ -34,45 +34,45 @@ PACKAGES = (
 )
 
 SECRET_NAMES = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|API_?KEY", re.IGNORECASE)
-"""Names of environment variables whose values are masked wherever they stand; a hook's own variable is named by the sweep."""
+"""Names of environment variables whose values are masked everywhere; the variable of a hook is named by the sweep."""
 
 _URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)(?:[^/@\s'\"]*@)?([^/?#\s'\"]*)(?:[/?#][^\s'\"]*)?", re.IGNORECASE)
-"""A webhook's path is its secret, and so is a login before the server's name."""
+"""Matches URLs: the path of a webhook is a secret, and so is a login before the server's name."""
 _INPUT = re.compile(r"input_value=.*?, input_type=", re.DOTALL)
-"""What pydantic quotes of a person's values."""
+"""Matches the values that pydantic quotes from user input."""
 
 
-def report_fault(error: BaseException, words: Sequence[str]) -> tuple[str, str | None]:
-    """Write the details of `error`, which `words` (of the command line) led to; returns the sentence for a person and the file.
+def report_fault(error: BaseException, arguments: Sequence[str]) -> tuple[str, str | None]:
+    """Write the details of `error`, raised for the command-line `arguments`; returns the sentence to print and the file.
 
     Never raises: where no file can be written the sentence says so, and the file is None.
     """
-    line = format_error(error, words)
+    line = format_error(error, arguments)
     try:
-        path = _write(_describe_details(error, words))
-    except Exception as failure:  # such as no space, or no memory: whatever it is, the sentence must come out
+        path = _write(_describe_details(error, arguments))
+    except Exception as failure:  # such as no space, or no memory: the sentence must be printed in any case
         return f"this is a fault of Caucus: {line}; no details could be written ({_describe(failure)})", None
     return f"this is a fault of Caucus: {line}; the details are in {path}", str(path)
 
 
-def format_error(error: BaseException, words: Sequence[str] = ()) -> str:
-    """Kind and message of `error` on one line, without what is secret."""
-    return mask(_describe(error), words)
+def format_error(error: BaseException, arguments: Sequence[str] = ()) -> str:
+    """Type and message of `error` on one line, without secrets."""
+    return mask(_describe(error), arguments)
 
 
 def folders() -> Iterator[Path]:
-    """Where details are written: the first of these that takes them. `XDG_CACHE_HOME` (else `~/.cache`), then where temporary files go."""
+    """Folders for the details; the first writable one is used. `XDG_CACHE_HOME` (else `~/.cache`), then that of temporary files."""
     home = os.environ.get("XDG_CACHE_HOME") or ""
     with contextlib.suppress(RuntimeError):  # no home
         yield (Path(home) if home.startswith("/") else Path.home() / ".cache") / "caucus" / "faults"
     yield Path(tempfile.gettempdir())
 
 
-def mask(text: str, words: Sequence[str] = ()) -> str:
-    """`text` without what is secret: hooks of `words`, of a URL all but its server, values of the environment that are called secret."""
-    for word, shown in zip(words, _mask_words(words), strict=True):
-        secret, instead = word.partition("=")[2], shown.partition("=")[2]
-        if word != shown and secret:
+def mask(text: str, arguments: Sequence[str] = ()) -> str:
+    """`text` without secrets: hooks in `arguments`, all of a URL but its server, values of environment variables with secret names."""
+    for argument, shown in zip(arguments, _mask_arguments(arguments), strict=True):
+        secret, instead = argument.partition("=")[2], shown.partition("=")[2]
+        if argument != shown and secret:
             text = text.replace(secret, instead)
         if secret.startswith("env:") and (hidden := os.environ.get(secret.removeprefix("env:"), "")):
             text = text.replace(hidden, "***")
@@ -102,27 +102,27 @@ def _describe(error: BaseException) -> str:
             more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
             return f"{kind} of {error.title}: {place}: {problems[0]['msg']}{more}"  # type: ignore[attr-defined]
     try:
-        said = " ".join(str(error).split())
+        message = " ".join(str(error).split())
     except Exception:  # an exception may fail even at this
-        said = ""
-    line = f"{kind}: {said}" if said else kind
+        message = ""
+    line = f"{kind}: {message}" if message else kind
     return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"
 
 
-def _describe_details(error: BaseException, words: Sequence[str]) -> str:
+def _describe_details(error: BaseException, arguments: Sequence[str]) -> str:
     lines = [
         f"at      {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
-        f"words   {_mask_words(words)}",
+        f"command {_mask_arguments(arguments)}",
         f"python  {platform.python_version()} ({sys.executable}), {platform.platform()}",
         *(f"{name:<7} {version}" for name, version in versions().items()),
         "",
         *traceback.format_exception(error),
     ]
-    return mask("\n".join(lines), words) + "\n"
+    return mask("\n".join(lines), arguments) + "\n"
 
 
 def versions() -> Mapping[str, str]:
-    """Of the packages that matter, as installed; nothing is imported."""
+    """Versions of the relevant installed packages; imports none of them."""
     found = {}
     for name in PACKAGES:
         with contextlib.suppress(Exception):
@@ -130,14 +130,14 @@ def versions() -> Mapping[str, str]:
     return found
 
 
-def _mask_words(words: Sequence[str]) -> list[str]:
-    """As they may be written down; none of them where even that fails."""
+def _mask_arguments(arguments: Sequence[str]) -> list[str]:
+    """`arguments` without their secrets; all of them masked where even that fails."""
     try:
-        from runner.config.nightly import mask_words
+        from runner.config.nightly import mask_arguments
 
-        return mask_words(words)
+        return mask_arguments(arguments)
     except Exception:
-        return ["***"] * len(words)
+        return ["***"] * len(arguments)
 
 
 def _write(text: str) -> Path:
@@ -146,7 +146,7 @@ def _write(text: str) -> Path:
         path = folder / f"caucus-fault-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}-{secrets.token_hex(3)}.txt"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
-            # A name that nobody can have foreseen, created and never followed: temporary folders are everybody's.
+            # An unpredictable name, created without following links: temporary folders are writable for everybody.
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, PRIVATE_FILE)
             try:
                 with os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace") as file:

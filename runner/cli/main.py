@@ -1,4 +1,4 @@
-"""The command `caucus`: each verb reads its words, calls one function, and prints a table or, with --json, one object."""
+"""The command `caucus`: each verb reads its arguments, calls one function, and prints a table or, with --json, one object."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from runner.cli.options import (
 )
 from runner.cli.prepare import doctor, lr_range, plan, preview
 from runner.cli.results import diagnose, ensemble, report, status, top
-from runner.cli.terminal import Terminal, say
+from runner.cli.terminal import Terminal, print_line
 from runner.cluster.supervise import supervise
 from runner.output.console import outliving_terminal
 
@@ -85,7 +85,7 @@ def execute(
     program: str,
     verify: bool = False,
 ) -> int:
-    """Run a sweep and print what came of it; returns the exit code. `program` is what the report says to type."""
+    """Run a sweep and print its result; returns the exit code. `program` begins the command line in the report."""
     with outliving_terminal():
         return exit_code(
             as_json, lambda: _execute(sweep, overrides, as_json, address, run_id, program, verify), is_stored=True
@@ -104,16 +104,20 @@ def _execute(
     from runner.cli.progress import Progress
     from runner.cli.tables.result import result_to_json, show_result
     from runner.config.checks import read_spec
-    from runner.config.nightly import mask_words
+    from runner.config.nightly import mask_arguments
     from runner.pipeline import run_sweep
 
     spec = read_spec(sweep, overrides)
-    command = shlex.join([*program.split(), sweep, *mask_words(overrides), *(["--run-id", run_id] if run_id else [])])
+    command = shlex.join(
+        [*program.split(), sweep, *mask_arguments(overrides), *(["--run-id", run_id] if run_id else [])]
+    )
     console = Terminal(stderr=as_json)
     # Ray prints the death of a worker on standard output, which belongs to the JSON object.
     redirected = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     with Progress(console, spec) as progress, redirected:
-        result = run_sweep(spec, run_id, address, command, [progress], partial(say, file=sys.stderr), sweep, verify)
+        result = run_sweep(
+            spec, run_id, address, command, [progress], partial(print_line, file=sys.stderr), sweep, verify
+        )
     if as_json:
         print_json(result_to_json(result))
     else:
@@ -138,10 +142,10 @@ VERBS: dict[str, Callable[..., None]] = {
     "prune": prune,
     "soup": soup,
 }
-"""In the order of `caucus --help`, whichever file they are in."""
+"""All verbs, in the order of `caucus --help`."""
 
-for _word, _verb in VERBS.items():
-    app.command(_word)(_verb)
+for _name, _verb in VERBS.items():
+    app.command(_name)(_verb)
 
 
 def main() -> None:

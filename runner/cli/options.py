@@ -1,4 +1,4 @@
-"""What the verbs of `caucus` have in common: their words, their exit codes, and how they answer."""
+"""What the verbs of `caucus` share: arguments, exit codes, and the reporting of errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runner.cli.fault_report import format_error, report_fault
-from runner.cli.terminal import say
+from runner.cli.terminal import print_line
 from runner.output.console import Output, outlive_readers
 from trainables.errors import CaucusError, RunCutShort
 
@@ -27,18 +27,18 @@ DONE, WRONG_INPUT, NO_BETTER, PARTIAL, FAULT, INTERRUPTED = 0, 2, 3, 4, 70, 130
 
 EXIT_CODES = {
     DONE: "done",
-    WRONG_INPUT: "the words, the sweep file, the data, the cluster or the store is wrong: nothing was begun",
+    WRONG_INPUT: "the arguments, the sweep file, the data, the cluster or the store is wrong: nothing was begun",
     NO_BETTER: "a night that is finished, and no better than the last accepted one (runner/nightly.py alone)",
     PARTIAL: "finished in part, cut short, every trial failed, or the answer could not be printed",
     FAULT: "a fault of Caucus: one line says what, and which file has the details",
     INTERRUPTED: "ended by Ctrl-C. A run under way ends with 4 instead: what is trained votes; a second Ctrl-C ends it with 130",
 }
-"""All that a verb ends with, but for signals that end a process at once (SIGTERM: 143, SIGKILL: 137, as a shell has them)."""
+"""All exit codes of verbs, except for signals that end a process at once (SIGTERM: 143, SIGKILL: 137, as in a shell)."""
 
 TERMINATED = 128 + signal.SIGTERM
 
 PACKAGE_OF = {"PIL": "pillow", "sklearn": "scikit-learn", "ruamel": "ruamel.yaml"}
-"""Modules whose packages are called otherwise."""
+"""Modules whose packages have another name."""
 
 OURS = ("runner", "ensembles", "trainables")
 
@@ -67,10 +67,10 @@ Address = Annotated[
         help="A Ray cluster (auto: the one of this machine; any: that, or one of our own; own). Left out: RAY_ADDRESS, else own.",
     ),
 ]
-OwnCode = Annotated[
+CustomCode = Annotated[
     bool,
     typer.Option(
-        "--custom-code", help="Run the code of own models (module:function) that the store, and not you, names."
+        "--custom-code", help="Run the code of custom models (module:function) that the store, and not you, names."
     ),
 ]
 RunId = Annotated[
@@ -80,7 +80,7 @@ RunId = Annotated[
 
 
 def load_for_code(run: str, store: str, endpoint_url: str | None, overrides: list[str], custom_code: bool) -> StoredRun:
-    """The run, whose own models may be imported where a person says so."""
+    """The run; with `custom_code` its custom models may be imported."""
     from runner.runs.locate import locate
     from runner.runs.stored_run import load_run, trust_run
 
@@ -96,7 +96,7 @@ def describe_exit_codes() -> str:
 
 
 def run_program(app: Callable[[], object]) -> None:
-    """Run a program of verbs to its exit code: whatever happens, there is one sentence and no traceback.
+    """Run a program of verbs and exit with its code: every error becomes one sentence, never a traceback.
 
     Its output may go to a pipe or a terminal that closes, or to a full disk: that ends no verb.
     """
@@ -110,7 +110,7 @@ def run_program(app: Callable[[], object]) -> None:
 
 
 def _call(app: Callable[[], object]) -> int:
-    """The exit code that typer ends with."""
+    """The exit code with which typer ends."""
     try:
         app()
     except SystemExit as ended:
@@ -121,9 +121,11 @@ def _call(app: Callable[[], object]) -> int:
 def exit_code(as_json: bool, answer: Callable[[], int], is_stored: bool = False) -> int:
     """The exit code of `answer`. Whatever it raises becomes one sentence, never a traceback: here and nowhere else.
 
-    `is_stored` tells of a verb whose answer can be read elsewhere: then it does not matter whether it could be printed.
+    `is_stored` marks a verb whose answer is also in the store: then it does not matter whether it could be printed.
     """
-    os.umask(os.umask(0o077) | stat.S_IWOTH)  # whatever the shell says, nobody else on this machine may write our files
+    os.umask(
+        os.umask(0o077) | stat.S_IWOTH
+    )  # whatever the umask of the shell, no other user of this machine may write our files
     try:
         Path.cwd()
         code = answer()
@@ -134,7 +136,7 @@ def exit_code(as_json: bool, answer: Callable[[], int], is_stored: bool = False)
             return _report(error, as_json)
         return _refuse(error, "the current folder was deleted: go to another one", WRONG_INPUT, as_json)
     except BrokenPipeError:
-        if isinstance(sys.stdout, Output):  # which raises none: this one is of something else
+        if isinstance(sys.stdout, Output):  # `Output` raises none: this error has another source
             return _report(sys.exc_info()[1], as_json)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
         return DONE
@@ -155,7 +157,7 @@ def exit_code(as_json: bool, answer: Callable[[], int], is_stored: bool = False)
 
 
 def _has_folder() -> bool:
-    """Whether the current folder is still there."""
+    """Whether the current folder still exists."""
     try:
         return bool(Path.cwd())
     except OSError:
@@ -163,7 +165,7 @@ def _has_folder() -> bool:
 
 
 def _is_printed() -> bool:
-    """Whether all that was printed on standard output has arrived, or nobody wanted it any more; else a person is told so, once."""
+    """Whether the printed output was written, or its reader is gone; otherwise a message is printed, once."""
     stdout = sys.stdout
     if not isinstance(stdout, Output):
         return True
@@ -172,27 +174,27 @@ def _is_printed() -> bool:
     if failure is None or failure.reader_gone or stdout.is_announced:
         return True
     stdout.is_announced = True
-    say(f"caucus: the answer could not be written to {failure.stream} ({failure.reason})", file=sys.stderr)
+    print_line(f"caucus: the answer could not be written to {failure.stream} ({failure.reason})", file=sys.stderr)
     return False
 
 
 def _refuse(error: BaseException, sentence: str, code: int, as_json: bool, **more: str | None) -> int:
-    """Say `sentence` in the place of an answer; returns `code`."""
-    say(f"caucus: {sentence}", file=sys.stderr)
+    """Print `sentence` instead of an answer; returns `code`."""
+    print_line(f"caucus: {sentence}", file=sys.stderr)
     if as_json:
         print_json({"error": sentence, "kind": type(error).__name__, **more})
     return code
 
 
 def _report(error: BaseException | None, as_json: bool) -> int:
-    """Say that nobody foresaw `error`; returns the exit code."""
+    """Report the unforeseen `error`; returns the exit code."""
     found = error or RuntimeError("nothing was raised")
     sentence, path = report_fault(found, sys.argv[1:])
     return _refuse(found, sentence, FAULT, as_json, details=path)
 
 
 def _describe_missing(error: ImportError) -> str | None:
-    """What to say of a package that is not installed here or does not load, None where the fault is ours."""
+    """A sentence on a package that is not installed or cannot be loaded, None where the fault is ours."""
     module = (error.name or "").partition(".")[0]
     if not module or module in OURS:
         return None
@@ -206,19 +208,21 @@ def _describe_missing(error: ImportError) -> str | None:
 
 @contextlib.contextmanager
 def reporting_threads() -> Iterator[list[str]]:
-    """For the time of the block a thread that raises leaves a report, not a traceback; the sentences on those that are ours."""
+    """During the block a thread that raises leaves a report, not a traceback. Yields the sentences on failures of our own threads."""
     ours: list[str] = []
 
-    def report(told: threading.ExceptHookArgs) -> None:
-        if told.exc_value is None or isinstance(told.exc_value, SystemExit):
+    def report(failure: threading.ExceptHookArgs) -> None:
+        if failure.exc_value is None or isinstance(failure.exc_value, SystemExit):
             return
-        sentence, _ = report_fault(told.exc_value, sys.argv[1:])
-        name = told.thread.name if told.thread else "?"
-        if _passes_our_code(told.exc_value):
+        sentence, _ = report_fault(failure.exc_value, sys.argv[1:])
+        name = failure.thread.name if failure.thread else "?"
+        if _passes_our_code(failure.exc_value):
             ours.append(sentence)
-            say(f"caucus: {sentence} (in the thread {name}; the rest goes on)", file=sys.stderr)
+            print_line(f"caucus: {sentence} (in the thread {name}; the rest goes on)", file=sys.stderr)
         else:
-            say(f"caucus: a thread of a library has failed ({name}): {sentence.partition(': ')[2]}", file=sys.stderr)
+            print_line(
+                f"caucus: a thread of a library has failed ({name}): {sentence.partition(': ')[2]}", file=sys.stderr
+            )
 
     before, threading.excepthook = threading.excepthook, report
     try:
@@ -231,14 +235,14 @@ def _passes_our_code(error: BaseException) -> bool:
     folder = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120 no surprise of pathlib here
     at = error.__traceback__
     while at is not None:
-        if any(at.tb_frame.f_code.co_filename.startswith(os.path.join(folder, room, "")) for room in OURS):  # noqa: PTH118
+        if any(at.tb_frame.f_code.co_filename.startswith(os.path.join(folder, package, "")) for package in OURS):  # noqa: PTH118
             return True
         at = at.tb_next
     return False
 
 
-def print_json(told: dict[str, Any] | list[dict[str, Any]]) -> None:
+def print_json(payload: dict[str, Any] | list[dict[str, Any]]) -> None:
     """Print one object, or a list of them, on one line of standard output."""
-    # What no encoding has is an escape. One that lacks more than that gets escapes for all of it, as JSON has them.
+    # `Output` writes characters without an encoding as escapes. An encoding other than UTF-8 gets JSON's own escapes for all others.
     plain = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") not in ("utf8", "utf8sig")
-    print(json.dumps(told, ensure_ascii=plain, allow_nan=False))
+    print(json.dumps(payload, ensure_ascii=plain, allow_nan=False))

@@ -1,4 +1,4 @@
-"""Verbs for before a run: what it will take, what would go wrong, what a sweep's keys do."""
+"""Verbs for use before a run: its forecast, possible problems, and the effect of a sweep's keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from runner.cli.options import DONE, WRONG_INPUT, AsJson, Overrides, RunId, SweepFile, exit_code, print_json
-from runner.cli.terminal import Terminal, say
+from runner.cli.terminal import Terminal, print_line
 
 
 def plan(
@@ -19,7 +19,7 @@ def plan(
         bool | None,
         typer.Option(
             "--probe/--no-probe",
-            help="Measure all anew, or nothing. Left out: what earlier runs of the sweep in the store do not tell.",
+            help="Measure everything again, or nothing. Left out: what earlier runs of the sweep in the store have not measured.",
         ),
     ] = None,
     slots: Annotated[
@@ -38,7 +38,7 @@ def plan(
         if as_json:
             print_json(planned.to_dict())
         else:
-            say("\n".join(describe_slots(planned)))
+            print_line("\n".join(describe_slots(planned)))
             Terminal().print(show_plan(planned))
         return DONE
 
@@ -78,7 +78,7 @@ def doctor(
             from runner.doctor.machine import check_machine
 
             checkup = check_machine(sweep, overrides or [])
-        print_json(checkup.to_dict()) if as_json else say("\n".join(checkup.lines()))
+        print_json(checkup.to_dict()) if as_json else print_line("\n".join(checkup.lines()))
         return WRONG_INPUT if checkup.findings else DONE
 
     raise typer.Exit(exit_code(as_json, answer))
@@ -122,7 +122,7 @@ def preview(
         path = check_out(out or f"{spec.name}-preview.png")
         rows = preview.preview(spec)
         preview.write_sheet(spec, rows, path)
-        print_json({"path": str(path), "rows": [row.to_dict() for row in rows]}) if as_json else say(str(path))
+        print_json({"path": str(path), "rows": [row.to_dict() for row in rows]}) if as_json else print_line(str(path))
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))

@@ -1,4 +1,4 @@
-"""What a person sees while a run runs: one table that refreshes on a terminal, one line an event elsewhere."""
+"""Shows the progress of a run: a live table on a terminal, one line for each event elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from runner.cli.tables.trials import show_trials
-from runner.cli.terminal import say
+from runner.cli.terminal import print_line
 from runner.config.duration import show_duration
 from runner.config.sweep import SweepSpec
 from runner.control.time_left import seconds_left
@@ -20,11 +20,11 @@ from runner.output.console import find_output_failure
 from runner.runs.trial_table import one_line
 
 ROWS_BESIDE_TABLE = 7
-"""Lines of a terminal that the table cannot have: its title, heading and caption, the summary, the prompt."""
+"""Lines of a terminal that are not rows of the table: its title, heading and caption, the summary, the prompt."""
 
 
 class Progress:
-    """Listens to a run and shows it on `console`. A context manager: the table is taken down at its end."""
+    """A listener that shows a run on `console`. A context manager: the table is removed at its end."""
 
     def __init__(self, console: Console, spec: SweepSpec) -> None:
         self._console = console
@@ -44,11 +44,11 @@ class Progress:
             self._live = None
 
     def __call__(self, event: Event, state: RunState) -> None:
-        """Called after every event, in the driver's thread."""
+        """Show the state after an event. Called in the driver's thread."""
         self._state = state
-        if not self._is_unread and (unread := find_output_failure()):
-            self._is_unread = True  # whoever can still be reached hears of it once
-            say(f"caucus: {unread}: the run goes on, and `caucus status` says how it stands", file=sys.stderr)
+        if not self._is_unread and (failure := find_output_failure()):
+            self._is_unread = True  # reported once, on the stream that still works
+            print_line(f"caucus: {failure}: the run goes on, and `caucus status` says how it stands", file=sys.stderr)
         if not self._console.is_terminal:
             self._print_line(event, state)
         elif isinstance(event, RunOpened):
@@ -76,10 +76,10 @@ class Progress:
             case RunOpened():
                 self._console.out(f"{at}  {self._spec.name}: started on {event.slots} slot(s)", highlight=False)
             case EpochReported():
-                told = event.result
+                result = event.result
                 self._console.out(
-                    f"{at}  {event.trial_id}  epoch {told.epoch:>3}  validation {told.validation_accuracy:.2%}"
-                    f"  loss {told.validation_loss:.4f}{'' if event.trained else '  (was in the store)'}",
+                    f"{at}  {event.trial_id}  epoch {result.epoch:>3}  validation {result.validation_accuracy:.2%}"
+                    f"  loss {result.validation_loss:.4f}{'' if event.trained else '  (was in the store)'}",
                     highlight=False,
                 )
             case TrialEnded():

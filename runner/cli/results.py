@@ -1,4 +1,4 @@
-"""Verbs that look at a run: how it stands, what its trials are worth, and its vote and report once more."""
+"""Verbs that inspect a run: its state, its trials, their diagnoses, and its vote and report once more."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli.options import DONE, AsJson, EndpointUrl, Overrides, Run, StoreUri, exit_code, print_json
-from runner.cli.terminal import Terminal, say
+from runner.cli.terminal import Terminal, print_line
 
 if TYPE_CHECKING:
     from runner.journal.state import RunState
 
 
 def _unread(state: RunState) -> dict[str, list[str]]:
-    """What this version does not understand of a run, for its JSON: nothing where that is nothing."""
+    """The JSON key with what this version does not understand of a run; empty where it understands everything."""
     from runner.runs.compatibility import find_unread
 
     return {"not_understood": list(find_unread(state.unread))} if state.unread else {}
 
 
-def _say_unread(state: RunState) -> None:
+def _print_unread(state: RunState) -> None:
     from runner.runs.compatibility import describe_unread
 
-    if told := describe_unread(state.unread):
-        say(f"caucus: {told}", file=sys.stderr)
+    if line := describe_unread(state.unread):
+        print_line(f"caucus: {line}", file=sys.stderr)
 
 
 def status(run: Run, as_json: AsJson = False, store: StoreUri = "runs", endpoint_url: EndpointUrl = None) -> None:
@@ -35,8 +35,8 @@ def status(run: Run, as_json: AsJson = False, store: StoreUri = "runs", endpoint
         from runner.runs.locate import locate
         from runner.runs.status import read_status, show_status
 
-        told = read_status(locate(run, store, endpoint_url))
-        print_json(told) if as_json else Terminal().print(show_status(told))
+        status_record = read_status(locate(run, store, endpoint_url))
+        print_json(status_record) if as_json else Terminal().print(show_status(status_record))
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))
@@ -63,7 +63,7 @@ def top(
             print_json({"run": f"{found.name}/{found.run}", "trials": trials_to_json(state, most), **_unread(state)})
         else:
             Terminal().print(show_trials(state, most, f"{found.name}/{found.run}"))
-            _say_unread(state)
+            _print_unread(state)
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))
@@ -76,7 +76,7 @@ def diagnose(
     endpoint_url: EndpointUrl = None,
     most: Annotated[int, typer.Option("--most", "-n", min=1, help="How many trials; --json tells all.")] = 20,
 ) -> None:
-    """Say of each trial what is wrong with it, what shows it, and what to try next, as words for `caucus run`."""
+    """Say of each trial what is wrong with it, what shows it, and what to try next, as overrides for `caucus run`."""
 
     def answer() -> int:
         from runner.cli.tables.diagnosis import show_diagnoses
@@ -91,7 +91,7 @@ def diagnose(
             print_json([one.to_dict() for one in diagnoses])
         else:
             Terminal().print(show_diagnoses(diagnoses, most, f"{found.name}/{found.run}"))
-            _say_unread(state)
+            _print_unread(state)
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))
@@ -118,7 +118,7 @@ def ensemble(
 
         stored = load_run(locate(run, store, endpoint_url), overrides or [])
         revote = vote_again(stored, everything)
-        _say_unread(stored.state)
+        _print_unread(stored.state)
         print_json(revote_to_json(revote)) if as_json else show_revote(revote, Terminal())
         return DONE
 
@@ -148,11 +148,11 @@ def report(
         if not out:
             check_published(stored)
         conclusion = choose_and_evaluate(stored)
-        _say_unread(stored.state)
+        _print_unread(stored.state)
         where = (
             write_report(stored, conclusion, stored.note, path) if path else publish(stored, conclusion, stored.note)
         )
-        print_json({"run": stored.run, "report": where}) if as_json else say(where)
+        print_json({"run": stored.run, "report": where}) if as_json else print_line(where)
         return DONE
 
     raise typer.Exit(exit_code(as_json, answer))

@@ -1,4 +1,4 @@
-"""Words for a terminal. Reasons, names and messages come from data sets and stores, and a terminal obeys some characters."""
+"""Safe output on a terminal: reasons, names and messages come from data sets and stores, and may contain control characters."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from typing_extensions import override
 
 PIPE_WIDTH = 160
 
-_KEPT = "\n\t"
-_TURNING = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
-"""Change the direction of what follows, so that words read as others."""
+_ALLOWED = "\n\t"
+_DIRECTION_CONTROLS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""Characters that change the direction of the text that follows, which can disguise it."""
 
-_INERT = {code: "\ufffd" for code in (*range(32), *range(127, 160), *_TURNING) if chr(code) not in _KEPT}
+_INERT = {code: "\ufffd" for code in (*range(32), *range(127, 160), *_DIRECTION_CONTROLS) if chr(code) not in _ALLOWED}
 
 
 def make_inert(text: str) -> str:
-    """`text` with a mark in place of each character that a terminal would obey; line breaks and tabulators stay.
+    """`text` with a replacement character for each control character; line breaks and tabs stay.
 
     >>> make_inert("a\\x1b[2Jb"), make_inert("über\\n")
     ('a�[2Jb', 'über\\n')
@@ -27,15 +28,15 @@ def make_inert(text: str) -> str:
     return text.translate(_INERT)
 
 
-def say(text: str, file: TextIO | None = None) -> None:
-    """Print a line at once; to standard output, unless `file` is named."""
+def print_line(text: str, file: TextIO | None = None) -> None:
+    """Print a line at once, to standard output unless `file` is given."""
     print(make_inert(text), file=file or sys.stdout, flush=True)
 
 
 class Terminal(Console):
-    """A console on which no word is a command: neither to the terminal, nor to rich, whose own marks are plain words here.
+    """A console that shows all text literally: control characters are replaced, and rich's markup is plain text.
 
-    A terminal's own width; for a file or a pipe, whose width nobody knows, enough for every table.
+    It has the width of the terminal; for a file or a pipe, whose width is unknown, it is wide enough for every table.
     """
 
     def __init__(self, stderr: bool = False) -> None:
@@ -43,11 +44,13 @@ class Terminal(Console):
         if not self.is_terminal:
             self.width = PIPE_WIDTH
 
+    @override
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """See `Console.render`. Segments that are control codes are rich's own: moving the cursor of a live table."""
+        # Segments that are control codes come from rich: they move the cursor of a live table.
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(make_inert(segment.text), segment.style)
 
+    @override
     def out(self, *objects: Any, **options: Any) -> None:
-        """See `Console.out`, which does not render."""
+        # `Console.out` does not call `render`.
         super().out(*(make_inert(str(one)) for one in objects), **options)

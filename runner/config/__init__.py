@@ -1,6 +1,6 @@
-"""A sweep file: its keys, how it is read, what is wrong with it.
+"""A sweep file: its keys, how it is read, and how it is checked.
 
-`sweep.SweepSpec` is the whole of it, and each part has a file; `checks.read_spec` reads and checks one. Neither torch nor Ray.
+`sweep.SweepSpec` is the whole file, and each section has a module; `checks.read_spec` reads and checks one. Imports neither torch nor Ray.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Reads a sweep file and checks what no single key can know: spaces, schedulers beside searches, pseudo-labels."""
+"""Reads a sweep file and checks rules that involve several keys: spaces, schedulers with searches, pseudo-labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from runner.config.custom_code import look_beside
+from runner.config.custom_code import add_module_paths
 from runner.config.messages import list_problems, nearest, rule, show_value
 from runner.config.overrides import apply_overrides, custom_model_names
 from runner.config.pseudo_labels import PSEUDO
@@ -24,22 +24,22 @@ from trainables.errors import SweepFileError
 from trainables.plugins.trust import trust
 
 _MODEL_KEY = re.compile(r"model\.[A-Za-z_][A-Za-z0-9_]*")
-"""A key that a person's own model may have."""
+"""A key that a custom model may have."""
 
 
 def read_spec(path: str, overrides: list[str]) -> SweepSpec:
     """The sweep in the file at `path` with `overrides` applied.
 
-    Raises `SweepFileError`: one line a problem, each with the file, the key, the value and the rule.
+    Raises `SweepFileError` with a line for each problem: the file, the key, the value and the rule.
     """
     raw = apply_overrides(read_sweep_file(path), overrides, trial_keys())
     if names := custom_model_names(raw):
-        look_beside(path)
+        add_module_paths(path)
         trust(names)
     spec = parse_spec(raw, path)
     find_zone(
         spec.nightly.zone, f"{path}: nightly.zone"
-    )  # not where a record is read: it may be from a machine with more zones
+    )  # not where a record is read: it may come from a machine with more zones
     return spec
 
 
@@ -56,29 +56,29 @@ def parse_spec(raw: dict[str, Any], where: str) -> SweepSpec:
 
 
 def _check_space(spec: SweepSpec, raw: dict[str, Any], where: str) -> None:
-    """Every key that is searched, set or changed exists and is admissible, and has an effect somewhere."""
+    """Raise `SweepFileError` unless every key that is searched, set or changed exists, is admissible, and has an effect somewhere."""
     known = trial_keys()
-    own = custom_model_names(raw)
+    custom = custom_model_names(raw)
     for stage, method in spec.search.parts:
         place = f"{where}: search.stages.{stage}" if stage else f"{where}: search"
         for key, distribution in method.space.items():
-            _check_key(f"{place}.space.{key}", key, known, own)
+            _check_key(f"{place}.space.{key}", key, known, custom)
             if not stage:
                 _check_not_set(raw, key, where)
             for value in distribution.extremes():
-                _check_value(spec, f"{place}.space.{key} holds", key, value, own)
+                _check_value(spec, f"{place}.space.{key} holds", key, value, custom)
             if distribution.kind == "range_test" and key != "optimizer.lr":
                 raise SweepFileError(f"{place}.space.{key}: a range test finds learning rates alone: give it a range")
             for other in distribution.when:
-                _check_key(f"{place}.space.{key}: when", other, known, own)
+                _check_key(f"{place}.space.{key}: when", other, known, custom)
         for name, values in {
             "set": getattr(method, "set", {}),
             **{f"changes.{name}": values for name, values in method.changes.items()},
             **{f"steps.{number}": values for number, values in enumerate(method.steps, start=1)},
         }.items():
             for key, value in values.items():
-                _check_key(f"{place}.{name}.{key}", key, known, own)
-                _check_value(spec, f"{place}.{name}.{key} is", key, value, own)
+                _check_key(f"{place}.{name}.{key}", key, known, custom)
+                _check_value(spec, f"{place}.{name}.{key} is", key, value, custom)
         try:
             in_order(method.space)
         except ValueError as error:
@@ -92,7 +92,10 @@ def _check_space(spec: SweepSpec, raw: dict[str, Any], where: str) -> None:
 
 
 def _check_scheduler(spec: SweepSpec, where: str) -> None:
-    """Ablations and ladders compare at equal epochs, and a population decides for itself who goes on."""
+    """Raise `SweepFileError` where a search is combined with a scheduler that it excludes.
+
+    Ablations and ladders compare at equal epochs, and a population decides by itself which members continue.
+    """
     for stage, method in spec.search.parts:
         scheduler = stage_scheduler(spec, stage)
         if (
@@ -119,7 +122,7 @@ def _check_scheduler(spec: SweepSpec, where: str) -> None:
 
 
 def _check_pseudo(spec: SweepSpec, where: str) -> None:
-    """The team can agree as asked, and there are images that it may label."""
+    """Raise `SweepFileError` unless the team is large enough to agree, and there are images that it may label."""
     pseudo, ensemble = spec.pseudo_labels, spec.ensemble
     if pseudo is None:
         return
@@ -150,15 +153,15 @@ def _check_pseudo(spec: SweepSpec, where: str) -> None:
             )
 
 
-def _check_key(place: str, key: str, known: list[str], own: list[str]) -> None:
-    if key not in known and not (own and _MODEL_KEY.fullmatch(key)):
+def _check_key(place: str, key: str, known: list[str], custom: list[str]) -> None:
+    if key not in known and not (custom and _MODEL_KEY.fullmatch(key)):
         raise SweepFileError(f"{place}: no such key{nearest(key, known)}")
 
 
-def _check_value(spec: SweepSpec, place: str, key: str, value: Any, own: list[str]) -> None:
-    is_own_key = condition_of(key) is OWN and own and not is_custom_model(spec.model.name)
+def _check_value(spec: SweepSpec, place: str, key: str, value: Any, custom: list[str]) -> None:
+    is_custom_key = condition_of(key) is OWN and custom and not is_custom_model(spec.model.name)
     try:
-        spec.trial("", {key: value} | ({"model.name": own[0]} if is_own_key else {}))
+        spec.trial("", {key: value} | ({"model.name": custom[0]} if is_custom_key else {}))
     except ValidationError as error:
         raise SweepFileError(f"{place} {show_value(value)}: {rule(error.errors()[0])}") from None
 
@@ -177,7 +180,7 @@ def may_apply(spec: SweepSpec, method: MethodConfig, key: str) -> bool:
 
 
 def _unmet(spec: SweepSpec, method: MethodConfig, key: str) -> Iterator[Condition]:
-    """Conditions of `key` that no trial meets."""
+    """The conditions of `key` that no trial meets."""
     for other, condition in conditions_of(key, method.space).items():
         if other in method.space and method.space[other].kind == "choice":
             possible = set(method.space[other].values)

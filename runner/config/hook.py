@@ -1,4 +1,4 @@
-"""What `nightly.hook` may be, and how it is written down without its secrets."""
+"""Which values `nightly.hook` may have, and how they are recorded without their secrets."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ FROM_ENVIRONMENT = "env:"
 MASK = "***"
 
 
-def check_hook(told: object) -> object:
-    """`told` if it can be a hook. Raises `ValueError`, which does not tell it: it may be a secret."""
-    if not isinstance(told, str):
-        return told if told is None else _refuse("is no text: give a command, a URL, or env:NAME")
-    if told.startswith(FROM_ENVIRONMENT):
-        name = told.removeprefix(FROM_ENVIRONMENT)
-        return told if name.isidentifier() else _refuse("begins with env:, but what follows names no variable")
-    if "://" in told.partition(" ")[0] and not _is_url(told):
+def check_hook(raw: object) -> object:
+    """`raw` if it can be a hook. Raises `ValueError`, whose message does not quote it: it may be a secret."""
+    if not isinstance(raw, str):
+        return raw if raw is None else _refuse("is no text: give a command, a URL, or env:NAME")
+    if raw.startswith(FROM_ENVIRONMENT):
+        name = raw.removeprefix(FROM_ENVIRONMENT)
+        return raw if name.isidentifier() else _refuse("begins with env:, but what follows names no variable")
+    if "://" in raw.partition(" ")[0] and not is_url(raw):
         return _refuse("is a URL of another kind than http:// and https://")
     try:
-        if not (_is_url(told) or shlex.split(told)):
+        if not (is_url(raw) or shlex.split(raw)):
             _refuse("is empty: give a command, a URL, or env:NAME, or leave it out")
     except ValueError as error:
         if "nightly.hook" in str(error):
             raise
         _refuse("is a command with a quotation mark that is not closed")
-    return told
+    return raw
 
 
 def mask_hook(hook: str) -> str:
-    """`hook` as it may be written down: of a URL the server, of a command its program.
+    """`hook` as it may be recorded: the server of a URL, the program of a command.
 
     >>> mask_hook("https://user:word@hooks.example.com:8443/T0/secret?key=1"), mask_hook("env:HOOK")
     ('https://hooks.example.com:8443/***', 'env:HOOK')
@@ -47,7 +47,8 @@ def mask_hook(hook: str) -> str:
     return f"{first} {MASK}" if blank else first
 
 
-def _is_url(hook: str) -> bool:
+def is_url(hook: str) -> bool:
+    """Whether `hook` is an http or https URL."""
     try:
         found = urlsplit(hook)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What is wrong with a value that a person wrote, in a sentence: pydantic's problems in plain words, and the nearest known key."""
+"""Validation errors as sentences: pydantic's problems in plain words, with the nearest known key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.config.search import NAME_PATTERN
 
 
 def list_problems(error: ValidationError, model: type[BaseModel], where: str, raw: dict[str, Any]) -> Iterator[str]:
-    """One sentence for each key of `raw` that `model` does not take; `where` is the file that it comes from."""
+    """One sentence for each key of `raw` that `model` rejects; `where` names the file that it comes from."""
     found: dict[str, list[Any]] = {}
     for problem in error.errors():
         found.setdefault(".".join(_place(problem, raw)), []).append(problem)
@@ -31,13 +31,13 @@ def list_problems(error: ValidationError, model: type[BaseModel], where: str, ra
 
 
 def _join(problems: list[Any]) -> str:
-    """The rules of a key that may be one of several kinds: must be a valid string, or a valid integer."""
+    """The rules of a key that may have several types: must be a valid string, or a valid integer."""
     first, *others = dict.fromkeys(map(rule, problems))
     return ", or ".join([first, *(other.removeprefix("must be ") for other in others)])
 
 
 def _place(problem: Any, raw: Any) -> list[str]:
-    """The keys that lead to a problem: pydantic's own words for a kind among several, and for its validators, are left out."""
+    """The keys that lead to a problem, without pydantic's names of union members and validators."""
     place, at = [], raw
     for part in problem["loc"]:
         if (isinstance(at, dict) and part in at) or (
@@ -55,7 +55,7 @@ LONGEST_VALUE = 200
 
 
 def show_value(value: object) -> str:
-    """`value` as a person may have typed it, cut where it is long.
+    """`value` as it may have been typed, cut where it is long.
 
     >>> show_value("many"), show_value([1, None])
     ("'many'", '[1, None]')
@@ -81,7 +81,7 @@ _RULES = (
     (re.compile(r"(\w+) should have (.*?) after validation"), r"must have \2"),
     (re.compile(r"\w+ should "), "must "),
 )
-"""Pydantic's words, and ours."""
+"""Patterns of pydantic's messages, and what replaces them."""
 
 
 def rule(problem: Any) -> str:

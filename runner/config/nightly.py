@@ -1,4 +1,4 @@
-"""The `nightly` and `keep` parts of a sweep file: what `runner/nightly.py` does beside the sweep."""
+"""The `nightly` and `keep` sections of a sweep file: what `runner/nightly.py` does in addition to the sweep."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from trainables.config.base import Frozen
 
 
 class NightlyConfig(Frozen):
-    """How one night follows from another. `caucus run` passes over it."""
+    """How one night follows from another. `caucus run` ignores this section."""
 
     warm_start: bool = True
-    """Whether a night begins with the best points of the last accepted one; `search.warm_start`, where it is set, wins.
-    Searches that draw do so: `random`, `tpe`, `gp` and `bohb`, of stages the first."""
+    """Whether a night begins with the best points of the last accepted one; `search.warm_start`, where it is set, takes precedence.
+    Only searches that sample do so: `random`, `tpe`, `gp` and `bohb`; of several stages, the first one."""
     best: Annotated[int, Field(ge=0)] = 5
-    """So many of its points."""
+    """How many of its points."""
     reseed: bool = False
-    """Whether each night draws other trials and trains with other seeds, by its name. Without it a night over the same data
-    comes to the trials of the night before, which are there already; with it all is trained anew, and what another version of
-    the code does to it shows."""
+    """Whether each night draws other trials and trains with other seeds, derived from its name. Without it a night over the same data
+    has the trials of the night before, whose results are in the store already; with it all is trained again, which shows the
+    effect of another version of the code."""
     zone: str = "UTC"
     """The time zone whose date names a night, such as Europe/Berlin: that of the clock which starts the nights. A date of another
     zone changes somewhere in the day, and where that is about when the nights start, one name is skipped or used twice."""
@@ -37,24 +37,24 @@ class NightlyConfig(Frozen):
 
 
 class KeepConfig(Frozen):
-    """Which nights keep their checkpoints, after each night; the last accepted one always does. Reports stay."""
+    """Which nights keep their checkpoints, decided after each night; the last accepted one always does. Reports stay."""
 
     nights: Annotated[int, Field(ge=1)] = 14
-    """The newest."""
+    """How many of the newest nights."""
     best: Annotated[int, Field(ge=0)] = 3
-    """And so many by the validation accuracy of their vote."""
+    """How many more, those with the highest validation accuracy of their vote."""
 
 
-def mask_words(overrides: Iterable[str]) -> list[str]:
-    """Words of a command line as they may be written down.
+def mask_arguments(overrides: Iterable[str]) -> list[str]:
+    """Arguments of a command line without their secrets, as they may be recorded.
 
-    >>> mask_words(["nightly.hook=https://hooks.example.com/T0/secret", "search.trials=4"])
+    >>> mask_arguments(["nightly.hook=https://hooks.example.com/T0/secret", "search.trials=4"])
     ['nightly.hook=https://hooks.example.com/***', 'search.trials=4']
     """
-    told = []
-    for word in overrides:
-        if word.startswith("nightly.hook="):
-            told.append("nightly.hook=" + mask_hook(word.partition("=")[2]))
+    masked = []
+    for argument in overrides:
+        if argument.startswith("nightly.hook="):
+            masked.append("nightly.hook=" + mask_hook(argument.partition("=")[2]))
         else:
-            told.append("nightly=***" if word.startswith("nightly=") else word)
-    return told
+            masked.append("nightly=***" if argument.startswith("nightly=") else argument)
+    return masked

@@ -1,4 +1,4 @@
-"""The `store`, `budget` and `resources` parts of a sweep file: where a run is kept, and what it may use."""
+"""The `store`, `budget` and `resources` sections of a sweep file: where a run is stored, and what it may use."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Seconds = Annotated[float, BeforeValidator(parse_duration)]
 
 
 class StoreConfig(Frozen):
-    """Where everything is kept."""
+    """Where everything is stored."""
 
     uri: str = "runs"
     """A folder, or `s3://bucket/prefix`. `store: runs` is short for `store: {uri: runs}`."""
     endpoint_url: str | None = None
-    """The S3 server, where it is not AWS; left out, AWS_ENDPOINT_URL_S3 of the environment."""
+    """URL of an S3 server other than AWS; default: AWS_ENDPOINT_URL_S3 of the environment."""
 
 
 class BudgetConfig(Frozen):
@@ -29,13 +29,13 @@ class BudgetConfig(Frozen):
     slot_hours: Annotated[float, Field(gt=0)] | None = None
     """Hours of training and evaluation, summed over slots: GPU hours on GPUs, core hours where a slot is a core."""
     trials: Annotated[int, Field(ge=1)] | None = None
-    """Trials that are begun."""
+    """Number of trials that are started."""
     epochs: Annotated[int, Field(ge=1)] | None = None
-    """Epochs that are trained."""
+    """Number of epochs that are trained."""
     money: Annotated[float, Field(gt=0)] | None = None
     """In the currency of `price`: hours of the run times nodes times price."""
     price: Annotated[float, Field(gt=0)] | None = None
-    """Of a node for an hour. Left out: `price_per_node_hour` in the `metadata` of `cluster.yaml` beside the sweep."""
+    """Price of a node for an hour. Default: `price_per_node_hour` in the `metadata` of `cluster.yaml` beside the sweep."""
 
 
 LEAST_SHARE = 1e-4
@@ -43,7 +43,7 @@ LEAST_SHARE = 1e-4
 
 
 def check_gpus(gpus: float) -> float:
-    """A number of GPUs that Ray can give away: none, a share of one, or whole ones. Raises `ValueError`."""
+    """A number of GPUs that Ray can allocate: none, a share of one, or whole ones. Raises `ValueError`."""
     if gpus > 1 and gpus != int(gpus):
         raise ValueError("a trial has a share of one GPU, or whole ones: 0.25, 0.5, 1, 2")
     if 0 < gpus < LEAST_SHARE:
@@ -55,13 +55,13 @@ class ResourcesConfig(Frozen):
     """What one trial occupies: its slot."""
 
     cpus: Annotated[int, Field(ge=1)] | None = None
-    """Cores, and as many threads; left out: one, and on nodes with GPUs a fair share: 12 of 48 cores where 4 GPUs hold 4 trials."""
+    """Cores, and as many threads. Default: one, and on nodes with GPUs a fair share: 12 of 48 cores where 4 GPUs hold 4 trials."""
     gpus: Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(check_gpus)] | None = None
-    """GPUs, or a share of one; left out: one where the cluster has any, or is meant to have."""
+    """GPUs, or a share of one. Default: one where the cluster has any, or is configured to have."""
     slots: Annotated[int, Field(ge=1)] | None = None
-    """Trials at a time; left out: as many as fit."""
+    """Trials at a time. Default: as many as fit."""
     hang: Annotated[float, BeforeValidator(parse_duration), Field(gt=0)] = 120.0
-    """A trial that is silent for so long, and for ten of its epochs, hangs: it begins again from its newest checkpoint."""
+    """A trial that is silent for this long, and for ten of its epochs, hangs: it restarts from its newest checkpoint."""
     patience: Annotated[float, BeforeValidator(parse_duration), Field(gt=0)] = 1200.0
-    """Where no trial can run for so long, because nodes do not come or are taken, the run ends with exit code 4, and the next
-    one goes on: 20 minutes, since a spot market that is sold out often has machines again by then."""
+    """Where no trial can run for this long, because nodes do not come or are taken away, the run ends with exit code 4, and the next
+    start resumes it: 20 minutes, since a spot market that is sold out often has machines again by then."""

@@ -1,4 +1,4 @@
-"""The part of a sweep file that says how long each trial trains: `scheduler`."""
+"""The `scheduler` section of a sweep file: how long each trial trains."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class PatienceConfig(Frozen):
     """A trial stops early once its smoothed validation loss has not been better for a while (Prechelt 1998)."""
 
     epochs: Annotated[int, Field(ge=1)]
-    """Epochs without a new best after which it stops. One bad epoch alone does not count."""
+    """Epochs without a new best after which it stops. A single bad epoch does not count."""
     smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Weight of the past in the smoothed loss; 0 takes the loss as it is."""
 
@@ -34,11 +34,11 @@ class SchedulerConfig(Frozen):
     """`asha`: the trials of bracket 1 meet their first rung `reduction` times later than those of bracket 0, and so on.
     Which bracket a trial is in is drawn from `search.seed`."""
     min_trials: Annotated[int, Field(ge=1)] = 3
-    """`median`: so many others must have come as far before a trial is judged."""
+    """`median`: how many other trials must have reached the same epoch before a trial is compared."""
     patience: PatienceConfig | None = None
-    """Early stopping of each trial by itself, beside any method."""
+    """Early stopping of each trial by itself, in addition to any method."""
     audit: Annotated[int, Field(ge=0, le=1000)] = 0
-    """So many of the pruned trials, drawn at random, are trained to the end afterwards, so that the report can say what
+    """How many of the pruned trials, drawn at random, are trained to the end afterwards, so that the report can say what
     pruning has missed."""
 
     @model_validator(mode="after")

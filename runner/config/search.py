@@ -1,4 +1,4 @@
-"""The part of a sweep file that says which trials there are: `search`, its methods and its stages."""
+"""The `search` section of a sweep file, its methods and its stages: which trials there are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SearchMethod = Literal[
 ]
 
 DRAWN: tuple[SearchMethod, ...] = ("random", "tpe", "gp", "bohb")
-"""Methods that have as many trials as are asked for."""
+"""Methods whose number of trials is a key: `trials`."""
 MESHES: tuple[SearchMethod, ...] = ("grid", "jittered")
 MODELLED: tuple[SearchMethod, ...] = ("tpe", "gp", "bohb")
 
@@ -28,22 +28,22 @@ DEFAULT_TRIALS = 16
 DEFAULT_BORDER = 3
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-"""Of sweeps, runs and stages: they become folders of a store, and words of a shell."""
+"""Names of sweeps, runs and stages: they become folders of a store, and arguments in a shell."""
 
 
 class PopulationConfig(Frozen):
     """`pbt`: how a population evolves (Jaderberg et al. 2017)."""
 
     size: Annotated[int, Field(ge=2, le=10_000)] = 8
-    """Members; each is a chain of stretches, each stretch a trial."""
+    """Number of members; each is a chain of segments, each segment a trial."""
     interval: Annotated[int, Field(ge=1)] = 1
-    """Epochs of a stretch."""
+    """Epochs of a segment."""
     quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.25
-    """This share of the members, the worst ones, goes on from a checkpoint of the same share of the best."""
+    """Share of the members, the worst ones, that continue from a checkpoint of the same share of the best."""
     resample: Annotated[float, Field(ge=0, le=1)] = 0.25
-    """Probability that a key of such a member is drawn anew; else it is moved."""
+    """Probability that a key of such a member is sampled again; otherwise it is perturbed."""
     factor: Annotated[float, Field(gt=1)] = 1.2
-    """A number moves up or down by this; a choice to a neighbour."""
+    """A perturbed number is multiplied or divided by this; a choice moves to a neighbour."""
 
 
 class BagsConfig(Frozen):
@@ -56,17 +56,17 @@ class BagsConfig(Frozen):
 
 
 class BoostingConfig(Frozen):
-    """`boosting`: rounds of the same configuration, each of which looks at what the ones before had wrong."""
+    """`boosting`: rounds of the same configuration, each of which concentrates on the errors of the earlier ones."""
 
     kind: Literal["samme", "gradient"] = "samme"
-    """`samme`: images that were wrong count more, and the rounds vote (Zhu et al. 2009); `gradient`: each round adds a net to the
-    logits of those before, which stay as they are, and descends the loss of the sum (Friedman 2001)."""
+    """`samme`: misclassified images get more weight, and the rounds vote (Zhu et al. 2009); `gradient`: each round adds a net to the
+    logits of the earlier ones, which are frozen, and descends the loss of the sum (Friedman 2001)."""
     rounds: Annotated[int, Field(ge=1, le=1000)] = 5
-    """At most; a round of `samme` that is no better than guessing, or has every training image right, is the last one."""
+    """The most rounds; a round of `samme` that is no better than guessing, or has every training image right, is the last one."""
     shrinkage: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """`gradient`: what the logits of each net after the first are multiplied by. Friedman shrinks by 0.1 or less, since a tree is
+    """`gradient`: the factor of the logits of each net after the first. Friedman shrinks by 0.1 or less, since a tree is
     fitted at a stroke; a net descends the loss of the sum, can undo the factor by larger weights, and has its own rate, epochs
-    and decay against overfitting. So 1: each net as it is. A smaller one begins nearer to the round before, and learns slower."""
+    and decay against overfitting. So 1: each net unscaled. A smaller factor begins nearer to the round before, and learns slower."""
     stop_early: bool = False
     """`gradient`: a round whose validation loss at its end is not below that of the round before is the last one."""
 
@@ -79,39 +79,39 @@ class BoostingConfig(Frozen):
 
 
 class WarmStartConfig(Frozen):
-    """What a former run over the same data has found."""
+    """Results of an earlier run over the same data that a search begins with."""
 
     run: str
     """`NAME` or `NAME/RUN` in the sweep's own store."""
     best: Annotated[int, Field(ge=0)] = 5
-    """So many of its best points come first."""
+    """How many of its best points come first."""
     tell: bool = True
     """`tpe`, `gp`, `bohb`: whether the model begins with all of its results."""
     other_data: bool = False
-    """Whether it may be a run over other data: then its best points come first, but its results are not told."""
+    """Whether it may be a run over other data: then its best points come first, but the model gets none of its results."""
 
 
 class MethodConfig(Frozen):
-    """One way of looking, of a sweep or of one of its stages."""
+    """One search method with its keys, of a sweep or of one of its stages."""
 
     method: SearchMethod = "random"
     """`random` draws; `grid` takes every point of a mesh; `jittered` shifts each point a little; `tpe`, `gp`, `bohb`
-    learn where to look (Optuna); `pbt` evolves a population; `ablation` takes changes one at a time; `ladder` grows
+    learn where to sample (Optuna); `pbt` evolves a population; `ablation` takes changes one at a time; `ladder` grows
     the net until the gain no longer pays; `replay` trains the schedule that a `pbt` run has found; `bagging` trains one
-    configuration on different training images; `boosting` in rounds, each on what the ones before had wrong."""
+    configuration on different training images; `boosting` trains in rounds, each on the errors of the earlier ones."""
     trials: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """How many `random`, `tpe`, `gp` or `bohb` ones; 16 where left out. A mesh has as many as its points."""
+    """Number of trials of `random`, `tpe`, `gp` and `bohb`; default 16. A mesh has as many as its points."""
     space: Space = Field(default_factory=dict)
     """Dotted keys of a trial and how each varies: `optimizer.lr: {log: [1e-4, 1e-1]}`."""
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Seeds a configuration: its trials differ by their seed alone."""
+    """Number of seeds for each configuration: its trials differ by their seed alone."""
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.5
     """`jittered`: a point moves by at most half this share of the way to its neighbours, so it stays in its own cell."""
     border: Annotated[int, Field(ge=0, le=100)] | dict[str, Annotated[int, Field(ge=0, le=100)]] = 0
     """`grid`, `jittered`: while the best point lies on the border of an axis, the mesh grows past it, at most this often
     on each side; for every axis that is a range, or by key."""
     startup: Annotated[int, Field(ge=1)] = 10
-    """`tpe`, `gp`, `bohb`: so many trials are random before the model is asked."""
+    """`tpe`, `gp`, `bohb`: how many trials are random before the model proposes any."""
     population: PopulationConfig = PopulationConfig()
     changes: dict[str, Values] = Field(default_factory=dict)
     """`ablation`: named changes to the baseline, `dropout: {model.dropout: 0.3}`; each alone, then all together
@@ -121,23 +121,23 @@ class MethodConfig(Frozen):
     steps: list[Values] = Field(default_factory=list)
     """`ladder`: values in growing order of capacity, `- {model.blocks: 2, model.width: 16}`; each step has `repeats` seeds."""
     gain: Annotated[float, Field(ge=0, lt=1)] = 0.002
-    """`ladder`: least gain in validation accuracy that pays, as a share: 0.002 is 0.2 points. What seeds scatter by may ask for more."""
+    """`ladder`: least gain in validation accuracy that pays, as a share: 0.002 is 0.2 points. The spread between seeds may demand more."""
     patience: Annotated[int, Field(ge=0, le=100)] = 1
     """`ladder`: further steps after one that does not pay."""
     replay: str | None = None
     """`replay`: the `pbt` run whose schedule is trained, `NAME` or `NAME/RUN` in the sweep's own store."""
 
-    bags: Annotated[BagsConfig, BeforeValidator(lambda told: {"count": told} if isinstance(told, int) else told)] = (
+    bags: Annotated[BagsConfig, BeforeValidator(lambda raw: {"count": raw} if isinstance(raw, int) else raw)] = (
         BagsConfig()
     )
-    """`bagging`: what its members see. `bags: 10` is short for ten bootstraps."""
+    """`bagging`: the training images of its members. `bags: 10` is short for ten bootstraps."""
 
     boosting: BoostingConfig = BoostingConfig()
 
     @model_validator(mode="after")
     def _keys_belong_to_the_method(self) -> MethodConfig:
-        for key, methods in BELONGS.items():
-            if self.method not in methods and key in self.said:
+        for key, methods in METHODS_OF_KEY.items():
+            if self.method not in methods and key in self.changed_keys:
                 raise ValueError(
                     f"{key} means nothing to method {self.method}: it goes with {', '.join(methods)}; remove it"
                 )
@@ -187,8 +187,8 @@ class MethodConfig(Frozen):
             raise ValueError("border cannot grow: no key of the space is a range; remove it, or search a range")
 
     @property
-    def said(self) -> set[str]:
-        """Keys that are not as they are where nobody says anything."""
+    def changed_keys(self) -> set[str]:
+        """Keys whose values differ from their defaults."""
         fields = type(self).model_fields
         return {
             key for key, field in fields.items() if getattr(self, key) != field.get_default(call_default_factory=True)
@@ -202,13 +202,13 @@ class MethodConfig(Frozen):
         return {key: self.border for key, distribution in self.space.items() if distribution.can_grow}
 
     @property
-    def wanted(self) -> int:
-        """How many different configurations a drawing method is asked for."""
+    def configuration_count(self) -> int:
+        """Number of different configurations of a method that samples."""
         return self.trials or DEFAULT_TRIALS
 
 
-BELONGS: dict[str, tuple[SearchMethod, ...]] = {
-    "trials": (*DRAWN, *MESHES),  # a mesh has its own words for it
+METHODS_OF_KEY: dict[str, tuple[SearchMethod, ...]] = {
+    "trials": (*DRAWN, *MESHES),  # a mesh has its own message for it
     "jitter": ("jittered",),
     "border": MESHES,
     "startup": MODELLED,
@@ -225,15 +225,15 @@ BELONGS: dict[str, tuple[SearchMethod, ...]] = {
 
 
 class StageConfig(MethodConfig):
-    """One stage of several. It begins from the configuration of the best trial of the stage before."""
+    """One of several stages. It begins from the configuration of the best trial of the stage before."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     set: Values = Field(default_factory=dict)
-    """Keys that have this value from this stage on, until a later one sets or searches them."""
+    """Values of keys from this stage on, until a later stage sets or searches them."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """Takes the place of `scheduler.max_epochs`."""
+    """Replaces `scheduler.max_epochs`."""
     scheduler: SchedulerConfig | None = None
-    """Takes the place of the sweep's own."""
+    """Replaces the sweep's scheduler."""
 
     @model_validator(mode="after")
     def _epochs_are_said_once(self) -> StageConfig:
@@ -248,18 +248,18 @@ class SearchConfig(MethodConfig):
     """Which trials there are."""
 
     seed: Annotated[int, Field(ge=0)] = 0
-    """Decides what is drawn, and the seed of each trial."""
+    """Seed of all sampling, and of the seed of each trial."""
     warm_start: WarmStartConfig | None = None
     stages: list[StageConfig] = Field(default_factory=list)
-    """Several searches, one after the other, in place of a single one."""
+    """Several searches, one after the other, instead of a single one."""
 
     @model_validator(mode="after")
     def _stages_stand_alone(self) -> SearchConfig:
         if not self.stages:
             return self
-        own = sorted(self.said - {"seed", "warm_start", "stages"})
-        if own:
-            raise ValueError(f"{own[0]} is set beside stages: each stage has its own; move it there")
+        misplaced = sorted(self.changed_keys - {"seed", "warm_start", "stages"})
+        if misplaced:
+            raise ValueError(f"{misplaced[0]} is set beside stages: each stage has its own; move it there")
         earlier: list[str] = []
         for stage in self.stages:
             if stage.name in earlier:
@@ -281,10 +281,10 @@ class SearchConfig(MethodConfig):
 
     @property
     def parts(self) -> list[tuple[str, MethodConfig]]:
-        """Each way of looking with its stage's name, "" where there are no stages."""
+        """Each search with its stage's name, "" where there are no stages."""
         return [(stage.name, stage) for stage in self.stages] or [("", self)]
 
 
-def as_told(config: MethodConfig) -> dict[str, Any]:
-    """What the sweep file says of it, for people."""
+def keys_as_written(config: MethodConfig) -> dict[str, Any]:
+    """The keys of `config` that differ from their defaults, as JSON values."""
     return config.model_dump(mode="json", exclude_defaults=True)

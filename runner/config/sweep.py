@@ -1,4 +1,4 @@
-"""A sweep: every key of its file, documented where it stands."""
+"""A sweep: every key of its file, with its documentation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SweepSpec(Frozen):
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     """The sweep's folder in the store: letters, digits, dots, dashes and underscores."""
     data: DataConfig
-    store: Annotated[StoreConfig, BeforeValidator(lambda told: {"uri": told} if isinstance(told, str) else told)] = (
+    store: Annotated[StoreConfig, BeforeValidator(lambda raw: {"uri": raw} if isinstance(raw, str) else raw)] = (
         StoreConfig()
     )
     search: SearchConfig = SearchConfig()
@@ -42,7 +42,7 @@ class SweepSpec(Frozen):
     scheduler: SchedulerConfig = SchedulerConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
     pseudo_labels: PseudoConfig | None = None
-    """A second stage, trained with what the first one's team labels."""
+    """A second stage, trained with images that the team of the first one has labelled."""
     budget: BudgetConfig = BudgetConfig()
     resources: ResourcesConfig = ResourcesConfig()
     nightly: NightlyConfig = NightlyConfig()
@@ -52,28 +52,28 @@ class SweepSpec(Frozen):
     def trial(
         self, data_id: str, values: Mapping[str, Any], max_epochs: int | None = None, repeat: int = 0
     ) -> TrialConfig:
-        """The trial that has `values` (dotted keys) where the sweep varies, and the sweep's own keys elsewhere.
+        """The trial with `values` (dotted keys) for the keys that the sweep varies, and the sweep's values for all others.
 
-        `max_epochs` is the length of its schedule where it has none of its own (left out: that of the sweep's scheduler).
-        Its seed follows from its configuration and `repeat`, unless `values` has one: so it stays the same in every
-        sweep that comes upon this configuration, whatever its place there. Raises `pydantic.ValidationError`.
+        `max_epochs` is the length of its schedule, unless that has its own (default: the sweep's scheduler has it).
+        Its seed follows from its configuration and `repeat`, unless `values` has one: so it is the same in every
+        sweep that contains this configuration, at any position. Raises `pydantic.ValidationError`.
         """
-        told: dict[str, Any] = {part: dict(getattr(self, part)) for part in PARTS}
-        told |= {key: getattr(self, key) for key in ("train_share", "precision")}
+        config: dict[str, Any] = {part: dict(getattr(self, part)) for part in PARTS}
+        config |= {key: getattr(self, key) for key in ("train_share", "precision")}
         for key, value in values.items():
             parent, _, last = key.rpartition(".")
-            (told[parent] if parent else told)[last] = value
+            (config[parent] if parent else config)[last] = value
         if not is_custom_model(
-            told["model"]["name"]
-        ):  # a searched name may be another's than that whose keys the sweep sets
-            told["model"] = {k: v for k, v in told["model"].items() if k not in (self.model.model_extra or {})}
-        if told["schedule"]["name"] != "constant" and told["schedule"]["epochs"] is None:
-            told["schedule"]["epochs"] = max_epochs or self.scheduler.max_epochs
-        parts: Any = _parts(told)  # before the hash, which knows neither infinity nor half a character
-        if "seed" not in told:
-            named = {"search.seed": self.search.seed, **_seeding(told)} | ({"repeat": repeat} if repeat else {})
-            told["seed"] = int(short_hash(named, digits=8), 16)
-        return TrialConfig(data_id=data_id, **{k: v for k, v in told.items() if k not in PARTS}, **parts)
+            config["model"]["name"]
+        ):  # a searched name may be another model than that whose keys the sweep sets
+            config["model"] = {k: v for k, v in config["model"].items() if k not in (self.model.model_extra or {})}
+        if config["schedule"]["name"] != "constant" and config["schedule"]["epochs"] is None:
+            config["schedule"]["epochs"] = max_epochs or self.scheduler.max_epochs
+        parts: Any = _parts(config)  # before the hash, which knows neither infinity nor half a character
+        if "seed" not in config:
+            named = {"search.seed": self.search.seed, **_seeding(config)} | ({"repeat": repeat} if repeat else {})
+            config["seed"] = int(short_hash(named, digits=8), 16)
+        return TrialConfig(data_id=data_id, **{k: v for k, v in config.items() if k not in PARTS}, **parts)
 
     def fixed(self, key: str) -> Any:
         """The value that a key of a trial has where the sweep does not vary it."""
@@ -85,16 +85,16 @@ class SweepSpec(Frozen):
     def run_id(self, data_id: str) -> str:
         """Eight hexadecimal digits: the name of the run that this sweep starts or continues.
 
-        It covers what decides which trials there are and how they are ended. How many trials there are, the budget,
-        the ensemble and the store are left out: those may grow or change, and the same run goes on.
+        It covers what decides which trials there are and when they end. The number of trials, the budget,
+        the ensemble and the store are left out: when they change, the same run continues.
         """
-        told = self.model_dump(
+        trial_settings = self.model_dump(
             mode="json", include={*PARTS, "train_share", "precision", "scheduler"}, exclude_defaults=True
         )
         search = self.search.model_dump(mode="json", exclude={"trials"}, exclude_defaults=True)
         if self.pseudo_labels:  # it decides which trials follow
-            told["pseudo_labels"] = self.pseudo_labels.model_dump(mode="json", exclude_defaults=True)
-        return short_hash({"data_id": data_id, "search": search, **told}, digits=8)
+            trial_settings["pseudo_labels"] = self.pseudo_labels.model_dump(mode="json", exclude_defaults=True)
+        return short_hash({"data_id": data_id, "search": search, **trial_settings}, digits=8)
 
 
 PARTS: dict[str, type[Frozen]] = {
@@ -112,27 +112,27 @@ SEEDING = {
     "optimizer": ("name", "lr", "momentum", "weight_decay", "batch_size", "label_smoothing"),
     "schedule": ("name", "epochs"),
 }
-"""Keys that decide a trial's seed whatever their value. One that came later does where it is not at its default: else
-all trials of the past would have had other seeds, and so other names."""
+"""Keys that always enter a trial's seed. Keys that were added later enter it where they differ from their default: otherwise
+all earlier trials would get other seeds, and so other ids."""
 
 
-def _seeding(told: dict[str, Any]) -> dict[str, Any]:
-    seeding = {key: value for key, value in told.items() if not (key == "train_share" and value == 1)}
+def _seeding(values: dict[str, Any]) -> dict[str, Any]:
+    seeding = {key: value for key, value in values.items() if not (key == "train_share" and value == 1)}
     for part, config in PARTS.items():
         always = SEEDING.get(part, ())
-        kept = {
+        seeding_values = {
             key: value
-            for key, value in told[part].items()
+            for key, value in values[part].items()
             if key in always or key not in config.model_fields or value != config.model_fields[key].default
         }
         seeding.pop(part)
-        if kept:
-            seeding[part] = kept
+        if seeding_values:
+            seeding[part] = seeding_values
     return seeding
 
 
-def _parts(told: dict[str, Any]) -> dict[str, Frozen]:
-    return {part: config(**told[part]) for part, config in PARTS.items()}
+def _parts(values: dict[str, Any]) -> dict[str, Frozen]:
+    return {part: config(**values[part]) for part, config in PARTS.items()}
 
 
 def trial_keys() -> list[str]:
@@ -153,7 +153,7 @@ def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 def stage_scheduler(spec: SweepSpec, stage: str) -> SchedulerConfig:
-    """The scheduler of a stage: its own, or the sweep's with the stage's epochs; none for the one with pseudo-labels."""
+    """The scheduler of a stage: its own, or the sweep's with the stage's epochs; none for the stage with pseudo-labels."""
     if stage == PSEUDO and spec.pseudo_labels:
         return SchedulerConfig(method="none", max_epochs=spec.scheduler.max_epochs, grace_epochs=1)
     for config in spec.search.stages:

@@ -35,7 +35,7 @@ def find_zone(name: str, where: str) -> tzinfo:
             f"{where} is {name!r}, but no time zone is known here: install tzdata (apt-get install tzdata, or pip install "
             "tzdata), or take UTC"
         )
-    # Not only near by letters: `berlin` and `CET` in lower case are what people type.
+    # Not only similar spellings: `berlin` and `CET` in lower case are what people type.
     lower = {zone.lower(): zone for zone in sorted(known)}
     ends = [zone for word, zone in lower.items() if word.rpartition("/")[2] == name.lower().replace(" ", "_")]
     close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.75)

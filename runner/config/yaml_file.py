@@ -1,4 +1,4 @@
-"""Reads a sweep file: YAML 1.2, so that `1e-3` is a number, `no` a word and a key that stands twice an error."""
+"""Reads a sweep file: YAML 1.2, so that `1e-3` is a number, `no` a string and a duplicate key an error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_VALUES = 100_000
 """Values in a file once its aliases are followed: a file of nine lines can stand for a thousand million."""
 
 MOST_BITS = 128
-"""Of a whole number: no key takes more than 63, and much larger ones are no floating-point number any more."""
+"""Most bits of an integer: no key takes more than 63, and much larger ones do not fit into a float."""
 
 
 def read_sweep_file(path: str) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def _count(value: Any, most: int) -> int:
-    """Values inside `value`, counting what aliases repeat; stops soon after `most`."""
+    """Number of values inside `value`, counting what aliases repeat; stops soon after `most`."""
     if not isinstance(value, dict | list):
         return 1
     total = 1
@@ -80,10 +80,10 @@ def _count(value: Any, most: int) -> int:
 
 
 def _unwritable(value: Any) -> Iterator[str]:
-    """What is wrong with texts and whole numbers inside `value` that neither a file name, a record nor a calculation can hold."""
+    """Sentences on strings and integers inside `value` that no file name, record or calculation can represent."""
     if isinstance(value, str):
         if "\0" in value or not is_unicode(value):
-            yield f"{value!a} holds a character that no text has (a zero byte, or half of a pair): write it anew"
+            yield f"{value!a} holds a character that no text has (a zero byte, or half of a pair): write it again"
     elif isinstance(value, int):
         if value.bit_length() > MOST_BITS:
             yield f"a whole number has {value.bit_length():,} bits, more than {MOST_BITS}: write a smaller one"

@@ -23,7 +23,7 @@ def seconds_left(state: RunState, spec: SweepSpec) -> float | None:
         return None
     ended, pending = state.ended_lengths, Counter(state.pending_lengths)
     if spec.search.method in MODELLED:
-        pending[0] += max(0, spec.search.wanted * spec.search.repeats - len(state.trials))
+        pending[0] += max(0, spec.search.configuration_count * spec.search.repeats - len(state.trials))
     stage = next(reversed(state.trials.values())).stage
     expected = expected_epochs(stage_scheduler(spec, stage))
     if ended.total() >= 2 * state.slots:

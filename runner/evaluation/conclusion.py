@@ -28,7 +28,7 @@ from runner.runs.compatibility import describe_unread
 from runner.runs.nights import read_night
 from runner.runs.stored_run import NothingToVote, StoredRun, pool_trials
 from runner.runs.trial_table import to_parquet
-from runner.runs.vote_cache import keep_cache, open_cache
+from runner.runs.vote_cache import open_cache, save_cache
 from trainables.data.data_table import DataTable, read_data_table
 from trainables.errors import DamagedObject, StoreTooNew
 from trainables.results.checkpoint import CheckpointId
@@ -61,10 +61,10 @@ class Conclusion:
 
 
 def check_published(stored: StoredRun) -> None:
-    """Raise `StoreTooNew` if a team that is selected here must not replace the one in the store."""
-    if stored.unasked:
+    """Raise `StoreTooNew` where a team that is chosen here must not take the place of the one in the store."""
+    if stored.ignored_keys:
         raise StoreTooNew(
-            f"run {stored.run} in {stored.store.uri} was written by a newer Caucus, whose vote has {name_keys(stored.unasked)}: "
+            f"run {stored.run} in {stored.store.uri} was written by a newer Caucus, whose vote has {name_keys(stored.ignored_keys)}: "
             "report it with that version, or write a page without it to a file of your own with --out"
         )
 
@@ -138,7 +138,7 @@ def publish(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
         stored.store.put(stored.key(part), body)
     if conclusion.pool:
         conclusion.pool.keep_means()  # so that another vote of many checkpoints need not read them all
-        keep_cache(conclusion.pool.store)
+        save_cache(conclusion.pool.store)
     return f"{stored.store.uri}/{stored.key(layout.REPORT)}"
 
 

@@ -89,12 +89,12 @@ def prepare_run(
     run = run or spec.run_id(images.data_id)
     # Before all else of the run: a driver that comes later shows in the lease.
     driver = find_driver(store, spec.name, run) or NOBODY
-    journal = Journal(store, spec.name, run, mend=True)
+    journal = Journal(store, spec.name, run, repair=True)
     check_understood(store, spec.name, run, journal, RunState(journal.events))
     former = read_former(store, spec, images.data_id)
     trained = [] if journal.events else read_trained(store, spec, images.data_id)
     configs = list_trials(spec, images.data_id, former)
-    check_run(store, spec, run, images.data_id, CHECKPOINT_BYTES * (len(configs) or spec.search.wanted))
+    check_run(store, spec, run, images.data_id, CHECKPOINT_BYTES * (len(configs) or spec.search.configuration_count))
     if not journal.events:
         for model in check_models(spec, images, configs, weights):
             if model["only_on_cpu"] and spec.resources.gpus is None:

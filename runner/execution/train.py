@@ -91,7 +91,7 @@ class Trainer:
 
     def _write_head(self) -> None:
         context = self._context
-        context.lease.keep()
+        context.lease.retain()
         write_head(context.store, context.spec, context.run, context.images, self._command)
 
     def _show(self, cluster: Cluster, why: str = "") -> Cluster:

@@ -1,6 +1,6 @@
-"""What happens in a run, written down as it happens, and who may write it.
+"""The journal of a run, an event-sourced log, and the lease of its single writer.
 
-`events` are the values, `journal` keeps them in a store, `state.RunState` is what they add up to, `lease` lets one driver write.
+`events` has the values, `journal` stores them, `state.RunState` is the fold over them, `lease` admits one driver.
 """
 
 from typing import TYPE_CHECKING

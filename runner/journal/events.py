@@ -1,4 +1,4 @@
-"""What happens in a run, as values: each event is written down once and never changed."""
+"""The events of a run: each is written once and never changed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Event:
     kind: ClassVar[str]
 
     at_unix_s: float
-    """When, by the clock of the driver."""
+    """Time of the event by the clock of the driver."""
     elapsed_s: float
     """Seconds that the run has taken so far, over all its executions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOpened(Event):
-    """A driver began, or began again."""
+    """A driver started."""
 
     kind = "run-opened"
     versions: dict[str, str]
@@ -43,15 +43,15 @@ class TrialPlanned(Event):
     trial_id: str
     config: dict[str, Any]
     stage: str = ""
-    """Of the search; a trial that a later stage trains on is planned again there."""
+    """Stage of the search; a trial that a later stage trains further is planned again there."""
     max_epochs: int | None = None
-    """Its last epoch, where it is not the sweep's own."""
+    """Its last epoch, where that differs from the sweep's."""
     why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialStarted(Event):
-    """A slot took the trial up."""
+    """A slot started the trial."""
 
     kind = "trial-started"
     trial_id: str
@@ -59,7 +59,7 @@ class TrialStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TrialMeasured(Event):
-    """What a trial's net costs, once it has been trained for an epoch."""
+    """The cost of a trial's net, measured once it has been trained for an epoch."""
 
     kind = "trial-measured"
     trial_id: str
@@ -68,7 +68,7 @@ class TrialMeasured(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class EpochReported(Event):
-    """A trial reached the end of an epoch; the order of these is what early stopping decided on."""
+    """A trial reached the end of an epoch; early stopping decided in the order of these events."""
 
     kind = "epoch-reported"
     trial_id: str
@@ -98,7 +98,7 @@ class TrialPaused(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TrialPromoted(Event):
-    """A trial that was paused goes on."""
+    """A trial that was paused continues."""
 
     kind = "trial-promoted"
     trial_id: str
@@ -107,17 +107,17 @@ class TrialPromoted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TrialAudited(Event):
-    """A pruned trial is trained on to its last epoch, without a say in anything, to see what pruning missed."""
+    """A pruned trial is trained to its last epoch, to see what pruning missed; no decision uses its results."""
 
     kind = "trial-audited"
     trial_id: str
     epoch: int
-    """At which it was pruned."""
+    """The epoch at which it was pruned."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decided(Event):
-    """The search found something out and goes on from there: a stage's best, a border that grows …"""
+    """A decision of the search that later steps build on: a stage's best trial, a border that grows …"""
 
     kind = "decided"
     what: str
@@ -135,19 +135,19 @@ class RangeTested(Event):
     key: str
     """Names the architecture."""
     label: str = ""
-    """What tells it from the others, for a person."""
+    """The keys that distinguish it from the others, for display."""
     low: float
     high: float
     reason: str
     rates: list[float]
     losses: list[float]
-    """Smoothed, one a rate."""
+    """Smoothed loss at each rate."""
     busy_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodesChanged(Event):
-    """From now on the run is paid for on this many nodes."""
+    """The number of nodes that are paid for changed."""
 
     kind = "nodes-changed"
     nodes: int
@@ -155,7 +155,7 @@ class NodesChanged(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TrialEnded(Event):
-    """A trial stops here, and why."""
+    """A trial ended, with the reason."""
 
     kind = "trial-ended"
     trial_id: str
@@ -165,7 +165,7 @@ class TrialEnded(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RunClosed(Event):
-    """A driver came to its end: `done`, `partial` (finished in part) or `failed` (every trial failed)."""
+    """A driver ended: `done`, `partial` (finished in part) or `failed` (every trial failed)."""
 
     kind = "run-closed"
     state: str
@@ -201,22 +201,22 @@ def to_line(event: Event) -> bytes:
 
 @dataclass(frozen=True)
 class Line:
-    """What this version makes of a line of a journal: the event, and what of it is not understood.
+    """A line of a journal as this version reads it: the event, and a description of what is not understood.
 
-    A newer version may have written more. What is known of an event counts, also where it has further keys; an event of another
-    kind, or with a value that is none for its key, is left out.
+    A newer version may have written more. An event with additional keys counts with its known keys; an event of an unknown
+    kind, or with an invalid value, is left out.
     """
 
     event: Event | None
     unread: str = ""
-    """In a few words, "" where all is understood: `trial-cloned`, or `epoch-reported with the key result.mood`."""
+    """A short description, "" where everything is understood: `trial-cloned`, or `epoch-reported with the key result.mood`."""
 
 
 def read_line(line: bytes, where: str) -> Line:
-    """The inverse of `to_line`. Raises `DamagedObject`, naming `where`, for what no version has written."""
+    """The inverse of `to_line`. Raises `DamagedObject`, naming `where`, for a line that no version can have written."""
     try:
-        told = load_json(line)
-        name = told["kind"]
+        payload = load_json(line)
+        name = payload["kind"]
         if not isinstance(name, str):
             raise TypeError("its kind is no text")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -233,10 +233,10 @@ def read_line(line: bytes, where: str) -> Line:
         key = ".".join(map(str, problem["loc"]))
         wrong = "is missing" if problem["type"] == "missing" else f"is {_short(problem['input'])}: {problem['msg']}"
         return Line(None, f"{name} whose {key} {wrong}")
-    unknown = [key for key in told if key not in _keys(name)]
+    unknown = [key for key in payload if key not in _keys(name)]
     for part in ("result", "cost"):
         if isinstance(getattr(event, part, None), EpochResult | TrialCost):
-            unknown += [f"{part}.{key}" for key in told[part] if key not in _keys(part)]
+            unknown += [f"{part}.{key}" for key in payload[part] if key not in _keys(part)]
     return Line(event, f"{name} with the key {_short(unknown[0], quoted=False)}" if unknown else "")
 
 

@@ -1,9 +1,9 @@
-"""One driver a run. Whoever drives it has the newest claim; all that older ones still write is not read (`journal.py`).
+"""One driver for each run. The driver with the newest claim drives it; writes of older drivers are not read (`journal.py`).
 
-A claim is an object that is created once, under the next free number: of any number of drivers that try, the store lets
-one. Its holder shows that it lives by writing a heartbeat. A driver that finds a claim takes the run over only where the
-heartbeat has ended, where the process is gone from this machine, or where the heartbeat has not changed for `SILENT_S`
-by its own clock, so that clocks need not agree.
+A claim is an object that is created once, under the next free number: of all drivers that try at the same time, one succeeds.
+Its holder proves that it is alive by a heartbeat. A driver that finds a claim takes the run over only where the heartbeat says
+that it ended, where the process is gone from this machine, or where the heartbeat has not changed for `SILENT_S` by the
+clock of the new driver, so that clocks need not agree.
 """
 
 from __future__ import annotations
@@ -27,47 +27,47 @@ from trainables.store.folder import Folder
 from trainables.store.json_records import get_json, to_json
 
 BEAT_S = 3.0
-"""A heartbeat is written so often."""
+"""Seconds between two heartbeats."""
 
 SILENT_S = 15.0
-"""A heartbeat that does not change for so long has stopped. A store may be out of reach for some seconds."""
+"""A heartbeat that does not change for this long has stopped. A store may be out of reach for some seconds."""
 
 RELEASE_S = 10.0
-"""A driver that ends waits so long for its last heartbeat to be written."""
+"""How long a driver that ends waits for its last heartbeat to be written."""
 
 POLL_S = 0.5
 
-OWN_BEATS = 10
-"""So many times a driver looks at first whether its own claim is still there: a race for it is over by then."""
+CHECKED_BEATS = 10
+"""For this many first heartbeats a driver checks that its own claim is still there: a race for it is over by then."""
 
 RIVALS = 4
-"""A claim is tried so often at once: a server that lets two of them be the first would let two drivers, too."""
+"""Number of simultaneous attempts at a claim: a server that accepts two of them would accept two drivers, too."""
 
 
 @dataclass(frozen=True)
 class Driver:
-    """Who has claimed a run, as the store has it."""
+    """A driver that has claimed a run, as recorded in the store."""
 
     number: int
-    """Counted from 1: which driver of the run it is."""
-    told: dict[str, Any]
-    """What the claim says of its process."""
+    """Number of this driver among those of the run, counted from 1."""
+    claim: dict[str, Any]
+    """The record of the claim, which describes the process."""
     beat: dict[str, Any] | None
     """Its newest heartbeat, None before the first."""
 
     @property
     def has_ended(self) -> bool:
-        """Whether it said that it ended, or is known to be gone."""
-        return bool(self.beat and self.beat.get("ended")) or process_has_exited(self.told)
+        """Whether the driver recorded its end, or its process is known to be gone."""
+        return bool(self.beat and self.beat.get("ended")) or process_has_exited(self.claim)
 
     @property
     def beat_unix_s(self) -> float | None:
-        """When it was last heard of, by its own clock."""
-        at = self.beat.get("at_unix_s") if self.beat else self.told.get("at_unix_s")
+        """Time of the last sign of life, by the clock of the driver."""
+        at = self.beat.get("at_unix_s") if self.beat else self.claim.get("at_unix_s")
         return float(at) if isinstance(at, int | float) else None
 
     def __str__(self) -> str:
-        return f"process {self.told.get('pid', '?')} on {self.told.get('host', '?')}"
+        return f"process {self.claim.get('pid', '?')} on {self.claim.get('host', '?')}"
 
 
 NOBODY = Driver(0, {}, {"ended": True})
@@ -75,7 +75,7 @@ NOBODY = Driver(0, {}, {"ended": True})
 
 
 def find_driver(store: Store, name: str, run: str) -> Driver | None:
-    """The newest driver of a run, whether it lives or not; None where none ever claimed it."""
+    """The newest driver of a run, alive or not; None where none ever claimed it."""
     prefix = layout.drivers_prefix(name, run)
     claims = [found.key.removeprefix(prefix) for found in store.find(prefix) if found.key.endswith(".json")]
     numbers = [int(claim.removesuffix(".json")) for claim in claims if claim.removesuffix(".json").isdecimal()]
@@ -90,18 +90,18 @@ def find_driver(store: Store, name: str, run: str) -> Driver | None:
 
 
 def take_lease(
-    store: Store, name: str, run: str, say: Callable[[str], None] = lambda _: None, seen: Driver | None = None
+    store: Store, name: str, run: str, notify: Callable[[str], None] = lambda _: None, seen: Driver | None = None
 ) -> Lease:
     """The right to drive a run, from now on until `Lease.release` or until another driver takes it over.
 
-    `seen` is the newest driver as it was found a moment ago (`NOBODY` where there was none), so that nobody need look again: where
-    one came since, its claim is in the way. Waits up to `SILENT_S` to see whether the driver before is still there, and tells `say` so. Raises `RunTaken` where it
-    is, and `StoreError` where the store cannot tell two drivers apart.
+    `seen` is the newest driver as it was found a moment ago (`NOBODY` where there was none), which saves a lookup: if another
+    driver came since, its claim makes this one fail. Waits up to `SILENT_S` to see whether the previous driver is still alive, and
+    passes a message on that to `notify`. Raises `RunTaken` where it is alive, and `StoreError` where the store cannot distinguish two drivers.
     """
     while True:
         before, seen = seen or find_driver(store, name, run), None
         if before and not before.has_ended:
-            say(f"{name}/{run} was driven by {before}: waiting up to {SILENT_S:g} s to see whether it still is")
+            notify(f"{name}/{run} was driven by {before}: waiting up to {SILENT_S:g} s to see whether it still is")
             _wait_for_silence(store, name, run, before)
         number = before.number + 1 if before else 1
         found_at = store.nearest() if isinstance(store, Folder) else None
@@ -123,7 +123,7 @@ def take_lease(
 
 
 def _wait_for_silence(store: Store, name: str, run: str, seen: Driver) -> None:
-    """Return once the driver `seen` is known to have stopped. Raises `RunTaken` at its next heartbeat."""
+    """Wait until the driver `seen` is known to have stopped. Raises `RunTaken` at its next heartbeat."""
     quiet_since_s = time.monotonic()
     while time.monotonic() - quiet_since_s < SILENT_S:
         time.sleep(POLL_S)
@@ -137,14 +137,14 @@ def _wait_for_silence(store: Store, name: str, run: str, seen: Driver) -> None:
 
 
 def _claim(store: Store, key: str, nonces: Sequence[str]) -> int:
-    """How many of `RIVALS` attempts at the same time were told that they created `key`: 1 or, where others were faster, 0."""
-    told = {**describe_process(), "at_unix_s": round(time.time(), 3)}
+    """How many of `RIVALS` simultaneous attempts succeeded in creating `key`: 1 or, where other drivers were faster, 0."""
+    claim = {**describe_process(), "at_unix_s": round(time.time(), 3)}
 
-    return store.create_together(key, [to_json({**told, "nonce": nonce}) for nonce in nonces])
+    return store.create_together(key, [to_json({**claim, "nonce": nonce}) for nonce in nonces])
 
 
 def _unclaim(store: Store, key: str, found_at: Path | None) -> None:
-    """Take a claim away, with the folders that came into being for it: all below `found_at` that are empty."""
+    """Delete a claim, with the folders that were created for it: all empty ones below `found_at`."""
     with contextlib.suppress(StoreError):
         store.delete(key)
     if isinstance(store, Folder) and found_at is not None:
@@ -152,7 +152,7 @@ def _unclaim(store: Store, key: str, found_at: Path | None) -> None:
 
 
 def _read(store: Store, key: str) -> dict[str, Any] | None:
-    """What lies under `key`; None where nothing does, or where it cannot be understood."""
+    """The record under `key`; None where there is none, empty where it is damaged."""
     try:
         return get_json(store, key)
     except ObjectMissing:
@@ -162,14 +162,14 @@ def _read(store: Store, key: str) -> dict[str, Any] | None:
 
 
 def is_next(lease: Lease, seen: Driver) -> bool:
-    """Whether nobody else has driven the run since a look that found `seen`."""
+    """Whether no other driver has driven the run since `seen` was found."""
     return seen.has_ended and lease.number == seen.number + 1
 
 
 class Lease:
-    """The claim of this process on a run. Its heart beats in a thread of its own, from `take_lease` to `release`.
+    """The claim of this process on a run. A thread writes its heartbeat from `take_lease` to `release`.
 
-    A context manager: it is released at the end of the block, or withdrawn where that is left by an error before `keep`.
+    A context manager: it is released at the end of the block, or withdrawn where an error leaves the block before `retain`.
     """
 
     def __init__(
@@ -188,9 +188,9 @@ class Lease:
         self._name = name
         self._run = run
         self._beats = 0
-        self._is_kept = False
+        self._is_retained = False
         self.failure: Exception | None = None
-        """What has stopped the heart, other than the store."""
+        """The error that has stopped the heartbeat, unless it came from the store."""
         self._lost = threading.Event()
         self._ended = threading.Event()
         self._write_beat()
@@ -199,17 +199,17 @@ class Lease:
 
     @property
     def is_lost(self) -> bool:
-        """Whether another driver is known to have taken the run over. Asks nobody."""
+        """Whether another driver is known to have taken the run over. Makes no request."""
         return self._lost.is_set()
 
     def confirm(self) -> None:
         """Raise `RunCutShort` where another driver has taken the run over. Asks the store, unless that is known.
 
-        Raises what has stopped the heart, where that was not the store.
+        Raises the error that has stopped the heartbeat, where it did not come from the store.
         """
         if self.failure:
             raise self.failure
-        if not self.is_lost and not self._is_taken(looks_at_own=True):
+        if not self.is_lost and not self._is_taken(checks_claim=True):
             return
         self._lost.set()
         other = find_driver(self._store, self._name, self._run)
@@ -219,18 +219,18 @@ class Lease:
         raise RunCutShort(f"run {self._name}/{self._run} in {self._store.uri} was {why}: what that one writes counts")
 
     def release(self) -> None:
-        """Say that this driver has ended. A store that is out of reach holds nobody up: others find it out by `SILENT_S`."""
+        """Record that this driver has ended. Does not wait for a store that is out of reach: other drivers notice after `SILENT_S`."""
         if not self._ended.is_set():
             self._ended.set()
             self._heart.join(timeout=RELEASE_S)
 
-    def keep(self) -> None:
-        """From now on the run has something of this driver: its claim stays, whatever happens."""
-        self._is_kept = True
+    def retain(self) -> None:
+        """Make the claim permanent, whatever happens: from now on the run contains writes of this driver."""
+        self._is_retained = True
 
     def withdraw(self) -> None:
-        """Take the claim back, as if it had never been made: a run that is refused leaves nothing. Nothing happens where the store is
-        out of reach, or does not let this driver delete: then the claim says that it has ended."""
+        """Delete the claim, as if it had never been made: a run that is refused leaves no trace. Where the store is out of reach, or
+        does not permit the deletion, the claim stays and says that it has ended."""
         self.release()
         with contextlib.suppress(StoreError):
             if not self.is_lost and not self._heart.is_alive():
@@ -241,40 +241,40 @@ class Lease:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None or self._is_kept:
+        if kind is None or self._is_retained:
             self.release()
         else:
             self.withdraw()
 
     def _beat(self) -> None:
         try:
-            self._go_on_beating()
-        except Exception as error:  # a heart that stops loses the run: the driver hears of it, and ends
+            self._write_beats()
+        except Exception as error:  # without a heartbeat the run is lost: the driver gets the error, and ends
             self.failure = error
             self._lost.set()
 
-    def _go_on_beating(self) -> None:
+    def _write_beats(self) -> None:
         while not self._ended.wait(BEAT_S) and not self.is_lost:
             try:
                 self._write_beat()
-                if self._is_taken(looks_at_own=self._beats <= OWN_BEATS):
+                if self._is_taken(checks_claim=self._beats <= CHECKED_BEATS):
                     self._lost.set()
             except StoreError:
-                continue  # the run itself says so, where it lasts
+                continue  # the run itself reports it, where it lasts
         with contextlib.suppress(StoreError):
             self._write_beat(ended=True)
 
-    def _is_taken(self, looks_at_own: bool) -> bool:
-        """Whether another driver claimed the run after this one or, from a server that let both be the first, with it: then
-        the later claim lies where this one was."""
+    def _is_taken(self, checks_claim: bool) -> bool:
+        """Whether another driver claimed the run after this one, or at the same time on a server that accepted both: then
+        the later claim has replaced this one."""
         if self._store.stat(layout.claim_key(self._name, self._run, self.number + 1)) is not None:
             return True
-        if not looks_at_own or not self._nonces:
+        if not checks_claim or not self._nonces:
             return False
-        told = _read(self._store, layout.claim_key(self._name, self._run, self.number)) or {}
-        return bool(told.get("nonce")) and told["nonce"] not in self._nonces
+        claim = _read(self._store, layout.claim_key(self._name, self._run, self.number)) or {}
+        return bool(claim.get("nonce")) and claim["nonce"] not in self._nonces
 
     def _write_beat(self, ended: bool = False) -> None:
         self._beats += 1
-        told = {"beat": self._beats, "at_unix_s": round(time.time(), 3), "ended": ended}
-        self._store.put(layout.beat_key(self._name, self._run, self.number), (json.dumps(told) + "\n").encode())
+        beat = {"beat": self._beats, "at_unix_s": round(time.time(), 3), "ended": ended}
+        self._store.put(layout.beat_key(self._name, self._run, self.number), (json.dumps(beat) + "\n").encode())

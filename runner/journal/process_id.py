@@ -1,4 +1,4 @@
-"""Who this process is, so that another one on the same machine can tell whether it is still there."""
+"""Identifies a process, so that another one on the same machine can determine whether it still runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def describe_process() -> dict[str, Any]:
-    """Host, process id, and what tells this process from a later one of the same id, where the system says that."""
+    """Host, process id, and boot and start time, which distinguish this process from a later one with the same id (Linux only)."""
     return {
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -19,16 +19,16 @@ def describe_process() -> dict[str, Any]:
     }
 
 
-def process_has_exited(told: Mapping[str, Any]) -> bool:
-    """Whether the process that described itself so has certainly ended. False where that cannot be known from here."""
-    machine, pid, started = _machine(), told.get("pid"), told.get("started")
-    if not machine or told.get("machine") != machine or not isinstance(pid, int) or not started:
+def process_has_exited(description: Mapping[str, Any]) -> bool:
+    """Whether the process with this description (of `describe_process`) has certainly ended. False where that cannot be known."""
+    machine, pid, started = _machine(), description.get("pid"), description.get("started")
+    if not machine or description.get("machine") != machine or not isinstance(pid, int) or not started:
         return False
     return bool(_started(pid) != started)
 
 
 def _machine() -> str:
-    """This boot of this machine, as seen from this process namespace: process ids mean the same only there. "" where unknown."""
+    """Boot id and process namespace: process ids are comparable only within both. "" where unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
@@ -37,10 +37,10 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str:
-    """When the process began, in ticks since the boot; "" where there is none, or only one that nobody has waited for yet."""
+    """Start time of the process, in ticks since the boot; "" where there is none, or only a zombie."""
     try:
-        told = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
-    fields = told[told.rindex(")") + 2 :].split()  # the name before may hold spaces and brackets
+    fields = stat[stat.rindex(")") + 2 :].split()  # the name before may hold spaces and brackets
     return "" if fields[0] in "ZX" else fields[19]

@@ -1,4 +1,4 @@
-"""What the events of a run add up to: the state of every trial, and what the run has spent."""
+"""The fold over the events of a run: the state of every trial, and what the run has spent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from runner.journal.events import (
 from trainables.results.newer_trial import NewerTrial, read_trial
 from trainables.results.record import ENDED, TrialRecord, TrialState
 
-TOLD_ORDER: tuple[TrialState, ...] = (
+STATE_ORDER: tuple[TrialState, ...] = (
     "running",
     "paused",
     "finished",
@@ -38,7 +38,7 @@ TOLD_ORDER: tuple[TrialState, ...] = (
 )
 
 
-OF_TRIALS = (
+TRIAL_EVENTS = (
     TrialStarted,
     TrialMeasured,
     EpochReported,
@@ -48,7 +48,7 @@ OF_TRIALS = (
     TrialAudited,
     TrialEnded,
 )
-"""Events of a trial that belongs to the run already."""
+"""Events that require that their trial was planned before."""
 
 
 class RunState:
@@ -56,51 +56,51 @@ class RunState:
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.trials: dict[str, TrialRecord] = {}
-        """In the order in which they were planned."""
+        """All trials by id, in the order in which they were planned."""
         self.started: set[str] = set()
-        """Trials that a slot has ever taken up."""
+        """Trials that a slot has ever started."""
         self.elapsed_s = 0.0
-        """Over all executions."""
+        """Seconds that the run has taken, over all executions."""
         self.epochs_trained = 0
-        """By the newest execution."""
+        """Epochs trained by the newest execution."""
         self.busy_s = 0.0
         """Seconds of training and evaluation by the newest execution, summed over slots."""
         self.all_epochs_trained = 0
-        """Over all executions."""
+        """Epochs trained over all executions."""
         self.all_busy_s = 0.0
         """Slot-seconds over all executions."""
         self.recorded_epochs = 0
         """Epochs of all trials, whether trained by this run or found in the store."""
         self.recorded_busy_s = 0.0
-        """What those took."""
+        """Slot-seconds of the recorded epochs."""
         self.recorded_events = 0
         self.node_s = 0.0
         """Seconds over all executions, summed over nodes."""
         self.slots = 0
         self.versions: dict[str, str] = {}
         self.stages: dict[str, dict[str, None]] = {}
-        """Trials of each stage of the search, in order; one may belong to several."""
+        """Trials of each stage of the search, in order; a trial may belong to several."""
         self.decisions: list[Decided] = []
         self.range_tests: dict[str, RangeTested] = {}
-        """By the name of their architecture."""
+        """Learning-rate range tests, by the name of their architecture."""
         self.closed: RunClosed | None = None
         """How the newest execution ended, if it did."""
         self.nodes = 1
-        """Nodes that the run is paid for on now."""
+        """Number of nodes that are paid for now."""
         self.unread: Counter[str] = Counter()
-        """What of the run this version does not understand, in words: such a run is looked at, and not driven."""
+        """Descriptions of what this version does not understand, with their counts: such a run can be read, but not driven."""
         self._counts: Counter[TrialState] = Counter()
         self._lengths: dict[bool, Counter[int]] = {False: Counter(), True: Counter()}
-        """Of trials that have ended, and of those that have not: how many have how many epochs."""
+        """For ended (True) and pending (False) trials: how many of them have how many epochs."""
         for event in events:
             self.apply(event)
 
     def apply(self, event: Event) -> None:
-        """Take one event into account."""
+        """Update the state by one event."""
         self.node_s += max(0.0, event.elapsed_s - self.elapsed_s) * self.nodes
         self.elapsed_s = max(self.elapsed_s, event.elapsed_s)
         self.recorded_events += 1
-        if isinstance(event, OF_TRIALS) and event.trial_id not in self.trials:
+        if isinstance(event, TRIAL_EVENTS) and event.trial_id not in self.trials:
             self.unread[f"{event.kind} of a trial that is not planned"] += 1
             return
         match event:
@@ -108,13 +108,13 @@ class RunState:
                 self.closed, self.epochs_trained, self.busy_s = None, 0, 0.0
                 self.slots, self.versions, self.nodes = event.slots, event.versions, 1
                 for name, record in self.trials.items():
-                    if record.state not in (*ENDED, "paused"):  # whoever ran it is gone
+                    if record.state not in (*ENDED, "paused"):  # its former driver is gone
                         self._change(name, "waiting", "")
             case TrialPlanned():
                 self._plan(event)
             case TrialStarted():
                 self.started.add(event.trial_id)
-                if self.trials[event.trial_id].state not in ENDED:  # else only a lost checkpoint is made again
+                if self.trials[event.trial_id].state not in ENDED:  # otherwise only a lost checkpoint is trained again
                     self._change(event.trial_id, "running", "")
             case TrialMeasured():
                 self._put(replace(self.trials[event.trial_id], cost=event.cost))
@@ -146,32 +146,32 @@ class RunState:
                 self.closed = event
 
     def last_epoch(self, trial_id: str) -> int:
-        """The newest epoch on record; before the first that of the parent, 0 without one."""
+        """The newest epoch on record; before the first one the epoch of the parent, 0 without a parent."""
         record = self.trials[trial_id]
         if record.epochs:
             return record.epochs[-1].epoch
         return record.config.parent.epoch if record.config.parent else 0
 
     def has_ended(self, trial_id: str) -> bool:
-        """Whether the trial has come to its own end."""
+        """Whether the trial has ended."""
         return self.trials[trial_id].state in ENDED
 
     def pending(self) -> list[TrialRecord]:
-        """Trials that have not come to their own end, in order."""
+        """Trials that have not ended, in order."""
         return [record for record in self.trials.values() if record.state not in ENDED]
 
     def counts(self) -> dict[TrialState, int]:
-        """How many trials are in each state that any trial is in."""
-        return {state: self._counts[state] for state in TOLD_ORDER if self._counts[state]}
+        """Number of trials in each state; states without trials are left out."""
+        return {state: self._counts[state] for state in STATE_ORDER if self._counts[state]}
 
     @property
     def ended_lengths(self) -> Counter[int]:
-        """How many trials that have come to their own end have how many epochs."""
+        """For each number of epochs, how many ended trials have it."""
         return self._lengths[True]
 
     @property
     def pending_lengths(self) -> Counter[int]:
-        """The same of those that have not."""
+        """For each number of epochs, how many pending trials have it."""
         return self._lengths[False]
 
     def _plan(self, event: TrialPlanned) -> None:
@@ -185,7 +185,7 @@ class RunState:
             if isinstance(config, NewerTrial):
                 self.unread[f"trial {config.trial_id} with {config.why}"] += 1
             self._put(TrialRecord(config, stage=event.stage, max_epochs=event.max_epochs))
-        elif (known.stage, known.max_epochs) != (event.stage, event.max_epochs):  # a later stage trains it on
+        elif (known.stage, known.max_epochs) != (event.stage, event.max_epochs):  # a later stage trains it further
             changed = replace(known, stage=event.stage, max_epochs=event.max_epochs, audited_from=None)
             self._put(replace(changed, state="waiting", reason=""))
         self.stages.setdefault(event.stage, {})[event.trial_id] = None

@@ -124,7 +124,7 @@ class Run:
     @property
     def team(self) -> Team:
         """The checkpoints that vote, with their weights."""
-        return self.conclusion.choice
+        return self.conclusion.team
 
     @property
     def verdict(self) -> Verdict:

@@ -1,4 +1,4 @@
-"""Nightly sweeps: a run that begins where the last accepted night ended, is compared with it, and told."""
+"""Nightly sweeps: a run that begins where the last accepted night ended, is compared with it, and reported to a hook."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Why a night may be worse than an earlier one: everything that is not as it was then, the likeliest first."""
+"""Possible causes of a night that is worse than an earlier one: everything that has changed, the likeliest first."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from runner.nights.code_version import are_comparable
 from runner.nights.data_change import DataRecord, describe_changed_images, describe_relabelled
 
 NO_CAUSE = ("name", "store", "nightly", "keep", "resources")
-"""Keys of a sweep file that decide no number."""
+"""Keys of a sweep file that affect no result."""
 
-OF_THE_NIGHT = ("search.warm_start", "search.seed")
-"""Keys that the night sets by itself."""
+SET_BY_NIGHT = ("search.warm_start", "search.seed")
+"""Keys that a night sets automatically."""
 
 MOST_KEYS = 8
-"""Keys that are told with their values; of more, how many."""
+"""Changed keys that are listed with their values; further ones are counted."""
 
 LONGEST_VALUE = 60
 
 
 @dataclass(frozen=True)
 class NightInputs:
-    """What a night was made from."""
+    """The inputs of a night: code, configuration, data and ends of trials."""
 
     facts: NightFacts
     config: Mapping[str, Any]
-    """Of its sweep, dotted keys and values, as `flatten_spec` gives them."""
+    """Dotted keys and values of its sweep, from `flatten_spec`."""
     data: DataRecord
     ends: Mapping[str, int]
-    """How many trials came to which end."""
+    """Number of trials by their end state."""
 
 
 def find_causes(now: NightInputs, before: NightInputs) -> tuple[tuple[Cause, ...], tuple[str, ...]]:
-    """What changed, the likeliest cause first, and what is as it was."""
-    found = {kind: told for kind, told in _changes(now, before) if told}
+    """What changed, the likeliest cause first, and what is unchanged."""
+    found = {kind: description for kind, description in _changes(now, before) if description}
     causes = tuple(Cause(kind, found[kind]) for kind in CAUSES if kind in found)
     same = {
         "the data": not {"labels", "images"} & found.keys(),
@@ -57,8 +57,8 @@ def _changes(now: NightInputs, before: NightInputs) -> Iterator[tuple[CauseKind,
         labels, images = describe_relabelled(now.data, before.data), describe_changed_images(now.data, before.data)
         yield "labels", f"{labels}: data {before.facts.data_id} -> {now.facts.data_id}" if labels else ""
         # Names and order of images are part of a data set too.
-        told = images or ("" if labels else "the same images in another order, or under other names")
-        yield "images", f"{told}: data {before.facts.data_id} -> {now.facts.data_id}" if told else ""
+        change = images or ("" if labels else "the same images in another order, or under other names")
+        yield "images", f"{change}: data {before.facts.data_id} -> {now.facts.data_id}" if change else ""
     yield "custom code", _describe_custom_code(now.facts.custom_code, before.facts.custom_code)
     if now.facts.code != before.facts.code and are_comparable(now.facts.code, before.facts.code):
         yield "code", f"caucus {_describe_code(before.facts)} -> {_describe_code(now.facts)}"
@@ -71,28 +71,28 @@ def describe_changed_keys(now: Mapping[str, Any], before: Mapping[str, Any]) -> 
 
 
 def flatten_spec(spec: SweepSpec, by_night: bool = False) -> dict[str, Any]:
-    """What decides a sweep's numbers, as dotted keys; `by_night` leaves out what a night sets by itself."""
+    """The keys that affect a sweep's results, dotted; `by_night` leaves out those that a night sets automatically."""
     flat = dict(_flatten(spec.model_dump(mode="json", exclude=set(NO_CAUSE))))
-    left_out = OF_THE_NIGHT if by_night else ()
+    left_out = SET_BY_NIGHT if by_night else ()
     return {key: value for key, value in flat.items() if not any(f"{key}.".startswith(f"{one}.") for one in left_out)}
 
 
-def _flatten(told: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(told, dict) and told:
-        for key, value in told.items():
+def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, dict) and tree:
+        for key, value in tree.items():
             yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
     else:
-        yield prefix, told
+        yield prefix, tree
 
 
 def _describe_ends(now: Mapping[str, int], before: Mapping[str, int]) -> str:
-    """Trials that came to no good end, where there are more of them than there were."""
-    told = [
+    """Counts of trials that failed, diverged or were stopped, where they have risen."""
+    counts = [
         f"{now.get(end, 0)} trials {end} ({before.get(end, 0)} then)"
         for end in ("failed", "diverged", "stopped")
         if now.get(end, 0) > before.get(end, 0)
     ]
-    return ", ".join(told)
+    return ", ".join(counts)
 
 
 def _describe_custom_code(now: Mapping[str, str], before: Mapping[str, str]) -> str:
@@ -101,7 +101,7 @@ def _describe_custom_code(now: Mapping[str, str], before: Mapping[str, str]) -> 
 
 
 def _describe_code(facts: NightFacts) -> str:
-    """The commit says it all, unless files differ from it or there is none."""
+    """Version and commit; with a hash of the sources where files differ from the commit or there is none."""
     commit = [f"commit {facts.commit}"] if facts.commit else []
     sources = [] if facts.commit and not facts.commit.endswith("+") else [f"sources {facts.code}"]
     return f"{facts.caucus} ({', '.join(commit + sources)})"
@@ -109,13 +109,13 @@ def _describe_code(facts: NightFacts) -> str:
 
 def _describe_pairs(now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
     keys = [key for key in {**before, **now} if now.get(key) != before.get(key)]
-    told = [f"{key} {_describe_value(before, key)} -> {_describe_value(now, key)}" for key in keys[:MOST_KEYS]]
+    shown = [f"{key} {_describe_value(before, key)} -> {_describe_value(now, key)}" for key in keys[:MOST_KEYS]]
     more = [f"{len(keys) - MOST_KEYS} more"] if len(keys) > MOST_KEYS else []
-    return ", ".join(told + more)
+    return ", ".join(shown + more)
 
 
-def _describe_value(told: Mapping[str, Any], key: str) -> str:
-    if key not in told:
+def _describe_value(values: Mapping[str, Any], key: str) -> str:
+    if key not in values:
         return "absent"
-    value = told[key] if isinstance(told[key], str) else json.dumps(told[key], ensure_ascii=False)
+    value = values[key] if isinstance(values[key], str) else json.dumps(values[key], ensure_ascii=False)
     return value if len(value) <= LONGEST_VALUE else f"{value[: LONGEST_VALUE - 1]}…"

@@ -1,4 +1,4 @@
-"""Which code and which packages this driver runs: what a later night is compared with where its numbers fell."""
+"""Code and package versions of this driver, which explain differences between nights."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ GIT_S = 10.0
 HASH_DIGITS = 12
 
 SCHEME = "2"
-"""How `hash_code` hashes: two hashes of different schemes say nothing about each other. Scheme 1 hashed names and bytes of
+"""Version of the scheme of `hash_code`: hashes of different schemes cannot be compared. Scheme 1 hashed names and bytes of
 files, so that a file that was only moved counted as changed."""
 
 EXTRAS = ("optuna", "timm")
-"""Packages that are not always there, and decide numbers where they are."""
+"""Optional packages that affect results where they are installed."""
 
 
 def collect_facts(spec: SweepSpec, data_id: str) -> NightFacts:
-    """What decides this night's numbers beside its sweep file. Nothing heavy is imported."""
+    """Everything besides the sweep file that affects a night's results. Imports no large package."""
     packages = [CHECKOUT / package for package in PACKAGES]
     return NightFacts(
         data_id=data_id,
@@ -54,9 +54,9 @@ def hash_sources(places: Iterable[Path]) -> str:
 
 
 def hash_code(packages: Iterable[Path]) -> str:
-    """Hash of what the code in `packages` does: of all top-level statements but imports, wherever they stand.
+    """Hash of the behaviour of the code in `packages`: all top-level statements except imports, regardless of their file.
 
-    A definition that moves to another file, a comment and a docstring change nothing.
+    Moving a definition to another file, or changing a comment or docstring, does not change it.
     """
     found = []
     for path in (path for package in packages for path in package.rglob("*.py")):
@@ -69,7 +69,7 @@ def hash_code(packages: Iterable[Path]) -> str:
 
 
 def are_comparable(one: str, other: str) -> bool:
-    """Whether `NightFacts.code` of two nights were made by the same scheme, so that a difference is a change of the code."""
+    """Whether `NightFacts.code` of two nights have the same scheme, so that a difference means a change of the code."""
     return _scheme(one) == _scheme(other)
 
 
@@ -78,7 +78,7 @@ def _scheme(code: str) -> str:
 
 
 def _drop_docstring(node: ast.AST) -> None:
-    """Take the texts out of a body that are values of nothing. What is left empty stays empty: it is never run."""
+    """Remove docstrings and other bare strings from a body. An empty body is fine: it is never run."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         node.body = [
             one
@@ -90,9 +90,9 @@ def _drop_docstring(node: ast.AST) -> None:
 
 
 def _versions() -> dict[str, str]:
-    """Of the packages that Caucus needs, as far as they are installed, by name."""
-    needed = [told for told in requires(distribution.NAME) or () if "extra ==" not in told]
-    names = [found[0] for told in needed if (found := re.match(r"[A-Za-z0-9._-]+", told))]
+    """Versions of the installed requirements of Caucus, by name."""
+    needed = [requirement for requirement in requires(distribution.NAME) or () if "extra ==" not in requirement]
+    names = [found[0] for requirement in needed if (found := re.match(r"[A-Za-z0-9._-]+", requirement))]
     versions = {}
     for name in sorted({*names, *EXTRAS}):
         try:
@@ -103,7 +103,7 @@ def _versions() -> dict[str, str]:
 
 
 def _commit(checkout: Path) -> str | None:
-    """The commit that is checked out; None where that is not known, as in an image without git."""
+    """The commit that is checked out; None where it is unknown, as in an image without git."""
     commit = _git(checkout, "rev-parse", f"--short={HASH_DIGITS}", "HEAD")
     if not commit:
         return None
@@ -111,12 +111,12 @@ def _commit(checkout: Path) -> str | None:
     return f"{commit}+" if changed else commit
 
 
-def _git(checkout: Path, *words: str) -> str | None:
+def _git(checkout: Path, *arguments: str) -> str | None:
     if not (checkout / ".git").exists():
         return None
     try:
         done = subprocess.run(
-            ["git", "-C", str(checkout), *words],
+            ["git", "-C", str(checkout), *arguments],
             capture_output=True,
             text=True,
             timeout=GIT_S,

@@ -1,4 +1,4 @@
-"""What is not as it was in a data set, image by image: labels, images, splits."""
+"""Changes of a data set, image by image: labels, images, splits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainables.store.base import Store
 class DataRecord:
     """A data set without its pixels.
 
-    images      of each image, by the hash of its pixels: the name of its class, and its split; of equal images the first
+    images      class name and split of each image, by the hash of its pixels; of equal images the first one counts
     """
 
     data_id: str
@@ -23,7 +23,7 @@ class DataRecord:
 
 
 def read_data_record(store: Store, data_id: str) -> DataRecord:
-    """The record that the store holds. Raises `StoreError` where it has none, or a damaged one."""
+    """The record of a data set in its store. Raises `StoreError` where it has none, or a damaged one."""
     table = read_data_table(store, data_id)
     images: dict[str, tuple[str, str]] = {}
     for digest, label, split in zip(read_image_sha256(store, data_id), table.labels, table.splits, strict=True):
@@ -32,7 +32,7 @@ def read_data_record(store: Store, data_id: str) -> DataRecord:
 
 
 def describe_relabelled(now: DataRecord, before: DataRecord) -> str:
-    """Images that both have, whose class is another now; "" where there are none."""
+    """Counts the images of both whose class has changed; "" where there are none."""
     both = now.images.keys() & before.images.keys()
     changed = Counter(now.images[name][1] for name in both if now.images[name][0] != before.images[name][0])
     if not changed:
@@ -41,18 +41,18 @@ def describe_relabelled(now: DataRecord, before: DataRecord) -> str:
 
 
 def describe_changed_images(now: DataRecord, before: DataRecord) -> str:
-    """Images that came, went, or changed their split, and classes; "" where there are none."""
-    told = []
+    """Counts new and removed images, changed splits and changed classes; "" where there are none."""
+    changes = []
     if now.class_names != before.class_names:
-        told.append(f"{len(before.class_names)} classes became {len(now.class_names)}, or have other names")
-    came = Counter(split for name, (_, split) in now.images.items() if name not in before.images)
-    went = Counter(split for name, (_, split) in before.images.items() if name not in now.images)
+        changes.append(f"{len(before.class_names)} classes became {len(now.class_names)}, or have other names")
+    added = Counter(split for name, (_, split) in now.images.items() if name not in before.images)
+    removed = Counter(split for name, (_, split) in before.images.items() if name not in now.images)
     both = now.images.keys() & before.images.keys()
     moved = Counter(now.images[name][1] for name in both if now.images[name][1] != before.images[name][1])
-    for changed, what in ((came, "new"), (went, "gone"), (moved, "moved to another split")):
+    for changed, what in ((added, "new"), (removed, "gone"), (moved, "moved to another split")):
         if changed:
-            told.append(f"{_count(changed)} images {what} ({_by_split(changed)})")
-    return ", ".join(told)
+            changes.append(f"{_count(changed)} images {what} ({_by_split(changed)})")
+    return ", ".join(changes)
 
 
 def _count(changed: Counter[str]) -> str:

@@ -13,7 +13,7 @@ from runner.evaluation.conclusion import publish
 from runner.journal.log import Listener
 from runner.nights.causes import describe_changed_keys, flatten_spec
 from runner.nights.retention import retain_nights
-from runner.nights.verdict import judge_run
+from runner.nights.verdict import evaluate_night
 from runner.pipeline import RunResult, run_sweep
 from runner.retention.retention import Retention
 from runner.runs.locate import Located
@@ -32,14 +32,14 @@ NO_BETTER = 3
 
 @dataclass(frozen=True)
 class Night:
-    """What one execution of a night came to."""
+    """Result of one execution of a night."""
 
     result: RunResult
-    story: NightSummary
+    summary: NightSummary
     retention: Retention | None = None
-    """What `keep` has deleted; None where it deletes nothing."""
-    keep_failure: str = ""
-    """Why `keep` could not delete."""
+    """What the retention policy (`keep`) has deleted; None where it deletes nothing."""
+    retention_failure: str = ""
+    """Why the retention policy could not delete."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class NightPlan:
 
     spec: SweepSpec
     warm_start: str
-    """What it begins with, or why it begins with nothing."""
+    """A sentence on what the night begins with, or why without a warm start."""
 
 
 def name_night(now: datetime | None = None, zone: tzinfo = UTC) -> str:
@@ -69,81 +69,83 @@ def run_night(
     address: str | None,
     command: str,
     listeners: list[Listener],
-    say: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
     sweep: str | None = None,
 ) -> Night:
-    """Run the night `run` of a sweep, or go on with it: sweep, vote, compare, report, keep.
+    """Run the night `run` of a sweep, or resume it: sweep, vote, comparison, report, retention.
 
-    A night that is over trains nothing and says again what it said. Raises as `run_sweep` does, `RunMismatch` with the
-    keys that changed, and `NightDropped` where its checkpoints are gone.
+    A night that is over trains nothing and returns the same summary. Raises the errors of `run_sweep`, `RunMismatch` with the
+    keys that changed, and `NightDropped` where its checkpoints were deleted.
     """
     store = open_store(spec.store.uri, spec.store.endpoint_url)
-    nights = read_nights(store, spec.name, say)
-    own = nights.get(run)
-    if own and own.dropped:
+    nights = read_nights(store, spec.name, notify)
+    recorded = nights.get(run)
+    if recorded and recorded.dropped:
         raise NightDropped(
-            f"night {spec.name}/{run} is over ({own.verdict}), and its checkpoints are deleted: read its report at "
+            f"night {spec.name}/{run} is over ({recorded.verdict}), and its checkpoints are deleted: read its report at "
             f"{store.uri}/{layout.run_key(spec.name, run, layout.REPORT)}, or take another --run-id"
         )
-    number = own.number if own else next_number(nights)
+    number = recorded.number if recorded else next_number(nights)
     plan = plan_night(store, spec, run, last_accepted(nights, number))
-    say(f"{spec.name}/{run}: {plan.warm_start}")
+    notify(f"{spec.name}/{run}: {plan.warm_start}")
     try:
-        result = run_sweep(plan.spec, run, address, command, listeners, say, sweep)
+        result = run_sweep(plan.spec, run, address, command, listeners, notify, sweep)
     except RunMismatch as error:
-        raise _explain(store, plan.spec, run, error) from None
+        raise _name_changed_keys(store, plan.spec, run, error) from None
     try:
-        story = judge_run(store, plan.spec, run, result, nights, number)
-        story = replace(story, warm_start=plan.warm_start)
-        if story != own:
-            store.put(layout.run_key(spec.name, run, layout.NIGHT), write_summary(story))
+        summary = evaluate_night(store, plan.spec, run, result, nights, number)
+        summary = replace(summary, warm_start=plan.warm_start)
+        if summary != recorded:
+            store.put(layout.run_key(spec.name, run, layout.NIGHT), write_summary(summary))
             if result.conclusion:
                 publish(load_run(Located(store, spec.name, run), []), result.conclusion, result.reason)
-        _write_status(store, spec.name, run, story)
+        _write_status(store, spec.name, run, summary)
     except StoreError as error:
-        raise RunCutShort(f"{error}; what the night has trained is kept: run it again to judge it") from None
+        raise RunCutShort(f"{error}; what the night has trained is kept: run it again to evaluate it") from None
     if spec.keep is None:
-        return Night(result, story)
+        return Night(result, summary)
     try:
-        return Night(result, story, retain_nights(store, spec.name, {**nights, run: story}, spec.keep))
-    except CaucusError as error:  # a night is no worse for what could not be deleted after it
-        return Night(result, story, keep_failure=str(error))
+        return Night(result, summary, retain_nights(store, spec.name, {**nights, run: summary}, spec.keep))
+    except CaucusError as error:  # a failed deletion does not affect the result of the night
+        return Night(result, summary, retention_failure=str(error))
 
 
 def plan_night(store: Store, spec: SweepSpec, run: str, accepted: str | None) -> NightPlan:
-    """`spec` as the night `run` runs it. A night that was begun goes on as it began, whatever was accepted since."""
+    """`spec` as the night `run` runs it. A night that was started before keeps its warm start, whatever was accepted since."""
     search = spec.search
     if spec.nightly.reseed:
         seed = int(short_hash({"night": run, "search.seed": search.seed}, digits=8), 16)
         search = search.model_copy(update={"seed": seed})
     method = search.parts[0][1].method
     if search.warm_start is not None:
-        told = f"begins with the best points of {search.warm_start.run}, as search.warm_start says"
+        warm_start = f"begins with the best points of {search.warm_start.run}, as search.warm_start says"
     elif not spec.nightly.warm_start:
-        told = "begins without a warm start: nightly.warm_start is off"
+        warm_start = "begins without a warm start: nightly.warm_start is off"
     elif method not in DRAWN:
-        told = f"begins without a warm start: search.method is {method}, which knows its trials"
+        warm_start = f"begins without a warm start: search.method is {method}, which knows its trials"
     else:
-        begun, start = _begun_with(store, spec.name, run)
+        begun, start = _find_warm_start(store, spec.name, run)
         if not begun and accepted is not None:
             start = WarmStartConfig(run=f"{spec.name}/{accepted}", best=spec.nightly.best, other_data=True)
         search = search.model_copy(update={"warm_start": start})
-        told = (
-            f"begins with the best points of {start.run}" if start else "begins anew: no night was accepted before it"
+        warm_start = (
+            f"begins with the best points of {start.run}"
+            if start
+            else "begins from scratch: no night was accepted before it"
         )
-    return NightPlan(spec.model_copy(update={"search": search}), told)
+    return NightPlan(spec.model_copy(update={"search": search}), warm_start)
 
 
-def exit_code_of(story: NightSummary, no_better_is: int = NO_BETTER) -> int:
-    """0: accepted; `no_better_is`: finished, but no better than the last accepted night; 4: finished in part, or nothing to vote.
+def exit_code_of(summary: NightSummary, no_better_is: int = NO_BETTER) -> int:
+    """0: accepted; `no_better_is`: finished, but no better than the last accepted night; 4: finished in part, or without a vote.
 
-    Records always have 3 there; who starts the night may have another code, where 3 would pass for a failure.
+    Records always have 3 there; on the command line it can be another code, for schedulers that take 3 for a failure.
     """
-    return {"accepted": 0, "no worse": no_better_is, "worse": no_better_is}.get(story.verdict, 4)
+    return {"accepted": 0, "no worse": no_better_is, "worse": no_better_is}.get(summary.verdict, 4)
 
 
-def _begun_with(store: Store, name: str, run: str) -> tuple[bool, WarmStartConfig | None]:
-    """Whether the night has begun before, and the warm start that it took then."""
+def _find_warm_start(store: Store, name: str, run: str) -> tuple[bool, WarmStartConfig | None]:
+    """Whether the night was started before, and the warm start that it had then."""
     try:
         head = get_json(store, layout.run_key(name, run, layout.SWEEP))
     except ObjectMissing:
@@ -152,8 +154,8 @@ def _begun_with(store: Store, name: str, run: str) -> tuple[bool, WarmStartConfi
     return True, known.search.warm_start if known else None
 
 
-def _explain(store: Store, spec: SweepSpec, run: str, error: RunMismatch) -> RunMismatch:
-    """The error with the keys in which the sweep differs from the one that the night was started with."""
+def _name_changed_keys(store: Store, spec: SweepSpec, run: str, error: RunMismatch) -> RunMismatch:
+    """The error, extended by the keys in which the sweep differs from the one that the night was started with."""
     try:
         head = get_json(store, layout.run_key(spec.name, run, layout.SWEEP))
     except StoreError:
@@ -168,8 +170,8 @@ def _explain(store: Store, spec: SweepSpec, run: str, error: RunMismatch) -> Run
     )
 
 
-def _write_status(store: Store, name: str, run: str, story: NightSummary) -> None:
-    """Put the verdict into status.json: `ray submit` turns an exit code of 3 into 1, so it has to be read there."""
+def _write_status(store: Store, name: str, run: str, summary: NightSummary) -> None:
+    """Put the verdict into status.json: `ray submit` turns an exit code of 3 into 1, so it has to be read from there."""
     key = layout.run_key(name, run, layout.STATUS)
-    night = {"verdict": story.verdict, "accepted": story.accepted, "exit_code": exit_code_of(story)}
-    store.put(key, seal_json({**get_json(store, key), "verdict": story.sentence, "night": night}))
+    night = {"verdict": summary.verdict, "accepted": summary.accepted, "exit_code": exit_code_of(summary)}
+    store.put(key, seal_json({**get_json(store, key), "verdict": summary.sentence, "night": night}))

@@ -1,4 +1,4 @@
-"""What a night's run is worth beside the last accepted night: from two runs in a store to one story."""
+"""The verdict on a night: compares its run with the last accepted night, and summarises both."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from trainables.store.base import Store, sha256_of
 from trainables.store.json_records import get_json
 
 
-def judge_run(
+def evaluate_night(
     store: Store, spec: SweepSpec, run: str, result: RunResult, nights: Mapping[str, NightSummary], number: int
 ) -> NightSummary:
-    """The story of the night `run`, whose sweep came to `result`; its answers on test are written, the story is not.
+    """The summary of the night `run`, whose sweep ended with `result`. Writes its answers on test, but not the summary.
 
-    `nights` are those on record. Answers that were judged before are not judged again, whatever was accepted since: one
-    look at test, one verdict. Raises `StoreError`.
+    `nights` are those on record. Answers that were evaluated before are not evaluated again, whatever was accepted since: one
+    use of test, one verdict. Raises `StoreError`.
     """
-    own = nights.get(run)
+    recorded = nights.get(run)
     conclusion = result.conclusion
     if conclusion is None or result.outcome != "done":
-        return _unfinished(spec, result, number, own)
+        return _unfinished(spec, result, number, recorded)
     answers = answers_of(store, conclusion)
     data = to_arrow(answers)
     store.put(layout.run_key(spec.name, run, layout.ANSWERS), data)
-    if own and own.is_decided and own.answers_sha256 == sha256_of(data):
-        return own
+    if recorded and recorded.is_decided and recorded.answers_sha256 == sha256_of(data):
+        return recorded
     verdict = conclusion.verdict
     score = verdict.votes[verdict.vote]
-    story = NightSummary(
+    summary = NightSummary(
         run=result.run,
         number=number,
         decided_unix_s=round(time.time(), 3),
@@ -63,17 +63,17 @@ def judge_run(
     )
     accepted = last_accepted(nights, number)
     if accepted is None:
-        said, sentence = judge_night(score.test_accuracy, verdict.test_images, None, None, ())
-        return replace(story, verdict=said, sentence=sentence)
-    return _compare(Located(store, spec.name, run), story, accepted, nights[accepted], answers)
+        outcome, sentence = judge_night(score.test_accuracy, verdict.test_images, None, None, ())
+        return replace(summary, verdict=outcome, sentence=sentence)
+    return _compare(Located(store, spec.name, run), summary, accepted, nights[accepted], answers)
 
 
 def answers_of(store: Store, conclusion: Conclusion) -> TeamAnswers:
-    """What the team says of each test image, by the vote that its verdict is on."""
-    table, pool, choice = conclusion.table, conclusion.pool, conclusion.team
+    """The team's prediction for each test image, by the vote of its verdict."""
+    table, pool, team = conclusion.table, conclusion.pool, conclusion.team
     assert pool is not None
-    voter = fit_voter(pool.read(choice.members, "validation"), choice, conclusion.verdict.vote)
-    predicted = voter.vote(pool.read(choice.members, "test")).predicted
+    voter = fit_voter(pool.read(team.members, "validation"), team, conclusion.verdict.vote)
+    predicted = voter.vote(pool.read(team.members, "test")).predicted
     rows = table.rows("test")
     digests = read_image_sha256(store, table.data_id)
     return TeamAnswers(
@@ -89,61 +89,61 @@ def summarise_team(conclusion: Conclusion) -> tuple[NightMember, ...]:
     """The members that vote, with the keys in which the trials of the run differ."""
     records = {record.trial_id: record for record in conclusion.records}
     keys = keys_that_vary(conclusion.records)
-    told = []
+    members = []
     for member, weight in zip(conclusion.team.members, conclusion.team.weights, strict=True):
-        record = records.get(member.trial_id)  # None of one that another run lends
+        record = records.get(member.trial_id)  # None for a trial of another run
         flat = record.config.flat() if record else {}
         settings = " ".join(f"{key}={show_value(flat[key])}" for key in keys if key in flat)
-        told.append(NightMember(member.trial_id, member.epoch, float(weight), settings))
-    return tuple(told)
+        members.append(NightMember(member.trial_id, member.epoch, float(weight), settings))
+    return tuple(members)
 
 
 def _compare(
-    found: Located, story: NightSummary, run_before: str, before: NightSummary, answers: TeamAnswers
+    found: Located, summary: NightSummary, run_before: str, before: NightSummary, answers: TeamAnswers
 ) -> NightSummary:
-    """`story`, of the night `found`, with its verdict beside the night `before`, which lies under `run_before`."""
-    assert story.test_accuracy is not None
-    against = f"{found.name}/{run_before}"  # where it lies, whatever its record says of itself
+    """`summary` of the night `found`, completed by its verdict against the night `before`, whose run is `run_before`."""
+    assert summary.test_accuracy is not None
+    against = f"{found.name}/{run_before}"  # its place in the store, whatever its record says
     earlier = Located(found.store, found.name, run_before)
     try:
         then = read_answers(earlier, before.answers_sha256)
     except CaucusError as error:
         if isinstance(error, StoreError) and not isinstance(error, ObjectMissing | DamagedObject):
             raise
-        return _incomparable(story, against, error)
+        return _incomparable(summary, against, error)
     comparison = compare_nights(answers, then)
     causes: tuple[Cause, ...] = ()
     unchanged: tuple[str, ...] = ()
-    notes = story.notes
+    notes = summary.notes
     try:
-        causes, unchanged = find_causes(read_inputs(found, story.facts), read_inputs(earlier, before.facts))
+        causes, unchanged = find_causes(read_inputs(found, summary.facts), read_inputs(earlier, before.facts))
     except (ObjectMissing, DamagedObject) as error:  # a verdict needs the answers alone
         notes = (*notes, f"what changed since {against} is not known: {error}")
-    said, sentence = judge_night(story.test_accuracy, story.test_images, against, comparison, causes)
+    outcome, sentence = judge_night(summary.test_accuracy, summary.test_images, against, comparison, causes)
     return replace(
-        story,
-        verdict=said,
+        summary,
+        verdict=outcome,
         sentence=sentence,
         against=against,
         comparison=comparison,
-        members=compare_teams(story.team, before.team),
+        members=compare_teams(summary.team, before.team),
         causes=causes,
         unchanged=unchanged,
         notes=notes,
     )
 
 
-def _incomparable(story: NightSummary, against: str, error: Exception) -> NightSummary:
-    """A night that nobody can compare is not accepted: nothing says that it is better."""
+def _incomparable(summary: NightSummary, against: str, error: Exception) -> NightSummary:
+    """A night without a possible comparison is not accepted: nothing shows that it is better."""
     sentence = (
         f"no worse as far as is known, but it cannot be compared: the answers of {against} are not to be had ({error}); "
-        f"delete {against} to begin anew with the next night"
+        f"delete {against} to begin again with the next night"
     )
-    return replace(story, verdict="no worse", sentence=sentence, against=against)
+    return replace(summary, verdict="no worse", sentence=sentence, against=against)
 
 
 def read_answers(found: Located, sha256: str) -> TeamAnswers:
-    """The answers of an earlier night: as they were written, else voted again. Raises `CaucusError` where neither can be had."""
+    """The answers of an earlier night: the stored ones, or else a repeated vote. Raises `CaucusError` where neither is possible."""
     try:
         data = found.store.get(layout.run_key(found.name, found.run, layout.ANSWERS))
         if sha256_of(data) == sha256:
@@ -157,7 +157,7 @@ def read_answers(found: Located, sha256: str) -> TeamAnswers:
 
 
 def read_inputs(found: Located, facts: NightFacts) -> NightInputs:
-    """What a night was made from, as its store has it. Raises `StoreError`."""
+    """The inputs of a night, read from its store. Raises `StoreError`."""
     stored = load_run(found, [])
     if stored.spec:
         config = flatten_spec(stored.spec, by_night=True)
@@ -167,22 +167,22 @@ def read_inputs(found: Located, facts: NightFacts) -> NightInputs:
     return NightInputs(facts, config, read_data_record(found.store, facts.data_id), ends)
 
 
-def _unfinished(spec: SweepSpec, result: RunResult, number: int, own: NightSummary | None) -> NightSummary:
-    """A night that is cut short or has nothing to vote is compared with nothing."""
+def _unfinished(spec: SweepSpec, result: RunResult, number: int, recorded: NightSummary | None) -> NightSummary:
+    """The summary of a night that was cut short or has no vote: it is not compared."""
     verdict: NightVerdict = "failed" if result.outcome == "failed" else "partial"
     data_id = next((record.config.data_id for record in result.state.trials.values()), "")
-    told = "failed" if verdict == "failed" else "finished in part"
-    story = NightSummary(
+    state = "failed" if verdict == "failed" else "finished in part"
+    summary = NightSummary(
         run=result.run,
         number=number,
         decided_unix_s=round(time.time(), 3),
         verdict=verdict,
-        sentence=f"{told}: {result.reason}; the same night goes on when it is started again, and is judged then",
+        sentence=f"{state}: {result.reason}; the same night continues when it is started again, and is evaluated then",
         facts=collect_facts(spec, data_id),
     )
-    if own and not own.is_decided and own.sentence == story.sentence:
-        return own
-    return story
+    if recorded and not recorded.is_decided and recorded.sentence == summary.sentence:
+        return recorded
+    return summary
 
 
 def _notes(result: RunResult) -> tuple[str, ...]:

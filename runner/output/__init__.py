@@ -1,4 +1,4 @@
-"""What a program writes for people on this machine: streams that it outlives, files that are whole or not there."""
+"""Output on this machine: streams that may lose their reader, and files that are written whole or not at all."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,7 @@
-"""Standard output and standard error of a program that outlives their reader: a closed pipe or terminal, a full disk.
+"""Standard output and standard error of a program that survives the loss of their reader: a closed pipe or terminal, a full disk.
 
-What is written goes to the file descriptor at once, line by line. Where that fails nothing is raised; the first failure of each is
-remembered, for `status.json` and for a person who can still be reached by the other one.
+Text goes to the file descriptor at once, line by line. A failed write raises nothing; each stream records its first failure, for
+`status.json` and for a message on the other stream.
 """
 
 from __future__ import annotations
@@ -20,18 +20,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from typing_extensions import override
+
 READER_GONE = (errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO, errno.ECONNRESET, errno.ENOTCONN)
-"""A pipe, a terminal or a connection that nobody reads any more, and never will again. A full disk may have room later."""
+"""Errors of a pipe, a terminal or a connection that nobody will ever read again. A full disk may have room later."""
 
 BUSY_S = 10.0
-"""A reader of a non-blocking pipe that takes nothing for so long misses what it was to be told."""
+"""A reader of a non-blocking pipe that takes nothing for so long loses the text."""
 
-_LONGEST_HELD = 2**16
+_BUFFER_CHARACTERS = 2**16
 
 
 @dataclass(frozen=True)
 class OutputFailure:
-    """The first thing that could not be written."""
+    """The first failure to write to a stream."""
 
     stream: str
     """`standard output` or `standard error`."""
@@ -45,10 +47,10 @@ class OutputFailure:
 
 
 class Output(io.TextIOBase):
-    """A text stream on the file descriptor 1 or 2 whose `write` never raises for what the other end does.
+    """A text stream on file descriptor 1 or 2 whose `write` never raises, whatever happens at the other end.
 
-    Characters that the encoding lacks are written as escapes. Once its reader is gone the descriptor leads nowhere, so
-    that what libraries and child processes write to it kills neither.
+    Characters that the encoding lacks are written as escapes. Once its reader is gone the descriptor points to /dev/null, so
+    that writes of libraries and child processes kill neither.
     """
 
     mode = "w"
@@ -56,73 +58,73 @@ class Output(io.TextIOBase):
     def __init__(self, fd: int, like: TextIO | None) -> None:
         super().__init__()
         self.failure: OutputFailure | None = None
-        """None as long as all was written."""
+        """None as long as every write succeeded."""
         self.is_announced = False
-        """Whether a person was told of it."""
+        """Whether the failure was reported to the user."""
         self._fd = fd
         self._encoding = (getattr(like, "encoding", None) or "utf-8") if like is not None else "utf-8"
-        self._held = ""
+        self._buffered = ""
         self._lock = threading.RLock()
         if like is None:
             self._fail(OSError(errno.EBADF, "closed"))
 
     def __reduce__(self) -> Any:
-        """In another process it is that process's own."""
+        """Pickled, it becomes the same stream of the other process."""
         return getattr, (sys, "stdout" if self._fd == 1 else "stderr")
 
     @property
     def name(self) -> str:
-        """As Python calls it."""
+        """Python's name of the stream."""
         return "<stdout>" if self._fd == 1 else "<stderr>"
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """That of the stream in whose place this one is."""
+        """The encoding of the stream that this one replaces."""
         return self._encoding
 
     @property
     def errors(self) -> str:  # type: ignore[override]
-        """What becomes of a character that the encoding lacks."""
+        """How a character that the encoding lacks is written."""
         return "backslashreplace"
 
     @property
     def buffer(self) -> io.RawIOBase:
-        """The same for bytes."""
+        """The same stream for bytes."""
         return _Bytes(self)
 
     def fileno(self) -> int:
-        """1 or 2."""
+        """The file descriptor, 1 or 2."""
         return self._fd
 
     def isatty(self) -> bool:
-        """Whether it is a terminal that is still there."""
+        """Whether the stream is a terminal that still exists."""
         return os.isatty(self._fd)
 
+    @override
     def writable(self) -> bool:
-        """Always."""
         return True
 
     def write(self, text: str) -> int:
         """Write `text`, at its next line break or `flush`."""
         with self._lock:
-            self._held += text
-            if "\n" in text or "\r" in text or len(self._held) > _LONGEST_HELD:
+            self._buffered += text
+            if "\n" in text or "\r" in text or len(self._buffered) > _BUFFER_CHARACTERS:
                 self.flush()
         return len(text)
 
     def flush(self) -> None:
-        """Write what is held. Never raises."""
+        """Write the buffered text. Never raises."""
         with self._lock:
-            held, self._held = self._held, ""
-            if held:
-                self.write_bytes(held.encode(self._encoding, "backslashreplace"))
+            buffered, self._buffered = self._buffered, ""
+            if buffered:
+                self.write_bytes(buffered.encode(self._encoding, "backslashreplace"))
 
     def close(self) -> None:
-        """Flush; the descriptor stays open, as there may be others who write to it."""
+        """Flush; the descriptor stays open, because others may write to it."""
         self.flush()
 
     def write_bytes(self, data: bytes) -> None:
-        """Write `data` now, or remember why that cannot be."""
+        """Write `data` now, or record why that failed."""
         with self._lock:
             left = memoryview(data)
             while left:
@@ -144,7 +146,7 @@ class Output(io.TextIOBase):
                 "standard output" if self._fd == 1 else "standard error", reason, gone, time.time()
             )
         if gone:
-            _lead_nowhere(self._fd)
+            _redirect_to_null(self._fd)
 
 
 class _Bytes(io.RawIOBase):
@@ -165,13 +167,13 @@ class _Bytes(io.RawIOBase):
 
 
 def outlive_readers() -> None:
-    """From now on `sys.stdout` and `sys.stderr` are such streams. A descriptor that is closed leads nowhere: else the next file that
-    is opened would get its number, and with it what others print."""
+    """Replace `sys.stdout` and `sys.stderr` by `Output` streams. A descriptor that is closed is opened on /dev/null: otherwise the
+    next file that is opened would get its number, and with it the text that others print."""
     for fd in range(3):
         try:
             os.fstat(fd)
         except OSError:
-            _lead_nowhere(fd)
+            _redirect_to_null(fd)
             if fd:
                 setattr(sys, "stdout" if fd == 1 else "stderr", None)
     for fd, name in ((1, "stdout"), (2, "stderr")):
@@ -184,7 +186,7 @@ def outlive_readers() -> None:
 
 
 def find_output_failure(*streams: Any) -> OutputFailure | None:
-    """The earliest failure of `streams` (left out: of standard output and standard error), None where all was written."""
+    """The earliest failure of `streams` (default: standard output and standard error), None where every write succeeded."""
     failures = [getattr(stream, "failure", None) for stream in streams or (sys.stdout, sys.stderr)]
     found = [failure for failure in failures if isinstance(failure, OutputFailure)]
     return min(found, key=lambda failure: failure.at_unix_s, default=None)
@@ -192,8 +194,8 @@ def find_output_failure(*streams: Any) -> OutputFailure | None:
 
 @contextlib.contextmanager
 def outliving_terminal() -> Iterator[None]:
-    """For the time of the block a terminal that closes ends neither this process nor those that it starts: SIGHUP is ignored, as `nohup`
-    has it. Ignored signals are inherited, so a Ray of our own stays, too."""
+    """During the block a terminal that closes ends neither this process nor its children: SIGHUP is ignored, as `nohup` does.
+    Ignored signals are inherited, so a private Ray stays, too."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -204,9 +206,9 @@ def outliving_terminal() -> Iterator[None]:
         signal.signal(signal.SIGHUP, before)
 
 
-def _lead_nowhere(fd: int) -> None:
+def _redirect_to_null(fd: int) -> None:
     with contextlib.suppress(OSError):
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        if nowhere != fd:
-            os.dup2(nowhere, fd)
-            os.close(nowhere)
+        null = os.open(os.devnull, os.O_RDWR)
+        if null != fd:
+            os.dup2(null, fd)
+            os.close(null)

@@ -1,4 +1,4 @@
-"""A file that a person asks for with --out: looked at before any work, written whole or not at all after it."""
+"""A file that the user asks for with --out: checked before any work, written whole or not at all after it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from trainables.errors import SweepFileError
 from trainables.store import layout
 from trainables.store.atomic_file import replace_whole
 
-OWN_FOLDERS = (layout.DATA, layout.TRIALS, layout.WEIGHTS_FOLDER, layout.SWEEPS)
+STORE_FOLDERS = (layout.DATA, layout.TRIALS, layout.WEIGHTS_FOLDER, layout.SWEEPS)
 
 
 def check_out(out: str, endings: Sequence[str] = ()) -> Path:
-    """The file to write. Raises `SweepFileError` unless it ends with one of `endings` (none: however), its folder is there, and it
-    takes no place of a store's."""
+    """The file to write. Raises `SweepFileError` unless it ends with one of `endings` (none: any), its folder exists, and it
+    lies outside the records of a store."""
     try:
         path = Path(out).expanduser()
         if endings and path.suffix.lower() not in endings:
@@ -36,16 +36,16 @@ def check_out(out: str, endings: Sequence[str] = ()) -> Path:
 
 
 def _store_of(path: Path) -> Path | None:
-    """The folder store among whose records `path` lies: a page in place of one would be taken for damage."""
-    own = {layout.FORMAT_KEY, *(folder.rstrip("/") for folder in OWN_FOLDERS)}
+    """The folder store among whose records `path` lies: a report in the place of a record would be taken for damage."""
+    reserved = {layout.FORMAT_KEY, *(folder.rstrip("/") for folder in STORE_FOLDERS)}
     for folder in path.parents:
-        if path.relative_to(folder).parts[0] in own and (folder / layout.FORMAT_KEY).is_file():
+        if path.relative_to(folder).parts[0] in reserved and (folder / layout.FORMAT_KEY).is_file():
             return folder
     return None
 
 
 def write_out(path: Path, data: bytes) -> None:
-    """Write the file; what lay there before is there still where it cannot be. Raises `SweepFileError`."""
+    """Write the file. If that fails, the former file is still there. Raises `SweepFileError`."""
     try:
         replace_whole(path, data)
     except OSError as error:

@@ -327,7 +327,7 @@ def _known_data_id(store: Store, spec: SweepSpec) -> str | None:
 
 def _read_journals(store: Store, name: str) -> dict[str, Journal]:
     """The journals of all runs of a sweep, by run; a damaged one up to its damage, as a run would go on from it."""
-    return {run: Journal(store, name, run, mend=True) for run in store.folders(layout.sweep_prefix(name))}
+    return {run: Journal(store, name, run, repair=True) for run in store.folders(layout.sweep_prefix(name))}
 
 
 def _list_trials(

@@ -1,4 +1,4 @@
-"""What a store can do without: checkpoints that no choice takes and no run needs to go on."""
+"""Retention: finds and deletes checkpoints that no ensemble selection takes and no run needs to continue."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Checkpoints that have to stay: what runs refer to, and what their trials go on from."""
+"""Checkpoints that have to stay: those that runs refer to, and those from which trials continue."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from trainables.store.json_records import get_json
 
 NAMED = re.compile(r"([0-9a-f]{12})@(\d+)")
 HASHES = re.compile(rb"(?<![0-9a-f])[0-9a-f]{12,64}(?![0-9a-f])")
-"""Names of trials, tables of pseudo-labels and weights, wherever a text has them."""
+"""Matches the names of trials, tables of pseudo-labels and weights in any text."""
 
 TEXTS = (".json", ".jsonl")
 
@@ -35,26 +35,26 @@ READERS = 16
 
 @dataclass
 class ReferenceSet:
-    """Checkpoints that stay, as far as they are known: the one value here that grows."""
+    """The checkpoints that stay, as far as they are known. Mutable: `add` extends it."""
 
     stored: Mapping[CheckpointId, list[StoredObject]]
     reasons: dict[CheckpointId, str] = field(default_factory=dict)
     named: set[str] = field(default_factory=set)
     """Hashes of weights and names of pseudo-labels that a run refers to."""
 
-    def keep(self, members: Iterable[CheckpointId], reason: str) -> None:
-        """`members`, as far as they are stored, stay; the first reason is the one that is told."""
+    def add(self, members: Iterable[CheckpointId], reason: str) -> None:
+        """Retain those of `members` that are stored; the first reason for each is the one that is shown."""
         for member in members:
             if member in self.stored:
                 self.reasons.setdefault(member, reason)
 
     def of(self, trial_id: str) -> list[CheckpointId]:
-        """The stored checkpoints of one trial, rising."""
+        """The stored checkpoints of one trial, in ascending order."""
         return sorted(member for member in self.stored if member.trial_id == trial_id)
 
 
-def add_referenced(store: Store, found: Located, state: RunState, keeping: ReferenceSet) -> None:
-    """What the run's trials start from and its decisions, curves and soups were made of."""
+def add_referenced(store: Store, found: Located, state: RunState, retained: ReferenceSet) -> None:
+    """Add the checkpoints that the run's trials start from, and those on which its decisions, curves and soups are based."""
     sources: list[tuple[Any, str]] = [
         (record.config.model_dump(mode="json"), "a trial starts from it") for record in state.trials.values()
     ]
@@ -66,88 +66,90 @@ def add_referenced(store: Store, found: Located, state: RunState, keeping: Refer
         for each in store.find(prefix):
             if each.key.endswith(".json"):
                 with contextlib.suppress(StoreError):
-                    told = get_json(store, each.key)
-                    told.pop("candidates", None)  # of a soup: those that did not go in are no part of it
-                    sources.append((told, "it was sparsified, or went into a soup"))
+                    record = get_json(store, each.key)
+                    record.pop("candidates", None)  # checkpoints that a soup considered, but did not take
+                    sources.append((record, "it was sparsified, or went into a soup"))
     with contextlib.suppress(StoreError):
         sources.append((get_json(store, layout.run_key(found.name, found.run, layout.SWEEP)), "a sweep names it"))
-    for told, reason in sources:
-        members, names = references(told)
-        keeping.keep(sorted(members), reason)
-        keeping.named |= names
+    for record, reason in sources:
+        members, names = references(record)
+        retained.add(sorted(members), reason)
+        retained.named |= names
 
 
-def add_mentioned(found: Located, keeping: ReferenceSet) -> None:
-    """All checkpoints of every trial that any record of the run names, whatever it says of it, and what else they name.
+def add_mentioned(found: Located, retained: ReferenceSet) -> None:
+    """Add all checkpoints of every trial that any record of the run mentions, and all other names in these records.
 
-    For runs that are damaged, or that a newer version has written: nobody here knows what they need.
+    For runs that are damaged, or that a newer version has written: this version cannot know what they need.
     """
     for each in found.store.find(layout.run_key(found.name, found.run, "")):
         if each.key.endswith(TEXTS):
             with contextlib.suppress(StoreError):
                 names = {name.decode() for name in HASHES.findall(found.store.get(each.key))}
-                keeping.named |= names
-                keeping.keep((member for member in keeping.stored if member.trial_id in names), NOT_UNDERSTOOD)
+                retained.named |= names
+                retained.add((member for member in retained.stored if member.trial_id in names), NOT_UNDERSTOOD)
 
 
-def keep_other_manifests(store: Store, keeping: ReferenceSet, trials: Container[str] | None = None) -> list[str]:
-    """Of what does not stay as yet (of `trials`, or of all), whatever has a manifest that this version does not understand.
+def retain_other_manifests(store: Store, retained: ReferenceSet, trials: Container[str] | None = None) -> list[str]:
+    """Add all further checkpoints (of `trials`, or of all) whose manifest this version does not understand.
 
-    What a newer version has put there, or damage has hidden, may be needed by what nobody here knows. Returns a note on these.
+    A newer version may need what it has written there, or what damage has hidden. Returns a note on these checkpoints.
     Raises `StoreError`.
     """
 
     def why(member: CheckpointId) -> str:
         key = member.key(layout.MANIFEST)
-        if store.has_etags and _has_own_size(member, keeping.stored[member]):
+        if store.has_etags and _has_expected_size(member, retained.stored[member]):
             return ""
         try:
             return why_not_understood(store.get(key), f"{store.uri}/{key}")
-        except ObjectMissing:  # it went meanwhile
+        except ObjectMissing:  # it was deleted meanwhile
             return ""
 
-    asked = (member for member in keeping.stored if trials is None or member.trial_id in trials)
-    left = sorted(member for member in asked if member not in keeping.reasons)
+    candidates = (member for member in retained.stored if trials is None or member.trial_id in trials)
+    open_members = sorted(member for member in candidates if member not in retained.reasons)
     with ThreadPoolExecutor(READERS, thread_name_prefix="read") as readers:
-        others = {member: told for member, told in zip(left, readers.map(why, left), strict=True) if told}
-    keeping.keep(others, OTHER_MANIFEST)
+        others = {
+            member: fault for member, fault in zip(open_members, readers.map(why, open_members), strict=True) if fault
+        }
+    retained.add(others, OTHER_MANIFEST)
     return [f"{len(others)} checkpoint(s) stay as they are: {next(iter(others.values()))}"] if others else []
 
 
-def _has_own_size(member: CheckpointId, objects: Iterable[StoredObject]) -> bool:
-    """Whether the manifest is as large as this version's of what is listed beside it: a bucket need not be asked for thousands,
-    and its server has a checksum of each object, so that what has the size has the form."""
+def _has_expected_size(member: CheckpointId, objects: Iterable[StoredObject]) -> bool:
+    """Whether the manifest has the size that this version would write for the listed parts: this saves thousands of requests to
+    a bucket, whose server has a checksum of each object, so that the size implies the form."""
     sizes = {each.key.rpartition("/")[2]: each.size_bytes for each in objects}
     return sizes.pop(layout.MANIFEST, None) == manifest_bytes(member, sizes)
 
 
-def references(told: Any) -> tuple[set[CheckpointId], set[str]]:
-    """Checkpoints that a JSON value names, in any of the ways in which records do, and all other texts in it.
+def references(value: Any) -> tuple[set[CheckpointId], set[str]]:
+    """The checkpoints that a JSON value names, in any of the forms that records use, and all other strings in it.
 
     >>> sorted(map(str, references({"parent": {"trial_id": "0f3a00000000", "epoch": 3}, "team": [["0f3a00000001", 2]]})[0]))
     ['0f3a00000000@3', '0f3a00000001@2']
     """
     members: set[CheckpointId] = set()
     names: set[str] = set()
-    match told:
+    match value:
         case str():
-            members |= {CheckpointId(name, int(epoch)) for name, epoch in NAMED.findall(told)}
-            names.add(told.removeprefix(BY_HASH))
+            members |= {CheckpointId(name, int(epoch)) for name, epoch in NAMED.findall(value)}
+            names.add(value.removeprefix(BY_HASH))
         case {"trial_id": str(name), "epoch": int(epoch)}:
             members.add(CheckpointId(name, epoch))
         case [str(name), int(epoch)]:
             members.add(CheckpointId(name, epoch))
-    for below in told.values() if isinstance(told, dict) else told if isinstance(told, (list, tuple)) else ():
+    for below in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
         more_members, more_names = references(below)
         members |= more_members
         names |= more_names
     return members, names
 
 
-def add_resumable(state: RunState, keeping: ReferenceSet) -> None:
-    """The newest checkpoint of trials that a larger budget continues, that may be audited, or that a population goes on from."""
+def add_resumable(state: RunState, retained: ReferenceSet) -> None:
+    """Add the newest checkpoint of trials that a larger budget continues, that may be audited, or from which a population continues."""
     breeds = any(references(record.config.model_dump(mode="json"))[0] for record in state.trials.values())
     audits = any(record.audited_from is not None for record in state.trials.values())
     for record in state.trials.values():
         if record.state not in ENDED or breeds or (audits and record.state == "pruned"):
-            keeping.keep(keeping.of(record.trial_id)[-1:], "a trial goes on from it")
+            retained.add(retained.of(record.trial_id)[-1:], "a trial goes on from it")

@@ -1,4 +1,4 @@
-"""Something of a store that can go."""
+"""A removal: objects of a store that can be deleted together."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from trainables.results.checkpoint import CheckpointId
 
 @dataclass(frozen=True)
 class Removal:
-    """Something that can go.
+    """Objects that can be deleted together.
 
     what        its kind, as the table shows it
-    first       keys that are deleted before all others, so that no reader sees half of it
+    first       keys that are deleted before all others, so that no reader sees an incomplete checkpoint
     rest        the other keys
     paths       files of a folder store that are no objects
     """
@@ -28,18 +28,18 @@ class Removal:
 
     @property
     def objects(self) -> int:
-        """How many objects it has."""
+        """Number of objects."""
         return len(self.first) + len(self.rest) + len(self.paths)
 
 
-def by_kind(doomed: Iterable[Removal]) -> dict[str, list[Removal]]:
-    """What goes, by kind, in the order of the first of each."""
+def by_kind(removals: Iterable[Removal]) -> dict[str, list[Removal]]:
+    """Removals by kind, in the order of the first of each."""
     kinds: dict[str, list[Removal]] = {}
-    for one in doomed:
-        kinds.setdefault(one.what, []).append(one)
+    for removal in removals:
+        kinds.setdefault(removal.what, []).append(removal)
     return kinds
 
 
-def count_objects(many: Iterable[Removal]) -> int:
-    """How many objects they have together."""
-    return sum(one.objects for one in many)
+def count_objects(removals: Iterable[Removal]) -> int:
+    """Number of objects of all removals."""
+    return sum(removal.objects for removal in removals)

@@ -1,6 +1,6 @@
-"""What a store can do without: no choice up to a size changes, and no run loses what it needs to go on.
+"""Decides which checkpoints a store can do without: no selection up to a size changes, and every run can still continue.
 
-Deleting is for a store on which nothing runs: a sweep that starts meanwhile may count on what is just going.
+Deletion is for a store on which nothing runs: a sweep that starts meanwhile may use checkpoints that are being deleted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from runner.retention.reference_set import (
     add_mentioned,
     add_referenced,
     add_resumable,
-    keep_other_manifests,
+    retain_other_manifests,
 )
 from runner.retention.removal import Removal, by_kind, count_objects
 from runner.retention.store_view import without
@@ -58,26 +58,26 @@ from trainables.store.folder import Folder
 from trainables.store.json_records import check_format, get_json
 
 YOUNG_S = 24 * 3600.0
-"""What no run refers to may be on its way in before it is this old."""
+"""Objects that no run refers to are deleted only when they are older: a younger one may belong to a run that is being written."""
 
 DELETERS = 8
 """Deletions at a time: each is a round trip in a bucket."""
 
 CHECKPOINT_KEY = re.compile(r"trials/([^/]+)/epoch-(\d{4,})/[^/]+")
 DERIVED_KEY = re.compile(r"trials/[^/]+/(?:pruned|soups)/[^/]+/[^/]+")
-"""Sparsified checkpoints and soups: nobody can make them again without their training data, so whole ones stay."""
+"""Sparsified checkpoints and soups: they cannot be made again without their training data, so whole ones stay."""
 
 
 @dataclass(frozen=True)
 class Retention:
-    """What can go, what stays and why.
+    """Which objects can be deleted, which checkpoints stay, and why.
 
     kept        checkpoints that stay, each with its first reason
-    epochs      of each run (`name/run`) the epochs on its record that are to go, by trial
+    epochs      for each run (`name/run`) the recorded epochs that are to be deleted, by trial
     """
 
     store: Store
-    doomed: tuple[Removal, ...]
+    removals: tuple[Removal, ...]
     kept: Mapping[CheckpointId, str]
     kept_bytes: int
     epochs: Mapping[str, Mapping[str, set[int]]]
@@ -86,21 +86,21 @@ class Retention:
 
     @property
     def checkpoints(self) -> int:
-        """How many whole checkpoints go."""
-        return sum(one.checkpoint is not None for one in self.doomed)
+        """Number of whole checkpoints that are deleted."""
+        return sum(removal.checkpoint is not None for removal in self.removals)
 
     @property
     def objects(self) -> int:
-        """How many objects go."""
-        return sum(one.objects for one in self.doomed)
+        """Number of objects that are deleted."""
+        return sum(removal.objects for removal in self.removals)
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes that frees."""
-        return sum(one.size_bytes for one in self.doomed)
+        """Bytes that the deletion frees."""
+        return sum(removal.size_bytes for removal in self.removals)
 
     def to_dict(self) -> dict[str, Any]:
-        """As one JSON object."""
+        """The JSON object that `caucus prune --json` prints."""
         return {
             "store": self.store.uri,
             "objects": self.objects,
@@ -111,9 +111,9 @@ class Retention:
                     "what": what,
                     "count": len(many),
                     "objects": count_objects(many),
-                    "bytes": sum(one.size_bytes for one in many),
+                    "bytes": sum(removal.size_bytes for removal in many),
                 }
-                for what, many in by_kind(self.doomed).items()
+                for what, many in by_kind(self.removals).items()
             ],
             "kept": {
                 "checkpoints": len(self.kept),
@@ -127,20 +127,20 @@ class Retention:
 
 
 @dataclass(frozen=True, eq=False)
-class _Team:
-    """Choices of a run that have to stay what they are."""
+class _Selections:
+    """The selections of a run that a deletion must not change."""
 
     stored: StoredRun
-    asked: list[EnsembleConfig]
+    configs: list[EnsembleConfig]
     candidates: tuple[CheckpointId, ...]
-    choices: tuple[Team | None, ...]
+    selected: tuple[Team | None, ...]
 
 
 def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None) -> Retention:
-    """What of `store` can go. Changes nothing.
+    """Find what can be deleted from `store`. Changes nothing.
 
-    A run that is damaged, or that a newer version has written, stops nothing: what its records name stays, and so does all that no
-    run is known to have. Raises `StoreError` where it is no store of Caucus.
+    A run that is damaged, or that a newer version has written, does not prevent this: everything that its records name stays, and
+    so does everything that belongs to no known run. Raises `StoreError` where it is no store of Caucus.
     """
     store.check()
     if not check_format(store):
@@ -150,78 +150,80 @@ def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None
         )
     now_unix_s = time.time() if now_unix_s is None else now_unix_s
     objects = store.find(layout.TRIALS)
-    whole, halves = group_checkpoints(objects)
+    whole, incomplete = group_checkpoints(objects)
     listing = list_objects({layout.trial_of(each.key) for each in objects}, objects)
-    keeping = ReferenceSet(whole)
+    retained = ReferenceSet(whole)
     runs = list(find_runs(store))
     read = [read_run(found) for found in runs]
     states = [state for state, _ in read]
     loaded, notes = _load(runs, read)
     metrics = [stored.ensemble.metric for stored in loaded if stored]
-    teams: list[_Team] = []
+    selections: list[_Selections] = []
     for found, (state, why), stored in zip(runs, read, loaded, strict=True):
         if why:
-            add_mentioned(found, keeping)
-        add_referenced(store, found, state, keeping)
+            add_mentioned(found, retained)
+        add_referenced(store, found, state, retained)
         if stored is None or not _is_done(state):
             for trial_id in state.trials:
-                keeping.keep(keeping.of(trial_id), "its run has not come to its end, or cannot be read")
+                retained.add(retained.of(trial_id), "its run has not come to its end, or cannot be read")
             continue
-        add_resumable(state, keeping)
+        add_resumable(state, retained)
         for config in _configs(stored):
-            _keep_team(replace(stored, ensemble=config, listing=listing), keep_size, metrics, keeping, teams, notes)
-    notes += keep_other_manifests(store, keeping)
-    _prove(teams, keeping, notes)
+            _retain_teams(
+                replace(stored, ensemble=config, listing=listing), keep_size, metrics, retained, selections, notes
+            )
+    notes += retain_other_manifests(store, retained)
+    _verify_selections(selections, retained, notes)
     is_known = not any(why for _, why in read)
     if not is_known:
         notes.append("what no run is known to have stays as well, until each of them can be read")
-    doomed = list(_list_removals(store, states, keeping, halves, now_unix_s, is_known))
+    removals = list(_list_removals(store, states, retained, incomplete, now_unix_s, is_known))
     epochs = {
         f"{found.name}/{found.run}": gone
         for found, state in zip(runs, states, strict=True)
-        if (gone := on_record(state, doomed))
+        if (gone := on_record(state, removals))
     }
-    kept_bytes = sum(each.size_bytes for member in keeping.reasons for each in whole[member])
-    return Retention(store, tuple(doomed), keeping.reasons, kept_bytes, epochs, tuple(dict.fromkeys(notes)))
+    kept_bytes = sum(each.size_bytes for member in retained.reasons for each in whole[member])
+    return Retention(store, tuple(removals), retained.reasons, kept_bytes, epochs, tuple(dict.fromkeys(notes)))
 
 
 def find_checkpoints(store: Store) -> tuple[dict[CheckpointId, list[StoredObject]], dict[str, list[StoredObject]]]:
-    """The whole checkpoints of a store with their objects; and what has no manifest, by its folder."""
+    """The whole checkpoints of a store with their objects; and the objects of folders without a manifest, by folder."""
     return group_checkpoints(store.find(layout.TRIALS))
 
 
 def group_checkpoints(
     objects: Iterable[StoredObject],
 ) -> tuple[dict[CheckpointId, list[StoredObject]], dict[str, list[StoredObject]]]:
-    """As `find_checkpoints`, of what was listed."""
+    """As `find_checkpoints`, from a listing."""
     folders: dict[str, list[StoredObject]] = defaultdict(list)
     for each in objects:
         if CHECKPOINT_KEY.fullmatch(each.key) or DERIVED_KEY.fullmatch(each.key):
             folders[each.key.rpartition("/")[0] + "/"].append(each)
-    whole, halves = {}, {}
+    whole, incomplete = {}, {}
     for folder, parts in folders.items():
-        told = CHECKPOINT_KEY.fullmatch(parts[0].key)
+        match = CHECKPOINT_KEY.fullmatch(parts[0].key)
         if all(each.key != folder + layout.MANIFEST for each in parts):
-            halves[folder] = parts
-        elif told:
-            whole[CheckpointId(told[1], int(told[2]))] = parts
-    return whole, halves
+            incomplete[folder] = parts
+        elif match:
+            whole[CheckpointId(match[1], int(match[2]))] = parts
+    return whole, incomplete
 
 
 def read_run(found: Located) -> tuple[RunState, str]:
-    """A run as far as it can be read, and why that is not all of it: it is damaged, or a newer version has written it."""
-    journal = Journal(found.store, found.name, found.run, mend=True)
+    """A run as far as it can be read, and why it is incomplete (damage, or a newer version); "" where it is complete."""
+    journal = Journal(found.store, found.name, found.run, repair=True)
     state = RunState(journal.events)
     try:
         check_understood(found.store, found.name, found.run, journal, state)
-        read_deleted(found.store, found.name, found.run)  # what goes is added to it
+        read_deleted(found.store, found.name, found.run)  # the deletion will add to it
     except (StoreTooNew, DamagedObject) as error:
         return state, str(error)
     return state, journal.damage
 
 
 def _load(runs: Iterable[Located], read: Iterable[tuple[RunState, str]]) -> tuple[list[StoredRun | None], list[str]]:
-    """The runs, None for those that cannot be voted on again, and of these a note each."""
+    """The runs, None for those without a possible vote, and a note on each of these."""
     loaded: list[StoredRun | None] = []
     notes = []
     for found, (state, why) in zip(runs, read, strict=True):
@@ -240,77 +242,77 @@ def _is_done(state: RunState) -> bool:
 
 
 def _configs(stored: StoredRun) -> list[EnsembleConfig]:
-    """What the run's sweep asks for, and what its report was last written with, where that is something else."""
+    """The ensemble of the run's sweep, and that of its latest report where it differs."""
     found = [stored.ensemble]
     with contextlib.suppress(StoreError, ValidationError, KeyError):
         found.append(EnsembleConfig.model_validate(get_json(stored.store, stored.key(layout.ENSEMBLE))["config"]))
     return list(dict.fromkeys(found))
 
 
-def _keep_team(
+def _retain_teams(
     stored: StoredRun,
     keep_size: int,
     metrics: Iterable[Metric],
-    keeping: ReferenceSet,
-    teams: list[_Team],
+    retained: ReferenceSet,
+    selections: list[_Selections],
     notes: list[str],
 ) -> None:
-    """Who the run's choices take, and the newest checkpoint of its own team's trials, of which the report shows the layers."""
+    """Add the members of the run's selections, and the newest checkpoint of each trial of its team: the report shows its layers."""
     config = with_rounds(stored.ensemble, stored.state.trials.values())
-    asked = choices_kept(config, keep_size, metrics)
+    configs = choices_kept(config, keep_size, metrics)
     try:
         pool, costs = _open(stored)
-        kept = retain(pool.read(pool.members, "validation"), asked, costs)
+        outcome = retain(pool.read(pool.members, "validation"), configs, costs)
     except NothingToVote:
         return
     except (ObjectMissing, DamagedObject, StoreTooNew) as error:
         notes.append(f"{stored.run} keeps everything: {error}")
         for trial_id in stored.state.trials:
-            keeping.keep(keeping.of(trial_id), "its run cannot be voted on")
+            retained.add(retained.of(trial_id), "its run cannot be voted on")
         return
     except StoreError:
         raise
     except CaucusError as error:
         notes.append(f"{stored.run} keeps everything: {error}")
         for trial_id in stored.state.trials:
-            keeping.keep(keeping.of(trial_id), "its run cannot be voted on")
+            retained.add(retained.of(trial_id), "its run cannot be voted on")
         return
-    if kept.all_stay:
-        notes.append(f"{stored.run} keeps all {len(kept.members)} candidates: its choices depend on each of them")
-    own = kept.choices[0]
-    if own is not None:
-        keeping.keep(own.members, "it votes in a run's own team")
-    keeping.keep(sorted(kept.members), "a choice up to --keep-size takes it")
-    if own is not None:
-        for trial_id in sorted({member.trial_id for member in own.members}):
-            keeping.keep(keeping.of(trial_id)[-1:], "the newest of a trial of the team")
-    everyone = (*pool.members, *(member for member, _ in pool.truth.left_out))
-    teams.append(_Team(stored, asked, everyone, kept.choices))
+    if outcome.all_stay:
+        notes.append(f"{stored.run} keeps all {len(outcome.members)} candidates: its choices depend on each of them")
+    team = outcome.choices[0]
+    if team is not None:
+        retained.add(team.members, "it votes in a run's own team")
+    retained.add(sorted(outcome.members), "a choice up to --keep-size takes it")
+    if team is not None:
+        for trial_id in sorted({member.trial_id for member in team.members}):
+            retained.add(retained.of(trial_id)[-1:], "the newest of a trial of the team")
+    candidates = (*pool.members, *(member for member, _ in pool.truth.left_out))
+    selections.append(_Selections(stored, configs, candidates, outcome.choices))
 
 
 def _open(stored: StoredRun) -> tuple[StoredPool, dict[str, TrialCost]]:
-    """The run's candidates as a vote finds them, and what their nets cost. Raises `NothingToVote`."""
+    """The run's candidates as a vote finds them, and the costs of their nets. Raises `NothingToVote`."""
     records = pool_trials(stored)
     return open_candidates(stored, records), costs_of(records)
 
 
-def _prove(teams: list[_Team], keeping: ReferenceSet, notes: list[str]) -> None:
-    """Make every choice again from the store as it will be. Where one is another, all its candidates stay, which may
-    change what others choose from: so again, until none is another."""
-    left = list(teams)
-    while wrong := [team for team in left if not _chooses_again(team, keeping)]:
-        for team in wrong:
-            keeping.keep(team.candidates, "a choice depends on it")
-            notes.append(f"{team.stored.run} keeps all candidates: a choice among what was to stay would be another")
-        left = [team for team in left if team not in wrong]
+def _verify_selections(selections: list[_Selections], retained: ReferenceSet, notes: list[str]) -> None:
+    """Repeat every selection on a view of the store after the deletion. Where one changes, all its candidates are retained, which
+    may change the candidates of others: repeat until none changes."""
+    unchanged = list(selections)
+    while wrong := [each for each in unchanged if not _selects_the_same(each, retained)]:
+        for each in wrong:
+            retained.add(each.candidates, "a choice depends on it")
+            notes.append(f"{each.stored.run} keeps all candidates: a choice among what was to stay would be another")
+        unchanged = [each for each in unchanged if each not in wrong]
 
 
-def _chooses_again(team: _Team, keeping: ReferenceSet) -> bool:
-    gone = [member for member in keeping.stored if member not in keeping.reasons]
+def _selects_the_same(each: _Selections, retained: ReferenceSet) -> bool:
+    gone = [member for member in retained.stored if member not in retained.reasons]
     try:
-        listing = team.stored.listing.without(gone) if team.stored.listing else None
-        pool, costs = _open(replace(team.stored, store=without(team.stored.store, gone), listing=listing))
-        return agree(team.choices, choose_each(pool.read(pool.members, "validation"), team.asked, costs))
+        listing = each.stored.listing.without(gone) if each.stored.listing else None
+        pool, costs = _open(replace(each.stored, store=without(each.stored.store, gone), listing=listing))
+        return agree(each.selected, choose_each(pool.read(pool.members, "validation"), each.configs, costs))
     except (NothingToVote, MismatchedPredictions, ObjectMissing, DamagedObject, StoreTooNew):
         return False
 
@@ -318,32 +320,32 @@ def _chooses_again(team: _Team, keeping: ReferenceSet) -> bool:
 def _list_removals(
     store: Store,
     states: Iterable[RunState],
-    keeping: ReferenceSet,
-    halves: Mapping[str, list[StoredObject]],
+    retained: ReferenceSet,
+    incomplete: Mapping[str, list[StoredObject]],
     now_unix_s: float,
     is_known: bool,
 ) -> Iterator[Removal]:
-    """`is_known`: every run has been read in full, so that what none of them has is nobody's."""
+    """All removals. `is_known`: every run has been read in full, so that an object that none of them has belongs to no run."""
     known = {trial_id for state in states for trial_id in state.trials}
-    for member in sorted(keeping.stored):
-        parts = keeping.stored[member]
-        if member in keeping.reasons:
+    for member in sorted(retained.stored):
+        parts = retained.stored[member]
+        if member in retained.reasons:
             continue
         if member.trial_id in known:
             yield mark_for_removal("checkpoints that no choice takes", member, parts)
         elif not is_known:
-            keeping.keep([member], NOT_UNDERSTOOD)
+            retained.add([member], NOT_UNDERSTOOD)
         elif _is_old(store, parts, now_unix_s):
             yield mark_for_removal("checkpoints of trials that no run has", member, parts)
         else:
-            keeping.keep([member], "it is younger than a day, and no run has it yet")
-    for parts in halves.values() if is_known else ():
+            retained.add([member], "it is younger than a day, and no run has it yet")
+    for parts in incomplete.values() if is_known else ():
         if _is_old(store, parts, now_unix_s):
             rest = tuple(each.key for each in parts)
             size = sum(each.size_bytes for each in parts)
             yield Removal("checkpoints without a manifest, older than a day", rest=rest, size_bytes=size)
     if is_known:
-        yield from _list_unreferenced(store, keeping.named, now_unix_s)
+        yield from _list_unreferenced(store, retained.named, now_unix_s)
     if isinstance(store, Folder):
         for path, size_bytes, written_unix_s in store.unfinished():
             if now_unix_s - written_unix_s > YOUNG_S:
@@ -351,7 +353,7 @@ def _list_removals(
 
 
 def mark_for_removal(what: str, member: CheckpointId, parts: Iterable[StoredObject]) -> Removal:
-    """A whole checkpoint that can go, its manifest first; `what` is its kind."""
+    """The removal of a whole checkpoint, its manifest first; `what` is its kind."""
     manifest = member.key(layout.MANIFEST)
     size = sum(each.size_bytes for each in parts)
     rest = tuple(each.key for each in parts if each.key != manifest)
@@ -359,7 +361,7 @@ def mark_for_removal(what: str, member: CheckpointId, parts: Iterable[StoredObje
 
 
 def _list_unreferenced(store: Store, named: set[str], now_unix_s: float) -> Iterator[Removal]:
-    """Initial weights and tables of pseudo-labels that no run refers to."""
+    """Removals of initial weights and tables of pseudo-labels that no run refers to."""
     found = [(each, "initial weights that no run starts from") for each in store.find(layout.WEIGHTS_FOLDER)]
     for data_id in store.folders(layout.DATA):
         what = "tables of pseudo-labels that no run names"
@@ -376,20 +378,20 @@ def _is_old(store: Store, parts: Iterable[StoredObject], now_unix_s: float) -> b
     return all(now_unix_s - written.get(key, now_unix_s) > YOUNG_S for key in keys)
 
 
-def on_record(state: RunState, doomed: Iterable[Removal]) -> dict[str, set[int]]:
-    """Of what goes, the epochs that the run has on record, by trial."""
+def on_record(state: RunState, removals: Iterable[Removal]) -> dict[str, set[int]]:
+    """The epochs among `removals` that the run has on record, by trial."""
     gone: dict[str, set[int]] = defaultdict(set)
-    for one in doomed:
-        if one.checkpoint and one.checkpoint.trial_id in state.trials:
-            gone[one.checkpoint.trial_id].add(one.checkpoint.epoch)
+    for removal in removals:
+        if removal.checkpoint and removal.checkpoint.trial_id in state.trials:
+            gone[removal.checkpoint.trial_id].add(removal.checkpoint.epoch)
     return dict(gone)
 
 
 def carry_out(planned: Retention) -> Retention:
-    """Delete what can go: of each checkpoint the manifest first.
+    """Delete what was planned, the manifest of each checkpoint first.
 
-    Raises `RunTaken`, with nothing deleted, while any run of the store is being driven: its trials may need what no record
-    names yet. Raises `StoreError` where the store does not let it; what is left then can be deleted later.
+    Raises `RunTaken`, with nothing deleted, while any run of the store is being driven: its trials may need objects that no
+    record names yet. Raises `StoreError` where the store refuses; the remaining objects can be deleted later.
     """
     if live := find_live(planned.store):
         run, driver = next(iter(live.items()))
@@ -401,14 +403,14 @@ def carry_out(planned: Retention) -> Retention:
         name, _, run_id = run.partition("/")
         add_deleted(planned.store, name, run_id, epochs)
     with ThreadPoolExecutor(DELETERS, thread_name_prefix="delete") as deleters:
-        list(deleters.map(lambda one: _delete(planned.store, one), planned.doomed))
+        list(deleters.map(lambda removal: _delete(planned.store, removal), planned.removals))
     return replace(planned, deleted=True)
 
 
-def _delete(store: Store, one: Removal) -> None:
-    for key in (*one.first, *one.rest):
+def _delete(store: Store, removal: Removal) -> None:
+    for key in (*removal.first, *removal.rest):
         store.delete(key)
-    for path in one.paths:
+    for path in removal.paths:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:

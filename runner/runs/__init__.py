@@ -1,4 +1,4 @@
-"""Runs in a store: found by what a person types, loaded, checked, told as tables and as status."""
+"""Runs in a store: found by the names that a user types, loaded, verified, and shown as tables and as status."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,7 @@
-"""Whether this version understands all that a run has on record. Two versions on one store are a normal state.
+"""Whether this version understands all records of a run. Two versions on one store are a normal state.
 
-A run that a newer version has written is looked at as far as it is understood. It is not driven: what this version does not know it
-would leave out of what it writes again, and out of what it decides.
+A run of a newer version can be read as far as it is understood. It cannot be driven: this version would drop unknown keys from
+records that it replaces, and ignore them in its decisions.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from trainables.store.base import Store
 from trainables.store.json_records import get_json
 
 NEWER = ("extra_forbidden", "literal_error", "union_tag_invalid", "enum")
-"""What pydantic calls keys and words that this version does not know."""
+"""Pydantic's error types for keys and values that this version does not know."""
 
 
 def check_understood(store: Store, name: str, run: str, journal: Journal, state: RunState) -> None:
-    """Raise `StoreTooNew`, with the first of what is not understood, unless this version may go on with the run."""
+    """Raise `StoreTooNew`, naming the first thing that is not understood, unless this version may continue the run."""
     found = [*find_unread(journal.unread + state.unread), *_find_in_records(store, name, run)]
     if found:
         raise StoreTooNew(
@@ -38,36 +38,36 @@ def check_understood(store: Store, name: str, run: str, journal: Journal, state:
 
 
 def find_unread(unread: Mapping[str, int]) -> Iterator[str]:
-    """What a journal or its state tells of, each with how often."""
+    """The entries of `unread` of a journal or a state, with how often each occurs."""
     for what, count in unread.items():
         yield what if count == 1 else f"{what} ({count:,} times)"
 
 
 def describe_unread(unread: Mapping[str, int]) -> str:
-    """A line for who looks at such a run, "" where all is understood."""
+    """A line for readers of such a run, "" where everything is understood."""
     if not unread:
         return ""
     return f"not understood by this version, and left out or shown as it is: {name_keys(find_unread(unread))}"
 
 
 def _find_in_records(store: Store, name: str, run: str) -> Iterator[str]:
-    """Keys of the run's own records that this version would not write again."""
+    """Keys of the run's own records that this version would lose when it replaces them."""
     if head := _read(store, layout.run_key(name, run, layout.SWEEP)):
         yield from _others(head, ("spec", "fingerprint", "data_id", "command"), layout.SWEEP)
         yield from unknown_keys(SweepSpec, head.get("spec"), f"{layout.SWEEP}: spec")
-    if told := _read(store, layout.run_key(name, run, layout.ENSEMBLE)):
-        yield from unknown_keys(EnsembleConfig, told.get("config"), f"{layout.ENSEMBLE}: config")
-    if told := _read(store, layout.run_key(name, run, layout.DELETED)):
-        yield from _others(told, ("epochs",), layout.DELETED)
-    if told := _read(store, layout.run_key(name, run, layout.NIGHT)):
-        yield from _others(told, ("accepted", *(field.name for field in fields(NightSummary))), layout.NIGHT)
+    if record := _read(store, layout.run_key(name, run, layout.ENSEMBLE)):
+        yield from unknown_keys(EnsembleConfig, record.get("config"), f"{layout.ENSEMBLE}: config")
+    if record := _read(store, layout.run_key(name, run, layout.DELETED)):
+        yield from _others(record, ("epochs",), layout.DELETED)
+    if record := _read(store, layout.run_key(name, run, layout.NIGHT)):
+        yield from _others(record, ("accepted", *(field.name for field in fields(NightSummary))), layout.NIGHT)
 
 
-def unknown_keys(model: type[BaseModel], told: object, where: str) -> Iterator[str]:
-    """Dotted keys of `told` that `model` does not have, and those whose word it does not know."""
+def unknown_keys(model: type[BaseModel], payload: object, where: str) -> Iterator[str]:
+    """Dotted keys of `payload` that `model` does not have, and those whose value it does not know."""
     try:
-        if isinstance(told, dict):
-            model.model_validate(told)
+        if isinstance(payload, dict):
+            model.model_validate(payload)
     except ValidationError as error:
         for problem in error.errors():
             if problem["type"] in NEWER:
@@ -77,12 +77,12 @@ def unknown_keys(model: type[BaseModel], told: object, where: str) -> Iterator[s
                 yield f"{where}.{'.'.join(place)}{value}"
 
 
-def _others(told: Mapping[str, Any], known: Iterable[str], where: str) -> Iterator[str]:
-    yield from (f"{where}: {key[:60]}" for key in told if key not in known)
+def _others(record: Mapping[str, Any], known: Iterable[str], where: str) -> Iterator[str]:
+    yield from (f"{where}: {key[:60]}" for key in record if key not in known)
 
 
 def _read(store: Store, key: str) -> dict[str, Any] | None:
-    """A record; None where there is none, or a damaged one, which is written again."""
+    """A record; None where there is none, or a damaged one, which will be replaced."""
     try:
         return get_json(store, key)
     except (ObjectMissing, DamagedObject):

@@ -1,4 +1,4 @@
-"""All epochs of all trials of a run as one Parquet table, for whoever wants to look at them with other tools."""
+"""All epochs of all trials of a run as one Parquet table, for analysis with other tools."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _TYPES = {
     if name in {field.name for field in fields(EpochResult)}
 }
 SCHEMA = pa.schema([("trial_id", pa.string()), *_TYPES.items(), ("images_per_s", pa.float64())])
-"""A column for each field of `EpochResult`, null where an older version did not watch it, and training images a second."""
+"""A column for each field of `EpochResult`, null where an older version did not record it, and training images per second."""
 
 
 def to_parquet(records: Sequence[TrialRecord], train_images: int) -> bytes:
-    """One row an epoch, trials in the given order, each one's epochs rising. `train_images` are those of the data set.
+    """One row for each epoch, trials in the given order, epochs rising. `train_images` is their number in the data set.
 
-    `images_per_s` counts the images that a trial trains on, batches that are not full left out; null for one that takes
-    pseudo-labelled images besides, whose number is not on record.
+    `images_per_s` counts the images that a trial trains on, without incomplete batches; null for a trial that also trains on
+    pseudo-labelled images, whose number is not on record.
     """
     rows = [
         {"trial_id": record.trial_id, **asdict(epoch), "images_per_s": _images_per_s(record, epoch, train_images)}

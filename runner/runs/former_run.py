@@ -1,4 +1,4 @@
-"""The run that a sweep starts from or replays, read from its store."""
+"""The earlier run that a sweep starts from or replays, read from its store."""
 
 from __future__ import annotations
 
@@ -21,26 +21,29 @@ from trainables.store.json_records import get_json
 def read_former(store: Store, spec: SweepSpec, data_id: str) -> Former | None:
     """The run that `search.warm_start` or a `replay` names, None where neither does.
 
-    Raises `RunMissing` where it is not in the store, and `RunMismatch` where it is of other data, unless a warm start allows that.
+    Raises `RunMissing` where it is not in the store, and `RunMismatch` where it has other data, unless a warm start allows that.
     """
     replays = [method.replay for _, method in spec.search.parts if method.replay]
     warm = spec.search.warm_start
-    named = [*([("search.warm_start.run", warm.run)] if warm else []), *(("search.replay", told) for told in replays)]
+    named = [
+        *([("search.warm_start.run", warm.run)] if warm else []),
+        *(("search.replay", reference) for reference in replays),
+    ]
     if not named:
         return None
-    if len({told for _, told in named}) > 1:
+    if len({reference for _, reference in named}) > 1:
         raise SweepFileError(
-            f"{' and '.join(f'{key} ({told})' for key, told in named)} name different runs: a sweep starts from one"
+            f"{' and '.join(f'{key} ({reference})' for key, reference in named)} name different runs: a sweep starts from one"
         )
-    key, told = named[0]
-    name, run = existing_run(store, told)
+    key, reference = named[0]
+    name, run = existing_run(store, reference)
     try:
         head = get_json(store, layout.run_key(name, run, layout.SWEEP))
     except ObjectMissing:
         head = {}
     if head.get("data_id") != data_id and not (warm and warm.other_data and not replays):
         raise RunMismatch(
-            f"{key} is {told}, which was run on other data ({head.get('data_id')}, this sweep has {data_id}): its scores "
+            f"{key} is {reference}, which was run on other data ({head.get('data_id')}, this sweep has {data_id}): its scores "
             "say nothing here; name a run on the same images and split, or remove the key"
         )
     state = read_state(store, name, run)
@@ -51,7 +54,7 @@ def read_former(store: Store, spec: SweepSpec, data_id: str) -> Former | None:
 def read_trained(store: Store, spec: SweepSpec, data_id: str) -> list[TrialConfig]:
     """Trials with a result of all runs of the same sweep over the same data, the newest run's first.
 
-    Of a damaged run those before the damage; trials of a newer version are left out.
+    For a damaged run these are the trials before the damage; trials of a newer version are left out.
     """
     runs = store.folders(layout.sweep_prefix(spec.name))
     with contextlib.suppress(ObjectMissing, DamagedObject):
@@ -59,8 +62,8 @@ def read_trained(store: Store, spec: SweepSpec, data_id: str) -> list[TrialConfi
         runs.sort(key=lambda run: run != newest)
     found: dict[str, TrialConfig] = {}
     for run in runs:
-        # What cannot be read of a run is not gone on from: it stops no other run.
-        for record in RunState(Journal(store, spec.name, run, mend=True).events).trials.values():
+        # Damage of one run must not stop other runs: its unreadable rest is ignored.
+        for record in RunState(Journal(store, spec.name, run, repair=True).events).trials.values():
             is_known = not isinstance(record.config, NewerTrial)
             if record.epochs and record.config.data_id == data_id and is_known:
                 found.setdefault(record.trial_id, record.config)

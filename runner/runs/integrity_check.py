@@ -1,4 +1,4 @@
-"""Whether all that a run's manifests promise is really in the store, and what to do about what is not."""
+"""Verifies that the store has everything that the manifests of a run name, and repairs what it can."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from runner.runs.verified import Look, Verified, read_verified, write_verified
+from runner.runs.verified import Verified, WholenessCheck, read_verified, write_verified
 from trainables.errors import DamagedObject, ObjectMissing, StoreError
 from trainables.results.checkpoint import CheckpointId, read_part, read_promises
 from trainables.results.config_file import write_config
@@ -18,39 +18,39 @@ from trainables.store import layout
 from trainables.store.base import Store
 
 READERS = 16
-"""Objects read at a time: what takes time is to wait for a server's answer."""
+"""Objects read at a time: most of the time is spent waiting for the server."""
 
 NOTHING = Verified()
 
 HASHED_BYTES = 4 * 2**30
-"""Up to so much is read back and hashed; of larger runs only that all is there in its size. Each object was looked up, with
-its hash, when it was written."""
+"""Up to this size all parts are read back and hashed; in larger runs only sizes are compared. Each object was verified, with its
+hash, when it was written."""
 
 
 @dataclass(frozen=True)
 class IntegrityReport:
-    """What was found when the checkpoints of a run were looked at."""
+    """Result of verifying the checkpoints of a run."""
 
     checkpoints: int
     size_bytes: int
-    """Of their parts."""
+    """Size of their parts."""
     is_hashed: bool
-    """Whether the parts were read back, or only their sizes compared."""
+    """Whether the parts were read back; otherwise only their sizes were compared."""
     broken: Mapping[CheckpointId, str]
-    """What is wrong with checkpoints that are not whole, or not there."""
+    """For each checkpoint that is damaged or missing, a sentence on the fault."""
     read: int
-    """How many were looked at by their manifest, and not by the listing alone."""
-    whole: Mapping[CheckpointId, Look]
-    """Those that are whole, for the next driver; none where the store has no ETags."""
+    """How many were checked by their manifest, and not by the listing alone."""
+    whole: Mapping[CheckpointId, WholenessCheck]
+    """The checkpoints that are whole, for the next driver; none where the store has no ETags."""
     listing: Listing
 
     @property
     def lost(self) -> dict[str, set[int]]:
         """The broken epochs, by trial."""
-        told: dict[str, set[int]] = {}
+        epochs: dict[str, set[int]] = {}
         for member in self.broken:
-            told.setdefault(member.trial_id, set()).add(member.epoch)
-        return told
+            epochs.setdefault(member.trial_id, set()).add(member.epoch)
+        return epochs
 
 
 def verify_run(
@@ -62,75 +62,75 @@ def verify_run(
     listing: Listing | None = None,
     verify: bool = False,
 ) -> IntegrityReport:
-    """Make the configurations of a run's trials whole, look at all of its checkpoints, and write down what is whole.
+    """Restore the configurations of a run's trials, verify all of its checkpoints, and record which are whole.
 
-    What was read back before is not read again where a listing shows that nothing of it was written since, unless `verify`
-    asks for that. `listing` is what was listed a moment ago, if it was. Raises `StoreError`.
+    Checkpoints that were verified before and are unchanged in the listing are not read again, unless `verify` is set.
+    `listing` is a recent listing, if there is one. Raises `StoreError`.
     """
     trained = [record for record in records if record.epochs]
     before = NOTHING if verify else read_verified(store, name, run)
     listed = listing or list_checkpoints(store, [record.trial_id for record in trained])
     configs = restore_configs(store, trained, before, listed)
-    proof = prove(store, trained, deleted, before, listed)
-    write_verified(store, name, run, Verified(proof.whole, configs), before)
-    return proof
+    report = verify_checkpoints(store, trained, deleted, before, listed)
+    write_verified(store, name, run, Verified(report.whole, configs), before)
+    return report
 
 
-def prove(
+def verify_checkpoints(
     store: Store,
     records: Iterable[TrialRecord],
     deleted: Mapping[str, set[int]] | None = None,
-    proved: Verified = NOTHING,
+    verified: Verified = NOTHING,
     listing: Listing | None = None,
 ) -> IntegrityReport:
-    """Look at every checkpoint on record, but those that were `deleted` on purpose. Raises `StoreError`.
+    """Verify every checkpoint on record, except those that were `deleted` on purpose. Raises `StoreError`.
 
-    What `proved` says of before need not be read again where `listing`, made now if it is left out, shows the same objects.
+    Checkpoints in `verified` are not read again where `listing` (default: a new one) shows the same objects.
     """
-    gone = deleted or {}
+    excluded = deleted or {}
     members = [
         CheckpointId(record.trial_id, epoch.epoch)
         for record in records
         for epoch in record.epochs
-        if epoch.epoch not in gone.get(record.trial_id, ())
+        if epoch.epoch not in excluded.get(record.trial_id, ())
     ]
     listed = listing or list_checkpoints(store, {member.trial_id for member in members})
     sizes = {key: each.size_bytes for key, each in listed.objects.items() if layout.epoch_of(key) is not None}
-    known = {member: look for member in members if (look := proved.find(member, listed))}
+    known = {member: check for member in members if (check := verified.find(member, listed))}
     unread = [member for member in members if member not in known or not known[member].is_read]
-    wanted = {member.key("") for member in unread}
-    is_hashed = sum(size for key, size in sizes.items() if key.rpartition("/")[0] + "/" in wanted) <= HASHED_BYTES
-    asked = unread if is_hashed else [member for member in unread if member not in known]
-    with ThreadPoolExecutor(READERS, thread_name_prefix="prove") as readers:
-        faults = readers.map(lambda member: _find_fault(store, member, sizes, is_hashed), asked)
-        broken = {member: fault for member, fault in zip(asked, faults, strict=True) if fault}
+    folders = {member.key("") for member in unread}
+    is_hashed = sum(size for key, size in sizes.items() if key.rpartition("/")[0] + "/" in folders) <= HASHED_BYTES
+    to_check = unread if is_hashed else [member for member in unread if member not in known]
+    with ThreadPoolExecutor(READERS, thread_name_prefix="verify") as readers:
+        faults = readers.map(lambda member: _find_fault(store, member, sizes, is_hashed), to_check)
+        broken = {member: fault for member, fault in zip(to_check, faults, strict=True) if fault}
     now_unix_s, whole = time.time(), dict(known)
     whole |= {
-        member: Look(mark, now_unix_s, is_hashed)
-        for member in asked
+        member: WholenessCheck(mark, now_unix_s, is_hashed)
+        for member in to_check
         if member not in broken and (mark := listed.mark(member))
     }
-    return IntegrityReport(len(members), sum(sizes.values()), is_hashed, broken, len(asked), whole, listed)
+    return IntegrityReport(len(members), sum(sizes.values()), is_hashed, broken, len(to_check), whole, listed)
 
 
 def restore_configs(
-    store: Store, records: Iterable[TrialRecord], proved: Verified = NOTHING, listing: Listing = NOT_LISTED
+    store: Store, records: Iterable[TrialRecord], verified: Verified = NOTHING, listing: Listing = NOT_LISTED
 ) -> dict[str, str]:
-    """Write the configurations of trials again that are damaged or gone: whoever has the journal knows them. Raises `StoreError`.
+    """Write configurations of trials that are damaged or missing again, from the journal. Raises `StoreError`.
 
-    Those that `proved` has and `listing` shows unchanged are not read. Returns the marks of those that were there and whole.
+    Those in `verified` that are unchanged in `listing` are not read. Returns the marks of those that were whole.
     """
     configs = [record.config for record in records if record.epochs]
-    asked = [config for config in configs if not proved.has_config(config.trial_id, listing)]
+    to_check = [config for config in configs if not verified.has_config(config.trial_id, listing)]
     with ThreadPoolExecutor(READERS, thread_name_prefix="configs") as readers:
-        written = list(readers.map(lambda config: write_config(store, config), asked))
-    new = {config.trial_id for config, was_written in zip(asked, written, strict=True) if was_written}
+        written = list(readers.map(lambda config: write_config(store, config), to_check))
+    new = {config.trial_id for config, was_written in zip(to_check, written, strict=True) if was_written}
     names = [config.trial_id for config in configs if config.trial_id not in new]
     return {name: mark for name in names if (mark := listing.config_mark(name))}
 
 
 def _find_fault(store: Store, member: CheckpointId, sizes: Mapping[str, int], is_hashed: bool) -> str:
-    """What is wrong with a checkpoint, "" where nothing is."""
+    """A sentence on what is wrong with a checkpoint, "" where nothing is."""
     if member.key(layout.MANIFEST) not in sizes:
         return f"checkpoint {member} is not in {store.uri}"
     try:
@@ -140,8 +140,8 @@ def _find_fault(store: Store, member: CheckpointId, sizes: Mapping[str, int], is
         for part, promised in promises.items():
             found = sizes.get(member.key(part))
             if found != promised.size_bytes:
-                told = "is not there" if found is None else f"has {found} bytes of {promised.size_bytes}"
-                return f"{store.uri}/{member.key(part)} {told}"
+                problem = "is not there" if found is None else f"has {found} bytes of {promised.size_bytes}"
+                return f"{store.uri}/{member.key(part)} {problem}"
             if is_hashed:
                 read_part(store, member, part, promises)
     except (DamagedObject, ObjectMissing) as error:
@@ -150,9 +150,9 @@ def _find_fault(store: Store, member: CheckpointId, sizes: Mapping[str, int], is
 
 
 def invalidate(store: Store, broken: Iterable[CheckpointId]) -> None:
-    """Take the manifests of broken checkpoints away, so that their trials train these epochs again.
+    """Delete the manifests of broken checkpoints, so that their trials train these epochs again.
 
-    Where the store does not let it what is broken stays, and the run is told to be partial.
+    Where the store refuses the deletion, the broken checkpoint stays, and the run closes as partial.
     """
     for member in broken:
         with contextlib.suppress(StoreError):

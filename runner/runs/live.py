@@ -13,11 +13,11 @@ from trainables.store import layout
 from trainables.store.base import Store
 
 LIVE_S = 600.0
-"""A driver that was not heard of for so long, by the store's clock, is gone for those who delete. Clocks may be minutes apart."""
+"""For deletions a driver counts as gone after this long without a heartbeat, by the store's clock. Clocks may be minutes apart."""
 
 
 def find_live(store: Store) -> dict[str, Driver]:
-    """The runs of a store, as `<name>/<run>`, whose drivers may still be there: what they rest on must not be deleted."""
+    """The runs of a store, as `<name>/<run>`, whose drivers may still be alive: checkpoints that they use must not be deleted."""
     found: dict[str, Driver] = {}
     now_unix_s = time.time()
     for one in find_runs(store):

@@ -1,4 +1,4 @@
-"""From what a person types to name a run, to the store it lies in."""
+"""Resolves the name of a run, as a user types it, to a run in a store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOW = (
 
 @dataclass(frozen=True)
 class Located:
-    """A run that is there."""
+    """A run that exists in a store."""
 
     store: Store
     name: str
@@ -37,32 +37,32 @@ def find_runs(store: Store) -> Iterator[Located]:
             yield Located(store, name, run)
 
 
-def locate(told: str, store_uri: str, endpoint_url: str | None) -> Located:
-    """The run that `told` names: a sweep or sweep/run in `store_uri`, a full path or uri, or a sweep file.
+def locate(reference: str, store_uri: str, endpoint_url: str | None) -> Located:
+    """The run that `reference` names: a sweep or sweep/run in `store_uri`, a full path or uri, or a sweep file.
 
-    Without a run's own name it is the sweep's latest. Raises `RunMissing`, or `StoreError` where the store is not to be read.
+    Without the name of a run it is the sweep's latest. Raises `RunMissing`, or `StoreError` where the store cannot be read.
     """
-    if told.endswith((".yaml", ".yml")):
-        spec = read_spec(told, [])
-        store_uri, endpoint_url, told = spec.store.uri, spec.store.endpoint_url or endpoint_url, spec.name
-    before, found, after = told.rstrip("/").rpartition(layout.SWEEPS)
+    if reference.endswith((".yaml", ".yml")):
+        spec = read_spec(reference, [])
+        store_uri, endpoint_url, reference = spec.store.uri, spec.store.endpoint_url or endpoint_url, spec.name
+    before, found, after = reference.rstrip("/").rpartition(layout.SWEEPS)
     if found and (before == "" or before.endswith("/")):
-        store_uri, told = before.rstrip("/") or store_uri, after
-    elif "://" in told or Path(told, layout.FORMAT_KEY).is_file():
-        store_uri, told = told, ""
+        store_uri, reference = before.rstrip("/") or store_uri, after
+    elif "://" in reference or Path(reference, layout.FORMAT_KEY).is_file():
+        store_uri, reference = reference, ""
     store = open_store(store_uri, endpoint_url)
     store.check()
     if not check_format(store):
         raise RunMissing(f"{store.uri} is no store of Caucus: {HOW}")
-    return Located(store, *existing_run(store, told))
+    return Located(store, *existing_run(store, reference))
 
 
-def existing_run(store: Store, told: str) -> tuple[str, str]:
+def existing_run(store: Store, reference: str) -> tuple[str, str]:
     """Name and run of `NAME/RUN`, `NAME` (its latest run) or "" (the store's only sweep). Raises `RunMissing`."""
-    name, _, run = told.partition("/")
+    name, _, run = reference.partition("/")
     name = name or _only_sweep(store)
     if not is_key(layout.run_key(name, run or "latest", layout.SWEEP)):
-        raise RunMissing(f"{told[:200]!r} is no name of a run: {HOW}")
+        raise RunMissing(f"{reference[:200]!r} is no name of a run: {HOW}")
     return name, _existing_run(store, name, run or _latest(store, name))
 
 

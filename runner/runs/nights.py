@@ -1,4 +1,4 @@
-"""The nights of a sweep as its store has them, and the last accepted one: what the next night has to be better than."""
+"""The nights of a sweep in its store, and the last accepted one, which is the baseline of the next night."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from trainables.store.json_records import get_json
 READERS = 16
 
 
-def read_nights(store: Store, name: str, say: Callable[[str], None] = lambda _: None) -> dict[str, NightSummary]:
-    """All nights of a sweep by their run, the oldest first. Runs without the record of a night are none.
+def read_nights(store: Store, name: str, notify: Callable[[str], None] = lambda _: None) -> dict[str, NightSummary]:
+    """All nights of a sweep by their run, the oldest first. Runs without the record of a night are left out.
 
-    One whose record is damaged counts as none, and `say` is told: the nights after it must go on without a person. Raises
+    A night whose record is damaged is left out, too, and `notify` gets a message: later nights must not need manual repair. Raises
     `StoreError`.
     """
     runs = store.folders(layout.sweep_prefix(name))
@@ -26,17 +26,17 @@ def read_nights(store: Store, name: str, say: Callable[[str], None] = lambda _: 
         try:
             return read_night(store, name, run)
         except DamagedObject as error:
-            say(f"{error}; until then that night counts as none")
+            notify(f"{error}; until then that night counts as none")
             return None
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="nights") as readers:
-        stories = list(readers.map(read, runs))
-    found = [(run, story) for run, story in zip(runs, stories, strict=True) if story is not None]
+        summaries = list(readers.map(read, runs))
+    found = [(run, summary) for run, summary in zip(runs, summaries, strict=True) if summary is not None]
     return dict(sorted(found, key=lambda pair: (pair[1].number, pair[1].decided_unix_s)))
 
 
 def read_night(store: Store, name: str, run: str) -> NightSummary | None:
-    """One night, None where the run is none. Raises `StoreError`, of which one is `DamagedObject`."""
+    """One night, None where the run is not a night. Raises `StoreError`, including `DamagedObject`."""
     key = layout.run_key(name, run, layout.NIGHT)
     try:
         return read_summary(get_json(store, key))
@@ -48,11 +48,13 @@ def read_night(store: Store, name: str, run: str) -> NightSummary | None:
 
 
 def last_accepted(nights: Mapping[str, NightSummary], before: int | None = None) -> str | None:
-    """The run of the newest accepted night, of those with a number below `before` where that is given."""
-    accepted = [run for run, story in nights.items() if story.accepted and (before is None or story.number < before)]
+    """The run of the newest accepted night; with `before`, among the nights with lower numbers."""
+    accepted = [
+        run for run, summary in nights.items() if summary.accepted and (before is None or summary.number < before)
+    ]
     return accepted[-1] if accepted else None
 
 
 def next_number(nights: Mapping[str, NightSummary]) -> int:
-    """The number of a night that begins now."""
-    return 1 + max((story.number for story in nights.values()), default=0)
+    """The number for a night that begins now."""
+    return 1 + max((summary.number for summary in nights.values()), default=0)

@@ -1,4 +1,4 @@
-"""status.json of a run: what a person or a program on any machine can know of it without reading its events."""
+"""status.json of a run: its state for people and programs on any machine, without reading its events."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from trainables.store.base import Store
 from trainables.store.json_records import get_json, seal_json, to_json
 
 SILENT_AFTER_S = 30.0
-"""A driver whose heart has not beaten for so long is taken for gone; an outage of the store looks the same from afar."""
+"""A driver without a heartbeat for this long counts as gone; an outage of the store looks the same from outside."""
 
 WRITE_EVERY_S = 2.0
-"""A run with many short epochs does not write its status for each of them."""
+"""Least seconds between two writes: a run with many short epochs does not write its status for each of them."""
 
 
 def summarise(
@@ -39,9 +39,9 @@ def summarise(
     driver: int = 0,
     output: str | None = None,
 ) -> dict[str, Any]:
-    """The content of status.json: state, counts, the best trial so far, seconds taken and seconds left, what it came to.
+    """The content of status.json: state, counts, the best trial so far, seconds taken and seconds left, verdict.
 
-    `output` says since when nobody can read what the driver prints; where somebody may, there is no such key.
+    `output` says since when the output of the driver has no reader; without it the key is left out.
     """
     leader = next(iter(rank(list(state.trials.values()))), None)
     best = leader.best if leader else None
@@ -63,11 +63,11 @@ def summarise(
 
 
 class StatusWriter:
-    """Listens to a run and keeps its status.json true, to within `WRITE_EVERY_S` while it runs."""
+    """A listener that keeps status.json of a run up to date, within `WRITE_EVERY_S` while it runs."""
 
     def __init__(self, store: Store, spec: SweepSpec, run: str, lease: Lease | None = None) -> None:
         self.verdict: str | None = None
-        """The sentence of a run that has voted."""
+        """The verdict's sentence, once the run has voted."""
         self._lease = lease
         self._store = store
         self._spec = spec
@@ -75,17 +75,17 @@ class StatusWriter:
         self._written_s = 0.0
 
     def __call__(self, event: Event, state: RunState) -> None:
-        """Called after every event."""
+        """Write the status after an event, if it is due."""
         closes = isinstance(event, RunClosed)
         if closes or time.monotonic() - self._written_s >= WRITE_EVERY_S:
             eta_s = None if closes else seconds_left(state, self._spec)
             driver = self._lease.number if self._lease else 0
-            unread = find_output_failure()
-            output = str(unread) if unread else None
+            failure = find_output_failure()
+            output = str(failure) if failure else None
             self.write(summarise(state, self._spec.name, self._run, eta_s, self.verdict, driver, output))
 
     def write(self, status: dict[str, Any]) -> None:
-        """Replace status.json, but where the run is another driver's by now."""
+        """Replace status.json, unless another driver has taken the run over."""
         if self._lease is not None and self._lease.is_lost:
             return
         self._store.put(layout.run_key(self._spec.name, self._run, layout.STATUS), seal_json(status))
@@ -95,25 +95,25 @@ class StatusWriter:
 def read_status(found: Located) -> dict[str, Any]:
     """status.json of a run, with the age of its heartbeat; rebuilt from the events where it is missing or damaged.
 
-    A run that says `running` is `stale` where its driver has ended or was not heard of for `SILENT_AFTER_S`.
+    A run in state `running` is `stale` where its driver has ended or had no heartbeat for `SILENT_AFTER_S`.
     """
     driver = find_driver(found.store, found.name, found.run)
     try:
-        told = _read(found)
+        status = _read(found)
     except (ObjectMissing, DamagedObject):
         events = Journal(found.store, found.name, found.run).events
-        told = summarise(RunState(events), found.name, found.run)
-        told["heartbeat_unix_s"] = events[-1].at_unix_s if events else None
-    heartbeat = told.get("heartbeat_unix_s")
+        status = summarise(RunState(events), found.name, found.run)
+        status["heartbeat_unix_s"] = events[-1].at_unix_s if events else None
+    heartbeat = status.get("heartbeat_unix_s")
     if driver and driver.beat_unix_s is not None and isinstance(heartbeat, int | float | None):
         heartbeat = max(heartbeat or 0.0, driver.beat_unix_s)
-        told["heartbeat_unix_s"] = heartbeat
+        status["heartbeat_unix_s"] = heartbeat
     age_s = max(0.0, time.time() - heartbeat) if isinstance(heartbeat, int | float) else None
-    told["heartbeat_age_s"] = None if age_s is None else round(age_s, 1)
+    status["heartbeat_age_s"] = None if age_s is None else round(age_s, 1)
     is_silent = age_s is not None and age_s > SILENT_AFTER_S
-    if told.get("state") == "running" and (is_silent or (driver is not None and driver.has_ended)):
-        told["state"] = "stale"
-    return told
+    if status.get("state") == "running" and (is_silent or (driver is not None and driver.has_ended)):
+        status["state"] = "stale"
+    return status
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class _Best:
 
 @dataclass(frozen=True)
 class _Shown:
-    """What is read of status.json. A newer version may have more, which `--json` shows as it is."""
+    """The keys of status.json that are validated. A newer version may have more, which `--json` shows unchanged."""
 
     run: str
     state: str
@@ -139,32 +139,32 @@ class _Shown:
 
 
 def _read(found: Located) -> dict[str, Any]:
-    """status.json. Raises `ObjectMissing` and `DamagedObject`, also where it is no status."""
+    """status.json. Raises `ObjectMissing`, and `DamagedObject` also where the JSON is no status."""
     key = layout.run_key(found.name, found.run, layout.STATUS)
-    told = get_json(found.store, key)
+    status = get_json(found.store, key)
     try:
-        TypeAdapter(_Shown).validate_json(to_json(told), strict=True)
-    except ValueError as error:  # of which pydantic's is one
+        TypeAdapter(_Shown).validate_json(to_json(status), strict=True)
+    except ValueError as error:  # pydantic's errors, too
         raise DamagedObject(f"{found.store.uri}/{key} is no status: {error}") from None
-    return told
+    return status
 
 
-def show_status(told: dict[str, Any]) -> str:
-    """A status in a few lines for a person."""
-    counts = ", ".join(f"{count} {name}" for name, count in told["trials"].items() if name != "planned")
+def show_status(status: dict[str, Any]) -> str:
+    """A status as a few lines of text."""
+    counts = ", ".join(f"{count} {name}" for name, count in status["trials"].items() if name != "planned")
     lines = [
-        f"{told['run']}: {told['state']}{': ' + told['reason'] if told['reason'] else ''}",
-        f"trials: {told['trials'].get('planned', 0)}, of which {counts or 'none has begun'}",
+        f"{status['run']}: {status['state']}{': ' + status['reason'] if status['reason'] else ''}",
+        f"trials: {status['trials'].get('planned', 0)}, of which {counts or 'none has begun'}",
     ]
-    if told["best"]:
-        best = told["best"]
+    if status["best"]:
+        best = status["best"]
         lines.append(f"best: {best['trial_id']}, validation {best['validation_accuracy']:.2%} at epoch {best['epoch']}")
-    if told.get("verdict"):
-        lines.append(f"verdict: {told['verdict']}")
-    if told.get("output"):
-        lines.append(f"output: {told['output']}")
-    left = f", about {show_duration(told['eta_s'])} left" if told["eta_s"] is not None else ""
-    age_s = told["heartbeat_age_s"]
+    if status.get("verdict"):
+        lines.append(f"verdict: {status['verdict']}")
+    if status.get("output"):
+        lines.append(f"output: {status['output']}")
+    left = f", about {show_duration(status['eta_s'])} left" if status["eta_s"] is not None else ""
+    age_s = status["heartbeat_age_s"]
     heard = "not heard of yet" if age_s is None else f"last heard of {show_duration(age_s)} ago"
-    lines.append(f"time: {show_duration(told['elapsed_s'])} so far{left}; {heard}")
+    lines.append(f"time: {show_duration(status['elapsed_s'])} so far{left}; {heard}")
     return "\n".join(lines)

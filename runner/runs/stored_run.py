@@ -1,4 +1,4 @@
-"""A run as the store has it, loaded and ready to be voted on."""
+"""A run that is loaded from its store, ready for a vote."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from trainables.store.json_records import get_json
 
 
 class NothingToVote(CaucusError, LookupError):
-    """No trial has come to the end of an epoch."""
+    """No trial has completed an epoch."""
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run as the store has it, ready to be voted on."""
+    """A run that is loaded from its store, ready for a vote."""
 
     store: Store
     name: str
@@ -39,13 +39,13 @@ class StoredRun:
     state: RunState
     ensemble: EnsembleConfig
     command: str
-    """What reproduces it."""
+    """The command line that reproduces the run."""
     spec: SweepSpec | None = None
-    """The sweep, where its record can still be read as one."""
-    unasked: tuple[str, ...] = ()
-    """Keys of its `ensemble` that this version does not know: a vote here leaves them out."""
+    """The sweep; None where its record cannot be parsed."""
+    ignored_keys: tuple[str, ...] = ()
+    """Keys of its `ensemble` that this version does not know, and that a vote therefore ignores."""
     listing: Listing | None = None
-    """What was listed of its trials a moment ago, if it was."""
+    """A recent listing of its trials, if there is one."""
 
     @property
     def note(self) -> str:
@@ -54,25 +54,25 @@ class StoredRun:
 
     @property
     def run(self) -> str:
-        """`<name>/<run>`, as reports and people name it."""
+        """`<name>/<run>`, its name in reports and on the command line."""
         return f"{self.name}/{self.run_id}"
 
     def key(self, part: str) -> str:
-        """Key of one part of the run in the store."""
+        """Key in the store of one part of the run."""
         return layout.run_key(self.name, self.run_id, part)
 
 
 def load_run(found: Located, overrides: list[str], state: RunState | None = None) -> StoredRun:
-    """The run at `found`, its ensemble as its sweep says, changed by `overrides` (`ensemble.size=4`, or `size=4`).
+    """The run at `found`, with the ensemble of its sweep, changed by `overrides` (`ensemble.size=4`, or `size=4`).
 
-    `state` is what its journal adds up to, where that was read and all of it understood. Raises `SweepFileError` where an
+    `state` is the state of its journal, where that was read already and fully understood. Raises `SweepFileError` where an
     override is no key of the ensemble.
     """
     head = get_json(found.store, layout.run_key(found.name, found.run, layout.SWEEP))
     spec = head.get("spec")
-    told = spec.get("ensemble") if isinstance(spec, dict) else None
-    told, unasked = _known_part(told if isinstance(told, dict) else {})
-    changed = apply_overrides(told, [word.removeprefix("ensemble.") for word in overrides], ())
+    ensemble_record = spec.get("ensemble") if isinstance(spec, dict) else None
+    ensemble_record, ignored = _known_part(ensemble_record if isinstance(ensemble_record, dict) else {})
+    changed = apply_overrides(ensemble_record, [override.removeprefix("ensemble.") for override in overrides], ())
     try:
         ensemble = EnsembleConfig.model_validate(changed)
     except ValidationError as error:
@@ -84,30 +84,30 @@ def load_run(found: Located, overrides: list[str], state: RunState | None = None
             ) from None
         raise SweepFileError(f"ensemble.{key} is {problem['input']!r}: {rule(problem)}") from None
     state = state or read_state(found.store, found.name, found.run)
-    asked = {key.partition(".")[0] for key in changed}
-    unasked = [key for key in unasked if key.partition("=")[0] not in asked]
-    state.unread.update(f"{layout.SWEEP} with ensemble.{key}" for key in unasked)
+    overridden = {key.partition(".")[0] for key in changed}
+    ignored = [key for key in ignored if key.partition("=")[0] not in overridden]
+    state.unread.update(f"{layout.SWEEP} with ensemble.{key}" for key in ignored)
     command = str(head.get("command", ""))
-    return StoredRun(found.store, found.name, found.run, state, ensemble, command, spec_in(head), tuple(unasked))
+    return StoredRun(found.store, found.name, found.run, state, ensemble, command, spec_in(head), tuple(ignored))
 
 
-def _known_part(told: dict[str, object]) -> tuple[dict[str, object], list[str]]:
-    """The `ensemble` of a record without the keys and words that this version does not know; and those."""
-    left, unasked = dict(told), list[str]()
-    for _ in told:
+def _known_part(record: dict[str, object]) -> tuple[dict[str, object], list[str]]:
+    """The `ensemble` of a record without the keys and values that this version does not know; and those."""
+    known, ignored = dict(record), list[str]()
+    for _ in record:
         try:
-            EnsembleConfig.model_validate(left)
+            EnsembleConfig.model_validate(known)
             break
         except ValidationError as error:
             for problem in error.errors():
                 key = str(problem["loc"][0]) if problem["loc"] else ""
-                if key in left:
-                    unasked.append(f"{key}={str(left.pop(key))[:40]}")
-    return left, unasked
+                if key in known:
+                    ignored.append(f"{key}={str(known.pop(key))[:40]}")
+    return known, ignored
 
 
 def spec_in(head: Mapping[str, object]) -> SweepSpec | None:
-    """The sweep as a run's head has it; None where another version wrote what this one cannot read."""
+    """The sweep in a run's `sweep.json`; None where another version wrote it and this one cannot parse it."""
     try:
         return SweepSpec.model_validate(head.get("spec"))
     except ValidationError:
@@ -115,7 +115,7 @@ def spec_in(head: Mapping[str, object]) -> SweepSpec | None:
 
 
 def pool_trials(stored: StoredRun) -> list[TrialRecord]:
-    """The run's trials with those of the runs that its ensemble names, ranked."""
+    """The trials of the run and of the runs that its ensemble names, ranked."""
     records = rank(list(stored.state.trials.values()))
     if not stored.ensemble.runs or not records:
         return records
@@ -123,7 +123,7 @@ def pool_trials(stored: StoredRun) -> list[TrialRecord]:
 
 
 def trust_run(stored: StoredRun) -> None:
-    """From now on models that the trials of a stored run, or of runs that it pools, name may be imported: for --custom-code."""
+    """Allow the import of the models that the trials of a stored run, or of runs that it pools, name: for --custom-code."""
     from runner.runs.stored_run import pool_trials
 
     names = {record.config.model.name for record in pool_trials(stored)}

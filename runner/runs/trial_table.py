@@ -1,4 +1,4 @@
-"""All trials of a run as one Parquet table, for whoever wants to look at them with other tools."""
+"""All trials of a run as one Parquet table, for analysis with other tools."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def trial_to_json(place: int, record: TrialRecord) -> dict[str, object]:
 
 
 def to_parquet(records: list[TrialRecord]) -> bytes:
-    """One row a trial in the given order: its name, state, reason, best epoch, and a column for each key of its configuration."""
+    """One row for each trial in the given order: its id, state, reason, best epoch, and a column for each key of its configuration."""
     rows = []
     for place, record in enumerate(records, start=1):
         config = record.config.model_dump(mode="json")
-        took = {"busy_s": sum(epoch.busy_s for epoch in record.epochs)}
-        told = trial_to_json(place, record)
-        told.pop("cost")
+        durations = {"busy_s": sum(epoch.busy_s for epoch in record.epochs)}
+        row = trial_to_json(place, record)
+        row.pop("cost")
         cost = {f"cost.{field.name}": getattr(record.cost, field.name, None) for field in fields(TrialCost)}
-        rows.append(told | took | cost | {"config": json.dumps(config, sort_keys=True)} | record.config.flat())
-    # Trials of a person's own models may have keys that others lack; the first row alone would decide the columns.
+        rows.append(row | durations | cost | {"config": json.dumps(config, sort_keys=True)} | record.config.flat())
+    # Trials of custom models may have keys that others lack; without this the first row alone would decide the columns.
     columns = dict.fromkeys(key for row in rows for key in row)
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({name: _column([row.get(name) for row in rows]) for name in columns}), sink)
@@ -59,7 +59,7 @@ def to_parquet(records: list[TrialRecord]) -> bytes:
 
 
 def _column(values: list[Any]) -> pa.Array:
-    """The values as they are; as text where a key of a person's own model has values of several kinds."""
+    """The values as they are; as strings where a key of a custom model has values of several types."""
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):

@@ -9,6 +9,6 @@ from trainables.distribution import installed_version
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides numbers, for the record; nothing heavy is imported."""
+    """Versions of the packages that decide numbers, for the record; imports none of them."""
     packages = {name: version(name) for name in ("torch", "ray", "numpy", "pyarrow")}
     return {"python": platform.python_version(), "caucus": installed_version(), **packages}

@@ -1,8 +1,8 @@
-"""What a vote reads of many checkpoints, kept in one object of the run: for the next vote of the same checkpoints.
+"""A cache of the parts of checkpoints that a vote reads, stored as one object of the run, for later votes.
 
 A vote reads a manifest and a column of each candidate, and the whole predictions of some: in a bucket thousands of requests
-for a few megabytes. What it has read it keeps beside the report. The next one lists the candidates, and takes from the one
-object what belongs to checkpoints that are listed as they were: it reads the same bytes, and comes to the same numbers.
+for a few megabytes. It stores what it has read beside the report. The next vote lists the candidates, and takes the parts of
+unchanged checkpoints from that object: it reads the same bytes, and computes the same numbers.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from typing_extensions import override
+
 from trainables.errors import DamagedObject, ObjectMissing, StoreTooNew
 from trainables.results.checkpoint import CheckpointId, Promise, parse_promises
 from trainables.results.listing import NOT_LISTED, Listing, list_checkpoints
@@ -20,141 +22,141 @@ from trainables.store.base import Store, StoredObject, sha256_of
 from trainables.store.json_records import parse_json
 
 CACHE_BYTES = 128 * 2**20
-"""No more is kept. Manifests and columns are read first, so they are what a large run keeps."""
+"""Most bytes in the cache. Manifests and columns are read first, so a large run caches those."""
 
 HEAD = b"caucus parts 1\n"
 
 
 @dataclass(frozen=True, eq=False)
 class CachedStore(Store):
-    """`store` for a vote on `members`: parts of checkpoints that are listed as they were come from `held`.
+    """`store` for a vote: parts of checkpoints that are unchanged in the listing come from `cached`.
 
-    held    bytes by key, from the cache
-    read    bytes by key that the store was asked for since
+    cached  bytes by key, from the cache
+    read    bytes by key that were read from the store since
     """
 
     store: Store
     listing: Listing
-    held: Mapping[str, bytes]
+    cached: Mapping[str, bytes]
     read: dict[str, bytes] = field(default_factory=dict)
     _key: str = ""
     _folders: Mapping[str, CheckpointId] = field(default_factory=dict)
     _size_bytes: list[int] = field(default_factory=lambda: [0])
 
     @property
+    @override
     def uri(self) -> str:
-        """That of the store."""
         return self.store.uri
 
+    @override
     def get(self, key: str) -> bytes:
-        """See `Store.get`."""
-        if key in self.held:
-            return self.held[key]
+        if key in self.cached:
+            return self.cached[key]
         data = self.store.get(key)
         if key.rpartition("/")[0] + "/" in self._folders and self._size_bytes[0] + len(data) <= CACHE_BYTES:
             self._size_bytes[0] += len(data)
             self.read[key] = data
         return data
 
+    @override
     def put(self, key: str, data: bytes) -> StoredObject:
-        """See `Store.put`."""
         return self.store.put(key, data)
 
+    @override
     def create(self, key: str, data: bytes) -> bool:
-        """See `Store.create`."""
         return self.store.create(key, data)
 
+    @override
     def create_together(self, key: str, many: Sequence[bytes]) -> int:
-        """See `Store.create_together`."""
         return self.store.create_together(key, many)
 
+    @override
     def stat(self, key: str) -> StoredObject | None:
-        """See `Store.stat`."""
         return self.store.stat(key)
 
+    @override
     def find(self, prefix: str) -> list[StoredObject]:
-        """See `Store.find`."""
         return self.store.find(prefix)
 
+    @override
     def folders(self, prefix: str) -> list[str]:
-        """See `Store.folders`."""
         return self.store.folders(prefix)
 
+    @override
     def written_unix_s(self, prefix: str) -> dict[str, float]:
-        """See `Store.written_unix_s`."""
         return self.store.written_unix_s(prefix)
 
+    @override
     def delete(self, key: str) -> None:
-        """See `Store.delete`."""
         self.store.delete(key)
 
+    @override
     def check(self) -> None:
-        """See `Store.check`."""
         self.store.check()
 
+    @override
     def check_writable(self, needed_bytes: int = 0) -> None:
-        """See `Store.check_writable`."""
         self.store.check_writable(needed_bytes)
 
-    def keep(self) -> None:
-        """Store what was read, beside what is held, for the next vote; nothing where nothing is new. Raises `StoreError`.
+    def save(self) -> None:
+        """Store what was read and what was cached for the next vote, unless nothing is new. Raises `StoreError`.
 
-        Only what its manifest proves: a byte that was wrong on its way here must not be what all later votes read.
+        Only parts that match their manifest are stored: an error in transfer must not reach all later votes.
         """
-        found = {**self.held, **self.read}
-        proved: dict[str, bytes] = {}
+        found = {**self.cached, **self.read}
+        verified: dict[str, bytes] = {}
         for folder, member in self._folders.items():
             if manifest := found.get(member.key(layout.MANIFEST)):
                 with contextlib.suppress(DamagedObject, StoreTooNew):
                     promises = parse_promises(manifest, folder)
-                    proved[member.key(layout.MANIFEST)] = manifest
+                    verified[member.key(layout.MANIFEST)] = manifest
                     for part, promised in promises.items():
                         data = found.get(member.key(part))
                         if data is not None and _is_whole(data, promised):
-                            proved[member.key(part)] = data
-        if proved.keys() != self.held.keys():
+                            verified[member.key(part)] = data
+        if verified.keys() != self.cached.keys():
             marks = {folder: self.listing.mark(member) for folder, member in self._folders.items()}
-            self.store.put(self._key, pack(proved, marks))
+            self.store.put(self._key, pack(verified, marks))
 
 
 def open_cache(store: Store, key: str, members: Iterable[CheckpointId], listing: Listing | None = None) -> Store:
-    """`store` with what lies cached under `key` for a vote on `members`; the store itself where it has no ETags to go by.
+    """`store` with the cache under `key` for a vote on `members`; the store itself where it has no ETags.
 
-    `listing` is what was listed of their trials a moment ago, if it was. Raises `StoreError`.
+    `listing` is a recent listing of their trials, if there is one. Raises `StoreError`.
     """
-    asked = frozenset(members)
+    candidates = frozenset(members)
     if not store.has_etags:
         return store
     known = listing or NOT_LISTED
-    missing = {member.trial_id for member in asked} - known.trials
+    missing = {member.trial_id for member in candidates} - known.trials
     if missing:
         known = known.with_more(list_checkpoints(store, missing))
-    folders = {member.key(""): member for member in asked if known.mark(member)}
-    held: dict[str, bytes] = {}
+    folders = {member.key(""): member for member in candidates if known.mark(member)}
+    cached: dict[str, bytes] = {}
     with contextlib.suppress(ObjectMissing, DamagedObject):
         for each, data, mark in unpack(store.get(key), f"{store.uri}/{key}"):
             member = folders.get(each.rpartition("/")[0] + "/")
             if member and known.mark(member) == mark:
-                held[each] = data
-    return CachedStore(store, known, held, {}, key, folders, [sum(map(len, held.values()))])
+                cached[each] = data
+    return CachedStore(store, known, cached, {}, key, folders, [sum(map(len, cached.values()))])
 
 
-def keep_cache(store: Store) -> None:
-    """Keep what a vote has read through `store`, where it is one that keeps anything. Raises `StoreError`."""
+def save_cache(store: Store) -> None:
+    """Save what a vote has read through `store`, if that has a cache. Raises `StoreError`."""
     if isinstance(store, CachedStore):
-        store.keep()
+        store.save()
 
 
 def pack(parts: Mapping[str, bytes], marks: Mapping[str, str]) -> bytes:
-    """Parts of checkpoints as one object: a line, a line of JSON with keys, sizes, marks and a hash of all that follows, the bytes.
+    """Parts of checkpoints as one object: a magic line, a line of JSON with keys, sizes, marks and hashes, and the bytes.
 
-    `marks` are those of the checkpoints' folders.
+    `marks` has the mark of each checkpoint's folder.
     """
     body = b"".join(parts.values())
     entries = [[key, len(data), marks[key.rpartition("/")[0] + "/"]] for key, data in parts.items()]
     index = json.dumps(entries, separators=(",", ":")).encode()
-    told = {"index_sha256": sha256_of(index), "body_sha256": sha256_of(body), "index": entries}
-    return HEAD + json.dumps(told, separators=(",", ":")).encode() + b"\n" + body
+    head = {"index_sha256": sha256_of(index), "body_sha256": sha256_of(body), "index": entries}
+    return HEAD + json.dumps(head, separators=(",", ":")).encode() + b"\n" + body
 
 
 def unpack(data: bytes, where: str) -> list[tuple[str, bytes, str]]:
@@ -163,11 +165,11 @@ def unpack(data: bytes, where: str) -> list[tuple[str, bytes, str]]:
     if not data.startswith(HEAD):
         raise damaged
     line, _, body = data[len(HEAD) :].partition(b"\n")
-    told = parse_json(line, where)
-    entries = told.get("index")
-    if told.get("body_sha256") != sha256_of(body) or not isinstance(entries, list):
+    head = parse_json(line, where)
+    entries = head.get("index")
+    if head.get("body_sha256") != sha256_of(body) or not isinstance(entries, list):
         raise damaged
-    if told.get("index_sha256") != sha256_of(json.dumps(entries, separators=(",", ":")).encode()):
+    if head.get("index_sha256") != sha256_of(json.dumps(entries, separators=(",", ":")).encode()):
         raise damaged
     found, at = [], 0
     try:

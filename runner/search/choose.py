@@ -91,7 +91,7 @@ def _check_size(spec: SweepSpec, search: Search) -> None:
     step = search.step(RunState())
     trials = len(step.trials) if isinstance(step, Plan) else 0
     if spec.search.method in ("tpe", "gp", "bohb"):
-        trials = spec.search.wanted * spec.search.repeats
+        trials = spec.search.configuration_count * spec.search.repeats
     if isinstance(step, Plan) and ensemble.size > trials:
         raise SweepFileError(
             f"ensemble.size is {ensemble.size}, but there are only {trials} trials to choose from: "

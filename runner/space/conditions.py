@@ -11,9 +11,9 @@ IsActive = Callable[[str, Mapping[str, Value]], bool]
 
 
 def conditions_of(key: str, space: Mapping[str, Distribution]) -> dict[str, Condition]:
-    """Other keys and the values of theirs under which alone `key` varies: by its nature, and by `when`.
+    """The conditions under which `key` varies, by the key that each tests: those built in, and those of `when`.
 
-    By nature a condition may depend on another one: `model.neurons` on `model.dense`, and that on `model.name`.
+    A built-in condition may depend on another one: `model.neurons` on `model.dense`, and that on `model.name`.
     """
     found: dict[str, Condition] = {}
     condition = condition_of(key)
@@ -25,7 +25,7 @@ def conditions_of(key: str, space: Mapping[str, Distribution]) -> dict[str, Cond
 
 
 def activity(space: Mapping[str, Distribution], fixed: Callable[[str], Value]) -> IsActive:
-    """Whether a key varies, given the values so far; `fixed` tells the value of a key outside the space."""
+    """A function that says whether a key varies, given the values so far; `fixed` returns the value of a key outside the space."""
 
     def is_active(key: str, values: Mapping[str, Value]) -> bool:
         for other, condition in conditions_of(key, space).items():
@@ -43,7 +43,7 @@ def activity(space: Mapping[str, Distribution], fixed: Callable[[str], Value]) -
 
 
 def in_order(space: Mapping[str, Distribution]) -> dict[str, Distribution]:
-    """The space with each key behind those that its conditions name. Raises `ValueError` where they go in a circle."""
+    """The space with each key after those that its conditions name. Raises `ValueError` where the conditions form a cycle."""
     ordered: dict[str, Distribution] = {}
     waiting = dict(space)
     while waiting:
@@ -60,12 +60,12 @@ def in_order(space: Mapping[str, Distribution]) -> dict[str, Distribution]:
 def active_values(
     space: Mapping[str, Distribution], is_active: IsActive, values: Mapping[str, Value]
 ) -> dict[str, Value]:
-    """Of `values` those that have an effect. `space` is `in_order`."""
-    kept: dict[str, Value] = {}
+    """Those of `values` that have an effect. `space` must be sorted by `in_order`."""
+    active: dict[str, Value] = {}
     for key in _both(space, values):
-        if is_active(key, kept):
-            kept[key] = values[key]
-    return kept
+        if is_active(key, active):
+            active[key] = values[key]
+    return active
 
 
 def _both(space: Iterable[str], values: Mapping[str, Value]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The ways in which a key of a trial may vary: how each is drawn, and the points of its mesh."""
+"""Distributions of a key of a trial: how each is sampled, and the points of its mesh."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Distribution:
     uniform     any number from `low` to `high`
     log         any number from `low` to `high`, its logarithm uniform
     int         a whole number from `low` to `high`, both included
-    around      centred on the value that the best trial of stage `around` has: `resolve` makes one of the above of it
+    around      centred on the value of the best trial of stage `around`; `resolve` turns it into one of the above
     range_test  as `log`, between the bounds that a learning-rate range test finds for each architecture
     """
 
@@ -45,10 +45,10 @@ class Distribution:
     around: str = ""
     """The stage whose best trial is the centre."""
     when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
-    """Other keys and the values of theirs under which alone this key varies; elsewhere it stays as it is."""
+    """This key varies only where each of these keys has one of these values; elsewhere it keeps its fixed value."""
 
     def extremes(self) -> tuple[Value, ...]:
-        """Values that are admissible only if all others are."""
+        """The values to validate: if these are admissible, so are all others."""
         if self.kind == "choice":
             return self.values
         return (self._as_number(self.low), self._as_number(self.high)) if self.kind in RANGES else ()
@@ -87,7 +87,7 @@ class Distribution:
         return self.steps
 
     def point(self, index: int, shift: float = 0.0) -> Value:
-        """The mesh's point `index`, counted from 0; of a range also one beyond its ends.
+        """The mesh's point `index`, counted from 0; a range also has points beyond its ends.
 
         `shift` moves it by that share of the distance to its neighbour.
         """
@@ -105,16 +105,16 @@ class Distribution:
         return round(value) if self.kind == "int" else shorten(value)
 
     def mesh(self) -> tuple[Value, ...]:
-        """All points, none twice. Raises `ValueError` where a range does not say how many."""
+        """All points without duplicates. Raises `ValueError` where a range does not say how many."""
         return tuple(dict.fromkeys(self.point(index) for index in range(self.points)))
 
     @property
     def can_grow(self) -> bool:
-        """Whether the mesh has borders with something beyond."""
+        """Whether the mesh can be extended past its borders."""
         return self.kind in RANGES or self.kind == "around"
 
     def resolve(self, centre: Value, admits: Callable[[Value], bool]) -> Distribution:
-        """The range around `centre`; points that `admits` refuses fall away, so that the others stay where they are.
+        """The range around `centre`, without the points that `admits` refuses; the other points do not move.
 
         Raises `ValueError` where the centre is no number.
         """
@@ -141,16 +141,16 @@ class Distribution:
 
     def to_dict(self) -> dict[str, Any]:
         """The form in a sweep file; `parse_distribution` is its inverse."""
-        given: Any = list(self.values)
+        content: Any = list(self.values)
         if self.kind in RANGES:
-            given = [self._as_number(self.low), self._as_number(self.high)]
+            content = [self._as_number(self.low), self._as_number(self.high)]
         elif self.kind == "around":
-            given = self.around
+            content = self.around
         elif self.kind == "range_test":
-            given = True
-        beside = {name: value for name in ("steps", "factor", "by") if (value := getattr(self, name)) is not None}
+            content = True
+        extras = {name: value for name in ("steps", "factor", "by") if (value := getattr(self, name)) is not None}
         when = {key: list(values) for key, values in self.when.items()}
-        return {self.kind: given, **beside, **({"when": when} if when else {})}
+        return {self.kind: content, **extras, **({"when": when} if when else {})}
 
     def _at(self, share: float) -> float:
         if self.kind == "log":

@@ -20,7 +20,7 @@ WORDS = {
 }
 
 
-def told(store, kind):
+def events_of(store, kind):
     return [event for event in events(store, "boosting") if event["kind"] == kind]
 
 
@@ -44,9 +44,9 @@ def undisturbed(request, tmp_path_factory):
 def test_the_rounds_vote_with_the_weights_that_they_earned_or_the_best_sum_of_them_alone(undisturbed):
     store, result = undisturbed.store, undisturbed.result
     assert (result["outcome"], result["epochs_trained"], result["trials"]["finished"]) == ("done", 12, 3)
-    decided = told(store, "decided")
+    decided = events_of(store, "decided")
     assert [one["values"]["round"] for one in decided] == [1, 2, 3]
-    planned = [event["config"]["boost"] for event in told(store, "trial-planned")]
+    planned = [event["config"]["boost"] for event in events_of(store, "trial-planned")]
     names = [one["trial_id"] for one in decided]
     assert [boost.get("former") for boost in planned] == [
         None,
@@ -61,7 +61,9 @@ def test_the_rounds_vote_with_the_weights_that_they_earned_or_the_best_sum_of_th
         return
     assert weights == [1.0, 1.0, 1.0]
     assert [boost.get("round") for boost in planned] == [None, 2, 3]
-    ends = [one["result"]["validation_loss"] for one in told(store, "epoch-reported") if one["result"]["epoch"] == 4]
+    ends = [
+        one["result"]["validation_loss"] for one in events_of(store, "epoch-reported") if one["result"]["epoch"] == 4
+    ]
     assert ends == sorted(ends, reverse=True)  # each round lowers the loss, so the last one votes
     assert (members, choice["weights"]) == ([(names[-1], 4)], [1.0])
 
@@ -71,13 +73,13 @@ def test_a_run_killed_between_and_inside_rounds_comes_to_the_same_bits(undisturb
     store = tmp_path / "runs"
 
     def epochs():
-        return len(told(store, "epoch-reported"))
+        return len(events_of(store, "epoch-reported"))
 
     moments = [
         lambda: epochs() >= 2,  # inside the first round
-        lambda: len(told(store, "decided")) >= 1,  # between two rounds
+        lambda: len(events_of(store, "decided")) >= 1,  # between two rounds
         lambda: epochs() >= 7,
-        lambda: len(told(store, "trial-ended")) >= 3,  # the last one has ended, and is not judged, or just now
+        lambda: len(events_of(store, "trial-ended")) >= 3,  # the last one has ended, and is not judged, or just now
     ]
     for moment in moments:
         sweep = start_sweep(*words, f"store={store}")
@@ -86,7 +88,7 @@ def test_a_run_killed_between_and_inside_rounds_comes_to_the_same_bits(undisturb
     last = run_sweep(*words, f"store={store}")
     assert outcome(last) == outcome(first)
     assert trial_bits(store) == trial_bits(reference)
-    values = [[one["values"] for one in told(place, "decided")] for place in (store, reference)]
+    values = [[one["values"] for one in events_of(place, "decided")] for place in (store, reference)]
     assert values[0] == values[1]
 
 

@@ -31,26 +31,26 @@ def cluster() -> Iterator[Nodes]:
 
 
 @pytest.mark.parametrize(
-    ("env", "said"),
+    ("env", "message"),
     [
         ({"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": TOKEN}, "is not sent because RAY_AUTH_MODE is 'disabled'"),
         ({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "wrong"}, "refuses the token in RAY_AUTH_TOKEN"),
     ],
 )
-def test_without_the_token_a_run_ends_with_2_and_trains_nothing_anywhere(cluster, tmp_path, env, said):
+def test_without_the_token_a_run_ends_with_2_and_trains_nothing_anywhere(cluster, tmp_path, env, message):
     start_s = time.monotonic()
-    told = run_sweep(*WORDS, f"store={tmp_path / 'runs'}", "--address", cluster.address, env=env, code=2)
+    result = run_sweep(*WORDS, f"store={tmp_path / 'runs'}", "--address", cluster.address, env=env, code=2)
     print(f"\nrefused after {time.monotonic() - start_s:.1f} s")
-    assert told["kind"] == "ClusterError"
-    assert said in told["error"]
+    assert result["kind"] == "ClusterError"
+    assert message in result["error"]
     assert not (tmp_path / "runs").exists()
 
 
 def test_doctor_asks_each_node_with_the_token_and_says_what_a_slot_will_be(cluster, tmp_path):
     words = ["doctor", DIGITS, f"store={tmp_path / 'runs'}", "--cluster", "--address", cluster.address]
-    told = caucus(*words, env=JOINING)
-    assert told["findings"] == []
-    facts = [(fact["where"], fact["what"]) for fact in told["facts"]]
+    result = caucus(*words, env=JOINING)
+    assert result["findings"] == []
+    facts = [(fact["where"], fact["what"]) for fact in result["facts"]]
     nodes = {where: what for where, what in facts if where.startswith("node ")}
     assert [where.split()[1] for where in sorted(nodes)] == ["127.0.0.2", "127.0.0.3"]
     for what in nodes.values():
@@ -76,7 +76,7 @@ def test_a_run_that_loses_its_head_ends_with_4_and_a_sentence(cluster, tmp_path)
     finally:
         driver.kill()
     assert driver.process.returncode == 4, err
-    told = json.loads(out)
-    assert f"caucus: {told['error']}\n" in err
-    assert "run it again to go on" in told["error"]
+    payload = json.loads(out)
+    assert f"caucus: {payload['error']}\n" in err
+    assert "run it again to go on" in payload["error"]
     assert "Traceback" not in err

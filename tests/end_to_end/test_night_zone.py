@@ -135,4 +135,4 @@ def test_airflows_template_names_each_night_by_the_day_on_which_it_was_due(zone)
     template = jinja2.Template(airflow_arguments()["bash_command"])
     dag = SimpleNamespace(timezone=ZoneInfo(zone))
     found = [template.render(dag=dag, dag_run=SimpleNamespace(run_after=begin)) for begin in firings(zone)]
-    assert [told.rpartition(" ")[2] for told in found] == NAMES
+    assert [each.rpartition(" ")[2] for each in found] == NAMES

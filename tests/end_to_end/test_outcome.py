@@ -70,7 +70,7 @@ def test_an_epoch_on_record_without_its_checkpoint_is_found(sample):
     assert lost_epochs(sample.store, state) == {ended.trial_id: {2}}
 
 
-def test_after_a_clean_end_nobody_looks_for_lost_checkpoints(sample):
+def test_after_a_clean_end_no_search_for_lost_checkpoints_takes_place(sample):
     ended = next(record for record in sample.state.trials.values() if record.state == "finished")
     sample.store.delete(CheckpointId(ended.trial_id, 2).key(layout.MANIFEST))
     state = as_if_it_ended(sample.state, "done")

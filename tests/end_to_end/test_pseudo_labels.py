@@ -32,7 +32,7 @@ WORDS = [
 EPOCHS = 7 * 8
 
 
-def told(store: Path, kind: str) -> list[dict]:
+def events_of(store: Path, kind: str) -> list[dict]:
     return [event for event in events(store, NAME) if event["kind"] == kind]
 
 
@@ -50,11 +50,11 @@ def undisturbed(tmp_path_factory):
 def test_the_team_labels_and_is_trained_again(undisturbed):
     store, result = undisturbed
     assert (result["outcome"], result["epochs_trained"], result["trials"]["finished"]) == ("done", EPOCHS, 7)
-    (decided,) = told(store, "decided")
+    (decided,) = events_of(store, "decided")
     values = decided["values"]
-    planned = [event for event in told(store, "trial-planned") if event["stage"] == "pseudo"]
+    planned = [event for event in events_of(store, "trial-planned") if event["stage"] == "pseudo"]
     assert [event["config"]["pseudo_table"] for event in planned] == [values["table"]] * 3
-    first = {event["trial_id"]: event["config"] for event in told(store, "trial-planned") if event not in planned}
+    first = {event["trial_id"]: event["config"] for event in events_of(store, "trial-planned") if event not in planned}
     for event, one in zip(planned, values["trials"], strict=True):
         assert {**first[one["trial_id"]], "pseudo_table": values["table"]} == event["config"]
     found = result["pseudo_labels"]
@@ -115,12 +115,12 @@ def test_a_run_killed_around_and_in_its_second_stage_comes_to_the_same_bits(undi
     store = tmp_path / "runs"
 
     def second_epochs() -> int:
-        second = {event["trial_id"] for event in told(store, "trial-planned") if event["stage"] == "pseudo"}
-        return sum(event["trial_id"] in second for event in told(store, "epoch-reported"))
+        second = {event["trial_id"] for event in events_of(store, "trial-planned") if event["stage"] == "pseudo"}
+        return sum(event["trial_id"] in second for event in events_of(store, "epoch-reported"))
 
     moments = [
-        lambda: len(told(store, "trial-ended")) == 4,  # the team is about to label, or does
-        lambda: bool(told(store, "decided")),
+        lambda: len(events_of(store, "trial-ended")) == 4,  # the team is about to label, or does
+        lambda: bool(events_of(store, "decided")),
         lambda: second_epochs() >= 5,
         lambda: second_epochs() >= 17,
     ]
@@ -133,7 +133,9 @@ def test_a_run_killed_around_and_in_its_second_stage_comes_to_the_same_bits(undi
     assert last["pseudo_labels"] == first["pseudo_labels"]
     assert trial_bits(store) == trial_bits(reference)
     assert tables(store) == tables(reference)
-    assert [one["values"] for one in told(store, "decided")] == [one["values"] for one in told(reference, "decided")]
+    assert [one["values"] for one in events_of(store, "decided")] == [
+        one["values"] for one in events_of(reference, "decided")
+    ]
 
 
 @pytest.mark.long
@@ -141,7 +143,7 @@ def test_a_table_that_is_lost_in_the_second_stage_is_made_again(undisturbed, tmp
     reference, first = undisturbed
     store = tmp_path / "runs"
     sweep = start_sweep(*WORDS, f"store={store}")
-    sweep.wait_for(lambda: bool(told(store, "decided")))
+    sweep.wait_for(lambda: bool(events_of(store, "decided")))
     sweep.kill()
     (path,) = store.glob("data/*/pseudo/*.parquet")
     path.write_bytes(path.read_bytes()[:-9])
@@ -150,16 +152,16 @@ def test_a_table_that_is_lost_in_the_second_stage_is_made_again(undisturbed, tmp
 
 
 @pytest.mark.long
-def test_a_larger_sweep_labels_anew(undisturbed, tmp_path):
+def test_a_larger_sweep_labels_again(undisturbed, tmp_path):
     store = shutil.copytree(undisturbed[0], tmp_path / "runs")
     result = run_sweep(*WORDS, f"store={store}", "search.trials=5")
     assert result["run"] == undisturbed[1]["run"]
-    assert [one["values"]["candidates"] for one in told(store, "decided")] == [4, 5]
+    assert [one["values"]["candidates"] for one in events_of(store, "decided")] == [4, 5]
     assert result["trials"]["finished"] >= 8
 
 
 @pytest.mark.long
-def test_where_nothing_is_agreed_on_the_run_ends_well_and_says_so(tmp_path):
+def test_where_the_team_agrees_on_no_image_the_run_ends_well_and_says_so(tmp_path):
     words = [*WORDS, "search.trials=3", "scheduler.max_epochs=1", "pseudo_labels.confidence=1.0"]
     result = run_sweep(*words, f"store={tmp_path / 'runs'}")
     assert (result["outcome"], result["trials"]["finished"]) == ("done", 3)
@@ -167,7 +169,7 @@ def test_where_nothing_is_agreed_on_the_run_ends_well_and_says_so(tmp_path):
     assert (result["pseudo_labels"]["table"], result["pseudo_labels"]["labelled"]) == (None, 0)
     again = run_sweep(*words, f"store={tmp_path / 'runs'}")
     assert again["epochs_trained"] == 0
-    assert len(told(tmp_path / "runs", "decided")) == 1
+    assert len(events_of(tmp_path / "runs", "decided")) == 1
 
 
 @pytest.mark.long
@@ -189,9 +191,9 @@ def test_a_plain_folder_of_images_is_labelled(tmp_path):
     assert result["pseudo_labels"]["label_accuracy"] is None
 
 
-def test_a_source_that_is_wrong_is_told_before_anything_is_trained(tmp_path):
-    told = caucus(
+def test_a_wrong_source_is_refused_before_anything_is_trained(tmp_path):
+    result = caucus(
         "run", *WORDS, f"pseudo_labels.data={{path: {tmp_path / 'none'}}}", f"store={tmp_path / 'runs'}", code=2
     )
-    assert "is no folder" in told["error"]
+    assert "is no folder" in result["error"]
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").glob("trials/*"))

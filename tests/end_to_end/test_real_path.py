@@ -54,8 +54,8 @@ class OnPrem:
 
     def submit(self, store: str, *words: str) -> subprocess.Popen[str]:
         """Start what a person types on the laptop, in their checkout, for a night into a store of this name."""
-        told = " ".join([*NIGHT, f"store=s3://{self.bucket}/{store}", *words])
-        return self.hosts["laptop"].start(f"cd checkout && ray submit ~/cluster.yaml runner/nightly.py {told}")
+        arguments = " ".join([*NIGHT, f"store=s3://{self.bucket}/{store}", *words])
+        return self.hosts["laptop"].start(f"cd checkout && ray submit ~/cluster.yaml runner/nightly.py {arguments}")
 
     def copy(self, store: str, to: Path) -> Path:
         """All that a store holds now, as a folder store."""
@@ -74,15 +74,15 @@ class OnPrem:
 
     def status(self, store: str) -> dict[str, Any]:
         """What `caucus status` on the laptop says of a store."""
-        said = self.hosts["laptop"].run(f"caucus status s3://{self.bucket}/{store} --json")
-        told: dict[str, Any] = json.loads(said.stdout)
-        return told
+        answer = self.hosts["laptop"].run(f"caucus status s3://{self.bucket}/{store} --json")
+        payload: dict[str, Any] = json.loads(answer.stdout)
+        return payload
 
     def slots(self) -> int:
         """Slots that the head knows of now."""
         asked = "import ray; ray.init(logging_level='ERROR'); print('slots', ray.cluster_resources().get('CPU', 0))"
-        said = self.hosts["head"].run(f'~/env/bin/python -c "{asked}"', code=None).stdout
-        return next((int(float(line.split()[1])) for line in said.splitlines() if line.startswith("slots ")), 0)
+        answer = self.hosts["head"].run(f'~/env/bin/python -c "{asked}"', code=None).stdout
+        return next((int(float(line.split()[1])) for line in answer.splitlines() if line.startswith("slots ")), 0)
 
     def trainers(self, host: str) -> list[int]:
         """Processes on a host that have torch in memory: its workers that train."""
@@ -147,9 +147,9 @@ def cluster(tmp_path_factory) -> Iterator[OnPrem]:
 def undisturbed(cluster) -> tuple[Path, dict[str, Any]]:
     """The same night on one machine, from beginning to end, into a folder: the store, and what it printed."""
     laptop = cluster.hosts["laptop"]
-    told = " ".join([*NIGHT, "store=$HOME/runs"])
-    said = laptop.run(f"cd checkout && PYTHONPATH=. python runner/nightly.py {told}", timeout_s=PATIENCE_S)
-    return laptop.folder / "home" / "runs", json.loads(said.stdout)
+    arguments = " ".join([*NIGHT, "store=$HOME/runs"])
+    answer = laptop.run(f"cd checkout && PYTHONPATH=. python runner/nightly.py {arguments}", timeout_s=PATIENCE_S)
+    return laptop.folder / "home" / "runs", json.loads(answer.stdout)
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
@@ -165,9 +165,9 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str] | Non
 def finish(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any], str]:
     """Wait for a submitted night: its exit code, the JSON object in what it printed, and all that it printed."""
     output, errors = process.communicate(timeout=PATIENCE_S)
-    told = [line for line in output.splitlines() if line.startswith('{"run"')]
-    assert told, f"exit code {process.returncode}\n{output[-6000:]}\n{errors[-6000:]}"
-    return process.returncode, json.loads(told[-1]), output + errors
+    lines = [line for line in output.splitlines() if line.startswith('{"run"')]
+    assert lines, f"exit code {process.returncode}\n{output[-6000:]}\n{errors[-6000:]}"
+    return process.returncode, json.loads(lines[-1]), output + errors
 
 
 def test_a_night_during_which_a_node_drops_off_the_network_ends_as_if_it_had_not(cluster, undisturbed, tmp_path):
@@ -179,19 +179,19 @@ def test_a_night_during_which_a_node_drops_off_the_network_ends_as_if_it_had_not
     meanwhile = cluster.status("cut")
     assert (meanwhile["state"], meanwhile["trials"]["planned"]) == ("running", 4)
     assert meanwhile["heartbeat_age_s"] < 60
-    code, told, said = finish(night)
-    assert (code, told["outcome"], told["trials"]["finished"], told["slots"]) == (0, "done", 4, 2), said
+    code, result, output = finish(night)
+    assert (code, result["outcome"], result["trials"]["finished"], result["slots"]) == (0, "done", 4, 2), output
     store = cluster.copy("cut", tmp_path / "store")
     check_promise(store, undisturbed[0], [seen])
     tell_times(cluster, cut_s, back_s(store, cut_s, seen.running))
     same = ("best", "ensemble", "votes", "verdict")
-    assert {key: told[key] for key in same} == {key: undisturbed[1][key] for key in same}
+    assert {key: result[key] for key in same} == {key: undisturbed[1][key] for key in same}
     report = (store / "sweeps" / "digits" / "night" / "report.html").read_text()
-    assert told["best"]["trial_id"] in report
+    assert result["best"]["trial_id"] in report
     status = cluster.status("cut")
-    assert (status["run"], status["state"], status["verdict"]) == ("digits/night", "done", told["night"]["sentence"])
+    assert (status["run"], status["state"], status["verdict"]) == ("digits/night", "done", result["night"]["sentence"])
     assert status["trials"] == {"planned": 4, "finished": 4}
-    assert status["best"]["trial_id"] == told["best"]["trial_id"]
+    assert status["best"]["trial_id"] == result["best"]["trial_id"]
     cluster.hosts.heal(lost)
     wait_for(lambda: cluster.slots() == 2)
 
@@ -225,8 +225,8 @@ def test_a_node_that_is_cut_off_and_comes_back_as_an_orphan_changes_nothing(
     wait_for(lambda: is_idle(orphans))
     if peers:
         cluster.hosts.heal(lost, *peers)
-    code, told, said = finish(night)
-    assert (code, told["outcome"], told["trials"]["finished"]) == (0, "done", 4), said
+    code, result, output = finish(night)
+    assert (code, result["outcome"], result["trials"]["finished"]) == (0, "done", 4), output
     folder = cluster.copy(store, tmp_path / "store")
     check_promise(folder, undisturbed[0], [seen])
     tell_times(cluster, cut_s, back_s(folder, cut_s, seen.running))
@@ -258,7 +258,7 @@ def is_idle(pids: list[int], for_s: float = 3.0) -> bool:
 
 
 def tell_times(cluster: OnPrem, cut_s: float, back: float) -> None:
-    """Print when the head noticed a cut, and when all trials had told of another epoch: `pytest -s` shows it."""
+    """Print when the head noticed a cut, and when all trials had reported another epoch: `pytest -s` shows it."""
     log = "cat /tmp/ray/session_latest/logs/gcs_server.out | grep 'Node is dead because the health check failed'"
     stamps = [line[1:24] for line in cluster.hosts["head"].run(log, code=None).stdout.splitlines()]
     noticed = min((at for at in map(parse_stamp, stamps) if at > cut_s), default=math.nan)
@@ -268,6 +268,6 @@ def tell_times(cluster: OnPrem, cut_s: float, back: float) -> None:
     )
 
 
-def parse_stamp(told: str) -> float:
+def parse_stamp(stamp: str) -> float:
     """Unix time of a line in Ray's logs, which are in local time."""
-    return datetime.strptime(told, "%Y-%m-%d %H:%M:%S,%f").timestamp()
+    return datetime.strptime(stamp, "%Y-%m-%d %H:%M:%S,%f").timestamp()

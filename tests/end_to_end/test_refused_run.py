@@ -41,7 +41,7 @@ def home(tmp_path, monkeypatch, digits):
 
 
 def fail(error):
-    def raise_it(*args, **told):
+    def raise_it(*args, **options):
         raise error
 
     return raise_it
@@ -81,13 +81,13 @@ def test_a_refused_run_leaves_nothing_in_a_new_folder(home, monkeypatch, kind):
         monkeypatch.setattr(where, instead)
     before = sorted(home.rglob("*"))
     run = words[1] if "--run-id" in words else "r1"
-    told = [word for word in words if "=" in word]
+    overrides = [word for word in words if "=" in word]
     with pytest.raises((CaucusError, KeyError, KeyboardInterrupt)):
-        run_sweep(read_spec("sweep.yaml", [*told, "store=new/deep/runs"]), run, None, "caucus run", [])
+        run_sweep(read_spec("sweep.yaml", [*overrides, "store=new/deep/runs"]), run, None, "caucus run", [])
     assert sorted(home.rglob("*")) == before
     Path("there").mkdir()
     with pytest.raises((CaucusError, KeyError, KeyboardInterrupt)):
-        run_sweep(read_spec("sweep.yaml", [*told, "store=there"]), run, None, "caucus run", [])
+        run_sweep(read_spec("sweep.yaml", [*overrides, "store=there"]), run, None, "caucus run", [])
     assert sorted(home.rglob("*")) == sorted([*before, home / "there"])
 
 
@@ -100,9 +100,9 @@ def test_a_refused_run_leaves_nothing_in_a_bucket(home, monkeypatch, moto_s3):
             for where, instead in patches.items():
                 patch.setattr(where, instead)
             run = words[1] if "--run-id" in words else "r1"
-            told = [word for word in words if "=" in word]
+            overrides = [word for word in words if "=" in word]
             with pytest.raises(CaucusError):
-                run_sweep(read_spec("sweep.yaml", [*told, f"store={uri}"]), run, None, "caucus run", [])
+                run_sweep(read_spec("sweep.yaml", [*overrides, f"store={uri}"]), run, None, "caucus run", [])
         assert open_store(uri).find("") == [], kind
 
 
@@ -111,7 +111,7 @@ def test_a_run_that_is_taken_is_refused_and_not_touched(home, monkeypatch):
     monkeypatch.setattr(lease_module, "BEAT_S", 0.02)
     store = Folder(home / "runs", "runs")
     with take_lease(store, "t", "r1") as lease:
-        lease.keep()
+        lease.retain()
         before = [found.key for found in store.find("")]
         with pytest.raises(RunTaken):
             run_sweep(read_spec("sweep.yaml", ["store=runs"]), "r1", None, "caucus run", [])
@@ -129,11 +129,11 @@ def test_a_claim_that_is_withdrawn_does_not_keep_the_next_driver_waiting(home):
     store = Folder(home / "runs", "runs")
     with pytest.raises(ClusterError), take_lease(store, "t", "r1"):
         raise ClusterError
-    said: list[str] = []
-    with take_lease(store, "t", "r1", said.append) as lease:
-        lease.keep()
+    messages: list[str] = []
+    with take_lease(store, "t", "r1", messages.append) as lease:
+        lease.retain()
         assert lease.number == 1
-    assert said == []
+    assert messages == []
     assert len(store.find("")) == 2  # a run that was begun keeps the record of who drove it
 
 

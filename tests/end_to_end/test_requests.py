@@ -35,7 +35,7 @@ def test_a_run_that_begins_lists_its_bucket_once_to_see_whether_it_answers(measu
     assert measured["run again"].counted["LIST", "everything"] == 1
 
 
-def test_what_was_never_proved_is_read_back_before_the_run_says_done(measured):
+def test_checkpoints_that_were_never_verified_are_read_back_before_the_run_is_done(measured):
     asked = measured["run, never proved"]
     assert asked.counted["GET", "weights.safetensors"] == TRIALS * EPOCHS
     assert asked.counted["GET", "config.json"] == TRIALS

@@ -16,9 +16,9 @@ def test_runs_after_a_deletion_vote_as_before_and_later_sweeps_go_on(tmp_path: P
     words = [*SMALL, "search.trials=3", "scheduler.max_epochs=3", "ensemble.size=2", f"store={tmp_path}"]
     first = run_sweep(*words)
     before = len(committed(Folder(tmp_path), Folder(tmp_path).folders("trials/")))
-    told = caucus("prune", str(tmp_path), "--keep-size", "1", "--delete")
-    assert told["deleted"]
-    assert before - told["kept"]["checkpoints"] == sum(kind["count"] for kind in told["kinds"]) > 0
+    result = caucus("prune", str(tmp_path), "--keep-size", "1", "--delete")
+    assert result["deleted"]
+    assert before - result["kept"]["checkpoints"] == sum(kind["count"] for kind in result["kinds"]) > 0
 
     again = run_sweep(*words)
     assert (again["outcome"], again["epochs_trained"]) == ("done", 0)

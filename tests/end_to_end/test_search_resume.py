@@ -55,9 +55,9 @@ def test_with_every_scheduler_the_decisions_of_a_killed_sweep_are_those_of_its_r
     words = [*PRUNING, f"scheduler.method={method}"]
     result = run_with_kills(words, tmp_path / "runs", "digits", [5, 14, 24])
     assert sum(result["trials"].values()) == 12
-    told, head = read_run(tmp_path / "runs", "digits")
+    events, head = read_run(tmp_path / "runs", "digits")
     spec = SweepSpec.model_validate(head["spec"])
-    results, halts = check_decisions(told, spec, lambda: choose_search(spec, head["data_id"]))
+    results, halts = check_decisions(events, spec, lambda: choose_search(spec, head["data_id"]))
     assert results >= 24
     assert halts >= 12
     assert reported_epochs(tmp_path / "runs") == results

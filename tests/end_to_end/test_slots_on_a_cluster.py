@@ -38,9 +38,9 @@ def build(shape, folder="", peers=1, width=8):
     is_worker = ray.is_initialized() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE
     if is_worker and not here.exists():
         context = ray.get_runtime_context()
-        told = {"ip": ray.util.get_node_ip_address(), "cuda": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        record = {"ip": ray.util.get_node_ip_address(), "cuda": os.environ.get("CUDA_VISIBLE_DEVICES"),
                 "threads": os.environ["OMP_NUM_THREADS"], "bundle": context.get_assigned_resources()}
-        Path(f"{here}.new").write_text(json.dumps(told))
+        Path(f"{here}.new").write_text(json.dumps(record))
         Path(f"{here}.new").rename(here)
         end_s = time.monotonic() + 300
         while len([one for one in Path(folder).iterdir() if one.suffix != ".new"]) < peers and time.monotonic() < end_s:
@@ -71,12 +71,12 @@ def nodes() -> Iterator[Nodes]:
 
 def write_sweep(folder: Path, trials: int, peers: int) -> Path:
     """A sweep in a folder of its own, with the model beside it."""
-    told = folder / "told"
-    told.mkdir(parents=True)
+    records = folder / "records"
+    records.mkdir(parents=True)
     (folder / "placed.py").write_text(PLACED)
     widths = list(range(4, 4 + trials))
     search = {"method": "grid", "space": {"model.width": {"choice": widths}}}
-    model = {**SWEEP["model"], "folder": str(told), "peers": peers}
+    model = {**SWEEP["model"], "folder": str(records), "peers": peers}
     (folder / "placed.yaml").write_text(yaml.safe_dump({**SWEEP, "search": search, "model": model}))
     return folder / "placed.yaml"
 
@@ -90,18 +90,27 @@ def promise_nodes(folder: Path, resources: dict[str, int]) -> None:
 def start(nodes: Nodes, sweep: Path, *words: str, pretend: str = "1") -> subprocess.Popen[str]:
     """`caucus run` on the cluster, with the store beside the sweep."""
     env = {**os.environ, "RAY_AUTH_MODE": "disabled", "CAUCUS_PRETEND_GPUS": pretend}
-    told = [*CAUCUS, "run", str(sweep), f"store={sweep.parent / 'runs'}", "--address", nodes.address, "--json", *words]
+    command = [
+        *CAUCUS,
+        "run",
+        str(sweep),
+        f"store={sweep.parent / 'runs'}",
+        "--address",
+        nodes.address,
+        "--json",
+        *words,
+    ]
     with (sweep.parent / "err").open("a") as err:
-        return subprocess.Popen(told, stdout=subprocess.PIPE, stderr=err, text=True, env=env)
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, text=True, env=env)
 
 
 def finish(process: subprocess.Popen[str], sweep: Path, code: int) -> tuple[dict[str, Any], str]:
     """The JSON object of a run that has ended with `code`, and what it said."""
     output, _ = process.communicate(timeout=END_S)
-    said = (sweep.parent / "err").read_text()
-    assert process.returncode == code, said
-    told: dict[str, Any] = json.loads(output)
-    return told, said
+    text = (sweep.parent / "err").read_text()
+    assert process.returncode == code, text
+    payload: dict[str, Any] = json.loads(output)
+    return payload, text
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -114,7 +123,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 
 def placed(sweep: Path) -> list[dict[str, Any]]:
     """What each worker has said."""
-    return [json.loads(path.read_text()) for path in (sweep.parent / "told").iterdir() if path.suffix != ".new"]
+    return [json.loads(path.read_text()) for path in (sweep.parent / "records").iterdir() if path.suffix != ".new"]
 
 
 def run_states(sweep: Path) -> dict[str, str]:
@@ -124,8 +133,8 @@ def run_states(sweep: Path) -> dict[str, str]:
 
 def test_an_empty_cluster_of_which_nothing_is_known_is_refused_and_nothing_is_trained(nodes, tmp_path):
     sweep = write_sweep(tmp_path, trials=2, peers=1)
-    told, _ = finish(start(nodes, sweep), sweep, code=2)
-    assert "resources.gpus=1 if they will, resources.gpus=0 if not" in told["error"]
+    result, _ = finish(start(nodes, sweep), sweep, code=2)
+    assert "resources.gpus=1 if they will, resources.gpus=0 if not" in result["error"]
     assert not [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
 
 
@@ -143,9 +152,9 @@ def test_trials_on_a_cluster_that_starts_empty_have_a_gpu_each(nodes, tmp_path, 
     driver = start(nodes, sweep)
     wait_for(lambda: bool(events(sweep.parent / "runs")), driver)
     nodes.start(1, env, cpus=8, gpus=4)
-    told, said = finish(driver, sweep, code=0)
-    assert "1 node x 4 GPUs, a trial has 1 GPU and 2 CPUs: 4 at a time" in said
-    assert told["slots"] == 4
+    result, text = finish(driver, sweep, code=0)
+    assert "1 node x 4 GPUs, a trial has 1 GPU and 2 CPUs: 4 at a time" in text
+    assert result["slots"] == 4
     assert sorted(one["cuda"] for one in placed(sweep)) == visible
     for one in placed(sweep):
         assert (one["bundle"]["CPU"], one["bundle"]["GPU"], one["threads"]) == (2, 1, "2")
@@ -167,11 +176,11 @@ def test_eight_trials_share_two_gpus_and_go_on_elsewhere_when_their_node_leaves(
     nodes.wait(3)
     nodes.kill_node(2)
     hold.unlink()
-    told, said = finish(driver, sweep, code=0)
-    assert "1 node x 2 GPUs, a trial has 0.25 GPU and 1 CPU: 8 at a time" in said
+    result, text = finish(driver, sweep, code=0)
+    assert "1 node x 2 GPUs, a trial has 0.25 GPU and 1 CPU: 8 at a time" in text
     later = [one for one in placed(sweep) if one["ip"] == nodes.ip(3)]
     assert {one["cuda"] for one in later} == {"0"}
-    assert told["trials"]["finished"] == 8
+    assert result["trials"]["finished"] == 8
     nodes.remove(3)
 
 
@@ -181,14 +190,14 @@ def test_a_gpu_that_torch_does_not_see_ends_the_run_with_what_to_install(nodes, 
     driver = start(nodes, sweep, pretend="")
     wait_for(lambda: bool(events(sweep.parent / "runs")), driver)
     nodes.start(4, cpus=1, gpus=1)
-    told, said = finish(driver, sweep, code=4)
-    assert "1 node x 1 GPU, a trial has 1 GPU and 16 CPUs: 1 at a time" in said
-    assert "smaller than was meant: 1 node x 1 GPU, a trial has 1 GPU and 1 CPU: 1 at a time" in said
-    assert sum(line.startswith("Ray gives a trial 1 GPU on ") for line in said.splitlines()) == 1
-    assert "CUDA_VISIBLE_DEVICES=0), but torch" in told["reason"]
+    result, text = finish(driver, sweep, code=4)
+    assert "1 node x 1 GPU, a trial has 1 GPU and 16 CPUs: 1 at a time" in text
+    assert "smaller than was meant: 1 node x 1 GPU, a trial has 1 GPU and 1 CPU: 1 at a time" in text
+    assert sum(line.startswith("Ray gives a trial 1 GPU on ") for line in text.splitlines()) == 1
+    assert "CUDA_VISIBLE_DEVICES=0), but torch" in result["reason"]
     assert not [one for one in run_states(sweep).values() if one == "failed"]
-    told, _ = finish(start(nodes, sweep), sweep, code=0)
-    assert told["trials"]["finished"] == 2
+    result, _ = finish(start(nodes, sweep), sweep, code=0)
+    assert result["trials"]["finished"] == 2
     nodes.remove(4)
 
 
@@ -196,10 +205,10 @@ def test_a_gpu_that_nobody_can_give_is_waited_for_with_a_word_and_then_no_longer
     nodes.start(5, cpus=1)
     nodes.wait(2)
     sweep = write_sweep(tmp_path, trials=2, peers=1)
-    told, said = finish(start(nodes, sweep, "resources.gpus=1", "resources.patience=8s"), sweep, code=4)
-    assert "no trial has run for " in said
-    assert "a trial needs 1 GPU and 1 CPU; 1 node is there, the largest with 0 GPU and 1 CPU" in said
-    assert told["reason"].startswith("no trial could run for 8.0 s (resources.patience)")
-    told, said = finish(start(nodes, sweep, "resources.gpus=0"), sweep, code=0)
-    assert (told["outcome"], told["trials"]["finished"]) == ("done", 2)
+    result, text = finish(start(nodes, sweep, "resources.gpus=1", "resources.patience=8s"), sweep, code=4)
+    assert "no trial has run for " in text
+    assert "a trial needs 1 GPU and 1 CPU; 1 node is there, the largest with 0 GPU and 1 CPU" in text
+    assert result["reason"].startswith("no trial could run for 8.0 s (resources.patience)")
+    result, text = finish(start(nodes, sweep, "resources.gpus=0"), sweep, code=0)
+    assert (result["outcome"], result["trials"]["finished"]) == ("done", 2)
     nodes.remove(5)

@@ -79,22 +79,22 @@ def key_of(run: SampleRun, part: str) -> str:
     return layout.run_key("dots", run.run_id, part)
 
 
-def put(run: SampleRun, part: str, told: dict[str, Any]) -> None:
-    run.store.put(key_of(run, part), seal_json(told))
+def put(run: SampleRun, part: str, payload: dict[str, Any]) -> None:
+    run.store.put(key_of(run, part), seal_json(payload))
 
 
 def change_record(key: Callable[[SampleRun], str], **more: Any) -> Callable[[SampleRun], None]:
     """Puts keys into a record, whose seal holds; dots lead below."""
 
     def change(run: SampleRun) -> None:
-        told = get_json(run.store, key(run))
+        payload = get_json(run.store, key(run))
         for name, value in more.items():
-            at: Any = told
+            at: Any = payload
             *above, last = name.split("__")
             for part in above:
                 at = at[part]
             at[last] = value
-        run.store.put(key(run), seal_json(told))
+        run.store.put(key(run), seal_json(payload))
 
     return change
 
@@ -134,16 +134,16 @@ def forget_plan(events: list[dict[str, Any]]) -> None:
 
 def change_manifest(run: SampleRun) -> None:
     key = member_of(run).key(layout.MANIFEST)
-    told = get_json(run.store, key)
-    run.store.put(key, seal_json({**told, "parts": None, "packed": {"all": 3}}))
+    payload = get_json(run.store, key)
+    run.store.put(key, seal_json({**payload, "parts": None, "packed": {"all": 3}}))
 
 
 def change_metrics(run: SampleRun) -> None:
     member = member_of(run)
     parts = {name: run.store.get(member.key(name)) for name in read_promises(run.store, member)}
-    told = json.loads(parts[layout.METRICS]) | {"mood": 0.5}
+    payload = json.loads(parts[layout.METRICS]) | {"mood": 0.5}
     run.store.delete(member.key(layout.MANIFEST))
-    write_checkpoint(run.store, member, parts | {layout.METRICS: json.dumps(told).encode()})
+    write_checkpoint(run.store, member, parts | {layout.METRICS: json.dumps(payload).encode()})
 
 
 def member_of(run: SampleRun) -> CheckpointId:
@@ -160,8 +160,8 @@ class Change:
     """What the refusal to go on with the run names; "" where it may go on."""
 
 
-def planned(**told: Any) -> Callable[[SampleRun], None]:
-    return change_journal(lambda events: of_kind(events, "trial-planned")["config"].update(told))
+def planned(**more: Any) -> Callable[[SampleRun], None]:
+    return change_journal(lambda events: of_kind(events, "trial-planned")["config"].update(more))
 
 
 CHANGES: dict[str, Change] = {
@@ -252,20 +252,20 @@ QUICK = (
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in CHANGES]
 )
-def test_what_a_newer_version_wrote_is_named_by_who_looks_and_deleted_or_driven_by_nobody(
+def test_records_of_a_newer_version_are_named_by_readers_and_neither_deleted_nor_driven(
     run: SampleRun, name: str
 ) -> None:
     change = CHANGES[name]
     change.make(run)
     before = run.files()
     for words in (*LOOKS, *(VOTES if "trial" in name or "vote" in name or "manifest" in name else ())):
-        code, said = caucus(*words)
-        assert code == 0, said
+        code, printed = caucus(*words)
+        assert code == 0, printed
         if words[0] != "status" and change.said:
-            told = said if "'" not in change.said or words[-1] != "--json" else said.replace("\\", "")
-            assert change.said in told or ("ensemble." in change.said and words[0] in ("top", "diagnose")), said
-    code, said = caucus("prune", "runs", "--delete")
-    assert code == 0, said
+            output = printed if "'" not in change.said or words[-1] != "--json" else printed.replace("\\", "")
+            assert change.said in output or ("ensemble." in change.said and words[0] in ("top", "diagnose")), printed
+    code, printed = caucus("prune", "runs", "--delete")
+    assert code == 0, printed
     state = read_state(run.store, "dots", run.run_id)
     refusal = ""
     try:
@@ -275,7 +275,7 @@ def test_what_a_newer_version_wrote_is_named_by_who_looks_and_deleted_or_driven_
     assert (change.refused in refusal) if change.refused else not refusal, refusal
     if change.refused:
         assert refusal.startswith(f"run dots/{run.run_id} in runs was written by a newer Caucus (")
-        assert f"dots/{run.run_id} keeps everything: " in said
+        assert f"dots/{run.run_id} keeps everything: " in printed
         gone = {key for key in before if key not in run.files() and key.startswith("trials/")}
         assert gone == set()
     assert {key for key in before if not key.startswith("trials/")} <= set(run.files())
@@ -283,9 +283,9 @@ def test_what_a_newer_version_wrote_is_named_by_who_looks_and_deleted_or_driven_
 
 def test_a_trial_with_unknown_keys_is_shown_with_them_and_never_built(run: SampleRun) -> None:
     planned(optimizer={"lr": 0.001, "sam": 0.05}, extra={"a": [1]})(run)
-    _, said = caucus("top", "dots", "--json")
+    _, printed = caucus("top", "dots", "--json")
     name = run.trials[0].trial_id
-    shown = next(one for one in json.loads(said)["trials"] if one["trial_id"] == name)
+    shown = next(one for one in json.loads(printed)["trials"] if one["trial_id"] == name)
     assert (shown["config"]["optimizer.sam"], shown["config"]["extra.a"], shown["epochs"]) == (0.05, "[1]", 3)
     assert "sam" in caucus("top", "dots")[1]
     config = run.state.trials[name].config
@@ -305,22 +305,22 @@ def test_a_trial_with_unknown_keys_is_shown_with_them_and_never_built(run: Sampl
 def test_a_report_in_the_store_is_not_replaced_by_a_vote_that_leaves_a_key_out(run: SampleRun) -> None:
     CHANGES["a vote with a further key"].make(run)
     before = run.files()
-    code, said = caucus("report", "dots")
+    code, printed = caucus("report", "dots")
     assert code == 2
-    assert "whose vote has magic=3: report it with that version, or write a page without it" in said
+    assert "whose vote has magic=3: report it with that version, or write a page without it" in printed
     assert run.files() == before
 
 
 def test_a_configuration_with_keys_at_their_defaults_is_read_and_left_as_it_is(run: SampleRun) -> None:
     trial = run.trials[0]
     key = layout.config_key(trial.trial_id)
-    told = get_json(run.store, key) | {"sharpness": 0.0}
-    run.store.put(key, seal_json(told))
+    payload = get_json(run.store, key) | {"sharpness": 0.0}
+    run.store.put(key, seal_json(payload))
     assert read_config(run.store, trial.trial_id) == trial
     write_config(run.store, trial)
-    assert get_json(run.store, key) == told
+    assert get_json(run.store, key) == payload
     named = "0123456789ab"  # what it is not known to be
-    run.store.put(layout.config_key(named), seal_json(told))
+    run.store.put(layout.config_key(named), seal_json(payload))
     with pytest.raises(StoreTooNew, match=r"was written by a newer Caucus \(sharpness=0\.0\)"):
         read_config(run.store, named)
 
@@ -337,17 +337,17 @@ def reseal_manifest(**more: Any) -> Callable[[bytes], bytes]:
     return lambda data: seal_json(unseal_json(data, "") | more)
 
 
-def tell_more_of_parts(data: bytes) -> bytes:
-    told: dict[str, Any] = unseal_json(data, "")
-    for promised in told["parts"].values():
+def add_keys_to_parts(data: bytes) -> bytes:
+    manifest: dict[str, Any] = unseal_json(data, "")
+    for promised in manifest["parts"].values():
         promised["codec"] = "zstd"
-    return seal_json(told)
+    return seal_json(manifest)
 
 
 OTHER_MANIFESTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a further key": (reseal_manifest(mood="good"), "was written by a newer Caucus (key mood)"),
     "a format": (reseal_manifest(format=2), "was written by a newer Caucus (key format)"),
-    "a further key of a part": (tell_more_of_parts, ".codec)"),
+    "a further key of a part": (add_keys_to_parts, ".codec)"),
     "parts of another kind": (reseal_manifest(parts=["weights"]), "does not tell size and hash of parts"),
     "a part without a hash": (
         reseal_manifest(parts={"all.bin": {"size_bytes": 3}}),
@@ -364,22 +364,22 @@ OTHER_MANIFESTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 @pytest.mark.parametrize("form", OTHER_MANIFESTS)
 def test_a_checkpoint_whose_manifest_is_not_understood_is_pruned_by_nobody(run: SampleRun, form: str) -> None:
     """Of a run that is understood, and though no choice takes it."""
-    change, said = OTHER_MANIFESTS[form]
-    doomed = [one.checkpoint for one in plan_retention(run.store, 20).doomed if one.checkpoint]
-    assert len(doomed) > 1
-    changed, other = doomed[:2]
+    change, expected = OTHER_MANIFESTS[form]
+    removable = [one.checkpoint for one in plan_retention(run.store, 20).removals if one.checkpoint]
+    assert len(removable) > 1
+    changed, other = removable[:2]
     run.store.put(changed.key(layout.MANIFEST), change(run.store.get(changed.key(layout.MANIFEST))))
     before = run.files()
-    code, told = caucus("prune", "runs", "--delete")
-    assert code == 0, told
-    assert f"1 checkpoint(s) stay as they are: runs/{changed.key(layout.MANIFEST)} " in told
-    assert said in told
+    code, output = caucus("prune", "runs", "--delete")
+    assert code == 0, output
+    assert f"1 checkpoint(s) stay as they are: runs/{changed.key(layout.MANIFEST)} " in output
+    assert expected in output
     gone = before.keys() - run.files().keys()
     assert {key for key in before if key.startswith(changed.key(""))} & gone == set()
     assert other.key(layout.MANIFEST) in gone
 
 
-def test_deletions_of_a_newer_version_keep_what_else_they_say(run: SampleRun) -> None:
+def test_deletions_of_a_newer_version_retain_their_other_keys(run: SampleRun) -> None:
     change_record(part(layout.DELETED), by="me")(run)
     add_deleted(run.store, "dots", run.run_id, {"a": {1}})
     assert get_json(run.store, key_of(run, layout.DELETED))["by"] == "me"
@@ -389,7 +389,7 @@ def test_deletions_of_a_newer_version_keep_what_else_they_say(run: SampleRun) ->
         read_deleted(run.store, "dots", run.run_id)
 
 
-def test_one_bad_run_stops_no_verb_that_looks_at_the_whole_store(run: SampleRun) -> None:
+def test_one_bad_run_stops_no_verb_that_reads_the_whole_store(run: SampleRun) -> None:
     """Beside the good one a run that is damaged, and one of a newer version; both keep what they name."""
     for name, harm in (("damaged", lambda data: data[:900]), ("newer", lambda data: data)):
         for each in run.store.find(key_of(run, "")):
@@ -398,10 +398,10 @@ def test_one_bad_run_stops_no_verb_that_looks_at_the_whole_store(run: SampleRun)
                 run.store.put(each.key.replace(run.run_id, name), harm(data) if each.key.endswith("l") else data)
     change_journal(clone)(SampleRun(run.store, run.spec, run.images, "newer", run.trials))
     before = committed(run.store, [trial.trial_id for trial in run.trials])
-    code, said = caucus("prune", "runs", "--delete")
-    assert code == 0, said
-    assert "dots/damaged keeps everything: " in said
-    assert "dots/newer keeps everything: " in said
+    code, printed = caucus("prune", "runs", "--delete")
+    assert code == 0, printed
+    assert "dots/damaged keeps everything: " in printed
+    assert "dots/newer keeps everything: " in printed
     assert committed(run.store, [trial.trial_id for trial in run.trials]) == before
     assert caucus("top", "dots")[0] == caucus("status", "dots")[0] == 0
     assert caucus("top", "dots/damaged")[0] == 2
@@ -409,7 +409,7 @@ def test_one_bad_run_stops_no_verb_that_looks_at_the_whole_store(run: SampleRun)
     assert read_trained(run.store, run.spec, run.images.data_id)
     assert read_nights(run.store, "dots").keys() >= {run.run_id}
     kept = plan_nights(run.store, "dots", [run.run_id])
-    assert kept.doomed == ()
+    assert kept.removals == ()
     assert any("damaged" in note for note in kept.notes)
 
 
@@ -419,9 +419,9 @@ def test_a_run_that_votes_with_what_can_name_no_run_stops_no_other_from_being_pr
             run.store.put(each.key.replace(run.run_id, "other"), run.store.get(each.key))
     odd = SampleRun(run.store, run.spec, run.images, "other", run.trials)
     change_record(part(layout.SWEEP), spec__ensemble__runs=["../../x"])(odd)
-    code, said = caucus("prune", "runs")
-    assert code == 0, said
-    assert "dots/other keeps everything: '../../x' is no name of a run" in said
+    code, printed = caucus("prune", "runs")
+    assert code == 0, printed
+    assert "dots/other keeps everything: '../../x' is no name of a run" in printed
 
 
 @pytest.mark.parametrize("data", [b"{", b"[]", seal_json({"epochs": {"a": ["x"]}})])
@@ -430,9 +430,9 @@ def test_a_run_whose_deletions_cannot_be_read_keeps_everything_and_stops_no_prun
 ) -> None:
     run.store.put(key_of(run, layout.DELETED), data)
     before = run.files()
-    code, said = caucus("prune", "runs", "--delete", "--keep-size", "1")
-    assert code == 0, said
-    assert f"dots/{run.run_id} keeps everything: runs/{key_of(run, layout.DELETED)} " in said
+    code, printed = caucus("prune", "runs", "--delete", "--keep-size", "1")
+    assert code == 0, printed
+    assert f"dots/{run.run_id} keeps everything: runs/{key_of(run, layout.DELETED)} " in printed
     assert run.files() == before
 
 
@@ -454,22 +454,22 @@ def test_run_and_plan_refuse_such_a_run_in_a_sentence_and_write_nothing(
     (key,) = [each.key for each in store.find(layout.run_key("digits", run_id, layout.EVENTS))]
     lines, chained = [], 0
     for line in store.get(key).splitlines():
-        told = json.loads(line)
-        del told["sum"]
-        if told["kind"] == "trial-planned":
-            told["config"]["model"] = {**told["config"].get("model", {}), "depth_scale": 2}
-        sealed, chained = seal(json.dumps(told).encode() + b"\n", chained)
+        payload = json.loads(line)
+        del payload["sum"]
+        if payload["kind"] == "trial-planned":
+            payload["config"]["model"] = {**payload["config"].get("model", {}), "depth_scale": 2}
+        sealed, chained = seal(json.dumps(payload).encode() + b"\n", chained)
         lines.append(sealed)
     store.put(key, b"".join(lines))
     before = sample.files()
     for verb in ("run", "plan"):
-        code, said = caucus(verb, "digits.yaml")
-        assert code == 2, said
+        code, printed = caucus(verb, "digits.yaml")
+        assert code == 2, printed
         assert (
             f"run digits/{run_id} in runs was written by a newer Caucus (trial {trials[0].trial_id} with model.depth_scale=2"
-            in said
+            in printed
         )
-        assert "run it with that version, or start another run with --run-id" in said
+        assert "run it with that version, or start another run with --run-id" in printed
     assert sample.files() == before
 
 

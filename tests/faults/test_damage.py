@@ -16,7 +16,7 @@ from runner.execution.head import check_run, write_head
 from runner.journal.journal import Journal
 from runner.journal.latest import read_latest
 from runner.journal.log import RunLog
-from runner.runs.integrity_check import invalidate, prove, restore_configs
+from runner.runs.integrity_check import invalidate, restore_configs, verify_checkpoints
 from runner.runs.locate import Located
 from runner.runs.status import StatusWriter, read_status
 from runner.runs.stored_run import StoredRun, load_run
@@ -116,11 +116,11 @@ def bucket(weed_s3: S3Server) -> Iterator[tuple[Store, Behind]]:
 
 
 def notice(store: Store, key: str, undamaged: list[TrialRecord]) -> str:
-    """What a reader of `key` is told, "" where it is told nothing. Asserts that what readers fall back to is right."""
+    """The message that a reader of `key` gets, "" where it gets none. Asserts that the fallback of readers is right."""
     name = key.rsplit("/", 1)[-1]
     if "/epoch-" in key:
         owner, epoch = key.split("/")[1], int(key.split("/")[2].removeprefix("epoch-"))
-        found = prove(store, undamaged)
+        found = verify_checkpoints(store, undamaged)
         assert found.lost in ({}, {owner: {epoch}}), "what is whole is called damaged"
         return next(iter(found.broken.values()), "")
     try:
@@ -130,8 +130,8 @@ def notice(store: Store, key: str, undamaged: list[TrialRecord]) -> str:
             case "sweep.json":
                 load(store)
             case "status.json":
-                told = read_status(Located(store, SPEC.name, RUN))
-                assert (told["state"], told["trials"]["planned"]) == ("done", 2)  # rebuilt from the events
+                status = read_status(Located(store, SPEC.name, RUN))
+                assert (status["state"], status["trials"]["planned"]) == ("done", 2)  # rebuilt from the events
                 get_json(store, key)
             case "latest":
                 read_latest(store, SPEC.name)
@@ -149,15 +149,15 @@ def notice(store: Store, key: str, undamaged: list[TrialRecord]) -> str:
     return ""
 
 
-def mend(store: Store) -> None:
+def repair(store: Store) -> None:
     """What the next execution of the run does, Ray aside. Asserts that afterwards nothing is broken."""
     check_format(store)
     check_run(store, SPEC, RUN, IMAGES.data_id, 0)
     write_head(store, SPEC, RUN, IMAGES, "caucus run dots.yaml")
-    log = RunLog(Journal(store, SPEC.name, RUN, 2, mend=True), [StatusWriter(store, SPEC, RUN)])
+    log = RunLog(Journal(store, SPEC.name, RUN, 2, repair=True), [StatusWriter(store, SPEC, RUN)])
     log.open({"python": "3.11"}, slots=1)
     log.plan(TRIALS)
-    invalidate(store, prove(store, log.state.trials.values()).broken)
+    invalidate(store, verify_checkpoints(store, log.state.trials.values()).broken)
     committer = Committer(store)
     for config in TRIALS:
         trial = Trial(config, place(IMAGES), hash_labels(IMAGES), store, committer)
@@ -169,7 +169,7 @@ def mend(store: Store) -> None:
     committer.close()
     restore_configs(store, log.state.trials.values())
     log.close("done", "")
-    assert prove(store, log.state.trials.values()).broken == {}
+    assert verify_checkpoints(store, log.state.trials.values()).broken == {}
 
 
 def damages(behind: Behind) -> Iterator[tuple[str, Harm]]:
@@ -191,13 +191,13 @@ def check_that_all_is_noticed(store: Store, behind: Behind, where: str) -> None:
     for key, harm in damages(behind):
         whole = behind.harm(key, harm, dice)
         kind = next(kind for kind in KINDS if key.endswith(kind))
-        told = notice(store, key, undamaged)
+        result = notice(store, key, undamaged)
         asked[kind, harm] += 1
-        noticed[kind, harm] += bool(told)
-        if not told:
+        noticed[kind, harm] += bool(result)
+        if not result:
             unnoticed.append((key, harm))
         behind.write(key, whole)
-    assert prove(store, undamaged).broken == {}  # as it was
+    assert verify_checkpoints(store, undamaged).broken == {}  # as it was
     print(f"\n{where}: {sum(noticed.values())} of {sum(asked.values())} noticed")
     for kind in KINDS:
         print(f"  {kind:24}" + "".join(f" {harm} {noticed[kind, harm]}/{asked[kind, harm]} " for harm in HARMS))
@@ -227,7 +227,7 @@ def test_a_run_that_is_damaged_comes_back_to_its_bits(
     store, behind = Folder(tmp_path / "runs"), behind_folder(tmp_path / "runs")
     for key in dice.sample([key for key in behind.names() if key.endswith(kind)], k=2):
         behind.harm(key, harm, dice)
-    mend(store)
+    repair(store)
     assert kept(behind) == expected
 
 
@@ -243,14 +243,14 @@ def test_what_belongs_to_no_checkpoint_is_written_again(
         behind.harm(key, harm, random.Random(3))
         if kind == "caucus.json" and harm != "delete":  # it might be that of a newer version: a person must say
             with pytest.raises(StoreError, match=r"caucus\.json is not .*restore or delete it"):
-                mend(store)
+                repair(store)
             behind.delete(key)
-        mend(store)
+        repair(store)
         publish(load(store), choose_and_evaluate(load(store)), "")
         assert set(behind.names()) >= {name for name in folder[1].names() if "/events/" not in name}
         again = records(store)
         assert [len(record.epochs) for record in again] == [EPOCHS, EPOCHS]
-        assert {name: told for name in behind.names() if (told := notice(store, name, again))} == {}
+        assert {name: result for name in behind.names() if (result := notice(store, name, again))} == {}
 
 
 @pytest.mark.parametrize("harm", HARMS)

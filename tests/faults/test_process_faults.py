@@ -369,9 +369,9 @@ def test_clocks_that_are_an_hour_apart_end_nothing(cluster: Nodes, undisturbed: 
         assert run.end() == 0
     check_promise(run.store, undisturbed, run.seen)
     assert {path.name for path in tmp_path.glob("skewed*")} == {"skewed3600", "skewed-3600"}
-    told = caucus("status", f"{run.store}/sweeps/digits")
-    assert told["state"] == "done"
-    assert told["trials"]["finished"] == 4
+    result = caucus("status", f"{run.store}/sweeps/digits")
+    assert result["state"] == "done"
+    assert result["trials"]["finished"] == 4
     at = [event["at_unix_s"] for event in events(run.store) if "at_unix_s" in event]
     assert at == sorted(at)
     assert at[-1] - at[0] < END_S
@@ -380,8 +380,8 @@ def test_clocks_that_are_an_hour_apart_end_nothing(cluster: Nodes, undisturbed: 
 def test_of_two_drivers_on_one_run_one_trains_and_the_other_says_so(run: Run, undisturbed: Path) -> None:
     run.hit()
     words = [*run.words, f"store={run.store}", "--address", run.nodes.address]
-    told = caucus("run", *words, env={"RAY_AUTH_MODE": "disabled"}, code=2)
-    assert told["kind"] == "RunTaken"
+    result = caucus("run", *words, env={"RAY_AUTH_MODE": "disabled"}, code=2)
+    assert result["kind"] == "RunTaken"
     assert run.end() == 0
     check_promise(run.store, undisturbed, run.seen)
 
@@ -408,7 +408,7 @@ with ThreadPoolExecutor(10) as threads:
 print(json.dumps([number for number, lease in enumerate(held) if lease]), flush=True)
 sys.stdin.readline()
 """
-"""A driver that wants fifty runs, and keeps those it gets until it is told to end."""
+"""A driver that claims fifty runs, and holds those it gets until it is asked to end."""
 
 
 def test_of_two_drivers_that_want_the_same_fifty_runs_exactly_one_gets_each(weed_s3: S3Server) -> None:
@@ -421,12 +421,12 @@ def test_of_two_drivers_that_want_the_same_fifty_runs_exactly_one_gets_each(weed
             stack.enter_context(racer)
             stack.callback(racer.kill)
             racers.append((racer, racer.stdin, racer.stdout))
-        for _, _, told in racers:
-            assert told
-            assert told.readline() == "ready\n"
+        for _, _, output in racers:
+            assert output
+            assert output.readline() == "ready\n"
         for _, ordered, _ in racers:
             assert ordered
             ordered.write("go\n")
             ordered.flush()
-        won = [json.loads(told.readline()) for _, _, told in racers if told]
+        won = [json.loads(output.readline()) for _, _, output in racers if output]
     assert sorted(won[0] + won[1]) == list(range(50))

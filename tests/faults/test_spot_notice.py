@@ -27,8 +27,8 @@ def wait_for(condition: Callable[[], bool], run: Run, what: str) -> None:
 
 def trained(store: Path) -> list[tuple[str, int]]:
     """Each epoch that was trained, as often as it was."""
-    told = [event for event in events(store) if event["kind"] in ("epoch-reported", "epoch-repeated")]
-    return [(event["trial_id"], event["result"]["epoch"]) for event in told if event.get("trained", True)]
+    reported = [event for event in events(store) if event["kind"] in ("epoch-reported", "epoch-repeated")]
+    return [(event["trial_id"], event["result"]["epoch"]) for event in reported if event.get("trained", True)]
 
 
 def test_trials_leave_machines_that_are_to_be_taken_away_and_no_stored_epoch_is_trained_again(tmp_path):
@@ -49,11 +49,11 @@ def test_trials_leave_machines_that_are_to_be_taken_away_and_no_stored_epoch_is_
             # Drained, Ray's nodes end by themselves once nobody works there, and nothing is placed there any more.
             wait_for(lambda: not nodes.raylets_of(2) and not nodes.raylets_of(3), run, "draining")
             assert run.driver
-            _, said = run.driver.process.communicate(timeout=END_S)
-            assert run.driver.process.returncode == 0, said
+            _, output = run.driver.process.communicate(timeout=END_S)
+            assert run.driver.process.returncode == 0, output
             assert nodes.workers_of(2) == nodes.workers_of(3) == []
-    lines = [line for line in said.splitlines() if "leaves a machine that is to be taken away" in line]
-    assert len(lines) == 2, said
+    lines = [line for line in output.splitlines() if "leaves a machine that is to be taken away" in line]
+    assert len(lines) == 2, output
     assert any("AWS says" in line for line in lines)
     assert any(f"{leave} is there" in line for line in lines)
     after = trained(run.store)

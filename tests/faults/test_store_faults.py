@@ -97,19 +97,19 @@ class Disturbed:
         reference, first = undisturbed
         result = json.loads(output)
         store = self.bucket.download(copy)
-        told = Counter(event["kind"] for event in events(store))
+        counts = Counter(event["kind"] for event in events(store))
         ends_s = self.began_s + lasts_s
         after = [at - ends_s for at, _ in self.proxy.stored if at > ends_s]
         done = Counter(done for _, done in self.proxy.seen)
         print(
             f"\n{name}: {result['wall_s']:.1f} s in all, undisturbed {first['wall_s']:.1f} s; back at work "
-            f"{min(after, default=0):.1f} s after its end; epochs trained again {told['epoch-repeated']}; "
+            f"{min(after, default=0):.1f} s after its end; epochs trained again {counts['epoch-repeated']}; "
             f"requests {dict(done)}"
         )
         check_promise(store, reference, [self.seen])
         assert outcome(result) == outcome(first)
-        assert told["epoch-reported"] == 30
-        assert result["epochs_trained"] == 30 + told["epoch-repeated"]
+        assert counts["epoch-reported"] == 30
+        assert result["epochs_trained"] == 30 + counts["epoch-repeated"]
         assert events(store)[-1]["kind"] == "run-closed"
 
 
@@ -179,7 +179,7 @@ def test_a_store_that_hangs_for_two_minutes_is_waited_for(
 
 
 @pytest.mark.parametrize("time_", TIMES)
-def test_credentials_that_expire_are_waited_for_and_read_anew(
+def test_credentials_that_expire_are_waited_for_and_read_again(
     undisturbed: tuple[Path, dict[str, Any]], weed_s3: S3Server, tmp_path: Path, time_: int
 ) -> None:
     """All processes of the run read the file; from a moment on the old key is refused, and 8 s later the file has a new one."""
@@ -213,7 +213,7 @@ def test_credentials_that_expire_are_waited_for_and_read_anew(
 
 @pytest.mark.parametrize("time_", TIMES)
 @pytest.mark.parametrize("is_killed", [False, True], ids=["in a run", "between two runs"])
-def test_damaged_checkpoints_are_made_again_before_a_run_says_that_it_is_done(
+def test_damaged_checkpoints_are_trained_again_before_a_run_is_done(
     undisturbed: tuple[Path, dict[str, Any]], tmp_path: Path, is_killed: bool, time_: int
 ) -> None:
     store, dice = tmp_path / "runs", random.Random(time_)

@@ -33,7 +33,7 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run_until(monkeypatch, give_out, moment, **told):
+def run_until(monkeypatch, give_out, moment, **more):
     """The exit code of a run without Ray and training, in the middle of which `give_out` is called."""
 
     @contextlib.contextmanager
@@ -50,7 +50,7 @@ def run_until(monkeypatch, give_out, moment, **told):
 
     monkeypatch.setattr("runner.execution.train.connected", connect)
     monkeypatch.setattr("runner.execution.train.launch", launch)
-    words = [f"store={told['store']}"] if "store" in told else []
+    words = [f"store={more['store']}"] if "store" in more else []
     return exit_code(True, lambda: bool(run_sweep(read_spec("sweep.yaml", words), "r1", None, "caucus run", [])) and 0)
 
 
@@ -72,10 +72,10 @@ def test_a_folder_that_takes_no_more_is_code_4_with_the_reason(home, monkeypatch
         monkeypatch.setattr(whole_file, "_create", refuse)
 
     assert run_until(monkeypatch, give_out, moment, store="runs") == PARTIAL
-    told = json.loads(capsys.readouterr().out)
-    assert told["kind"] == "RunCutShort"
-    assert REASONS[number] in told["error"]
-    assert told["error"].endswith("what reached the store is kept: run it again to go on")
+    payload = json.loads(capsys.readouterr().out)
+    assert payload["kind"] == "RunCutShort"
+    assert REASONS[number] in payload["error"]
+    assert payload["error"].endswith("what reached the store is kept: run it again to go on")
     assert find_driver(Folder(home / "runs"), "t", "r1").number == 1  # the run was begun, and its record stays
 
 
@@ -91,10 +91,10 @@ def test_a_bucket_that_denies_writing_for_good_is_code_4_with_the_reason(home, m
             proxy.inject(Fault("^PUT ", "status", status=403, code="AccessDenied"))
 
         assert run_until(monkeypatch, give_out, "during training") == PARTIAL
-    told = json.loads(capsys.readouterr().out)
-    assert told["kind"] == "RunCutShort"
-    assert "denies access while writing sweeps/t/r1/" in told["error"]
-    assert "403 AccessDenied" in told["error"]
+    payload = json.loads(capsys.readouterr().out)
+    assert payload["kind"] == "RunCutShort"
+    assert "denies access while writing sweeps/t/r1/" in payload["error"]
+    assert "403 AccessDenied" in payload["error"]
 
 
 @pytest.mark.long
@@ -118,10 +118,10 @@ def test_a_real_run_whose_file_system_turns_read_only_ends_with_code_4_and_goes_
         # As long as a file is being written the kernel says that it is busy.
         while subprocess.run(["mount", "-o", "remount,ro", str(disk)], capture_output=True, check=False).returncode:
             assert process.poll() is None
-        out, told = process.communicate()
-        assert process.returncode == PARTIAL, told
+        out, errors = process.communicate()
+        assert process.returncode == PARTIAL, errors
         assert "the file system is read-only while" in json.loads(out)["error"]
-        assert "Traceback" not in told
+        assert "Traceback" not in errors
         subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
         assert subprocess.run(command, capture_output=True, check=False).returncode == 0
     finally:

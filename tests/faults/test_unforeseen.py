@@ -92,7 +92,7 @@ def home(tmp_path, monkeypatch):
 def inject(monkeypatch, where, error):
     module, name = where.rsplit(".", 1)
 
-    def fail(*args, **told):
+    def fail(*args, **options):
         raise error
 
     monkeypatch.setattr(importlib.import_module(module), name, fail)
@@ -119,10 +119,10 @@ def test_no_verb_ends_with_a_traceback_or_an_undocumented_code(home, monkeypatch
             inject(patch, where, error)
             assert call(name, *words, as_json=True) == code
         printed = capsys.readouterr()
-        told = json.loads(printed.out)
-        assert part in told["error"]
-        assert told["kind"] == type(error).__name__
-        assert printed.err == f"caucus: {told['error']}\n"
+        payload = json.loads(printed.out)
+        assert part in payload["error"]
+        assert payload["kind"] == type(error).__name__
+        assert printed.err == f"caucus: {payload['error']}\n"
         assert code in EXIT_CODES
 
 
@@ -135,12 +135,12 @@ def test_nothing_that_can_be_raised_comes_out_as_a_traceback(home, capsys, kind)
 
     assert exit_code(True, fail) == code
     printed = capsys.readouterr()
-    told = json.loads(printed.out)
-    assert part in told["error"]
+    payload = json.loads(printed.out)
+    assert part in payload["error"]
     assert printed.err.count("\n") == 1
     assert "Traceback" not in printed.err
     assert "\x1b" not in printed.err
-    assert ("this is a fault of Caucus" in told["error"]) == (code == FAULT) == ("details" in told)
+    assert ("this is a fault of Caucus" in payload["error"]) == (code == FAULT) == ("details" in payload)
     assert len(details(home)) == (code == FAULT)
 
 
@@ -177,9 +177,9 @@ def test_without_a_place_for_the_details_there_is_still_one_sentence(home, monke
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(home / "cache"))
     inject(monkeypatch, "runner.runs.locate.locate", KeyError("lr"))
     assert call("top", "t", as_json=True) == FAULT
-    told = json.loads(capsys.readouterr().out)
-    assert "no details could be written (FileExistsError" in told["error"]
-    assert told["details"] is None
+    payload = json.loads(capsys.readouterr().out)
+    assert "no details could be written (FileExistsError" in payload["error"]
+    assert payload["details"] is None
 
 
 def test_where_the_cache_cannot_be_written_the_details_go_to_the_temporary_folder(home, monkeypatch):
@@ -203,13 +203,13 @@ def test_words_that_are_no_verb_or_option_are_wrong_input(home, words):
     assert CliRunner().invoke(app, words).exit_code == WRONG_INPUT
 
 
-def test_the_exit_codes_are_told_by_help():
+def test_help_lists_the_exit_codes():
     for one in (app, night):
-        told = CliRunner().invoke(one, ["--help"])
-        assert told.exit_code == 0
-    told = " ".join(CliRunner().invoke(app, ["--help"], terminal_width=200).stdout.split())
+        text = CliRunner().invoke(one, ["--help"])
+        assert text.exit_code == 0
+    text = " ".join(CliRunner().invoke(app, ["--help"], terminal_width=200).stdout.split())
     for code, meaning in EXIT_CODES.items():
-        assert f"{code}: {meaning}" in told
+        assert f"{code}: {meaning}" in text
 
 
 def test_a_thread_that_raises_leaves_a_report_and_not_a_traceback(home, capsys):
@@ -221,11 +221,11 @@ def test_a_thread_that_raises_leaves_a_report_and_not_a_traceback(home, capsys):
             thread = threading.Thread(target=work, name="worker")
             thread.start()
             thread.join()
-    told = capsys.readouterr().err
-    assert "Traceback" not in told
+    output = capsys.readouterr().err
+    assert "Traceback" not in output
     assert len(ours) == 1
-    assert "(in the thread worker; the rest goes on)" in told
-    assert "a thread of a library has failed (worker)" in told
+    assert "(in the thread worker; the rest goes on)" in output
+    assert "a thread of a library has failed (worker)" in output
     assert len(details(home)) == 2
 
 
@@ -251,7 +251,7 @@ def test_an_unforeseen_error_of_the_real_command_is_one_line(home):
     assert json.loads(done.stdout)["error"].startswith("this is a fault of Caucus: ValueError: größer als \udcff")
 
 
-def test_a_folder_that_was_deleted_below_a_person_is_said(home, capsys):
+def test_a_current_folder_that_was_deleted_is_reported(home, capsys):
     Path("gone").mkdir()
     os.chdir("gone")
     (home / "gone").rmdir()

@@ -38,7 +38,7 @@ from runner.plan.history import History
 from runner.retention.reference_set import ReferenceSet, add_resumable
 from runner.runs.compatibility import check_understood
 from runner.runs.former_run import read_trained
-from runner.runs.integrity_check import prove
+from runner.runs.integrity_check import verify_checkpoints
 from runner.runs.live import find_live
 from runner.runs.locate import Located
 from runner.runs.nights import read_nights
@@ -290,7 +290,7 @@ def _records(run: SampleRun, place: Path) -> list[Kind]:
 
     def look(store: Folder, what: str) -> None:
         """What a run that goes on, a plan and a night read of a record."""
-        journal = Journal(store, name, run.run_id, mend=True)
+        journal = Journal(store, name, run.run_id, repair=True)
         state = RunState(journal.events)
         rank(list(state.trials.values()))
         readers: dict[str, Callable[[], object]] = {
@@ -313,7 +313,7 @@ def _records(run: SampleRun, place: Path) -> list[Kind]:
             "images.parquet": lambda: read_data_table(store, run.images.data_id),
             "config.json": lambda: read_config(store, run.trials[0].trial_id),
         }
-        readers.get(what, lambda: prove(store, list(state.trials.values())[:1]))()
+        readers.get(what, lambda: verify_checkpoints(store, list(state.trials.values())[:1]))()
         check_understood(store, name, run.run_id, journal, state)
 
     verbs: tuple[tuple[str, ...], ...] = (

@@ -1,4 +1,4 @@
-"""Results as the tables and lines that a person reads on a terminal."""
+"""Lays results out as tables and lines for a terminal."""
 
 from typing import TYPE_CHECKING
 

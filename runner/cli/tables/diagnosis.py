@@ -1,4 +1,4 @@
-"""What is wrong with the trials of a run, as a table for a terminal."""
+"""The diagnoses of a run's trials as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STYLES = {"healthy": "green", "unknown": "dim"}
 
 
 def show_diagnoses(diagnoses: Sequence[Diagnosis], most: int, title: str) -> Table:
-    """The first `most` of them: trial, verdict, evidence, and what to try as words of the command line."""
+    """The first `most` diagnoses: trial, verdict, evidence, and what to try as overrides for the command line."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False)
     for heading in ("trial", "verdict"):
         table.add_column(heading, no_wrap=True)

@@ -1,4 +1,4 @@
-"""What came of a night, as one JSON object and as the lines that a person reads."""
+"""The result of a night as one JSON object, and as lines for a terminal."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ MOST_SHOWN = 10
 
 
 def night_to_json(night: Night) -> dict[str, Any]:
-    """What `runner/nightly.py --json` prints, and what the hook is given: the result of the run, and `night`."""
-    told = result_to_json(night.result)
-    told["night"] = {**night.story.to_dict(), "exit_code": exit_code_of(night.story)}
-    told["keep"] = _retention_to_json(night.retention, night.keep_failure)
-    return told
+    """The JSON object that `runner/nightly.py --json` prints and the hook gets: the result of the run, and `night`."""
+    payload = result_to_json(night.result)
+    payload["night"] = {**night.summary.to_dict(), "exit_code": exit_code_of(night.summary)}
+    payload["keep"] = _retention_to_json(night.retention, night.retention_failure)
+    return payload
 
 
 def hook_to_json(result: HookResult) -> dict[str, Any]:
-    """What came of the hook, for the JSON that is printed."""
+    """The result of the hook for the printed JSON."""
     return {"kind": result.kind, "worked": not result.failure, "reason": result.failure or None}
 
 
 def show_night(night: Night) -> list[str]:
-    """The verdict's lines, for below the table of the run."""
-    story = night.story
-    lines = [f"night {story.run}: {story.sentence}"]
-    lines += [f"  {note}" for note in story.notes]
-    if story.members and (story.members.joined or story.members.left):
-        lines.append(_describe_members(story))
-    if found := story.comparison:
+    """The lines on the verdict, printed below the table of the run."""
+    summary = night.summary
+    lines = [f"night {summary.run}: {summary.sentence}"]
+    lines += [f"  {note}" for note in summary.notes]
+    if summary.members and (summary.members.joined or summary.members.left):
+        lines.append(_describe_members(summary))
+    if found := summary.comparison:
         if found.lost:
             lines.append(
                 f"  wrong now, right then: {found.lost:,} images ({_describe_ids(found.lost_ids, found.lost)})"
@@ -44,13 +44,13 @@ def show_night(night: Night) -> list[str]:
             lines.append(
                 f"  right now, wrong then: {found.gained:,} images ({_describe_ids(found.gained_ids, found.gained)})"
             )
-    if story.unchanged:
-        lines.append(f"  as it was: {', '.join(story.unchanged)}")
+    if summary.unchanged:
+        lines.append(f"  as it was: {', '.join(summary.unchanged)}")
     if night.retention and night.retention.objects:
         size = show_bytes(night.retention.size_bytes)
         lines.append(f"keep: {night.retention.checkpoints:,} checkpoints deleted, {size}")
-    if night.keep_failure:
-        lines.append(f"keep: nothing more was deleted: {night.keep_failure}")
+    if night.retention_failure:
+        lines.append(f"keep: nothing more was deleted: {night.retention_failure}")
     return lines
 
 
@@ -68,13 +68,13 @@ def _retention_to_json(found: Retention | None, failure: str) -> dict[str, Any] 
     }
 
 
-def _describe_members(story: NightSummary) -> str:
-    assert story.members is not None
+def _describe_members(summary: NightSummary) -> str:
+    assert summary.members is not None
     parts = []
-    for what, members in (("joined", story.members.joined), ("left", story.members.left)):
+    for what, members in (("joined", summary.members.joined), ("left", summary.members.left)):
         names = [f"{member.trial_id}@{member.epoch}" for member in members]
         parts.append(f"{len(names)} {what}{f' ({_describe_ids(names, len(names))})' if names else ''}")
-    return f"  members: {', '.join(parts)}, {len(story.members.stayed)} stayed"
+    return f"  members: {', '.join(parts)}, {len(summary.members.stayed)} stayed"
 
 
 def _describe_ids(names: tuple[str, ...] | list[str], count: int) -> str:

@@ -1,4 +1,4 @@
-"""A plan for a person: what the sweep comes to in a few lines, then a table of its trials."""
+"""A plan for a terminal: a summary of the sweep in a few lines, then a table of its trials."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from trainables.config.base import flatten
 from trainables.results.record import TrialRecord
 
 MOST_ROWS = 40
-"""Trials in the table."""
+"""Most trials in the table."""
 
 
 def show_plan(plan: Plan) -> Group:
-    """What the sweep comes to, its stages and caps, and its trials."""
-    told = plan.to_dict()["trials"]
-    title = f"{plan.run}: {_trials(plan)}; {told['ended']} have ended, {_epochs(plan)} to train"
+    """The forecast of the sweep, its stages and caps, and its trials."""
+    counts = plan.to_dict()["trials"]
+    title = f"{plan.run}: {_trials(plan)}; {counts['ended']} have ended, {_epochs(plan)} to train"
     lines = [Text(title, style="bold"), Text(describe_forecast(plan))]
     if plan.spec.search.stages:
         lines += [Text(f"  {describe_stage(plan, stage, method)}") for stage, method in plan.spec.search.parts]
@@ -36,34 +36,34 @@ def show_plan(plan: Plan) -> Group:
         )
     if caps := describe_caps(plan):
         lines.append(Text(caps))
-    # Beside the table, not its title: that would be as narrow as the table.
+    # Lines above the table, not its title: that would be as narrow as the table.
     return Group(*lines, _table(plan))
 
 
 def describe_forecast(plan: Plan) -> str:
     """A sentence such as `about 16 s (14 s to 19 s) on 2 slots: 195 epochs; 7 architectures probed`."""
-    found, measured = plan.forecast, plan.epoch_times
+    forecast, epoch_times = plan.forecast, plan.epoch_times
     slots = f"{plan.slots} slot{'s' * (plan.slots != 1)}"
-    if found.seconds is None or found.low_s is None or found.high_s is None:
+    if forecast.seconds is None or forecast.low_s is None or forecast.high_s is None:
         why = plan.failure or "no epoch of it was ever measured: leave out --no-probe"
         return f"no forecast of the time on {slots}: {why}"
     cost = ""
-    if (money := plan.money(found.seconds)) is not None:
-        cost = f" for {money:.3g} ({plan.money(found.low_s):.3g} to {plan.money(found.high_s):.3g}) in money"
-    known = []
-    if measured and measured.probed:
-        known.append(f"{measured.probed} architecture{'s' * (measured.probed != 1)} probed")
-    if measured and measured.measured_before:
-        known.append(f"{measured.measured_before} measured by earlier runs")
+    if (money := plan.money(forecast.seconds)) is not None:
+        cost = f" for {money:.3g} ({plan.money(forecast.low_s):.3g} to {plan.money(forecast.high_s):.3g}) in money"
+    details = []
+    if epoch_times and epoch_times.probed:
+        details.append(f"{epoch_times.probed} architecture{'s' * (epoch_times.probed != 1)} probed")
+    if epoch_times and epoch_times.measured_before:
+        details.append(f"{epoch_times.measured_before} measured by earlier runs")
     if plan.failure:
-        known.append(plan.failure)
-    spread = f"{show_duration(found.low_s)} to {show_duration(found.high_s)}"
-    times = f"about {show_duration(found.seconds)} ({spread}) on {slots}"
-    return f"{times}{cost}: {found.middle.epochs} epochs{''.join(f'; {one}' for one in known)}"
+        details.append(plan.failure)
+    spread = f"{show_duration(forecast.low_s)} to {show_duration(forecast.high_s)}"
+    times = f"about {show_duration(forecast.seconds)} ({spread}) on {slots}"
+    return f"{times}{cost}: {forecast.middle.epochs} epochs{''.join(f'; {one}' for one in details)}"
 
 
 def describe_slots(plan: Plan) -> list[str]:
-    """What a trial occupies here and on the cluster that is meant: `4 nodes x 4 GPUs, a trial has 1 GPU and 12 CPUs: 16 at a time`."""
+    """The slot of a trial on this machine and on the configured cluster: `4 nodes x 4 GPUs, a trial has 1 GPU and 12 CPUs: 16 at a time`."""
     here, there = plan.slot, plan.cluster_slot
     lines = [f"on this machine: {here}" if here else "on this machine there is no room for a trial"]
     if isinstance(there, str):
@@ -85,7 +85,7 @@ def describe_stage(plan: Plan, stage: str, method: MethodConfig) -> str:
 
 
 def describe_caps(plan: Plan) -> str:
-    """The budget, and what it lets through; "" where there is none."""
+    """The budget, and how much of the sweep it permits; "" where there is none."""
     caps = describe_budget(plan.spec.budget)
     if not caps:
         return ""
@@ -125,8 +125,10 @@ def _table(plan: Plan) -> Table:
         table.add_column(heading, justify="left" if heading == "trial" else "right", no_wrap=True)
     for trial in plan.trials[:MOST_ROWS]:
         flat = flatten(trial.config.model_dump(mode="json"))
-        held = [f"{trial.stored_epochs} epochs"] * bool(trial.stored_epochs) + ["ended"] * trial.ended
-        table.add_row(trial.config.trial_id, ", ".join(held) or "-", *(Text(show_value(flat[key])) for key in varying))
+        stored = [f"{trial.stored_epochs} epochs"] * bool(trial.stored_epochs) + ["ended"] * trial.ended
+        table.add_row(
+            trial.config.trial_id, ", ".join(stored) or "-", *(Text(show_value(flat[key])) for key in varying)
+        )
     if len(plan.trials) > MOST_ROWS:
         table.caption, table.caption_justify, table.caption_style = (
             f"and {len(plan.trials) - MOST_ROWS} more",

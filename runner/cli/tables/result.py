@@ -1,4 +1,4 @@
-"""The result of `caucus run` as one JSON object, and as the table that a person reads."""
+"""The result of `caucus run` as one JSON object, and as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ COUNTED: tuple[TrialState, ...] = ("finished", "pruned", "failed", "diverged", "
 
 
 def result_to_json(result: RunResult) -> dict[str, Any]:
-    """What `caucus run --json` prints. `best` and `ensemble` are null where there was nothing to vote."""
+    """The JSON object of `caucus run --json`. `best` and `ensemble` are null where there was nothing to vote on."""
     counts = result.state.counts()
-    told: dict[str, Any] = {
+    payload: dict[str, Any] = {
         "run": result.run,
         "outcome": result.outcome,
         "reason": result.reason,
@@ -37,18 +37,18 @@ def result_to_json(result: RunResult) -> dict[str, Any]:
         "busy_s": round(result.busy_s, 3),
         "slots": result.state.slots,
     }
-    return told | (conclusion_to_json(result.conclusion) if result.conclusion else {}) | {"report": result.report}
+    return payload | (conclusion_to_json(result.conclusion) if result.conclusion else {}) | {"report": result.report}
 
 
 def show_result(result: RunResult, console: Console) -> None:
-    """Print what came of a run for a person: what went wrong, the verdict's table, its sentence, where the report lies."""
+    """Print the result of a run: failed trials, the verdict's table and sentences, and the path of the report."""
 
-    def say(text: str) -> None:
+    def print_text(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     for trial in result.state.trials.values():
         if trial.state in ("failed", "diverged"):
-            say(f"{trial.trial_id} {trial.state}: {one_line(trial.reason)}")
+            print_text(f"{trial.trial_id} {trial.state}: {one_line(trial.reason)}")
     if result.conclusion:
         console.print()
         console.print(show_verdict(result.conclusion.verdict, len(result.conclusion.team.members)))
@@ -56,16 +56,16 @@ def show_result(result: RunResult, console: Console) -> None:
         for sentence in result.conclusion.verdict.sentences:
             console.print(sentence, markup=False, highlight=False)
         if result.conclusion.pseudo:
-            say(f"pseudo-labels: {' '.join(lay_out(result.conclusion.pseudo).sentences)}")
+            print_text(f"pseudo-labels: {' '.join(lay_out(result.conclusion.pseudo).sentences)}")
     trained = f"{result.epochs_trained} epochs trained" if result.epochs_trained else "nothing to train"
     reason = f": {one_line(result.reason)}" if result.reason else ""
-    say(f"{result.run}: {result.outcome}{reason}; {trained}, {show_duration(result.wall_s)}")
+    print_text(f"{result.run}: {result.outcome}{reason}; {trained}, {show_duration(result.wall_s)}")
     if result.report:
-        say(f"report: {result.report}")
+        print_text(f"report: {result.report}")
 
 
 def show_verdict(verdict: Verdict, members: int) -> Table:
-    """Best single against the votes on the untouched test split, with intervals."""
+    """Table of the best single checkpoint and the votes on the untouched test split, with intervals."""
     table = Table(
         title="On the test split, which nothing was chosen on",
         title_justify="left",
@@ -80,7 +80,7 @@ def show_verdict(verdict: Verdict, members: int) -> Table:
     rows: list[tuple[str, Score]] = [("best single", verdict.best)]
     rows += [(f"{how} vote of {members}", score) for how, score in verdict.votes.items()]
     for label, score in rows:
-        chosen = label.startswith(verdict.vote)
+        is_configured = label.startswith(verdict.vote)
         low, high = score.ci95
         cells = (
             label,
@@ -91,5 +91,5 @@ def show_verdict(verdict: Verdict, members: int) -> Table:
             f"{score.validation_accuracy:.2%}",
             f"{score.corrected.value:.2%}" if score.corrected else "-",
         )
-        table.add_row(*(Text(cell, style="bold" if chosen else "") for cell in cells))
+        table.add_row(*(Text(cell, style="bold" if is_configured else "") for cell in cells))
     return table

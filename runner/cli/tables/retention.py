@@ -1,4 +1,4 @@
-"""What a store can do without, as the table that a person reads."""
+"""What can be deleted from a store, as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from runner.retention.retention import Retention
 
 
 def show_retention(found: Retention) -> Table:
-    """What goes: kind, how many, objects, bytes, and the total; what stays, by reason."""
+    """Table of the removals by kind (number, objects, bytes), with the total, and of the checkpoints that stay, by reason."""
     verb = "deleted" if found.deleted else "can go"
     table = Table(box=None, header_style="dim", pad_edge=False, title_justify="left", title_style="bold")
     table.title = f"{found.store.uri}: what {'was' if found.deleted else 'can be'} deleted"
     table.add_column("what", overflow="fold")
     for heading in ("number", "objects", "size"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for what, many in by_kind(found.doomed).items():
+    for what, many in by_kind(found.removals).items():
         size = sum(one.size_bytes for one in many)
         table.add_row(what, f"{len(many):,}", f"{sum(one.objects for one in many):,}", show_bytes(size))
-    table.add_row(f"all that {verb}", f"{len(found.doomed):,}", f"{found.objects:,}", show_bytes(found.size_bytes))
+    table.add_row(f"all that {verb}", f"{len(found.removals):,}", f"{found.objects:,}", show_bytes(found.size_bytes))
     table.add_section()
     for reason, count in Counter(found.kept.values()).items():
         table.add_row(f"stays: {reason}", f"{count:,}", "", "", style="dim")
@@ -32,7 +32,7 @@ def show_retention(found: Retention) -> Table:
 
 
 def describe_consequences(found: Retention) -> Iterator[str]:
-    """Lines below the table: what stays equal, what changes, and what to type."""
+    """Lines below the table: what stays equal, what changes, and how to delete."""
     yield f"Stays as it is: {'; '.join(KEPT_EQUAL)}."
     yield f"Changes: {'; '.join(CHANGED)}."
     yield from found.notes

@@ -1,4 +1,4 @@
-"""Another vote of a stored run as a person reads it."""
+"""A repeated vote of a stored run for a terminal."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ensembles.evaluation.score import Score
 from runner.evaluation.revote import Revote, Row
 
 WIDE = 110
-"""Columns of a terminal from which on likelihood and calibration are shown as well."""
+"""Least width of a terminal, in characters, at which likelihood and calibration are shown as well."""
 
 
 def show_revote(revote: Revote, console: Console) -> None:
-    """Print the table, the verdict, and what the look at test counts for."""
+    """Print the table, the verdict, and the notes."""
     console.print(lay_out(revote, console.width >= WIDE))
     console.print()
     for line in list_notes(revote):
@@ -24,7 +24,7 @@ def show_revote(revote: Revote, console: Console) -> None:
 
 
 def lay_out(revote: Revote, wide: bool) -> Table:
-    """A row for each choice and vote, the configured one in bold, and the baselines of the verdict."""
+    """A table with a row for each selection and vote, the configured one in bold, and the baselines of the verdict."""
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1))
     table.add_column("choice", no_wrap=True)
     table.add_column("vote", no_wrap=True)
@@ -65,7 +65,7 @@ def _interval(ends: tuple[float, float]) -> str:
 
 
 def list_notes(revote: Revote) -> Iterator[str]:
-    """What the columns mean, the verdict, who was left out, and the ledger."""
+    """The meaning of the columns, the verdict, checkpoints that were left out, and the ledger."""
     verdict, corrected = revote.conclusion.verdict, revote.conclusion.corrected
     how = (
         f"corrected on images that {corrected.repetitions} repetitions of the selection did not see; "

@@ -1,4 +1,4 @@
-"""Tables for a terminal: the trials of a run, and what the vote has come to."""
+"""The trials of a run as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def show_trials(state: RunState, most: int, title: str) -> Table:
         ("epoch", "right"),
         ("state", "left"),
     ):
-        # Of a narrow terminal the reasons give way first: what may wrap is narrowed before what may not.
+        # On a narrow terminal the reasons are cut first: rich narrows columns that may wrap before others.
         table.add_column(heading, justify=justify, no_wrap=heading != "state")  # type: ignore[arg-type]
     for key in varying:
         table.add_column(key.rpartition(".")[2], justify="right", no_wrap=True)

@@ -40,7 +40,7 @@ class ModelBasedSearch(Search):
     def step(self, state: RunState) -> Step:
         """The next suggestion."""
         index = len(self._configurations)
-        if index >= self._scope.method.wanted:
+        if index >= self._scope.method.configuration_count:
             return Over()
         for attempt in range(ATTEMPTS):
             values = self._suggest(index, attempt)

@@ -41,9 +41,9 @@ class RandomSearch(Search):
         """All configurations that are still missing; recorded ones of other origin count as drawn."""
         if self._trained and not self._places:
             first = tuple(trial for trial in self._trained if is_of(self._scope, trial))
-            if first := first[: self._scope.method.wanted * self._scope.method.repeats]:
+            if first := first[: self._scope.method.configuration_count * self._scope.method.repeats]:
                 return Plan(first, why="trained by an earlier run", stage=self._scope.stage)
-        count = self._scope.method.wanted - len(self._places)
+        count = self._scope.method.configuration_count - len(self._places)
         drawn = self._draw(count) if count > 0 else []
         if tests := self._bounds.missing_tests(drawn):
             return tests
@@ -63,7 +63,7 @@ class RandomSearch(Search):
     def wants(self, trial_id: str) -> bool:
         """A smaller `search.trials` drops the last configurations."""
         trial = self._progress.planned.get(trial_id)
-        return trial is None or self._places[configuration_of(trial)] < self._scope.method.wanted
+        return trial is None or self._places[configuration_of(trial)] < self._scope.method.configuration_count
 
     def _draw(self, count: int) -> list[dict[str, Value]]:
         """The first `count` draws whose configuration is not recorded; fewer if the space is exhausted."""
@@ -96,6 +96,6 @@ def draw_trials(scope: StageContext) -> list[TrialConfig]:
     step = RandomSearch(scope).step(RunState())
     trials = list(step.trials) if isinstance(step, Plan) else []
     found = len(trials) // scope.method.repeats
-    if found < scope.method.wanted:
-        raise refuse_small_space(scope.method.wanted, found)
+    if found < scope.method.configuration_count:
+        raise refuse_small_space(scope.method.configuration_count, found)
     return trials

@@ -1,4 +1,4 @@
-"""What a person types, and what they are told when it cannot be done."""
+"""Arguments of the command, and its messages where they cannot be followed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from runner.cli import change as verbs_change
-from runner.cli import deploy as verbs_hand_over
-from runner.cli import prepare as verbs_ahead
-from runner.cli import results as verbs_look
+from runner.cli import change, deploy, prepare, results
 from runner.cli.main import VERBS, app
 from tests.services.servers import free_ports
 
@@ -51,16 +48,16 @@ scheduler: {method: none}
 """
 
 
-def refuse(*words: str) -> str:
+def refuse(*arguments: str) -> str:
     """The message of a `caucus run` that must be refused: exit code 2, no traceback, the same as JSON."""
-    answer = CliRunner().invoke(app, ["run", *words, "--json"])
+    answer = CliRunner().invoke(app, ["run", *arguments, "--json"])
     assert answer.exit_code == 2, answer.output
     assert answer.exception is None or isinstance(answer.exception, SystemExit)
     assert answer.stderr.startswith("caucus: ")
     assert "Traceback" not in answer.output
-    told = json.loads(answer.stdout)
-    assert told["error"] in answer.stderr
-    return told["error"]
+    payload = json.loads(answer.stdout)
+    assert payload["error"] in answer.stderr
+    return payload["error"]
 
 
 def files() -> list[str]:
@@ -68,7 +65,7 @@ def files() -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("text", "words", "parts"),
+    ("text", "arguments", "parts"),
     [
         (None, ["missing.yaml"], ["missing.yaml: no such sweep file; there are sweep.yaml"]),
         ("- a\n- b\n", [], ["sweep.yaml: is a list, not a mapping"]),
@@ -114,12 +111,12 @@ def files() -> list[str]:
         (SWEEP, ["novalue"], ["'novalue' is no override: write key=value"]),
     ],
 )
-def test_what_cannot_be_run_is_refused_by_name_and_nothing_is_written(home, text, words, parts):
+def test_what_cannot_be_run_is_refused_by_name_and_nothing_is_written(home, text, arguments, parts):
     if text is not None:
         Path("sweep.yaml").write_text(text)
-        words = ["sweep.yaml", *words]
+        arguments = ["sweep.yaml", *arguments]
     before = files()
-    message = refuse(*words)
+    message = refuse(*arguments)
     assert all(part in message for part in parts), message
     assert files() == before
 
@@ -187,7 +184,7 @@ def test_a_run_that_is_not_there_is_refused(home, verb):
     assert "error" in json.loads(answer.stdout)
 
 
-def test_an_error_is_told_without_a_traceback_by_the_real_command(home):
+def test_the_real_command_reports_an_error_without_a_traceback(home):
     done = subprocess.run(
         [shutil.which("caucus", path=Path(sys.executable).parent) or "caucus", "run", "missing.yaml"],
         capture_output=True,
@@ -199,7 +196,7 @@ def test_an_error_is_told_without_a_traceback_by_the_real_command(home):
 
 
 def test_no_verb_is_left_out_of_the_command():
-    files = (verbs_ahead, verbs_look, verbs_change, verbs_hand_over)
+    files = (prepare, results, change, deploy)
     written = {
         name
         for file in files

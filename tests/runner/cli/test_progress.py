@@ -64,7 +64,7 @@ def test_a_line_begins_with_the_time_and_an_end_adds_the_summary(store):
     assert len(lines) == 3
 
 
-def test_an_epoch_from_the_store_is_told_as_such(store):
+def test_an_epoch_from_the_store_is_marked_as_such(store):
     console, trial = plain(), make_trial()
     log = open_log(store, listeners=[Progress(console, make_spec("runs"))])
     log.plan([trial])
@@ -123,13 +123,13 @@ def test_the_table_is_taken_down_when_the_run_breaks_off(store):
     def run():
         with Progress(console, make_spec("runs")) as progress:
             open_log(store, listeners=[progress]).open({}, slots=1)
-            held.append(progress._live)
+            tables.append(progress._live)
             raise KeyboardInterrupt
 
-    held = []
+    tables = []
     with pytest.raises(KeyboardInterrupt):
         run()
-    assert not held[0].is_started
+    assert not tables[0].is_started
     assert "\x1b[?25h" in console.file.getvalue()  # the cursor is back
 
 

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from runner.cli.terminal import PIPE_WIDTH, Terminal, make_inert, say
+from runner.cli.terminal import PIPE_WIDTH, Terminal, make_inert, print_line
 
 CLEARS = "\x1b[2J\x1b]0;title\x07\x9b31m\u202egnp.exe"
 """Clears the screen, names the window, turns red (in one byte), and turns the direction of reading."""
@@ -25,7 +25,7 @@ def test_control_characters_are_marked_and_all_others_stay() -> None:
 def test_lines_tables_and_live_tables_are_inert(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
     monkeypatch.setattr(sys, "stdout", written)
-    say(CLEARS)
+    print_line(CLEARS)
     console = Terminal()
     table = Table("name", CLEARS)
     table.add_row(CLEARS, Text(CLEARS))
@@ -41,12 +41,12 @@ def test_lines_tables_and_live_tables_are_inert(monkeypatch: pytest.MonkeyPatch)
 def test_richs_own_marks_are_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
     monkeypatch.setattr(sys, "stdout", written)
-    told = "[/nothing] [link=https://elsewhere]here[/link] :smile:"
-    Terminal().print(told)
+    text = "[/nothing] [link=https://elsewhere]here[/link] :smile:"
+    Terminal().print(text)
     table = Table("name")
-    table.add_row(told)
+    table.add_row(text)
     Terminal().print(table)
-    assert written.getvalue().count(told) == 2
+    assert written.getvalue().count(text) == 2
 
 
 def test_a_pipe_is_wide_enough_for_every_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,12 +114,12 @@ def test_epochs_of_other_nets_are_refused_with_nothing_written(trained_store: Fo
 
 def test_what_went_into_a_soup_is_not_deleted_and_neither_is_the_soup(trained_store: Folder) -> None:
     without = plan_retention(trained_store, 1)
-    assert [one for one in without.doomed if one.checkpoint]
+    assert [one for one in without.removals if one.checkpoint]
     summary = make_soup(trained_store).summary
     found = plan_retention(trained_store, 1)
     retained = {str(member) for member in found.kept}
     assert {*summary.ingredients} <= retained
-    assert not [key for one in found.doomed for key in (*one.first, *one.rest) if "soups/" in key]
+    assert not [key for one in found.removals for key in (*one.first, *one.rest) if "soups/" in key]
 
 
 @pytest.mark.parametrize(

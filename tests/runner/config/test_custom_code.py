@@ -48,7 +48,7 @@ def test_a_module_beside_the_sweep_file_is_found_and_sent_to_workers(folder):
     assert find_custom_code(read_spec(str(folder / "mine.yaml"), ["model.name=torch.nn:build"])) == []
 
 
-def test_own_keys_can_be_searched_set_and_overridden(folder):
+def test_custom_keys_can_be_searched_set_and_overridden(folder):
     path = str(folder / "mine.yaml")
     assert read_spec(path, []).search.space["model.leak"].values == (0.0, 0.1)
     spec = read_spec(path, ["model.leak=0.3"])
@@ -64,8 +64,8 @@ def test_own_keys_can_be_searched_set_and_overridden(folder):
 
 @pytest.mark.parametrize("name", ["cnn", "torchvision/resnet18"])
 def test_no_other_model_can_have_them(name):
-    def parse(**told):
-        return parse_spec({"name": "s", "data": {"name": "digits"}, **told}, "s.yaml")
+    def parse(**more):
+        return parse_spec({"name": "s", "data": {"name": "digits"}, **more}, "s.yaml")
 
     with pytest.raises(SweepFileError, match=r"model.widht: no such key; did you mean width\?"):
         parse(model={"name": name, "widht": 4})
@@ -74,7 +74,7 @@ def test_no_other_model_can_have_them(name):
 
 
 def test_keys_of_one_model_leave_the_others_alone():
-    told = {
+    payload = {
         "name": "s",
         "data": {"name": "digits"},
         "search": {
@@ -87,7 +87,7 @@ def test_keys_of_one_model_leave_the_others_alone():
     }
     from runner.space.conditions import active_values, activity, in_order
 
-    spec = parse_spec(told, "s.yaml")
+    spec = parse_spec(payload, "s.yaml")
     space = in_order(spec.search.space)
     drawn = {"model.leak": 0.1, "model.blocks": 1}
     active = {
@@ -108,18 +108,18 @@ def test_keys_of_one_model_leave_the_others_alone():
 
 
 def test_keys_of_the_plain_net_are_refused_where_no_trial_has_it():
-    told = {"name": "s", "data": {"name": "digits"}, "model": {"name": "torchvision/resnet18"}}
+    payload = {"name": "s", "data": {"name": "digits"}, "model": {"name": "torchvision/resnet18"}}
     with pytest.raises(SweepFileError, match=r"model.dense|model.neurons has no effect"):
-        parse_spec(told | {"search": {"space": {"model.neurons": {"choice": [8, 16]}}}}, "s.yaml")
+        parse_spec(payload | {"search": {"space": {"model.neurons": {"choice": [8, 16]}}}}, "s.yaml")
     with pytest.raises(
         SweepFileError,
         match=r"model.width has no effect, since it matters only where model.name is 'cnn' or module:function, "
         r"which is 'torchvision/resnet18': remove it",
     ):
-        parse_spec(told | {"search": {"space": {"model.width": {"choice": [8, 16]}}}}, "s.yaml")
+        parse_spec(payload | {"search": {"space": {"model.width": {"choice": [8, 16]}}}}, "s.yaml")
 
 
 @pytest.mark.long
 def test_a_sweep_of_a_model_beside_its_file_runs_from_another_folder(folder, tmp_path):
-    told = run_sweep(str(folder / "mine.yaml"), f"store={tmp_path / 'store'}")
-    assert told["trials"]["finished"] == 2
+    result = run_sweep(str(folder / "mine.yaml"), f"store={tmp_path / 'store'}")
+    assert result["trials"]["finished"] == 2

@@ -8,11 +8,11 @@ from trainables.errors import SweepFileError
 ASKED = {"data": {"path": "more"}}
 
 
-def parse(pseudo, **told):
-    return parse_spec({"name": "t", "data": {"name": "digits"}, "pseudo_labels": pseudo, **told}, "t.yaml")
+def parse(pseudo, **more):
+    return parse_spec({"name": "t", "data": {"name": "digits"}, "pseudo_labels": pseudo, **more}, "t.yaml")
 
 
-def test_it_is_off_by_default_and_then_names_no_run_anew():
+def test_it_is_off_by_default_and_then_renames_no_run():
     spec = parse_spec({"name": "t", "data": {"name": "digits"}}, "t.yaml")
     assert spec.pseudo_labels is None
     assert spec.run_id("0123456789abcdef") == "2c5d8019"
@@ -32,7 +32,7 @@ def test_the_rest_is_short_for_a_source_of_that_name():
 
 
 @pytest.mark.parametrize(
-    ("pseudo", "told", "message"),
+    ("pseudo", "raw", "message"),
     [
         ({}, {}, "t.yaml: pseudo_labels.data is missing"),
         (
@@ -67,9 +67,9 @@ def test_the_rest_is_short_for_a_source_of_that_name():
         ),
     ],
 )
-def test_what_cannot_work_is_told_before_anything_starts(pseudo, told, message):
+def test_settings_that_cannot_work_are_refused_before_anything_starts(pseudo, raw, message):
     with pytest.raises(SweepFileError) as caught:
-        parse(pseudo, **told)
+        parse(pseudo, **raw)
     assert message in str(caught.value)
 
 

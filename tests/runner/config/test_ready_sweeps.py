@@ -43,5 +43,5 @@ def test_the_demonstration_is_as_large_as_promised():
 @pytest.mark.parametrize("path", READY, ids=lambda path: path.stem)
 def test_the_record_of_a_ready_sweep_is_read_back_as_it_was(path):
     spec = read_spec(str(path), [])
-    told = json.loads(json.dumps(spec.model_dump(mode="json")))
-    assert SweepSpec.model_validate(told) == spec
+    payload = json.loads(json.dumps(spec.model_dump(mode="json")))
+    assert SweepSpec.model_validate(payload) == spec

@@ -7,8 +7,8 @@ from trainables.errors import SweepFileError
 MINIMAL = {"name": "t", "data": {"name": "digits"}}
 
 
-def parse(**told):
-    return parse_spec({**MINIMAL, **told}, "t.yaml")
+def parse(**more):
+    return parse_spec({**MINIMAL, **more}, "t.yaml")
 
 
 def test_a_sweep_needs_no_more_than_its_data():
@@ -17,7 +17,7 @@ def test_a_sweep_needs_no_more_than_its_data():
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("raw", "message"),
     [
         ({"optimzer": {"lr": 0.1}}, "t.yaml: optimzer: no such key; did you mean optimizer?"),
         ({"optimizer": {"lrr": 0.1}}, "t.yaml: optimizer.lrr: no such key; did you mean lr?"),
@@ -64,14 +64,14 @@ def test_a_sweep_needs_no_more_than_its_data():
         ),
     ],
 )
-def test_a_wrong_sweep_names_the_file_the_key_the_value_and_the_rule(told, message):
+def test_a_wrong_sweep_names_the_file_the_key_the_value_and_the_rule(raw, message):
     with pytest.raises(SweepFileError) as caught:
-        parse(**told)
+        parse(**raw)
     assert message in str(caught.value)
     assert str(caught.value).startswith("t.yaml: ")
 
 
-def test_all_problems_are_told_at_once():
+def test_all_problems_are_reported_at_once():
     with pytest.raises(SweepFileError) as caught:
         parse(optimizer={"lr": "fast"}, model={"width": 0})
     assert len(str(caught.value).splitlines()) == 2

@@ -25,7 +25,7 @@ LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("- a\n- b\n", "is a list, not a mapping"),
         ("", "is empty"),
@@ -38,9 +38,9 @@ LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("a: !!python/object/apply:os.system ['true']\n", "not valid YAML"),
     ],
 )
-def test_what_is_no_sweep_file_is_refused_by_name(tmp_path, text, told):
+def test_what_is_no_sweep_file_is_refused_by_name(tmp_path, text, message):
     path = write(tmp_path, text)
-    with pytest.raises(SweepFileError, match=told) as caught:
+    with pytest.raises(SweepFileError, match=message) as caught:
         read_sweep_file(path)
     assert str(caught.value).startswith(path)
 

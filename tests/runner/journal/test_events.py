@@ -72,27 +72,27 @@ def test_a_kind_of_a_later_version_is_skipped_and_named():
 
 
 def test_a_field_of_a_later_version_is_named_and_the_rest_counts():
-    told = json.loads(to_line(EVENTS[2])) | {"mood": "good"}
-    assert read_line(json.dumps(told).encode(), "x") == Line(EVENTS[2], "trial-started with the key mood")
+    payload = json.loads(to_line(EVENTS[2])) | {"mood": "good"}
+    assert read_line(json.dumps(payload).encode(), "x") == Line(EVENTS[2], "trial-started with the key mood")
 
 
 def test_a_field_of_a_result_of_a_later_version_is_named_and_the_rest_counts():
-    told = json.loads(to_line(EVENTS[4]))
-    told["result"]["mood"] = "good"
-    assert read_line(json.dumps(told).encode(), "x") == Line(EVENTS[4], "epoch-reported with the key result.mood")
+    payload = json.loads(to_line(EVENTS[4]))
+    payload["result"]["mood"] = "good"
+    assert read_line(json.dumps(payload).encode(), "x") == Line(EVENTS[4], "epoch-reported with the key result.mood")
 
 
 @pytest.mark.parametrize(
-    ("told", "unread"),
+    ("raw", "unread"),
     [
         ({"trial_id": 3}, "trial-ended whose trial_id is 3: Input should be a valid string"),
         ({"elapsed_s": "1"}, "trial-ended whose elapsed_s is '1': Input should be a valid number"),
         ({"state": "hibernated"}, "trial-ended whose state is 'hibernated': Input should be 'waiting', "),
     ],
 )
-def test_a_value_that_is_none_for_its_key_is_named_and_the_event_is_left_out(told, unread):
+def test_a_value_that_is_none_for_its_key_is_named_and_the_event_is_left_out(raw, unread):
     ended = next(json.loads(to_line(event)) for event in EVENTS if isinstance(event, TrialEnded))
-    found = read_line(json.dumps(ended | told).encode(), "x")
+    found = read_line(json.dumps(ended | raw).encode(), "x")
     assert found.event is None
     assert found.unread.startswith(unread)
 
@@ -139,13 +139,13 @@ def test_a_number_that_json_cannot_hold_is_not_written():
         to_line(EpochRepeated(**WHEN, trial_id="a", epoch=1, busy_s=float("nan")))
 
 
-def test_an_epoch_of_a_version_that_watched_nothing_is_read_as_one_without_what_was_watched():
+def test_an_epoch_of_a_version_without_statistics_is_read_as_one_without_them():
     event = next(event for event in EVENTS if isinstance(event, EpochReported))
-    told = json.loads(to_line(event))
+    payload = json.loads(to_line(event))
     watched = ("fit_loss", "fit_accuracy", "rate", "grad_norm", "update_ratio", "dead_share", "surge")
     for name in watched:
-        del told["result"][name]
-    found = read_line(json.dumps(told).encode(), "x").event
+        del payload["result"][name]
+    found = read_line(json.dumps(payload).encode(), "x").event
     assert isinstance(found, EpochReported)
     assert [getattr(found.result, name) for name in watched] == [None] * 7
     assert found.result.validation_loss == event.result.validation_loss

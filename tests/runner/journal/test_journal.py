@@ -177,7 +177,7 @@ def test_a_driver_that_never_wrote_leaves_no_gap(store):
     assert again(store) == [started(0), started(2)]
 
 
-def test_what_was_written_before_drivers_were_told_apart_counts(store):
+def test_segments_from_before_drivers_had_numbers_count(store):
     store.put(PREFIX + "000000.jsonl", to_line(started(0)))
     store.put(PREFIX + "000001.jsonl", to_line(started(1)))
     take_over(store, 1).append(started(2))
@@ -216,7 +216,7 @@ def test_an_object_that_is_lost_is_noticed_unless_it_was_the_last(store, lost):
             again(store)
 
 
-def test_a_driver_that_mends_reads_up_to_the_damage_and_the_next_ones_believe_it(store):
+def test_a_driver_that_repairs_reads_up_to_the_damage_and_later_ones_follow_it(store):
     take_over(store, 1).append(started(0), started(1), started(2))
     take_over(store, 2).append(started(3))
     key = keys(store)[0]
@@ -227,10 +227,10 @@ def test_a_driver_that_mends_reads_up_to_the_damage_and_the_next_ones_believe_it
         DamagedObject, match=r"000001-000000\.jsonl holds a line that is not what was written.*run the sweep again"
     ):
         again(store)
-    mended = take_over(store, 3, mend=True)
-    assert mended.events == [started(0)]
-    assert "000001-000000.jsonl" in mended.damage
-    mended.append(started(4))
+    repaired = take_over(store, 3, repair=True)
+    assert repaired.events == [started(0)]
+    assert "000001-000000.jsonl" in repaired.damage
+    repaired.append(started(4))
     assert again(store) == take_over(store, 4).events == [started(0), started(4)]
 
 
@@ -255,10 +255,10 @@ def test_what_status_has_counted_must_be_there(store, lost):
         DamagedObject, match=rf"events/ lacks the last {(2100, 1400, 700, 5)[lost]} of 2100 events: run the"
     ):
         again(store)
-    mended = take_over(store, 2, mend=True)
-    assert (len(mended.events), "lacks the last" in mended.damage) == ((0, 700, 1400, 2095)[lost], True)
-    mended.append(started(9000))
-    assert len(again(store)) == len(mended.events)  # what the driver before has counted does not count any more
+    repaired = take_over(store, 2, repair=True)
+    assert (len(repaired.events), "lacks the last" in repaired.damage) == ((0, 700, 1400, 2095)[lost], True)
+    repaired.append(started(9000))
+    assert len(again(store)) == len(repaired.events)  # what the driver before has counted does not count any more
 
 
 def test_a_journal_may_be_ahead_of_status_and_of_a_driver_that_lost_the_run(store):
@@ -270,8 +270,8 @@ def test_a_journal_may_be_ahead_of_status_and_of_a_driver_that_lost_the_run(stor
     assert len(again(store)) == 3
 
 
-@pytest.mark.parametrize("told", [b"{", b'{"journal": 7}', b'{"journal": {"driver": 1}}'])
-def test_a_status_that_counts_nothing_proves_nothing(store, told):
+@pytest.mark.parametrize("raw", [b"{", b'{"journal": 7}', b'{"journal": {"driver": 1}}'])
+def test_a_status_without_a_count_shows_no_loss(store, raw):
     take_over(store, 1).append(started(0))
-    store.put("sweeps/dots/r1/status.json", told)
+    store.put("sweeps/dots/r1/status.json", raw)
     assert len(again(store)) == 1

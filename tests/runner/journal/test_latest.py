@@ -36,16 +36,16 @@ def test_a_bit_that_flips_names_no_other_run(tmp_path):
     for at in range(8 * len(whole)):
         store.put(KEY, flip(whole, at))
         with contextlib.suppress(DamagedObject):
-            told = read_latest(store, "digits")
+            result = read_latest(store, "digits")
             # The blank before the checksum or the end of the line: either nothing is wrong, or no run is called so.
-            assert told == "2026-11-21" or len(told) > len("2026-11-21")
+            assert result == "2026-11-21" or len(result) > len("2026-11-21")
     store.put(KEY, whole.replace(b"2026", b"2025"))
     with pytest.raises(DamagedObject, match="run the sweep again"):
         read_latest(store, "digits")
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"a b c", b"../../x", b"a/b", b"\0", b"\x1b[31m", b"x" * 999, b"\xff"])
-def test_what_is_no_name_is_told(tmp_path, data):
+def test_a_record_that_is_no_name_is_refused(tmp_path, data):
     Folder(tmp_path).put(KEY, data)
     if data == b"\xff":
         assert read_latest(Folder(tmp_path), "digits") == "\ufffd"  # names no run either

@@ -41,20 +41,20 @@ def impatient(quick, monkeypatch):
     monkeypatch.setattr(lease, "SILENT_S", 1.0)
 
 
-def claim(store, number=1, **told):
+def claim(store, number=1, **more):
     """What another driver has left."""
-    store.put(layout.claim_key("dots", "r1", number), to_json({"host": "elsewhere", "pid": 7, **told}))
+    store.put(layout.claim_key("dots", "r1", number), to_json({"host": "elsewhere", "pid": 7, **more}))
 
 
-def beat(store, number=1, **told):
-    store.put(layout.beat_key("dots", "r1", number), to_json({"beat": 1, "at_unix_s": 1.0, "ended": False, **told}))
+def beat(store, number=1, **more):
+    store.put(layout.beat_key("dots", "r1", number), to_json({"beat": 1, "at_unix_s": 1.0, "ended": False, **more}))
 
 
 def test_the_first_driver_gets_the_run_at_once(store):
-    with take_lease(store, "dots", "r1") as held:
-        assert held.number == 1
-        assert not held.is_lost
-        held.confirm()
+    with take_lease(store, "dots", "r1") as owned:
+        assert owned.number == 1
+        assert not owned.is_lost
+        owned.confirm()
         found = find_driver(store, "dots", "r1")
         assert (found.number, found.has_ended) == (1, False)
     assert find_driver(store, "dots", "r1").has_ended
@@ -72,14 +72,14 @@ def test_a_run_that_is_driven_is_not_driven_twice(store, quick):
 
 def test_after_the_end_the_next_driver_need_not_wait(store):
     take_lease(store, "dots", "r1").release()
-    said = []
-    with take_lease(store, "dots", "r1", said.append) as held:
-        assert (held.number, said) == (2, [])
+    messages = []
+    with take_lease(store, "dots", "r1", messages.append) as owned:
+        assert (owned.number, messages) == (2, [])
 
 
 def test_a_claim_that_was_taken_back_leaves_nothing(store):
-    with take_lease(store, "dots", "r1") as held:
-        held.withdraw()
+    with take_lease(store, "dots", "r1") as owned:
+        owned.withdraw()
     assert list(store.find("")) == []
     assert take_lease(store, "dots", "r1").number == 1
 
@@ -91,30 +91,30 @@ def test_runs_have_drivers_of_their_own(store):
 
 def test_a_process_that_is_gone_from_this_machine_is_not_waited_for(store):
     code = "import json; from runner.journal.process_id import describe_process; print(json.dumps(describe_process()))"
-    told = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
-    claim(store, **told)
+    payload = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+    claim(store, **payload)
     beat(store)
-    assert process_has_exited(told)
-    said = []
-    with take_lease(store, "dots", "r1", said.append) as held:
-        assert (held.number, said) == (2, [])
+    assert process_has_exited(payload)
+    messages = []
+    with take_lease(store, "dots", "r1", messages.append) as owned:
+        assert (owned.number, messages) == (2, [])
 
 
 def test_a_process_is_known_by_more_than_its_id():
-    told = describe_process()
-    assert not process_has_exited(told)
-    assert process_has_exited({**told, "started": "1"})
-    assert not process_has_exited({**told, "machine": "another"})
+    description = describe_process()
+    assert not process_has_exited(description)
+    assert process_has_exited({**description, "started": "1"})
+    assert not process_has_exited({**description, "machine": "another"})
     assert not process_has_exited({})
 
 
 def test_a_driver_elsewhere_is_waited_for_until_it_is_silent_whatever_its_clock_says(store, impatient):
     claim(store)
     beat(store, at_unix_s=time.time() + 3600)
-    said = []
-    with take_lease(store, "dots", "r1", said.append) as held:
-        assert held.number == 2
-    assert said == ["dots/r1 was driven by process 7 on elsewhere: waiting up to 1 s to see whether it still is"]
+    messages = []
+    with take_lease(store, "dots", "r1", messages.append) as owned:
+        assert owned.number == 2
+    assert messages == ["dots/r1 was driven by process 7 on elsewhere: waiting up to 1 s to see whether it still is"]
 
 
 def test_a_driver_elsewhere_that_still_beats_keeps_the_run_whatever_its_clock_says(store, quick):
@@ -129,28 +129,28 @@ def test_a_driver_elsewhere_that_still_beats_keeps_the_run_whatever_its_clock_sa
 
 def test_a_claim_that_cannot_be_read_is_waited_for_like_any_other(store, impatient):
     store.put(layout.claim_key("dots", "r1", 1), b"{")
-    with take_lease(store, "dots", "r1") as held:
-        assert held.number == 2
+    with take_lease(store, "dots", "r1") as owned:
+        assert owned.number == 2
 
 
 def test_a_driver_that_was_taken_for_gone_notices_and_stops(store, quick):
-    with take_lease(store, "dots", "r1") as held:
+    with take_lease(store, "dots", "r1") as owned:
         claim(store, number=2)
-        held._heart.join(timeout=30)
-        assert held.is_lost
+        owned._heart.join(timeout=30)
+        assert owned.is_lost
         with pytest.raises(RunCutShort, match=r"was taken over by process 7 on elsewhere"):
-            held.confirm()
+            owned.confirm()
 
 
 def test_confirming_asks_the_store(store):
-    with take_lease(store, "dots", "r1") as held:
+    with take_lease(store, "dots", "r1") as owned:
         claim(store, number=2)
         with pytest.raises(RunCutShort):
-            held.confirm()
+            owned.confirm()
 
 
 def test_a_store_that_fails_for_a_while_does_not_stop_the_heart(store, quick, monkeypatch):
-    with take_lease(store, "dots", "r1") as held:
+    with take_lease(store, "dots", "r1") as owned:
         with monkeypatch.context() as broken:
 
             def refuse(self, key, data):
@@ -163,7 +163,7 @@ def test_a_store_that_fails_for_a_while_does_not_stop_the_heart(store, quick, mo
         while find_driver(store, "dots", "r1").beat == seen:
             assert time.monotonic() < end_s
             time.sleep(0.05)
-        assert not held.is_lost
+        assert not owned.is_lost
 
 
 class Careless(Folder):
@@ -179,7 +179,7 @@ def test_a_store_that_ignores_conditions_is_refused(tmp_path):
         take_lease(Careless(tmp_path, "runs"), "dots", "r1")
 
 
-def test_a_server_that_looks_too_early_whether_a_claim_is_there_is_refused_at_every_start(moto_s3, monkeypatch):
+def test_a_server_that_checks_too_early_whether_a_claim_exists_is_refused_at_every_start(moto_s3, monkeypatch):
     moto_s3.login(monkeypatch)
     with fault_proxy(moto_s3.endpoint_url, Fault("^PUT .*/drivers/.*json", "early")) as proxy:
         store = open_store(f"s3://{moto_s3.new_bucket()}/runs", proxy.endpoint_url)
@@ -191,7 +191,7 @@ def test_a_server_that_looks_too_early_whether_a_claim_is_there_is_refused_at_ev
 
 
 def test_a_claim_that_another_took_over_a_moment_later_was_not_the_only_one(moto_s3, monkeypatch):
-    """Of a server that looks too early one driver may be told that it was first, and find the other's claim there."""
+    """A server that checks too early may tell one driver that it was first, which then finds the claim of the other one."""
     moto_s3.login(monkeypatch)
     store = open_store(f"s3://{moto_s3.new_bucket()}/runs", moto_s3.endpoint_url)
     monkeypatch.setattr(S3Store, "_look", lambda *_: (1, "of another"))
@@ -201,20 +201,20 @@ def test_a_claim_that_another_took_over_a_moment_later_was_not_the_only_one(moto
 
 def test_of_two_drivers_that_a_store_lets_be_the_first_the_one_that_was_overwritten_stops(store, quick):
     """As behind a proxy that hands uploads on only when they are whole, where no start can show it."""
-    with take_lease(store, "dots", "r1") as held:
+    with take_lease(store, "dots", "r1") as owned:
         claim(store, number=1, nonce="of another")
-        held._heart.join(timeout=30)
-        assert held.is_lost
+        owned._heart.join(timeout=30)
+        assert owned.is_lost
         with pytest.raises(RunCutShort, match=r"claimed by process 7 on elsewhere at the same time.*another store"):
-            held.confirm()
+            owned.confirm()
 
 
 def test_a_claim_that_is_damaged_or_gone_is_no_reason_to_stop(store, quick):
-    with take_lease(store, "dots", "r1") as held:
+    with take_lease(store, "dots", "r1") as owned:
         store.put(layout.claim_key("dots", "r1", 1), b"{")
-        held.confirm()
+        owned.confirm()
         store.delete(layout.claim_key("dots", "r1", 1))
-        held.confirm()
+        owned.confirm()
 
 
 def test_an_upload_that_never_comes_to_the_gate_holds_the_others_up_only_for_a_while(moto_s3, monkeypatch):
@@ -222,8 +222,8 @@ def test_an_upload_that_never_comes_to_the_gate_holds_the_others_up_only_for_a_w
     moto_s3.login(monkeypatch)
     with fault_proxy(moto_s3.endpoint_url, Fault("^PUT .*/drivers/.*json", "hang", times=1)) as proxy:
         store = S3Store(moto_s3.new_bucket(), "runs", proxy.endpoint_url, read_timeout_s=0.5)
-        with take_lease(store, "dots", "r1") as held:
-            assert held.number == 1
+        with take_lease(store, "dots", "r1") as owned:
+            assert owned.number == 1
 
 
 @pytest.mark.parametrize("kind", ["folder", "moto", "weed"])
@@ -243,14 +243,14 @@ def test_of_drivers_that_start_at_the_same_time_exactly_one_wins(kind, request, 
 
     for race in range(10):
         with ThreadPoolExecutor(2) as drivers:
-            taken = [held for held in drivers.map(drive, [f"r{race}"] * 2) if held]
-        assert [held.number for held in taken] == [1]
+            taken = [owned for owned in drivers.map(drive, [f"r{race}"] * 2) if owned]
+        assert [owned.number for owned in taken] == [1]
         taken[0].release()
 
 
 def test_a_store_that_is_out_of_reach_holds_the_end_of_a_driver_up_only_for_a_while(store, quick, monkeypatch):
     monkeypatch.setattr(lease, "RELEASE_S", 0.3)
-    held = take_lease(store, "dots", "r1")
+    owned = take_lease(store, "dots", "r1")
     answers = threading.Event()
 
     def hang(self, key, data):
@@ -258,10 +258,10 @@ def test_a_store_that_is_out_of_reach_holds_the_end_of_a_driver_up_only_for_a_wh
 
     with monkeypatch.context() as broken:
         broken.setattr(Folder, "put", hang)
-        held.release()
-        assert held._heart.is_alive()
+        owned.release()
+        assert owned._heart.is_alive()
         answers.set()
-        held._heart.join(timeout=60)
+        owned._heart.join(timeout=60)
     assert not find_driver(store, "dots", "r1").has_ended
 
 

@@ -80,50 +80,52 @@ def test_trials_keep_the_order_in_which_they_were_planned():
 
 @pytest.mark.parametrize("state", [state for state in STATES if state not in ("waiting", "running")])
 def test_a_new_driver_puts_back_what_has_no_end_of_its_own(state):
-    told = RunState([*BEGUN, started(A), ended(A, state, "why"), started(B), reported(B, 1), opened()])
-    a, b = told.trials[A.trial_id], told.trials[B.trial_id]
+    run_state = RunState([*BEGUN, started(A), ended(A, state, "why"), started(B), reported(B, 1), opened()])
+    a, b = run_state.trials[A.trial_id], run_state.trials[B.trial_id]
     assert (a.state, a.reason) == ((state, "why") if state in (*ENDED, "paused") else ("waiting", ""))
     assert (b.state, b.reason, len(b.epochs)) == ("waiting", "", 1)
 
 
 def test_epochs_and_busy_seconds_are_those_of_the_newest_execution():
     first = [*BEGUN, started(A), reported(A, 1), reported(A, 2), closed("partial")]
-    told = RunState(first)
-    assert (told.epochs_trained, told.busy_s) == (2, 3.0)
-    told.apply(opened(slots=4, torch="3"))
-    assert (told.epochs_trained, told.busy_s, told.slots, told.versions) == (0, 0.0, 4, {"torch": "3"})
-    told.apply(reported(A, 3))
-    assert (told.epochs_trained, told.busy_s) == (1, 1.5)
-    assert told.last_epoch(A.trial_id) == 3
+    state = RunState(first)
+    assert (state.epochs_trained, state.busy_s) == (2, 3.0)
+    state.apply(opened(slots=4, torch="3"))
+    assert (state.epochs_trained, state.busy_s, state.slots, state.versions) == (0, 0.0, 4, {"torch": "3"})
+    state.apply(reported(A, 3))
+    assert (state.epochs_trained, state.busy_s) == (1, 1.5)
+    assert state.last_epoch(A.trial_id) == 3
 
 
 def test_an_epoch_from_the_store_is_on_record_but_was_not_trained():
-    told = RunState([*BEGUN, started(A), reported(A, 1, trained=False)])
-    assert (told.epochs_trained, told.busy_s, told.last_epoch(A.trial_id)) == (0, 0.0, 1)
+    state = RunState([*BEGUN, started(A), reported(A, 1, trained=False)])
+    assert (state.epochs_trained, state.busy_s, state.last_epoch(A.trial_id)) == (0, 0.0, 1)
 
 
 def test_a_repeated_epoch_was_trained_but_is_not_on_record_twice():
     again = EpochRepeated(**when(), trial_id=A.trial_id, epoch=1, busy_s=4.0)
-    told = RunState([*BEGUN, started(A), reported(A, 1), again])
-    assert (told.epochs_trained, told.busy_s, len(told.trials[A.trial_id].epochs)) == (2, 5.5, 1)
+    state = RunState([*BEGUN, started(A), reported(A, 1), again])
+    assert (state.epochs_trained, state.busy_s, len(state.trials[A.trial_id].epochs)) == (2, 5.5, 1)
 
 
 def test_a_close_counts_until_a_driver_begins_again():
-    told = RunState([*BEGUN, closed("partial")])
-    assert told.closed == closed("partial")
-    told.apply(opened())
-    assert told.closed is None
+    state = RunState([*BEGUN, closed("partial")])
+    assert state.closed == closed("partial")
+    state.apply(opened())
+    assert state.closed is None
 
 
 def test_elapsed_seconds_never_fall():
-    told = RunState([TrialPlanned(**when(at), trial_id=A.trial_id, config=planned(A).config) for at in (3.0, 9.0, 4.0)])
-    assert told.elapsed_s == 9.0
+    state = RunState(
+        [TrialPlanned(**when(at), trial_id=A.trial_id, config=planned(A).config) for at in (3.0, 9.0, 4.0)]
+    )
+    assert state.elapsed_s == 9.0
 
 
 def test_pending_ended_and_counts():
     c = make_trial(3)
-    told = RunState([*BEGUN, planned(c), started(A), ended(A, "failed", "x"), ended(B, "stopped", "late")])
-    assert [record.trial_id for record in told.pending()] == [B.trial_id, c.trial_id]
-    assert [told.has_ended(trial.trial_id) for trial in (A, B, c)] == [True, False, False]
-    assert told.counts() == {"failed": 1, "stopped": 1, "waiting": 1}
-    assert told.last_epoch(c.trial_id) == 0
+    state = RunState([*BEGUN, planned(c), started(A), ended(A, "failed", "x"), ended(B, "stopped", "late")])
+    assert [record.trial_id for record in state.pending()] == [B.trial_id, c.trial_id]
+    assert [state.has_ended(trial.trial_id) for trial in (A, B, c)] == [True, False, False]
+    assert state.counts() == {"failed": 1, "stopped": 1, "waiting": 1}
+    assert state.last_epoch(c.trial_id) == 0

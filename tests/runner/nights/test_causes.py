@@ -20,16 +20,16 @@ DATA = DataRecord(
 NIGHT = NightInputs(FACTS, {"scheduler.max_epochs": 6, "search.trials": 5}, DATA, {"finished": 5})
 
 
-def changed(**told: object) -> NightInputs:
-    facts = {key: value for key, value in told.items() if key in FACTS.__dataclass_fields__}
+def changed(**more: object) -> NightInputs:
+    facts = {key: value for key, value in more.items() if key in FACTS.__dataclass_fields__}
     return replace(
-        NIGHT, facts=replace(FACTS, **facts), **{key: value for key, value in told.items() if key not in facts}
+        NIGHT, facts=replace(FACTS, **facts), **{key: value for key, value in more.items() if key not in facts}
     )
 
 
 def other_data(**images: tuple[str, str] | None) -> NightInputs:
     """The night over images of which these are others; None is gone."""
-    found = {name: told for name, told in (DATA.images | images).items() if told is not None}
+    found = {name: each for name, each in (DATA.images | images).items() if each is not None}
     return changed(data_id="d2", data=replace(DATA, data_id="d2", images=found))
 
 
@@ -54,7 +54,7 @@ def test_code_that_was_hashed_in_another_way_is_neither_a_cause_nor_unchanged():
 
 
 @pytest.mark.parametrize(
-    ("now", "kind", "told"),
+    ("now", "kind", "description"),
     [
         (
             changed(config={"scheduler.max_epochs": 1, "search.trials": 5}),
@@ -84,9 +84,9 @@ def test_code_that_was_hashed_in_another_way_is_neither_a_cause_nor_unchanged():
         (other_data(), "images", "the same images in another order, or under other names: data d1 -> d2"),
     ],
 )
-def test_one_change_is_the_cause(now, kind, told):
+def test_one_change_is_the_cause(now, kind, description):
     causes, unchanged = find_causes(now, NIGHT)
-    assert [(cause.kind, cause.description) for cause in causes] == [(kind, told)]
+    assert [(cause.kind, cause.description) for cause in causes] == [(kind, description)]
     assert len(unchanged) == (5 if kind == "trials" else 4)
 
 
@@ -116,13 +116,13 @@ def test_a_commit_that_changes_no_source_is_no_cause():
 
 def test_many_keys_are_counted():
     now = {f"model.key{number}": number for number in range(MOST_KEYS + 3)}
-    told = describe_changed_keys(now, {})
-    assert told.startswith("model.key0 absent -> 0, ")
-    assert told.endswith(", 3 more")
+    result = describe_changed_keys(now, {})
+    assert result.startswith("model.key0 absent -> 0, ")
+    assert result.endswith(", 3 more")
     assert describe_changed_keys({"search.space": ["x" * 200]}, {}).endswith("…")
 
 
-def test_classes_that_changed_are_told():
+def test_classes_that_changed_are_reported():
     now = replace(DATA, class_names=("cat", "dog", "emu"))
     assert describe_changed_images(now, DATA) == "2 classes became 3, or have other names"
     assert describe_relabelled(now, DATA) == ""

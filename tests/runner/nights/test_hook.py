@@ -1,4 +1,4 @@
-"""Hooks: a command and a real server are given the JSON; what goes wrong is told without telling secrets."""
+"""Hooks: a command and a real server are given the JSON; failures are reported without secrets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.config.nightly import NightlyConfig, mask_words
+from runner.config.nightly import NightlyConfig, mask_arguments
 from runner.nights import hook
 from runner.nights.hook import HookResult, call_hook
 from tests.sample_runs.sample_run import make_spec
@@ -110,7 +110,7 @@ def test_a_webhook_that_says_nothing_or_drips_is_given_up(tmp_path, monkeypatch)
         assert time.monotonic() - begin_s < 60
 
 
-def test_a_server_that_is_not_there_is_told_without_its_url(tmp_path):
+def test_an_unreachable_server_is_reported_without_its_url(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     found = call_hook(f"http://user:{SECRET}@127.0.0.1:{port}/{SECRET}", BODY, tmp_path)
@@ -137,7 +137,7 @@ def test_a_command_that_reads_nothing_works(tmp_path):
         ("", "nobody.sh " + SECRET, "no program nobody.sh on the PATH or beside the sweep file that may be executed"),
     ],
 )
-def test_a_command_that_does_not_work_is_told_without_its_words(tmp_path, text, hook_text, failure):
+def test_a_command_that_fails_is_reported_without_its_arguments(tmp_path, text, hook_text, failure):
     script(tmp_path, text)
     assert call_hook(hook_text, BODY, tmp_path) == HookResult("command", failure)
 
@@ -165,7 +165,7 @@ def test_the_environment_may_have_the_url_or_the_command(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("told", "why"),
+    ("raw", "why"),
     [
         ("", "nightly.hook is empty"),
         ("notify.sh 'oops", "nightly.hook is a command with a quotation mark that is not closed"),
@@ -175,15 +175,15 @@ def test_the_environment_may_have_the_url_or_the_command(tmp_path, monkeypatch):
         ([SECRET], "nightly.hook is no text"),
     ],
 )
-def test_what_is_no_hook_is_refused_without_telling_it(told, why):
+def test_an_invalid_hook_is_refused_without_quoting_it(raw, why):
     with pytest.raises(SweepFileError) as refused:
-        make_spec("runs", nightly={"hook": told})
+        make_spec("runs", nightly={"hook": raw})
     assert why in str(refused.value)
     assert SECRET not in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("told", "written"),
+    ("raw", "written"),
     [
         (
             f"https://user:{SECRET}@hooks.example.com:8443/services/{SECRET}?key={SECRET}",
@@ -196,14 +196,14 @@ def test_what_is_no_hook_is_refused_without_telling_it(told, why):
         (None, None),
     ],
 )
-def test_a_spec_is_written_with_its_hook_masked_and_reads_back(told, written):
-    spec = make_spec("runs", nightly={"hook": told})
-    assert spec.nightly.hook == told
+def test_a_spec_is_written_with_its_hook_masked_and_reads_back(raw, written):
+    spec = make_spec("runs", nightly={"hook": raw})
+    assert spec.nightly.hook == raw
     assert spec.model_dump(mode="json")["nightly"]["hook"] == written
     assert NightlyConfig.model_validate(spec.nightly.model_dump(mode="json")).hook == written
     assert SECRET not in repr(spec)
-    assert SECRET not in " ".join(mask_words([f"nightly.hook={told}", f"nightly={{hook: '{told}'}}"]))
+    assert SECRET not in " ".join(mask_arguments([f"nightly.hook={raw}", f"nightly={{hook: '{raw}'}}"]))
 
 
 def test_other_words_stay_as_they_are():
-    assert mask_words(["search.trials=4", "nightly.reseed=true"]) == ["search.trials=4", "nightly.reseed=true"]
+    assert mask_arguments(["search.trials=4", "nightly.reseed=true"]) == ["search.trials=4", "nightly.reseed=true"]

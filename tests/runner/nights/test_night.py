@@ -43,7 +43,7 @@ class Ended:
     """What a night printed, and its exit code."""
 
     code: int
-    told: dict[str, Any]
+    payload: dict[str, Any]
     error: str
 
 
@@ -72,12 +72,12 @@ def test_nights_follow_each_other(tmp_path):
     words = [*TINY, f"store={tmp_path / 'runs'}"]
     script(tmp_path, f"cat > {tmp_path}/heard.json")
 
-    # The first night is accepted, and its webhook is told so; where it is, is written nowhere.
+    # The first night is accepted, and its webhook gets that; the URL is recorded nowhere.
     with listening() as server:
         first = start_night("2026-11-01", *words, "scheduler.max_epochs=1", f"nightly.hook={server.url}")
-    assert (first.code, first.told["night"]["verdict"], first.told["epochs_trained"]) == (0, "accepted", 3)
-    assert first.told["hook"] == {"kind": "webhook", "worked": True, "reason": None}
-    assert json.loads(server.heard[0][2])["night"] == first.told["night"]
+    assert (first.code, first.payload["night"]["verdict"], first.payload["epochs_trained"]) == (0, "accepted", 3)
+    assert first.payload["hook"] == {"kind": "webhook", "worked": True, "reason": None}
+    assert json.loads(server.heard[0][2])["night"] == first.payload["night"]
     assert SECRET not in first.error
     for path in (tmp_path / "runs").rglob("*"):
         assert path.is_dir() or SECRET.encode() not in path.read_bytes(), path
@@ -89,31 +89,31 @@ def test_nights_follow_each_other(tmp_path):
     assert status["verdict"].startswith("accepted: right on ")
     assert status["night"] == {"verdict": "accepted", "accepted": True, "exit_code": 0}
 
-    # The same date again trains nothing and says the same; another sweep of that date is refused, and told why.
+    # The same date again trains nothing and says the same; another sweep of that date is refused with the reason.
     again = start_night("2026-11-01", *words, "scheduler.max_epochs=1")
-    assert (again.code, again.told["epochs_trained"], again.told["night"]) == (0, 0, first.told["night"])
+    assert (again.code, again.payload["epochs_trained"], again.payload["night"]) == (0, 0, first.payload["night"])
     other = start_night("2026-11-01", *words, "scheduler.max_epochs=2")
-    assert (other.code, other.told["kind"]) == (2, "RunMismatch")
-    assert "another sweep (scheduler.max_epochs 1 -> 2)" in other.told["error"]
-    assert "--run-id 2026-11-01-b" in other.told["error"]
+    assert (other.code, other.payload["kind"]) == (2, "RunMismatch")
+    assert "another sweep (scheduler.max_epochs 1 -> 2)" in other.payload["error"]
+    assert "--run-id 2026-11-01-b" in other.payload["error"]
 
     # The same sweep the next night comes to the same trials: no better, 3, and again 3.
     equal = start_night("2026-11-02", *words, "scheduler.max_epochs=1")
-    night = equal.told["night"]
+    night = equal.payload["night"]
     assert (equal.code, night["verdict"], night["against"]) == (3, "no worse", "digits/2026-11-01")
     assert (night["comparison"]["gained"], night["comparison"]["lost"], night["accepted"]) == (0, 0, False)
     assert night["warm_start"] == "begins with the best points of digits/2026-11-01"
     assert "nightly.reseed" in night["notes"][0]
-    assert (equal.told["epochs_trained"], night["unchanged"][:2]) == (0, ["the data", "the configuration"])
+    assert (equal.payload["epochs_trained"], night["unchanged"][:2]) == (0, ["the data", "the configuration"])
     assert start_night("2026-11-02", *words, "scheduler.max_epochs=1").code == 3
     mild = start_night("2026-11-02", *words, "scheduler.max_epochs=1", "--no-better-is=0")
-    assert (mild.code, mild.told["night"]["exit_code"], mild.told["night"]["verdict"]) == (0, 3, "no worse")
+    assert (mild.code, mild.payload["night"]["exit_code"], mild.payload["night"]["verdict"]) == (0, 3, "no worse")
 
-    # More epochs are better beyond doubt. The sweep's own folder has the command that is told.
+    # More epochs are better beyond doubt. The sweep's folder has the command of the hook.
     sweep = tmp_path / "digits.yaml"
     sweep.write_text(Path(DIGITS).read_text())
     better = start_night("2026-11-03", *words, "scheduler.max_epochs=8", "nightly.hook=notify.sh", sweep=str(sweep))
-    night = better.told["night"]
+    night = better.payload["night"]
     assert (better.code, night["verdict"], night["against"]) == (0, "accepted", "digits/2026-11-01")
     assert json.loads((tmp_path / "heard.json").read_text())["night"] == night
     assert night["comparison"]["change"]["ci95"][0] > 0
@@ -123,17 +123,17 @@ def test_nights_follow_each_other(tmp_path):
 
     # A night with one epoch is worse, for that reason; other seeds make its trials its own.
     worse = start_night("2026-11-04", *words, "scheduler.max_epochs=1", "nightly.reseed=true")
-    night = worse.told["night"]
+    night = worse.payload["night"]
     assert (worse.code, night["verdict"], night["against"]) == (3, "worse", "digits/2026-11-03")
     assert "configuration" in [cause["kind"] for cause in night["causes"]]
     assert "Likely cause: scheduler.max_epochs 8 -> 1" in night["sentence"]
-    assert worse.told["epochs_trained"] > 0
+    assert worse.payload["epochs_trained"] > 0
     page = (tmp_path / "runs" / "sweeps" / "digits" / "2026-11-04" / "report.html").read_text()
     assert "Worse than digits/2026-11-03 by" in page
     status = caucus("status", "digits/2026-11-04", "--store", str(tmp_path / "runs"))
     assert status["night"]["exit_code"] == 3
 
-    # Another look at test by another night counts once each.
+    # Each further use of test by another night counts once.
     ledger = [found.key for found in store.find(layout.ledger_prefix(night["facts"]["data_id"], "test"))]
     assert len(ledger) == 4
 
@@ -142,15 +142,15 @@ def test_nights_follow_each_other(tmp_path):
     before = checkpoints(store)
     keep = ["keep.nights=1", "keep.best=0"]
     kept = start_night("2026-11-05", *words, "scheduler.max_epochs=8", *keep)
-    assert (kept.code, kept.told["night"]["verdict"]) == (3, "no worse")
+    assert (kept.code, kept.payload["night"]["verdict"]) == (3, "no worse")
     gone = {member for member in before if member.partition("@")[0] in own}
     assert gone
     assert before - checkpoints(store) == gone
-    assert kept.told["keep"]["checkpoints"] == len(gone)
+    assert kept.payload["keep"]["checkpoints"] == len(gone)
     after = caucus("ensemble", "digits/2026-11-03", "--store", str(tmp_path / "runs"))
     assert (after["ensemble"], after["verdict"]) == (voted["ensemble"], voted["verdict"])
     dropped = start_night("2026-11-04", *words, "scheduler.max_epochs=1", "nightly.reseed=true")
-    assert (dropped.code, dropped.told["kind"]) == (2, "NightDropped")
+    assert (dropped.code, dropped.payload["kind"]) == (2, "NightDropped")
     assert (tmp_path / "runs" / "sweeps" / "digits" / "2026-11-04" / "report.html").read_text() == page
 
 
@@ -168,9 +168,9 @@ def test_wrong_labels_are_named_and_the_night_begins_with_points_of_other_data(t
     ]
     first = start_night("2026-11-01", *words)
     assert first.code == 0, first.error
-    spoil_training_labels(table, Folder(tmp_path / "runs"), first.told["night"]["facts"]["data_id"])
+    spoil_training_labels(table, Folder(tmp_path / "runs"), first.payload["night"]["facts"]["data_id"])
     worse = start_night("2026-11-02", *words)
-    night = worse.told["night"]
+    night = worse.payload["night"]
     assert (worse.code, night["verdict"]) == (3, "worse"), night["sentence"]
     assert night["causes"][0]["kind"] == "labels"
     assert "images have another label" in night["causes"][0]["description"]
@@ -215,10 +215,10 @@ def test_a_night_is_named_by_its_date_in_utc():
     ("verdict", "code"), [("accepted", 0), ("no worse", 3), ("worse", 3), ("partial", 4), ("failed", 4)]
 )
 def test_the_verdict_is_the_exit_code(verdict, code):
-    assert exit_code_of(story("dots/n1", verdict=verdict)) == code
+    assert exit_code_of(summary_of("dots/n1", verdict=verdict)) == code
 
 
-def story(run: str, **told: Any) -> NightSummary:
+def summary_of(run: str, **more: Any) -> NightSummary:
     facts = NightFacts("d1", "0.1.0", None, "c0de", {}, {})
     return NightSummary(
         **{
@@ -228,7 +228,7 @@ def story(run: str, **told: Any) -> NightSummary:
             "verdict": "accepted",
             "sentence": "",
             "facts": facts,
-            **told,
+            **more,
         }
     )
 
@@ -246,9 +246,9 @@ def test_a_night_begins_with_the_points_of_the_accepted_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("parts", "accepted", "told"),
+    ("parts", "accepted", "message"),
     [
-        ({"search": LR}, None, "begins anew: no night was accepted before it"),
+        ({"search": LR}, None, "begins from scratch: no night was accepted before it"),
         ({}, "n1", "begins without a warm start: search.method is grid, which knows its trials"),
         (
             {"search": LR, "nightly": {"warm_start": False}},
@@ -262,10 +262,10 @@ def test_a_night_begins_with_the_points_of_the_accepted_one(tmp_path):
         ),
     ],
 )
-def test_where_it_does_not_it_says_why(tmp_path, parts, accepted, told):
+def test_a_night_without_a_warm_start_says_why(tmp_path, parts, accepted, message):
     spec = make_spec("runs", **parts)
     plan = plan_night(Folder(tmp_path), spec, "n2", accepted)
-    assert plan.warm_start == told
+    assert plan.warm_start == message
     assert plan.spec == spec
 
 
@@ -287,7 +287,7 @@ def test_other_seeds_follow_from_the_name_of_the_night(tmp_path):
 def test_a_night_whose_checkpoints_are_gone_is_refused_with_its_report(tmp_path):
     sample = write_sample_run(tmp_path / "runs")
     key = layout.run_key("dots", sample.run_id, layout.NIGHT)
-    sample.store.put(key, write_summary(story(f"dots/{sample.run_id}", dropped=True)))
+    sample.store.put(key, write_summary(summary_of(f"dots/{sample.run_id}", dropped=True)))
     before = sample.files()
     with pytest.raises(NightDropped, match=rf"is over \(accepted\).*sweeps/dots/{sample.run_id}/report\.html"):
         run_night(make_spec(str(tmp_path / "runs")), sample.run_id, None, "x", [])

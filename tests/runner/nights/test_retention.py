@@ -41,8 +41,8 @@ def night(number: int, verdict: str = "no worse", validation: float = 0.9, dropp
     )
 
 
-def nights(*stories: NightSummary) -> dict[str, NightSummary]:
-    return {story.run.partition("/")[2]: story for story in stories}
+def nights(*summaries: NightSummary) -> dict[str, NightSummary]:
+    return {summary.run.partition("/")[2]: summary for summary in summaries}
 
 
 TABLE = nights(
@@ -66,14 +66,14 @@ def test_the_newest_the_best_and_the_last_accepted_are_kept(newest, best, kept):
 
 
 def test_of_equally_good_nights_the_newer_is_kept():
-    told = nights(night(1), night(2), night(3, "accepted", 0.5))
-    assert set(choose_nights(told, KeepConfig(nights=1, best=1))) == {"n3", "n2"}
+    table = nights(night(1), night(2), night(3, "accepted", 0.5))
+    assert set(choose_nights(table, KeepConfig(nights=1, best=1))) == {"n3", "n2"}
 
 
 def test_a_night_whose_checkpoints_are_gone_takes_nobodys_place():
-    told = nights(night(1, validation=0.99, dropped=True), night(2), night(3), night(4, "accepted"))
-    assert set(choose_nights(told, KeepConfig(nights=2, best=1))) == {"n4", "n3"}
-    assert set(choose_nights(told, KeepConfig(nights=1, best=2))) == {"n4", "n3"}
+    table = nights(night(1, validation=0.99, dropped=True), night(2), night(3), night(4, "accepted"))
+    assert set(choose_nights(table, KeepConfig(nights=2, best=1))) == {"n4", "n3"}
+    assert set(choose_nights(table, KeepConfig(nights=1, best=2))) == {"n4", "n3"}
 
 
 def test_the_last_accepted_night_is_the_one_with_the_highest_number_below():
@@ -94,8 +94,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = Folder(folder, "runs")
     for number, (run, trials) in enumerate(RUNS.items(), start=1):
         write_run(found, run, trials)
-        story = night(number, "accepted" if run == "n2" else "no worse")
-        found.put(layout.run_key("dots", run, layout.NIGHT), write_summary(story))
+        summary = night(number, "accepted" if run == "n2" else "no worse")
+        found.put(layout.run_key("dots", run, layout.NIGHT), write_summary(summary))
     return folder
 
 
@@ -132,22 +132,22 @@ def left(store: Folder) -> set[int]:
     return found
 
 
-def judged(store: Folder, run: str) -> Conclusion:
+def conclude(store: Folder, run: str) -> Conclusion:
     return choose_and_evaluate(load_run(Located(store, "dots", run), []))
 
 
 def test_what_no_other_run_has_goes_and_nothing_else(store: Folder) -> None:
-    before = {run: judged(store, run) for run in ("n2", "n4")}
+    before = {run: conclude(store, run) for run in ("n2", "n4")}
     reports = {found.key for found in store.find("sweeps/")}
     found = retain_nights(store, "dots", read_nights(store, "dots"), KeepConfig(nights=1, best=0))
     assert found is not None
     assert left(store) == {1, 2, 3, 4}  # n1 and n3 are dropped; of theirs only the first trial is nobody else's
-    assert {f"{one.checkpoint}" for one in found.doomed} == {f"{names()[0]}@{epoch}" for epoch in (1, 2)}
+    assert {f"{one.checkpoint}" for one in found.removals} == {f"{names()[0]}@{epoch}" for epoch in (1, 2)}
     for run, known in before.items():
-        again = judged(store, run)
+        again = conclude(store, run)
         assert (again.team, again.verdict) == (known.team, known.verdict)
     assert reports <= {found.key for found in store.find("sweeps/")}
-    assert {run: story.dropped for run, story in read_nights(store, "dots").items()} == {
+    assert {run: summary.dropped for run, summary in read_nights(store, "dots").items()} == {
         "n1": True,
         "n2": False,
         "n3": True,
@@ -165,20 +165,20 @@ def test_what_goes_is_on_record_so_that_nobody_trains_it_again(store: Folder) ->
 
 def test_a_run_of_another_kind_keeps_its_trials(store: Folder) -> None:
     write_run(store, "r1", (0,))
-    assert plan_nights(store, "dots", ["n1", "n3"]).doomed == ()
+    assert plan_nights(store, "dots", ["n1", "n3"]).removals == ()
 
 
 def test_a_run_that_votes_with_a_dropped_night_keeps_its_trials(store: Folder) -> None:
     spec, images = make_spec("runs", ensemble={"size": 1, "runs": ["dots/n1"]}), make_images()
     write_head(store, spec, "r2", images, "caucus run x.yaml")
-    assert plan_nights(store, "dots", ["n1", "n3"]).doomed == ()
+    assert plan_nights(store, "dots", ["n1", "n3"]).removals == ()
 
 
 def test_what_could_not_be_deleted_goes_after_the_next_night(store: Folder) -> None:
-    told = read_nights(store, "dots")
+    before = read_nights(store, "dots")
     for run in ("n1", "n3"):
-        story = replace(told[run], dropped=True)
-        store.put(layout.run_key("dots", run, layout.NIGHT), write_summary(story))
+        summary = replace(before[run], dropped=True)
+        store.put(layout.run_key("dots", run, layout.NIGHT), write_summary(summary))
     assert left(store) == {0, 1, 2, 3, 4}
     retain_nights(store, "dots", read_nights(store, "dots"), KeepConfig(nights=1, best=0))
     assert left(store) == {1, 2, 3, 4}
@@ -189,12 +189,12 @@ def test_a_checkpoint_whose_manifest_has_keys_that_nobody_here_knows_stays(store
     store.put(key, seal_json({**get_json(store, key), "shards": 2}))
     found = retain_nights(store, "dots", read_nights(store, "dots"), KeepConfig(nights=1, best=0))
     assert found is not None
-    assert [f"{one.checkpoint}" for one in found.doomed] == [f"{names()[0]}@2"]
+    assert [f"{one.checkpoint}" for one in found.removals] == [f"{names()[0]}@2"]
     assert found.notes == (f"1 checkpoint(s) stay as they are: runs/{key} was written by a newer Caucus (key shards)",)
     assert store.stat(key)
 
 
-def test_where_all_are_kept_nothing_is_looked_for(store: Folder) -> None:
+def test_where_all_nights_stay_nothing_is_read(store: Folder) -> None:
     assert retain_nights(store, "dots", read_nights(store, "dots"), KeepConfig(nights=4)) is None
 
 
@@ -202,7 +202,7 @@ def test_a_damaged_record_counts_as_no_night_and_says_so(store: Folder) -> None:
     key = layout.run_key("dots", "n2", layout.NIGHT)
     data = store.get(key)
     store.put(key, data.replace(b'"number": 2', b'"number": 3'))  # as a flipped bit might
-    said: list[str] = []
-    assert set(read_nights(store, "dots", said.append)) == {"n1", "n3", "n4"}
-    assert len(said) == 1
-    assert "n2/night.json is not what was written" in said[0]
+    messages: list[str] = []
+    assert set(read_nights(store, "dots", messages.append)) == {"n1", "n3", "n4"}
+    assert len(messages) == 1
+    assert "n2/night.json is not what was written" in messages[0]

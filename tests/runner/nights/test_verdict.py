@@ -18,7 +18,7 @@ from runner.execution.head import write_head
 from runner.nights import night
 from runner.nights.code_version import collect_facts, hash_code, hash_sources
 from runner.nights.night import exit_code_of
-from runner.nights.verdict import answers_of, judge_run
+from runner.nights.verdict import answers_of, evaluate_night
 from runner.pipeline import RunResult
 from runner.runs.locate import Located
 from runner.runs.nights import read_night, read_nights
@@ -54,7 +54,7 @@ def run_night(
     images: ImageSet | None = None,
     outcome: str = "done",
 ) -> NightSummary:
-    """Two trials that belong to this night alone, voted on and judged, as `run_night` does after the sweep."""
+    """Two trials that belong to this night alone, voted on and evaluated, as `run_night` does after the sweep."""
     images = images or make_images()
     spec = spec or spec_of(seed=int(run[1:]))
     trials = list_trials(spec, images.data_id)[:2]
@@ -67,32 +67,32 @@ def run_night(
         result = write_epoch(store, images, trial, 1, strength + 0.1 * number)
         log.report(trial.trial_id, result, True, ("finished", ""))
     log.close(outcome, "" if outcome == "done" else "interrupted")
-    return judge_again(store, run, spec, outcome)
+    return evaluate_again(store, run, spec, outcome)
 
 
-def judge_again(store: Folder, run: str, spec: SweepSpec, outcome: str = "done") -> NightSummary:
+def evaluate_again(store: Folder, run: str, spec: SweepSpec, outcome: str = "done") -> NightSummary:
     stored = load_run(Located(store, "dots", run), [])
     conclusion = choose_and_evaluate(stored)
     result = RunResult(stored.run, outcome, stored.note, stored.state, conclusion, None, 2, 1.0, 1.0)
     nights = read_nights(store, "dots")
     number = nights[run].number if run in nights else len(nights) + 1
-    story = judge_run(store, spec, run, result, nights, number)
-    store.put(layout.run_key("dots", run, layout.NIGHT), write_summary(story))
+    summary = evaluate_night(store, spec, run, result, nights, number)
+    store.put(layout.run_key("dots", run, layout.NIGHT), write_summary(summary))
     enter_into_ledger(stored, conclusion)
-    return story
+    return summary
 
 
 def test_the_first_night_is_accepted_and_has_the_score_of_its_verdict(store):
-    story = run_night(store, "n1", STRONG)
-    assert (story.verdict, story.accepted, story.against, exit_code_of(story)) == ("accepted", True, None, 0)
+    summary = run_night(store, "n1", STRONG)
+    assert (summary.verdict, summary.accepted, summary.against, exit_code_of(summary)) == ("accepted", True, None, 0)
     conclusion = choose_and_evaluate(load_run(Located(store, "dots", "n1"), []))
     answers = answers_of(store, conclusion)
-    right = sum(label == told for label, told in zip(answers.labels, answers.predicted, strict=True))
-    assert story.test_accuracy == conclusion.verdict.votes["soft"].test_accuracy == right / 60
-    assert [(one.trial_id, one.epoch) for one in story.team] == [
+    right = sum(label == answer for label, answer in zip(answers.labels, answers.predicted, strict=True))
+    assert summary.test_accuracy == conclusion.verdict.votes["soft"].test_accuracy == right / 60
+    assert [(one.trial_id, one.epoch) for one in summary.team] == [
         (one.trial_id, one.epoch) for one in conclusion.team.members
     ]
-    assert "optimizer.lr=" in story.team[0].settings
+    assert "optimizer.lr=" in summary.team[0].settings
 
 
 def test_a_better_an_equal_and_a_worse_night(store):
@@ -140,31 +140,31 @@ def test_labels_that_changed_are_the_likely_cause_and_only_common_images_count(s
     assert "on the 50 test images that both have (of 50 now and 60 then)" in worse.sentence
 
 
-def test_the_same_night_again_is_not_judged_again_whatever_was_accepted_since(store):
+def test_the_same_night_again_is_not_evaluated_again_whatever_was_accepted_since(store):
     first = run_night(store, "n1", WEAK)
     run_night(store, "n2", STRONG)
     spec = load_run(Located(store, "dots", "n1"), []).spec
     assert spec is not None
-    assert judge_again(store, "n1", spec) == first
+    assert evaluate_again(store, "n1", spec) == first
 
 
-def test_each_night_looks_at_test_once_however_often_it_is_judged(store):
+def test_each_night_counts_once_in_the_ledger_however_often_it_is_evaluated(store):
     data_id = run_night(store, "n1", WEAK).facts.data_id
-    story = run_night(store, "n2", STRONG)
+    summary = run_night(store, "n2", STRONG)
     spec = load_run(Located(store, "dots", "n2"), []).spec
     assert spec is not None
     for _ in range(3):
-        assert judge_again(store, "n2", spec) == story
+        assert evaluate_again(store, "n2", spec) == summary
     assert len(store.find(layout.ledger_prefix(data_id, "test"))) == 2
 
 
-def test_a_night_that_was_cut_short_is_never_accepted_and_judged_when_it_is_done(store):
+def test_a_night_that_was_cut_short_is_not_accepted_and_is_evaluated_when_it_is_done(store):
     cut = run_night(store, "n1", STRONG, outcome="partial")
     assert (cut.verdict, cut.accepted, exit_code_of(cut)) == ("partial", False, 4)
-    assert cut.sentence.startswith("finished in part: interrupted; the same night goes on")
+    assert cut.sentence.startswith("finished in part: interrupted; the same night continues")
     spec = load_run(Located(store, "dots", "n1"), []).spec
     assert spec is not None
-    done = judge_again(store, "n1", spec)
+    done = evaluate_again(store, "n1", spec)
     assert (done.verdict, done.number, exit_code_of(done)) == ("accepted", cut.number, 0)
 
 
@@ -180,11 +180,11 @@ def test_a_verdict_needs_no_record_of_the_data(store):
     before = read_nights(store, "dots")["n1"].facts.data_id
     for found in store.find(f"data/{before}/"):
         store.delete(found.key)
-    story = run_night(
+    summary = run_night(
         store, "n2", STRONG, images=replace(images, image_ids=tuple(f"new {name}" for name in images.image_ids))
     )
-    assert (story.verdict, story.causes) == ("accepted", ())
-    assert story.notes[-1].startswith("what changed since dots/n1 is not known: ")
+    assert (summary.verdict, summary.causes) == ("accepted", ())
+    assert summary.notes[-1].startswith("what changed since dots/n1 is not known: ")
 
 
 def test_a_record_that_names_another_run_leads_nobody_there(store):
@@ -199,9 +199,9 @@ def test_a_night_that_cannot_be_compared_is_not_accepted(store):
     store.delete(layout.run_key("dots", "n1", layout.ANSWERS))
     for found in store.find(layout.TRIALS):
         store.delete(found.key)
-    story = run_night(store, "n2", STRONG)
-    assert (story.verdict, story.comparison) == ("no worse", None)
-    assert "the answers of dots/n1 are not to be had" in story.sentence
+    summary = run_night(store, "n2", STRONG)
+    assert (summary.verdict, summary.comparison) == ("no worse", None)
+    assert "the answers of dots/n1 are not to be had" in summary.sentence
 
 
 def test_the_report_shows_the_night_and_escapes_it(store):
@@ -217,9 +217,9 @@ def test_the_report_shows_the_night_and_escapes_it(store):
     assert "the same images in another order, or under other names" in section
     assert "&lt;script&gt;alert(" in section
     assert "<script" not in section
-    told = json.loads(store.get(layout.run_key("dots", "n2", layout.REPORT_JSON)))
-    assert told["night"]["verdict"] == "worse"
-    assert told["night"]["comparison"]["lost"] > 0
+    payload = json.loads(store.get(layout.run_key("dots", "n2", layout.REPORT_JSON)))
+    assert payload["night"]["verdict"] == "worse"
+    assert payload["night"]["comparison"]["lost"] > 0
 
 
 def test_a_damaged_record_of_a_night_does_not_keep_the_report_from_being_written(store):
@@ -231,12 +231,12 @@ def test_a_damaged_record_of_a_night_does_not_keep_the_report_from_being_written
     assert b'<h2 id="night">' not in store.get(layout.run_key("dots", "n1", layout.REPORT))
 
 
-def test_runs_that_are_no_nights_have_no_story(store):
+def test_runs_that_are_no_nights_have_no_summary(store):
     assert read_night(store, "dots", "n1") is None
     assert read_nights(store, "dots") == {}
 
 
-def test_sources_are_told_apart_by_name_and_content(tmp_path):
+def test_sources_are_distinguished_by_name_and_content(tmp_path):
     (tmp_path / "a").mkdir()
     path = tmp_path / "a" / "one.py"
     path.write_text("x = 1\n")
@@ -275,9 +275,9 @@ def test_the_facts_of_a_night_name_code_and_packages():
     assert facts.custom_code == {}
 
 
-def test_what_keep_cannot_delete_is_told_and_changes_nothing(store, tmp_path, monkeypatch):
+def test_a_deletion_that_fails_is_reported_and_changes_no_verdict(store, tmp_path, monkeypatch):
     run_night(store, "n1", WEAK)
-    judged = run_night(store, "n2", STRONG)
+    evaluated = run_night(store, "n2", STRONG)
     stored = load_run(Located(store, "dots", "n2"), [])
     result = RunResult(stored.run, "done", "", stored.state, choose_and_evaluate(stored), None, 2, 1.0, 1.0)
     status = layout.run_key("dots", "n2", layout.STATUS)
@@ -289,23 +289,25 @@ def test_what_keep_cannot_delete_is_told_and_changes_nothing(store, tmp_path, mo
     monkeypatch.setattr(night, "run_sweep", lambda *_: result)
     monkeypatch.setattr(night, "retain_nights", forbidden)
     spec = make_spec(str(tmp_path), **{**parts_of(stored.spec), "keep": {"nights": 1, "best": 0}})
-    said: list[str] = []
-    found = night.run_night(spec, "n2", None, "x", [], said.append)
-    assert (found.story.verdict, found.keep_failure) == ("accepted", "403: deleting is not allowed")
-    assert replace(found.story, warm_start="") == judged
-    assert said == ["dots/n2: begins anew: no night was accepted before it"]  # as it began: it was written without one
+    messages: list[str] = []
+    found = night.run_night(spec, "n2", None, "x", [], messages.append)
+    assert (found.summary.verdict, found.retention_failure) == ("accepted", "403: deleting is not allowed")
+    assert replace(found.summary, warm_start="") == evaluated
+    assert messages == [
+        "dots/n2: begins from scratch: no night was accepted before it"
+    ]  # as it began: it was written without one
     assert get_json(store, status) == {
         "state": "done",
-        "verdict": judged.sentence,
+        "verdict": evaluated.sentence,
         "night": {"verdict": "accepted", "accepted": True, "exit_code": 0},
     }
     assert night_to_json(found)["keep"]["reason"] == "403: deleting is not allowed"
     lines = show_night(found)
-    assert lines[0] == f"night dots/n2: {judged.sentence}"
+    assert lines[0] == f"night dots/n2: {evaluated.sentence}"
     assert lines[-1] == "keep: nothing more was deleted: 403: deleting is not allowed"
 
 
-def test_a_store_that_gives_out_while_the_night_is_judged_is_no_wrong_input(store, tmp_path, monkeypatch):
+def test_a_store_that_fails_while_the_night_is_evaluated_is_no_wrong_input(store, tmp_path, monkeypatch):
     run_night(store, "n1", WEAK)
     stored = load_run(Located(store, "dots", "n1"), [])
     result = RunResult(stored.run, "done", "", stored.state, choose_and_evaluate(stored), None, 2, 1.0, 1.0)
@@ -314,8 +316,10 @@ def test_a_store_that_gives_out_while_the_night_is_judged_is_no_wrong_input(stor
         raise StoreError("the store is out of reach")
 
     monkeypatch.setattr(night, "run_sweep", lambda *_: result)
-    monkeypatch.setattr(night, "judge_run", out_of_reach)
-    with pytest.raises(RunCutShort, match="out of reach; what the night has trained is kept: run it again to judge it"):
+    monkeypatch.setattr(night, "evaluate_night", out_of_reach)
+    with pytest.raises(
+        RunCutShort, match="out of reach; what the night has trained is kept: run it again to evaluate it"
+    ):
         night.run_night(make_spec(str(tmp_path), **parts_of(stored.spec)), "n1", None, "x", [])
 
 

@@ -32,8 +32,8 @@ def words(tmp_path):
     return [*UNREAD, str(tmp_path), "run", str(tmp_path / "sweep.yaml")]
 
 
-def env_of(**told):
-    return {**os.environ, "PYTHONPATH": str(ROOT), **told}
+def env_of(**more):
+    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
 
 
 def read_status(folder):
@@ -52,12 +52,12 @@ def test_a_reader_that_leaves_after_one_line_ends_no_run(tmp_path, words):
     assert "started on 2 slot(s)" in process.stdout.readline()
     process.stdout.close()
     (tmp_path / "go").touch()
-    told = process.stderr.read()
+    errors = process.stderr.read()
     assert process.wait(LIMIT_S) == 0
     status = read_status(tmp_path)
     assert status["state"] == "done"
     assert status["output"].endswith("(standard output: its reader is gone)")
-    assert told == f"caucus: {status['output']}: the run goes on, and `caucus status` says how it stands\n"
+    assert errors == f"caucus: {status['output']}: the run goes on, and `caucus status` says how it stands\n"
 
 
 @pytest.mark.long

@@ -56,8 +56,8 @@ def best_epochs(sample: SampleRun) -> set[str]:
     return {f"{number[name]}@{one.best.epoch}" for name, one in sample.state.trials.items() if one.best}
 
 
-def doomed_in(store: Store, keep_size: int) -> list[CheckpointId]:
-    return [one.checkpoint for one in plan_retention(store, keep_size).doomed if one.checkpoint]
+def removed_in(store: Store, keep_size: int) -> list[CheckpointId]:
+    return [one.checkpoint for one in plan_retention(store, keep_size).removals if one.checkpoint]
 
 
 def best_of_trials(sample: SampleRun) -> set[CheckpointId]:
@@ -67,26 +67,26 @@ def best_of_trials(sample: SampleRun) -> set[CheckpointId]:
 def chosen(sample: SampleRun) -> tuple[Any, ...]:
     found = choose_and_evaluate(sample.stored)
     votes = {how: (score.test_accuracy, score.test_nll) for how, score in found.verdict.votes.items()}
-    return found.choice, found.best, votes, found.verdict.best
+    return found.team, found.best, votes, found.verdict.best
 
 
 def test_without_delete_nothing_changes_and_the_total_is_what_would_go(sample: SampleRun) -> None:
     before = sample.files()
     found = plan_retention(sample.store, 20)
     assert sample.files() == before
-    assert (found.deleted, found.objects) == (False, 7 * len(found.doomed))
+    assert (found.deleted, found.objects) == (False, 7 * len(found.removals))
     carry_out(found)
     gone = {key: data for key, data in before.items() if key not in sample.files()}
     assert (len(gone), sum(map(len, gone.values()))) == (found.objects, found.size_bytes)
     assert found.objects > 0
 
 
-def test_what_stays_chooses_and_judges_as_before(sample: SampleRun) -> None:
+def test_the_checkpoints_that_stay_give_the_same_selection_and_verdict(sample: SampleRun) -> None:
     before = chosen(sample)
     carry_out(plan_retention(sample.store, 20))
     assert chosen(sample) == before
     assert left(sample) < {"0@1", "0@2", "0@3", "1@1", "1@2", "1@3", "2@1", "3@1", "3@2"}
-    assert plan_retention(sample.store, 20).doomed == ()
+    assert plan_retention(sample.store, 20).removals == ()
 
 
 def test_a_smaller_size_keeps_fewer(sample: SampleRun) -> None:
@@ -107,7 +107,7 @@ def test_a_trial_that_a_larger_budget_continues_keeps_its_newest_checkpoint(samp
 def test_a_run_that_is_under_way_keeps_everything(sample: SampleRun) -> None:
     open_log(sample.store, "dots", sample.run_id).open({}, slots=1)
     found = plan_retention(sample.store, 1)
-    assert found.doomed == ()
+    assert found.removals == ()
     assert set(found.kept.values()) == {"its run has not come to its end, or cannot be read"}
 
 
@@ -157,9 +157,9 @@ def test_what_no_run_has_goes_when_it_is_old(sample: SampleRun) -> None:
         for name in names:
             os.utime(Path(folder, name), (NOW_S, NOW_S))
     almost = plan_retention(sample.store, 1, NOW_S + DAY_S - 1)
-    assert almost.doomed == ()
+    assert almost.removals == ()
     old = plan_retention(sample.store, 1, NOW_S + DAY_S + 1)
-    assert [(one.what, one.objects) for one in old.doomed] == [
+    assert [(one.what, one.objects) for one in old.removals] == [
         ("checkpoints of trials that no run has", 7),
         ("checkpoints without a manifest, older than a day", 6),
         ("unfinished writes, older than a day", 1),
@@ -232,7 +232,7 @@ def test_a_run_that_cannot_be_read_keeps_everything_and_is_named(sample: SampleR
     head["spec"]["ensemble"]["sise"] = head["spec"]["ensemble"].pop("size")
     sample.store.put(key, seal_json(head))
     found = plan_retention(sample.store, 1)
-    assert found.doomed == ()
+    assert found.removals == ()
     assert [note for note in found.notes if "dots" in note and "sise" in note]
 
 
@@ -257,7 +257,7 @@ def test_a_store_without_some_checkpoints_is_one_without_them(sample: SampleRun)
 
 
 @pytest.mark.parametrize(
-    ("told", "found"),
+    ("raw", "found"),
     [
         ({"former": "0f3a00000000@12"}, {"0f3a00000000@12"}),
         ({"a": [{"trial_id": "0f3a00000000", "epoch": 3}]}, {"0f3a00000000@3"}),
@@ -265,8 +265,8 @@ def test_a_store_without_some_checkpoints_is_one_without_them(sample: SampleRun)
         ({"lr": 0.1, "name": "sgd"}, set()),
     ],
 )
-def test_references_are_found_however_they_are_written(told: Any, found: set[str]) -> None:
-    assert set(map(str, references(told)[0])) == found
+def test_references_are_found_however_they_are_written(raw: Any, found: set[str]) -> None:
+    assert set(map(str, references(raw)[0])) == found
 
 
 def test_another_folder_is_no_store_and_the_former_verb_is_named(tmp_path: Path) -> None:
@@ -274,11 +274,11 @@ def test_another_folder_is_no_store_and_the_former_verb_is_named(tmp_path: Path)
         plan_retention(Folder(tmp_path, "here"), 20)
 
 
-def test_the_table_and_the_object_tell_the_same(sample: SampleRun, tmp_path: Path) -> None:
+def test_the_table_and_the_object_agree(sample: SampleRun, tmp_path: Path) -> None:
     found = plan_retention(sample.store, 20)
-    told = caucus("prune", str(tmp_path / "runs"))
-    assert told == {**found.to_dict(), "store": str(tmp_path / "runs")}
-    assert set(told) >= {"store", "objects", "bytes", "deleted", "kept"}
+    printed = caucus("prune", str(tmp_path / "runs"))
+    assert printed == {**found.to_dict(), "store": str(tmp_path / "runs")}
+    assert set(printed) >= {"store", "objects", "bytes", "deleted", "kept"}
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(show_retention(found))
     text = console.export_text() + "\n".join(describe_consequences(found))
@@ -310,8 +310,8 @@ def test_a_bucket_is_pruned_as_a_folder_is(sample: SampleRun, moto_s3: Any, monk
     assert keys(bucket) == keys(sample.store)
     half = CheckpointId("0f3a00000000", 1).key("weights.safetensors")
     bucket.put(half, b"half")
-    assert plan_retention(bucket, 2).doomed == ()
-    assert [one.rest for one in plan_retention(bucket, 2, time.time() + DAY_S + 60).doomed] == [(half,)]
+    assert plan_retention(bucket, 2).removals == ()
+    assert [one.rest for one in plan_retention(bucket, 2, time.time() + DAY_S + 60).removals] == [(half,)]
 
 
 def test_in_a_bucket_only_manifests_of_another_size_are_read_and_what_is_not_understood_stays(
@@ -321,14 +321,14 @@ def test_in_a_bucket_only_manifests_of_another_size_are_read_and_what_is_not_und
     bucket: Store = open_store(f"s3://{moto_s3.new_bucket()}")
     for key, data in sample.files().items():
         bucket.put(key, data)
-    newer = next(one for one in doomed_in(bucket, 1) if one not in best_of_trials(sample))
+    newer = next(one for one in removed_in(bucket, 1) if one not in best_of_trials(sample))
     manifest = newer.key(layout.MANIFEST)
     bucket.put(manifest, seal_json({**get_json(bucket, manifest), "shards": 2}))
     read: list[str] = []
     get = S3Store.get
     monkeypatch.setattr(S3Store, "get", lambda self, key: read.append(key) or get(self, key))
     found = plan_retention(bucket, 1)
-    assert newer not in [one.checkpoint for one in found.doomed]
+    assert newer not in [one.checkpoint for one in found.removals]
     assert any(f"{manifest} was written by a newer Caucus (key shards)" in note for note in found.notes)
     best = best_of_trials(sample)  # these are candidates, whose manifests a vote reads
     assert {key for key in read if key.endswith(layout.MANIFEST)} - {one.key(layout.MANIFEST) for one in best} <= {

@@ -29,8 +29,8 @@ def test_images_a_second_are_those_of_full_batches_of_the_share_that_is_trained_
         update={"train_share": 0.5, "optimizer": trial.optimizer.model_copy(update={"batch_size": 16})}
     )
     result = replace(make_result(1, 0.5), train_s=2.0)
-    told = read([TrialRecord(trial, "finished", "", (result, replace(result, epoch=2, train_s=0.0)))])
-    assert told["images_per_s"].to_pylist() == [24.0, None]
+    outcome = read([TrialRecord(trial, "finished", "", (result, replace(result, epoch=2, train_s=0.0)))])
+    assert outcome["images_per_s"].to_pylist() == [24.0, None]
     labelled = trial.model_copy(update={"pseudo_table": "0123456789abcdef"})
     assert read([TrialRecord(labelled, "finished", "", (result,))])["images_per_s"].to_pylist() == [None]
 

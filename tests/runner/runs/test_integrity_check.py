@@ -1,11 +1,11 @@
-"""What a run's manifests promise is looked for, object by object."""
+"""Each object that a manifest of a run names is verified."""
 
 from __future__ import annotations
 
 import pytest
 
-from runner.runs import integrity_check as proof
-from runner.runs.integrity_check import invalidate, prove, restore_configs
+from runner.runs import integrity_check
+from runner.runs.integrity_check import invalidate, restore_configs, verify_checkpoints
 from tests.sample_runs.sample_run import write_sample_run
 from trainables.errors import StoreError
 from trainables.results.checkpoint import CheckpointId, committed_epochs, read_promises
@@ -17,8 +17,8 @@ def sample(tmp_path):
     return write_sample_run(tmp_path)
 
 
-def look(sample, **words):
-    return prove(sample.store, sample.state.trials.values(), **words)
+def verify(sample, **options):
+    return verify_checkpoints(sample.store, sample.state.trials.values(), **options)
 
 
 def newest(sample):
@@ -26,15 +26,15 @@ def newest(sample):
     return CheckpointId(record.trial_id, record.epochs[-1].epoch)
 
 
-def test_a_run_whose_objects_are_all_there_is_proved(sample):
-    found = look(sample)
+def test_a_run_whose_objects_are_all_there_is_verified(sample):
+    found = verify(sample)
     epochs = sum(len(record.epochs) for record in sample.state.trials.values())
     assert (found.checkpoints, dict(found.broken), found.lost, found.is_hashed) == (epochs, {}, {}, True)
     assert found.size_bytes > 0
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "delete"])
-def test_every_part_of_a_checkpoint_is_looked_at(sample, damage):
+def test_every_part_of_a_checkpoint_is_checked(sample, damage):
     member = newest(sample)
     parts = read_promises(sample.store, member)
     assert len(parts) >= 3
@@ -45,39 +45,39 @@ def test_every_part_of_a_checkpoint_is_looked_at(sample, damage):
             sample.store.delete(key)
         else:
             sample.store.put(key, data[:-1] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 1]))
-        found = look(sample)
+        found = verify(sample)
         assert found.lost == {member.trial_id: {member.epoch}}
         assert part in found.broken[member]
         sample.store.put(key, data)
-    assert look(sample).lost == {}
+    assert verify(sample).lost == {}
 
 
 def test_a_checkpoint_without_its_manifest_is_lost(sample):
     member = newest(sample)
     sample.store.delete(member.key(layout.MANIFEST))
-    found = look(sample)
+    found = verify(sample)
     assert found.broken == {member: f"checkpoint {member} is not in {sample.store.uri}"}
 
 
 @pytest.mark.parametrize("content", [b"{", b"{}", b'{"parts": {}}'])
-def test_a_manifest_that_promises_nothing_proves_nothing(sample, content):
+def test_a_manifest_that_promises_nothing_verifies_nothing(sample, content):
     member = newest(sample)
     sample.store.put(member.key(layout.MANIFEST), content)
-    assert look(sample).lost == {member.trial_id: {member.epoch}}
+    assert verify(sample).lost == {member.trial_id: {member.epoch}}
 
 
 def test_what_was_deleted_on_purpose_is_not_missed(sample):
     member = newest(sample)
     sample.store.delete(member.key(layout.MANIFEST))
-    assert look(sample, deleted={member.trial_id: {member.epoch}}).lost == {}
+    assert verify(sample, deleted={member.trial_id: {member.epoch}}).lost == {}
 
 
 def test_of_large_runs_sizes_are_compared(sample, monkeypatch):
-    monkeypatch.setattr(proof, "HASHED_BYTES", 1)
+    monkeypatch.setattr(integrity_check, "HASHED_BYTES", 1)
     member = newest(sample)
-    assert (look(sample).lost, look(sample).is_hashed) == ({}, False)
+    assert (verify(sample).lost, verify(sample).is_hashed) == ({}, False)
     sample.store.delete(member.key(layout.METRICS))
-    assert look(sample).lost == {member.trial_id: {member.epoch}}
+    assert verify(sample).lost == {member.trial_id: {member.epoch}}
 
 
 def test_the_configurations_of_trials_are_written_again_where_they_are_not_whole(sample):

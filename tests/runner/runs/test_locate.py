@@ -28,7 +28,7 @@ def add_sweep(store, name):
 
 
 @pytest.mark.parametrize(
-    "told",
+    "raw",
     [
         "dots",
         "dots/",
@@ -49,16 +49,16 @@ def add_sweep(store, name):
         "{folder}/dots.yaml",
     ],
 )
-def test_a_run_is_found_by_any_of_its_names(place, tmp_path, told):
-    found = locate(told.format(run=place.run_id, folder=tmp_path), "runs", None)
+def test_a_run_is_found_by_any_of_its_names(place, tmp_path, raw):
+    found = locate(raw.format(run=place.run_id, folder=tmp_path), "runs", None)
     assert (found.name, found.run) == ("dots", place.run_id)
     assert found.store.stat(layout.run_key(found.name, found.run, layout.SWEEP))
     assert Path(found.store.uri).resolve() == tmp_path / "runs"
 
 
-@pytest.mark.parametrize("told", ["dots/older", "runs/sweeps/dots/older", "runs/sweeps/dots/older/"])
-def test_a_run_that_is_not_the_latest_is_found_by_its_own_name(place, told):
-    assert locate(told, "runs", None).run == "older"
+@pytest.mark.parametrize("raw", ["dots/older", "runs/sweeps/dots/older", "runs/sweeps/dots/older/"])
+def test_a_run_that_is_not_the_latest_is_found_by_its_own_name(place, raw):
+    assert locate(raw, "runs", None).run == "older"
 
 
 def test_a_path_names_its_own_store_whatever_the_default_is(place):
@@ -86,7 +86,7 @@ def test_a_sweep_whose_name_ends_in_sweeps_is_no_path(place):
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("raw", "message"),
     [
         ("dot", "runs holds no sweep 'dot'; did you mean dots?"),
         ("zebra", "runs holds no sweep 'zebra'; known are dots"),
@@ -95,10 +95,10 @@ def test_a_sweep_whose_name_ends_in_sweeps_is_no_path(place):
         ("dots/zzz", "runs holds no run 'zzz' of sweep 'dots'; known are {run}, older"),
     ],
 )
-def test_a_run_that_is_not_there_is_refused_with_the_nearest_one(place, told, message):
+def test_a_run_that_is_not_there_is_refused_with_the_nearest_one(place, raw, message):
     names = ", ".join(sorted([place.run_id, "older"]))
     with pytest.raises(RunMissing, match=re.escape(message.replace("{run}, older", names))):
-        locate(told, "runs", None)
+        locate(raw, "runs", None)
 
 
 def test_a_sweep_whose_latest_run_is_gone_is_refused(place):
@@ -119,11 +119,11 @@ def test_a_store_without_a_sweep_says_so(place, tmp_path):
         locate("empty", "runs", None)
 
 
-@pytest.mark.parametrize(("told", "store"), [("dots", "other"), ("other/sweeps/dots", "runs"), ("dots", "nowhere")])
-def test_a_folder_that_is_no_store_is_refused(place, tmp_path, told, store):
+@pytest.mark.parametrize(("raw", "store"), [("dots", "other"), ("other/sweeps/dots", "runs"), ("dots", "nowhere")])
+def test_a_folder_that_is_no_store_is_refused(place, tmp_path, raw, store):
     (tmp_path / "other").mkdir()
     with pytest.raises(RunMissing, match=r"(other|nowhere) is no store of Caucus: name a run as digits, digits/"):
-        locate(told, store, None)
+        locate(raw, store, None)
 
 
 def test_a_store_that_is_a_file_is_refused(place):
@@ -164,20 +164,20 @@ def test_a_run_in_a_bucket_is_found_by_its_uri(place, moto_s3, monkeypatch):
     store = open_store(uri)
     mark_format(store, "1")
     add_sweep(store, "digits")
-    for told in ("digits", "digits/r1", uri, f"{uri}/", f"{uri}/sweeps/digits", f"{uri}/sweeps/digits/r1/"):
-        found = locate(told, uri if told.startswith("digits") else "runs", None)
+    for each in ("digits", "digits/r1", uri, f"{uri}/", f"{uri}/sweeps/digits", f"{uri}/sweeps/digits/r1/"):
+        found = locate(each, uri if each.startswith("digits") else "runs", None)
         assert (found.store.uri, found.name, found.run) == (uri, "digits", "r1")
 
 
 @pytest.mark.parametrize(
-    "told", ["digits/..", "digits/../../x", "../x", "digits/\0", "\x1b[31m", "digits/a/b\\c", "d" * 999]
+    "raw", ["digits/..", "digits/../../x", "../x", "digits/\0", "\x1b[31m", "digits/a/b\\c", "d" * 999]
 )
-def test_what_can_name_no_run_is_refused_as_a_missing_one_is(place, told):
+def test_what_can_name_no_run_is_refused_as_a_missing_one_is(place, raw):
     with pytest.raises(RunMissing, match="is no name of a run: name a run as"):
-        existing_run(open_store("runs"), told)
+        existing_run(open_store("runs"), raw)
 
 
-def test_a_run_without_its_first_record_is_told_which_that_is(place):
+def test_a_run_without_its_first_record_names_the_missing_record(place):
     key = layout.run_key("dots", "older", layout.SWEEP)
     place.store.delete(key)
     place.store.put(layout.run_key("dots", "older", layout.STATUS), b"{}")

@@ -31,11 +31,11 @@ def write_other(run: SampleRun, name: str, trials: dict[int, int], data_id: str 
     journal = Journal(run.store, name, "r2")
     for seed, epochs in trials.items():
         trial = make_trial(seed)
-        told = {"at_unix_s": 0.0, "elapsed_s": 0.0, "trial_id": trial.trial_id}
-        journal.append(TrialPlanned(config=trial.model_dump(mode="json", exclude_defaults=True), **told))
+        fields = {"at_unix_s": 0.0, "elapsed_s": 0.0, "trial_id": trial.trial_id}
+        journal.append(TrialPlanned(config=trial.model_dump(mode="json", exclude_defaults=True), **fields))
         for epoch in range(1, epochs + 1):
             journal.append(
-                EpochReported(result=make_result(epoch, 0.5 + seed / 100 + epoch / 1000), trained=True, **told)
+                EpochReported(result=make_result(epoch, 0.5 + seed / 100 + epoch / 1000), trained=True, **fields)
             )
     return f"{name}/r2"
 
@@ -59,10 +59,10 @@ def test_a_run_over_other_data_is_refused(run: SampleRun) -> None:
         read_other_runs(run.store, [other], run.images.data_id)
 
 
-@pytest.mark.parametrize("told", ["dots", "/r2", "dots/", ""])
-def test_a_run_needs_its_whole_name(run: SampleRun, told: str) -> None:
+@pytest.mark.parametrize("raw", ["dots", "/r2", "dots/", ""])
+def test_a_run_needs_its_whole_name(run: SampleRun, raw: str) -> None:
     with pytest.raises(SweepFileError, match=r"ensemble\.runs holds .*: name each run as name/run"):
-        read_other_runs(run.store, [told], run.images.data_id)
+        read_other_runs(run.store, [raw], run.images.data_id)
 
 
 def test_a_run_that_is_not_there_is_named_with_the_nearest(run: SampleRun) -> None:
@@ -81,7 +81,7 @@ def test_a_trial_that_several_runs_share_counts_once_as_it_was_trained_longest()
     assert [(each.config.seed, len(each.epochs)) for each in pooled] == [(1, 2), (3, 1), (2, 2)]
 
 
-def test_of_equals_the_own_record_stays() -> None:
+def test_among_equal_records_the_one_of_the_run_itself_stays() -> None:
     own = record(1, 0.6)
     assert pool_records([own], [record(1, 0.6)])[0] is own
 
@@ -95,10 +95,10 @@ def test_checkpoints_of_another_run_vote_where_the_ensemble_names_it(run: Sample
     trial = run.trials[0].model_copy(update={"seed": 91})
     result = write_epoch(run.store, run.images, trial, 1, strength=9.0)
     run.store.put(layout.run_key("more", "r2", layout.SWEEP), to_json({"data_id": run.images.data_id}))
-    told = {"at_unix_s": 0.0, "elapsed_s": 0.0, "trial_id": trial.trial_id}
+    fields = {"at_unix_s": 0.0, "elapsed_s": 0.0, "trial_id": trial.trial_id}
     config = trial.model_dump(mode="json", exclude_defaults=True)
     Journal(run.store, "more", "r2").append(
-        TrialPlanned(config=config, **told), EpochReported(result=result, trained=True, **told)
+        TrialPlanned(config=config, **fields), EpochReported(result=result, trained=True, **fields)
     )
     best = CheckpointId(trial.trial_id, 1)
     alone = choose_and_evaluate(load_run(run.found, []))

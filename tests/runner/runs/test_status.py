@@ -32,10 +32,10 @@ def clock(monkeypatch):
 
 def test_a_status_holds_state_counts_the_best_and_the_time(tmp_path):
     run = write_sample_run(tmp_path)
-    told = summarise(run.state, "dots", run.run_id, 12.345, "ship it")
+    status = summarise(run.state, "dots", run.run_id, 12.345, "ship it")
     leader = rank(list(run.state.trials.values()))[0]
-    heartbeat_unix_s = told.pop("heartbeat_unix_s")
-    assert told == {
+    heartbeat_unix_s = status.pop("heartbeat_unix_s")
+    assert status == {
         "run": f"dots/{run.run_id}",
         "state": "done",
         "reason": "the budget ran out",
@@ -54,8 +54,13 @@ def test_a_status_holds_state_counts_the_best_and_the_time(tmp_path):
 
 
 def test_a_run_without_a_close_is_running():
-    told = summarise(RunState(), "dots", "r1")
-    assert (told["state"], told["best"], told["eta_s"], told["trials"]) == ("running", None, None, {"planned": 0})
+    status = summarise(RunState(), "dots", "r1")
+    assert (status["state"], status["best"], status["eta_s"], status["trials"]) == (
+        "running",
+        None,
+        None,
+        {"planned": 0},
+    )
 
 
 def test_no_metric_on_test_is_in_a_status(tmp_path):
@@ -96,27 +101,27 @@ def test_the_status_knows_the_time_left_until_the_close(store, clock):
     log.report(make_trial().trial_id, make_result(1, 0.5, seconds=2.0), True, None)
     assert get_json(store, KEY)["eta_s"] == 4 * 3.0
     log.close("partial", "interrupted")
-    told = get_json(store, KEY)
-    assert (told["eta_s"], told["state"], told["reason"]) == (None, "partial", "interrupted")
+    payload = get_json(store, KEY)
+    assert (payload["eta_s"], payload["state"], payload["reason"]) == (None, "partial", "interrupted")
 
 
 def test_a_run_that_has_fallen_silent_is_stale(tmp_path, monkeypatch):
     run = write_sample_run(tmp_path)
-    told = summarise(RunState(), "dots", run.run_id)
+    status = summarise(RunState(), "dots", run.run_id)
     key = layout.run_key("dots", run.run_id, layout.STATUS)
-    heard_unix_s = told["heartbeat_unix_s"]
-    run.store.put(key, to_json(told))
+    heard_unix_s = status["heartbeat_unix_s"]
+    run.store.put(key, to_json(status))
     for silence_s, state in ((0.0, "running"), (SILENT_AFTER_S, "running"), (SILENT_AFTER_S + 1, "stale")):
         monkeypatch.setattr(time, "time", lambda silence_s=silence_s: heard_unix_s + silence_s)
         assert (read_status(run.found)["state"], read_status(run.found)["heartbeat_age_s"]) == (state, silence_s)
-    run.store.put(key, to_json(told | {"state": "partial"}))
+    run.store.put(key, to_json(status | {"state": "partial"}))
     assert read_status(run.found)["state"] == "partial"
 
 
 def test_a_run_whose_heart_beats_is_running_however_long_its_epochs_take(tmp_path, monkeypatch):
     run = write_sample_run(tmp_path)
-    told = summarise(RunState(), "dots", run.run_id)
-    run.store.put(layout.run_key("dots", run.run_id, layout.STATUS), to_json(told | {"heartbeat_unix_s": 1000.0}))
+    status = summarise(RunState(), "dots", run.run_id)
+    run.store.put(layout.run_key("dots", run.run_id, layout.STATUS), to_json(status | {"heartbeat_unix_s": 1000.0}))
     beat = {"beat": 9, "at_unix_s": 5000.0, "ended": False}
     run.store.put(layout.claim_key("dots", run.run_id, 3), to_json({"host": "elsewhere", "pid": 7}))
     run.store.put(layout.beat_key("dots", run.run_id, 3), to_json(beat))
@@ -140,20 +145,20 @@ def test_a_driver_that_lost_the_run_leaves_its_status_alone(store):
 
 def test_a_clock_that_is_behind_the_drivers_makes_no_negative_age(tmp_path, monkeypatch):
     run = write_sample_run(tmp_path)
-    told = summarise(RunState(), "dots", run.run_id)
-    run.store.put(layout.run_key("dots", run.run_id, layout.STATUS), to_json(told))
-    monkeypatch.setattr(time, "time", lambda: told["heartbeat_unix_s"] - 50)
+    status = summarise(RunState(), "dots", run.run_id)
+    run.store.put(layout.run_key("dots", run.run_id, layout.STATUS), to_json(status))
+    monkeypatch.setattr(time, "time", lambda: status["heartbeat_unix_s"] - 50)
     assert read_status(run.found)["heartbeat_age_s"] == 0.0
 
 
 def test_a_missing_status_is_rebuilt_from_the_events_and_not_written(tmp_path):
     run = write_sample_run(tmp_path)
     before = run.files()
-    told = read_status(run.found)
+    status = read_status(run.found)
     expected = summarise(run.state, "dots", run.run_id)
-    for each in (told, expected):
+    for each in (status, expected):
         each.pop("heartbeat_unix_s")
-    assert told == expected | {"heartbeat_age_s": told["heartbeat_age_s"]}
+    assert status == expected | {"heartbeat_age_s": status["heartbeat_age_s"]}
     assert run.files() == before
 
 
@@ -163,13 +168,13 @@ def test_a_run_whose_driver_is_gone_is_stale_even_where_its_status_is_missing(tm
     log.open({}, slots=1)
     late_unix_s = log.events[-1].at_unix_s + 10_000
     monkeypatch.setattr(time, "time", lambda: late_unix_s)
-    told = read_status(Located(store, "dots", "r1"))
-    assert (told["state"], told["heartbeat_age_s"]) == ("stale", 10_000.0)
+    status = read_status(Located(store, "dots", "r1"))
+    assert (status["state"], status["heartbeat_age_s"]) == ("stale", 10_000.0)
 
 
 def test_a_run_without_an_event_yet_was_never_heard_of(tmp_path):
-    told = read_status(Located(Folder(tmp_path, "runs"), "dots", "r1"))
-    assert (told["state"], told["heartbeat_unix_s"], told["heartbeat_age_s"]) == ("running", None, None)
+    status = read_status(Located(Folder(tmp_path, "runs"), "dots", "r1"))
+    assert (status["state"], status["heartbeat_unix_s"], status["heartbeat_age_s"]) == ("running", None, None)
 
 
 def test_a_damaged_status_is_rebuilt_from_the_events(tmp_path):
@@ -182,19 +187,19 @@ def test_a_damaged_status_is_rebuilt_from_the_events(tmp_path):
 
 def test_a_person_reads_a_status_in_a_few_lines(tmp_path):
     run = write_sample_run(tmp_path)
-    told = summarise(run.state, "dots", run.run_id, 90.0) | {"elapsed_s": 75.0, "heartbeat_age_s": 3.0}
-    lines = show_status(told).splitlines()
+    status = summarise(run.state, "dots", run.run_id, 90.0) | {"elapsed_s": 75.0, "heartbeat_age_s": 3.0}
+    lines = show_status(status).splitlines()
     assert lines[:2] == [
         f"dots/{run.run_id}: done: the budget ran out",
         "trials: 7, of which 2 finished, 1 pruned, 1 diverged, 1 failed, 1 stopped, 1 waiting",
     ]
-    assert re.fullmatch(rf"best: {told['best']['trial_id']}, validation \d+\.\d\d% at epoch \d", lines[2])
+    assert re.fullmatch(rf"best: {status['best']['trial_id']}, validation \d+\.\d\d% at epoch \d", lines[2])
     assert lines[3:] == ["time: 1 m 15 s so far, about 1 m 30 s left; last heard of 3.0 s ago"]
 
 
 def test_a_status_without_a_result_is_shorter():
-    told = summarise(RunState(), "dots", "r1") | {"heartbeat_age_s": None}
-    assert show_status(told).splitlines() == [
+    status = summarise(RunState(), "dots", "r1") | {"heartbeat_age_s": None}
+    assert show_status(status).splitlines() == [
         "dots/r1: running",
         "trials: 0, of which none has begun",
         "time: 0.0 s so far; not heard of yet",

@@ -57,10 +57,10 @@ def test_a_trial_without_an_epoch_has_empty_cells():
     assert row["reason"] == "boom"
 
 
-def test_what_a_net_costs_has_its_columns_and_keys_of_own_models_theirs():
+def test_the_cost_of_a_net_and_keys_of_custom_models_have_columns():
     cost = TrialCost(650, 1300, 1e-5, 64, 1e-4, 2**20, False)
-    own = [ModelConfig(name="a:b", **keys) for keys in ({"stem": "x"}, {"stem": 3}, {"depth": 2})]
-    records = [TrialRecord(make_trial(), cost=cost), *(TrialRecord(make_trial(model=model)) for model in own)]
+    custom = [ModelConfig(name="a:b", **keys) for keys in ({"stem": "x"}, {"stem": 3}, {"depth": 2})]
+    records = [TrialRecord(make_trial(), cost=cost), *(TrialRecord(make_trial(model=model)) for model in custom)]
     table = read(records)
     assert table["cost.parameters"].to_pylist() == [650, None, None, None]
     assert table["cost.step_bytes_measured"].to_pylist() == [False, None, None, None]
@@ -69,6 +69,6 @@ def test_what_a_net_costs_has_its_columns_and_keys_of_own_models_theirs():
 
 
 def test_a_number_that_no_column_holds_is_a_text():
-    own = [ModelConfig(name="a:b", stem=number) for number in (2**63, -1)]
-    table = read([TrialRecord(make_trial(model=model)) for model in own])
+    custom = [ModelConfig(name="a:b", stem=number) for number in (2**63, -1)]
+    table = read([TrialRecord(make_trial(model=model)) for model in custom])
     assert table["model.stem"].to_pylist() == ["9223372036854775808", "-1"]

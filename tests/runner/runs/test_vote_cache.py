@@ -93,7 +93,7 @@ def test_what_would_be_deleted_is_not_taken_from_the_cache(bucket):
     store, sample, _ = bucket
     publish(load(bucket), choose_and_evaluate(load(bucket)), "")
     here, there = plan_retention(sample.store, 2), plan_retention(store, 2)
-    assert {one.checkpoint for one in there.doomed} == {one.checkpoint for one in here.doomed}
+    assert {one.checkpoint for one in there.removals} == {one.checkpoint for one in here.removals}
 
 
 @pytest.mark.long
@@ -144,10 +144,10 @@ def test_a_cache_with_a_seal_and_a_senseless_index_is_not_read(index):
 
     from trainables.store.base import sha256_of
 
-    told = {
+    payload = {
         "index": index,
         "body_sha256": sha256_of(b""),
         "index_sha256": sha256_of(json.dumps(index, separators=(",", ":")).encode()),
     }
     with pytest.raises(DamagedObject):
-        unpack(parts_cache.HEAD + json.dumps(told).encode() + b"\n", "here")
+        unpack(parts_cache.HEAD + json.dumps(payload).encode() + b"\n", "here")

@@ -14,12 +14,12 @@ SPACE = {
 
 
 def test_a_key_has_its_own_conditions_and_those_of_the_sweep():
-    def told(key):
+    def allowed(key):
         return {other: condition.values for other, condition in conditions_of(key, SPACE).items()}
 
-    assert told("optimizer.momentum") == {"optimizer.name": {"sgd"}, "model.width": {8, 16}}
-    assert told("optimizer.beta1") == {"optimizer.name": {"adam", "adamw"}}
-    assert told("optimizer.lr") == {}
+    assert allowed("optimizer.momentum") == {"optimizer.name": {"sgd"}, "model.width": {8, 16}}
+    assert allowed("optimizer.beta1") == {"optimizer.name": {"adam", "adamw"}}
+    assert allowed("optimizer.lr") == {}
 
 
 def test_a_condition_of_a_condition_counts_too():
@@ -32,7 +32,7 @@ def test_a_condition_of_a_condition_counts_too():
     assert not conditions["model.name"].holds("torchvision/resnet18")
 
 
-def test_a_key_that_is_not_known_is_one_of_a_persons_own_model():
+def test_an_unknown_key_belongs_to_a_custom_model():
     [condition] = conditions_of("model.depth", SPACE).values()
     assert (condition.holds("mine:build"), condition.holds("cnn")) == (True, False)
 
@@ -46,36 +46,36 @@ def test_conditions_come_before_what_depends_on_them():
 
 
 @pytest.mark.parametrize(
-    ("name", "width", "kept"),
+    ("name", "width", "others"),
     [
         ("sgd", 8, {"optimizer.momentum"}),
         ("sgd", 32, set()),
         ("adamw", 8, {"optimizer.beta1"}),
     ],
 )
-def test_only_what_has_an_effect_is_kept(name, width, kept):
+def test_only_values_that_have_an_effect_remain(name, width, others):
     values = {"optimizer.name": name, "model.width": width, "optimizer.momentum": 0.6, "optimizer.beta1": 0.85}
     ordered = in_order(SPACE)
     active = active_values(ordered, activity(SPACE, {"model.name": "cnn"}.__getitem__), values)
-    assert set(active) == {"optimizer.name", "model.width"} | kept
+    assert set(active) == {"optimizer.name", "model.width"} | others
 
 
-def test_a_condition_outside_the_space_is_asked_of_the_sweep():
+def test_a_condition_outside_the_space_is_looked_up_in_the_sweep():
     space = {"optimizer.momentum": SPACE["optimizer.momentum"]}
     is_active = activity(space, {"optimizer.name": "sgd", "model.width": 16}.__getitem__)
     assert is_active("optimizer.momentum", {})
 
 
-def test_conditions_that_go_in_a_circle_are_refused():
+def test_conditions_that_form_a_cycle_are_refused():
     space = {
         "model.width": parse_distribution({"choice": [8, 16], "when": {"model.blocks": 2}}),
         "model.blocks": parse_distribution({"choice": [1, 2], "when": {"model.width": 8}}),
     }
     with pytest.raises(ValueError, match=r"model\.width and model\.blocks go in a circle"):
         in_order(space)
-    told = {key: how.to_dict() for key, how in space.items()}
+    written = {key: how.to_dict() for key, how in space.items()}
     with pytest.raises(SweepFileError, match="go in a circle"):
-        make_sweep({"space": told})
+        make_sweep({"space": written})
 
 
 @pytest.mark.parametrize(

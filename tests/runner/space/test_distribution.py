@@ -17,7 +17,7 @@ from runner.space.parse import parse_distribution
         ({"int": [1, 3]}, 0.999, 3),
     ],
 )
-def test_a_draw_lies_where_its_share_says(raw, share, value):
+def test_a_draw_lies_at_its_share_of_the_distribution(raw, share, value):
     assert parse_distribution(raw).draw(share) == value
 
 
@@ -40,7 +40,7 @@ def test_a_mesh_has_the_points_that_were_asked_for(raw, points):
 
 
 @pytest.mark.parametrize(
-    ("raw", "told"),
+    ("raw", "message"),
     [
         (0.1, "not a distribution"),
         ({}, "names nothing"),
@@ -59,8 +59,8 @@ def test_a_mesh_has_the_points_that_were_asked_for(raw, points):
         ({"log": [1, 2], "steps": 1}, "at least 2"),
     ],
 )
-def test_a_wrong_distribution_is_refused_with_its_value_and_the_rule(raw, told):
-    with pytest.raises(ValueError, match=told):
+def test_a_wrong_distribution_is_refused_with_its_value_and_the_rule(raw, message):
+    with pytest.raises(ValueError, match=message):
         parse_distribution(raw)
 
 
@@ -73,7 +73,7 @@ def test_a_grid_over_a_range_must_say_how_many_points():
         parse_distribution({"log": [1e-3, 1]}).mesh()
 
 
-def test_a_distribution_survives_its_own_form():
+def test_a_distribution_survives_to_dict_and_parse():
     for raw in ({"choice": [1, "a", None]}, {"log": [1e-3, 1.0], "steps": 4}, {"int": [1, 9]}):
         assert parse_distribution(parse_distribution(raw).to_dict()) == parse_distribution(raw)
 

@@ -46,10 +46,10 @@ def show(verdict, members):
 
 
 def test_the_json_of_a_run_has_every_documented_key(run, conclusion):
-    told = result_to_json(result_of(run, conclusion))
+    payload = result_to_json(result_of(run, conclusion))
     verdict = conclusion.verdict
     voted = verdict.votes["weighted"]
-    assert json.loads(json.dumps(told, allow_nan=False)) == {
+    assert json.loads(json.dumps(payload, allow_nan=False)) == {
         "run": f"dots/{run.run_id}",
         "outcome": "done",
         "reason": "the budget ran out",
@@ -82,23 +82,29 @@ def test_the_json_of_a_run_has_every_documented_key(run, conclusion):
 
 
 def test_the_numbers_are_those_of_the_best_checkpoint_on_record(run, conclusion):
-    told = conclusion_to_json(conclusion)["best"]
-    best = run.state.trials[told["trial_id"]].best
-    assert (told["epoch"], told["validation_accuracy"]) == (best.epoch, best.validation_accuracy)
-    assert told["validation_accuracy"] == max(
+    payload = conclusion_to_json(conclusion)["best"]
+    best = run.state.trials[payload["trial_id"]].best
+    assert (payload["epoch"], payload["validation_accuracy"]) == (best.epoch, best.validation_accuracy)
+    assert payload["validation_accuracy"] == max(
         record.best.validation_accuracy for record in run.state.trials.values() if record.best
     )
 
 
 def test_a_run_with_nothing_to_vote_has_the_same_keys(run, conclusion):
-    told = result_to_json(result_of(run, None))
-    assert list(told) == list(result_to_json(result_of(run, conclusion)))
-    assert {key for key, value in told.items() if value is None} == {"best", "ensemble", "votes", "verdict", "report"}
+    payload = result_to_json(result_of(run, None))
+    assert list(payload) == list(result_to_json(result_of(run, conclusion)))
+    assert {key for key, value in payload.items() if value is None} == {
+        "best",
+        "ensemble",
+        "votes",
+        "verdict",
+        "report",
+    }
 
 
 def test_states_that_no_trial_is_in_are_counted_as_zero(run):
-    told = result_to_json(replace(result_of(run, None), state=RunState()))
-    assert told["trials"] == {"finished": 0, "pruned": 0, "failed": 0, "diverged": 0, "stopped": 0}
+    payload = result_to_json(replace(result_of(run, None), state=RunState()))
+    assert payload["trials"] == {"finished": 0, "pruned": 0, "failed": 0, "diverged": 0, "stopped": 0}
 
 
 def test_the_table_sets_the_best_single_against_every_vote(conclusion):

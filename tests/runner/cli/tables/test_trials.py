@@ -107,13 +107,13 @@ def test_a_run_without_trials_is_an_empty_table():
 
 
 def test_trials_as_json_are_ranked_and_whole(state):
-    told = trials_to_json(state, 20)
-    json.dumps(told, allow_nan=False)
+    payload = trials_to_json(state, 20)
+    json.dumps(payload, allow_nan=False)
     ranked = rank(list(state.trials.values()))
-    assert [trial["trial_id"] for trial in told] == [record.trial_id for record in ranked]
-    assert [trial["rank"] for trial in told] == list(range(1, 8))
-    assert sorted(trial["config"]["optimizer.lr"] for trial in told) == sorted(RATES)
-    first, last = told[0], told[-1]
+    assert [trial["trial_id"] for trial in payload] == [record.trial_id for record in ranked]
+    assert [trial["rank"] for trial in payload] == list(range(1, 8))
+    assert sorted(trial["config"]["optimizer.lr"] for trial in payload) == sorted(RATES)
+    first, last = payload[0], payload[-1]
     best = ranked[0].best
     assert first == {
         "rank": 1,
