@@ -94,14 +94,14 @@ def simulate(seed: int, images: int, skill: float, how: Correction = "bootstrap"
     names = tuple(f"class {number}" for number in range(CLASSES))
     pool = PredictionPool("simulated", "validation", members, predict(rng, labels, skills), labels, names)
     config = EnsembleConfig(metric="accuracy", vote="weighted", correct=how)
-    choice = select(pool, config)
-    found = correct(pool, choice, config)
+    team = select(pool, config)
+    found = correct(pool, team, config)
     assert found is not None
     new_labels = rng.integers(0, CLASSES, NEW_IMAGES)
-    told = predict(rng, new_labels, [skills[pool.position(member)] for member in choice.members])
-    right = np.tensordot(choice.weights, told, 1).argmax(1) == new_labels
+    told = predict(rng, new_labels, [skills[pool.position(member)] for member in team.members])
+    right = np.tensordot(team.weights, told, 1).argmax(1) == new_labels
     return Outcome(
-        selected=choice.validation_score,
+        selected=team.validation_score,
         corrected=found.accuracy,
         ci95=found.ci95,
         truth=float(right.mean()),

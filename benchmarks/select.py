@@ -70,9 +70,9 @@ def time_ours(pool: PredictionPool, kind: Kind, ties: Literal["caucus", "autoglu
     took_s = []
     for _ in range(REPEATS):
         start_s = time.process_time()
-        choice = select(pool, config)
+        team = select(pool, config)
         took_s.append(time.process_time() - start_s)
-    return sorted(took_s)[REPEATS // 2], [pool.position(member) for member in choice.picks]
+    return sorted(took_s)[REPEATS // 2], [pool.position(member) for member in team.picks]
 
 
 def measure_memory(pool: PredictionPool, kind: Kind) -> float:

@@ -234,9 +234,9 @@ def _over(record: TrialRecord, last: range, measure: Callable[[EpochResult], flo
 
 def _fit(record: TrialRecord, last: range) -> float | None:
     """Mean training accuracy in evaluation mode over the `last` epochs; None where one of them has none."""
-    told = [at.fit_accuracy for at in record.epochs if at.epoch in last]
-    known = [fit for fit in told if fit is not None]
-    return fmean(known) if known and len(known) == len(told) else None
+    fits = [at.fit_accuracy for at in record.epochs if at.epoch in last]
+    known = [fit for fit in fits if fit is not None]
+    return fmean(known) if known and len(known) == len(fits) else None
 
 
 def _gap(record: TrialRecord, last: range) -> float | None:

@@ -66,8 +66,8 @@ def measure_importance(records: Sequence[TrialRecord], keys: Sequence[str]) -> I
 def _common_epoch(records: Sequence[TrialRecord]) -> int:
     """The last epoch that half of the trials with an epoch have, but `LEAST_TRIALS` at least; 0 where there is none."""
     lengths = sorted((record.epochs[-1].epoch for record in records if record.epochs), reverse=True)
-    wanted = max(LEAST_TRIALS, (len(lengths) + 1) // 2)
-    return lengths[wanted - 1] if len(lengths) >= wanted else 0
+    least = max(LEAST_TRIALS, (len(lengths) + 1) // 2)
+    return lengths[least - 1] if len(lengths) >= least else 0
 
 
 def _reaches(record: TrialRecord, epoch: int) -> bool:
@@ -100,12 +100,12 @@ def _forest(table: npt.NDArray[np.float64], score: npt.NDArray[np.float64]) -> t
         seen, unseen = fold_of != fold, fold_of == fold
         forest = RandomForestRegressor(TREES, min_samples_leaf=2, max_features=0.5, random_state=fold, n_jobs=1)
         forest.fit(table[seen], score[seen])
-        rows, truth = table[unseen], score[unseen]
-        error += float(np.square(forest.predict(rows) - truth).sum())
-        asked = np.tile(rows, (keys * SHUFFLES, 1, 1))
+        rows, targets = table[unseen], score[unseen]
+        error += float(np.square(forest.predict(rows) - targets).sum())
+        shuffled_rows = np.tile(rows, (keys * SHUFFLES, 1, 1))
         for number in range(keys * SHUFFLES):
-            asked[number, :, number % keys] = rng.permutation(rows[:, number % keys])
-        told = forest.predict(asked.reshape(-1, keys)).reshape(SHUFFLES, keys, -1)
-        shuffled += np.square(told - truth).sum(2).mean(0)
+            shuffled_rows[number, :, number % keys] = rng.permutation(rows[:, number % keys])
+        predicted = forest.predict(shuffled_rows.reshape(-1, keys)).reshape(SHUFFLES, keys, -1)
+        shuffled += np.square(predicted - targets).sum(2).mean(0)
     spread = float(np.square(score - score.mean()).sum())
     return 1 - error / spread, [float(one) for one in (shuffled - error) / spread]

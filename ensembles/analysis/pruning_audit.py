@@ -145,7 +145,7 @@ def _describe(
 ) -> str:
     """The finding in words."""
     many, first = len(rows), rows[0]
-    who = {1: "it", 2: "the better one"}.get(many, "the best of them")
+    subject = {1: "it", 2: "the better one"}.get(many, "the best of them")
     gap = 100 * (first.accuracy - best)
     away = (
         f"{abs(gap):.1f} points {'above' if gap > 0 else 'below'} the best"
@@ -153,7 +153,7 @@ def _describe(
         else "level with the best"
     )
     found = (
-        f"{_count(many, 'pruned trial')} {'was' if many == 1 else 'were'} trained to the end: {who} would have been "
+        f"{_count(many, 'pruned trial')} {'was' if many == 1 else 'were'} trained to the end: {subject} would have been "
         f"rank {first.rank} of {finished + 1}, {away}; "
     )
     if beat_best:

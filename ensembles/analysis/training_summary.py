@@ -26,13 +26,13 @@ class MonitoredTrial:
     layers: tuple[LayerStatistics, ...] = ()
 
 
-def read_statistics(store: Store, records: Sequence[TrialRecord], choice: Team) -> tuple[MonitoredTrial, ...]:
+def read_statistics(store: Store, records: Sequence[TrialRecord], team: Team) -> tuple[MonitoredTrial, ...]:
     """The team's trials, the heaviest first, at most `MOST_TRIALS`. Trials of which nothing was watched are left out."""
     known = {record.trial_id: record for record in records}
-    heaviest = sorted(zip(choice.members, choice.weights, strict=True), key=lambda pair: -pair[1])
+    heaviest = sorted(zip(team.members, team.weights, strict=True), key=lambda pair: -pair[1])
     names = list(dict.fromkeys(member.trial_id for member, _ in heaviest))
-    watched = [known[name] for name in names if name in known and was_monitored(known[name])]
-    return tuple(_read(store, record) for record in watched[:MOST_TRIALS])
+    monitored = [known[name] for name in names if name in known and was_monitored(known[name])]
+    return tuple(_read(store, record) for record in monitored[:MOST_TRIALS])
 
 
 def was_monitored(record: TrialRecord) -> bool:

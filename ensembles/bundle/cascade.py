@@ -62,13 +62,13 @@ class Cascade:
         }
 
 
-def read_cascade(told: dict[str, Any]) -> Cascade:
+def read_cascade(payload: dict[str, Any]) -> Cascade:
     """The inverse of `Cascade.to_dict`. Raises `ValueError`, `KeyError` or `TypeError` where it is none."""
     return Cascade(
-        tuple(int(position) for position in told["order"]),
-        tuple(float(weight) for weight in told["weights"]),
-        tuple(read_calibrator(one) for one in told["calibrators"]),
-        float(told["threshold"]),
+        tuple(int(position) for position in payload["order"]),
+        tuple(float(weight) for weight in payload["weights"]),
+        tuple(read_calibrator(one) for one in payload["calibrators"]),
+        float(payload["threshold"]),
     )
 
 
@@ -121,8 +121,8 @@ def _stage(
 ) -> tuple[Shares, npt.NDArray[np.bool_]]:
     """Calibrated probabilities of those asked, and on which images all of them say the same."""
     mean = average(heard, asked, cascade.weights)
-    own = heard[list(asked)].argmax(2)
-    return cascade.calibrators[len(asked) - 1].apply(mean), (own == own[0]).all(0)
+    named = heard[list(asked)].argmax(2)
+    return cascade.calibrators[len(asked) - 1].apply(mean), (named == named[0]).all(0)
 
 
 def average(heard: npt.NDArray[np.float32], asked: Sequence[int], weights: Sequence[float]) -> Shares:
@@ -182,17 +182,17 @@ def _fit_order(
         fit_calibration(kind, average(heard, order[:stage], weights), labels) for stage in range(1, len(order))
     )
     never = Cascade(order, tuple(weights), calibrators, NEVER)
-    told = [_stage(never, heard, order[: stage + 1]) for stage in range(stages)]
+    staged = [_stage(never, heard, order[: stage + 1]) for stage in range(stages)]
     # Where members do not agree, no threshold is passed.
-    sure = np.array([np.where(agree, shares.max(1), -1.0) for shares, agree in told]).reshape(stages, len(labels))
-    right = np.array([*(shares.argmax(1) == labels for shares, _ in told), whole[1] == labels])
+    sure = np.array([np.where(agree, shares.max(1), -1.0) for shares, agree in staged]).reshape(stages, len(labels))
+    right = np.array([*(shares.argmax(1) == labels for shares, _ in staged), whole[1] == labels])
     spent = np.cumsum([costs[position] for position in order])
-    wanted = right[-1].mean() - TOLERANCE
+    required = right[-1].mean() - TOLERANCE
     best, least = NEVER, float(spent[-1])
     for threshold in _thresholds(heard.shape[2]):
         passed = sure > threshold
         stage = np.where(passed.any(0), passed.argmax(0), stages) if stages else np.zeros(len(labels), int)
-        if right[stage, np.arange(len(labels))].mean() < wanted - 1e-12:
+        if right[stage, np.arange(len(labels))].mean() < required - 1e-12:
             break
         cost = float(spent[stage].mean())
         if cost < least:

@@ -26,7 +26,7 @@ class Decision:
     accuracies    of each member alone, on validation
     """
 
-    choice: Team
+    team: Team
     voter: Voter
     calibrator: Calibrator
     cascade: Cascade | None
@@ -34,24 +34,22 @@ class Decision:
     accuracies: tuple[float, ...]
 
 
-def decide(
-    pool: PredictionPool, choice: Team, method: VoteMethod, kind: Calibration, costs: Sequence[float]
-) -> Decision:
-    """What is fitted to the team of `choice`, the members of `pool` in its order, whose split is validation.
+def decide(pool: PredictionPool, team: Team, method: VoteMethod, kind: Calibration, costs: Sequence[float]) -> Decision:
+    """What is fitted to the team of `team`, the members of `pool` in its order, whose split is validation.
 
     `costs` are those of the members' predictions, in any unit; where one is 0, which is unknown, all count the same.
     """
-    ready = prepare_vote(choice, method, kind, pool)
+    ready = prepare_vote(team, method, kind, pool)
     voter, calibrator = ready.voter, ready.calibrator
     assert voter is not None
     cascade, found = None, None
-    if len(choice.members) > 1:
+    if len(team.members) > 1:
         costs = costs if min(costs) > 0 else [1.0] * len(costs)
         whole = vote_as_one(voter, calibrator, pool.probabilities, pool.class_names)
-        cascade = fit_cascade(pool.probabilities, pool.labels, choice.weights, costs, kind, whole)
+        cascade = fit_cascade(pool.probabilities, pool.labels, team.weights, costs, kind, whole)
         found = measure_cascade(cascade, pool, costs, voter, calibrator)
     accuracies = tuple(float((one.argmax(1) == pool.labels).mean()) for one in pool.probabilities)
-    return Decision(choice, voter, calibrator, cascade, found, accuracies)
+    return Decision(team, voter, calibrator, cascade, found, accuracies)
 
 
 def vote_as_one(

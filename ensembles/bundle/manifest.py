@@ -33,7 +33,7 @@ PROGRAM = "program.pt2"
 CARD = "model_card.md"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Told = dict[str, Any]
+JsonObject = dict[str, Any]
 """Parameters as their own class wrote them, who reads them too."""
 
 
@@ -128,11 +128,11 @@ class Manifest(Frozen):
     preparation: Preparation
     members: Annotated[tuple[BundleMember, ...], Field(strict=False, min_length=1)]
     vote: VoteMethod
-    voter: Told
+    voter: JsonObject
     """Parameters of the vote, as `ensembles.voting.vote.read_voter` takes them."""
-    calibrator: Told
+    calibrator: JsonObject
     """As `ensembles.calibration.calibrate.read_calibrator` takes them."""
-    cascade: Told | None
+    cascade: JsonObject | None
     """As `ensembles.bundle.cascade.read_cascade` takes it; None where there is one member."""
     cascade_found: CascadeFound | None
     scores: dict[str, Any]
@@ -167,25 +167,25 @@ def check_empty(store: Store) -> None:
     """Raise `BundleError` where something lies in the place of a new bundle: nothing is ever written over."""
     if found := store.find(""):
         half = all(one.key in (PROGRAM, CARD) or one.key.startswith("members/") for one in found)
-        what = (
+        state = (
             "is a bundle already"
             if store.stat(MANIFEST)
             else "was begun and not ended, as by an export that was killed"
             if half
             else f"is not empty (it holds {found[0].key})"
         )
-        raise BundleError(f"bundle {store.uri} {what}: name a new folder, or remove it first")
+        raise BundleError(f"bundle {store.uri} {state}: name a new folder, or remove it first")
 
 
-def make_manifest(told: Mapping[str, Any], files: Mapping[str, bytes]) -> Manifest:
-    """The manifest that `told` and the sizes and hashes of `files` make."""
-    proofs = {name: {"size_bytes": len(data), "sha256": sha256_of(data)} for name, data in files.items()}
-    return Manifest.model_validate({**told, "files": proofs})
+def make_manifest(payload: Mapping[str, Any], files: Mapping[str, bytes]) -> Manifest:
+    """The manifest that `payload` and the sizes and hashes of `files` make."""
+    entries = {name: {"size_bytes": len(data), "sha256": sha256_of(data)} for name, data in files.items()}
+    return Manifest.model_validate({**payload, "files": entries})
 
 
-def write_bundle(store: Store, told: Mapping[str, Any], files: Mapping[str, bytes]) -> Manifest:
-    """Store `files`, then the manifest that `told` makes with their sizes and hashes. Raises `StoreError`, with nothing left behind."""
-    manifest = make_manifest(told, files)
+def write_bundle(store: Store, payload: Mapping[str, Any], files: Mapping[str, bytes]) -> Manifest:
+    """Store `files`, then the manifest that `payload` makes with their sizes and hashes. Raises `StoreError`, with nothing left behind."""
+    manifest = make_manifest(payload, files)
     plain = json.loads(to_json(manifest.model_dump(mode="json")))
     begun: list[str] = []
     try:
@@ -207,7 +207,7 @@ def read_bundle(store: Store) -> Bundle:
     not what the manifest promises.
     """
     manifest = read_manifest(store)
-    held = {name: _proved(store, name, promised) for name, promised in manifest.files.items()}
+    held = {name: _read_verified(store, name, promised) for name, promised in manifest.files.items()}
     return Bundle(store.uri, manifest, tuple(held[member.file] for member in manifest.members))
 
 
@@ -224,31 +224,31 @@ def read_manifest(store: Store) -> Manifest:
         )
         raise BundleError(f"{store.uri} {why}; `caucus export RUN {store.uri}` writes one") from None
     try:
-        told = load_json(raw)
+        payload = load_json(raw)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{store.uri}/{MANIFEST} is damaged ({error}): export the bundle again") from None
-    found = told.get("format") if isinstance(told, dict) else None
+    found = payload.get("format") if isinstance(payload, dict) else None
     if not isinstance(found, int) or isinstance(found, bool):
         raise BundleError(f"{store.uri}/{MANIFEST} is of no bundle: it tells no format; name a bundle")
     if found > FORMAT:
-        by = told.get("versions", {}).get("caucus", "?") if isinstance(told.get("versions"), dict) else "?"
+        by = payload.get("versions", {}).get("caucus", "?") if isinstance(payload.get("versions"), dict) else "?"
         raise BundleError(
             f"bundle {store.uri} has format {found}, written by Caucus {by}; this version reads up to {FORMAT}: "
             "upgrade caucus"
         )
     try:
-        whole = to_json(told) == raw and told.pop("sha256", None) == sha256_of(to_json(told))
+        whole = to_json(payload) == raw and payload.pop("sha256", None) == sha256_of(to_json(payload))
     except ValueError:  # half of a surrogate pair is no text, and can be written as JSON
         whole = False
     if not whole:
         raise BundleError(f"{store.uri}/{MANIFEST} is damaged: its own hash does not hold; export the bundle again")
     try:
-        return Manifest.model_validate(told)
+        return Manifest.model_validate(payload)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
         if problem["type"] in ("extra_forbidden", "literal_error"):
-            by = told.get("versions", {}).get("caucus", "?") if isinstance(told.get("versions"), dict) else "?"
+            by = payload.get("versions", {}).get("caucus", "?") if isinstance(payload.get("versions"), dict) else "?"
             raise BundleError(
                 f"bundle {store.uri} was written by a newer Caucus ({by}), with {where}, which this version does not know: upgrade caucus"
             ) from None
@@ -257,7 +257,7 @@ def read_manifest(store: Store) -> Manifest:
         ) from None
 
 
-def _proved(store: Store, name: str, promised: BundleFile) -> bytes:
+def _read_verified(store: Store, name: str, promised: BundleFile) -> bytes:
     try:
         data = store.get(name)
     except ObjectMissing:

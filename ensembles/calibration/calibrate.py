@@ -74,18 +74,18 @@ def fit_calibration(
     assert_never(kind)
 
 
-def read_calibrator(told: Mapping[str, Any]) -> Calibrator:
+def read_calibrator(payload: Mapping[str, Any]) -> Calibrator:
     """The inverse of `Calibrator.to_dict`. Raises `DamagedObject`."""
     try:
-        match told["kind"]:
+        match payload["kind"]:
             case "none":
                 return Uncalibrated()
             case "temperature":
-                return Temperature.read(told)
+                return Temperature.read(payload)
             case "vector":
-                return VectorScale.read(told)
+                return VectorScale.read(payload)
             case "isotonic":
-                return Isotonic.read(told)
+                return Isotonic.read(payload)
             case kind:
                 raise ValueError(f"{kind!r} is no kind of calibration")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -104,7 +104,7 @@ def calibrate(ballot: Ballot, calibrator: Calibrator) -> Ballot:
 
 
 def cross_fit(
-    validation: PredictionPool, choice: Team, method: VoteMethod, kind: Calibration, folds: int = 5, seed: int = 0
+    validation: PredictionPool, team: Team, method: VoteMethod, kind: Calibration, folds: int = 5, seed: int = 0
 ) -> npt.NDArray[np.float64]:
     """The calibrated vote of every validation image by a voter and a calibrator that have not seen it, (images, classes).
 
@@ -121,16 +121,16 @@ def cross_fit(
     images = len(validation.labels)
     fold_of = split_folds(validation.labels, folds, seed)
     found = np.empty((images, len(validation.class_names)))
-    given = None if method == "stacked" else fit_voter(validation, choice, method).vote(validation).probabilities
+    voted = None if method == "stacked" else fit_voter(validation, team, method).vote(validation).probabilities
     for fold in range(folds):
         held = fold_of == fold
         if not held.any():
             continue
         inside = np.flatnonzero(~held)
-        told = given
-        if told is None:
-            told = fit_voter(validation, choice, method, inside).vote(validation).probabilities
-        found[held] = fit_calibration(kind, told[inside], validation.labels[inside]).apply(told[held])
+        source = voted
+        if source is None:
+            source = fit_voter(validation, team, method, inside).vote(validation).probabilities
+        found[held] = fit_calibration(kind, source[inside], validation.labels[inside]).apply(source[held])
     return found
 
 

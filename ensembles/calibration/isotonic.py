@@ -14,7 +14,7 @@ from ensembles.calibration.rows import change_whole, whole_rows
 Curve = tuple[tuple[float, ...], tuple[float, ...]]
 """Knots: probabilities of the vote, rising, and the share of images that are of the class there, never falling."""
 
-OWN_ORDER = 1e-9
+ORDER_SHARE = 1e-9
 """Share of the vote's own probability that is added: else two classes on one step of their staircases would tie."""
 
 
@@ -38,14 +38,14 @@ class Isotonic:
         }
 
     @classmethod
-    def read(cls, told: Mapping[str, Any]) -> Self:
-        """The inverse of `told`. Raises `ValueError` where the knots of a curve are no pairs."""
+    def read(cls, payload: Mapping[str, Any]) -> Self:
+        """The inverse of `payload`. Raises `ValueError` where the knots of a curve are no pairs."""
         curves: list[Curve | None] = []
-        for one in told["curves"]:
-            given, shares = ((), ()) if one is None else (tuple(map(float, knots)) for knots in one)
-            if one is not None and (not given or len(given) != len(shares)):
-                raise ValueError(f"a curve of {len(given)} probabilities and {len(shares)} shares")
-            curves.append(None if one is None else (given, shares))
+        for one in payload["curves"]:
+            inputs, shares = ((), ()) if one is None else (tuple(map(float, knots)) for knots in one)
+            if one is not None and (not inputs or len(inputs) != len(shares)):
+                raise ValueError(f"a curve of {len(inputs)} probabilities and {len(shares)} shares")
+            curves.append(None if one is None else (inputs, shares))
         return cls(tuple(curves))
 
     def _change(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -53,7 +53,7 @@ class Isotonic:
         for position, curve in enumerate(self.curves):
             if curve is not None:
                 found[:, position] = np.interp(probabilities[:, position], *curve)
-        found += OWN_ORDER * probabilities
+        found += ORDER_SHARE * probabilities
         found /= found.sum(1, keepdims=True)
         return found
 
@@ -65,16 +65,16 @@ def fit_isotonic(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np
     (images + 1) / (images + 2) (Platt 1999), and what is left is the least, spread over the other classes. A class that has
     no image, or all of them, gets no curve: nothing can be learned of it.
     """
-    found, truth = whole_rows(probabilities, labels)
-    classes, spare = probabilities.shape[1], 1 / (len(truth) + 2)
-    counts = np.bincount(truth, minlength=classes)
-    if not (learnable := (counts > 0) & (counts < len(truth))).any():
+    found, true_class = whole_rows(probabilities, labels)
+    classes, spare = probabilities.shape[1], 1 / (len(true_class) + 2)
+    counts = np.bincount(true_class, minlength=classes)
+    if not (learnable := (counts > 0) & (counts < len(true_class))).any():
         return Isotonic((None,) * classes)
     from sklearn.isotonic import IsotonicRegression
 
     def fit(position: int) -> Curve:
         curve = IsotonicRegression(y_min=spare / (classes - 1), y_max=1 - spare, out_of_bounds="clip")
-        curve.fit(found[:, position], truth == position)
+        curve.fit(found[:, position], true_class == position)
         return tuple(curve.X_thresholds_.tolist()), tuple(curve.y_thresholds_.tolist())
 
     return Isotonic(tuple(fit(position) if learnable[position] else None for position in range(classes)))

@@ -33,18 +33,18 @@ def reliability(
     Confidence is the probability of the predicted class, which is the likeliest where `predicted` is not given. A
     confidence of 0 is in the first bin.
     """
-    confidence, right = _judge(probabilities, labels, predicted)
+    confidence, right = _confidence_and_correct(probabilities, labels, predicted)
     edges = np.linspace(0, 1, bins + 1)
     place = np.digitize(confidence, edges[1:-1], right=True)
     images = np.bincount(place, minlength=bins)
-    told = np.bincount(place, weights=confidence, minlength=bins)
+    summed = np.bincount(place, weights=confidence, minlength=bins)
     hits = np.bincount(place, weights=right, minlength=bins)
     return tuple(
         Bin(
             low=float(edges[bin_]),
             high=float(edges[bin_ + 1]),
             images=int(images[bin_]),
-            confidence=float(told[bin_] / max(1, images[bin_])),
+            confidence=float(summed[bin_] / max(1, images[bin_])),
             accuracy=float(hits[bin_] / max(1, images[bin_])),
         )
         for bin_ in range(bins)
@@ -62,7 +62,7 @@ def risk_coverage(
     At most `points` of them, evenly from one image to all. Images of equal confidence are answered in no order: the risk is
     that to be expected of a random one.
     """
-    confidence, right = _judge(probabilities, labels, predicted)
+    confidence, right = _confidence_and_correct(probabilities, labels, predicted)
     images = len(labels)
     _, group, sizes = np.unique(-confidence, return_inverse=True, return_counts=True)
     wrong = np.bincount(group, weights=~right)
@@ -84,10 +84,10 @@ def nll_at_best_temperature(
     return log_loss(best.apply(probabilities), labels), best.temperature
 
 
-def _judge(
+def _confidence_and_correct(
     probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64] | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Confidence and whether it is right, of each image."""
-    said = probabilities.argmax(1) if predicted is None else predicted
-    confidence = probabilities[np.arange(len(labels)), said].astype(np.float64)
-    return confidence, said == labels
+    predicted_class = probabilities.argmax(1) if predicted is None else predicted
+    confidence = probabilities[np.arange(len(labels)), predicted_class].astype(np.float64)
+    return confidence, predicted_class == labels

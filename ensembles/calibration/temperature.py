@@ -15,7 +15,7 @@ from ensembles.metrics.logits import log_floored, softmax
 
 COLDEST, HOTTEST = 0.01, 100.0
 
-SETTLED = 1e-9
+TOLERANCE = 1e-9
 """A step of less than this share is the last: Newton's leave its square behind."""
 MOST_STEPS, PATIENCE = 200, 8
 
@@ -40,9 +40,9 @@ class Temperature:
         return {"kind": "temperature", "temperature": self.temperature}
 
     @classmethod
-    def read(cls, told: Mapping[str, Any]) -> Self:
-        """The inverse of `told`."""
-        return cls(float(told["temperature"]))
+    def read(cls, payload: Mapping[str, Any]) -> Self:
+        """The inverse of `payload`."""
+        return cls(float(payload["temperature"]))
 
     def _change(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         found = softmax(log_floored(probabilities) / self.temperature)
@@ -62,12 +62,12 @@ def fit_temperature(
     which costs `ridge` x (1 / temperature + ln temperature - 1) nats once: not to be seen with a hundred images, but a vote
     that is right on all of them is not made infinitely sure.
     """
-    found, truth = whole_rows(probabilities, labels)
+    found, true_class = whole_rows(probabilities, labels)
     if not len(found):
         return Temperature(1.0)
     logits = log_floored(found)
     logits -= logits.max(1, keepdims=True)
-    aim = float(logits[np.arange(len(truth)), truth].sum())
+    aim = float(logits[np.arange(len(true_class)), true_class].sum())
 
     def rise(sharpness: float) -> tuple[float, float]:
         """Derivatives of the loss by 1 / temperature: the first grows all the way, because the second is above zero."""
@@ -98,7 +98,7 @@ def _root(rise: Callable[[float], tuple[float, float]], low: float, high: float)
             return most
         if not low < step < high or count % PATIENCE == PATIENCE - 1:
             step = math.sqrt(low * high)
-        if abs(step - at) <= SETTLED * at:
+        if abs(step - at) <= TOLERANCE * at:
             return step
         at = step
     return at

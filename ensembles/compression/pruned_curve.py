@@ -144,23 +144,25 @@ def evaluate_on_test(
 
 def to_json(curve: PrunedCurve) -> dict[str, Any]:
     """The curve as a JSON object, with what was chosen and the sentences."""
-    told = asdict(curve)
-    for point, shown in zip((curve.unpruned, *curve.points), (told["unpruned"], *told["points"]), strict=True):
-        shown["within_noise"] = point.within_noise
-    return told | {"chosen": curve.chosen.name if curve.chosen else None, "sentences": curve.sentences}
+    payload = asdict(curve)
+    for point, point_payload in zip(
+        (curve.unpruned, *curve.points), (payload["unpruned"], *payload["points"]), strict=True
+    ):
+        point_payload["within_noise"] = point.within_noise
+    return payload | {"chosen": curve.chosen.name if curve.chosen else None, "sentences": curve.sentences}
 
 
-def from_json(told: dict[str, Any]) -> PrunedCurve:
+def from_json(payload: dict[str, Any]) -> PrunedCurve:
     """The inverse of `to_json`. Raises `DamagedObject`."""
     try:
-        kept = {key: value for key, value in told.items() if key not in ("chosen", "sentences")}
-        kept["unpruned"] = _read_point(told["unpruned"])
-        kept["points"] = tuple(_read_point(point) for point in told["points"])
-        kept["failed"] = tuple((float(sparsity), str(reason)) for sparsity, reason in told["failed"])
-        if told["test"]:
-            ranges = {key: tuple(value) for key, value in told["test"].items() if key.endswith("ci95")}
-            kept["test"] = PrunedTest(**told["test"] | ranges)
-        return PrunedCurve(**kept)
+        values = {key: value for key, value in payload.items() if key not in ("chosen", "sentences")}
+        values["unpruned"] = _read_point(payload["unpruned"])
+        values["points"] = tuple(_read_point(point) for point in payload["points"])
+        values["failed"] = tuple((float(sparsity), str(reason)) for sparsity, reason in payload["failed"])
+        if payload["test"]:
+            ranges = {key: tuple(value) for key, value in payload["test"].items() if key.endswith("ci95")}
+            values["test"] = PrunedTest(**payload["test"] | ranges)
+        return PrunedCurve(**values)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedObject(
             f"a curve of sparsified checkpoints is not readable ({type(error).__name__}: {error}): "
@@ -168,19 +170,19 @@ def from_json(told: dict[str, Any]) -> PrunedCurve:
         ) from None
 
 
-def _read_point(told: dict[str, Any]) -> PrunedPoint:
-    return PrunedPoint(**{key: value for key, value in told.items() if key != "within_noise"})
+def _read_point(payload: dict[str, Any]) -> PrunedPoint:
+    return PrunedPoint(**{key: value for key, value in payload.items() if key != "within_noise"})
 
 
 def _describe(curve: PrunedCurve) -> list[str]:
-    what = "of the weights" if curve.method == "magnitude" else "of each layer's channels"
+    removed = "of the weights" if curve.method == "magnitude" else "of each layer's channels"
     images = f"{curve.validation_images:,} validation images"
     chosen, unpruned = curve.chosen, curve.unpruned
     if chosen is None:
-        told = [f"No sparsity that was tried loses less accuracy than the noise of {images} hides."]
+        sentences = [f"No sparsity that was tried loses less accuracy than the noise of {images} hides."]
     else:
-        told = [
-            f"Without {100 * chosen.sparsity:.4g} % {what}, the highest sparsity tried whose loss is no more than the noise of "
+        sentences = [
+            f"Without {100 * chosen.sparsity:.4g} % {removed}, the highest sparsity tried whose loss is no more than the noise of "
             f"{images}, it is right on {chosen.accuracy:.2%} of them against {unpruned.accuracy:.2%} (McNemar p {chosen.p:.2g}).",
             f"{chosen.nonzero:,} of {unpruned.weights:,} weights are left; the compressed file shrinks by a factor of "
             f"{_factor(unpruned.compressed_bytes, chosen.compressed_bytes)}, the arithmetic of a prediction by "
@@ -195,23 +197,23 @@ def _describe(curve: PrunedCurve) -> list[str]:
     if control and curve.epochs:
         more = 100 * (control.accuracy - chosen.accuracy) if chosen else 0.0
         compared = f", {abs(more):.2f} points {'more' if more > 0 else 'less'} than the sparsified one" if more else ""
-        told.append(
+        sentences.append(
             f"Trained on as long without sparsifying, the checkpoint comes to {control.accuracy:.2%}{compared}."
         )
     if curve.test:
-        told.append(_describe_test(curve.test))
-    return told
+        sentences.append(_describe_test(curve.test))
+    return sentences
 
 
 def _describe_test(test: PrunedTest) -> str:
     low, high = (100 * end for end in test.difference_ci95)
-    told = (
+    right = (
         f"{test.pruned:.2%} of {test.images:,} test images against {test.unpruned:.2%}: {100 * test.difference:+.2f} points "
         f"(95 % interval {low:+.2f} to {high:+.2f}). No other point of this curve was scored there."
     )
     if high < 0:
-        return f"Test shows the loss that validation was too small to show: it is right on {told}"
-    return f"On test it is right on {told}"
+        return f"Test shows the loss that validation was too small to show: it is right on {right}"
+    return f"On test it is right on {right}"
 
 
 def _factor(before: int, after: int) -> str:

@@ -62,12 +62,12 @@ class SoupSummary:
     def sentence(self) -> str:
         """What was found, in plain English."""
         gain = 100 * (self.soup.test_accuracy - self.best.test_accuracy)
-        known = "" if self.p < 0.05 else ", which these images cannot tell from none"
+        caveat = "" if self.p < 0.05 else ", which these images cannot tell from none"
         vote = 100 * (self.vote.test_accuracy - self.soup.test_accuracy)
         return (
             f"The {self.kind} soup of {len(self.ingredients)} of {len(self.candidates)} epochs of {self.trial_id} is right on "
             f"{self.soup.test_accuracy:.2%} of {self.test_images:,} test images, {gain:+.2f} points to its best single epoch "
-            f"(McNemar p {self.p:.2g}{known}); the vote of the same epochs, at {len(self.ingredients)} times the cost, "
+            f"(McNemar p {self.p:.2g}{caveat}); the vote of the same epochs, at {len(self.ingredients)} times the cost, "
             f"{self.vote.test_accuracy:.2%} ({vote:+.2f} points to the soup)."
         )
 
@@ -98,21 +98,21 @@ def compare(soup: Probabilities, best: Probabilities, labels: npt.NDArray[np.int
     return gained, lost, mcnemar_p(right, before)
 
 
-def to_json(story: SoupSummary) -> dict[str, Any]:
+def to_json(summary: SoupSummary) -> dict[str, Any]:
     """The story as a JSON object, with its sentence."""
-    return asdict(story) | {"sentence": story.sentence}
+    return asdict(summary) | {"sentence": summary.sentence}
 
 
-def from_json(told: dict[str, Any]) -> SoupSummary:
+def from_json(payload: dict[str, Any]) -> SoupSummary:
     """The inverse of `to_json`. Raises `DamagedObject`."""
     try:
-        kept = {key: value for key, value in told.items() if key != "sentence"}
+        values = {key: value for key, value in payload.items() if key != "sentence"}
         for key in ("best", "soup", "vote"):
-            low, high = told[key]["test_ci95"]
-            kept[key] = SoupScore(**told[key] | {"test_ci95": (float(low), float(high))})
+            low, high = payload[key]["test_ci95"]
+            values[key] = SoupScore(**payload[key] | {"test_ci95": (float(low), float(high))})
         for key in ("candidates", "ingredients"):
-            kept[key] = tuple(map(str, told[key]))
-        return SoupSummary(**kept)
+            values[key] = tuple(map(str, payload[key]))
+        return SoupSummary(**values)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedObject(
             f"the story of a soup is not readable ({type(error).__name__}: {error}): delete it and run `caucus soup` again"
@@ -121,10 +121,10 @@ def from_json(told: dict[str, Any]) -> SoupSummary:
 
 def read_soups(store: Store, name: str, run: str) -> tuple[SoupSummary, ...]:
     """All soups of a run, by key. One that cannot be read is left out: a report must not fail for it."""
-    stories = []
+    summaries = []
     for found in store.find(layout.soup_summaries_prefix(name, run)):
         try:
-            stories.append(from_json(get_json(store, found.key)))
+            summaries.append(from_json(get_json(store, found.key)))
         except (DamagedObject, ObjectMissing):
             continue
-    return tuple(stories)
+    return tuple(summaries)

@@ -61,8 +61,8 @@ def _diagnose(record: TrialRecord, setting: Setting, curve: DataCurve | None) ->
 
 
 def _evidence(rule: Rule, signs: Signs) -> dict[str, Any]:
-    told = signs.to_dict()
-    return {name: told[name] for name in rule.shows if told[name] is not None}
+    values = signs.to_dict()
+    return {name: values[name] for name in rule.shows if values[name] is not None}
 
 
 def _describe(record: TrialRecord, rule: Rule, evidence: Mapping[str, Any]) -> Diagnosis:

@@ -58,9 +58,9 @@ class DataCurve:
         # At most: the same validation images are behind both accuracies.
         chance = CLEAR * math.sqrt(2) * self.noise
         expected = self._gain(self.accuracies[-2], self.images[-1] / self.images[-2])
-        goes_on = self.accuracies[-1] - self.accuracies[-2] > expected - chance
+        still_grows = self.accuracies[-1] - self.accuracies[-2] > expected - chance
         grew = self.accuracies[-1] - self.accuracies[0] > chance
-        return self.promised > max(LEAST_GAIN, self.noise) and grew and goes_on
+        return self.promised > max(LEAST_GAIN, self.noise) and grew and still_grows
 
     def _gain(self, accuracy: float, times: float) -> float:
         """What so many times the images bring where `accuracy` has been reached."""
@@ -81,8 +81,8 @@ def find_data_curves(records: Sequence[TrialRecord], setting: Setting) -> list[D
     groups: dict[str, dict[float, list[TrialRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         if record.best is not None and record.state == "finished":
-            told = record.config.model_dump(mode="json", exclude={"train_share", "seed"})
-            groups[short_hash(told, digits=16)][record.config.train_share].append(record)
+            settings = record.config.model_dump(mode="json", exclude={"train_share", "seed"})
+            groups[short_hash(settings, digits=16)][record.config.train_share].append(record)
     return [_curve(shares, setting) for shares in groups.values() if len(shares) >= FEWEST_SHARES]
 
 

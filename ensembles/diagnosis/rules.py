@@ -101,12 +101,12 @@ class Rule:
     def patch_for(self, record: TrialRecord) -> dict[str, Any]:
         """What to try next with this trial: only keys that have an effect on its net, and values that are new to it."""
         patch = dict(self.patch(record))
-        told = record.config.flat() | patch
+        values = record.config.flat() | patch
         before = record.config.flat()
         return {
             key: value
             for key, value in patch.items()
-            if before.get(key) != value and _has_effect(key, told) and _is_taken(key, record.config)
+            if before.get(key) != value and _has_effect(key, values) and _is_taken(key, record.config)
         }
 
 
@@ -174,10 +174,10 @@ def _progress(accuracy: float, setting: Setting) -> float:
     return (accuracy - setting.guessing) / max(1 - setting.guessing, 1e-9)
 
 
-def _has_effect(key: str, told: Mapping[str, Any]) -> bool:
-    """Whether `key` has one where all keys are as `told`: `torchvision/resnet18` has no `model.width`."""
+def _has_effect(key: str, values: Mapping[str, Any]) -> bool:
+    """Whether `key` has one where all keys are as `values`: `torchvision/resnet18` has no `model.width`."""
     while (condition := condition_of(key)) is not None:
-        if not condition.holds(told.get(condition.key)):
+        if not condition.holds(values.get(condition.key)):
             return False
         key = condition.key
     return True

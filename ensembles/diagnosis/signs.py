@@ -93,8 +93,8 @@ def read_signs(record: TrialRecord, setting: Setting) -> Signs | None:
     last = epochs[-max(1, min(MOST_LAST, len(epochs) // LAST_SHARE)) :]
     fit = _mean(last, lambda at: at.train_accuracy if at.fit_accuracy is None else at.fit_accuracy)
     validation = _mean(last, lambda at: at.validation_accuracy)
-    chosen = min(max(int(FIT_SHARE * setting.train_images), SMALLEST_FIT), LARGEST_FIT, setting.train_images)
-    seen = min(setting.train_images, chosen * len(last))
+    sampled = min(max(int(FIT_SHARE * setting.train_images), SMALLEST_FIT), LARGEST_FIT, setting.train_images)
+    seen = min(setting.train_images, sampled * len(last))
     noise = math.sqrt(_variance(fit, seen) + _variance(validation, setting.validation_images))
     second = epochs[len(epochs) // 2 :]
     changes = [
@@ -127,8 +127,8 @@ def read_signs(record: TrialRecord, setting: Setting) -> Signs | None:
     )
 
 
-def _mean(epochs: Sequence[EpochResult], what: Callable[[EpochResult], float]) -> float:
-    return statistics.fmean(what(at) for at in epochs)
+def _mean(epochs: Sequence[EpochResult], measure: Callable[[EpochResult], float]) -> float:
+    return statistics.fmean(measure(at) for at in epochs)
 
 
 def _variance(accuracy: float, images: int) -> float:

@@ -25,21 +25,21 @@ def gather_evidence(
     `image_ids` are those of the test images, in their order. Raises `MismatchedPredictions` where a pool lacks a member.
     """
     labels, names = test_pool.labels, test_pool.class_names
-    choice, ready = prepared.choice, prepared.votes[prepared.config.vote]
+    team, ready = prepared.team, prepared.votes[prepared.config.vote]
     ballot = ready.vote(test_pool)
     calibrated = calibrate(ballot, ready.calibrator)
-    predicted = np.stack([test_pool.probabilities[test_pool.position(each)].argmax(1) for each in choice.members])
+    predicted = np.stack([test_pool.probabilities[test_pool.position(each)].argmax(1) for each in team.members])
     wrong = predicted != labels
-    team, alone = ballot.predicted, prepared.best.vote(test_pool).predicted
-    confidence = calibrated.probabilities[np.arange(len(labels)), team]
+    voted, alone = ballot.predicted, prepared.best.vote(test_pool).predicted
+    confidence = calibrated.probabilities[np.arange(len(labels)), voted]
 
-    def cases(chosen: npt.NDArray[np.bool_]) -> tuple[ImageCase, ...]:
-        rows = np.flatnonzero(chosen)
+    def cases(selected: npt.NDArray[np.bool_]) -> tuple[ImageCase, ...]:
+        rows = np.flatnonzero(selected)
         return tuple(
             ImageCase(
                 image_id=image_ids[row],
                 label=names[labels[row]],
-                team=names[team[row]],
+                team=names[voted[row]],
                 confidence=float(confidence[row]),
                 best=names[alone[row]],
                 members_right=int((~wrong[:, row]).sum()),
@@ -48,40 +48,40 @@ def gather_evidence(
         )
 
     return Evidence(
-        left_out_cost=_cost_without_each(validation_pool, choice),
-        solo=np.array([_solo(validation_pool, choice, member) for member in choice.members]),
+        left_out_cost=_cost_without_each(validation_pool, team),
+        solo=np.array([_solo(validation_pool, team, member) for member in team.members]),
         disagreement=np.array([(predicted != each).mean(1) for each in predicted]),
         error_correlation=_correlate(wrong),
-        confusion_change=_confusion(labels, team, len(names)) - _confusion(labels, alone, len(names)),
-        classes=tuple(_changes(labels, team == labels, alone == labels, names)),
+        confusion_change=_confusion(labels, voted, len(names)) - _confusion(labels, alone, len(names)),
+        classes=tuple(_changes(labels, voted == labels, alone == labels, names)),
         any_correct=float(np.mean(~wrong.all(0))),
-        reliability_before=reliability(ballot.probabilities, labels, predicted=team),
+        reliability_before=reliability(ballot.probabilities, labels, predicted=voted),
         reliability_after=reliability(calibrated.probabilities, labels, predicted=calibrated.predicted),
         risk_coverage=risk_coverage(calibrated.probabilities, labels, predicted=calibrated.predicted),
-        fixed=cases((team == labels) & (alone != labels)),
-        broken=cases((team != labels) & (alone == labels)),
+        fixed=cases((voted == labels) & (alone != labels)),
+        broken=cases((voted != labels) & (alone == labels)),
         missed=cases(wrong.all(0)),
     )
 
 
-def _solo(pool: PredictionPool, choice: Team, member: CheckpointId) -> float:
-    return measure(choice.metric, pool.probabilities[pool.position(member)], pool.labels)
+def _solo(pool: PredictionPool, team: Team, member: CheckpointId) -> float:
+    return measure(team.metric, pool.probabilities[pool.position(member)], pool.labels)
 
 
-def _cost_without_each(pool: PredictionPool, choice: Team) -> npt.NDArray[np.float64]:
+def _cost_without_each(pool: PredictionPool, team: Team) -> npt.NDArray[np.float64]:
     """float64 (members,), by the weighted team, whose score the choice tells; the others keep their weights' proportions.
     0 where there are no others."""
-    told = [pool.probabilities[pool.position(member)] for member in choice.members]
-    if len(told) == 1:
+    tables = [pool.probabilities[pool.position(member)] for member in team.members]
+    if len(tables) == 1:
         return np.zeros(1)
-    whole = np.zeros(told[0].shape)
-    for weight, probabilities in zip(choice.weights, told, strict=True):
+    whole = np.zeros(tables[0].shape)
+    for weight, probabilities in zip(team.weights, tables, strict=True):
         whole += weight * probabilities.astype(np.float64)
-    cost = cost_of(choice.metric, measure(choice.metric, whole, pool.labels))
+    cost = cost_of(team.metric, measure(team.metric, whole, pool.labels))
     found = []
-    for weight, probabilities in zip(choice.weights, told, strict=True):
+    for weight, probabilities in zip(team.weights, tables, strict=True):
         rest = (whole - weight * probabilities.astype(np.float64)) / (1 - weight)
-        found.append(cost_of(choice.metric, measure(choice.metric, np.maximum(rest, 0), pool.labels)) - cost)
+        found.append(cost_of(team.metric, measure(team.metric, np.maximum(rest, 0), pool.labels)) - cost)
     return np.array(found)
 
 
@@ -108,12 +108,12 @@ def _changes(
     names: Sequence[str],
 ) -> Iterator[ClassChange]:
     for position, name in enumerate(names):
-        of_it = labels == position
+        of_class = labels == position
         yield ClassChange(
             name=name,
-            images=int(np.count_nonzero(of_it)),
-            best_right=int(np.count_nonzero(best_right & of_it)),
-            team_right=int(np.count_nonzero(team_right & of_it)),
-            fixed=int(np.count_nonzero(team_right & ~best_right & of_it)),
-            broken=int(np.count_nonzero(best_right & ~team_right & of_it)),
+            images=int(np.count_nonzero(of_class)),
+            best_right=int(np.count_nonzero(best_right & of_class)),
+            team_right=int(np.count_nonzero(team_right & of_class)),
+            fixed=int(np.count_nonzero(team_right & ~best_right & of_class)),
+            broken=int(np.count_nonzero(best_right & ~team_right & of_class)),
         )

@@ -116,20 +116,20 @@ def sum_costs(members: Iterable[CheckpointId], costs: Mapping[str, TrialCost]) -
     )
 
 
-def read_score(told: dict[str, Any]) -> Score:
-    """The inverse of `dataclasses.asdict`. Raises `TypeError`, `KeyError` or `ValueError` where `told` is none."""
-    read = dict(told) | {"ci95": _pair(told["ci95"])}
+def read_score(payload: dict[str, Any]) -> Score:
+    """The inverse of `dataclasses.asdict`. Raises `TypeError`, `KeyError` or `ValueError` where `payload` is none."""
+    read = dict(payload) | {"ci95": _pair(payload["ci95"])}
     for key in ("corrected", "corrected_nll"):
-        read[key] = read_estimate(told.get(key))
-    read["cost"] = PredictionCost(**told["cost"]) if told.get("cost") else None
+        read[key] = read_estimate(payload.get(key))
+    read["cost"] = PredictionCost(**payload["cost"]) if payload.get("cost") else None
     return Score(**read)
 
 
-def read_estimate(told: dict[str, Any] | None) -> Estimate | None:
+def read_estimate(payload: dict[str, Any] | None) -> Estimate | None:
     """The inverse of `dataclasses.asdict`; None stays None."""
-    return Estimate(told["value"], _pair(told["ci95"])) if told else None
+    return Estimate(payload["value"], _pair(payload["ci95"])) if payload else None
 
 
-def _pair(told: Any) -> tuple[float, float]:
-    low, high = told
+def _pair(ends: Any) -> tuple[float, float]:
+    low, high = ends
     return low, high

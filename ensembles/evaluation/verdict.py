@@ -66,8 +66,8 @@ class Verdict:
     def sentences(self) -> tuple[str, ...]:
         """The verdict in at most three sentences: what to ship and why; what the selection is worth; what it costs."""
         score = self.votes[self.vote]
-        told = (self.sentence, describe_correction(score), describe_cost(score, self.best))
-        return tuple(sentence for sentence in told if sentence)
+        candidates = (self.sentence, describe_correction(score), describe_cost(score, self.best))
+        return tuple(sentence for sentence in candidates if sentence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ class Prepared:
     everyone    the soft vote of all candidates
     """
 
-    choice: Team
+    team: Team
     config: EnsembleConfig
     labels: npt.NDArray[np.int64]
     votes: Mapping[VoteMethod, ReadyVote]
@@ -93,7 +93,7 @@ class Prepared:
 
 
 def prepare(
-    choice: Team,
+    team: Team,
     config: EnsembleConfig,
     validation: PredictionPool,
     ranked: Sequence[CheckpointId],
@@ -101,7 +101,7 @@ def prepare(
     corrected: Corrected | None = None,
     costs: Mapping[str, TrialCost] | None = None,
 ) -> Prepared:
-    """What is to be judged beside the team of `choice`: the first of `ranked`, the first `config.size`, and all.
+    """What is to be judged beside the team of `team`: the first of `ranked`, the first `config.size`, and all.
 
     `ranked` are the candidates, best first, and `mean` theirs on validation, float64 (images, classes); `validation` holds
     the team and the first of them, of the others nothing is needed. `corrected` is what `correct` says of the choice,
@@ -109,10 +109,10 @@ def prepare(
     """
     calibrate = config.calibrate
     return Prepared(
-        choice=choice,
+        team=team,
         config=config,
         labels=validation.labels,
-        votes={method: prepare_vote(choice, method, calibrate, validation) for method in VOTES},
+        votes={method: prepare_vote(team, method, calibrate, validation) for method in VOTES},
         best=prepare_vote(team_of_equals(ranked[:1]), "soft", calibrate, validation),
         top=prepare_vote(team_of_equals(ranked[: config.size]), "soft", calibrate, validation),
         everyone=prepare_mean(tuple(ranked), mean, calibrate, validation.labels),
@@ -141,7 +141,7 @@ def judge(prepared: Prepared, test: PredictionPool, mean: npt.NDArray[np.float64
     best = score(prepared.best, best_ballot, singles.get("best"))
     right, best_right = ballots[config.vote].predicted == test.labels, best_ballot.predicted == test.labels
     gain_ci95, p = paired_bootstrap(right, best_right, BOOTSTRAP_SEED), mcnemar_p(right, best_right)
-    is_best = prepared.choice.members == prepared.best.members
+    is_best = prepared.team.members == prepared.best.members
     headline, why = describe_recommendation(config.vote, votes[config.vote], best, gain_ci95, p, len(right), is_best)
     return Verdict(
         vote=config.vote,
@@ -168,7 +168,7 @@ def judge(prepared: Prepared, test: PredictionPool, mean: npt.NDArray[np.float64
 
 
 def evaluate(
-    choice: Team,
+    team: Team,
     config: EnsembleConfig,
     validation_pool: PredictionPool,
     test_pool: PredictionPool,
@@ -176,7 +176,7 @@ def evaluate(
     corrected: Corrected | None = None,
     costs: Mapping[str, TrialCost] | None = None,
 ) -> Verdict:
-    """The verdict on the team of `choice`, voting as `config.vote` says, against the checkpoint `best`, from whole pools.
+    """The verdict on the team of `team`, voting as `config.vote` says, against the checkpoint `best`, from whole pools.
 
     Both must have been chosen on validation. The baselines vote with those members that both pools have. Raises
     `MismatchedPredictions` where the pools are not validation and test of the same data, or lack a member of the team.
@@ -193,18 +193,18 @@ def evaluate(
     order = [validation_pool.members[position] for position in rank_members(validation_pool)]
     ranked = [best, *(member for member in order if member in tested and member != best)]
     means = [vote(pool, team_of_equals(ranked), "soft").probabilities for pool in (validation_pool, test_pool)]
-    return judge(prepare(choice, config, validation_pool, ranked, means[0], corrected, costs), test_pool, means[1])
+    return judge(prepare(team, config, validation_pool, ranked, means[0], corrected, costs), test_pool, means[1])
 
 
-def to_json(verdict: Verdict, choice: Team) -> dict[str, object]:
+def to_json(verdict: Verdict, team: Team) -> dict[str, object]:
     """Both as one JSON object. Members are written as `{"trial_id": …, "epoch": …}`."""
-    return {"choice": asdict(choice), "verdict": asdict(verdict)}
+    return {"choice": asdict(team), "verdict": asdict(verdict)}
 
 
-def from_json(told: dict[str, Any]) -> tuple[Verdict, Team]:
+def from_json(payload: dict[str, Any]) -> tuple[Verdict, Team]:
     """The inverse of `to_json`; other keys beside these two are passed over. Raises `DamagedObject`."""
     try:
-        choice, verdict = dict(told["choice"]), dict(told["verdict"])
+        choice, verdict = dict(payload["choice"]), dict(payload["verdict"])
         for key in ("members", "picks"):
             choice[key] = tuple(CheckpointId(**member) for member in choice[key])
         for key in ("weights", "path"):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 Slope = tuple[float, npt.NDArray[np.float64], npt.NDArray[np.float64]]
 """Value, gradient (parameters,) and Hessian (parameters, parameters)."""
 
-SETTLED = 1e-9
+TOLERANCE = 1e-9
 """It is over when a step promises less than this; a step of that size leaves far less behind."""
 MOST_STEPS = 100
 HALVINGS = 30
@@ -27,7 +27,7 @@ def minimise(
     for _ in range(MOST_STEPS):
         step = -np.linalg.solve(hessian, gradient)
         promised = float(-gradient @ step) / 2
-        if promised < SETTLED:
+        if promised < TOLERANCE:
             return at + step
         for halving in range(HALVINGS):
             share = 0.5**halving

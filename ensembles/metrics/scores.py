@@ -26,8 +26,8 @@ def log_loss(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int
 
     Probabilities below `LEAST_PROBABILITY` count as that; rows are taken as they are, not scaled to a sum of one.
     """
-    told = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.mean(np.log(np.maximum(told, LEAST_PROBABILITY))))
+    of_true_class = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.mean(np.log(np.maximum(of_true_class, LEAST_PROBABILITY))))
 
 
 def expected_calibration_error(
@@ -83,10 +83,10 @@ def balanced_accuracy(predicted: npt.NDArray[np.int64], labels: npt.NDArray[np.i
 def macro_f1(predicted: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], classes: int) -> float:
     """Mean F1 of the classes that occur in `labels` or are predicted; a class that is never right has 0."""
     true = np.bincount(labels, minlength=classes)
-    told = np.bincount(predicted, minlength=classes)
+    named = np.bincount(predicted, minlength=classes)
     right = np.bincount(labels[predicted == labels], minlength=classes)
-    seen = true + told > 0
-    return float(np.mean(2 * right[seen] / (true + told)[seen]))
+    seen = true + named > 0
+    return float(np.mean(2 * right[seen] / (true + named)[seen]))
 
 
 def brier(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
@@ -108,10 +108,10 @@ def mean_auc(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int
 
     areas = []
     for position in range(probabilities.shape[1]):
-        is_it = labels == position
-        inside = int(np.count_nonzero(is_it))
+        of_class = labels == position
+        inside = int(np.count_nonzero(of_class))
         outside = len(labels) - inside
         if inside and outside:
             ranks = rankdata(probabilities[:, position])
-            areas.append((float(ranks[is_it].sum()) - inside * (inside + 1) / 2) / (inside * outside))
+            areas.append((float(ranks[of_class].sum()) - inside * (inside + 1) / 2) / (inside * outside))
     return float(np.mean(areas)) if areas else 0.5

@@ -26,18 +26,21 @@ def judge_night(
     if comparison is None:
         return "accepted", f"accepted: {worth}; none of them was a test image of {against}, so nothing compares the two"
     change = comparison.change
-    told = f"{describe_change(change)}, on {_images(comparison)}"
+    described = f"{describe_change(change)}, on {_images(comparison)}"
     match verdict := VERDICTS[change.direction]:
         case "accepted":
-            return verdict, f"accepted: better than {against} by {told}"
+            return verdict, f"accepted: better than {against} by {described}"
         case "worse":
             return (
                 verdict,
-                f"worse than {against} by {told}. {describe_causes(causes)}; {against} stays the accepted night",
+                f"worse than {against} by {described}. {describe_causes(causes)}; {against} stays the accepted night",
             )
     if comparison.gained == comparison.lost == 0:
         return verdict, f"no worse than {against}, and no better: each of {_images(comparison)} has the same outcome"
-    return verdict, f"no worse than {against}, and not better beyond doubt: {told}; {against} stays the accepted night"
+    return (
+        verdict,
+        f"no worse than {against}, and not better beyond doubt: {described}; {against} stays the accepted night",
+    )
 
 
 def describe_change(change: Change) -> str:

@@ -43,9 +43,9 @@ def to_arrow(answers: TeamAnswers) -> bytes:
 
 def from_arrow(data: bytes) -> TeamAnswers:
     """The inverse of `to_arrow`. Raises `DamagedObject` where `data` is something else."""
-    with reading_table(data, "a file of a team's answers", DamagedObject) as (table, told):
+    with reading_table(data, "a file of a team's answers", DamagedObject) as (table, payload):
         return TeamAnswers(
-            data_id=told["data_id"],
+            data_id=payload["data_id"],
             image_ids=tuple(table["image_id"].to_pylist()),
             image_sha256=tuple(table["sha256"].to_pylist()),
             labels=tuple(table["label"].to_pylist()),

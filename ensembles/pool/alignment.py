@@ -97,15 +97,15 @@ def predictions_of(
 
     `manifests` is what `read_manifests` said, where that is known.
     """
-    return _prove(read_predictions, store, member, images, None if manifests is None else manifests[member])
+    return _read_aligned(read_predictions, store, member, images, None if manifests is None else manifests[member])
 
 
 def true_class_of(store: Store, member: CheckpointId, images: SplitImages, manifests: Manifests) -> TrueClass | str:
     """As `predictions_of`, of the columns that choosing needs."""
-    return _prove(read_true_class, store, member, images, manifests[member])
+    return _read_aligned(read_true_class, store, member, images, manifests[member])
 
 
-def _prove(
+def _read_aligned(
     read: Callable[[Store, CheckpointId, str, dict[str, Promise] | None], Part],
     store: Store,
     member: CheckpointId,

@@ -29,8 +29,10 @@ def free_memory_bytes() -> int:
         limit = (_CGROUP / "memory.max").read_text().strip()
         if limit != "max":
             used = int((_CGROUP / "memory.current").read_text())
-            told = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
-            found.append(int(limit) - used + int(told.get("inactive_file", 0)))  # cache that can go counts as free
+            statistics = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+            found.append(
+                int(limit) - used + int(statistics.get("inactive_file", 0))
+            )  # cache that can go counts as free
     except (OSError, ValueError):
         pass
     return max(0, min(found))
@@ -48,12 +50,12 @@ def _available_bytes() -> int:
 
 def pool_limit_bytes() -> int:
     """What a pool may take: `LIMIT_VARIABLE`, else half of the free memory. Raises `SweepFileError` where that is no number."""
-    told = os.environ.get(LIMIT_VARIABLE, "").strip()
-    if not told:
+    raw = os.environ.get(LIMIT_VARIABLE, "").strip()
+    if not raw:
         return int(SHARE_OF_FREE * free_memory_bytes())
-    if not told.isdecimal():
-        raise SweepFileError(f"{LIMIT_VARIABLE} is {told!r}: a whole number of bytes, such as 2000000000, or nothing")
-    return int(told)
+    if not raw.isdecimal():
+        raise SweepFileError(f"{LIMIT_VARIABLE} is {raw!r}: a whole number of bytes, such as 2000000000, or nothing")
+    return int(raw)
 
 
 def hold(shape: tuple[int, ...], limit_bytes: int | None = None) -> npt.NDArray[np.float32]:

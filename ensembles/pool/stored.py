@@ -66,7 +66,7 @@ class StoredPool:
     def mean(self, split: str) -> StreamedMean:
         """The mean of all of them on `split`, their vote as equals: as the store keeps it, else in one pass over the files."""
         if split not in self._means:
-            self._means[split] = self._kept_mean(split) or stream_mean(
+            self._means[split] = self._read_mean(split) or stream_mean(
                 self.store, self.members, split, self.table, manifests=self.manifests
             )
         return self._means[split]
@@ -80,7 +80,7 @@ class StoredPool:
                 images = images_of(self.table, split)
                 self.store.put(key, mean_to_arrow(MeanFile(images.rows_sha256, mean.probabilities)))
 
-    def _kept_mean(self, split: str) -> StreamedMean | None:
+    def _read_mean(self, split: str) -> StreamedMean | None:
         key = self._mean_key(split, self.members)
         if key is None:
             return None

@@ -60,15 +60,15 @@ def stream_mean(
     `MismatchedPredictions` where nobody is left.
     """
     total = np.zeros((len(table.rows(split)), len(table.class_names)))
-    given = dict(zip(members, weights if weights is not None else (1.0,) * len(members), strict=True))
+    weight_of = dict(zip(members, weights if weights is not None else (1.0,) * len(members), strict=True))
     used, left_out, sum_of_weights = [], [], 0.0
     for member, found in stream(store, members, split, table, readers, manifests):
         if isinstance(found, str):
             left_out.append((member, found))
             continue
         # Weights of one are not multiplied with: sums of float32 in float64 are exact, so that ties stay ties.
-        total += found.probabilities if weights is None else given[member] * found.probabilities.astype(np.float64)
-        sum_of_weights += given[member]
+        total += found.probabilities if weights is None else weight_of[member] * found.probabilities.astype(np.float64)
+        sum_of_weights += weight_of[member]
         used.append(member)
     if not used:
         raise MismatchedPredictions(nobody_left(split, len(members), left_out))

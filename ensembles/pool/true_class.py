@@ -108,9 +108,9 @@ def take_true_class_pool(pool: PredictionPool) -> TrueClassPool:
     predicted = np.empty((len(pool.members), len(images)), dtype)
     for position, probabilities in enumerate(pool.probabilities):
         predicted[position] = probabilities.argmax(1)
-    truth = pool.probabilities[:, images, pool.labels]
+    of_true_class = pool.probabilities[:, images, pool.labels]
     return TrueClassPool(
-        pool.data_id, pool.split, pool.members, truth, predicted, pool.labels, pool.class_names, pool.left_out
+        pool.data_id, pool.split, pool.members, of_true_class, predicted, pool.labels, pool.class_names, pool.left_out
     )
 
 
@@ -124,21 +124,21 @@ def read_true_class_pool(
     both files have one SHA-256 in their manifests. A file that is promised but damaged shows only when it is read.
     `manifests` is what `read_manifests` said of `members`, where that is known. Raises as `read_pool` does.
     """
-    told = read_manifests(store, members) if manifests is None else manifests
+    known_manifests = read_manifests(store, members) if manifests is None else manifests
     images = images_of(table, split)
-    truth = np.empty((len(members), len(images.rows)), np.float32)
-    predicted = np.empty(truth.shape, np.min_scalar_type(len(table.class_names) - 1))
+    of_true_class = np.empty((len(members), len(images.rows)), np.float32)
+    predicted = np.empty(of_true_class.shape, np.min_scalar_type(len(table.class_names) - 1))
 
     def fill(position: int) -> str | None:
-        found = _read(store, members[position], images, told)
+        found = _read(store, members[position], images, known_manifests)
         if isinstance(found, str):
             return found
-        truth[position], predicted[position] = found.truth, found.predicted
+        of_true_class[position], predicted[position] = found.truth, found.predicted
         return None
 
     with ThreadPoolExecutor(READERS) as readers:
         reasons = list(readers.map(fill, range(len(members))))
-    _merge(store, members, images, truth, predicted, told, reasons)
+    _merge(store, members, images, of_true_class, predicted, known_manifests, reasons)
     kept = [position for position, reason in enumerate(reasons) if reason is None]
     left_out = tuple((members[position], reason) for position, reason in enumerate(reasons) if reason is not None)
     if not kept:
@@ -147,7 +147,7 @@ def read_true_class_pool(
         data_id=table.data_id,
         split=split,
         members=tuple(members[position] for position in kept),
-        truth=truth[kept] if left_out else truth,
+        truth=of_true_class[kept] if left_out else of_true_class,
         predicted=predicted[kept] if left_out else predicted,
         labels=images.labels,
         class_names=table.class_names,
@@ -174,7 +174,7 @@ def _merge(
     store: Store,
     members: Sequence[CheckpointId],
     images: SplitImages,
-    truth: npt.NDArray[np.float32],
+    of_true_class: npt.NDArray[np.float32],
     predicted: npt.NDArray[np.unsignedinteger],
     manifests: Manifests,
     reasons: list[str | None],
@@ -185,7 +185,7 @@ def _merge(
     for position, reason in enumerate(reasons):
         if reason is not None:
             continue
-        mark = hashlib.sha256(truth[position].data)
+        mark = hashlib.sha256(of_true_class[position].data)
         mark.update(predicted[position].data)
         alike = first.setdefault(mark.digest(), [])
         equal = next(

@@ -33,19 +33,19 @@ class Agreement:
     labelled: npt.NDArray[np.bool_]
 
 
-def agree(pool: PredictionPool, choice: Team, method: VoteMethod, confidence: float, agreement: int) -> Agreement:
-    """What the members of `choice` label of the images of `pool` (Lee 2013, with a vote in place of the one net).
+def agree(pool: PredictionPool, team: Team, method: VoteMethod, confidence: float, agreement: int) -> Agreement:
+    """What the members of `team` label of the images of `pool` (Lee 2013, with a vote in place of the one net).
 
     An image is labelled where the vote's highest probability is at least `confidence` and that class is the likeliest
     one of at least `agreement` members, each counted once whatever its weight. Votes that are no mean of probabilities
     are replaced by the soft one. Equal probabilities go to the lower class number. Raises `MismatchedPredictions` where a
     member has no predictions.
     """
-    ballot = vote(pool, choice, method if method in MEANS else "soft")
+    ballot = vote(pool, team, method if method in MEANS else "soft")
     # In float32, as it is written down: 0.95 as a float32 is a little below 0.95, and must still count as 0.95.
     top = ballot.probabilities.max(1).astype(np.float32)
     agreeing = np.zeros(len(top), np.int64)
-    for member in choice.members:
+    for member in team.members:
         agreeing += pool.probabilities[pool.position(member)].argmax(1) == ballot.predicted
     return Agreement(
         labels=ballot.predicted.astype(np.int64),

@@ -69,31 +69,31 @@ class Labelling:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
-        told = asdict(self)
-        told["classes"] = list(told["classes"])
-        told["thresholds"] = [list(pair) for pair in told["thresholds"]]
-        return told
+        payload = asdict(self)
+        payload["classes"] = list(payload["classes"])
+        payload["thresholds"] = [list(pair) for pair in payload["thresholds"]]
+        return payload
 
 
 def count_labels(
     found: Agreement,
-    truth: npt.NDArray[np.int64],
+    true_class: npt.NDArray[np.int64],
     class_names: Sequence[str],
     confidence: float,
     agreement: int,
     left_out: Mapping[str, int],
 ) -> Labelling:
-    """The figures of `found`; `truth` int64 (images,) is negative where nobody knows.
+    """The figures of `found`; `true_class` int64 (images,) is negative where nobody knows.
 
     `left_out` has `found`, `held_out`, `trained` and `twice`.
     """
 
-    def count(chosen: npt.NDArray[np.bool_]) -> LabelCount:
-        known = chosen & (truth >= 0)
+    def count(selected: npt.NDArray[np.bool_]) -> LabelCount:
+        known = selected & (true_class >= 0)
         return LabelCount(
-            int(np.count_nonzero(chosen)),
+            int(np.count_nonzero(selected)),
             int(np.count_nonzero(known)),
-            int(np.count_nonzero(known & (found.labels == truth))),
+            int(np.count_nonzero(known & (found.labels == true_class))),
         )
 
     classes = []
@@ -106,7 +106,7 @@ def count_labels(
     return Labelling(
         confidence=confidence,
         agreement=agreement,
-        asked=count(np.ones(len(truth), bool)),
+        asked=count(np.ones(len(true_class), bool)),
         kept=count(found.labelled),
         classes=tuple(classes),
         thresholds=tuple((step, count(enough & (found.confidence >= np.float32(step)))) for step in steps),
@@ -114,16 +114,16 @@ def count_labels(
     )
 
 
-def read_labelling(told: Mapping[str, Any]) -> Labelling:
+def read_labelling(payload: Mapping[str, Any]) -> Labelling:
     """The inverse of `Labelling.to_dict`."""
     return Labelling(
         **{
-            **told,
-            "asked": LabelCount(**told["asked"]),
-            "kept": LabelCount(**told["kept"]),
+            **payload,
+            "asked": LabelCount(**payload["asked"]),
+            "kept": LabelCount(**payload["kept"]),
             "classes": tuple(
-                ClassLabels(one["name"], LabelCount(**one["count"]), one["confidence"]) for one in told["classes"]
+                ClassLabels(one["name"], LabelCount(**one["count"]), one["confidence"]) for one in payload["classes"]
             ),
-            "thresholds": tuple((step, LabelCount(**count)) for step, count in told["thresholds"]),
+            "thresholds": tuple((step, LabelCount(**count)) for step, count in payload["thresholds"]),
         }
     )

@@ -30,7 +30,7 @@ from ensembles.report.sweep import pruned as pruned_section
 from ensembles.report.sweep import pseudo_labels as pseudo_section
 from ensembles.report.sweep import search as search_section
 from ensembles.report.sweep import sweep as sweep_section
-from ensembles.report.sweep import training as watch_section
+from ensembles.report.sweep import training as training_section
 from ensembles.report.sweep import trials as trials_section
 from ensembles.report.team import agreement as agreement_section
 from ensembles.report.team import baselines as baselines_section
@@ -41,7 +41,7 @@ from ensembles.report.team import path as path_section
 from ensembles.report.team import reliability as reliability_section
 from ensembles.report.team import team as team_section
 from ensembles.report.team import verdict as verdict_section
-from ensembles.report.to_json import tell
+from ensembles.report.to_json import to_plain
 from ensembles.team import Team
 from trainables.data.data_table import DataTable
 from trainables.results.checkpoint import CheckpointId
@@ -61,7 +61,7 @@ class ReportInput:
     """`<name>/<run>`."""
     table: DataTable
     records: list[TrialRecord]
-    choice: Team
+    team: Team
     verdict: Verdict
     left_out: Sequence[tuple[CheckpointId, str]]
     """Checkpoints that could have voted, but whose predictions could not be used, with the reason."""
@@ -121,41 +121,41 @@ class Report:
     trials: trials_section.TrialsSection
     data: data_section.DataSection
     diagnosis: diagnosis_section.DiagnosisSection | None
-    watch: watch_section.WatchSection | None
+    watch: training_section.TrainingSection | None
     provenance: Provenance
 
 
-def lay_out(given: ReportInput) -> Report:
+def lay_out(inputs: ReportInput) -> Report:
     """The report, ready to be written and told. The same input gives the same layout."""
-    ranked = rank(given.records)
+    ranked = rank(inputs.records)
     keys = keys_that_vary(ranked)
-    verdict, choice, evidence, corrected = given.verdict, given.choice, given.evidence, given.corrected
-    trials = trials_section.lay_out(ranked, choice, keys)
+    verdict, team, evidence, corrected = inputs.verdict, inputs.team, inputs.evidence, inputs.corrected
+    trials = trials_section.lay_out(ranked, team, keys)
     records = {record.trial_id: record for record in ranked}
     places = {row.trial_id: row.rank for row in trials.rows}
     return Report(
-        run=given.run,
-        notes=tuple(given.notes),
-        verdict=verdict_section.lay_out(verdict, choice),
-        night=night_section.lay_out(given.night) if given.night else None,
+        run=inputs.run,
+        notes=tuple(inputs.notes),
+        verdict=verdict_section.lay_out(verdict, team),
+        night=night_section.lay_out(inputs.night) if inputs.night else None,
         ladder=ladder_section.lay_out(verdict),
         baselines=baselines_section.lay_out(verdict),
-        path=path_section.lay_out(choice, corrected),
-        team=team_section.lay_out(choice, evidence, corrected, records, places, keys),
-        agreement=agreement_section.lay_out(choice, evidence),
+        path=path_section.lay_out(team, corrected),
+        team=team_section.lay_out(team, evidence, corrected, records, places, keys),
+        agreement=agreement_section.lay_out(team, evidence),
         reliability=reliability_section.lay_out(evidence),
         classes=classes_section.lay_out(evidence),
-        images=images_section.lay_out(evidence, len(choice.members)),
-        cost=cost_section.lay_out(ranked, choice, verdict),
-        sweep=sweep_section.lay_out(ranked, choice, given.search, keys),
-        search=search_section.lay_out(given.search),
-        pseudo=pseudo_section.lay_out(given.pseudo) if given.pseudo else None,
-        pruned=pruned_section.lay_out(given.pruned),
+        images=images_section.lay_out(evidence, len(team.members)),
+        cost=cost_section.lay_out(ranked, team, verdict),
+        sweep=sweep_section.lay_out(ranked, team, inputs.search, keys),
+        search=search_section.lay_out(inputs.search),
+        pseudo=pseudo_section.lay_out(inputs.pseudo) if inputs.pseudo else None,
+        pruned=pruned_section.lay_out(inputs.pruned),
         trials=trials,
-        data=data_section.lay_out(given.table, given.left_out),
-        diagnosis=diagnosis_section.lay_out(diagnose_all(ranked, setting_of(given.table))),
-        watch=watch_section.lay_out(given.watched),
-        provenance=Provenance(given.run, given.table.data_id, given.versions, given.command),
+        data=data_section.lay_out(inputs.table, inputs.left_out),
+        diagnosis=diagnosis_section.lay_out(diagnose_all(ranked, setting_of(inputs.table))),
+        watch=training_section.lay_out(inputs.watched),
+        provenance=Provenance(inputs.run, inputs.table.data_id, inputs.versions, inputs.command),
     )
 
 
@@ -190,7 +190,7 @@ def write_html(report: Report) -> str:
 
 def report_to_json(report: Report) -> dict[str, Any]:
     """The report's figures as one JSON object: a key for each section, null where it has nothing to tell."""
-    return {name: tell(getattr(report, name)) for name in report.__dataclass_fields__}
+    return {name: to_plain(getattr(report, name)) for name in report.__dataclass_fields__}
 
 
 def render_report(given: ReportInput) -> str:

@@ -50,7 +50,7 @@ def find_rounds(records: Iterable[TrialRecord]) -> Iterator[tuple[str, float]]:
     A round that is no better than guessing has no vote, unless it is the first and only one of its chain (Zhu et al. 2009).
     """
     for chain in _chains(records, "samme"):
-        for number, (name, weight) in enumerate(map(_told, chain)):
+        for number, (name, weight) in enumerate(map(_name_and_weight, chain)):
             if weight > 0:
                 yield name, weight
             elif number == 0:
@@ -60,7 +60,7 @@ def find_rounds(records: Iterable[TrialRecord]) -> Iterator[tuple[str, float]]:
 def find_chains(records: Iterable[TrialRecord]) -> Iterator[tuple[str, ...]]:
     """The checkpoints that the rounds of each chain of gradient boosting ended with, in their order."""
     for chain in _chains(records, "gradient"):
-        yield tuple(_told(record)[0] for record in chain)
+        yield tuple(_name_and_weight(record)[0] for record in chain)
 
 
 def _chains(records: Iterable[TrialRecord], kind: str) -> Iterator[list[TrialRecord]]:
@@ -72,7 +72,7 @@ def _chains(records: Iterable[TrialRecord], kind: str) -> Iterator[list[TrialRec
             by_former.setdefault(str(boost.former or ""), []).append(record)
     for first in by_former.pop("", []):
         chain = [first]
-        while followers := by_former.get(_told(chain[-1])[0]):
+        while followers := by_former.get(_name_and_weight(chain[-1])[0]):
             chain.append(followers.pop(0))
         yield chain
 
@@ -81,6 +81,6 @@ def _cost(pool: PredictionPool, config: EnsembleConfig, position: int) -> float:
     return cost_of(config.metric, measure(config.metric, pool.probabilities[position], pool.labels))
 
 
-def _told(record: TrialRecord) -> tuple[str, float]:
+def _name_and_weight(record: TrialRecord) -> tuple[str, float]:
     last = record.epochs[-1]
     return str(CheckpointId(record.trial_id, last.epoch)), last.round_weight or 0.0

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ensembles.config import EnsembleConfig
 from ensembles.metrics.scores import LEAST_PROBABILITY, cost_of, measure
 from ensembles.pool.pool import PredictionPool
-from ensembles.selection.greedy.greedy import Steps, pick, to_choice
+from ensembles.selection.greedy.greedy import Steps, pick, to_team
 from ensembles.selection.greedy.ties import FirstOfTeam
 from ensembles.team import Team
 
@@ -36,8 +36,8 @@ def select_smallest(pool: PredictionPool, config: EnsembleConfig) -> Team:
         counts = [count for count in range(1, steps.kept + 1) if len(set(picks[:count])) == members]
         count = counts[FirstOfTeam().keep([steps.costs[count - 1] for count in counts], 0) - 1]
         if not is_worse(pool.labels, _mean(pool, picks[:count]), whole, config):
-            return to_choice(pool, config, Steps(steps.positions, steps.costs, count))
-    return to_choice(pool, config, steps)
+            return to_team(pool, config, Steps(steps.positions, steps.costs, count))
+    return to_team(pool, config, steps)
 
 
 def is_worse(
@@ -57,7 +57,7 @@ def is_worse(
     extras = []
     for _ in range(RESAMPLES):
         rows = rng.integers(0, len(labels), len(labels))
-        one, other = (measure(metric, given[rows], labels[rows]) for given in (small, whole))
+        one, other = (measure(metric, probabilities[rows], labels[rows]) for probabilities in (small, whole))
         extras.append(cost_of(metric, one) - cost_of(metric, other))
     return float(np.percentile(extras, 5)) > 0
 
@@ -76,9 +76,9 @@ def _costs(
     if metric == "accuracy":
         wrong: npt.NDArray[np.float64] = (probabilities.argmax(1) != labels).astype(np.float64)
         return wrong
-    told = probabilities[np.arange(len(labels)), labels]
+    of_true_class = probabilities[np.arange(len(labels)), labels]
     if metric == "log_loss":
-        loss: npt.NDArray[np.float64] = -np.log(np.maximum(told, LEAST_PROBABILITY))
+        loss: npt.NDArray[np.float64] = -np.log(np.maximum(of_true_class, LEAST_PROBABILITY))
         return loss
-    square: npt.NDArray[np.float64] = np.einsum("ij,ij->i", probabilities, probabilities) - 2 * told + 1
+    square: npt.NDArray[np.float64] = np.einsum("ij,ij->i", probabilities, probabilities) - 2 * of_true_class + 1
     return square

@@ -34,27 +34,27 @@ def select_stable(pool: PredictionPool, config: EnsembleConfig) -> Team:
 def stabilities(pool: PredictionPool, config: EnsembleConfig) -> npt.NDArray[np.float64]:
     """float64 (members,): the share of bootstraps of the images (Efron 1979) in which greedy's team has each."""
     rng = np.random.default_rng([STREAM, config.seed])
-    kept = np.sort(rank_members(pool, config.metric)[: max(CANDIDATES, config.size)])
+    considered = np.sort(rank_members(pool, config.metric)[: max(CANDIDATES, config.size)])
     by_loss = config.metric == "log_loss" and config.ties == "caucus" and not config.start and not config.diverse
-    truth = take_true_class(pool.probabilities, pool.labels)[kept] if by_loss else None
+    of_true_class = take_true_class(pool.probabilities, pool.labels)[considered] if by_loss else None
     images, rounds = len(pool.labels), config.bootstraps or BOOTSTRAPS
     picked = np.zeros(len(pool.members))
     for _ in range(rounds):
         rows = np.sort(rng.integers(0, images, images))
-        if truth is not None:
-            steps = list(greedy_by_loss(truth[:, rows], config.size))
+        if of_true_class is not None:
+            steps = list(greedy_by_loss(of_true_class[:, rows], config.size))
             count = FirstOfTeam().keep([loss for _, loss in steps], 0)
             team = {position for position, _ in steps[:count]}
         else:
             seen = PredictionPool(
                 pool.data_id,
                 pool.split,
-                tuple(pool.members[position] for position in kept),
-                pool.probabilities[np.ix_(kept, rows)],
+                tuple(pool.members[position] for position in considered),
+                pool.probabilities[np.ix_(considered, rows)],
                 pool.labels[rows],
                 pool.class_names,
             )
             found = pick(seen, config)
             team = set(found.positions[: found.kept])
-        picked[kept[list(team)]] += 1
+        picked[considered[list(team)]] += 1
     return picked / rounds

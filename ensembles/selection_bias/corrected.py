@@ -91,12 +91,12 @@ class Corrected:
 
 def correct(
     pool: PredictionPool | Candidates,
-    choice: Team,
+    team: Team,
     config: EnsembleConfig,
     votes: Sequence[VoteMethod] = (),
     costs: Mapping[str, TrialCost] | None = None,
 ) -> Corrected | None:
-    """The scores of `choice`, which `select(pool, config, costs)` has come to, freed of having been selected.
+    """The scores of `team`, which `select(pool, config, costs)` has come to, freed of having been selected.
 
     `votes` are ways of voting to score beside `config.vote`. The same arguments give the same figures, bit for bit. None
     where `config.bootstraps` is 0, or where there are too few images to hold any back.
@@ -109,31 +109,33 @@ def correct(
     repeated, kept = repeat_selection(candidates, config, rounds, costs)
     again = [one for each in repeated for one in each]
     rows = np.arange(len(labels))
-    selected = Repetition(Part(rows, rows), choice, tuple(rank_all(candidates.truth)[: config.size]))
-    used = {member for one in (*again, selected) for member in (*one.choice.members, *one.choice.picks, *one.best)}
-    team = candidates.read(used, "validation")
+    selected = Repetition(Part(rows, rows), team, tuple(rank_all(candidates.truth)[: config.size]))
+    used = {member for one in (*again, selected) for member in (*one.team.members, *one.team.picks, *one.best)}
+    used_pool = candidates.read(used, "validation")
     share = SELECTED_SHARE[config.correct]
-    tally = _Tally(team, config.vote, votes, share)
+    tally = _Tally(used_pool, config.vote, votes, share)
     for one in again:
         tally.add(one)
     tally.add_selected(selected)
-    resampler = Resampler(choice.metric, labels, config.seed)
+    resampler = Resampler(team.metric, labels, config.seed)
     return Corrected(
         how=config.correct,
-        metric=choice.metric,
-        selected=choice.validation_score,
-        score=resampler.estimate(_weigh(team, repeated), choice.validation_score, share),
+        metric=team.metric,
+        selected=team.validation_score,
+        score=resampler.estimate(_weigh(used_pool, repeated), team.validation_score, share),
         vote=config.vote,
-        votes={method: tally.tell(method) for method in tally.methods},
-        baselines={"best": tally.tell("best"), "top": tally.tell("top"), "all": _describe_all(candidates)},
+        votes={method: tally.corrected_score(method) for method in tally.methods},
+        baselines={
+            "best": tally.corrected_score("best"),
+            "top": tally.corrected_score("top"),
+            "all": _describe_all(candidates),
+        },
         gain=tally.correct_gain(),
-        band=tuple(_band(team, repeated, resampler)),
+        band=tuple(_band(used_pool, repeated, resampler)),
         images=len(labels),
         repetitions=len(again),
         candidates=kept,
-        chosen_again=tuple(
-            sum(member in one.choice.members for one in again) / len(again) for member in choice.members
-        ),
+        chosen_again=tuple(sum(member in one.team.members for one in again) / len(again) for member in team.members),
     )
 
 
@@ -151,7 +153,7 @@ class _Tally:
 
     def _ways(self) -> dict[tuple[str, str], PerImage]:
         names = (*self.methods, "best", "top")
-        keys = [(name, what) for name in names for what in ("right", "loss")]
+        keys = [(name, quantity) for name in names for quantity in ("right", "loss")]
         return {key: PerImage(len(self._pool.labels)) for key in (*keys, ("gain", "right"))}
 
     def add(self, one: Repetition) -> None:
@@ -164,12 +166,12 @@ class _Tally:
 
     def _score(self, one: Repetition, ways: dict[tuple[str, str], PerImage]) -> None:
         rows = one.part.outside
-        right = {method: self._add(ways, method, one, one.choice, method) for method in self.methods}
+        right = {method: self._add(ways, method, one, one.team, method) for method in self.methods}
         best = self._add(ways, "best", one, team_of_equals(one.best[:1]), "soft")
         self._add(ways, "top", one, team_of_equals(one.best), "soft")
         ways["gain", "right"].add(rows, right[self._method].astype(np.float64) - best)
 
-    def tell(self, name: str) -> CorrectedScore:
+    def corrected_score(self, name: str) -> CorrectedScore:
         """The score of a vote, of `best` or of `top`."""
         right = self._blend(name, "right")
         return CorrectedScore(
@@ -180,8 +182,8 @@ class _Tally:
         """Of the configured vote over the best single."""
         return estimate_mean(self._blend("gain", "right"), least=-1)
 
-    def _blend(self, name: str, what: str) -> npt.NDArray[np.float64]:
-        return self._unseen[name, what].blend(self._selected[name, what], self._share)
+    def _blend(self, name: str, quantity: str) -> npt.NDArray[np.float64]:
+        return self._unseen[name, quantity].blend(self._selected[name, quantity], self._share)
 
     def _add(
         self, ways: dict[tuple[str, str], PerImage], name: str, one: Repetition, team: Team, method: VoteMethod
@@ -203,9 +205,9 @@ def _describe_all(pool: Candidates) -> CorrectedScore:
 
 
 def _weigh(pool: PredictionPool, repeated: Sequence[Sequence[Repetition]]) -> list[Voted]:
-    """Of each round the teams by their weights, which is what a choice's score is of."""
+    """Of each round the teams by their weights, which is what a team's score is of."""
     return [
-        _join([(one, _mean(pool, one.choice.members, one.choice.weights, one.part.outside)) for one in each])
+        _join([(one, _mean(pool, one.team.members, one.team.weights, one.part.outside)) for one in each])
         for each in repeated
     ]
 
@@ -215,10 +217,10 @@ def _band(
 ) -> Iterator[tuple[float, float, float]]:
     """After each pick; as many as every repetition has."""
     totals = [[np.zeros((len(one.part.outside), len(pool.class_names))) for one in each] for each in repeated]
-    for count in range(1, min(len(one.choice.picks) for each in repeated for one in each) + 1):
+    for count in range(1, min(len(one.team.picks) for each in repeated for one in each) + 1):
         for each, sums in zip(repeated, totals, strict=True):
             for one, total in zip(each, sums, strict=True):
-                total += pool.probabilities[pool.position(one.choice.picks[count - 1])][one.part.outside]
+                total += pool.probabilities[pool.position(one.team.picks[count - 1])][one.part.outside]
         means = [
             _join([(one, total / count) for one, total in zip(each, sums, strict=True)])
             for each, sums in zip(repeated, totals, strict=True)
@@ -238,4 +240,4 @@ def _mean(
 
 def _join(found: Sequence[tuple[Repetition, npt.NDArray[np.float64]]]) -> Voted:
     """The repetitions of one round, which score different images."""
-    return Voted(np.concatenate([one.part.outside for one, _ in found]), np.concatenate([told for _, told in found]))
+    return Voted(np.concatenate([one.part.outside for one, _ in found]), np.concatenate([table for _, table in found]))

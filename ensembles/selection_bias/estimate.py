@@ -100,13 +100,13 @@ def of_each_image(
 ) -> npt.NDArray[np.float64]:
     """float64 (images,), what a metric of `MEANS` is the mean of."""
     found: npt.NDArray[np.float64]
-    told = probabilities[np.arange(len(labels)), labels]
+    of_true_class = probabilities[np.arange(len(labels)), labels]
     if metric == "accuracy":
         found = (probabilities.argmax(1) == labels).astype(np.float64)
     elif metric == "log_loss":
-        found = -np.log(np.maximum(told, LEAST_PROBABILITY))
+        found = -np.log(np.maximum(of_true_class, LEAST_PROBABILITY))
     else:
-        found = np.einsum("ij,ij->i", probabilities, probabilities) - 2 * told + 1
+        found = np.einsum("ij,ij->i", probabilities, probabilities) - 2 * of_true_class + 1
     return found
 
 

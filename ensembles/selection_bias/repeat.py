@@ -24,7 +24,7 @@ from trainables.results.record import TrialCost
 
 MOST_CANDIDATES = 200
 """A pool up to this size is selected from as it is, in every repetition."""
-KEPT_CANDIDATES = 100
+CANDIDATES_OF_LARGE_POOL = 100
 """Of a larger one so many, the best alone by what that repetition sees: no image that scores it has a say in that."""
 
 
@@ -33,7 +33,7 @@ class Repetition:
     """What one part of the images selects."""
 
     part: Part
-    choice: Team
+    team: Team
     best: tuple[CheckpointId, ...]
     """The `ensemble.size` most accurate, best first."""
 
@@ -46,14 +46,14 @@ def repeat_selection(
     members = pool.truth.members
     by_accuracy, by_loss = _rank(pool.truth, parts)
     many = len(members) > MOST_CANDIDATES and config.select not in ("all", "boosted")
-    kept = max(KEPT_CANDIDATES, config.size) if many else len(members)
+    kept = max(CANDIDATES_OF_LARGE_POOL, config.size) if many else len(members)
     ranked = by_loss if config.metric in ("log_loss", "brier", "auc") else by_accuracy
     whole = None if needs_true_class_alone(config) else pool.read(members, "validation")
 
     def select_from(place: int) -> Repetition:
         part = parts[place]
         positions = np.sort(ranked[place][:kept]) if many else np.arange(len(members))
-        seen = take(whole, positions, part.inside) if whole else _take_truth(pool.truth, positions, part.inside)
+        seen = take(whole, positions, part.inside) if whole else _take_true_class(pool.truth, positions, part.inside)
         best = tuple(members[position] for position in by_accuracy[place][: config.size])
         return Repetition(part, select(seen, config, costs), best)
 
@@ -62,20 +62,20 @@ def repeat_selection(
     return [[next(found) for _ in each] for each in rounds], kept
 
 
-def rank_all(truth: TrueClassPool) -> list[CheckpointId]:
+def rank_all(pool: TrueClassPool) -> list[CheckpointId]:
     """All candidates, best first by accuracy, of equals the lower log-loss, then the earlier: as `rank_members` has it."""
-    accuracies, losses = truth.accuracies(), truth.log_losses()
-    return [truth.members[position] for position in np.lexsort((losses, -accuracies))]
+    accuracies, losses = pool.accuracies(), pool.log_losses()
+    return [pool.members[position] for position in np.lexsort((losses, -accuracies))]
 
 
 def _rank(
-    truth: TrueClassPool, parts: Sequence[Part]
+    pool: TrueClassPool, parts: Sequence[Part]
 ) -> tuple[list[npt.NDArray[np.int64]], list[npt.NDArray[np.int64]]]:
     """Of each part the positions of all candidates by what it sees, best first: by accuracy, of equals the lower log-loss;
     and by log-loss, of equals the higher accuracy. What is left equal stands as in the pool."""
-    seen = np.stack([np.bincount(part.inside, minlength=len(truth.labels)) for part in parts], 1).astype(np.float32)
-    right = (truth.predicted == truth.labels).astype(np.float32) @ seen
-    loss = -np.log(np.maximum(truth.truth, np.float32(LEAST_PROBABILITY))) @ seen
+    seen = np.stack([np.bincount(part.inside, minlength=len(pool.labels)) for part in parts], 1).astype(np.float32)
+    right = (pool.predicted == pool.labels).astype(np.float32) @ seen
+    loss = -np.log(np.maximum(pool.truth, np.float32(LEAST_PROBABILITY))) @ seen
     places = range(len(parts))
     return (
         [np.lexsort((loss[:, place], -right[:, place])) for place in places],
@@ -83,16 +83,18 @@ def _rank(
     )
 
 
-def _take_truth(truth: TrueClassPool, positions: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> PredictionPool:
+def _take_true_class(
+    pool: TrueClassPool, positions: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
+) -> PredictionPool:
     """These members and images alone, as a pool of two classes: by log-loss the picks are the same."""
     return true_or_other(
         TrueClassPool(
-            truth.data_id,
-            truth.split,
-            tuple(truth.members[position] for position in positions),
-            np.stack([truth.truth[position][rows] for position in positions]),
+            pool.data_id,
+            pool.split,
+            tuple(pool.members[position] for position in positions),
+            np.stack([pool.truth[position][rows] for position in positions]),
             np.zeros((len(positions), len(rows)), np.uint8),  # of which log-loss asks nothing
-            truth.labels[rows],
-            truth.class_names,
+            pool.labels[rows],
+            pool.class_names,
         )
     )

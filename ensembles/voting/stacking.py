@@ -30,9 +30,9 @@ class Stacking:
         """What the team says, float64 (images, classes)."""
         logits = np.tile(np.array(self.bias), (len(tables[0]), 1))
         for table, weight in zip(tables, self.weights, strict=True):
-            told = log_floored(table)
-            told *= weight
-            logits += told
+            logs = log_floored(table)
+            logs *= weight
+            logits += logs
         return softmax(logits)
 
     def to_dict(self) -> dict[str, Any]:
@@ -40,9 +40,9 @@ class Stacking:
         return {"weights": list(self.weights), "bias": list(self.bias)}
 
     @classmethod
-    def read(cls, told: Mapping[str, Any]) -> Self:
-        """The inverse of `told`."""
-        return cls(tuple(map(float, told["weights"])), tuple(map(float, told["bias"])))
+    def read(cls, payload: Mapping[str, Any]) -> Self:
+        """The inverse of `payload`."""
+        return cls(tuple(map(float, payload["weights"])), tuple(map(float, payload["bias"])))
 
 
 def fit_stacking(
@@ -71,8 +71,8 @@ def fit_stacking(
         off = at - centre
         value, gradient, hessian = float(pull @ off**2) / 2, pull * off, np.diag(pull)
         for part in blocks:
-            told = np.stack([log_floored(table[part]) for table in tables])
-            value += _add_block(told, labels[part], at, gradient, hessian)
+            logs = np.stack([log_floored(table[part]) for table in tables])
+            value += _add_block(logs, labels[part], at, gradient, hessian)
         return value, gradient, hessian
 
     found = minimise(slope, centre)
@@ -80,25 +80,25 @@ def fit_stacking(
 
 
 def _add_block(
-    told: npt.NDArray[np.float64],
+    logs: npt.NDArray[np.float64],
     labels: npt.NDArray[np.int64],
     at: npt.NDArray[np.float64],
     gradient: npt.NDArray[np.float64],
     hessian: npt.NDArray[np.float64],
 ) -> float:
-    """Add what the images of one block do to both; returns their summed loss. `told` (members, images, classes) is used up."""
-    members, images, _ = told.shape
+    """Add what the images of one block do to both; returns their summed loss. `logs` (members, images, classes) is used up."""
+    members, images, _ = logs.shape
     every = np.arange(images)
-    logits = np.tensordot(at[:members], told, 1) + at[members:]
+    logits = np.tensordot(at[:members], logs, 1) + at[members:]
     shares = softmax(logits)
-    right = told[:, every, labels]
-    middle = np.einsum("mic,ic->mi", told, shares)
+    right = logs[:, every, labels]
+    middle = np.einsum("mic,ic->mi", logs, shares)
     gradient[:members] += (middle - right).sum(1)
     gradient[members:] += shares.sum(0) - np.bincount(labels, minlength=shares.shape[1])
-    told -= middle[:, :, None]
-    cross = np.einsum("mic,ic->mc", told, shares)
-    told *= np.sqrt(shares)
-    flat = told.reshape(members, -1)
+    logs -= middle[:, :, None]
+    cross = np.einsum("mic,ic->mc", logs, shares)
+    logs *= np.sqrt(shares)
+    flat = logs.reshape(members, -1)
     hessian[:members, :members] += flat @ flat.T
     hessian[:members, members:] += cross
     hessian[members:, :members] += cross.T

@@ -99,12 +99,12 @@ class Voter:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it for JSON; `read_voter` is the inverse."""
-        told: dict[str, Any] = {
+        payload: dict[str, Any] = {
             "method": self.method,
             "members": [asdict(member) for member in self.members],
             "weights": list(self.weights),
         }
-        return told if self.stacking is None else told | {"stacking": self.stacking.to_dict()}
+        return payload if self.stacking is None else payload | {"stacking": self.stacking.to_dict()}
 
     def _order(self) -> list[int]:
         return sorted(range(len(self.members)), key=lambda place: str(self.members[place]))
@@ -121,43 +121,43 @@ class Voter:
 
 
 def fit_voter(
-    validation: PredictionPool, choice: Team, method: VoteMethod, rows: npt.NDArray[np.int64] | None = None
+    validation: PredictionPool, team: Team, method: VoteMethod, rows: npt.NDArray[np.int64] | None = None
 ) -> Voter:
-    """The team of `choice`, voting by `method`; what that has to learn, it learns from `validation`, or from its `rows` alone.
+    """The team of `team`, voting by `method`; what that has to learn, it learns from `validation`, or from its `rows` alone.
 
     Only `stacked` learns anything. Raises `MismatchedPredictions` where it is to learn from another split than
     validation, or a member has no predictions there.
     """
     if method != "stacked":
-        return Voter(method, choice.members, choice.weights)
+        return Voter(method, team.members, team.weights)
     if validation.split != "validation":
         raise MismatchedPredictions(
             f"a stacked vote was to be fitted on split {validation.split}: it learns from validation, so that test can judge it"
         )
-    order = sorted(range(len(choice.members)), key=lambda place: str(choice.members[place]))
-    tables = _tables(validation, [choice.members[place] for place in order], None)
+    order = sorted(range(len(team.members)), key=lambda place: str(team.members[place]))
+    tables = _tables(validation, [team.members[place] for place in order], None)
     found = fit_stacking(tables, validation.labels, rows)
     weights = tuple(found.weights[order.index(place)] for place in range(len(order)))
-    return Voter(method, choice.members, choice.weights, Stacking(weights, found.bias))
+    return Voter(method, team.members, team.weights, Stacking(weights, found.bias))
 
 
-def vote(pool: PredictionPool, choice: Team, method: VoteMethod) -> Ballot:
-    """The vote of the members of `choice` on the images of `pool`, a pool of any split; see `Voter.vote`.
+def vote(pool: PredictionPool, team: Team, method: VoteMethod) -> Ballot:
+    """The vote of the members of `team` on the images of `pool`, a pool of any split; see `Voter.vote`.
 
     Raises `MismatchedPredictions` where a member has no predictions, and `ValueError` for a stacked vote, which has to be
-    fitted first: `fit_voter(validation, choice, method).vote(pool)`.
+    fitted first: `fit_voter(validation, team, method).vote(pool)`.
     """
-    return Voter(method, choice.members, choice.weights).vote(pool)
+    return Voter(method, team.members, team.weights).vote(pool)
 
 
-def read_voter(told: Mapping[str, Any]) -> Voter:
+def read_voter(payload: Mapping[str, Any]) -> Voter:
     """The inverse of `Voter.to_dict`. Raises `DamagedObject`."""
     try:
-        stacking = Stacking.read(told["stacking"]) if "stacking" in told else None
+        stacking = Stacking.read(payload["stacking"]) if "stacking" in payload else None
         return Voter(
-            told["method"],
-            tuple((PrunedId if "sparsity" in one else CheckpointId)(**one) for one in told["members"]),
-            tuple(map(float, told["weights"])),
+            payload["method"],
+            tuple((PrunedId if "sparsity" in one else CheckpointId)(**one) for one in payload["members"]),
+            tuple(map(float, payload["weights"])),
             stacking,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -183,7 +183,7 @@ def tell(
     single: bool,
 ) -> dict[str, Any]:
     """The manifest but for its files."""
-    verdict, table, choice = conclusion.verdict, conclusion.table, decision.choice
+    verdict, table, choice = conclusion.verdict, conclusion.table, decision.team
     return {
         "team": not single,
         "run": stored.run,

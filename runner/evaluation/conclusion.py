@@ -161,7 +161,7 @@ def report_input(stored: StoredRun, conclusion: Conclusion, note: str) -> Report
         run=stored.run,
         table=conclusion.table,
         records=conclusion.records,
-        choice=conclusion.choice,
+        team=conclusion.choice,
         verdict=conclusion.verdict,
         left_out=conclusion.left_out,
         command=stored.command,

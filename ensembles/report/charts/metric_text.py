@@ -39,8 +39,8 @@ def show_loss(metric: Metric, worse: float) -> str:
     >>> show_loss("accuracy", 0.0021), show_loss("log_loss", -0.0013)
     ('+0.21', '-0.0013')
     """
-    told = round(100 * worse, 2) if metric in _SHARES else round(worse, 4)
-    return f"{told + 0.0:+.2f}" if metric in _SHARES else f"{told + 0.0:+.4f}"  # + 0.0: no figure is minus nothing
+    figure = round(100 * worse, 2) if metric in _SHARES else round(worse, 4)
+    return f"{figure + 0.0:+.2f}" if metric in _SHARES else f"{figure + 0.0:+.4f}"  # + 0.0: no figure is minus nothing
 
 
 def describe_unit(metric: Metric) -> str:

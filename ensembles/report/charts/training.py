@@ -22,7 +22,7 @@ COLUMNS = 4
 
 
 @page_style()
-def draw_watched(record: TrialRecord) -> Chart | None:
+def draw_statistics(record: TrialRecord) -> Chart | None:
     """Losses with their gap, update ratio, gradient norm and dead share over the epochs; None where nothing was watched."""
     seen = [epoch for epoch in record.epochs if epoch.fit_loss is not None]
     if not seen:
@@ -102,21 +102,21 @@ def draw_layers(layers: Sequence[LayerStatistics], name: str) -> Chart | None:
 def describe_training(seen: Sequence[EpochResult]) -> str:
     """The last epoch in words: losses, gap, update ratio, gradient norm, dead share."""
     last = seen[-1]
-    told = [
+    parts = [
         f"Epoch {last.epoch}: loss {last.fit_loss:.4g} on training images, {last.validation_loss:.4g} on validation"
     ]
     if last.fit_accuracy is not None:
         gap = 100 * (last.fit_accuracy - last.validation_accuracy)
-        told.append(f"accuracy {last.fit_accuracy:.1%} and {last.validation_accuracy:.1%}, a gap of {gap:+.1f} points")
+        parts.append(f"accuracy {last.fit_accuracy:.1%} and {last.validation_accuracy:.1%}, a gap of {gap:+.1f} points")
     if last.update_ratio is not None:
         low, high = GOOD_RATIO
         where = "below" if last.update_ratio < low else "above" if last.update_ratio > high else "inside"
-        told.append(f"a step moves the weights by {last.update_ratio:.2g} of their norm, {where} the band")
+        parts.append(f"a step moves the weights by {last.update_ratio:.2g} of their norm, {where} the band")
     if last.grad_norm is not None:
-        told.append(f"gradient norm {last.grad_norm:.3g}")
+        parts.append(f"gradient norm {last.grad_norm:.3g}")
     if last.dead_share is not None:
-        told.append(f"{last.dead_share:.1%} of the units dead in the worst layer")
-    return "; ".join(told) + "."
+        parts.append(f"{last.dead_share:.1%} of the units dead in the worst layer")
+    return "; ".join(parts) + "."
 
 
 def _values(epochs: Sequence[EpochResult], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:

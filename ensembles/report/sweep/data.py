@@ -70,25 +70,25 @@ def lay_out(table: DataTable, left_out: Sequence[tuple[CheckpointId, str]]) -> D
 
 def _find(classes: Sequence[ClassCount]) -> list[str]:
     """What a reader should know before the figures by class are believed."""
-    told = []
+    sentences = []
     for split in layout.SPLITS:
         without = [one.name for one in classes if getattr(one, split) == 0]
         if without:
-            told.append(f"{_name(without)} no {split} images.")
+            sentences.append(f"{_name(without)} no {split} images.")
     trained = [one for one in classes if one.train]
     if trained:
         most, least = max(trained, key=lambda one: one.train), min(trained, key=lambda one: one.train)
         if most.train >= UNEVEN * least.train:
-            told.append(
+            sentences.append(
                 f"Classes are uneven: {most.name} has {most.train:,} training images, {least.name} {least.train:,}. "
                 "Accuracy is mostly that of the large ones; balanced accuracy and macro F1 are not."
             )
     few = [one.name for one in classes if 0 < one.test < FEW]
     if few:
-        told.append(
+        sentences.append(
             f"{_name(few)} fewer than {FEW} test images: what is said of {'it' if len(few) == 1 else 'them'} alone is a guess."
         )
-    return told
+    return sentences
 
 
 def _name(names: Sequence[str]) -> str:

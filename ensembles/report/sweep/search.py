@@ -102,21 +102,21 @@ class SearchSection:
     lineage: LineageTable | None
 
 
-def lay_out(story: SearchSummary) -> SearchSection | None:
+def lay_out(summary: SearchSummary) -> SearchSection | None:
     """The section; None where there is nothing to tell."""
-    if story.is_empty:
+    if summary.is_empty:
         return None
-    drawn = [draw_range_test(curve, number) for number, curve in enumerate(story.range_tests[:MOST_RANGE_CHARTS])]
-    undrawn = [curve for curve, chart in zip(story.range_tests, drawn, strict=False) if chart is None]
+    drawn = [draw_range_test(curve, number) for number, curve in enumerate(summary.range_tests[:MOST_RANGE_CHARTS])]
+    undrawn = [curve for curve, chart in zip(summary.range_tests, drawn, strict=False) if chart is None]
     return SearchSection(
-        decisions=_fold(story.decisions) if story.decisions else None,
-        stages=tuple((stage, _show(stage.chosen)) for stage in story.stages),
-        ablation=_lay_out_ablation(story.ablation) if story.ablation else None,
-        noise=_lay_out_noise(story.noise) if story.noise else None,
-        audit=story.audit,
+        decisions=_fold(summary.decisions) if summary.decisions else None,
+        stages=tuple((stage, _show(stage.chosen)) for stage in summary.stages),
+        ablation=_lay_out_ablation(summary.ablation) if summary.ablation else None,
+        noise=_lay_out_noise(summary.noise) if summary.noise else None,
+        audit=summary.audit,
         charts=tuple(chart for chart in drawn if chart),
-        undrawn=(*undrawn, *story.range_tests[MOST_RANGE_CHARTS:]),
-        lineage=_lay_out_lineage(story.lineage) if story.lineage else None,
+        undrawn=(*undrawn, *summary.range_tests[MOST_RANGE_CHARTS:]),
+        lineage=_lay_out_lineage(summary.lineage) if summary.lineage else None,
     )
 
 

@@ -44,9 +44,9 @@ class TrialsSection:
     """Trials with a lower rank that are not in the table."""
 
 
-def lay_out(ranked: Sequence[TrialRecord], choice: Team, keys: Sequence[str]) -> TrialsSection:
+def lay_out(ranked: Sequence[TrialRecord], team: Team, keys: Sequence[str]) -> TrialsSection:
     """The section."""
-    voting = {member.trial_id for member in choice.members}
+    voting = {member.trial_id for member in team.members}
     shown = [
         (place, record)
         for place, record in enumerate(ranked, start=1)
@@ -77,10 +77,10 @@ def _row(place: int, record: TrialRecord, voting: set[str], keys: Sequence[str])
 
 def describe_state(record: TrialRecord) -> str:
     """`pruned at epoch 3`, `diverged: loss is nan`: the state is named once."""
-    told = f"{record.state}: {record.reason}"
+    text = f"{record.state}: {record.reason}"
     if not record.reason or record.reason.startswith(record.state):
-        told = record.reason or record.state
-    return told if len(told) <= LONGEST_REASON else f"{told[:LONGEST_REASON]}…"
+        text = record.reason or record.state
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
 
 
 def count_states(records: Sequence[TrialRecord]) -> str:

@@ -86,11 +86,11 @@ def lay_out(evidence: Evidence | None) -> ClassesSection | None:
 def _describe(evidence: Evidence) -> str:
     net = [change.fixed - change.broken for change in evidence.classes]
     gain, loss = sum(one > 0 for one in net), sum(one < 0 for one in net)
-    told = f"Of {len(net)} classes {gain} gain{'s' if gain == 1 else ''} and {loss} lose{'s' if loss == 1 else ''} against the best single checkpoint"
+    text = f"Of {len(net)} classes {gain} gain{'s' if gain == 1 else ''} and {loss} lose{'s' if loss == 1 else ''} against the best single checkpoint"
     if loss:
         worst = min(evidence.classes, key=lambda change: change.fixed - change.broken)
-        told += f", most of all {worst.name} ({worst.fixed} fixed, {worst.broken} broken)"
-    return f"{told}."
+        text += f", most of all {worst.name} ({worst.fixed} fixed, {worst.broken} broken)"
+    return f"{text}."
 
 
 def _confusions(evidence: Evidence) -> list[ConfusionRow]:

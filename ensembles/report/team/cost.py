@@ -62,13 +62,13 @@ class CostSection:
     """The best single checkpoint, the team and the baselines; empty where the cost of their nets is not known."""
 
 
-def lay_out(records: Sequence[TrialRecord], choice: Team, verdict: Verdict | None = None) -> CostSection | None:
+def lay_out(records: Sequence[TrialRecord], team: Team, verdict: Verdict | None = None) -> CostSection | None:
     """The section; None where no trial with an epoch was measured."""
     known = [record for record in rank(list(records)) if record.cost and record.best]
     if not known:
         return None
     lines = [line for record in frontier(known) if (line := _line(record))]
-    drawn = [draw_costs(known, choice, "parameters"), draw_costs(known, choice, "flops")]
+    drawn = [draw_costs(known, team, "parameters"), draw_costs(known, team, "flops")]
     return CostSection(
         charts=tuple(chart for chart in drawn if chart),
         lines=tuple(lines[:MOST_LINES]),

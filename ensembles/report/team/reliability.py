@@ -98,27 +98,27 @@ def _draw(evidence: Evidence) -> Chart:
 
 def _diagram(left: float, top: float, title: str, bins: Sequence[Bin]) -> list[str]:
     across, up = svg.Axis(0, 1, left, left + SIDE), svg.Axis(0, 1, top + SIDE, top)
-    parts = [svg.words(left, top - 12, title, "k")]
+    parts = [svg.label(left, top - 12, title, "k")]
     parts += svg.grid_y(up, left, left + SIDE, svg.as_percent)
     parts += svg.grid_x(across, top + SIDE, svg.as_percent, 5)
-    parts.append(svg.words(left + SIDE / 2, top + SIDE + 31, "confidence", "m"))
+    parts.append(svg.label(left + SIDE / 2, top + SIDE + 31, "confidence", "m"))
     parts.append(svg.line(left, top + SIDE, left + SIDE, top, "guide"))
     most = max((one.images for one in bins), default=1)
     for one in bins:
         if one.images:
             x, y = across.place(one.confidence), up.place(one.accuracy)
             parts.append(svg.line(x, up.place(one.confidence), x, y, "span v"))
-            told = f"{one.images:,} images, confidence {one.confidence:.1%}, accuracy {one.accuracy:.1%}"
-            parts.append(svg.dot(x, y, round(2 + 5 * (one.images / most) ** 0.5, 1), "dot v", title=told))
+            tooltip = f"{one.images:,} images, confidence {one.confidence:.1%}, accuracy {one.accuracy:.1%}"
+            parts.append(svg.dot(x, y, round(2 + 5 * (one.images / most) ** 0.5, 1), "dot v", title=tooltip))
     return parts
 
 
 def _risk(left: float, top: float, points: Sequence[tuple[float, float]]) -> list[str]:
     worst = max(max(risk for _, risk in points), 1e-3)
     across, up = svg.Axis(0, 1, left, left + SIDE), svg.Axis(0, 1.08 * worst, top + SIDE, top)
-    parts = [svg.words(left, top - 12, "risk by coverage", "k")]
+    parts = [svg.label(left, top - 12, "risk by coverage", "k")]
     parts += svg.grid_y(up, left, left + SIDE, svg.as_percent)
     parts += svg.grid_x(across, top + SIDE, svg.as_percent, 5)
-    parts.append(svg.words(left + SIDE / 2, top + SIDE + 31, "images answered", "m"))
+    parts.append(svg.label(left + SIDE / 2, top + SIDE + 31, "images answered", "m"))
     parts.append(svg.path([(across.place(share), up.place(risk)) for share, risk in points], "curve v"))
     return parts

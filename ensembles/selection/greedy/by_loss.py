@@ -22,9 +22,9 @@ UNIT = 2.0**-24
 class LossCosts:
     """Log-loss of the team with each candidate, picks in `caucus` order; sums in float64, rows are not scaled."""
 
-    def __init__(self, truth: npt.NDArray[np.float32]) -> None:
-        self._truth = truth
-        self._total = np.zeros(truth.shape[1])
+    def __init__(self, of_true_class: npt.NDArray[np.float32]) -> None:
+        self._of_true_class = of_true_class
+        self._total = np.zeros(of_true_class.shape[1])
         self._count = 0
 
     def look(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
@@ -32,35 +32,35 @@ class LossCosts:
         count = self._count + 1
         near = np.flatnonzero(allowed)
         if not everyone:
-            rough = rough_losses(self._truth, self._total / count, 1 / count, LEAST_PROBABILITY)
+            rough = rough_losses(self._of_true_class, self._total / count, 1 / count, LEAST_PROBABILITY)
             near = near_least(rough, rough_error(rough), allowed)
-        costs = np.full(len(self._truth), np.inf)
+        costs = np.full(len(self._of_true_class), np.inf)
         for position in near:
-            summed = self._total + self._truth[position]
+            summed = self._total + self._of_true_class[position]
             np.maximum(summed, count * LEAST_PROBABILITY, out=summed)
             costs[position] = math.log(count) - float(np.log(summed, out=summed).mean())
         return costs
 
     def take(self, position: int) -> None:
         """Let the candidate at `position` join."""
-        self._total += self._truth[position]
+        self._total += self._of_true_class[position]
         self._count += 1
 
 
-def greedy_by_loss(truth: npt.NDArray[np.float32], size: int) -> Iterator[tuple[int, float]]:
+def greedy_by_loss(of_true_class: npt.NDArray[np.float32], size: int) -> Iterator[tuple[int, float]]:
     """Position and log-loss in nats of the team after each of `size` picks with replacement (Caruana 2004).
 
     truth    float32 (members, images), what each candidate gives to the true class
 
-    Of equal picks one of the team goes first, then the lowest position. Nothing is copied: beside `truth` this takes some
+    Of equal picks one of the team goes first, then the lowest position. Nothing is copied: beside `of_true_class` this takes some
     numbers an image. 1,000 candidates, 6,300 images and 8 picks take 0.07 s on one core.
     """
-    if truth.ndim != 2 or truth.dtype != np.float32 or 0 in truth.shape:
+    if of_true_class.ndim != 2 or of_true_class.dtype != np.float32 or 0 in of_true_class.shape:
         raise MismatchedPredictions(
-            f"true-class probabilities are {truth.dtype}{truth.shape}, not float32 (members, images), at least one of each"
+            f"true-class probabilities are {of_true_class.dtype}{of_true_class.shape}, not float32 (members, images), at least one of each"
         )
-    costs, rule, team = LossCosts(truth), FirstOfTeam(), list[int]()
-    allowed = np.ones(len(truth), bool)
+    costs, rule, team = LossCosts(of_true_class), FirstOfTeam(), list[int]()
+    allowed = np.ones(len(of_true_class), bool)
     for _ in range(size):
         found = costs.look(allowed)
         position = rule.choose(rule.equals(found), team)
@@ -70,17 +70,17 @@ def greedy_by_loss(truth: npt.NDArray[np.float32], size: int) -> Iterator[tuple[
 
 
 def rough_losses(
-    truth: npt.NDArray[np.float32], base: npt.NDArray[np.float64], share: float, least: float
+    of_true_class: npt.NDArray[np.float32], base: npt.NDArray[np.float64], share: float, least: float
 ) -> npt.NDArray[np.float64]:
-    """float64 (members,): log-loss of `base` and `share` of each of `truth`, in float32; see `rough_error`."""
-    members, images = truth.shape
+    """float64 (members,): log-loss of `base` and `share` of each of `of_true_class`, in float32; see `rough_error`."""
+    members, images = of_true_class.shape
     team, floor, part = base.astype(np.float32), np.float32(least), np.float32(share)
     block = max(1, BLOCK_VALUES // images)
-    room = np.empty((min(block, members), images), np.float32)
+    buffer = np.empty((min(block, members), images), np.float32)
     sums = np.empty(members, np.float32)
     for start in range(0, members, block):
-        given = truth[start : start + block]
-        work = np.multiply(given, part, out=room[: len(given)])
+        one = of_true_class[start : start + block]
+        work = np.multiply(one, part, out=buffer[: len(one)])
         work += team
         np.maximum(work, floor, out=work)
         np.log(work, out=work)
@@ -108,7 +108,7 @@ def take_true_class(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[
     """float32 (members, images): what each of (members, images, classes) gives to the true class."""
     members, images, classes = probabilities.shape
     cells = np.arange(images) * classes + labels
-    truth = np.empty((members, images), np.float32)
-    for given, told in zip(probabilities, truth, strict=True):
-        np.take(given.reshape(-1), cells, out=told, mode="clip")  # the default mode would copy first
-    return truth
+    of_true_class = np.empty((members, images), np.float32)
+    for one, row in zip(probabilities, of_true_class, strict=True):
+        np.take(one.reshape(-1), cells, out=row, mode="clip")  # the default mode would copy first
+    return of_true_class

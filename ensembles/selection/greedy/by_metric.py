@@ -56,23 +56,23 @@ class _BrierSums:
         self._pool = probabilities
         images = np.arange(len(labels))
         self._images = len(labels)
-        self._told = np.array([given[images, labels].sum(dtype=np.float64) for given in probabilities])
-        self._squares = np.array([_product(given, given) for given in probabilities])
+        self._of_true_class = np.array([table[images, labels].sum(dtype=np.float64) for table in probabilities])
+        self._squares = np.array([_product(table, table) for table in probabilities])
         self._with_team = np.zeros(len(probabilities))
-        self._team_square = self._team_told = 0.0
+        self._team_square = self._team_of_true_class = 0.0
 
     def scores(self, count: int) -> npt.NDArray[np.float64]:
         """float64 (members,): of the team of `count` with each candidate."""
         square = self._team_square + 2 * self._with_team + self._squares
-        told = self._team_told + self._told
-        scores: npt.NDArray[np.float64] = (square / count**2 - 2 * told / count) / self._images + 1
+        of_true_class = self._team_of_true_class + self._of_true_class
+        scores: npt.NDArray[np.float64] = (square / count**2 - 2 * of_true_class / count) / self._images + 1
         return scores
 
     def take(self, position: int) -> None:
         self._team_square += float(2 * self._with_team[position] + self._squares[position])
-        self._team_told += float(self._told[position])
+        self._team_of_true_class += float(self._of_true_class[position])
         newcomer = self._pool[position].astype(np.float64)
-        self._with_team += np.array([_product(given, newcomer) for given in self._pool])
+        self._with_team += np.array([_product(table, newcomer) for table in self._pool])
 
 
 def _product(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> float:

@@ -44,9 +44,9 @@ class RemainingBudget:
 class Spent:
     """What a team has spent: the sum over its different members."""
 
-    def __init__(self, purse: RemainingBudget) -> None:
-        self._shares = purse.shares
-        self._inside = np.zeros(purse.shares.shape[1], bool)
+    def __init__(self, remaining: RemainingBudget) -> None:
+        self._shares = remaining.shares
+        self._inside = np.zeros(remaining.shares.shape[1], bool)
 
     def fits(self) -> npt.NDArray[np.bool_]:
         """bool (members,): who may join. Members of the team may again, for nothing."""
@@ -71,12 +71,12 @@ def start_budget(
     limits = tuple((key, float(limit)) for key, limit in budget.model_dump().items() if limit is not None)
     if not limits:
         return None
-    known = costs or {}
-    missing = list(dict.fromkeys(member.trial_id for member in members if member.trial_id not in known))
+    given_costs = costs or {}
+    missing = list(dict.fromkeys(member.trial_id for member in members if member.trial_id not in given_costs))
     if missing:
         raise SweepFileError(
             f"ensemble.budget.{limits[0][0]} is set, but what {len(missing)} trials cost is not known, {missing[0]} "
             "among them: leave ensemble.budget out, or train these again"
         )
-    shares = [[getattr(known[member.trial_id], key) / limit for member in members] for key, limit in limits]
+    shares = [[getattr(given_costs[member.trial_id], key) / limit for member in members] for key, limit in limits]
     return RemainingBudget(np.array(shares, np.float64), limits)

@@ -54,17 +54,17 @@ def select_greedily(pool: PredictionPool, config: EnsembleConfig, costs: Mapping
     members alone, and stay. With `config.bags` the picks of all bags are counted together, and none is taken back.
     Raises `SweepFileError` where the budget leaves nobody, or costs are not known.
     """
-    purse = start_budget(config.budget, pool.members, costs)
+    remaining = start_budget(config.budget, pool.members, costs)
     if config.bags == 1:
-        return to_choice(pool, config, pick(pool, config, purse))
+        return to_team(pool, config, pick(pool, config, remaining))
     rng = np.random.default_rng([BAGS, config.seed])
     positions: list[int] = []
     for bag in range(config.bags):
         inside = np.zeros(len(pool.members), bool)
         inside[rng.permutation(len(inside))[: (len(inside) + 1) // 2]] = True
-        found = pick(pool, config, purse, inside, config.seed + bag)
+        found = pick(pool, config, remaining, inside, config.seed + bag)
         positions += found.positions[: found.kept]
-    return to_choice(
+    return to_team(
         pool,
         config,
         Steps(tuple(positions), _measure_path(pool, config.metric, config.ties, positions), len(positions)),
@@ -74,21 +74,21 @@ def select_greedily(pool: PredictionPool, config: EnsembleConfig, costs: Mapping
 def pick(
     pool: PredictionPool,
     config: EnsembleConfig,
-    purse: RemainingBudget | None = None,
+    remaining: RemainingBudget | None = None,
     candidates: npt.NDArray[np.bool_] | None = None,
     seed: int | None = None,
 ) -> Steps:
     """One selection, from those of bool (members,) `candidates` where given.
 
-    With a `purse` only who still fits is taken, members of the team for nothing, and there are two selections: one picks by
+    With `remaining` only who still fits is taken, members of the team for nothing, and there are two selections: one picks by
     what each gains, the other by what it gains for its price (Leskovec 2007). The better team is kept, of equals the first.
     """
     inside = np.ones(len(pool.members), bool) if candidates is None else candidates
-    plain = _walk(pool, config, purse, inside, config.seed if seed is None else seed, False)
-    if purse is None:
+    plain = _walk(pool, config, remaining, inside, config.seed if seed is None else seed, False)
+    if remaining is None:
         return plain
-    thrifty = _walk(pool, config, purse, inside, config.seed if seed is None else seed, True)
-    return thrifty if thrifty.costs[thrifty.kept - 1] < plain.costs[plain.kept - 1] else plain
+    by_price = _walk(pool, config, remaining, inside, config.seed if seed is None else seed, True)
+    return by_price if by_price.costs[by_price.kept - 1] < plain.costs[plain.kept - 1] else plain
 
 
 def make_costs(pool: PredictionPool, metric: Metric, ties: TieRule) -> Costs:
@@ -103,7 +103,7 @@ def make_costs(pool: PredictionPool, metric: Metric, ties: TieRule) -> Costs:
     return ReferenceLossCosts(pool.probabilities, pool.labels, ties)
 
 
-def to_choice(pool: PredictionPool, config: EnsembleConfig, steps: Steps) -> Team:
+def to_team(pool: PredictionPool, config: EnsembleConfig, steps: Steps) -> Team:
     """The team of the kept picks, each member weighing as many as are its own."""
     counts = Counter(steps.positions[: steps.kept])
     path = tuple(to_cost(cost, config.metric, config.ties) for cost in steps.costs)
@@ -122,16 +122,16 @@ def to_choice(pool: PredictionPool, config: EnsembleConfig, steps: Steps) -> Tea
 def _walk(
     pool: PredictionPool,
     config: EnsembleConfig,
-    purse: RemainingBudget | None,
+    remaining: RemainingBudget | None,
     inside: npt.NDArray[np.bool_],
     seed: int,
-    thrifty: bool,
+    by_price: bool,
 ) -> Steps:
     engine, rule = make_costs(pool, config.metric, config.ties), make_tie_break(config.ties, seed)
     errors = TeamErrors(pool) if config.diverse else None
     team: list[int] = []
     path: list[float] = []
-    spent = purse.empty() if purse else None
+    spent = remaining.empty() if remaining else None
     worth = _nothing(config.metric, config.ties, len(pool.class_names))
     alone = engine.look(inside, everyone=True) if config.start else None
     while len(team) < config.size:
@@ -144,16 +144,16 @@ def _walk(
         if starting:
             allowed[team] = False
         if not allowed.any():
-            if purse and not team:
-                raise purse.too_small()
+            if remaining and not team:
+                raise remaining.too_small()
             if not starting:
                 break
             alone = None
             continue
-        found = engine.look(allowed, everyone=bool(thrifty or starting))
+        found = engine.look(allowed, everyone=bool(by_price or starting))
         if starting and alone is not None:
             ranked = np.where(allowed, alone, np.inf)
-        elif thrifty and spent:
+        elif by_price and spent:
             ranked = _by_price(found, worth, spent.prices())
         else:
             ranked = found

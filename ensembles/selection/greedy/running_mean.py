@@ -36,7 +36,7 @@ class TeamSum(Protocol):
     def scale(self, joined: Floats) -> Floats:
         """What `join` said, as it is scored."""
 
-    def loss(self, told: Floats, norm: Floats) -> float:
+    def loss(self, of_true_class: Floats, norm: Floats) -> float:
         """Log-loss in nats of what `join` gives to the true class, (images,), and of the rows' sums."""
 
     @property
@@ -72,7 +72,7 @@ class PlainSum:
         """See `TeamSum`."""
         return joined
 
-    def loss(self, told: Floats, norm: Floats) -> float:
+    def loss(self, of_true_class: Floats, norm: Floats) -> float:
         """See `TeamSum`."""
         raise NotImplementedError("by log-loss, sums in float64 need the true class alone: see LossCosts")
 
@@ -113,14 +113,14 @@ class AutoGluonSum:
         joined /= joined.sum(axis=1)[:, np.newaxis]
         return joined
 
-    def loss(self, told: Floats, norm: Floats) -> float:
+    def loss(self, of_true_class: Floats, norm: Floats) -> float:
         """See `TeamSum`."""
         from scipy.special import (
             xlogy,
         )  # its logarithm is not numpy's in the last bit, and it is what scikit-learn asks
 
-        given = np.clip(told / norm, self.least, 1 - self.least)
-        return float(np.mean(-xlogy(np.ones(len(given)), given)))
+        clipped = np.clip(of_true_class / norm, self.least, 1 - self.least)
+        return float(np.mean(-xlogy(np.ones(len(clipped)), clipped)))
 
     @property
     def share(self) -> float:
@@ -140,10 +140,10 @@ class AutoSklearnSum(PlainSum):
         joined *= self.share
         return joined
 
-    def loss(self, told: Floats, norm: Floats) -> float:
+    def loss(self, of_true_class: Floats, norm: Floats) -> float:
         """Here `norm` is the sum of the clipped row."""
-        given = np.clip(told, self.least, 1 - self.least) / norm
-        return float(np.mean(-np.log(given)))
+        clipped = np.clip(of_true_class, self.least, 1 - self.least) / norm
+        return float(np.mean(-np.log(clipped)))
 
 
 def make_sum(ties: TieRule, shape: tuple[int, ...]) -> TeamSum:

@@ -122,10 +122,10 @@ def test_the_arm_that_has_all_changes_is_known_as_such() -> None:
     assert [row.together for row in judged(DROPOUT, smooth, both).rows] == [False, False, True]
 
 
-def watched(record: TrialRecord, *fits: float | None, losses: tuple[float, ...] = ()) -> TrialRecord:
+def monitored(record: TrialRecord, *fits: float | None, losses: tuple[float, ...] = ()) -> TrialRecord:
     """`record` with these training accuracies in evaluation mode, and training losses, at its epochs."""
-    told = zip(record.epochs, fits, losses or [0.1] * len(fits), strict=True)
-    return replace(record, epochs=tuple(replace(at, fit_accuracy=fit, train_loss=loss) for at, fit, loss in told))
+    figures = zip(record.epochs, fits, losses or [0.1] * len(fits), strict=True)
+    return replace(record, epochs=tuple(replace(at, fit_accuracy=fit, train_loss=loss) for at, fit, loss in figures))
 
 
 def many(*accuracies: float, seed: int = 0) -> TrialRecord:
@@ -138,16 +138,16 @@ def test_levels_are_means_over_the_last_epochs_and_the_gap_is_one_of_evaluation_
         "baseline",
         {},
         (
-            watched(many(0.70, 0.72, seed=0), *[0.2] * 8, 0.98, 1.00),
-            watched(many(0.74, 0.76, seed=1), *[0.2] * 8, 0.98, 1.00),
+            monitored(many(0.70, 0.72, seed=0), *[0.2] * 8, 0.98, 1.00),
+            monitored(many(0.74, 0.76, seed=1), *[0.2] * 8, 0.98, 1.00),
         ),
     )
     dropout = Arm(
         "dropout",
         {"model.dropout": 0.5},
         (
-            watched(many(0.74, 0.74, seed=0), *[0.2] * 8, 0.80, 0.82),
-            watched(many(0.76, 0.76, seed=1), *[0.2] * 8, 0.81, 0.83),
+            monitored(many(0.74, 0.74, seed=0), *[0.2] * 8, 0.80, 0.82),
+            monitored(many(0.76, 0.76, seed=1), *[0.2] * 8, 0.81, 0.83),
         ),
     )
     found = judged(dropout, baseline=baseline)
@@ -170,16 +170,16 @@ def test_levels_are_means_over_the_last_epochs_and_the_gap_is_one_of_evaluation_
 
 
 def test_epochs_to_the_baselines_last_training_loss_are_counted() -> None:
-    baseline = replace(BASELINE, records=(watched(BASELINE.records[0], None, None, losses=(0.5, 0.2)),))
-    faster = replace(DROPOUT, records=(watched(DROPOUT.records[0], None, None, losses=(0.2, 0.1)),))
-    slower = replace(DROPOUT, name="slower", records=(watched(DROPOUT.records[0], None, None, losses=(0.5, 0.3)),))
+    baseline = replace(BASELINE, records=(monitored(BASELINE.records[0], None, None, losses=(0.5, 0.2)),))
+    faster = replace(DROPOUT, records=(monitored(DROPOUT.records[0], None, None, losses=(0.2, 0.1)),))
+    slower = replace(DROPOUT, name="slower", records=(monitored(DROPOUT.records[0], None, None, losses=(0.5, 0.3)),))
     found = judged(faster, slower, baseline=baseline)
     assert found.train_reach_loss == pytest.approx(0.2)
     assert [level.train_reach for level in found.levels] == [Reach(2.0, 1, 1), Reach(1.0, 1, 1), Reach(None, 0, 1)]
 
 
 def test_without_a_look_in_evaluation_mode_there_is_no_gap() -> None:
-    partly = replace(DROPOUT, records=(watched(DROPOUT.records[0], 0.9, None), *DROPOUT.records[1:]))
+    partly = replace(DROPOUT, records=(monitored(DROPOUT.records[0], 0.9, None), *DROPOUT.records[1:]))
     plain, arm = judged(partly).levels
     assert (plain.fit, plain.gap, arm.fit, arm.gap, arm.gap_change) == (None, None, None, None, None)
     assert plain.validation.value == pytest.approx(0.62)

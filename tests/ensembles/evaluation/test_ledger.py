@@ -59,10 +59,10 @@ def test_the_warning_says_which_split_and_what_to_do():
         "test was used for 3 decisions, and its 250 images bear 2: keep new images for the next verdict, such as with "
         "another data.split_seed",
     )
-    told = ledger.to_dict()
-    assert told["test"] == {"split": "test", "decisions": 3, "images": 250, "limit": 2, "rotate": True}
-    assert (told["validation"]["rotate"], told["recorded"], told["refused"]) == (False, True, None)
-    assert told["warnings"] == list(ledger.warnings)
+    payload = ledger.to_dict()
+    assert payload["test"] == {"split": "test", "decisions": 3, "images": 250, "limit": 2, "rotate": True}
+    assert (payload["validation"]["rotate"], payload["recorded"], payload["refused"]) == (False, True, None)
+    assert payload["warnings"] == list(ledger.warnings)
 
 
 def test_a_store_that_refuses_is_read_and_says_so(store, monkeypatch):

@@ -97,9 +97,9 @@ def test_interval_and_test_have_to_agree(ci95, p, direction):
 
 
 def test_answers_are_read_back_and_damage_is_refused():
-    told = answers([("a", "00" * 32, "<b>cat</b>", "dog"), ("b", "ff" * 32, "dog", "dog")])
-    data = to_arrow(told)
-    assert from_arrow(data) == told
+    stored = answers([("a", "00" * 32, "<b>cat</b>", "dog"), ("b", "ff" * 32, "dog", "dog")])
+    data = to_arrow(stored)
+    assert from_arrow(data) == stored
     assert to_arrow(from_arrow(data)) == data
     for damaged in (b"", data[:-20], b"x" + data[1:]):
         with pytest.raises(DamagedObject, match="not a file of a team's answers"):

@@ -27,9 +27,9 @@ ALIKE = Change(0.95, 0.94, -0.01, (-0.02, 0.01), 0.6)
 CAUSES = (Cause("configuration", "scheduler.max_epochs 6 -> 1"), Cause("versions", "torch 2.14 -> 2.15"))
 
 
-def compared(change: Change, **told: object) -> NightComparison:
+def compared(change: Change, **changes: object) -> NightComparison:
     found = NightComparison(400, 400, 400, "content", 0, change, 3, 5, ("a",), ("b",))
-    return replace(found, **told)
+    return replace(found, **changes)
 
 
 def test_the_first_night_is_accepted():
@@ -83,7 +83,7 @@ def test_who_stayed_joined_and_left_is_told_by_trial_and_epoch():
     assert found.left == (member(2), member(3))
 
 
-STORY = NightSummary(
+SUMMARY = NightSummary(
     run="digits/2026-11-02",
     number=2,
     decided_unix_s=1.5,
@@ -104,16 +104,18 @@ STORY = NightSummary(
 )
 
 
-@pytest.mark.parametrize("story", [STORY, replace(STORY, comparison=None, members=None, verdict="accepted", causes=())])
-def test_a_story_is_read_back_as_it_was(story):
-    told = json.loads(write_summary(story))
-    del told["sha256"]
-    assert read_summary(told) == story
-    assert told["accepted"] is (story.verdict == "accepted")
+@pytest.mark.parametrize(
+    "summary", [SUMMARY, replace(SUMMARY, comparison=None, members=None, verdict="accepted", causes=())]
+)
+def test_a_story_is_read_back_as_it_was(summary):
+    record = json.loads(write_summary(summary))
+    del record["sha256"]
+    assert read_summary(record) == summary
+    assert record["accepted"] is (summary.verdict == "accepted")
 
 
 def test_a_night_that_was_recorded_under_former_names_is_read() -> None:
-    payload = json.loads(write_summary(replace(STORY, causes=(Cause("custom code", "your own code in own.py"),))))
+    payload = json.loads(write_summary(replace(SUMMARY, causes=(Cause("custom code", "your own code in own.py"),))))
     del payload["sha256"]
     wanted = read_summary(payload)
     payload["facts"]["own_code"] = payload["facts"].pop("custom_code")
@@ -134,4 +136,4 @@ def test_a_night_that_was_recorded_under_former_names_is_read() -> None:
 )
 def test_a_story_that_says_something_else_is_refused(key, value, why):
     with pytest.raises(DamagedObject, match=f"the record of a night cannot be read \\({why}"):
-        read_summary(STORY.to_dict() | {key: value})
+        read_summary(SUMMARY.to_dict() | {key: value})

@@ -168,8 +168,8 @@ def test_a_split_without_images_is_no_pool() -> None:
 def unchecked(rows: list[list[float]]) -> bytes:
     """A predictions file of the three validation images that nobody has looked into."""
     shares = pa.array(rows, pa.list_(pa.float32(), len(rows[0])))
-    told = {"data_id": "d1", "split": "validation", "labels_sha256": TABLE.labels_sha256("validation")}
-    table = pa.table({"row": pa.array(VALIDATION), "probabilities": shares}, metadata=told)
+    written = {"data_id": "d1", "split": "validation", "labels_sha256": TABLE.labels_sha256("validation")}
+    table = pa.table({"row": pa.array(VALIDATION), "probabilities": shares}, metadata=written)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)

@@ -15,14 +15,14 @@ from ensembles.config import EnsembleConfig
 from ensembles.report.page import ReportInput, lay_out, render_report, report_to_json, write_html
 from ensembles.report.team.images import missed_csv
 from tests.ensembles.report.sample_evidence import with_evidence
-from tests.ensembles.samples import make_run, make_story
+from tests.ensembles.samples import make_run, make_summary
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord
 
 GIVEN = make_run()
 PAGE = render_report(GIVEN)
 FULL = with_evidence(GIVEN)
-FULL_REPORT = lay_out(replace(FULL, search=make_story(FULL)))
+FULL_REPORT = lay_out(replace(FULL, search=make_summary(FULL)))
 FULL_PAGE = write_html(FULL_REPORT)
 HOSTILE = "<script>alert('x')</script>\"&{{ 7*7 }}"
 
@@ -139,7 +139,7 @@ def test_the_team_is_listed_with_weights_and_solo_accuracy() -> None:
     table = re.search(r'aria-label="Table of the team".*?</table>', PAGE, re.DOTALL)
     assert table is not None
     records = {record.trial_id: record for record in GIVEN.records}
-    for member, weight in zip(GIVEN.choice.members, GIVEN.choice.weights, strict=True):
+    for member, weight in zip(GIVEN.team.members, GIVEN.team.weights, strict=True):
         alone = records[member.trial_id].epochs[member.epoch - 1]
         assert f">{member.trial_id}</a>" in table[0]
         assert f"<td>{weight:.3f}<" in table[0]
@@ -215,7 +215,7 @@ def test_links_lead_somewhere_and_ids_are_unique(page: str) -> None:
 def test_the_same_input_gives_the_same_bytes() -> None:
     assert render_report(make_run()).encode() == PAGE.encode()
     again = with_evidence(make_run())
-    report = lay_out(replace(again, search=make_story(again)))
+    report = lay_out(replace(again, search=make_summary(again)))
     assert write_html(report).encode() == FULL_PAGE.encode()
     assert json.dumps(report_to_json(report)) == json.dumps(report_to_json(FULL_REPORT))
 
@@ -243,7 +243,7 @@ def thousand_trials() -> ReportInput:
         for copy in range(42)
         for record in FULL.records
     ]
-    return replace(FULL, records=records, search=make_story(FULL, decisions=1000))
+    return replace(FULL, records=records, search=make_summary(FULL, decisions=1000))
 
 
 def test_a_thousand_trials_make_a_page_below_one_and_a_half_megabytes() -> None:
@@ -272,18 +272,18 @@ def test_many_classes_are_folded_away() -> None:
 
 
 def test_the_json_has_the_same_figures_in_the_same_order() -> None:
-    told = report_to_json(FULL_REPORT)
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
-    assert list(told)[2:6] == ["verdict", "night", "ladder", "baselines"]
-    assert list(told)[6:11] == ["path", "team", "agreement", "reliability", "classes"]
+    payload = report_to_json(FULL_REPORT)
+    assert json.loads(json.dumps(payload, allow_nan=False)) == payload
+    assert list(payload)[2:6] == ["verdict", "night", "ladder", "baselines"]
+    assert list(payload)[6:11] == ["path", "team", "agreement", "reliability", "classes"]
     text = Reading(FULL_PAGE).text
-    for row in told["baselines"]["rows"]:
+    for row in payload["baselines"]["rows"]:
         assert "drawn" not in row
         assert f"{row['score']['test_accuracy']:.2%}" in text
         assert f"{row['score']['corrected']['value']:.2%}" in text
-    assert [row["trial_id"] for row in told["trials"]["rows"]] == [record.trial_id for record in GIVEN.records]
-    assert [row["score"] for row in told["path"]["rows"]] == list(GIVEN.choice.path)
-    assert "<svg" not in json.dumps(told)
+    assert [row["trial_id"] for row in payload["trials"]["rows"]] == [record.trial_id for record in GIVEN.records]
+    assert [row["score"] for row in payload["path"]["rows"]] == list(GIVEN.team.path)
+    assert "<svg" not in json.dumps(payload)
     assert report_to_json(lay_out(GIVEN))["agreement"] is None
 
 

@@ -1,4 +1,4 @@
-"""What may go without changing a choice: by hand, and for random pools."""
+"""What may go without changing a selection: by hand, and for random pools."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def pools(draw: st.DrawFn) -> PredictionPool:
     members, images, classes = draw(st.integers(1, 12)), draw(st.integers(1, 14)), draw(st.integers(2, 4))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     labels = rng.integers(0, classes, images)
-    told = rng.dirichlet(np.ones(classes), (members, images))
-    told[np.arange(members)[:, None], np.arange(images), labels] += rng.uniform(0, 1, (members, 1))
-    told /= told.sum(2, keepdims=True)
+    tables = rng.dirichlet(np.ones(classes), (members, images))
+    tables[np.arange(members)[:, None], np.arange(images), labels] += rng.uniform(0, 1, (members, 1))
+    tables /= tables.sum(2, keepdims=True)
     if draw(st.booleans()):
-        told = np.round(told * 4) + 1e-9
-        told /= told.sum(2, keepdims=True)
+        tables = np.round(tables * 4) + 1e-9
+        tables /= tables.sum(2, keepdims=True)
     for copy in draw(st.lists(st.integers(0, members - 1), max_size=3)):
-        told[rng.integers(members)] = told[copy]
+        tables[rng.integers(members)] = tables[copy]
     if draw(st.booleans()):
-        told[rng.integers(members)] = np.eye(classes)[rng.integers(0, classes, images)]
-    return make_pool(told, labels)
+        tables[rng.integers(members)] = np.eye(classes)[rng.integers(0, classes, images)]
+    return make_pool(tables, labels)
 
 
 @settings(max_examples=60, deadline=None)
@@ -55,8 +55,8 @@ def test_what_stays_is_chosen_as_before_at_every_size(pool: PredictionPool, metr
 
 def lean(*right: float) -> PredictionPool:
     """A member each that gives so much to the true class of each of four images, of two classes."""
-    told = np.array(right)[:, None].repeat(4, 1)
-    return make_pool(np.stack([told, 1 - told], 2), [0, 0, 0, 0])
+    of_true_class = np.array(right)[:, None].repeat(4, 1)
+    return make_pool(np.stack([of_true_class, 1 - of_true_class], 2), [0, 0, 0, 0])
 
 
 def test_who_is_never_picked_may_go() -> None:

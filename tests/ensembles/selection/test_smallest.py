@@ -20,8 +20,8 @@ def pool_of(images: int) -> PredictionPool:
     logits = rng.normal(0, 0.3, (6, images)) - 0.5
     logits[:3, ::2] += 2.5
     logits[3:, 1::2] += 2.5
-    told = 1 / (1 + np.exp(-logits))
-    return make_pool(np.stack([told, 1 - told], axis=2), np.zeros(images, int))
+    of_true_class = 1 / (1 + np.exp(-logits))
+    return make_pool(np.stack([of_true_class, 1 - of_true_class], axis=2), np.zeros(images, int))
 
 
 def test_a_member_that_is_needed_stays_and_one_that_is_not_goes() -> None:

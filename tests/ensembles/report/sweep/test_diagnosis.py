@@ -15,7 +15,7 @@ OVERFITS = record(seed=2, fit_accuracy=1.0, validation_accuracy=0.8)
 
 
 def test_verdicts_are_counted_the_most_frequent_first():
-    section = lay_out(diagnose_all([told for _, told in TABLE], SETTING))
+    section = lay_out(diagnose_all([line for _, line in TABLE], SETTING))
     assert (section.counts[0].verdict, section.counts[0].trials) == ("rate-too-high", 4)
     assert sum(row.trials for row in section.counts) == len(section.rows) == len(TABLE)
     assert all(row.says for row in section.counts)
@@ -45,6 +45,6 @@ def test_the_report_shows_each_trial_with_its_verdict_and_a_strangers_words_as_w
     assert "loss <script>alert(1)</script> & more" in text
     rows = diagnose_all([*run.records, stranger, OVERFITS], setting_of(run.table))
     for found in rows:
-        told = re.search(rf"{found.trial_id}\s+(\S+)", text)
-        assert told is not None
-        assert told[1] == found.verdict
+        line = re.search(rf"{found.trial_id}\s+(\S+)", text)
+        assert line is not None
+        assert line[1] == found.verdict

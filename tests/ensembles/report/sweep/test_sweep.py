@@ -13,7 +13,7 @@ from ensembles.report.charts.charts import draw_learning_curves
 from ensembles.report.charts.sweep import choose_drawn, draw_parallel, draw_rate_map
 from ensembles.report.sweep import sweep as sweep_section
 from ensembles.team import Team
-from tests.ensembles.samples import make_choice, make_record, make_run
+from tests.ensembles.samples import make_record, make_run, make_team
 from trainables.config.model import ModelConfig
 from trainables.config.training import OptimizerConfig
 from trainables.results.checkpoint import CheckpointId
@@ -21,7 +21,7 @@ from trainables.results.record import TrialRecord, rank
 
 GIVEN = make_run()
 RANKED = rank(GIVEN.records)
-VOTING = {member.trial_id for member in GIVEN.choice.members}
+VOTING = {member.trial_id for member in GIVEN.team.members}
 KEYS = ["model.blocks", "model.batch_norm", "optimizer.lr"]
 
 
@@ -121,8 +121,8 @@ def test_where_both_do_not_vary_there_is_no_map() -> None:
 
 
 def test_rungs_are_marked_on_the_curves() -> None:
-    chart = draw_learning_curves(GIVEN.records, GIVEN.choice, (1, 3, 9, 27))
-    plain = draw_learning_curves(GIVEN.records, GIVEN.choice)
+    chart = draw_learning_curves(GIVEN.records, GIVEN.team, (1, 3, 9, 27))
+    plain = draw_learning_curves(GIVEN.records, GIVEN.team)
     assert chart is not None
     assert plain is not None
     assert "Rungs, at which trials are ended: 1, 3, 9." in chart.caption  # the last epoch ends every trial
@@ -131,7 +131,7 @@ def test_rungs_are_marked_on_the_curves() -> None:
 
 
 def test_curves_name_their_trials() -> None:
-    chart = draw_learning_curves(GIVEN.records, GIVEN.choice)
+    chart = draw_learning_curves(GIVEN.records, GIVEN.team)
     assert chart is not None
     assert set(re.findall(r'<g data-t="([0-9a-f]{12})">', chart.svg)) == {
         record.trial_id for record in GIVEN.records if record.epochs
@@ -141,7 +141,7 @@ def test_curves_name_their_trials() -> None:
 def test_members_that_were_ended_early_are_listed() -> None:
     first, second = make_record((0.95,), seed=0), make_record((0.8, 0.9), "pruned", seed=1)
     second = replace(second, reason="pruned at epoch 2")
-    choice = Team(
+    team = Team(
         (CheckpointId(first.trial_id, 1), CheckpointId(second.trial_id, 1)),
         (0.75, 0.25),
         "all",
@@ -150,7 +150,7 @@ def test_members_that_were_ended_early_are_listed() -> None:
         (),
         0.9,
     )
-    found = sweep_section.lay_out([first, second], choice, SearchSummary(), [])
+    found = sweep_section.lay_out([first, second], team, SearchSummary(), [])
     assert found is not None
     (early,) = found.early
     assert (early.member.trial_id, early.told, early.weight, early.accuracy, early.rank) == (
@@ -163,7 +163,7 @@ def test_members_that_were_ended_early_are_listed() -> None:
     assert found.early_sentence == (
         "1 of 2 members, with 25% of the weight, comes from a trial that was ended early: every checkpoint may vote."
     )
-    assert sweep_section.lay_out([], make_choice(1.0), SearchSummary(), []) is None
+    assert sweep_section.lay_out([], make_team(1.0), SearchSummary(), []) is None
 
 
 def test_importance_says_what_it_is_and_how_much_is_explained() -> None:
@@ -177,7 +177,7 @@ def test_importance_says_what_it_is_and_how_much_is_explained() -> None:
             for number in range(40)
         ]
     )
-    found = sweep_section.lay_out(records, make_choice(1.0), SearchSummary(), ["model.width"])
+    found = sweep_section.lay_out(records, make_team(1.0), SearchSummary(), ["model.width"])
     assert found is not None
     assert found.importance is not None
     assert [row.key for row in found.importance.rows] == ["model.width"]

@@ -24,10 +24,10 @@ def test_the_frontier_is_whom_no_smaller_net_beats() -> None:
 
 
 def test_trials_that_were_not_measured_are_left_out() -> None:
-    assert lay_out(RANKED, GIVEN.choice) is None
+    assert lay_out(RANKED, GIVEN.team) is None
     assert "What accuracy costs" not in render_report(GIVEN)
     one = [replace(RANKED[0], cost=cost(650)), *RANKED[1:]]
-    section = lay_out(one, GIVEN.choice)
+    section = lay_out(one, GIVEN.team)
     assert section
     assert (section.measured, section.charts, section.more) == (1, (), 0)  # one point is no chart
     (line,) = section.lines
@@ -42,7 +42,7 @@ def test_the_page_shows_both_charts_and_the_table() -> None:
     assert page.count('<a href="#cost">Cost</a>') == page.count("What accuracy costs") == 1
     assert "over the parameters of their nets" in page
     assert "over the operations of one prediction of their nets" in page
-    section = lay_out(records, GIVEN.choice)
+    section = lay_out(records, GIVEN.team)
     assert section
     assert len(section.charts) == 2
     assert all(line.trial_id in page for line in section.lines)

@@ -17,10 +17,10 @@ from trainables.errors import MismatchedPredictions
 def test_true_class_probabilities_alone_give_the_same_picks() -> None:
     rng = np.random.default_rng(2)
     pool = make_pool(rng.dirichlet(np.full(5, 0.3), (9, 300)), rng.integers(0, 5, 300))
-    choice = select(pool, EnsembleConfig(size=7))
+    team = select(pool, EnsembleConfig(size=7))
     steps = list(greedy_by_loss(take_true_class(pool.probabilities, pool.labels), 7))
-    assert choice.picks == tuple(member(position) for position, _ in steps)
-    assert choice.path == tuple(loss for _, loss in steps)
+    assert team.picks == tuple(member(position) for position, _ in steps)
+    assert team.path == tuple(loss for _, loss in steps)
 
 
 def test_the_true_class_is_taken_from_every_row() -> None:
