@@ -34,7 +34,7 @@ STAGES = {
     "select": ("select.py", "select"),
     "corrected": ("corrected.py", "correct"),
     "fit votes": ("verdict.py", "prepare"),
-    "test": ("verdict.py", "judge"),
+    "test": ("verdict.py", "evaluate_prepared"),
 }
 """Functions whose time is told beside the figure; one may call another."""
 

@@ -57,7 +57,7 @@ class PruningAudit:
     sentence: str
 
 
-def judge_pruning(
+def evaluate_pruning(
     records: Sequence[TrialRecord], audited: Sequence[AuditedTrial], top: int = TOP
 ) -> PruningAudit | None:
     """Where each of `audited` would have stood among the finished of `records`; None without an audit or a finished trial.

@@ -1,4 +1,4 @@
-"""Gathers the evidence on one team, after everything has been chosen."""
+"""Gathers the evidence on one team, after every choice is made."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trainables.results.checkpoint import CheckpointId
 def gather_evidence(
     prepared: Prepared, validation_pool: PredictionPool, test_pool: PredictionPool, image_ids: Sequence[str]
 ) -> Evidence:
-    """Everything that the predictions say of the team, voting and calibrated as it was prepared, beside the best single.
+    """All evidence on the team, with the vote and the calibration that were prepared, beside the best single checkpoint.
 
     `image_ids` are those of the test images, in their order. Raises `MismatchedPredictions` where a pool lacks a member.
     """
@@ -69,8 +69,8 @@ def _solo(pool: PredictionPool, team: Team, member: CheckpointId) -> float:
 
 
 def _cost_without_each(pool: PredictionPool, team: Team) -> npt.NDArray[np.float64]:
-    """float64 (members,), by the weighted team, whose score the choice tells; the others keep their weights' proportions.
-    0 where there are no others."""
+    """float64 (members,): cost of leaving each member out of the weighted team. The others keep the proportions of their
+    weights; 0 if there are no others."""
     tables = [pool.probabilities[pool.position(member)] for member in team.members]
     if len(tables) == 1:
         return np.zeros(1)
@@ -86,7 +86,7 @@ def _cost_without_each(pool: PredictionPool, team: Team) -> npt.NDArray[np.float
 
 
 def _correlate(wrong: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """float64 (members, members), Pearson's; 1 where one does not vary."""
+    """Pearson's correlation, float64 (members, members); 1 where one of both does not vary."""
     centred = wrong - wrong.mean(1, keepdims=True)
     spread = np.sqrt((centred**2).sum(1))
     both = np.outer(spread, spread)
@@ -97,7 +97,7 @@ def _correlate(wrong: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
 
 
 def _confusion(labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.int64]:
-    """int64 (true, predicted), counts of images."""
+    """Counts of images, int64 (true, predicted)."""
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 

@@ -21,7 +21,7 @@ class Candidates(Protocol):
     """What correcting a score needs of the candidates; `StoredPool` is one such, `WholePool` another."""
 
     @property
-    def truth(self) -> TrueClassPool:
+    def true_class(self) -> TrueClassPool:
         """What each gives to the true class on validation."""
 
     def read(self, members: Iterable[CheckpointId], split: str) -> PredictionPool:
@@ -38,7 +38,7 @@ class WholePool:
     pool: PredictionPool
 
     @cached_property
-    def truth(self) -> TrueClassPool:
+    def true_class(self) -> TrueClassPool:
         """See `Candidates`."""
         return take_true_class_pool(self.pool)
 

@@ -58,7 +58,7 @@ def pool_limit_bytes() -> int:
     return int(raw)
 
 
-def hold(shape: tuple[int, ...], limit_bytes: int | None = None) -> npt.NDArray[np.float32]:
+def allocate(shape: tuple[int, ...], limit_bytes: int | None = None) -> npt.NDArray[np.float32]:
     """An array of float32 to be filled. Above `limit_bytes` (left out: `pool_limit_bytes`) it is a scratch file in the
     folder for temporary files (TMPDIR), mapped: the system keeps in memory what is in use, and the file is gone with the
     array. Raises `PoolTooLarge` where there is no room for that either.

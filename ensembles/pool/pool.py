@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ensembles.pool.alignment import READERS, Manifests, images_of, predictions_of
-from ensembles.pool.memory import hold
+from ensembles.pool.memory import allocate
 from trainables.data.data_table import DataTable
 from trainables.errors import MismatchedPredictions
 from trainables.results.checkpoint import CheckpointId
@@ -87,11 +87,11 @@ def read_pool(
     Predictions that are missing or damaged, or are not of the images of `table`, are left out and named in
     `left_out`; with `merge` also those that equal an earlier member's bit for bit: the same net twice is no second
     voice. Takes the pool's float32 and less than a tenth, or `IN_FLIGHT_BYTES` where that is more; a pool above
-    `limit_bytes` lies in a scratch file, see `hold`. `manifests` is what `read_manifests` said, where that is known. Raises `MismatchedPredictions` where no member is left, `StoreError`
+    `limit_bytes` lies in a scratch file, see `allocate`. `manifests` is what `read_manifests` said, where that is known. Raises `MismatchedPredictions` where no member is left, `StoreError`
     where the store does not answer (a store that fails for a moment must not change who votes), and `PoolTooLarge`.
     """
     images = images_of(table, split)
-    probabilities = hold((len(members), *images.shape), limit_bytes)
+    probabilities = allocate((len(members), *images.shape), limit_bytes)
     marks = [0] * len(members)
 
     def fill(position: int) -> str | None:

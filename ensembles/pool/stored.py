@@ -21,7 +21,7 @@ from trainables.store.base import Store
 
 def needs_true_class_alone(config: EnsembleConfig) -> bool:
     """Whether the rule of `config` looks at nothing but what each candidate gives to the true class: then
-    `select(true_or_other(pool.truth), config)` chooses as it would from all of the predictions."""
+    `select(true_or_other(pool.true_class), config)` chooses as it would from all of the predictions."""
     rule = config.select in ("greedy", "greedy-once") and config.metric == "log_loss"
     return rule and config.ties == "caucus" and config.start == 0 and not config.diverse
 
@@ -35,21 +35,21 @@ class StoredPool:
 
     store: Store
     table: DataTable
-    truth: TrueClassPool
+    true_class: TrueClassPool
     manifests: Manifests
     _means: dict[str, StreamedMean] = field(default_factory=dict)
 
     @property
     def members(self) -> tuple[CheckpointId, ...]:
         """All of them, in order."""
-        return self.truth.members
+        return self.true_class.members
 
     def without(self, left_out: Iterable[tuple[CheckpointId, str]]) -> StoredPool:
-        """These candidates without those named, who are listed in `truth.left_out` with their reason."""
-        truth = self.truth
+        """These candidates without those named, who are listed in `true_class.left_out` with their reason."""
+        true_class = self.true_class
         for member, reason in left_out:
-            truth = truth.without(member, reason)
-        return StoredPool(self.store, self.table, truth, self.manifests)
+            true_class = true_class.without(member, reason)
+        return StoredPool(self.store, self.table, true_class, self.manifests)
 
     def read(self, members: Iterable[CheckpointId], split: str) -> PredictionPool:
         """The whole predictions of these on `split`, in the order of the pool; see `read_pool`."""
@@ -71,7 +71,7 @@ class StoredPool:
             )
         return self._means[split]
 
-    def keep_means(self) -> None:
+    def save_means(self) -> None:
         """Store the means that were asked for, so that another vote of the same candidates reads these instead of all files.
         Raises `StoreError`."""
         for split, mean in self._means.items():
@@ -109,5 +109,5 @@ def open_pool(store: Store, members: Sequence[CheckpointId], table: DataTable) -
     """The candidates `members`: reads their manifests and one column of their predictions on validation. Raises as
     `read_pool` does."""
     manifests = read_manifests(store, members)
-    truth = read_true_class_pool(store, members, "validation", table, manifests)
-    return StoredPool(store, table, truth, manifests)
+    true_class = read_true_class_pool(store, members, "validation", table, manifests)
+    return StoredPool(store, table, true_class, manifests)

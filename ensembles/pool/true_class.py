@@ -34,7 +34,7 @@ class TrueClassPool:
     """Candidates' answers for the true class of each image of one split, valid by construction.
 
     members      the candidates, all different
-    truth        float32 (members, images), what each gives to the true class
+    probabilities float32 (members, images), what each gives to the true class
     predicted    unsigned integers (members, images), each one's likeliest class; of equals the lower number
     labels       int64 (images,), positions in `class_names`
     left_out     candidates whose predictions could not be used, or are those of another, each with the reason
@@ -43,7 +43,7 @@ class TrueClassPool:
     data_id: str
     split: str
     members: tuple[CheckpointId, ...]
-    truth: npt.NDArray[np.float32]
+    probabilities: npt.NDArray[np.float32]
     predicted: npt.NDArray[np.unsignedinteger]
     labels: npt.NDArray[np.int64]
     class_names: tuple[str, ...]
@@ -51,9 +51,13 @@ class TrueClassPool:
 
     def __post_init__(self) -> None:
         expected = (len(self.members), len(self.labels))
-        if self.truth.shape != expected or self.truth.dtype != np.float32 or self.predicted.shape != expected:
+        if (
+            self.probabilities.shape != expected
+            or self.probabilities.dtype != np.float32
+            or self.predicted.shape != expected
+        ):
             raise MismatchedPredictions(
-                f"the pool's true-class probabilities are {self.truth.dtype}{self.truth.shape} and its predicted classes "
+                f"the pool's true-class probabilities are {self.probabilities.dtype}{self.probabilities.shape} and its predicted classes "
                 f"{self.predicted.shape}, not float32{expected} (members, images) and as many"
             )
         if 0 in expected:
@@ -71,7 +75,7 @@ class TrueClassPool:
     def log_losses(self) -> npt.NDArray[np.float64]:
         """float64 (members,), nats; see `metrics.log_loss`."""
         only = np.zeros(len(self.labels), np.int64)
-        return np.array([log_loss(row[:, None], only) for row in self.truth])
+        return np.array([log_loss(row[:, None], only) for row in self.probabilities])
 
     def without(self, member: CheckpointId, reason: str) -> TrueClassPool:
         """This pool without `member`, which is listed in `left_out`. Raises `MismatchedPredictions` where it was the last."""
@@ -80,7 +84,7 @@ class TrueClassPool:
             self.data_id,
             self.split,
             tuple(self.members[position] for position in kept),
-            self.truth[kept],
+            self.probabilities[kept],
             self.predicted[kept],
             self.labels,
             self.class_names,
@@ -95,7 +99,7 @@ def true_or_other(pool: TrueClassPool) -> PredictionPool:
         pool.data_id,
         pool.split,
         pool.members,
-        np.stack([pool.truth, np.maximum(1 - pool.truth, 0)], axis=2),
+        np.stack([pool.probabilities, np.maximum(1 - pool.probabilities, 0)], axis=2),
         np.zeros(len(pool.labels), np.int64),
         ("true", "other"),
         pool.left_out,
@@ -147,7 +151,7 @@ def read_true_class_pool(
         data_id=table.data_id,
         split=split,
         members=tuple(members[position] for position in kept),
-        truth=of_true_class[kept] if left_out else of_true_class,
+        probabilities=of_true_class[kept] if left_out else of_true_class,
         predicted=predicted[kept] if left_out else predicted,
         labels=images.labels,
         class_names=table.class_names,

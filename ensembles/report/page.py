@@ -77,7 +77,7 @@ class ReportInput:
     """What a second stage with pseudo-labels brought."""
     pruned: Sequence[PrunedCurve] = ()
     """Accuracy against sparsity, where checkpoints of the run were sparsified."""
-    watched: Sequence[MonitoredTrial] = ()
+    monitored: Sequence[MonitoredTrial] = ()
     """The team's trials with what was seen while they trained."""
     evidence: Evidence | None = None
     """What the predictions say of the team beside its scores."""
@@ -154,7 +154,7 @@ def lay_out(inputs: ReportInput) -> Report:
         trials=trials,
         data=data_section.lay_out(inputs.table, inputs.left_out),
         diagnosis=diagnosis_section.lay_out(diagnose_all(ranked, setting_of(inputs.table))),
-        watch=training_section.lay_out(inputs.watched),
+        watch=training_section.lay_out(inputs.monitored),
         provenance=Provenance(inputs.run, inputs.table.data_id, inputs.versions, inputs.command),
     )
 

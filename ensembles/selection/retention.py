@@ -38,49 +38,49 @@ class InvariantSubset:
     """What stays of a pool."""
 
     members: frozenset[CheckpointId]
-    choices: tuple[Team | None, ...]
-    """Made from all candidates, in the order of `choices_kept`; None where a rule asks for more than there are."""
+    selections: tuple[Team | None, ...]
+    """Made from all candidates, in the order of `retained_selections`; None where a rule asks for more than there are."""
     all_stay: bool
     """Whether a choice depends on candidates that it does not take, so that none may go."""
 
 
-def choices_kept(config: EnsembleConfig, keep_size: int, metrics: Iterable[Metric]) -> list[EnsembleConfig]:
+def retained_selections(config: EnsembleConfig, keep_size: int, metrics: Iterable[Metric]) -> list[EnsembleConfig]:
     """The choices that have to stay what they are: that of `config`, and best, top-k and greedy by each metric.
 
     Greedy and top-k are asked for at the largest size alone: the picks of a smaller one are how those of a larger begin.
     """
-    wanted = dict.fromkeys([config.metric, *metrics, *USUAL_METRICS])
-    asked = [config]
-    for metric in wanted:
+    all_metrics = dict.fromkeys([config.metric, *metrics, *USUAL_METRICS])
+    configs = [config]
+    for metric in all_metrics:
         for how, size in (("best", 1), ("top", keep_size), ("greedy", max(keep_size, config.size))):
-            asked.append(_plain(how, size, metric, config))  # type: ignore[arg-type]
-    own = replace_size(config, keep_size)
-    if config.select in ("greedy", "greedy-once") and own != config and config.size < keep_size:
-        asked.append(own)
-    return list(dict.fromkeys(asked))
+            configs.append(_plain(how, size, metric, config))  # type: ignore[arg-type]
+    larger = replace_size(config, keep_size)
+    if config.select in ("greedy", "greedy-once") and larger != config and config.size < keep_size:
+        configs.append(larger)
+    return list(dict.fromkeys(configs))
 
 
 def retain(
-    pool: PredictionPool, asked: Sequence[EnsembleConfig], costs: Mapping[str, TrialCost] | None = None
+    pool: PredictionPool, configs: Sequence[EnsembleConfig], costs: Mapping[str, TrialCost] | None = None
 ) -> InvariantSubset:
-    """Who of `pool` must stay for the choices that are `asked` for to be made again, and so many of the most accurate as
+    """Who of `pool` must stay for the choices that are `configs` for to be made again, and so many of the most accurate as
     the largest of them takes, which are what reports compare with; `costs` by trial."""
-    choices = choose_each(pool, asked, costs)
-    first = [pool.members[position] for position in rank_members(pool)[: max(each.size for each in asked)]]
-    members = frozenset(first).union(*((*choice.members, *choice.picks) for choice in choices if choice))
-    left = keep_members(pool, members)
+    selections = choose_each(pool, configs, costs)
+    first = [pool.members[position] for position in rank_members(pool)[: max(each.size for each in configs)]]
+    members = frozenset(first).union(*((*choice.members, *choice.picks) for choice in selections if choice))
+    left = take_members(pool, members)
     same_order = [left.members[position] for position in rank_members(left)[: len(first)]] == first
-    if not same_order or not agree(choices, choose_each(left, asked, costs)):
-        return InvariantSubset(frozenset(pool.members), choices, all_stay=True)
-    return InvariantSubset(members, choices, all_stay=len(members) == len(pool.members))
+    if not same_order or not agree(selections, choose_each(left, configs, costs)):
+        return InvariantSubset(frozenset(pool.members), selections, all_stay=True)
+    return InvariantSubset(members, selections, all_stay=len(members) == len(pool.members))
 
 
 def choose_each(
-    pool: PredictionPool, asked: Sequence[EnsembleConfig], costs: Mapping[str, TrialCost] | None = None
+    pool: PredictionPool, configs: Sequence[EnsembleConfig], costs: Mapping[str, TrialCost] | None = None
 ) -> tuple[Team | None, ...]:
     """The choice of each, from `pool`; of top-k as many as there are."""
     found: list[Team | None] = []
-    for config in asked:
+    for config in configs:
         fits = replace_size(config, min(config.size, len(pool.members))) if config.select == "top" else config
         try:
             found.append(select(pool, fits, costs))
@@ -94,10 +94,10 @@ def agree(before: Sequence[Team | None], after: Sequence[Team | None]) -> bool:
     return len(before) == len(after) and all(map(_same, before, after))
 
 
-def keep_members(pool: PredictionPool, members: Iterable[CheckpointId]) -> PredictionPool:
+def take_members(pool: PredictionPool, members: Iterable[CheckpointId]) -> PredictionPool:
     """`pool` with these candidates alone, in its own order."""
-    asked = set(members)
-    at = [position for position, name in enumerate(pool.members) if name in asked]
+    retained = set(members)
+    at = [position for position, name in enumerate(pool.members) if name in retained]
     return replace(pool, members=tuple(pool.members[position] for position in at), probabilities=pool.probabilities[at])
 
 

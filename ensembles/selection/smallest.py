@@ -34,7 +34,7 @@ def select_smallest(pool: PredictionPool, config: EnsembleConfig) -> Team:
     most = len(set(picks))
     for members in range(1, most):
         counts = [count for count in range(1, steps.kept + 1) if len(set(picks[:count])) == members]
-        count = counts[FirstOfTeam().keep([steps.costs[count - 1] for count in counts], 0) - 1]
+        count = counts[FirstOfTeam().team_size([steps.costs[count - 1] for count in counts], 0) - 1]
         if not is_worse(pool.labels, _mean(pool, picks[:count]), whole, config):
             return to_team(pool, config, Steps(steps.positions, steps.costs, count))
     return to_team(pool, config, steps)

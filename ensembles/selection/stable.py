@@ -43,7 +43,7 @@ def stabilities(pool: PredictionPool, config: EnsembleConfig) -> npt.NDArray[np.
         rows = np.sort(rng.integers(0, images, images))
         if of_true_class is not None:
             steps = list(greedy_by_loss(of_true_class[:, rows], config.size))
-            count = FirstOfTeam().keep([loss for _, loss in steps], 0)
+            count = FirstOfTeam().team_size([loss for _, loss in steps], 0)
             team = {position for position, _ in steps[:count]}
         else:
             seen = PredictionPool(

@@ -102,14 +102,14 @@ def correct(
     where `config.bootstraps` is 0, or where there are too few images to hold any back.
     """
     candidates = WholePool(pool) if isinstance(pool, PredictionPool) else pool
-    labels = candidates.truth.labels
+    labels = candidates.true_class.labels
     rounds = draw_rounds(len(labels), config.correct, config.bootstraps, config.seed)
     if not rounds:
         return None
     repeated, kept = repeat_selection(candidates, config, rounds, costs)
     again = [one for each in repeated for one in each]
     rows = np.arange(len(labels))
-    selected = Repetition(Part(rows, rows), team, tuple(rank_all(candidates.truth)[: config.size]))
+    selected = Repetition(Part(rows, rows), team, tuple(rank_all(candidates.true_class)[: config.size]))
     used = {member for one in (*again, selected) for member in (*one.team.members, *one.team.picks, *one.best)}
     used_pool = candidates.read(used, "validation")
     share = SELECTED_SHARE[config.correct]
@@ -199,7 +199,7 @@ class _Tally:
 
 def _describe_all(pool: Candidates) -> CorrectedScore:
     """Of the soft vote of everyone: nothing is selected, so there is nothing to repeat."""
-    probabilities, labels = pool.mean("validation").probabilities, pool.truth.labels
+    probabilities, labels = pool.mean("validation").probabilities, pool.true_class.labels
     right, loss = (of_each_image(metric, probabilities, labels) for metric in ("accuracy", "log_loss"))
     return CorrectedScore(estimate_share(float(right.mean()), len(right)), estimate_mean(loss, least=0))
 

@@ -43,8 +43,8 @@ def repeat_selection(
 ) -> tuple[list[list[Repetition]], int]:
     """What each part selects by the rules of `config`, in the order of `rounds`; and from how many candidates."""
     parts = [part for each in rounds for part in each]
-    members = pool.truth.members
-    by_accuracy, by_loss = _rank(pool.truth, parts)
+    members = pool.true_class.members
+    by_accuracy, by_loss = _rank(pool.true_class, parts)
     many = len(members) > MOST_CANDIDATES and config.select not in ("all", "boosted")
     kept = max(CANDIDATES_OF_LARGE_POOL, config.size) if many else len(members)
     ranked = by_loss if config.metric in ("log_loss", "brier", "auc") else by_accuracy
@@ -53,7 +53,9 @@ def repeat_selection(
     def select_from(place: int) -> Repetition:
         part = parts[place]
         positions = np.sort(ranked[place][:kept]) if many else np.arange(len(members))
-        seen = take(whole, positions, part.inside) if whole else _take_true_class(pool.truth, positions, part.inside)
+        seen = (
+            take(whole, positions, part.inside) if whole else _take_true_class(pool.true_class, positions, part.inside)
+        )
         best = tuple(members[position] for position in by_accuracy[place][: config.size])
         return Repetition(part, select(seen, config, costs), best)
 
@@ -75,7 +77,7 @@ def _rank(
     and by log-loss, of equals the higher accuracy. What is left equal stands as in the pool."""
     seen = np.stack([np.bincount(part.inside, minlength=len(pool.labels)) for part in parts], 1).astype(np.float32)
     right = (pool.predicted == pool.labels).astype(np.float32) @ seen
-    loss = -np.log(np.maximum(pool.truth, np.float32(LEAST_PROBABILITY))) @ seen
+    loss = -np.log(np.maximum(pool.probabilities, np.float32(LEAST_PROBABILITY))) @ seen
     places = range(len(parts))
     return (
         [np.lexsort((loss[:, place], -right[:, place])) for place in places],
@@ -92,7 +94,7 @@ def _take_true_class(
             pool.data_id,
             pool.split,
             tuple(pool.members[position] for position in positions),
-            np.stack([pool.truth[position][rows] for position in positions]),
+            np.stack([pool.probabilities[position][rows] for position in positions]),
             np.zeros((len(positions), len(rows)), np.uint8),  # of which log-loss asks nothing
             pool.labels[rows],
             pool.class_names,

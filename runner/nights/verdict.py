@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ensembles.analysis.varied_keys import keys_that_vary, show_value
 from ensembles.nights.compare import compare_nights
-from ensembles.nights.judge import judge_night
+from ensembles.nights.evaluate import evaluate_night
 from ensembles.nights.summary import Cause, NightFacts, NightMember, NightSummary, NightVerdict, compare_teams
 from ensembles.nights.team_answers import TeamAnswers, from_arrow, to_arrow
 from ensembles.voting.vote import fit_voter
@@ -63,7 +63,7 @@ def judge_run(
     )
     accepted = last_accepted(nights, number)
     if accepted is None:
-        said, sentence = judge_night(score.test_accuracy, verdict.test_images, None, None, ())
+        said, sentence = evaluate_night(score.test_accuracy, verdict.test_images, None, None, ())
         return replace(story, verdict=said, sentence=sentence)
     return _compare(Located(store, spec.name, run), story, accepted, nights[accepted], answers)
 
@@ -119,7 +119,7 @@ def _compare(
         causes, unchanged = find_causes(read_inputs(found, story.facts), read_inputs(earlier, before.facts))
     except (ObjectMissing, DamagedObject) as error:  # a verdict needs the answers alone
         notes = (*notes, f"what changed since {against} is not known: {error}")
-    said, sentence = judge_night(story.test_accuracy, story.test_images, against, comparison, causes)
+    said, sentence = evaluate_night(story.test_accuracy, story.test_images, against, comparison, causes)
     return replace(
         story,
         verdict=said,

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from ensembles.config import EnsembleConfig, Metric
 from ensembles.pool.stored import StoredPool
 from ensembles.selection.boosted import with_rounds
-from ensembles.selection.retention import CHANGED, KEPT_EQUAL, agree, choices_kept, choose_each, retain
+from ensembles.selection.retention import CHANGED, KEPT_EQUAL, agree, choose_each, retain, retained_selections
 from ensembles.team import Team
 from runner.evaluation.conclusion import open_candidates
 from runner.evaluation.team import costs_of
@@ -257,7 +257,7 @@ def _keep_team(
 ) -> None:
     """Who the run's choices take, and the newest checkpoint of its own team's trials, of which the report shows the layers."""
     config = with_rounds(stored.ensemble, stored.state.trials.values())
-    asked = choices_kept(config, keep_size, metrics)
+    asked = retained_selections(config, keep_size, metrics)
     try:
         pool, costs = _open(stored)
         kept = retain(pool.read(pool.members, "validation"), asked, costs)
@@ -277,15 +277,15 @@ def _keep_team(
         return
     if kept.all_stay:
         notes.append(f"{stored.run} keeps all {len(kept.members)} candidates: its choices depend on each of them")
-    own = kept.choices[0]
+    own = kept.selections[0]
     if own is not None:
         keeping.keep(own.members, "it votes in a run's own team")
     keeping.keep(sorted(kept.members), "a choice up to --keep-size takes it")
     if own is not None:
         for trial_id in sorted({member.trial_id for member in own.members}):
             keeping.keep(keeping.of(trial_id)[-1:], "the newest of a trial of the team")
-    everyone = (*pool.members, *(member for member, _ in pool.truth.left_out))
-    teams.append(_Team(stored, asked, everyone, kept.choices))
+    everyone = (*pool.members, *(member for member, _ in pool.true_class.left_out))
+    teams.append(_Team(stored, asked, everyone, kept.selections))
 
 
 def _open(stored: StoredRun) -> tuple[StoredPool, dict[str, TrialCost]]:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ensembles.analysis.ablation import Arm, compare
-from ensembles.analysis.pruning_audit import AuditedTrial, judge_pruning
+from ensembles.analysis.pruning_audit import AuditedTrial, evaluate_pruning
 from ensembles.analysis.search_summary import LineageStep, RangeCurve, SearchDecision, SearchSummary, StageRow
 from ensembles.analysis.seed_noise import measure_noise
 from ensembles.config import EnsembleConfig
@@ -250,7 +250,7 @@ def make_summary(run: ReportInput, decisions: int = 30) -> SearchSummary:
         ),
         ablation=ablation,
         noise=measure_noise(groups),
-        audit=judge_pruning(run.records, audited),
+        audit=evaluate_pruning(run.records, audited),
         range_tests=curves,
         lineage=tuple(
             LineageStep(3 * step + 1, 3 * step + 3, names[step], {"optimizer.lr": 0.1 / 1.2**step}, 0.85 + 0.01 * step)

@@ -99,15 +99,15 @@ class AccuracyCosts:
         self._until = np.full(len(labels), -1, np.int64)
         self._cache = _CellCache(probabilities.reshape(len(probabilities), -1))
 
-    def look(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
+    def costs_with_each(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
         """float64 (members,), infinite where not allowed."""
         right = self._count() if self._team.count else self._count_alone()
         share = right / len(self._labels)
         return np.where(allowed, -share if self._ties == "caucus" else 1 - share, np.inf)
 
-    def take(self, position: int) -> None:
+    def add(self, position: int) -> None:
         """Let the candidate at `position` join."""
-        self._team.take(self._pool[position])
+        self._team.add(self._pool[position])
 
     def _count_alone(self) -> npt.NDArray[np.int64]:
         """Scaling float32 in float64 makes no ties: the likeliest class is that of the predictions themselves."""

@@ -27,7 +27,7 @@ class LossCosts:
         self._total = np.zeros(of_true_class.shape[1])
         self._count = 0
 
-    def look(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
+    def costs_with_each(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
         """float64 (members,), infinite where not allowed, or where another is certainly better unless `everyone` is asked."""
         count = self._count + 1
         near = np.flatnonzero(allowed)
@@ -41,7 +41,7 @@ class LossCosts:
             costs[position] = math.log(count) - float(np.log(summed, out=summed).mean())
         return costs
 
-    def take(self, position: int) -> None:
+    def add(self, position: int) -> None:
         """Let the candidate at `position` join."""
         self._total += self._of_true_class[position]
         self._count += 1
@@ -62,9 +62,9 @@ def greedy_by_loss(of_true_class: npt.NDArray[np.float32], size: int) -> Iterato
     costs, rule, team = LossCosts(of_true_class), FirstOfTeam(), list[int]()
     allowed = np.ones(len(of_true_class), bool)
     for _ in range(size):
-        found = costs.look(allowed)
+        found = costs.costs_with_each(allowed)
         position = rule.choose(rule.equals(found), team)
-        costs.take(position)
+        costs.add(position)
         team.append(position)
         yield position, float(found[position])
 

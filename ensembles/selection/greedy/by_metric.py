@@ -28,7 +28,7 @@ class MeasuredCosts:
         self._count = 0
         self._brier = _BrierSums(probabilities, labels) if metric == "brier" else None
 
-    def look(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
+    def costs_with_each(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
         """float64 (members,), infinite where not allowed, or where another is certainly better unless `everyone` is asked."""
         near = np.flatnonzero(allowed)
         if self._brier and not everyone:
@@ -41,12 +41,12 @@ class MeasuredCosts:
             costs[position] = to_cost(measure(self._metric, joined, self._labels), self._metric, self._ties)
         return costs
 
-    def take(self, position: int) -> None:
+    def add(self, position: int) -> None:
         """Let the candidate at `position` join."""
         self._total += self._pool[position]
         self._count += 1
         if self._brier:
-            self._brier.take(position)
+            self._brier.add(position)
 
 
 class _BrierSums:
@@ -68,7 +68,7 @@ class _BrierSums:
         scores: npt.NDArray[np.float64] = (square / count**2 - 2 * of_true_class / count) / self._images + 1
         return scores
 
-    def take(self, position: int) -> None:
+    def add(self, position: int) -> None:
         self._team_square += float(2 * self._with_team[position] + self._squares[position])
         self._team_of_true_class += float(self._of_true_class[position])
         newcomer = self._pool[position].astype(np.float64)

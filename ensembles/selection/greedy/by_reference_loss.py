@@ -42,7 +42,7 @@ class ReferenceLossCosts:
             self._mean_norm[position] = norm.mean(dtype=np.float64)
             self._off[position] = max(float(norm.max()) - 1, 1 - float(norm.min())) + classes * UNIT
 
-    def look(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
+    def costs_with_each(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
         """float64 (members,), infinite where not allowed, or where another is certainly better unless `everyone` is asked."""
         costs = np.full(len(self._of_true_class), np.inf)
         if everyone:
@@ -75,11 +75,11 @@ class ReferenceLossCosts:
             costs[near[place]] = low[place] if sure else self._round(self._score(near[place]))
         return costs
 
-    def take(self, position: int) -> None:
+    def add(self, position: int) -> None:
         """Let the candidate at `position` join."""
         if self._ties == "autogluon" and not self._team.count:
             self._rounded = abs(self._score(position)) > ROUNDED_ABOVE
-        self._team.take(self._pool[position])
+        self._team.add(self._pool[position])
 
     def _round(self, loss: float) -> float:
         return float(np.float64(loss).round(DECIMALS)) if self._rounded else loss

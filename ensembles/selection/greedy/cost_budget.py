@@ -59,7 +59,7 @@ class Spent:
         """float64 (members,): the largest share of any limit that each would take."""
         return np.where(self._inside, 0.0, self._shares.max(0))
 
-    def take(self, position: int) -> None:
+    def add(self, position: int) -> None:
         """Let the candidate at `position` join."""
         self._inside[position] = True
 

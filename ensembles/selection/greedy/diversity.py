@@ -28,7 +28,7 @@ class TeamErrors:
             shares.append(np.count_nonzero(wrong & self._wrong) / np.count_nonzero(wrong | self._wrong))
         return [position for position, share in zip(equals, shares, strict=True) if share == min(shares)]
 
-    def take(self, position: int) -> None:
+    def add(self, position: int) -> None:
         """Let the candidate at `position` join."""
         self._total += self._pool.probabilities[position]
         self._wrong = self._total.argmax(1) != self._pool.labels

@@ -30,10 +30,10 @@ BAGS = 0x0BA65
 class Costs(Protocol):
     """What the team would cost, low is good, with each candidate in turn."""
 
-    def look(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
+    def costs_with_each(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
         """float64 (members,), infinite where not allowed, or where another is certainly better unless `everyone` is asked."""
 
-    def take(self, position: int) -> None:
+    def add(self, position: int) -> None:
         """Let the candidate at `position` join."""
 
 
@@ -133,7 +133,7 @@ def _walk(
     path: list[float] = []
     spent = remaining.empty() if remaining else None
     worth = _nothing(config.metric, config.ties, len(pool.class_names))
-    alone = engine.look(inside, everyone=True) if config.start else None
+    alone = engine.costs_with_each(inside, everyone=True) if config.start else None
     while len(team) < config.size:
         allowed = inside.copy()
         if config.select == "greedy-once":
@@ -150,7 +150,7 @@ def _walk(
                 break
             alone = None
             continue
-        found = engine.look(allowed, everyone=bool(by_price or starting))
+        found = engine.costs_with_each(allowed, everyone=bool(by_price or starting))
         if starting and alone is not None:
             ranked = np.where(allowed, alone, np.inf)
         elif by_price and spent:
@@ -159,17 +159,17 @@ def _walk(
             ranked = found
         equals = rule.equals(ranked)
         position = rule.choose(errors.least_alike(equals) if errors else equals, set(team))
-        engine.take(position)
+        engine.add(position)
         if spent:
-            spent.take(position)
+            spent.add(position)
         if errors:
-            errors.take(position)
+            errors.add(position)
         team.append(position)
-        worth = rule.settle(float(found[position]))
+        worth = rule.round_cost(float(found[position]))
         path.append(worth)
         if len(pool.members) == 1 and config.ties != "caucus":
             break  # both libraries stop there
-    return Steps(tuple(team), tuple(path), rule.keep(path, min(config.start, len(path))))
+    return Steps(tuple(team), tuple(path), rule.team_size(path, min(config.start, len(path))))
 
 
 def _by_price(costs: npt.NDArray[np.float64], worth: float, prices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

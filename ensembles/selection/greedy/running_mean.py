@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from ensembles.config import TieRule
 
@@ -24,7 +25,7 @@ class TeamSum(Protocol):
     least: float
     count: int
 
-    def take(self, one: npt.NDArray[np.float32]) -> None:
+    def add(self, one: npt.NDArray[np.float32]) -> None:
         """Let `one` join: float32 (images, classes), or of any other shape that the sum was made with."""
 
     def base(self, rows: Any = ROWS) -> Floats:
@@ -44,7 +45,7 @@ class TeamSum(Protocol):
         """Of the newcomer in the mean."""
 
 
-class PlainSum:
+class PlainSum(TeamSum):
     """Sums in float64, as `vote` adds up."""
 
     least = 1e-12
@@ -53,13 +54,13 @@ class PlainSum:
         self.count = 0
         self._total = np.zeros(shape)
 
-    def take(self, one: npt.NDArray[np.float32]) -> None:
-        """See `TeamSum`."""
+    @override
+    def add(self, one: npt.NDArray[np.float32]) -> None:
         self._total += one
         self.count += 1
 
+    @override
     def base(self, rows: Any = ROWS) -> Floats:
-        """See `TeamSum`."""
         part: Floats = self._total[rows] * self.share
         return part
 
@@ -68,21 +69,21 @@ class PlainSum:
         summed: Floats = self._total[rows] + one
         return summed
 
+    @override
     def scale(self, joined: Floats) -> Floats:
-        """See `TeamSum`."""
         return joined
 
+    @override
     def loss(self, of_true_class: Floats, norm: Floats) -> float:
-        """See `TeamSum`."""
         raise NotImplementedError("by log-loss, sums in float64 need the true class alone: see LossCosts")
 
     @property
+    @override
     def share(self) -> float:
-        """See `TeamSum`."""
         return 1.0 / (self.count + 1)
 
 
-class AutoGluonSum:
+class AutoGluonSum(TeamSum):
     """As AutoGluon's `EnsembleSelection` goes on from pick to pick: the mean in float64, shares of float32 in float32."""
 
     least = SKLEARN_LEAST
@@ -91,30 +92,30 @@ class AutoGluonSum:
         self.count = 0
         self._mean = np.zeros(shape)
 
-    def take(self, one: npt.NDArray[np.float32]) -> None:
-        """See `TeamSum`."""
+    @override
+    def add(self, one: npt.NDArray[np.float32]) -> None:
         self.count += 1
         self._mean *= (self.count - 1) / self.count
         self._mean += one / self.count
 
+    @override
     def base(self, rows: Any = ROWS) -> Floats:
-        """See `TeamSum`."""
         part: Floats = (self.count / float(self.count + 1)) * self._mean[rows]
         return part
 
+    @override
     def join(self, one: npt.NDArray[np.float32], rows: Any = ROWS) -> Floats:
-        """See `TeamSum`."""
         joined = self.base(rows)
         joined += self.share * one  # a Python float leaves float32 as it is: this product is rounded to 24 bits
         return joined
 
+    @override
     def scale(self, joined: Floats) -> Floats:
-        """See `TeamSum`."""
         joined /= joined.sum(axis=1)[:, np.newaxis]
         return joined
 
+    @override
     def loss(self, of_true_class: Floats, norm: Floats) -> float:
-        """See `TeamSum`."""
         from scipy.special import (
             xlogy,
         )  # its logarithm is not numpy's in the last bit, and it is what scikit-learn asks
@@ -123,8 +124,8 @@ class AutoGluonSum:
         return float(np.mean(-xlogy(np.ones(len(clipped)), clipped)))
 
     @property
+    @override
     def share(self) -> float:
-        """See `TeamSum`."""
         return 1.0 / float(self.count + 1)
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from ensembles.config import TieRule
 
@@ -27,88 +28,88 @@ class TieBreak(Protocol):
     def choose(self, equals: Sequence[int], team: Collection[int]) -> int:
         """One of them."""
 
-    def settle(self, cost: float) -> float:
+    def round_cost(self, cost: float) -> float:
         """The cost after a pick, as it stands in the path."""
 
-    def keep(self, path: Sequence[float], start: int) -> int:
+    def team_size(self, path: Sequence[float], start: int) -> int:
         """How many picks make the team, at least `start`, by the costs after each."""
 
 
-class FirstOfTeam:
+class FirstOfTeam(TieBreak):
     """`caucus`: one of the team, then the lowest position. The first of the best teams is kept."""
 
+    @override
     def equals(self, costs: npt.NDArray[np.float64]) -> list[int]:
-        """See `TieBreak`."""
         least = float(costs.min())
         return [int(position) for position in np.flatnonzero(costs <= least + TIE * abs(least))]
 
+    @override
     def choose(self, equals: Sequence[int], team: Collection[int]) -> int:
-        """See `TieBreak`."""
         return next((position for position in equals if position in team), equals[0])
 
-    def settle(self, cost: float) -> float:
-        """See `TieBreak`."""
+    @override
+    def round_cost(self, cost: float) -> float:
         return cost
 
-    def keep(self, path: Sequence[float], start: int) -> int:
-        """See `TieBreak`."""
+    @override
+    def team_size(self, path: Sequence[float], start: int) -> int:
         least = min(path[start - 1 :] if start else path)
         return next(
             count for count, cost in enumerate(path, start=1) if count >= start and cost <= least + TIE * abs(least)
         )
 
 
-class AutoGluonTies:
+class AutoGluonTies(TieBreak):
     """One of the team, then a random one; the first of the best teams is kept (AutoGluon 1.6, `EnsembleSelection`)."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.RandomState(seed)
         self._rounded: bool | None = None
 
+    @override
     def equals(self, costs: npt.NDArray[np.float64]) -> list[int]:
-        """See `TieBreak`."""
         if self._rounded:
             costs = costs.round(DECIMALS)
         close = np.isclose(costs, costs.min(), atol=0, rtol=TIE)
         return [int(position) for position in np.flatnonzero(close)]
 
+    @override
     def choose(self, equals: Sequence[int], team: Collection[int]) -> int:
-        """See `TieBreak`."""
         members = [position for position in equals if position in team]
         return int(self._rng.choice(members or list(equals)))
 
-    def settle(self, cost: float) -> float:
+    def round_cost(self, cost: float) -> float:
         """The first pick decides whether costs are rounded, its own among them."""
         if self._rounded is None:
             self._rounded = cost > ROUNDED_ABOVE
         return float(np.float64(cost).round(DECIMALS)) if self._rounded else cost
 
-    def keep(self, path: Sequence[float], start: int) -> int:
-        """See `TieBreak`."""
+    @override
+    def team_size(self, path: Sequence[float], start: int) -> int:
         first = max(start - 1, 0)
         return list(path).index(min(path[first:]), first) + 1
 
 
-class AutoSklearnTies:
+class AutoSklearnTies(TieBreak):
     """A random one of exact equals; the last team is kept, not the best (auto-sklearn 0.15, `EnsembleSelection`)."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.RandomState(seed)
 
+    @override
     def equals(self, costs: npt.NDArray[np.float64]) -> list[int]:
-        """See `TieBreak`."""
         return [int(position) for position in np.flatnonzero(costs == costs.min())]
 
+    @override
     def choose(self, equals: Sequence[int], team: Collection[int]) -> int:
-        """See `TieBreak`."""
         return int(self._rng.choice(list(equals)))
 
-    def settle(self, cost: float) -> float:
-        """See `TieBreak`."""
+    @override
+    def round_cost(self, cost: float) -> float:
         return cost
 
-    def keep(self, path: Sequence[float], start: int) -> int:
-        """See `TieBreak`."""
+    @override
+    def team_size(self, path: Sequence[float], start: int) -> int:
         return len(path)
 
 

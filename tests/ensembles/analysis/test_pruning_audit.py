@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from ensembles.analysis.pruning_audit import AuditedTrial, PruningAudit, judge_pruning, share_at_most
+from ensembles.analysis.pruning_audit import AuditedTrial, PruningAudit, evaluate_pruning, share_at_most
 from tests.ensembles.samples import make_record
 from trainables.results.record import TrialRecord, TrialState
 
@@ -20,7 +20,7 @@ def audit(final: float, seed: int, state: TrialState = "pruned", epochs: int = 3
 
 def judged(*audited: AuditedTrial, records: list[TrialRecord] | None = None) -> PruningAudit:
     given = FINISHED + PRUNED if records is None else records
-    found = judge_pruning([*given, *(each.record for each in audited)], audited)
+    found = evaluate_pruning([*given, *(each.record for each in audited)], audited)
     assert found is not None
     return found
 
@@ -97,6 +97,6 @@ def test_an_audited_trial_that_is_marked_finished_does_not_count_as_such() -> No
 
 def test_without_an_audit_or_a_finished_trial_there_is_nothing_to_judge() -> None:
     under_way = audit(0.9, 50, epochs=2)
-    assert judge_pruning(FINISHED + PRUNED, []) is None
-    assert judge_pruning([audit(0.9, 50).record], [audit(0.9, 50)]) is None
-    assert judge_pruning([*FINISHED, under_way.record], [under_way]) is None
+    assert evaluate_pruning(FINISHED + PRUNED, []) is None
+    assert evaluate_pruning([audit(0.9, 50).record], [audit(0.9, 50)]) is None
+    assert evaluate_pruning([*FINISHED, under_way.record], [under_way]) is None

@@ -69,10 +69,10 @@ def test_it_holds_the_true_class_of_each_image_and_reads_nothing_else(tmp_path: 
     members = [write(store, number, predict(number)) for number in (5, 1, 9)]
     pool = read_true_class_pool(store, members, "validation", TABLE)
     assert pool.members == (member(5), member(1), member(9))
-    assert pool.truth == pytest.approx(
+    assert pool.probabilities == pytest.approx(
         np.array([[0.125, 0.5, 0.375], [0.225, 0.1, 0.675], [0.025, 0.9, 0.075]]), abs=1e-6
     )
-    assert pool.truth.dtype == np.float32
+    assert pool.probabilities.dtype == np.float32
     assert pool.predicted.tolist() == [[0] * 3, [1] * 3, [0] * 3]
     assert pool.labels.tolist() == [2, 0, 1]
     assert (pool.data_id, pool.split, pool.class_names, pool.left_out) == ("d1", "validation", TABLE.class_names, ())
@@ -84,7 +84,7 @@ def test_checkpoints_of_before_are_read_whole(tmp_path: Path) -> None:
     members = [write(store, 1, predict(1)), write(store, 2, predict(2), old=True)]
     pool = read_true_class_pool(store, members, "validation", TABLE)
     assert pool.members == tuple(members)
-    assert pool.truth[1].tolist() == take_true_class(predict(2), LABELS).truth.tolist()
+    assert pool.probabilities[1].tolist() == take_true_class(predict(2), LABELS).truth.tolist()
     assert store.read.count("validation.arrow") == 1
 
 
@@ -106,7 +106,7 @@ GOOD = take_true_class(predict(1), LABELS)
 def test_columns_that_do_not_line_up_are_passed_over_for_the_whole(tmp_path: Path, truth: TrueClass) -> None:
     store = Counting(tmp_path)
     pool = read_true_class_pool(store, [write(store, 1, predict(1), truth)], "validation", TABLE)
-    assert pool.truth[0].tolist() == GOOD.truth.tolist()
+    assert pool.probabilities[0].tolist() == GOOD.truth.tolist()
     assert store.read.count("validation.arrow") == 1
 
 
@@ -117,7 +117,7 @@ def test_a_damaged_column_is_passed_over_for_the_whole(tmp_path: Path) -> None:
     store.delete(member(2).key("validation-truth.arrow"))
     pool = read_true_class_pool(store, members, "validation", TABLE)
     assert pool.members == tuple(members)
-    assert pool.truth[0].tolist() == GOOD.truth.tolist()
+    assert pool.probabilities[0].tolist() == GOOD.truth.tolist()
 
 
 def test_who_cannot_be_used_is_left_out_by_name(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_member_can_be_taken_out_with_the_reason() -> None:
     pool = take_true_class_pool(make_pool([[[0.5, 0.5]], [[1, 0]], [[0, 1]]], [0]))
     rest = pool.without(member(1), "damaged")
     assert rest.members == (member(0), member(2))
-    assert rest.truth.tolist() == [[0.5], [0]]
+    assert rest.probabilities.tolist() == [[0.5], [0]]
     assert rest.left_out == ((member(1), "damaged"),)
     with pytest.raises(MismatchedPredictions, match="has 0 members and 1 images"):
         rest.without(member(0), "").without(member(2), "")

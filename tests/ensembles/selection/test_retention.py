@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ensembles.config import EnsembleConfig, Metric, SelectMethod
 from ensembles.pool.pool import PredictionPool
 from ensembles.selection import retention as module
-from ensembles.selection.retention import InvariantSubset, agree, choices_kept, choose_each, keep_members, retain
+from ensembles.selection.retention import InvariantSubset, agree, choose_each, retain, retained_selections, take_members
 from ensembles.selection.select import select
 from ensembles.team import Team
 from tests.ensembles.samples import make_pool, member
@@ -41,16 +41,16 @@ def pools(draw: st.DrawFn) -> PredictionPool:
 @given(pools(), st.sampled_from(["log_loss", "accuracy"]), st.sampled_from(["greedy", "top", "best", "all"]))
 def test_what_stays_is_chosen_as_before_at_every_size(pool: PredictionPool, metric: Metric, how: SelectMethod) -> None:
     own = EnsembleConfig(select=how, metric=metric, size=min(3, len(pool.members)))
-    kept = retain(pool, choices_kept(own, SIZE, ()))
-    left = keep_members(pool, kept.members)
+    retained = retain(pool, retained_selections(own, SIZE, ()))
+    left = take_members(pool, retained.members)
     assert select(left, own) == select(pool, own)
     for size in range(1, SIZE + 1):
-        asked = [
+        configs = [
             EnsembleConfig(select=rule, metric=each, size=size)
             for rule in ("greedy", "top", "best")
             for each in ("log_loss", "accuracy")
         ]
-        assert agree(choose_each(pool, asked), choose_each(left, asked))
+        assert agree(choose_each(pool, configs), choose_each(left, configs))
 
 
 def lean(*right: float) -> PredictionPool:
@@ -60,15 +60,15 @@ def lean(*right: float) -> PredictionPool:
 
 
 def test_who_is_never_picked_may_go() -> None:
-    kept = retain(lean(0.9, 0.6, 0.7, 0.8), choices_kept(EnsembleConfig(size=2), 2, ()))
-    assert kept.members == {member(0), member(3)}  # greedy takes the best again and again, top-2 the next best too
-    assert not kept.all_stay
+    retained = retain(lean(0.9, 0.6, 0.7, 0.8), retained_selections(EnsembleConfig(size=2), 2, ()))
+    assert retained.members == {member(0), member(3)}  # greedy takes the best again and again, top-2 the next best too
+    assert not retained.all_stay
 
 
 def test_a_rule_that_asks_for_all_keeps_all() -> None:
-    kept = retain(lean(0.9, 0.6, 0.7), choices_kept(EnsembleConfig(select="all"), 1, ()))
-    assert kept.members == {member(0), member(1), member(2)}
-    assert kept.all_stay
+    retained = retain(lean(0.9, 0.6, 0.7), retained_selections(EnsembleConfig(select="all"), 1, ()))
+    assert retained.members == {member(0), member(1), member(2)}
+    assert retained.all_stay
 
 
 def test_a_rule_that_looks_at_who_does_not_win_keeps_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,17 +78,19 @@ def test_a_rule_that_looks_at_who_does_not_win_keeps_all(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(module, "select", by_count)
     pool = lean(0.9, 0.6, 0.7)
-    asked = [EnsembleConfig(size=1)]
-    assert retain(pool, asked) == InvariantSubset(frozenset(pool.members), (by_count(pool, asked[0]),), all_stay=True)
+    configs = [EnsembleConfig(size=1)]
+    assert retain(pool, configs) == InvariantSubset(
+        frozenset(pool.members), (by_count(pool, configs[0]),), all_stay=True
+    )
 
 
 def test_more_is_asked_of_the_best_than_there_are_candidates() -> None:
-    kept = retain(lean(0.9, 0.6), choices_kept(EnsembleConfig(select="top", size=2), 20, ()))
-    assert kept.members == {member(0), member(1)}
+    retained = retain(lean(0.9, 0.6), retained_selections(EnsembleConfig(select="top", size=2), 20, ()))
+    assert retained.members == {member(0), member(1)}
 
 
 def test_choices_are_asked_for_by_the_usual_metrics_and_the_run_s_own() -> None:
-    asked = choices_kept(EnsembleConfig(metric="brier", size=3), 20, ["macro_f1"])
-    assert {each.metric for each in asked} == {"brier", "macro_f1", "log_loss", "accuracy"}
-    assert {(each.select, each.size) for each in asked} == {("greedy", 3), ("greedy", 20), ("top", 20), ("best", 1)}
-    assert len(asked) == len(set(asked))
+    configs = retained_selections(EnsembleConfig(metric="brier", size=3), 20, ["macro_f1"])
+    assert {each.metric for each in configs} == {"brier", "macro_f1", "log_loss", "accuracy"}
+    assert {(each.select, each.size) for each in configs} == {("greedy", 3), ("greedy", 20), ("top", 20), ("best", 1)}
+    assert len(configs) == len(set(configs))

@@ -22,8 +22,8 @@ from trainables.results.pruned_checkpoint import PrunedId
 UNFITTED = tuple(method for method in VOTES if method != "stacked")
 AVERAGES = ("soft", "geometric", "weighted", "confidence")
 
-# Three members, four images, three classes. By image: all agree; two against one sure one; three vote_counts for three
-# classes; a tie of two vote_counts each is in EVEN below.
+# Three members, four images, three classes. By image: all agree; two against one sure one; three votes for three
+# classes; a tie of two votes each is in EVEN below.
 TABLE = [
     [[0.75, 0.25, 0.00], [0.50, 0.25, 0.25], [0.50, 0.25, 0.25], [0.00, 0.50, 0.50]],
     [[0.50, 0.25, 0.25], [0.50, 0.25, 0.25], [0.00, 0.75, 0.25], [0.25, 0.50, 0.25]],
@@ -59,7 +59,7 @@ def test_a_weighted_vote_is_the_weighted_mean() -> None:
 def test_the_votes_differ_where_one_member_is_sure() -> None:
     pool, team = make_pool(TABLE, LABELS), make_team(0.4, 0.4, 0.2)
     said = {method: vote(pool, team, method).predicted[1] for method in UNFITTED}
-    # Two vote_counts for class 0 against one sure of class 2, to whom class 0 is as good as impossible.
+    # Two votes for class 0 against one sure of class 2, to whom class 0 is as good as impossible.
     assert said == {"hard": 0, "majority": 0, "soft": 2, "geometric": 2, "weighted": 0, "confidence": 2, "rank": 0}
 
 

@@ -79,7 +79,7 @@ def test_a_long_table_of_layers_says_how_many_it_leaves_out():
 def test_names_of_layers_are_text_in_the_page():
     evil = "<script>alert(1)</script>$x$&"
     layers = (replace(RELU, layer=evil), replace(CONV, layer=evil, kind="<b>Own</b>"))
-    page = render_report(replace(make_run(), watched=(MonitoredTrial(monitored_record(0.7, 0.8), 2, layers),)))
+    page = render_report(replace(make_run(), monitored=(MonitoredTrial(monitored_record(0.7, 0.8), 2, layers),)))
     reading = Reading(page)
     assert reading.tags.count("script") == 1
     assert reading.text.count("<b>Own</b>") == 1
@@ -140,5 +140,5 @@ def test_a_thousand_trials_with_the_deepest_nets_watched_still_fit():
         replace(RELU if number % 2 else CONV, layer=f"features.{number}.block") for number in range(MOST_ROWS)
     )
     trials = tuple(MonitoredTrial(monitored_record(*curve), 27, layers) for _ in range(MOST_TRIALS))
-    page = render_report(replace(thousand_trials(), watched=trials))
+    page = render_report(replace(thousand_trials(), monitored=trials))
     assert len(page.encode()) < 1_500_000

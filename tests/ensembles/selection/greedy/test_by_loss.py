@@ -55,8 +55,8 @@ def test_the_sieve_errs_by_no_more_than_it_says(members: int, images: int, shape
 
 def test_candidates_that_cannot_win_are_not_scored_unless_asked() -> None:
     costs = LossCosts(np.float32([[0.9, 0.9], [0.1, 0.2], [0.9, 0.9]]))
-    assert np.isinf(costs.look(np.ones(3, bool))).tolist() == [False, True, False]
-    assert costs.look(np.ones(3, bool), everyone=True).tolist() == pytest.approx(
+    assert np.isinf(costs.costs_with_each(np.ones(3, bool))).tolist() == [False, True, False]
+    assert costs.costs_with_each(np.ones(3, bool), everyone=True).tolist() == pytest.approx(
         [-np.log(0.9), -np.log(0.02) / 2, -np.log(0.9)], rel=1e-6
     )
-    assert np.isinf(costs.look(np.array([False, True, False]))).tolist() == [True, False, True]
+    assert np.isinf(costs.costs_with_each(np.array([False, True, False]))).tolist() == [True, False, True]

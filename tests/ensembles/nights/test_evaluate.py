@@ -9,7 +9,7 @@ import pytest
 
 from ensembles.evaluation.comparison import Change
 from ensembles.nights.compare import NightComparison
-from ensembles.nights.judge import judge_night
+from ensembles.nights.evaluate import evaluate_night
 from ensembles.nights.summary import (
     Cause,
     NightFacts,
@@ -33,21 +33,21 @@ def compared(change: Change, **changes: object) -> NightComparison:
 
 
 def test_the_first_night_is_accepted():
-    assert judge_night(0.95, 400, None, None, ()) == (
+    assert evaluate_night(0.95, 400, None, None, ()) == (
         "accepted",
         "accepted: right on 95.00% of 400 test images; no night was accepted before it",
     )
 
 
 def test_a_night_that_nothing_compares_with_the_accepted_one_is_accepted_and_says_so():
-    verdict, sentence = judge_night(0.95, 400, "digits/a", None, CAUSES)
+    verdict, sentence = evaluate_night(0.95, 400, "digits/a", None, CAUSES)
     assert verdict == "accepted"
     assert "none of them was a test image of digits/a" in sentence
 
 
 @pytest.mark.parametrize(("change", "verdict"), [(BETTER, "accepted"), (WORSE, "worse"), (ALIKE, "no worse")])
 def test_the_change_decides(change, verdict):
-    said, sentence = judge_night(0.95, 400, "digits/a", compared(change), CAUSES)
+    said, sentence = evaluate_night(0.95, 400, "digits/a", compared(change), CAUSES)
     assert said == verdict
     assert sentence.startswith(verdict)
     assert f"{100 * change.difference:+.2f} points" in sentence
@@ -55,20 +55,20 @@ def test_the_change_decides(change, verdict):
 
 
 def test_a_worse_night_names_the_likely_cause_first():
-    _, sentence = judge_night(0.9, 400, "digits/a", compared(WORSE), CAUSES)
+    _, sentence = evaluate_night(0.9, 400, "digits/a", compared(WORSE), CAUSES)
     assert "Likely cause: scheduler.max_epochs 6 -> 1; also changed: torch 2.14 -> 2.15; digits/a stays" in sentence
-    _, sentence = judge_night(0.9, 400, "digits/a", compared(WORSE), ())
+    _, sentence = evaluate_night(0.9, 400, "digits/a", compared(WORSE), ())
     assert "Nothing that is on record changed: likely what training scatters by" in sentence
 
 
 def test_the_same_outcome_on_every_image_is_no_better():
-    verdict, sentence = judge_night(0.95, 400, "digits/a", compared(ALIKE, gained=0, lost=0), ())
+    verdict, sentence = evaluate_night(0.95, 400, "digits/a", compared(ALIKE, gained=0, lost=0), ())
     assert verdict == "no worse"
     assert sentence.endswith("each of the same 400 test images has the same outcome")
 
 
 def test_a_comparison_on_some_of_the_images_says_on_how_many():
-    _, sentence = judge_night(0.95, 500, "digits/a", compared(BETTER, images=300, images_now=500), ())
+    _, sentence = evaluate_night(0.95, 500, "digits/a", compared(BETTER, images=300, images_now=500), ())
     assert "on the 300 test images that both have (of 500 now and 400 then)" in sentence
 
 

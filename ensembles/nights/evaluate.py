@@ -11,7 +11,7 @@ from ensembles.nights.summary import Cause, NightVerdict
 VERDICTS: dict[str, NightVerdict] = {"better": "accepted", "alike": "no worse", "worse": "worse"}
 
 
-def judge_night(
+def evaluate_night(
     test_accuracy: float,
     test_images: int,
     against: str | None,
