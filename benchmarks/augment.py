@@ -111,9 +111,9 @@ def augment_ms(images: DeviceImages, augment: dict[str, Any], rounds: int) -> fl
         operations.begin(number)
         begin_s = time.process_time()
         for _ in range(STEPS):
-            told = operations.vary(batch) if operations.varies else batch
+            varied = operations.vary(batch) if operations.varies else batch
             if operations.mixes:
-                operations.mix(told, labels)
+                operations.mix(varied, labels)
         times.append(time.process_time() - begin_s)
     return 1000 * min(times) / STEPS
 
@@ -138,7 +138,7 @@ def measure(rounds: int) -> dict[str, Any]:
         | {
             "set": USUAL,
             "net": worst,
-            "nets": {name: {key: round(value, 4) for key, value in told.items()} for name, told in usual.items()},
+            "nets": {name: {key: round(value, 4) for key, value in figures.items()} for name, figures in usual.items()},
             "keys": {key: round(share, 4) for key, share in keys.items()},
             "control": {key: round(value, 4) for key, value in control.items()},
             "augment_ms": round(augment_ms(grey, USUAL, rounds), 4),

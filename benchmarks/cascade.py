@@ -47,8 +47,8 @@ SWEEP = [
 def make_bundle(folder: str) -> str:
     """Train, choose and export; returns where the bundle lies."""
     store, bundle = f"{folder}/runs", f"{folder}/bundle"
-    for words in (["run", *SWEEP, f"store={store}"], ["export", "fashion-team", bundle, "--store", store]):
-        subprocess.run([sys.executable, "-m", "runner.cli.main", *words], cwd=ROOT, check=True, stdout=sys.stderr)
+    for arguments in (["run", *SWEEP, f"store={store}"], ["export", "fashion-team", bundle, "--store", store]):
+        subprocess.run([sys.executable, "-m", "runner.cli.main", *arguments], cwd=ROOT, check=True, stdout=sys.stderr)
     return bundle
 
 
@@ -70,16 +70,16 @@ def measure(bundle_uri: str) -> None:
     for team in teams.values():
         team.predict(pixels[:500])  # kernels are made on first use
     spent: dict[str, list[float]] = {name: [] for name in teams}
-    told: dict[str, Answers] = {}
+    answers_of: dict[str, Answers] = {}
     for _ in range(TURNS):
         for name, team in teams.items():
-            seconds, told[name] = ask(team, pixels)
+            seconds, answers_of[name] = ask(team, pixels)
             spent[name].append(seconds)
     rate = {name: len(pixels) / statistics.median(times) for name, times in spent.items()}
-    right = {name: float((answers.predicted == labels).mean()) for name, answers in told.items()}
-    asked = float(told["cascade"].asked.mean())
+    right = {name: float((answers.predicted == labels).mean()) for name, answers in answers_of.items()}
+    asked = float(answers_of["cascade"].asked.mean())
     members = len(bundle.manifest.members)
-    counts = np.bincount(told["cascade"].asked, minlength=members + 1)[1:]
+    counts = np.bincount(answers_of["cascade"].asked, minlength=members + 1)[1:]
     print(f"members {members}; asked {asked:.3f} an image; images by members asked {counts.tolist()}")
     print(f"validation: {found}")
     print(f"test accuracy: whole {right['whole']:.4f}, cascade {right['cascade']:.4f}")
@@ -96,9 +96,9 @@ def measure(bundle_uri: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle")
-    told = parser.parse_args().bundle
+    bundle = parser.parse_args().bundle
     with tempfile.TemporaryDirectory() as folder:
-        measure(told or make_bundle(folder))
+        measure(bundle or make_bundle(folder))
 
 
 if __name__ == "__main__":

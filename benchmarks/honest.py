@@ -28,7 +28,7 @@ from ensembles.selection_bias.corrected import correct
 from trainables.results.checkpoint import CheckpointId
 
 MODELS, CLASSES, NEW_IMAGES = 200, 10, 40_000
-SHARED, OWN, SPREAD, SHARPNESS = 0.9, 1.0, 0.15, 2.0
+SHARED, INDEPENDENT, SPREAD, SHARPNESS = 0.9, 1.0, 0.15, 2.0
 """Standard deviations of the noise that all models see, of each one's own, and of their skill; and how sure they are."""
 SKILLS = {"92": 2.9, "98": 3.75, "99": 4.4}
 """Mean skill, by about the accuracy in percent that the chosen team comes to."""
@@ -78,7 +78,7 @@ def predict(
     shared = SHARED * rng.standard_normal((len(labels), CLASSES), dtype=np.float32)
     found = np.empty((len(skills), len(labels), CLASSES), np.float32)
     for number, skill in enumerate(skills):
-        logits = shared + OWN * rng.standard_normal(shared.shape, dtype=np.float32)
+        logits = shared + INDEPENDENT * rng.standard_normal(shared.shape, dtype=np.float32)
         logits[images, labels] += skill
         logits = np.exp(SHARPNESS * (logits - logits.max(1, keepdims=True)))
         found[number] = logits / logits.sum(1, keepdims=True)
@@ -98,8 +98,8 @@ def simulate(seed: int, images: int, skill: float, how: Correction = "bootstrap"
     found = correct(pool, team, config)
     assert found is not None
     new_labels = rng.integers(0, CLASSES, NEW_IMAGES)
-    told = predict(rng, new_labels, [skills[pool.position(member)] for member in team.members])
-    right = np.tensordot(team.weights, told, 1).argmax(1) == new_labels
+    probabilities = predict(rng, new_labels, [skills[pool.position(member)] for member in team.members])
+    right = np.tensordot(team.weights, probabilities, 1).argmax(1) == new_labels
     return Outcome(
         selected=team.validation_score,
         corrected=found.accuracy,
@@ -140,27 +140,29 @@ def figures_of(name: str, found: Summary) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, print a table, and keep the figures."""
-    words = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    words.add_argument("--pools", type=int, default=100)
-    words.add_argument("--how", choices=["bootstrap", "cross-fit"], default="bootstrap")
-    words.add_argument("--keep", action="store_true", help="write the figures to benchmarks/results/latest.json")
-    given = words.parse_args()
-    table = Table(box=None, title=f"{given.how}, points of accuracy; {given.pools} pools each", title_justify="left")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--pools", type=int, default=100)
+    parser.add_argument("--how", choices=["bootstrap", "cross-fit"], default="bootstrap")
+    parser.add_argument("--keep", action="store_true", help="write the figures to benchmarks/results/latest.json")
+    arguments = parser.parse_args()
+    table = Table(
+        box=None, title=f"{arguments.how}, points of accuracy; {arguments.pools} pools each", title_justify="left"
+    )
     headings = ("images", "truth", "selected", "corrected", "rms", "oracle rms", "within", "oracle within", "covered")
     for heading in headings:
         table.add_column(heading, justify="right")
-    kept: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for images, within in WITHIN.items():
         for name, skill in SKILLS.items():
-            found = summarise([simulate(seed, images, skill, given.how) for seed in range(given.pools)], within)
+            found = summarise([simulate(seed, images, skill, arguments.how) for seed in range(arguments.pools)], within)
             cells = [found.truth, found.selected_bias, found.bias, found.rms, found.oracle_rms]
             shares = [found.within, found.oracle_within, found.covered]
             table.add_row(str(images), *(f"{100 * cell:+.2f}" for cell in cells), *(f"{share:.2f}" for share in shares))
-            kept |= figures_of(f"{name}_{images}", found)
+            figures |= figures_of(f"{name}_{images}", found)
             print(images, name, found, flush=True)
     Console(width=120).print(table)
-    if given.keep:
-        write(kept)
+    if arguments.keep:
+        write(figures)
 
 
 if __name__ == "__main__":

@@ -106,28 +106,28 @@ def read_lines() -> dict[str, dict[str, Any]]:
     found = {}
     for line in WORK.read_text().splitlines() if WORK.exists() else []:
         try:
-            told = json.loads(line)
+            parsed = json.loads(line)
         except ValueError:
             continue
-        found[told["trial_id"]] = told
+        found[parsed["trial_id"]] = parsed
     return found
 
 
 def write_parquet(spec: SweepSpec, trials: list[TrialConfig], found: dict[str, dict[str, Any]], path: Path) -> None:
     """One row a trial, in the order of `trials`; a series has one value an epoch that was finished."""
-    told = [found[trial.trial_id] for trial in trials]
+    records = [found[trial.trial_id] for trial in trials]
     columns: dict[str, pa.Array] = {"seed": pa.array([trial.seed for trial in trials])}
     for key in spec.search.space:
         columns[key] = pa.array([flatten(trial.model_dump())[key] for trial in trials])
-    columns["diverged"] = pa.array([one["diverged"] for one in told])
+    columns["diverged"] = pa.array([one["diverged"] for one in records])
     for name in SERIES:
-        columns[name] = pa.array([one[name] for one in told], pa.list_(pa.float32()))
+        columns[name] = pa.array([one[name] for one in records], pa.list_(pa.float32()))
     about = {
         "date": time.strftime("%Y-%m-%d"),
         "command": "python -m benchmarks.record_curves",
         **{f"{split}_images": str(count) for split, count in IMAGES.items()},
         "epochs": str(spec.scheduler.max_epochs),
-        **{name: " + ".join(sorted({one[name] for one in told})) for name in ("torch", "precision", "device")},
+        **{name: " + ".join(sorted({one[name] for one in records})) for name in ("torch", "precision", "device")},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns).replace_schema_metadata(about), path, compression="zstd", compression_level=19)
@@ -143,8 +143,8 @@ def main() -> None:
     start_s = time.monotonic()
     with WORK.open("a") as work:
         work.write("\n" if WORK.stat().st_size else "")
-        for count, told in enumerate(record_all(images, missing, spec.scheduler.max_epochs), 1):
-            work.write(json.dumps(told) + "\n")
+        for count, record in enumerate(record_all(images, missing, spec.scheduler.max_epochs), 1):
+            work.write(json.dumps(record) + "\n")
             work.flush()
             os.fsync(work.fileno())
             print(f"{count} of {len(missing)} trials after {time.monotonic() - start_s:.0f} s", flush=True)

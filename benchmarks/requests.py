@@ -79,8 +79,8 @@ class Requests:
         lines = []
         for kind in sorted({kind for kind, _ in self.counted}):
             parts = [(count, what) for (one, what), count in self.counted.items() if one == kind]
-            told = ", ".join(f"{what} {count}" for count, what in sorted(parts, reverse=True)[:9])
-            lines.append(f"    {kind:6} {self.of(kind):6}   {told}")
+            listed = ", ".join(f"{what} {count}" for count, what in sorted(parts, reverse=True)[:9])
+            lines.append(f"    {kind:6} {self.of(kind):6}   {listed}")
         return "\n".join(lines)
 
 
@@ -101,8 +101,8 @@ def counting() -> Iterator[Requests]:
 def _kind_of(method: str, url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     if method == "GET" and "list-type=2" in parts.query:
-        told = re.search(r"prefix=([^&]*)", parts.query)
-        return "LIST", re.sub(r"[0-9a-f]{12,}", "*", unquote(told[1]) if told else "") or "everything"
+        prefix = re.search(r"prefix=([^&]*)", parts.query)
+        return "LIST", re.sub(r"[0-9a-f]{12,}", "*", unquote(prefix[1]) if prefix else "") or "everything"
     names = parts.path.strip("/").split("/")[1:]
     if "drivers" in names and (names[-1].endswith(".beat") or method in ("HEAD", "GET")):
         return method, BEAT
@@ -192,14 +192,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, running_weed(Path(folder)) as server, _login(server):
         for trials, epochs in ((200 // shrink, 10), (2000 // shrink, 1)):
             measured = measure_run(server.new_bucket(), trials, epochs)
-            for what, asked in measured.items():
-                print(f"{trials} x {epochs}, {what}: {asked.total} requests\n{asked.describe()}", flush=True)
+            for what, requests in measured.items():
+                print(f"{trials} x {epochs}, {what}: {requests.total} requests\n{requests.describe()}", flush=True)
             key = f"requests/{trials}x{epochs}"
             for what in ("run again", "status", "top", "report", "ensemble", "prune"):
-                asked, told = measured[what], f"{key}_{what.replace(' ', '_')}"
-                figures[f"{told}_listings"] = at_most(asked.counted["LIST", layout.TRIALS], "requests", LISTINGS)
-                figures[f"{told}_journal"] = at_most(asked.counted["GET", JOURNAL], "requests", SEGMENTS)
-                figures[f"{told}_others"] = at_most(asked.others, "requests", GOAL)
+                requests, name = measured[what], f"{key}_{what.replace(' ', '_')}"
+                figures[f"{name}_listings"] = at_most(requests.counted["LIST", layout.TRIALS], "requests", LISTINGS)
+                figures[f"{name}_journal"] = at_most(requests.counted["GET", JOURNAL], "requests", SEGMENTS)
+                figures[f"{name}_others"] = at_most(requests.others, "requests", GOAL)
     if shrink == 1:
         write(figures)
 

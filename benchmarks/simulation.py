@@ -66,7 +66,7 @@ class Stage:
             for key, how in self._surrogate.space.items()
         }
 
-    def play(self, trial: TrialConfig, epoch: int) -> EpochResult | None:
+    def epoch_result(self, trial: TrialConfig, epoch: int) -> EpochResult | None:
         """The end of an epoch; None where the trial diverges in it."""
         if trial.trial_id not in self._curves:
             self.prepare([trial])
@@ -103,8 +103,8 @@ class RayAsha(Unpaused):
 
     def record(self, trial_id: str, epoch: int, accuracy: float) -> None:
         # Tune tells its scheduler of the last epoch as well, by `on_trial_complete`.
-        told = {"epoch": epoch, "accuracy": accuracy}
-        self._last[trial_id] = self._ray.on_trial_result(None, self._trials[trial_id], told)
+        result = {"epoch": epoch, "accuracy": accuracy}
+        self._last[trial_id] = self._ray.on_trial_result(None, self._trials[trial_id], result)
 
     def judge(self, trial_id: str) -> SchedulerDecision | None:
         return SchedulerDecision("pruned", "by Ray") if self._last[trial_id] == TrialScheduler.STOP else None
@@ -167,4 +167,4 @@ def simulate_sweep(
 ) -> Simulation:
     """Run a sweep on the simulated clock."""
     search = choose_search(spec, "simulated")
-    return simulate(spec, search, slots, stage.play, until_s=until_s, listeners=listeners, choose=choose)
+    return simulate(spec, search, slots, stage.epoch_result, until_s=until_s, listeners=listeners, choose=choose)

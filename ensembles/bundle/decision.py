@@ -1,4 +1,4 @@
-"""How the answers of a team become one when it is deployed: vote, calibration and cascade, all fitted on validation alone."""
+"""How a deployed team combines its members' predictions: vote, calibration and cascade, all fitted on validation alone."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ensembles.voting.vote import Voter
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """Of one team.
+    """Vote, calibration and cascade of one team.
 
-    cascade       None where there is one member
-    found         what the cascade comes to on validation, as `bundle.CascadeFound`
-    accuracies    of each member alone, on validation
+    cascade       None if there is one member
+    found         figures of the cascade on validation, as `bundle.CascadeFound`
+    accuracies    accuracy of each member alone, on validation
     """
 
     team: Team
@@ -35,9 +35,9 @@ class Decision:
 
 
 def decide(pool: PredictionPool, team: Team, method: VoteMethod, kind: Calibration, costs: Sequence[float]) -> Decision:
-    """What is fitted to the team of `team`, the members of `pool` in its order, whose split is validation.
+    """The decision fitted to `team`, whose members are those of `pool` in its order; its split is validation.
 
-    `costs` are those of the members' predictions, in any unit; where one is 0, which is unknown, all count the same.
+    `costs` are those of the members' predictions, in any unit; if one is 0, which is unknown, all count the same.
     """
     ready = prepare_vote(team, method, kind, pool)
     voter, calibrator = ready.voter, ready.calibrator
@@ -55,8 +55,8 @@ def decide(pool: PredictionPool, team: Team, method: VoteMethod, kind: Calibrati
 def vote_as_one(
     voter: Voter, calibrator: Calibrator, heard: npt.NDArray[np.float32], class_names: tuple[str, ...]
 ) -> tuple[Shares, npt.NDArray[np.int64]]:
-    """Calibrated probabilities and classes, from what the voter's members say: float32 (members, images, classes)."""
-    labels = np.zeros(heard.shape[1], np.int64)  # nobody knows them, and no vote looks at them
+    """Calibrated probabilities and classes, from the members' predictions: float32 (members, images, classes)."""
+    labels = np.zeros(heard.shape[1], np.int64)  # unknown, and no vote reads them
     ballot = calibrate(voter.vote(PredictionPool("", "new", voter.members, heard, labels, class_names)), calibrator)
     return ballot.probabilities, ballot.predicted
 
@@ -64,7 +64,7 @@ def vote_as_one(
 def measure_cascade(
     cascade: Cascade, pool: PredictionPool, costs: Sequence[float], voter: Voter, calibrator: Calibrator
 ) -> dict[str, float]:
-    """What a cascade asks of a pool, and how often it is right there."""
+    """How many members a cascade needs on a pool, what that costs, and its accuracy there."""
 
     def whole(heard: npt.NDArray[np.float32]) -> tuple[Shares, npt.NDArray[np.int64]]:
         return vote_as_one(voter, calibrator, heard, pool.class_names)

@@ -1,4 +1,4 @@
-"""The model card of a bundle: what it is, what it is worth and what it costs, in Markdown for a person (Mitchell et al. 2019)."""
+"""The model card of a bundle in Markdown: intended use, scores, data, cost and limits (Mitchell et al. 2019)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&!$])")
 
 
 def escape(text: str) -> str:
-    """`text` as Markdown and HTML show it and do not obey it; line breaks become blanks.
+    """`text` escaped for Markdown and HTML; line breaks become blanks.
 
     >>> escape("<b>star</b> *x*")
     '\\\\<b\\\\>star\\\\</b\\\\> \\\\*x\\\\*'

@@ -1,4 +1,4 @@
-"""Accuracy against sparsity of one checkpoint: the points, which of them loses no more than noise, and what test says of it."""
+"""Accuracy against sparsity of one checkpoint: the points, the sparsest within noise, and its accuracy on test."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class PrunedPoint:
     """One sparsity. Accuracies and losses are of validation, sizes as in `PrunedSize`."""
 
     name: str
-    """Of the pruned checkpoint; of the unpruned one at the beginning of a curve."""
+    """Name of the pruned checkpoint; at the beginning of a curve, of the unpruned one."""
     sparsity: float
-    """Share of the weights, or of each layer's channels, that were taken out."""
+    """Share of the weights, or of each layer's channels, that were removed."""
     before_accuracy: float
-    """Before fine-tuning."""
+    """Accuracy before fine-tuning."""
     accuracy: float
-    """After it."""
+    """Accuracy after fine-tuning."""
     loss: float
     gained: int
     """Validation images on which it is right and the unpruned checkpoint wrong."""
     lost: int
-    """Those the other way round."""
+    """Validation images on which it is wrong and the unpruned checkpoint right."""
     p: float
     """Exact p of McNemar's test that both are right equally often."""
     weights: int
@@ -67,7 +67,7 @@ class PrunedTest:
 
 @dataclass(frozen=True)
 class PrunedCurve:
-    """Everything that pruning one checkpoint by one method has found out."""
+    """The results of pruning one checkpoint by one method."""
 
     run: str
     """`<name>/<run>`."""
@@ -75,18 +75,18 @@ class PrunedCurve:
     epoch: int
     method: str
     epochs: int
-    """Of fine-tuning."""
+    """Epochs of fine-tuning."""
     rate: float
     """Learning rate of fine-tuning."""
     validation_images: int
     unpruned: PrunedPoint
-    """The checkpoint as it is: no fine-tuning either."""
+    """The original checkpoint, without fine-tuning."""
     points: tuple[PrunedPoint, ...]
-    """Sparsity rising. The first, of sparsity 0, is the unpruned checkpoint trained on as long as the others."""
+    """Points by rising sparsity. The first, of sparsity 0, is the unpruned checkpoint fine-tuned as long as the others."""
     failed: tuple[tuple[float, str], ...]
     """Sparsities that could not be measured, with the reason."""
     test: PrunedTest | None
-    """None where no sparsity was chosen."""
+    """Scores on test of the chosen point; None if no sparsity was chosen."""
 
     @property
     def chosen(self) -> PrunedPoint | None:
@@ -95,12 +95,12 @@ class PrunedCurve:
 
     @property
     def sentences(self) -> list[str]:
-        """What was found, in plain English."""
+        """The findings in plain English."""
         return _describe(self)
 
 
 def choose(points: Sequence[PrunedPoint]) -> PrunedPoint | None:
-    """The point of highest sparsity, above 0, that loses no more than noise; None where each loses more."""
+    """The point of highest sparsity, above 0, that loses no more than noise; None if each loses more."""
     kept = [point for point in points if point.sparsity > 0 and point.within_noise]
     return max(kept, key=lambda point: point.sparsity, default=None)
 
@@ -113,7 +113,7 @@ def place_point(
     unpruned: npt.NDArray[np.int64],
     labels: npt.NDArray[np.int64],
 ) -> PrunedPoint:
-    """A point from what was `measured` and from predicted classes on validation, all int64 (images,)."""
+    """A point from its `measured` fields and from predicted classes on validation, all int64 (images,)."""
     right, right_before = predicted == labels, unpruned == labels
     return PrunedPoint(
         name=name,
@@ -128,7 +128,7 @@ def place_point(
 def evaluate_on_test(
     pruned: npt.NDArray[np.int64], unpruned: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]
 ) -> PrunedTest:
-    """From predicted classes on test, all int64 (images,). For the chosen point alone."""
+    """Scores on test from predicted classes, all int64 (images,). Only for the chosen point."""
     right, right_before = pruned == labels, unpruned == labels
     return PrunedTest(
         images=len(labels),

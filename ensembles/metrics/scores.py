@@ -1,4 +1,4 @@
-"""What a prediction is worth, and how sure one can be of it. Pure functions of arrays."""
+"""Scores of predictions. Pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy.typing as npt
 from ensembles.config import Metric
 
 LEAST_PROBABILITY = 1e-12
-"""Log-loss takes no probability for smaller: else one image on which a softmax, or a hard vote, gives nothing to the
-truth would make the whole loss infinite. Such an image costs 27.6 nats instead."""
+"""Log-loss clips smaller probabilities to this: else one image on which a softmax, or a hard vote, gives zero to the true
+class would make the whole loss infinite. Such an image costs 27.6 nats instead."""
 
 LOW_IS_GOOD: frozenset[Metric] = frozenset({"log_loss", "brier"})
 
@@ -24,7 +24,7 @@ def accuracy(predicted: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) ->
 def log_loss(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
     """Mean negative log-likelihood in nats of the true classes. (images, classes) and int64 (images,).
 
-    Probabilities below `LEAST_PROBABILITY` count as that; rows are taken as they are, not scaled to a sum of one.
+    Probabilities below `LEAST_PROBABILITY` count as that; rows are not normalised to a sum of one.
     """
     of_true_class = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return float(-np.mean(np.log(np.maximum(of_true_class, LEAST_PROBABILITY))))
@@ -69,7 +69,7 @@ def measure(metric: Metric, probabilities: npt.NDArray[np.floating], labels: npt
 
 
 def cost_of(metric: Metric, score: float) -> float:
-    """The score, turned so that low is good."""
+    """The score, with its sign changed if necessary so that low is good."""
     return score if metric in LOW_IS_GOOD else -score
 
 
@@ -90,7 +90,7 @@ def macro_f1(predicted: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], cl
 
 
 def brier(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
-    """Mean over images of the squared distance to the truth, summed over classes (Brier 1950): 0 to 2.
+    """Mean over images of the squared distance to the one-hot label, summed over classes (Brier 1950): 0 to 2.
 
     scikit-learn's for two classes is that of one of them, half of this.
     """

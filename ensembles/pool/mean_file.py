@@ -1,4 +1,4 @@
-"""The mean of many checkpoints' predictions as a file: what saves another vote from reading them all."""
+"""The mean of many checkpoints' predictions as a file, so that another vote need not read them all."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def mean_to_arrow(mean: MeanFile) -> bytes:
 
 
 def mean_from_arrow(data: bytes) -> MeanFile:
-    """The inverse of `mean_to_arrow`. Raises `MismatchedPredictions` where `data` is something else, or damaged."""
+    """The inverse of `mean_to_arrow`. Raises `MismatchedPredictions` if `data` is something else, or damaged."""
     with reading_table(data, "a file of mean probabilities", MismatchedPredictions) as (table, metadata):
         column = table["probabilities"]
         lists = column.chunk(0)

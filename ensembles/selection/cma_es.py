@@ -24,15 +24,16 @@ STEP = 0.5
 """First standard deviation of the logarithms of the weights: most first teams lie within a factor of three of equal weights."""
 GENERATIONS = 100
 PULL = 1e-3
-"""Cost of one nat of divergence from equal weights: where the metric sees no difference, members weigh the same."""
+"""Cost of one nat of divergence from equal weights: if the metric sees no difference, members weigh the same."""
 LEAST_WEIGHT = 0.01
-"""Members that weigh less than this share of an equal's are left out."""
+"""Members that weigh less than this share of an equal weight are left out."""
 STREAM = 0xC3A
 """Keeps these draws apart from others with the same seed."""
 
 
 def select_by_cma_es(pool: PredictionPool, config: EnsembleConfig) -> Team:
-    """The `config.size` best alone, with the weights that make their mean best by `config.metric`; equal ones at the least."""
+    """The `config.size` best candidates, with the weights that optimise their mean by `config.metric`; never worse than equal
+    weights."""
     chosen = rank_members(pool, config.metric)[: config.size]
     equal = weigh(pool, config, chosen)
     cost = _make_cost(pool, config, chosen)

@@ -1,9 +1,9 @@
-"""Which candidates of a pool can be deleted, and every choice up to a size stays what it is.
+"""Finds the candidates of a pool that can be deleted without changing any selection up to a size.
 
-A candidate that is never picked decides nothing about greedy's picks, nor about the order of the best: the same picks
-follow from the pool without it. That is the reason, not the proof: ties within rounding, and rules that draw lots among
-all candidates (bags, `stable`, AutoGluon's ties), may depend on who did not win. So nothing is taken for granted here:
-the choices are made again from what would be left, and where one of them differs, every candidate stays.
+A candidate that is never picked has no effect on greedy's picks, nor on the order of the best: the same picks follow from the
+pool without it. That is the idea, not a proof: ties within rounding, and rules that draw at random among all candidates (bags,
+`stable`, AutoGluon's ties), may depend on candidates that were not picked. So nothing is taken for granted: the selections are
+repeated on the remaining candidates, and if one of them differs, every candidate stays.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialCost
 
 USUAL_METRICS: tuple[Metric, ...] = ("log_loss", "accuracy")
-"""Those that a choice is kept for whatever the sweeps ask for."""
+"""Metrics whose selections are always retained, whatever the sweeps configure."""
 
 KEPT_EQUAL = (
     "best single, top-k and greedy up to --keep-size, by log-loss, accuracy and each metric that a run of the store asks for",
@@ -35,19 +35,19 @@ CHANGED = (
 
 @dataclass(frozen=True)
 class InvariantSubset:
-    """What stays of a pool."""
+    """The candidates of a pool that are retained."""
 
     members: frozenset[CheckpointId]
     selections: tuple[Team | None, ...]
-    """Made from all candidates, in the order of `retained_selections`; None where a rule asks for more than there are."""
+    """Teams from all candidates, in the order of `retained_selections`; None if a rule asks for more than there are."""
     all_stay: bool
-    """Whether a choice depends on candidates that it does not take, so that none may go."""
+    """Whether a selection depends on candidates that it does not take, so that none may be deleted."""
 
 
 def retained_selections(config: EnsembleConfig, keep_size: int, metrics: Iterable[Metric]) -> list[EnsembleConfig]:
-    """The choices that have to stay what they are: that of `config`, and best, top-k and greedy by each metric.
+    """The selections that must not change: that of `config`, and best, top-k and greedy by each metric.
 
-    Greedy and top-k are asked for at the largest size alone: the picks of a smaller one are how those of a larger begin.
+    Greedy and top-k are needed at the largest size only: the picks of a smaller size are a prefix of those of a larger one.
     """
     all_metrics = dict.fromkeys([config.metric, *metrics, *USUAL_METRICS])
     configs = [config]
@@ -63,8 +63,8 @@ def retained_selections(config: EnsembleConfig, keep_size: int, metrics: Iterabl
 def retain(
     pool: PredictionPool, configs: Sequence[EnsembleConfig], costs: Mapping[str, TrialCost] | None = None
 ) -> InvariantSubset:
-    """Who of `pool` must stay for the choices that are `configs` for to be made again, and so many of the most accurate as
-    the largest of them takes, which are what reports compare with; `costs` by trial."""
+    """The members of `pool` that must stay so that the selections of `configs` can be repeated, and as many of the most
+    accurate as the largest of them takes, which reports use as a baseline; `costs` by trial."""
     selections = choose_each(pool, configs, costs)
     first = [pool.members[position] for position in rank_members(pool)[: max(each.size for each in configs)]]
     members = frozenset(first).union(*((*choice.members, *choice.picks) for choice in selections if choice))
@@ -78,7 +78,7 @@ def retain(
 def choose_each(
     pool: PredictionPool, configs: Sequence[EnsembleConfig], costs: Mapping[str, TrialCost] | None = None
 ) -> tuple[Team | None, ...]:
-    """The choice of each, from `pool`; of top-k as many as there are."""
+    """The team of each of `configs` from `pool`; of top-k as many members as there are."""
     found: list[Team | None] = []
     for config in configs:
         fits = replace_size(config, min(config.size, len(pool.members))) if config.select == "top" else config
@@ -90,7 +90,7 @@ def choose_each(
 
 
 def agree(before: Sequence[Team | None], after: Sequence[Team | None]) -> bool:
-    """Whether the same are chosen, with the same weights, in the same picks, with the same score."""
+    """Whether both have the same members, weights, picks and scores."""
     return len(before) == len(after) and all(map(_same, before, after))
 
 

@@ -1,4 +1,4 @@
-"""The fewest members that validation cannot tell from greedy's whole team."""
+"""The fewest members whose score validation cannot distinguish from that of greedy's whole team."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ STREAM = 0x5A11
 
 
 def select_smallest(pool: PredictionPool, config: EnsembleConfig) -> Team:
-    """Of greedy's picks the shortest beginning that is not worse than its team at the one-sided 5 % level.
+    """The shortest prefix of greedy's picks that is not worse than its team at the one-sided 5 % level.
 
-    Of beginnings with equally many members the one with the best score is tried. Where the metric is a mean over images the
-    test is a paired z-test of what each image costs; else a paired bootstrap of the metric (Efron 1979). That a difference
-    cannot be shown does not prove that there is none: with few images the team is smaller than with many.
+    Of prefixes with equally many members the one with the best score is tested. If the metric is a mean over images the test
+    is a paired z-test of each image's cost; else a paired bootstrap of the metric (Efron 1979). That a difference cannot be
+    shown does not prove that there is none: with few images the team is smaller than with many.
     """
     steps = pick(pool, config)
     picks = steps.positions[: steps.kept]
@@ -46,7 +46,7 @@ def is_worse(
     whole: npt.NDArray[np.float64],
     config: EnsembleConfig,
 ) -> bool:
-    """Whether `small` is, by `config.metric`, on the same images; both float64 (images, classes)."""
+    """Whether `small` is worse than `whole` by `config.metric` on the same images; both float64 (images, classes)."""
     metric = config.metric
     if metric in ("accuracy", "log_loss", "brier"):
         extra = _costs(small, labels, metric) - _costs(whole, labels, metric)
@@ -72,7 +72,7 @@ def _mean(pool: PredictionPool, positions: tuple[int, ...]) -> npt.NDArray[np.fl
 def _costs(
     probabilities: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], metric: str
 ) -> npt.NDArray[np.float64]:
-    """What each image costs."""
+    """Cost of each image, float64 (images,)."""
     if metric == "accuracy":
         wrong: npt.NDArray[np.float64] = (probabilities.argmax(1) != labels).astype(np.float64)
         return wrong

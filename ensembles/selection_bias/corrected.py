@@ -1,7 +1,7 @@
-"""What a team that was selected on validation is worth there once the selection is paid for: no test image is touched.
+"""Validation scores of a selected team, corrected for selection bias without using any test image.
 
-A score on the images that a team was selected on is too good: of many teams it is the luckiest. So the whole selection is
-repeated, each time from some of the images, and the team that comes of it, voting as it would, is scored on the others.
+A score on the images that selected a team is too good: of many teams, the luckiest is selected. So the whole selection is
+repeated, each time on some of the images, and the resulting team, with its vote, is scored on the others.
 """
 
 from __future__ import annotations
@@ -34,53 +34,53 @@ from trainables.results.record import TrialCost
 BAND = (10, 50, 90)
 """Percentiles of the band of the greedy path."""
 FITTED: frozenset[VoteMethod] = frozenset({"stacked"})
-"""Ways of voting that are learned, in every repetition from what it sees."""
+"""Voting methods that are fitted; each repetition fits them on the images that it selects from."""
 
 
 @dataclass(frozen=True)
 class CorrectedScore:
-    """What one way to predict is worth by images that it was not selected on."""
+    """Scores of one way to predict on images that did not select it."""
 
     accuracy: Estimate
-    """Share of 1."""
+    """Accuracy, a share of 1."""
     log_loss: Estimate
-    """Nats, of the vote as it is, before calibration."""
+    """Log-loss in nats of the vote before calibration."""
 
 
 @dataclass(frozen=True)
 class Corrected:
-    """Scores that were selected on validation, freed of that."""
+    """Validation scores, corrected for selection bias."""
 
     how: Correction
     metric: Metric
-    """That the team was selected by."""
+    """Metric that the team was selected by."""
     selected: float
-    """The score it was selected with, flattering: `Team.validation_score`."""
+    """The optimistic score that it was selected with: `Team.validation_score`."""
     score: Estimate
     """The same score of the weighted team on images that the selection did not see."""
     vote: VoteMethod
     """How the team votes."""
     votes: Mapping[VoteMethod, CorrectedScore]
-    """The team, by each way of voting that was asked for; `vote` is one of them."""
+    """Scores of the team by voting method; `vote` is one of them."""
     baselines: Mapping[str, CorrectedScore]
-    """`best`: the single checkpoint that is the most accurate; `top`: soft vote of the `ensemble.size` most accurate; `all`:
-    of all, which nothing is selected for."""
+    """`best`: the most accurate single checkpoint; `top`: soft vote of the `ensemble.size` most accurate; `all`: soft vote of
+    all, which involves no selection."""
     gain: Estimate
-    """Accuracy of `vote` less that of the best single, each selected anew in every repetition."""
+    """Accuracy of `vote` less that of the best single checkpoint, both selected again in every repetition."""
     band: tuple[tuple[float, float, float], ...]
-    """After each pick of greedy the 10th, 50th and 90th percentile, over bootstraps of the images, of the score of the team so
-    far on images that its picks did not see, in `metric`; empty where the rule does not pick one by one."""
+    """10th, 50th and 90th percentile, after each greedy pick, of the team's score on images that its picks did not see, in
+    `metric`, over bootstraps of the images; empty if the rule does not pick one by one."""
     images: int
-    """Of validation."""
+    """Number of validation images."""
     repetitions: int
     candidates: int
     """Checkpoints that each repetition selected from; see `repeat.MOST_CANDIDATES`."""
     chosen_again: tuple[float, ...]
-    """Of each member of the team, the share of the repetitions that select it as well."""
+    """Share of the repetitions that select each member of the team, too."""
 
     @property
     def accuracy(self) -> float:
-        """Of the team's vote."""
+        """Corrected accuracy of the team's vote."""
         return self.votes[self.vote].accuracy.value
 
     @property
@@ -96,10 +96,10 @@ def correct(
     votes: Sequence[VoteMethod] = (),
     costs: Mapping[str, TrialCost] | None = None,
 ) -> Corrected | None:
-    """The scores of `team`, which `select(pool, config, costs)` has come to, freed of having been selected.
+    """The scores of `team`, the result of `select(pool, config, costs)`, corrected for selection bias.
 
-    `votes` are ways of voting to score beside `config.vote`. The same arguments give the same figures, bit for bit. None
-    where `config.bootstraps` is 0, or where there are too few images to hold any back.
+    `votes` are voting methods to score beside `config.vote`. The same arguments give the same figures, bit for bit. None if
+    `config.bootstraps` is 0, or if there are too few images to hold any back.
     """
     candidates = WholePool(pool) if isinstance(pool, PredictionPool) else pool
     labels = candidates.true_class.labels
@@ -140,7 +140,7 @@ def correct(
 
 
 class _Tally:
-    """What the teams of all repetitions make of images that they were not selected on."""
+    """Scores of the teams of all repetitions on images that did not select them."""
 
     def __init__(
         self, pool: PredictionPool, method: VoteMethod, methods: Sequence[VoteMethod], selected_share: float
@@ -157,11 +157,11 @@ class _Tally:
         return {key: PerImage(len(self._pool.labels)) for key in (*keys, ("gain", "right"))}
 
     def add(self, one: Repetition) -> None:
-        """Score what one repetition has selected."""
+        """Score the selection of one repetition."""
         self._score(one, self._unseen)
 
     def add_selected(self, one: Repetition) -> None:
-        """Score what all images have selected, on all of them."""
+        """Score the selection that used all images, on all of them."""
         self._score(one, self._selected)
 
     def _score(self, one: Repetition, ways: dict[tuple[str, str], PerImage]) -> None:
@@ -172,14 +172,14 @@ class _Tally:
         ways["gain", "right"].add(rows, right[self._method].astype(np.float64) - best)
 
     def corrected_score(self, name: str) -> CorrectedScore:
-        """The score of a vote, of `best` or of `top`."""
+        """The corrected score of a vote, of `best` or of `top`."""
         right = self._blend(name, "right")
         return CorrectedScore(
             estimate_share(float(right.mean()), len(right)), estimate_mean(self._blend(name, "loss"), least=0)
         )
 
     def correct_gain(self) -> Estimate:
-        """Of the configured vote over the best single."""
+        """The corrected gain of the configured vote over the best single checkpoint."""
         return estimate_mean(self._blend("gain", "right"), least=-1)
 
     def _blend(self, name: str, quantity: str) -> npt.NDArray[np.float64]:
@@ -198,14 +198,14 @@ class _Tally:
 
 
 def _describe_all(pool: Candidates) -> CorrectedScore:
-    """Of the soft vote of everyone: nothing is selected, so there is nothing to repeat."""
+    """The score of the soft vote of all candidates: nothing is selected, so nothing is repeated."""
     probabilities, labels = pool.mean("validation").probabilities, pool.true_class.labels
     right, loss = (of_each_image(metric, probabilities, labels) for metric in ("accuracy", "log_loss"))
     return CorrectedScore(estimate_share(float(right.mean()), len(right)), estimate_mean(loss, least=0))
 
 
 def _weigh(pool: PredictionPool, repeated: Sequence[Sequence[Repetition]]) -> list[Voted]:
-    """Of each round the teams by their weights, which is what a team's score is of."""
+    """The weighted means of the teams of each round; a team's score is defined by its weighted mean."""
     return [
         _join([(one, _mean(pool, one.team.members, one.team.weights, one.part.outside)) for one in each])
         for each in repeated
@@ -215,7 +215,7 @@ def _weigh(pool: PredictionPool, repeated: Sequence[Sequence[Repetition]]) -> li
 def _band(
     pool: PredictionPool, repeated: Sequence[Sequence[Repetition]], resampler: Resampler
 ) -> Iterator[tuple[float, float, float]]:
-    """After each pick; as many as every repetition has."""
+    """The band after each pick, for as many picks as every repetition has."""
     totals = [[np.zeros((len(one.part.outside), len(pool.class_names))) for one in each] for each in repeated]
     for count in range(1, min(len(one.team.picks) for each in repeated for one in each) + 1):
         for each, sums in zip(repeated, totals, strict=True):

@@ -1,4 +1,4 @@
-"""The whole selection again, from some of the images: what the luck of the draw of images would have made of the team."""
+"""Repeats the whole selection on some of the images: how the team depends on which images were drawn."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialCost
 
 MOST_CANDIDATES = 200
-"""A pool up to this size is selected from as it is, in every repetition."""
+"""Every repetition selects from the whole pool up to this size."""
 CANDIDATES_OF_LARGE_POOL = 100
-"""Of a larger one so many, the best alone by what that repetition sees: no image that scores it has a say in that."""
+"""From a larger pool each repetition selects among this many, the best alone on the images that it sees: no image that scores
+the repetition influences this."""
 
 
 @dataclass(frozen=True)
 class Repetition:
-    """What one part of the images selects."""
+    """The selection of one part of the images."""
 
     part: Part
     team: Team
@@ -41,7 +42,7 @@ class Repetition:
 def repeat_selection(
     pool: Candidates, config: EnsembleConfig, rounds: Rounds, costs: Mapping[str, TrialCost] | None
 ) -> tuple[list[list[Repetition]], int]:
-    """What each part selects by the rules of `config`, in the order of `rounds`; and from how many candidates."""
+    """The selection of each part by the rules of `config`, in the order of `rounds`; and the number of candidates."""
     parts = [part for each in rounds for part in each]
     members = pool.true_class.members
     by_accuracy, by_loss = _rank(pool.true_class, parts)
@@ -73,8 +74,8 @@ def rank_all(pool: TrueClassPool) -> list[CheckpointId]:
 def _rank(
     pool: TrueClassPool, parts: Sequence[Part]
 ) -> tuple[list[npt.NDArray[np.int64]], list[npt.NDArray[np.int64]]]:
-    """Of each part the positions of all candidates by what it sees, best first: by accuracy, of equals the lower log-loss;
-    and by log-loss, of equals the higher accuracy. What is left equal stands as in the pool."""
+    """Positions of all candidates, best first on the images of each part: by accuracy, of equals the lower log-loss; and by
+    log-loss, of equals the higher accuracy. Remaining ties keep the order of the pool."""
     seen = np.stack([np.bincount(part.inside, minlength=len(pool.labels)) for part in parts], 1).astype(np.float32)
     right = (pool.predicted == pool.labels).astype(np.float32) @ seen
     loss = -np.log(np.maximum(pool.probabilities, np.float32(LEAST_PROBABILITY))) @ seen

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.case_study import tell_table
+from benchmarks.case_study import format_table
 from ensembles.analysis.ablation import Arm, compare
 from runner.config.checks import read_spec
 from runner.search.base.stage_context import StageContext
@@ -45,7 +45,7 @@ def make_payload() -> dict[str, Any]:
 
 
 def test_the_table_is_markdown_with_the_figures_of_the_record() -> None:
-    lines = list(tell_table(make_payload()))
+    lines = list(format_table(make_payload()))
     assert lines[2] == "| baseline | 2 | 80.0 ± 0.0 % | 99.0 ± 0.0 % | 70.0 ± 0.0 % | 29.0 ± 0.0 | 1.0 | 1.0 |"
     # Two seeds two points apart: t of 12.7062 times one point.
     assert lines[3] == "| drop / out | 2 | 80.0 ± 0.0 % | 75.0 ± 0.0 % | 72.0 ± 12.7 % | 3.0 ± 12.7 | 1.0 | 1.0 |"
@@ -60,12 +60,12 @@ def test_what_was_not_measured_or_not_reached_is_told_as_such() -> None:
     payload["ablation"]["levels"][1] |= {"fit": None, "gap": None}
     payload["ablation"]["levels"][1]["train_reach"] = {"epochs": None, "reached": 0, "repeats": 2}
     payload["ablation"]["rows"][0]["reach"] = {"epochs": 3.0, "reached": 1, "repeats": 2}
-    assert list(tell_table(payload))[3].endswith("| - | 72.0 ± 12.7 % | - | none of 2 | 3.0 (1 of 2) |")
+    assert list(format_table(payload))[3].endswith("| - | 72.0 ± 12.7 % | - | none of 2 | 3.0 (1 of 2) |")
 
 
 def test_a_run_without_an_ablation_is_refused() -> None:
     with pytest.raises(RunMissing, match="has no ablation"):
-        list(tell_table({"verdict": VERDICT}))
+        list(format_table({"verdict": VERDICT}))
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)

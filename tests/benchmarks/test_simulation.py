@@ -72,6 +72,8 @@ def test_a_loss_that_is_no_number_ends_our_trials_and_not_rays(surrogate):
 def test_curves_do_not_depend_on_whether_they_were_prepared(surrogate):
     spec = make_spec({"trials": 5}, ASHA)
     trials = list_trials(spec, "simulated")
-    prepared, asked = Stage(surrogate, seed=2), Stage(surrogate, seed=2)
+    prepared, directly_asked = Stage(surrogate, seed=2), Stage(surrogate, seed=2)
     prepared.prepare(trials)
-    assert [prepared.play(trial, 3) for trial in trials] == [asked.play(trial, 3) for trial in trials]
+    assert [prepared.epoch_result(trial, 3) for trial in trials] == [
+        directly_asked.epoch_result(trial, 3) for trial in trials
+    ]

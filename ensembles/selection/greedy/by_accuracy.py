@@ -1,8 +1,8 @@
-"""Greedy by accuracy: an image is looked at again only while some candidate can change what the team says of it.
+"""Greedy by accuracy: an image is evaluated again only while some candidate can change the team's prediction for it.
 
-What any candidate gives each class at least and at most decides most images for all candidates at once: of 200 candidates and
-10 classes two fifths of them after one pick, nine tenths after eight. Of the others only the classes that could still win are read, and what was
-read stays at hand for the next pick.
+The minimum and maximum that any candidate gives to each class decide most images for all candidates at once: with 200
+candidates and 10 classes two fifths of them after one pick, nine tenths after eight. Of the others only the classes that could
+still win are read, and these values stay cached for the next pick.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from ensembles.config import TieRule
 from ensembles.selection.greedy.running_mean import make_sum
 
 BLOCK_VALUES = 2**17
-"""Numbers that are worked on at a time, 512 KiB: with what comes of them they stay in the cache of one core."""
+"""Numbers that are processed at a time, 512 KiB: with their results they fit in the cache of one core."""
 
 DOUBT = 2e-6
-"""Leads below this are settled in the arithmetic of the rule: three float32 roundings of numbers up to one, twice."""
+"""Leads below this are resolved in the arithmetic of the rule: three float32 roundings of numbers up to one, twice."""
 
 CACHE_SHARE = 0.03
-"""Of the pool's memory may be taken for numbers at hand."""
+"""Share of the pool's memory that the cache may take."""
 
 
 @dataclass(frozen=True, eq=False)
 class _OpenImages:
-    """Images of which some candidate could change the answer, those with about as many rival classes side by side.
+    """Images whose prediction some candidate could change, grouped by a similar number of rival classes.
 
-    rows      int64 (images,)
-    own       int64 (images,), cells of the true class, of a member's predictions laid out flat
-    rivals    int64 (rivals, images), cells of the classes that could win instead; of an image with fewer, some twice
+    rows          int64 (images,)
+    true_cells    int64 (images,), cells of the true class, in a member's flattened predictions
+    rivals        int64 (rivals, images), cells of the classes that could win instead; of an image with fewer, some twice
     """
 
     rows: npt.NDArray[np.int64]
@@ -40,7 +40,7 @@ class _OpenImages:
 
 
 class _CellCache:
-    """Cells of all members' predictions, as they were read for the pick before."""
+    """Cells of all members' predictions, cached from the pick before."""
 
     def __init__(self, flat: npt.NDArray[np.float32]) -> None:
         self._flat = flat
@@ -52,7 +52,7 @@ class _CellCache:
         self._from = self._missing = self._cells
 
     def request(self, cells: npt.NDArray[np.int64]) -> None:
-        """What `read` will give, of every member."""
+        """Set the cells that `read` will return for every member."""
         self._next = None
         if self._cached is None and 0 < len(cells) <= self._most:
             self._cached = np.empty((len(self._flat), min(self._most, len(cells) + len(cells) // 4)), np.float32)
@@ -62,7 +62,7 @@ class _CellCache:
             self._next = cells
 
     def read(self, start: int, cells: npt.NDArray[np.int64], buffer: npt.NDArray[np.float32]) -> None:
-        """Into float32 (members, cells) `buffer`: of members `start` and the following ones."""
+        """Read the cells of member `start` and the following ones into `buffer`, float32 (members, cells)."""
         if self._cached is None or self._next is None:
             for place, target in enumerate(buffer, start=start):
                 np.take(self._flat[place], cells, out=target, mode="clip")
@@ -76,7 +76,7 @@ class _CellCache:
         cached[:, : len(cells)] = buffer
 
     def close(self) -> None:
-        """All members have been read."""
+        """Mark the requested cells as cached, once all members have been read."""
         if self._next is not None:
             self._place[self._cells] = -1
             self._cells = self._next
@@ -84,7 +84,7 @@ class _CellCache:
 
 
 class AccuracyCosts:
-    """What the team with each candidate has wrong, in the arithmetic of `ties`."""
+    """Errors of the team with each candidate, in the arithmetic of `ties`."""
 
     def __init__(self, probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], ties: TieRule) -> None:
         self._pool, self._labels, self._ties = probabilities, labels, ties
@@ -100,13 +100,13 @@ class AccuracyCosts:
         self._cache = _CellCache(probabilities.reshape(len(probabilities), -1))
 
     def costs_with_each(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
-        """float64 (members,), infinite where not allowed."""
+        """Cost of the team with each candidate, float64 (members,); infinite for candidates that are not allowed."""
         right = self._count() if self._team.count else self._count_alone()
         share = right / len(self._labels)
         return np.where(allowed, -share if self._ties == "caucus" else 1 - share, np.inf)
 
     def add(self, position: int) -> None:
-        """Let the candidate at `position` join."""
+        """Add the candidate at `position` to the team."""
         self._team.add(self._pool[position])
 
     def _count_alone(self) -> npt.NDArray[np.int64]:
@@ -114,7 +114,7 @@ class AccuracyCosts:
         return np.array([np.count_nonzero(one.argmax(1) == self._labels) for one in self._pool])
 
     def _count(self) -> npt.NDArray[np.int64]:
-        """int64 (members,): images that the team with each has right."""
+        """Images that the team has right with each candidate, int64 (members,)."""
         sure, groups = self._open()
         members = len(self._pool)
         right = np.full(members, sure)
@@ -161,7 +161,7 @@ class AccuracyCosts:
             np.add.at(right, positions[predicted == self._labels[rows_of_block]], 1)
 
     def _open(self) -> tuple[int, list[_OpenImages]]:
-        """How many images are right whoever joins, and those that are open."""
+        """Number of images that are right with any candidate, and the images that are open."""
         rows = np.flatnonzero(self._until < self._team.count)
         share, classes = np.float32(self._team.share), self._pool.shape[2]
         labels, every = self._labels[rows], np.arange(len(rows))
@@ -176,7 +176,7 @@ class AccuracyCosts:
         most[every, labels] = least[every, labels] = -np.inf
         right_by, wrong_by = least_of_true - most.max(axis=1), least.max(axis=1) - most_of_true
         self._right[rows] = right_by > self._doubt
-        # A pick moves no lead by more than the swing, so that an image need not be looked at until its slack is used up.
+        # A pick moves no lead by more than the swing, so an image need not be evaluated until its slack is used up.
         slack = (np.maximum(right_by, wrong_by) - 2 * self._doubt) / share
         lasts = np.clip(np.floor(slack / (self._swing * 1.0001) - 1e-3), 0, 2**31).astype(np.int64)
         closed = np.maximum(right_by, wrong_by) > self._doubt
@@ -189,7 +189,7 @@ class AccuracyCosts:
 def _group(
     rows: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], can_win: npt.NDArray[np.bool_], classes: int
 ) -> list[_OpenImages]:
-    """By how many classes, in powers of two, could win."""
+    """Group images by the number of classes that could win, in powers of two."""
     counts = can_win.sum(axis=1)
     rivals = np.nonzero(can_win)[1]
     first = np.cumsum(counts) - counts

@@ -1,4 +1,4 @@
-"""Greedy by log-loss, where it needs nothing but what each candidate gives to the true class."""
+"""Greedy by log-loss, which needs only each candidate's probability of the true class."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ensembles.selection.greedy.ties import FirstOfTeam
 from trainables.errors import MismatchedPredictions
 
 BLOCK_VALUES = 2**16
-"""Numbers that are worked on at a time, 256 KiB: they stay in the cache of one core."""
+"""Numbers that are processed at a time, 256 KiB: they fit in the cache of one core."""
 
 UNIT = 2.0**-24
-"""Half the distance from 1 to the next float32: what rounding once may change, relatively."""
+"""Half the distance from 1 to the next float32: the largest relative error of one rounding."""
 
 
 class LossCosts:
@@ -28,7 +28,7 @@ class LossCosts:
         self._count = 0
 
     def costs_with_each(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
-        """float64 (members,), infinite where not allowed, or where another is certainly better unless `everyone` is asked."""
+        """Cost of the team with each candidate, float64 (members,); see `Costs`."""
         count = self._count + 1
         near = np.flatnonzero(allowed)
         if not everyone:
@@ -42,7 +42,7 @@ class LossCosts:
         return costs
 
     def add(self, position: int) -> None:
-        """Let the candidate at `position` join."""
+        """Add the candidate at `position` to the team."""
         self._total += self._of_true_class[position]
         self._count += 1
 
@@ -50,10 +50,10 @@ class LossCosts:
 def greedy_by_loss(of_true_class: npt.NDArray[np.float32], size: int) -> Iterator[tuple[int, float]]:
     """Position and log-loss in nats of the team after each of `size` picks with replacement (Caruana 2004).
 
-    truth    float32 (members, images), what each candidate gives to the true class
+    of_true_class    float32 (members, images), each candidate's probability of the true class
 
-    Of equal picks one of the team goes first, then the lowest position. Nothing is copied: beside `of_true_class` this takes some
-    numbers an image. 1,000 candidates, 6,300 images and 8 picks take 0.07 s on one core.
+    Of equal picks a member of the team comes first, then the lowest position. Nothing is copied: beside `of_true_class` this
+    takes some numbers an image. 1,000 candidates, 6,300 images and 8 picks take 0.07 s on one core.
     """
     if of_true_class.ndim != 2 or of_true_class.dtype != np.float32 or 0 in of_true_class.shape:
         raise MismatchedPredictions(
@@ -99,13 +99,13 @@ def rough_error(rough: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def near_least(
     costs: npt.NDArray[np.float64], error: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64]:
-    """Positions that may be the least of those allowed, where each cost may be off by its `error`."""
+    """Allowed positions that may have the least cost, given that each cost may be off by its `error`."""
     most = np.min(costs + error, initial=np.inf, where=allowed)
     return np.flatnonzero(allowed & (costs - error <= most))
 
 
 def take_true_class(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """float32 (members, images): what each of (members, images, classes) gives to the true class."""
+    """Probabilities of the true class, float32 (members, images), from (members, images, classes)."""
     members, images, classes = probabilities.shape
     cells = np.arange(images) * classes + labels
     of_true_class = np.empty((members, images), np.float32)

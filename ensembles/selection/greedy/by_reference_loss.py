@@ -1,8 +1,8 @@
-"""Greedy by log-loss with the very picks of AutoGluon and of auto-sklearn, at a fraction of their time.
+"""Greedy by log-loss with exactly the picks of AutoGluon and of auto-sklearn, at a fraction of their time.
 
-They scale every candidate team's rows to a sum of one and score it in full. Here three sieves follow each other: float32
-and a bound of its error; float64, still of the true class alone, with the scaling to first order; and for the one or two that
-are left, or where the sixth decimal is in doubt, their arithmetic.
+They normalise every candidate team's rows to a sum of one and score it in full. Here candidates pass three filters: float32
+with an error bound; float64, still of the true class alone, with the normalisation to first order; and for the one or two that
+are left, or if the sixth decimal is in doubt, the libraries' own arithmetic.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ReferenceLossCosts:
             self._off[position] = max(float(norm.max()) - 1, 1 - float(norm.min())) + classes * UNIT
 
     def costs_with_each(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
-        """float64 (members,), infinite where not allowed, or where another is certainly better unless `everyone` is asked."""
+        """Cost of the team with each candidate, float64 (members,); see `Costs`."""
         costs = np.full(len(self._of_true_class), np.inf)
         if everyone:
             for position in np.flatnonzero(allowed).tolist():
@@ -76,7 +76,7 @@ class ReferenceLossCosts:
         return costs
 
     def add(self, position: int) -> None:
-        """Let the candidate at `position` join."""
+        """Add the candidate at `position` to the team."""
         if self._ties == "autogluon" and not self._team.count:
             self._rounded = abs(self._score(position)) > ROUNDED_ABOVE
         self._team.add(self._pool[position])
@@ -85,7 +85,7 @@ class ReferenceLossCosts:
         return float(np.float64(loss).round(DECIMALS)) if self._rounded else loss
 
     def _score(self, position: int) -> float:
-        """In full."""
+        """The exact loss of the team with the candidate at `position`."""
         of_true_class, norm = np.empty(len(self._labels)), np.empty(len(self._labels))
         for rows in self._blocks:
             joined = self._team.join(self._pool[position, rows], rows)
@@ -100,7 +100,7 @@ class ReferenceLossCosts:
             self._norm_error[position] = 0.0
 
     def _at_the_floor(self, off: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Rows whose truth gets nothing are not scaled: what taking all as scaled may change."""
+        """Rows that give zero to the true class are not normalised: error bound of treating all rows as normalised."""
         base = self._team.base((self._images, self._labels))
         share: float = np.count_nonzero(base <= 2 * self._team.least) / len(base)
         return off * share

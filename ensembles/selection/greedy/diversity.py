@@ -1,4 +1,4 @@
-"""Whose errors are least like the team's: asked among equals alone, for as an objective it harms (Abe 2023)."""
+"""Finds candidates whose errors are least like the team's: used only among ties, because as an objective it harms (Abe 2023)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ensembles.pool.pool import PredictionPool
 
 
 class TeamErrors:
-    """The images that the team so far has wrong."""
+    """The images that the current team has wrong."""
 
     def __init__(self, pool: PredictionPool) -> None:
         self._pool = pool
@@ -29,6 +29,6 @@ class TeamErrors:
         return [position for position, share in zip(equals, shares, strict=True) if share == min(shares)]
 
     def add(self, position: int) -> None:
-        """Let the candidate at `position` join."""
+        """Add the candidate at `position` to the team."""
         self._total += self._pool.probabilities[position]
         self._wrong = self._total.argmax(1) != self._pool.labels

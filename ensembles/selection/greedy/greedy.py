@@ -28,13 +28,16 @@ BAGS = 0x0BA65
 
 
 class Costs(Protocol):
-    """What the team would cost, low is good, with each candidate in turn."""
+    """Costs of the team with each candidate in turn; low is good."""
 
     def costs_with_each(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
-        """float64 (members,), infinite where not allowed, or where another is certainly better unless `everyone` is asked."""
+        """Cost of the team with each candidate, float64 (members,).
+
+        Infinite for candidates that are not allowed and, unless `everyone` is true, for those that another certainly beats.
+        """
 
     def add(self, position: int) -> None:
-        """Let the candidate at `position` join."""
+        """Add the candidate at `position` to the team."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,12 @@ class Steps:
 
 
 def select_greedily(pool: PredictionPool, config: EnsembleConfig, costs: Mapping[str, TrialCost] | None = None) -> Team:
-    """The team of `greedy`, or of `greedy-once`, which picks nobody twice.
+    """The team of `greedy`, or of `greedy-once`, which picks no candidate twice.
 
-    Where Caruana stops at the first pick that does not help, this looks further, `config.size` picks, and takes back what
-    did not help in the end; but by the ties of auto-sklearn, which takes nothing back. `config.start` picks are the best
-    members alone, and stay. With `config.bags` the picks of all bags are counted together, and none is taken back.
-    Raises `SweepFileError` where the budget leaves nobody, or costs are not known.
+    Caruana stops at the first pick that does not help; this makes all `config.size` picks and then drops those after the best
+    team, except with the ties of auto-sklearn, which drops nothing. The first `config.start` picks are the best members alone,
+    and are never dropped. With `config.bags` the picks of all bags are counted together, and none is dropped.
+    Raises `SweepFileError` if the budget leaves no candidate, or costs are not known.
     """
     remaining = start_budget(config.budget, pool.members, costs)
     if config.bags == 1:
@@ -78,10 +81,10 @@ def pick(
     candidates: npt.NDArray[np.bool_] | None = None,
     seed: int | None = None,
 ) -> Steps:
-    """One selection, from those of bool (members,) `candidates` where given.
+    """One selection, from `candidates`, bool (members,), if they are given.
 
-    With `remaining` only who still fits is taken, members of the team for nothing, and there are two selections: one picks by
-    what each gains, the other by what it gains for its price (Leskovec 2007). The better team is kept, of equals the first.
+    With `remaining` only candidates that still fit are picked, members of the team at no cost, and there are two selections:
+    one picks by gain, the other by gain per cost (Leskovec 2007). The better team is returned, of equals the first.
     """
     inside = np.ones(len(pool.members), bool) if candidates is None else candidates
     plain = _walk(pool, config, remaining, inside, config.seed if seed is None else seed, False)
@@ -92,8 +95,8 @@ def pick(
 
 
 def make_costs(pool: PredictionPool, metric: Metric, ties: TieRule) -> Costs:
-    """The engine for a metric. The arithmetic of AutoGluon and auto-sklearn is kept to for log-loss and accuracy; by other
-    metrics only their rules for ties are theirs."""
+    """The cost engine for a metric. For log-loss and accuracy it reproduces the arithmetic of AutoGluon and auto-sklearn; for
+    other metrics only their tie rules."""
     if metric == "accuracy":
         return AccuracyCosts(pool.probabilities, pool.labels, ties)
     if metric != "log_loss":
@@ -104,7 +107,7 @@ def make_costs(pool: PredictionPool, metric: Metric, ties: TieRule) -> Costs:
 
 
 def to_team(pool: PredictionPool, config: EnsembleConfig, steps: Steps) -> Team:
-    """The team of the kept picks, each member weighing as many as are its own."""
+    """The team of the first `steps.kept` picks; each member's weight is its share of them."""
     counts = Counter(steps.positions[: steps.kept])
     path = tuple(to_cost(cost, config.metric, config.ties) for cost in steps.costs)
     return Team(
@@ -173,7 +176,7 @@ def _walk(
 
 
 def _by_price(costs: npt.NDArray[np.float64], worth: float, prices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Costs to rank by: negative gain for its price. Who gains for nothing goes first; where nobody gains, by the cost."""
+    """Costs to rank by: negative gain per price. Candidates that gain at no price come first; if none gains, rank by cost."""
     gains = worth - costs
     if not (gains > 0).any():
         return costs
@@ -184,7 +187,7 @@ def _by_price(costs: npt.NDArray[np.float64], worth: float, prices: npt.NDArray[
 
 
 def _nothing(metric: Metric, ties: TieRule, classes: int) -> float:
-    """The cost before the first pick: of giving every class the same."""
+    """The cost before the first pick: that of uniform probabilities."""
     uniform, labels = np.full((classes, classes), 1 / classes), np.arange(classes)
     return to_cost(measure(metric, uniform, labels), metric, ties)
 

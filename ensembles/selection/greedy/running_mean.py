@@ -1,4 +1,4 @@
-"""A growing team's mean prediction, in the arithmetic of those whose picks are to be the same, rounding for rounding."""
+"""A growing team's mean prediction, in the arithmetic of the library whose picks are reproduced, rounding for rounding."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ Floats = npt.NDArray[np.float64]
 ROWS = slice(None)
 
 SKLEARN_LEAST = float(np.finfo(np.float64).eps)
-"""What scikit-learn's log-loss takes no probability for smaller than, as AutoGluon 1.6 calls it."""
+"""Smallest probability in scikit-learn's log-loss, as AutoGluon 1.6 calls it."""
 OLD_LEAST = 1e-15
 """The same of scikit-learn 0.24, the last that auto-sklearn runs with."""
 
 
 class TeamSum(Protocol):
-    """The team so far, and what it would say with one more."""
+    """The sum of the current team, and its mean with one more member."""
 
     least: float
     count: int
 
     def add(self, one: npt.NDArray[np.float32]) -> None:
-        """Let `one` join: float32 (images, classes), or of any other shape that the sum was made with."""
+        """Add the predictions `one`: float32 (images, classes), or any other shape that the sum was made with."""
 
     def base(self, rows: Any = ROWS) -> Floats:
-        """The team's part of the mean that it has with one more; the newcomer's is its prediction times `share`."""
+        """The team's part of the mean with one more member; the new member's part is its prediction times `share`."""
 
     def join(self, one: npt.NDArray[np.float32], rows: Any = ROWS) -> Floats:
-        """The mean with `one`, which has these rows alone, before it is scaled to a sum of one."""
+        """The mean with `one`, which has only these rows, before it is normalised to a sum of one."""
 
     def scale(self, joined: Floats) -> Floats:
-        """What `join` said, as it is scored."""
+        """The result of `join`, normalised as it is scored."""
 
     def loss(self, of_true_class: Floats, norm: Floats) -> float:
-        """Log-loss in nats of what `join` gives to the true class, (images,), and of the rows' sums."""
+        """Log-loss in nats from the probabilities of the true class in `join`, (images,), and the rows' sums."""
 
     @property
     def share(self) -> float:
-        """Of the newcomer in the mean."""
+        """Weight of the new member in the mean."""
 
 
 class PlainSum(TeamSum):
@@ -84,7 +84,7 @@ class PlainSum(TeamSum):
 
 
 class AutoGluonSum(TeamSum):
-    """As AutoGluon's `EnsembleSelection` goes on from pick to pick: the mean in float64, shares of float32 in float32."""
+    """As AutoGluon's `EnsembleSelection` proceeds from pick to pick: the mean in float64, shares of float32 in float32."""
 
     least = SKLEARN_LEAST
 
@@ -148,7 +148,7 @@ class AutoSklearnSum(PlainSum):
 
 
 def make_sum(ties: TieRule, shape: tuple[int, ...]) -> TeamSum:
-    """Of nobody yet."""
+    """The sum of an empty team."""
     kinds: dict[TieRule, type[PlainSum] | type[AutoGluonSum]] = {
         "caucus": PlainSum,
         "autogluon": AutoGluonSum,
@@ -158,7 +158,7 @@ def make_sum(ties: TieRule, shape: tuple[int, ...]) -> TeamSum:
 
 
 def norms(team: TeamSum, joined: Floats) -> Floats:
-    """(images,): what the rows of `join` are divided by where they are scored by log-loss."""
+    """Divisors (images,) of the rows of `join` when they are scored by log-loss."""
     if isinstance(team, AutoSklearnSum):
         joined = np.clip(joined, team.least, 1 - team.least)
     found: Floats = joined.sum(axis=1)

@@ -1,4 +1,4 @@
-"""Which of equal picks greedy takes, and which of its teams it keeps at the end."""
+"""Tie rules of greedy: which of equal picks it takes, and how many picks make the team at the end."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from typing_extensions import override
 from ensembles.config import TieRule
 
 TIE = 1e-12
-"""Costs that differ by less than this share are equal: rounding must not decide who votes."""
+"""Costs that differ by less than this share are equal: rounding must not decide which members vote."""
 DECIMALS = 6
-"""That AutoGluon rounds costs to after its first pick."""
+"""Decimals to which AutoGluon rounds costs after its first pick."""
 ROUNDED_ABOVE = 1e-4
-"""Where the first pick costs less, AutoGluon rounds nothing."""
+"""AutoGluon rounds nothing if the first pick costs less than this."""
 
 
 class TieBreak(Protocol):
-    """A rule for equals."""
+    """A rule for ties."""
 
     def equals(self, costs: npt.NDArray[np.float64]) -> list[int]:
         """Positions with the least cost, rising."""
 
     def choose(self, equals: Sequence[int], team: Collection[int]) -> int:
-        """One of them."""
+        """The position in `equals` that is picked."""
 
     def round_cost(self, cost: float) -> float:
-        """The cost after a pick, as it stands in the path."""
+        """The cost after a pick, rounded as it is recorded in the path."""
 
     def team_size(self, path: Sequence[float], start: int) -> int:
         """How many picks make the team, at least `start`, by the costs after each."""
 
 
 class FirstOfTeam(TieBreak):
-    """`caucus`: one of the team, then the lowest position. The first of the best teams is kept."""
+    """`caucus`: a member of the team first, then the lowest position. The first of the best teams is returned."""
 
     @override
     def equals(self, costs: npt.NDArray[np.float64]) -> list[int]:
@@ -60,7 +60,7 @@ class FirstOfTeam(TieBreak):
 
 
 class AutoGluonTies(TieBreak):
-    """One of the team, then a random one; the first of the best teams is kept (AutoGluon 1.6, `EnsembleSelection`)."""
+    """A member of the team first, then a random one; the first of the best teams is returned (AutoGluon 1.6, `EnsembleSelection`)."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.RandomState(seed)
@@ -91,7 +91,7 @@ class AutoGluonTies(TieBreak):
 
 
 class AutoSklearnTies(TieBreak):
-    """A random one of exact equals; the last team is kept, not the best (auto-sklearn 0.15, `EnsembleSelection`)."""
+    """A random one of exact equals; the last team is returned, not the best (auto-sklearn 0.15, `EnsembleSelection`)."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.RandomState(seed)
@@ -114,7 +114,7 @@ class AutoSklearnTies(TieBreak):
 
 
 def make_tie_break(ties: TieRule, seed: int) -> TieBreak:
-    """The rule of that name. Random choices are those of numpy's `RandomState(seed)`, as in the two libraries."""
+    """The rule of that name. Random draws are those of numpy's `RandomState(seed)`, as in the two libraries."""
     match ties:
         case "caucus":
             return FirstOfTeam()

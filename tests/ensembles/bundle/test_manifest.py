@@ -137,7 +137,7 @@ def test_a_bundle_written_half_and_a_folder_that_is_none_are_refused(bundle: Fol
         read_bundle(Folder(tmp_path / "nothing"))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / MANIFEST).write_text('{"trial_id": "3f", "epoch": 3, "parts": {}}')
-    with pytest.raises(BundleError, match="tells no format"):
+    with pytest.raises(BundleError, match="has no format"):
         read_bundle(Folder(tmp_path / "other"))
     (tmp_path / "other" / MANIFEST).write_text("[" * 100_000)
     with pytest.raises(BundleError, match="is damaged"):

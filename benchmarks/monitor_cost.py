@@ -1,6 +1,6 @@
 """What watching a net costs: the share of an epoch's time, training and evaluation, beside the same trial with nobody watching.
 
-    python -m benchmarks.watch            a minute on one core
+    python -m benchmarks.monitor_cost            a minute on one core
 
 Both trials train the same epochs in turn, each first every other time, on one thread; the figure is the median over pairs
 of epochs. The time is the processor's: that of a machine with other work to do would measure the other work. Their
@@ -73,7 +73,7 @@ def fashion_sized(train: int, seed: int = 0) -> ImageArrays:
     return ImageArrays(pixels, rng.integers(0, 10, count), splits, 10)
 
 
-def share_of_watching(config: TrialConfig, arrays: ImageArrays, pairs: int) -> tuple[float, float]:
+def share_of_monitoring(config: TrialConfig, arrays: ImageArrays, pairs: int) -> tuple[float, float]:
     """Median over pairs of epochs of the time added by watching over the time without it, and that time in seconds."""
     images = place_images(arrays, torch.device("cpu"))
     seeing, blind = Training(config, images), BlindTraining(config, images)
@@ -106,7 +106,7 @@ def measure() -> dict[str, Any]:
     for name, (arrays, model, size, pairs) in cases.items():
         optimizer = OptimizerConfig(lr=0.01, batch_size=size)
         config = TrialConfig(data_id=name, seed=1, model=model, optimizer=optimizer)
-        share, epoch_s = share_of_watching(config, arrays, pairs)
+        share, epoch_s = share_of_monitoring(config, arrays, pairs)
         figures[f"watch/{name}_share_of_epoch"] = at_most(share, "share", GOAL) | {"epoch_s": round(epoch_s, 4)}
     return figures
 
