@@ -1,11 +1,11 @@
-"""What a cascade saves and what it costs: a team on Fashion-MNIST, asked one after the other or all together.
+"""Measures what a cascade saves and costs: a team on Fashion-MNIST, whose members predict one after the other or all together.
 
     python -m benchmarks.cascade                some minutes on two cores, training included
     python -m benchmarks.cascade --bundle B     a bundle of Fashion-MNIST that is there already
 
-The cascade's order and threshold were chosen on validation when the bundle was made; these figures are of the 10,000 test
-images. Times are the processor's, of one thread, each the median of several turns in which both go one after the other: those
-of a machine with other work to do would measure the other work. Decoding is left out.
+The cascade's order and threshold were fitted on validation when the bundle was exported; these figures are of the 10,000 test
+images. Times are processor times of one thread, each the median of several turns in which both run one after the other: wall
+times would include other work of the machine. Decoding is left out.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SWEEP = [
 
 
 def make_bundle(folder: str) -> str:
-    """Train, choose and export; returns where the bundle lies."""
+    """Train, select and export; returns the path of the bundle."""
     store, bundle = f"{folder}/runs", f"{folder}/bundle"
     for arguments in (["run", *SWEEP, f"store={store}"], ["export", "fashion-team", bundle, "--store", store]):
         subprocess.run([sys.executable, "-m", "runner.cli.main", *arguments], cwd=ROOT, check=True, stdout=sys.stderr)

@@ -31,7 +31,7 @@ HEAD = (
 
 
 def format_table(payload: dict[str, Any]) -> Iterator[str]:
-    """Lines of Markdown from what ensemble.json holds: the arms, then the ensemble. Raises `RunMissing` without an ablation."""
+    """Lines of Markdown from ensemble.json: the arms, then the ensemble. Raises `RunMissing` without an ablation."""
     found = payload.get("ablation")
     if found is None:
         raise RunMissing("the run's ensemble.json has no ablation: name a run of search.method=ablation that has ended")

@@ -46,7 +46,7 @@ FOLDS = 10
 
 LATE = 9
 LEVEL_KEPT = 0.5
-"""So much of a residual's level (its mean over the `LATE` last epochs) is noise; the rest is what the forest does not
+"""Share of a residual's level (its mean over the `LATE` last epochs) that is noise; the rest is what the forest does not
 know of a configuration. Two seeds of 25 recorded configurations that learn end 0.009 apart, two made-up ones 0.008; with
 the whole level it would be 0.012. Early epochs and jitter need no such correction: there residuals are as large as the
 differences between seeds."""
@@ -80,7 +80,7 @@ class Curves:
 
     @property
     def failed(self) -> npt.NDArray[np.bool_]:
-        """Which trials diverged or ended no better than chance."""
+        """Trials that diverged or ended no better than chance, bool (trials,)."""
         return self.diverged | (self.accuracy[:, -1] < STUCK_BELOW)
 
     @cached_property
@@ -267,7 +267,7 @@ class Surrogate:
 
     @cached_property
     def _expected(self) -> Floats:
-        """What a forest without it expects of each trial that learned."""
+        """Predictions, for each trial that learned, of a forest that was fitted without it."""
         return _held_out(self._inputs[self._learned], self._outputs, self._curves.groups[self._learned])
 
     @cached_property
@@ -284,7 +284,7 @@ class Surrogate:
 
 
 def _held_out(inputs: Floats, outputs: Floats, groups: npt.NDArray[np.int64]) -> Floats:
-    """What a forest that has not seen a configuration expects of it, float64 of the shape of `outputs`."""
+    """Predictions of forests that have not seen a configuration, float64 of the shape of `outputs`."""
     expected = np.empty_like(outputs)
     for seen, unseen in GroupKFold(FOLDS).split(inputs, groups=groups):
         expected[unseen] = _Forest(inputs[seen], outputs[seen]).mean(inputs[unseen])

@@ -1,9 +1,9 @@
-"""What training takes on a GPU: images a second beside a plain loop, waits, memory, trials that share it, and fusion.
+"""Measures training on a GPU: images a second against a plain loop, waits, memory, trials that share the GPU, and fusion.
 
     python -m benchmarks.gpu [--seconds 2] [--without-fusion]
 
 Nets of the two demo sweeps, on random images of the sets' sizes. The plain loop is what a careful person writes: images on the
-device, channels_last, the same precision, fused SGD; no augmentation, no monitors, no look at the loss but at the end of an epoch.
+device, channels_last, the same precision, fused SGD; no augmentation, no monitors, and the loss is read only at the end of an epoch.
 Both take epochs in turns, and the figure is the median over rounds. Trials that share the GPU are processes, as Ray's are.
 Figures go to benchmarks/results/gpu.json. Needs torch and what `trainables` imports, but not Ray; without a GPU it says so and
 ends with code 2. `--device cpu` is for checking the script, and writes no file unless `--out` names one.
@@ -69,7 +69,7 @@ DEMOS = {
 
 
 def make_images(demo: Demo) -> ImageArrays:
-    """Noise: what an epoch takes does not depend on what is to be seen."""
+    """Noise: the time of an epoch does not depend on the pixels."""
     rng = np.random.default_rng(0)
     count = demo.train + 2000
     splits = np.repeat(np.array([0, 1, 2], np.int8), [demo.train, 1000, 1000])
@@ -161,7 +161,7 @@ def measure_checkpoint(device: torch.device) -> dict[str, Any]:
 
 
 def measure_memory(device: torch.device) -> dict[str, Any]:
-    """What a training step of the fashion demo takes."""
+    """Memory of a training step of the fashion demo."""
     demo = DEMOS["fashion in batches of 512"]
     training = Training(make_config(demo), place_images(make_images(demo), device))
     training.train_epoch()
@@ -230,7 +230,7 @@ def measure(device: torch.device, seconds: float, sharing: bool = True) -> dict[
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """What was measured on."""
+    """The device and the versions of the measurement."""
     about: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"),
         "device": name_device(device),

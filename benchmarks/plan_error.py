@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 GOAL = 0.3
 
 LITTLE_FASHION = ("search.trials=6", "scheduler.max_epochs=3", "budget.wall=1h")
-"""What a budget ends takes as long as the budget says: with these words Fashion-MNIST ends before it."""
+"""A run that its budget ends takes as long as the budget: with these overrides Fashion-MNIST ends before it."""
 
 SWEEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("sweeps/digits.yaml", ()),

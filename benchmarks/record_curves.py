@@ -3,7 +3,7 @@
     nice -n 19 python -m benchmarks.record_curves    half an hour on two free cores
 
 Every trial of benchmarks/curves.yaml is trained to its last epoch by `trainables.training.training` alone: no Ray, no store.
-Finished trials are kept in build/, one a line, so an interrupted recording goes on where it was.
+Finished trials are kept in build/, one a line, so an interrupted recording continues where it was.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from trainables.training.training import Training
 WORK = Path(__file__).parents[1] / "build" / "curves.jsonl"
 IMAGES = {"train": 4000, "validation": 2000}
 REPEATED = 40
-"""So many configurations are trained with a second seed, which tells chance from what the configuration decides."""
+"""Number of configurations that are trained with a second seed, to separate chance from the effect of the configuration."""
 WORKERS = 2
 
 _placed: list[DeviceImages] = []
@@ -102,7 +102,7 @@ def record_all(images: ImageSet, trials: list[TrialConfig], epochs: int) -> Iter
 
 
 def read_lines() -> dict[str, dict[str, Any]]:
-    """What the work file holds, by trial; a line that a crash cut off is left out."""
+    """The records in the work file, by trial; a line that a crash cut off is left out."""
     found = {}
     for line in WORK.read_text().splitlines() if WORK.exists() else []:
         try:

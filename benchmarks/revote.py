@@ -1,9 +1,9 @@
-"""What another vote of a large stored run takes: `caucus ensemble RUN --json`, the whole process, from a folder.
+"""Measures another vote of a large stored run: `caucus ensemble RUN --json`, the whole process, from a folder.
 
     python -m benchmarks.revote         1,000 checkpoints x 10,000 images x 10 classes: half a minute, and 1 GB of scratch disk
 
-The run has been published before, as every run is at its end, so the means of all are in the store; `unpublished_s` is what
-the vote takes without. The files were just written and are in the system's cache: what is measured is not the disk.
+The run has been published before, as every run is at its end, so the means of all candidates are in the store; `unpublished_s`
+is the time of a vote without them. The files were just written and are in the system's cache: the disk is not measured.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ STAGES = {
     "fit votes": ("verdict.py", "prepare"),
     "test": ("verdict.py", "evaluate_prepared"),
 }
-"""Functions whose time is told beside the figure; one may call another."""
+"""Functions whose time is reported beside the figure; one may call another."""
 
 
 def vote(folder: str, overrides: list[str], profile: str | None = None) -> tuple[dict[str, Any], float, float]:
@@ -76,7 +76,7 @@ def stages_s(profile: str) -> dict[str, float]:
 
 
 def measure(checkpoints: int, images: int, classes: int, overrides: list[str], times: int) -> dict[str, Any]:
-    """The figure: the quickest of `times` profiled of a published run, and what it is spent on."""
+    """The figure: the quickest of `times` votes of a published run, and the time of its stages."""
     with tempfile.TemporaryDirectory() as folder:
         write_stored_run(HastyFolder(Path(folder)), checkpoints, images, classes)
         first_s = vote(folder, overrides)[1]

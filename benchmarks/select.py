@@ -1,4 +1,4 @@
-"""Greedy selection beside AutoGluon's own class on the same pool in the same run: seconds, picks, and memory at its peak.
+"""Compares greedy selection with AutoGluon's own class on the same pool in the same run: seconds, picks, and peak memory.
 
     python -m benchmarks.select              the smaller pool, a few minutes, nearly all of it AutoGluon's
     python -m benchmarks.select --large      also 1,000 members x 10,000 images x 100 classes, which takes 4 GB
@@ -86,7 +86,7 @@ def measure_memory(pool: PredictionPool, kind: Kind) -> float:
 
 
 def time_autogluon(pool: PredictionPool, kind: Kind, picks: int) -> tuple[float, list[int]]:
-    """Seconds and picks up to the best team, which is all that it tells."""
+    """Seconds and picks up to the best team; it does not report later picks."""
     from autogluon.core.metrics import accuracy, log_loss  # type: ignore[import-not-found]
     from autogluon.core.models.greedy_ensemble.ensemble_selection import (  # type: ignore[import-not-found]
         EnsembleSelection,

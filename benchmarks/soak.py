@@ -1,4 +1,4 @@
-"""A sweep on a head and three nodes while something is killed every 20 s: how much longer it takes, and what is lost.
+"""Soak test: a sweep on a head and three nodes while a process is killed every 20 s; how much longer it takes, and what is lost.
 
     python -m benchmarks.soak                 some 30 minutes disturbed, after some 25 undisturbed
     python -m benchmarks.soak --minutes 5
@@ -55,7 +55,7 @@ ARGUMENTS = [
 
 @dataclass(frozen=True)
 class Soak:
-    """What a soak came to."""
+    """The results of a soak test."""
 
     trials: int
     epochs: int
@@ -64,10 +64,10 @@ class Soak:
     ratio: float
     kills: dict[str, int]
     drivers: int
-    """Started over the disturbed run."""
+    """Drivers started during the disturbed run."""
     exit_code: int
     repeated_epochs: int
-    """On record and trained again, because a kill came before their checkpoints were stored."""
+    """Recorded epochs that were trained again, because a kill came before their checkpoints were stored."""
     different_files: int
     """Files of checkpoints that are not bit for bit those of the undisturbed sweep."""
     damaged: int
@@ -75,12 +75,12 @@ class Soak:
 
     @property
     def holds(self) -> bool:
-        """Whether the promise was kept."""
+        """Whether the run kept its guarantees."""
         return self.ratio <= LIMIT and self.exit_code == 0 and not self.different_files and not self.damaged
 
 
 def start(nodes: Nodes, store: Path, trials: int) -> RunningSweep:
-    """A driver on the cluster; what it says goes to a file beside the store."""
+    """A driver on the cluster; its output goes to a file beside the store."""
     mark = secrets.token_hex(8)
     command = [*CAUCUS, "run", *ARGUMENTS, f"search.trials={trials}", f"store={store}", "--address", nodes.address]
     with store.with_suffix(".log").open("a") as log:
@@ -162,7 +162,7 @@ def kill(nodes: Nodes, index: int, kind: str) -> None:
 
 
 def soak(minutes: float, every_s: float, seed: int) -> Soak:
-    """Both runs, and what became of the second."""
+    """Run both sweeps, and compare the second with the first."""
     folder = Path(tempfile.mkdtemp(prefix="caucus-soak-"))
     try:
         with running_nodes(workers=WORKERS) as nodes:

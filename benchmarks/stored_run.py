@@ -1,4 +1,4 @@
-"""A large run as it might have been stored, made in seconds and without training: for measuring what reads runs."""
+"""Creates a large stored run in seconds and without training, for benchmarks of code that reads runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WRITERS = 4
 """Checkpoints written at a time."""
 
 NOISES = 24
-"""Different noises that the trials' errors are mixed from: drawing anew for each would take most of the time."""
+"""Different noises that the trials' errors are mixed from: drawing noise for each trial would take most of the time."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +90,15 @@ def write_stored_run(
     """A run of as many trials, each with one checkpoint and predictions on validation and test; its `name/run` and sweep.
 
     Errors are those of nets of different skill that share a part of their noise, about a tenth wrong. `with_true_class`: whether
-    the checkpoints have the part that choosing reads.
+    the checkpoints have the part that selection reads.
     """
     spec = make_spec(store.uri, checkpoints)
     return write_run_of(store, spec, make_images(images, classes), with_true_class), spec
 
 
 def write_run_of(store: Store, spec: SweepSpec, data: ImageSet, with_true_class: bool = True) -> str:
-    """The run of `spec` over `data` as if it had been trained and had ended, each trial after `scheduler.max_epochs`; its
-    `name/run`. What it would have voted is not there."""
+    """Write the run of `spec` over `data` as if it had finished, each trial after `scheduler.max_epochs`, but without a vote;
+    returns its `name/run`."""
     run_id = spec.run_id(data.data_id)
     write_head(store, spec, run_id, data, "caucus run large.yaml")
     log = RunLog(UnwrittenJournal(), [])

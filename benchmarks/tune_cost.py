@@ -1,4 +1,4 @@
-"""What a driver costs an event with all of Ray Tune beneath it: real actors, trials that train nothing.
+"""Measures the driver's cost of an event under Ray Tune: real actors, trials that train nothing.
 
     python -m benchmarks.tune_cost            10,000 trials, some ten minutes on two cores
 
@@ -52,7 +52,7 @@ class Meter:
 
 
 def measure(trials: int) -> dict[str, Any]:
-    """The figure, and what it is made of."""
+    """The figure and its components."""
     spec = make_spec({"trials": trials}, {"method": "asha", "max_epochs": 3})
     meter = Meter()
     with tempfile.TemporaryDirectory() as folder, connected(ResourcesConfig(), 0, None) as cluster:

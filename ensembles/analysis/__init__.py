@@ -1,4 +1,4 @@
-"""What a search has found out: importance of keys, ablations, noise of the seed, what pruning missed."""
+"""Analyses of a search: importance of hyperparameters, ablations, seed noise, and an audit of pruning."""
 
 from typing import TYPE_CHECKING
 

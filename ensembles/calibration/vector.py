@@ -34,7 +34,7 @@ class VectorScale:
 
     @classmethod
     def read(cls, payload: Mapping[str, Any]) -> Self:
-        """The inverse of `payload`. Raises `ValueError` where there is not one of each a class."""
+        """The inverse of `to_dict`. Raises `ValueError` if there is not one scale and one bias a class."""
         scale, bias = tuple(map(float, payload["scale"])), tuple(map(float, payload["bias"]))
         if len(scale) != len(bias):
             raise ValueError(f"{len(scale)} scales, but {len(bias)} biases")
@@ -44,7 +44,7 @@ class VectorScale:
 def fit_vector(
     probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64], ridge: float = 10.0
 ) -> VectorScale:
-    """The scales and biases with the least log-loss. Rows with a NaN are passed over.
+    """The scales and biases with the least log-loss. Rows with a NaN are ignored.
 
     A ridge pulls the scales towards 1 / the best temperature, with a standard deviation of 1 / root of `ridge` of that, and the
     biases towards 0, with one of as much: of 10 classes 20 numbers are learned, and on a few hundred images a ridge of 1

@@ -61,7 +61,7 @@ class PrunedTest:
     pruned_ci95: tuple[float, float]
     difference: float
     difference_ci95: tuple[float, float]
-    """By paired bootstrap."""
+    """Interval of the difference, by paired bootstrap."""
     p: float
 
 

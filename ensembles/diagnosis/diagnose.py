@@ -19,9 +19,9 @@ class Diagnosis:
     trial_id: str
     verdict: Verdict
     evidence: Mapping[str, Any]
-    """Names of signs with their values, or what else shows it."""
+    """Names of signs with their values, or other evidence."""
     patch: Mapping[str, Any]
-    """Keys and values for the next run, as overrides have them; empty where nothing is to be changed."""
+    """Keys and values for the next run, in the form of overrides; empty if nothing is to be changed."""
     says: str
     source: str
 

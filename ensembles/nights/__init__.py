@@ -17,7 +17,7 @@ __getattr__ = lazy_names(
     {
         "compare": ("compare_nights",),
         "evaluate": ("evaluate_night",),
-        "story": (
+        "summary": (
             "NightFacts",
             "NightSummary",
         ),

@@ -14,7 +14,7 @@ from trainables.store.json_records import seal_json, to_json
 
 NightVerdict = Literal["accepted", "no worse", "worse", "partial", "failed"]
 """accepted: better beyond doubt than the last accepted night, or there is none to compare with; no worse: these images cannot
-tell the two apart; partial: cut short, the same night continues when it is started again; failed: nothing to vote."""
+distinguish the two; partial: cut short, the same night continues when it is started again; failed: nothing to vote."""
 
 DECIDED: tuple[NightVerdict, ...] = ("accepted", "no worse", "worse")
 
@@ -120,9 +120,9 @@ class NightSummary:
 _READER = TypeAdapter(NightSummary)
 
 
-def write_summary(story: NightSummary) -> bytes:
+def write_summary(summary: NightSummary) -> bytes:
     """The bytes of `night.json`."""
-    return seal_json(story.to_dict())
+    return seal_json(summary.to_dict())
 
 
 def read_summary(payload: Mapping[str, Any]) -> NightSummary:

@@ -135,7 +135,7 @@ def nobody_left(split: str, asked: int, left_out: Sequence[tuple[CheckpointId, s
 
 def same_as(member: CheckpointId, split: str) -> str:
     """The reason why a duplicate of `member` is left out."""
-    return f"its predictions on {split} are those of {member}, bit for bit: the same net has one voice"
+    return f"its predictions on {split} are those of {member}, bit for bit: the same net has one vote"
 
 
 def _merge(

@@ -22,6 +22,6 @@ __getattr__ = lazy_names(
             "Labelling",
             "count_labels",
         ),
-        "pseudo_label_summary": ("PseudoLabelSummary",),
+        "summary": ("PseudoLabelSummary",),
     },
 )

@@ -1,4 +1,4 @@
-"""The report of a run: laid out once, then written as one HTML file that needs no network, and told as JSON."""
+"""The report of a run: laid out once, then written as one HTML file that needs no network, and as JSON."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ReportInput:
-    """Everything that a report tells."""
+    """Everything that a report shows."""
 
     run: str
     """`<name>/<run>`."""
@@ -68,23 +68,23 @@ class ReportInput:
     command: str
     """The one command that reproduces the run."""
     versions: dict[str, str]
-    """Of everything that decides numbers."""
+    """Versions of everything that determines the numbers."""
     notes: list[str]
     """What a reader must know beside the verdict: why the run ended early, what was skipped."""
     search: SearchSummary = field(default_factory=SearchSummary)
-    """What the search did and found out."""
+    """Decisions and results of the search."""
     pseudo: PseudoLabelSummary | None = None
-    """What a second stage with pseudo-labels brought."""
+    """Gains of a second stage with pseudo-labels."""
     pruned: Sequence[PrunedCurve] = ()
-    """Accuracy against sparsity, where checkpoints of the run were sparsified."""
+    """Accuracy against sparsity, if checkpoints of the run were sparsified."""
     monitored: Sequence[MonitoredTrial] = ()
-    """The team's trials with what was seen while they trained."""
+    """The team's trials with their statistics from training."""
     evidence: Evidence | None = None
-    """What the predictions say of the team beside its scores."""
+    """Evidence on the team beside its scores."""
     corrected: Corrected | None = None
-    """What the team is worth on validation once the selection is paid for."""
+    """The team's validation scores, corrected for selection bias."""
     night: NightSummary | None = None
-    """Of a night, what it is worth beside the last accepted one."""
+    """For a night, its comparison with the last accepted one."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Report:
-    """The whole report, laid out in its order; a section that has nothing to tell is None."""
+    """The whole report, laid out in its order; a section without content is None."""
 
     run: str
     notes: tuple[str, ...]
@@ -126,7 +126,7 @@ class Report:
 
 
 def lay_out(inputs: ReportInput) -> Report:
-    """The report, ready to be written and told. The same input gives the same layout."""
+    """The report, ready to be written as HTML and JSON. The same input gives the same layout."""
     ranked = rank(inputs.records)
     keys = keys_that_vary(ranked)
     verdict, team, evidence, corrected = inputs.verdict, inputs.team, inputs.evidence, inputs.corrected
@@ -182,14 +182,14 @@ def write_html(report: Report) -> str:
     return page.get_template("report.html.j2").render(
         report=report,
         places={row.trial_id: row.rank for row in report.trials.rows},
-        script=Markup(script),  # our own file, no word of it is a stranger's
+        script=Markup(script),  # our own file, without untrusted text
         script_sha256=digest,
         **{name: getattr(report, name) for name in report.__dataclass_fields__},
     )
 
 
 def report_to_json(report: Report) -> dict[str, Any]:
-    """The report's figures as one JSON object: a key for each section, null where it has nothing to tell."""
+    """The report's figures as one JSON object: a key for each section, null if it has no content."""
     return {name: to_plain(getattr(report, name)) for name in report.__dataclass_fields__}
 
 

@@ -1,4 +1,4 @@
-"""What a report tells, as JSON: the same figures, without drawings."""
+"""The report as JSON: the same figures, without drawings."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from trainables.results.record import TrialRecord
 
 
 def to_plain(value: Any) -> Any:
-    """`value` as what JSON knows: of a dataclass its fields by name, of a trial its id, of a chart its caption.
+    """`value` as plain JSON values: a dataclass as its fields by name, a trial as its id, a chart as its caption.
 
-    Numbers that are none become null, and so do places in a drawing. Raises `TypeError` for what nobody has thought of.
+    NaN and infinity become null, and so do positions in a drawing. Raises `TypeError` for unsupported types.
     """
     if isinstance(value, Drawn):
         return None
@@ -37,4 +37,4 @@ def to_plain(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, str | int):
         return value
-    raise TypeError(f"a report cannot tell {value!r} ({type(value).__name__}) as JSON")
+    raise TypeError(f"a report cannot represent {value!r} ({type(value).__name__}) as JSON")

@@ -29,7 +29,7 @@ KEPT_EQUAL = (
 CHANGED = (
     "the uniform vote of all candidates, which has fewer of them then",
     "the corrected estimate and the bands, which repeat the selection among all candidates",
-    "choices that nobody has made so far, from pools of another kind: such as ensemble.pool=every for a run whose pool is best",
+    "selections that no run has made so far, from pools of another kind: such as ensemble.pool=every for a run whose pool is best",
 )
 
 

@@ -14,7 +14,7 @@ from ensembles.metrics.newton import Slope, minimise
 from ensembles.voting.means import Tables
 
 BLOCK_VALUES = 2**19
-"""Log-probabilities held at a time, 4 MiB: no copy of the team is made, whatever its size."""
+"""Log-probabilities held at a time, 4 MiB: the team's predictions are never copied as a whole, whatever its size."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class Stacking:
     """Logit of class c: sum over members of `weights` times their log-probabilities of c, plus `bias` of c."""
 
     weights: tuple[float, ...]
-    """One a member; they need not add up to one: larger is surer."""
+    """One weight a member; they need not add up to one: larger weights give more confident votes."""
     bias: tuple[float, ...]
-    """One a class."""
+    """One bias a class."""
 
     def combine(self, tables: Tables) -> npt.NDArray[np.float64]:
-        """What the team says, float64 (images, classes)."""
+        """The team's probabilities, float64 (images, classes)."""
         logits = np.tile(np.array(self.bias), (len(tables[0]), 1))
         for table, weight in zip(tables, self.weights, strict=True):
             logs = log_floored(table)
@@ -41,7 +41,7 @@ class Stacking:
 
     @classmethod
     def read(cls, payload: Mapping[str, Any]) -> Self:
-        """The inverse of `payload`."""
+        """The inverse of `to_dict`."""
         return cls(tuple(map(float, payload["weights"])), tuple(map(float, payload["bias"])))
 
 
@@ -56,7 +56,7 @@ def fit_stacking(
 
     The ridge pulls towards the geometric vote, not towards zero: weights to 1 / members, with a standard deviation of as much,
     biases to 0 with one of 1, where `ridge` is 1. So without images it is the geometric vote, and a class without images
-    keeps a finite bias. A team of one has nothing to stack and votes as it is.
+    keeps a finite bias. A team of one has nothing to stack and votes with its own probabilities.
     """
     members, classes = len(tables), tables[0].shape[1]
     if members == 1:
@@ -86,7 +86,8 @@ def _add_block(
     gradient: npt.NDArray[np.float64],
     hessian: npt.NDArray[np.float64],
 ) -> float:
-    """Add what the images of one block do to both; returns their summed loss. `logs` (members, images, classes) is used up."""
+    """Add the terms of one block of images to gradient and Hessian; returns their summed loss. `logs` (members, images, classes)
+    is overwritten."""
     members, images, _ = logs.shape
     every = np.arange(images)
     logits = np.tensordot(at[:members], logs, 1) + at[members:]

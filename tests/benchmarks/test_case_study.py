@@ -55,7 +55,7 @@ def test_the_table_is_markdown_with_the_figures_of_the_record() -> None:
     ]
 
 
-def test_what_was_not_measured_or_not_reached_is_told_as_such() -> None:
+def test_what_was_not_measured_or_not_reached_is_shown_as_such() -> None:
     payload = make_payload()
     payload["ablation"]["levels"][1] |= {"fit": None, "gap": None}
     payload["ablation"]["levels"][1]["train_reach"] = {"epochs": None, "reached": 0, "repeats": 2}

@@ -29,9 +29,9 @@ def test_the_same_results_in_the_same_order_give_the_same_decisions(surrogate, m
     spec = make_spec({"trials": 150}, {"method": method})
     done = simulate_sweep(spec, Stage(surrogate, seed=1), slots=8)
     assert not done.state.pending()
-    results, halts = check_decisions(done.events, spec, lambda: choose_search(spec, "simulated"), every=7)
+    results, decisions = check_decisions(done.events, spec, lambda: choose_search(spec, "simulated"), every=7)
     assert results > 30
-    assert halts > 10
+    assert decisions > 10
 
 
 def test_a_simulation_repeats(surrogate):

@@ -57,7 +57,7 @@ _STYLE: Mapping[str, Any] = {
 
 @contextmanager
 def page_style() -> Iterator[None]:
-    """Draw in the report's style, whatever a person's own matplotlibrc says."""
+    """Draw in the report's style, independent of the user's matplotlibrc."""
     from matplotlib import style
 
     with style.context(["default", dict(_STYLE)]):
@@ -140,7 +140,7 @@ def draw_learning_curves(records: Sequence[TrialRecord], team: Team, rungs: Sequ
 
 @page_style()
 def draw_greedy_path(team: Team, band: Sequence[Band] = ()) -> Chart | None:
-    """The team's validation score after each greedy pick, and its band over bootstraps; None where it was chosen otherwise."""
+    """The team's validation score after each greedy pick, and its band over bootstraps; None if it was selected otherwise."""
     if not team.path:
         return None
     picks = np.arange(1, len(team.path) + 1)
@@ -199,7 +199,7 @@ def draw_greedy_path(team: Team, band: Sequence[Band] = ()) -> Chart | None:
 
 @page_style()
 def draw_range_test(curve: RangeCurve, number: int) -> Chart | None:
-    """Smoothed loss over learning rates, the bounds shaded; None without two points. `number` tells charts of a page apart."""
+    """Smoothed loss over learning rates, the bounds shaded; None without two points. `number` makes ids of charts unique on a page."""
     points = [
         (rate, loss)
         for rate, loss in zip(curve.rates, curve.losses, strict=False)
@@ -269,7 +269,7 @@ def blank_grid(height: float, width: float, rows: int, columns: int) -> tuple[Fi
 
 
 _OF_TRIAL = "trial:"
-"""Begins the id of a group that is of one trial: the page lights those up together."""
+"""Prefix of the id of a group that belongs to one trial: the page highlights these together."""
 
 
 def inline(figure: Figure, name: str, caption: str) -> str:

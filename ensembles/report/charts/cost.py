@@ -35,7 +35,7 @@ def draw_costs(records: Sequence[TrialRecord], team: Team, of: Literal["paramete
     left, right, top, bottom = 62.0, svg.WIDTH - 20, 30.0, 242.0
     accuracies = [accuracy for _, accuracy, _ in points]
     across = svg.spread([cost for cost, _, _ in points], left, right, 0.03, log=True)
-    # A net near chance is no choice, and would press those that are to one line: it lies on the bottom.
+    # A net near chance would press all others into one line: it is drawn at the bottom.
     up = svg.spread([max(accuracies), float(np.percentile(accuracies, 10))], bottom, top, 0.06)
     frontier = cheapest(points)
     name = {"parameters": "parameters", "flops": "operations of one prediction"}[of]
@@ -63,7 +63,7 @@ def draw_costs(records: Sequence[TrialRecord], team: Team, of: Literal["paramete
 
 
 def cheapest(points: Sequence[Point]) -> list[tuple[float, float]]:
-    """Of each cost at which accuracy rises above all cheaper ones, cost and accuracy, rising."""
+    """Cost and accuracy, rising, wherever accuracy exceeds that of all cheaper trials."""
     found: list[tuple[float, float]] = []
     for cost, accuracy, _ in sorted(points, key=lambda point: (point[0], -point[1])):
         if not found or accuracy > found[-1][1]:

@@ -6,7 +6,7 @@ from ensembles.config import Metric
 from ensembles.metrics.scores import LOW_IS_GOOD
 
 MISSING = "\N{EN DASH}"
-"""In place of a figure that there is not."""
+"""Shown in place of a missing figure."""
 
 _NAMES: dict[Metric, str] = {
     "log_loss": "log-loss",
@@ -20,7 +20,7 @@ _SHARES = ("accuracy", "balanced_accuracy")
 
 
 def name_metric(metric: Metric) -> str:
-    """Its name in a sentence."""
+    """The metric's name in a sentence."""
     return _NAMES[metric]
 
 

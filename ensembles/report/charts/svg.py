@@ -107,7 +107,7 @@ def path(points: Sequence[tuple[float, float]], kind: str, trial: str = "") -> s
 
 
 def dot(x: float, y: float, radius: float, kind: str, trial: str = "", title: str = "") -> str:
-    """A dot, with what it is for those who point at it."""
+    """A dot with a tooltip."""
     rest = f"><title>{escape(title)}</title></circle>" if title else "/>"
     return f'<circle class="{kind}"{_of(trial)} cx="{x:g}" cy="{y:g}" r="{radius:g}"{rest}'
 
@@ -156,7 +156,7 @@ def heat_map(
 ) -> str:
     """A table of numbers as shades, from the palest to the deepest of `ends`. With `signed`, two colours around nothing.
 
-    Cells are told in figures up to `most_shown` columns; NaN is no cell.
+    Cells show their numbers up to `most_shown` columns; NaN is no cell.
     """
     palest, deepest_value = (0.0, max(map(abs, ends))) if signed else ends
     count = len(columns)

@@ -33,7 +33,7 @@ class RateMap:
 
 
 def choose_drawn(records: Sequence[TrialRecord], voting: set[str], most: int) -> list[TrialRecord]:
-    """Of trials by rank, those with an epoch that are drawn: the team's and the best others, in their order."""
+    """The trials that are drawn, of those by rank with an epoch: the team's and the best others, in their order."""
     trained = [record for record in records if record.best]
     places_left = most - sum(record.trial_id in voting for record in trained)
     drawn = []
@@ -97,7 +97,7 @@ def draw_parallel(records: Sequence[TrialRecord], voting: set[str], keys: Sequen
 def _scale(
     values: Sequence[object], bottom: float, top: float
 ) -> tuple[Callable[[object], float], list[tuple[str, float]]]:
-    """Where each value lies on a vertical axis, and the words beside it with their places."""
+    """The position of each value on a vertical axis, and the labels beside it with their positions."""
     numbers = [float(one) for one in values if isinstance(one, int | float) and not isinstance(one, bool)]
     distinct = {repr(one): one for one in values}
     if len(numbers) == len(values) and len(distinct) > MOST_NAMES:
@@ -122,7 +122,7 @@ def _scale(
 
 
 def _order(value: object) -> tuple[int, float, str]:
-    """Missing first, then numbers, then words."""
+    """Missing values first, then numbers, then strings."""
     if value is None:
         return 0, 0.0, ""
     return (1, float(value), "") if isinstance(value, int | float) else (2, 0.0, str(value))

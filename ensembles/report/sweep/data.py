@@ -14,9 +14,9 @@ from trainables.store import layout
 MOST_CLASSES = 300
 MOST_LEFT_OUT = 200
 UNEVEN = 10
-"""A class with so many times the training images of another is worth a word."""
+"""The report mentions a class with this many times the training images of another."""
 FEW = 10
-"""Of fewer test images of a class, its accuracy is a guess."""
+"""With fewer test images of a class, its accuracy is a guess."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class DataSection:
     name: str
     data_id: str
     images: dict[str, int]
-    """By split."""
+    """Number of images by split."""
     classes: tuple[ClassCount, ...]
     class_count: int
     more: int
-    """Classes that are not in the table: those with the most training images are."""
+    """Classes that are not in the table, which has those with the most training images."""
     findings: tuple[str, ...]
     left_out: tuple[tuple[CheckpointId, str], ...]
     left_out_count: int
@@ -69,7 +69,7 @@ def lay_out(table: DataTable, left_out: Sequence[tuple[CheckpointId, str]]) -> D
 
 
 def _find(classes: Sequence[ClassCount]) -> list[str]:
-    """What a reader should know before the figures by class are believed."""
+    """Warnings that a reader needs to interpret the figures by class."""
     sentences = []
     for split in layout.SPLITS:
         without = [one.name for one in classes if getattr(one, split) == 0]

@@ -1,4 +1,4 @@
-"""The report's ladder: from the score that chose the team, to the same corrected for the choosing, to test."""
+"""The report's ladder: from the score that selected the team, to the score corrected for selection bias, to test."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Rung:
 
     name: str
     measured: str
-    """On which images, and what is wrong with them."""
+    """The images that it was measured on, and their bias."""
     team: float
     team_ci95: tuple[float, float] | None
     best: float
-    """Of the best single checkpoint."""
+    """Accuracy of the best single checkpoint."""
     best_ci95: tuple[float, float] | None
     honest: bool
 
@@ -34,7 +34,7 @@ class LadderSection:
 
 
 def lay_out(verdict: Verdict) -> LadderSection:
-    """The section; where validation was not corrected the ladder has two rungs."""
+    """The section; without a corrected estimate the ladder has two rungs."""
     team, best = verdict.votes[verdict.vote], verdict.best
     rungs = [
         Rung(

@@ -1,4 +1,4 @@
-"""The report's section on a night: its verdict beside the last accepted night, why, who votes, and which images flipped."""
+"""The report's section on a night: its verdict beside the last accepted night, causes, members, and flipped images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class NightSection:
     against: str | None
     comparison: NightComparison | None
     remarks: tuple[str, ...]
-    """What a reader must know of the comparison."""
+    """Remarks on the comparison."""
     causes: tuple[tuple[str, str], ...]
     """What changed, the likeliest cause first: its kind, and from what to what."""
     unchanged: str
@@ -58,10 +58,10 @@ def _remark(comparison: NightComparison | None) -> list[str]:
             "the comparison is on these alone"
         )
     if comparison.matched_by == "image_id":
-        sentences.append("the pixels of all images are others than then: the same image is known by its name")
+        sentences.append("the pixels of all images have changed since then: images are matched by their names")
     if comparison.relabelled:
         sentences.append(
-            f"{comparison.relabelled:,} of the images that both have had another label then: both nights are judged by the "
-            "labels of now"
+            f"{comparison.relabelled:,} of the images that both have had another label then: both nights are scored by "
+            "today's labels"
         )
     return sentences

@@ -24,10 +24,10 @@ class PseudoSection:
     pairs_sentence: str
     classes: tuple[ClassLabels, ...]
     more_classes: int
-    """That are not shown."""
+    """Classes that are not shown."""
     thresholds: tuple[tuple[float, LabelCount], ...]
     asked_confidence: float | None
-    """The line of `thresholds` that the sweep asks for."""
+    """The configured confidence, one of `thresholds`."""
     truth_is_known: bool
     table: str
 
@@ -75,7 +75,7 @@ def _describe_left_out(found: Labelling) -> str:
 
 
 def _describe_accuracy(found: Labelling) -> str:
-    """What the labels are worth where somebody knows the truth after all."""
+    """The accuracy of the labels, if the true classes are known after all."""
     kept, asked = found.kept, found.asked
     if kept.accuracy is None or asked.accuracy is None:
         return "" if asked.known else "Nobody knows the true classes, so how many labels are right is not known."

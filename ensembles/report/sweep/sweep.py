@@ -1,4 +1,4 @@
-"""The report's section on the sweep as the context of the team: curves, what was tried, what mattered, who was ended early."""
+"""The report's section on the sweep: learning curves, trials, importance, and members whose trials were ended early."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord
 
 MOST_KEYS = 15
-"""In the table of importance."""
+"""Keys in the table of importance."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class ImportanceRow:
     key: str
     lost_r2: float
     share: float
-    """Of the most important one, 0 at least."""
+    """Importance relative to the most important one, 0 at least."""
 
 
 @dataclass(frozen=True)
 class ImportanceTable:
-    """What decides how good a trial gets."""
+    """The importance of hyperparameters."""
 
     found: Importance
     rows: tuple[ImportanceRow, ...]
@@ -45,7 +45,7 @@ class EarlyMember:
     told: str
     weight: float
     accuracy: float | None
-    """Alone, on validation, at the epoch that votes."""
+    """Validation accuracy of the member alone."""
     rank: int
 
 
@@ -64,7 +64,7 @@ class SweepSection:
 def lay_out(
     ranked: Sequence[TrialRecord], team: Team, summary: SearchSummary, keys: Sequence[str]
 ) -> SweepSection | None:
-    """The section; None where no trial has an epoch. `ranked` is by rank, `keys` are those that vary."""
+    """The section; None if no trial has an epoch. `ranked` is by rank, `keys` are those that vary."""
     if not any(record.epochs for record in ranked):
         return None
     voting = {member.trial_id for member in team.members}
@@ -91,8 +91,8 @@ def _tabulate(found: Importance) -> ImportanceTable:
         )
     else:
         sentence = (
-            f"A random forest on the hyperparameters explains next to nothing of what tells {found.trials:,} trials apart at "
-            f"epoch {found.epoch} (R² {found.r2:.2f} on trials that it has not seen, below {LEAST_R2:g}): no importance can be told."
+            f"A random forest on the hyperparameters explains next to nothing of the differences between {found.trials:,} trials at "
+            f"epoch {found.epoch} (R² {found.r2:.2f} on trials that it has not seen, below {LEAST_R2:g}): no importance can be given."
         )
     return ImportanceTable(
         found,

@@ -1,4 +1,4 @@
-"""The report's section on what was seen while the team's trials trained."""
+"""The report's section on the training of the team's trials: curves and statistics of layers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class StatisticsRow:
 
     trial_id: str
     epoch: int
-    """The last one, of which the layers are."""
+    """The last epoch, whose layers are shown."""
     chart: Chart
     histograms: Chart | None
     layers: tuple[LayerStatistics, ...]
@@ -38,7 +38,7 @@ class TrainingSection:
 
 
 def lay_out(trials: Sequence[MonitoredTrial]) -> TrainingSection | None:
-    """The section; None where nothing was watched."""
+    """The section; None if no trial was monitored."""
     rows: list[StatisticsRow] = []
     for trial in trials:
         if (chart := draw_statistics(trial.record)) is None:

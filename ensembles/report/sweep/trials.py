@@ -10,9 +10,9 @@ from ensembles.team import Team
 from trainables.results.record import TrialRecord
 
 MOST_ROWS = 1000
-"""The best trials and the team's: a page of ten thousand rows opens slowly and is read by nobody."""
+"""Rows of the table, for the best trials and the team's: a page of ten thousand rows opens slowly, and nobody reads it."""
 LONGEST_REASON = 160
-"""Characters of a trial's reason; the whole one is on record in the run's events."""
+"""Characters of a trial's reason that are shown; the run's events have the whole one."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class TrialRow:
     trial_id: str
     state: str
     told: str
-    """Its state, and the reason where there is one."""
+    """Its state, with the reason if there is one."""
     votes: bool
     epochs: int
     best_epoch: int | None
     accuracy: float | None
-    """On validation, of its best epoch."""
+    """Validation accuracy of its best epoch."""
     values: tuple[str, ...]
 
 
@@ -38,7 +38,7 @@ class TrialsSection:
 
     states: str
     keys: tuple[str, ...]
-    """Hyperparameters that tell the trials apart."""
+    """Hyperparameters in which the trials differ."""
     rows: tuple[TrialRow, ...]
     more: int
     """Trials with a lower rank that are not in the table."""

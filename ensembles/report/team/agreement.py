@@ -1,4 +1,4 @@
-"""The report's maps of agreement: how often members differ, how alike they err, and accuracy against diversity."""
+"""The report's maps of agreement: disagreement of members, correlation of their errors, and accuracy against diversity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ensembles.report.team.team import heaviest_first
 from ensembles.team import Team
 
 MOST_MEMBERS = 30
-"""In the maps: the heaviest ones."""
+"""Members in the maps: the heaviest ones."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class AgreementSection:
 
 
 def lay_out(team: Team, evidence: Evidence | None) -> AgreementSection | None:
-    """The section; None without evidence, or where one votes alone."""
+    """The section; None without evidence, or if the team has one member."""
     if evidence is None or len(team.members) < 2:
         return None
     order = heaviest_first(team)

@@ -1,4 +1,4 @@
-"""The report's greedy path: the team's score after each pick, and where the same search ends up on bootstraps."""
+"""The report's greedy path: the team's score after each pick, and its band over bootstraps."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class PickRow:
     score: float
     shown: str
     kept: bool
-    """Whether the team was taken here or later."""
+    """Whether the pick is part of the final team."""
     band: Band | None
-    """Low end, middle and high end over bootstraps, in the choice's metric."""
+    """Low end, middle and high end over bootstraps, in the team's metric."""
     shown_band: str
 
 
@@ -40,7 +40,7 @@ class PathSection:
 
 
 def lay_out(team: Team, corrected: Corrected | None) -> PathSection | None:
-    """The section; None where the team was not chosen pick by pick."""
+    """The section; None if the team was not selected pick by pick."""
     band = corrected.band if corrected else ()
     chart = draw_greedy_path(team, band)
     if chart is None:

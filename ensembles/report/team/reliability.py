@@ -11,7 +11,7 @@ from ensembles.report.charts import svg
 from ensembles.report.charts.charts import Chart
 
 SIDE = 224.0
-"""Of a diagram, in units of the chart."""
+"""Side of a diagram, in units of the chart."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ReliabilitySection:
     rows: tuple[BinRow, ...]
     """Bins with images, before or after."""
     risk: tuple[tuple[float, float], ...]
-    """Share of images answered, and the share of these that is wrong, at every tenth."""
+    """Share of images answered, and the share of these that is wrong, at every tenth of coverage."""
 
 
 def lay_out(evidence: Evidence | None) -> ReliabilitySection | None:

@@ -1,4 +1,4 @@
-"""The report's table of the team: who votes, with which weight, and what each is worth to the others."""
+"""The report's table of the team: members, weights, and the cost of leaving each out."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class MemberRow:
     """A line of the table of the team."""
 
     number: int
-    """By which the maps of agreement name it, from 1."""
+    """Number in the maps of agreement, from 1."""
     member: CheckpointId
     weight: float
     weight_share: float
-    """Of the heaviest member's weight."""
+    """Weight relative to the heaviest member's."""
     rank: int | None
-    """Of its trial; None where that is of another run."""
+    """Rank of its trial; None if the trial is of another run."""
     accuracy: float | None
-    """Alone, on validation."""
+    """Validation accuracy of the member alone."""
     solo: str
     left_out_cost: float | None
     shown_cost: str
     selected_again: float | None
-    """Share of the repetitions of the selection that select it as well."""
+    """Share of the repetitions of the selection that select it, too."""
     ended_early: bool
     """Whether its trial was pruned or cut off."""
     architecture: str
@@ -51,11 +51,11 @@ class TeamSection:
     how: str
     metric: str
     unit: str
-    """Of what leaving a member out costs."""
+    """Unit of the cost of leaving a member out."""
     measured: bool
     """Whether solo scores and costs of leaving out are known."""
     rows: tuple[MemberRow, ...]
-    """Heaviest first; of equals in the order in which they were chosen."""
+    """Members, heaviest first; of equals in the order in which they were selected."""
     more: int
     any_correct: float | None
     selected_again: bool
@@ -88,12 +88,12 @@ def lay_out(
 
 
 def heaviest_first(team: Team) -> list[int]:
-    """Positions of the members by falling weight; of equals the one that was chosen first."""
+    """Positions of the members by falling weight; of equals the one that was selected first."""
     return sorted(range(len(team.members)), key=lambda position: -team.weights[position])
 
 
 def describe_architecture(record: TrialRecord) -> str:
-    """The net's name, and its parameters where they were counted: `cnn, 12,345 parameters`."""
+    """The net's name, and its parameters if they were counted: `cnn, 12,345 parameters`."""
     name = record.config.model.name
     return f"{name}, {record.cost.parameters:,} parameters" if record.cost else name
 
@@ -132,7 +132,7 @@ def _row(
 
 
 def _describe_how(team: Team) -> str:
-    """How the team came about."""
+    """How the team was selected."""
     many = f"{len(team.members)} checkpoint{'' if len(team.members) == 1 else 's'}"
     metric = name_metric(team.metric)
     if team.how in ("greedy", "greedy-once") and team.picks:

@@ -26,7 +26,7 @@ class VerdictSection:
     fixed: int
     broken: int
     cost_factor: float | None
-    """Arithmetic of the team's prediction over that of the best single checkpoint's; None where it was not measured."""
+    """FLOPs of the team's prediction relative to the best single checkpoint's; None if they were not measured."""
 
 
 def lay_out(verdict: Verdict, team: Team) -> VerdictSection:
@@ -49,7 +49,7 @@ def lay_out(verdict: Verdict, team: Team) -> VerdictSection:
 
 
 def _describe(verdict: Verdict, team: Team) -> list[str]:
-    """The verdict's own sentences; where validation was not corrected, one that says not to believe it."""
+    """The verdict's sentences; if the validation score was not corrected, one more that warns of it."""
     lines = list(verdict.sentences)
     lines[0] = lines[0].removeprefix(f"{verdict.headline}: ")  # the headline stands above already
     lines[0] = lines[0][:1].upper() + lines[0][1:]

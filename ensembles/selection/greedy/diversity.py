@@ -18,7 +18,7 @@ class TeamErrors:
         self._wrong = np.zeros(len(pool.labels), bool)
 
     def least_alike(self, equals: Sequence[int]) -> list[int]:
-        """Those of `equals` with the least share of common errors: of the images that the team or the candidate has wrong,
+        """The positions in `equals` with the least share of common errors: of the images that the team or the candidate has wrong,
         those that both have (Jaccard 1901)."""
         if len(equals) < 2 or not self._wrong.any():
             return list(equals)

@@ -185,7 +185,7 @@ def test_a_bundle_that_cannot_be_written_to_its_end_leaves_nothing(tmp_path: Pat
     read_bundle(store)
 
 
-def test_the_rest_of_an_export_that_was_killed_is_told_apart_from_a_strangers_files(bundle: Folder) -> None:
+def test_the_rest_of_a_killed_export_is_distinguished_from_foreign_files(bundle: Folder) -> None:
     (bundle.root / MANIFEST).unlink()
     with pytest.raises(
         BundleError, match="was begun and not ended, as by an export that was killed: name a new folder, or"
@@ -203,7 +203,7 @@ def test_nothing_is_written_over(bundle: Folder, tmp_path: Path) -> None:
     check_empty(Folder(tmp_path / "new"))
 
 
-def test_the_card_tells_what_it_is_and_what_it_is_worth() -> None:
+def test_the_card_describes_the_team_and_its_scores() -> None:
     card = write_card(make_manifest(make_payload(), make_files()))
     for expected in (
         "# dots: a team of 2 image classifiers",
@@ -238,6 +238,6 @@ def test_a_single_model_and_a_verdict_against_the_team_are_said() -> None:
     assert "--single" in write_card(make_manifest(make_payload(scores=scores), make_files()))
 
 
-def test_escaping_leaves_words_alone() -> None:
+def test_escaping_leaves_plain_text_alone() -> None:
     assert escape("T shirt 2 ü") == "T shirt 2 ü"
     assert escape("a\\b_c") == "a\\\\b\\_c"

@@ -272,7 +272,7 @@ def test_other_classes_are_refused(kind) -> None:
         {"kind": "isotonic", "curves": 3},
     ],
 )
-def test_a_calibration_that_is_not_readable_is_told(payload) -> None:
+def test_an_unreadable_calibration_raises(payload) -> None:
     with pytest.raises(DamagedObject, match="the calibration on record is not readable"):
         read_calibrator(payload)
 

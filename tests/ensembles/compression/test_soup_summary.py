@@ -65,7 +65,7 @@ def test_the_sentence_says_what_one_net_and_their_vote_come_to() -> None:
     assert "which these images cannot tell from none" in make_summary(p=0.4).sentence
 
 
-def test_a_story_is_read_back_and_a_damaged_one_is_left_out(tmp_path: Path) -> None:
+def test_a_summary_is_read_back_and_a_damaged_one_is_left_out(tmp_path: Path) -> None:
     summary = make_summary()
     assert from_json(to_json(summary)) == summary
     store = Folder(tmp_path, "runs")
@@ -75,6 +75,6 @@ def test_a_story_is_read_back_and_a_damaged_one_is_left_out(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("harm", [{"best": None}, {"candidates": 3}, {"more": 1}, {"soup": {"name": "x"}}])
-def test_a_damaged_story_is_named(harm: dict[str, Any]) -> None:
+def test_a_damaged_summary_is_named(harm: dict[str, Any]) -> None:
     with pytest.raises(DamagedObject, match="run `caucus soup` again"):
         from_json(to_json(make_summary()) | harm)

@@ -1,6 +1,6 @@
 """Real trainings of tiny nets on digits with a fault planted in net or data, and healthy ones, for `caucus diagnose`.
 
-Settings are drawn from ranges. Thresholds were tuned on draw 0, and are judged on draw 1.
+Settings are drawn from ranges. Thresholds were tuned on draw 0, and are evaluated on draw 1.
 """
 
 from __future__ import annotations

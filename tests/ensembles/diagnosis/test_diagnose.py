@@ -104,7 +104,7 @@ def test_the_signs_of_a_small_table():
     assert signs.swing_points == pytest.approx(0.1)
 
 
-def test_a_journal_without_watched_epochs_is_read_by_what_it_has():
+def test_a_journal_without_monitored_epochs_is_diagnosed_by_the_rest():
     unwatched = dict.fromkeys(("fit_loss", "fit_accuracy", "update_ratio", "dead_share", "surge"))
     trial = record(train_accuracy=1.0, validation_accuracy=0.8, **unwatched)
     found = diagnose(trial, SETTING)
@@ -148,7 +148,7 @@ def test_two_shares_of_the_data_make_no_curve():
     assert find_data_curves([of_share(0.5, 0.7), of_share(1.0, 0.9)], SETTING) == []
 
 
-def test_what_to_try_are_words_that_a_sweep_takes():
+def test_what_to_try_are_overrides_that_a_sweep_takes():
     sweep = str(ROOT / "sweeps" / "digits.yaml")
     given = [trial for _, trial in TABLE] + [record(config=config, **series) for series, config, _ in PATCHES]
     starved = [of_share(0.15, 0.6), of_share(0.3, 0.76), of_share(0.6, 0.856)]
@@ -237,7 +237,7 @@ def test_the_setting_of_a_run_is_counted_from_its_images():
     assert setting_of(table) == Setting(3, 3, 3, majority_share=2 / 3)
 
 
-def test_a_trial_that_failed_is_told_with_its_reason():
+def test_a_failed_trial_is_shown_with_its_reason():
     found = diagnose(record(epochs=2, state="failed", reason="out of memory at 64 images a step"), SETTING)
     assert found.verdict == "unknown"
     assert found.evidence == {"reason": "failed: out of memory at 64 images a step; 2 epochs, of which 4 are needed"}

@@ -105,7 +105,7 @@ def test_a_gain_that_could_be_none_is_not_shipped() -> None:
     assert verdict.sentence.endswith("McNemar p 0.754) that these images cannot tell from none.")
 
 
-def test_a_loss_is_told_as_one() -> None:
+def test_a_loss_is_described_as_a_loss() -> None:
     verdict = won(2, 40)
     assert not verdict.ship
     assert verdict.gain == pytest.approx(-0.038)

@@ -48,7 +48,7 @@ def test_an_image_is_known_by_its_pixels_whatever_its_name():
     assert (found.images, found.lost_ids, found.gained) == (2, ("row 2",), 0)
 
 
-def test_a_corrected_label_judges_both_nights():
+def test_a_corrected_label_scores_both_nights():
     before = answers([("a", "p", "cat", "cat")])
     now = answers([("a", "p", "dog", "dog")])
     found = compare_nights(now, before)

@@ -1,4 +1,4 @@
-"""The verdict on a night in a word and a sentence, and the story that is kept of it."""
+"""The verdict on a night in a word and a sentence, and the summary that is stored of it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def member(number: int, epoch: int = 1, weight: float = 0.5) -> NightMember:
     return NightMember(f"{number:012x}", epoch, weight, f"optimizer.lr={number}")
 
 
-def test_who_stayed_joined_and_left_is_told_by_trial_and_epoch():
+def test_members_that_stayed_joined_and_left_follow_from_trial_and_epoch():
     found = compare_teams((member(1), member(2, epoch=3), member(4)), (member(1, weight=1.0), member(2), member(3)))
     assert found.stayed == (member(1),)
     assert found.joined == (member(2, epoch=3), member(4))
@@ -107,7 +107,7 @@ SUMMARY = NightSummary(
 @pytest.mark.parametrize(
     "summary", [SUMMARY, replace(SUMMARY, comparison=None, members=None, verdict="accepted", causes=())]
 )
-def test_a_story_is_read_back_as_it_was(summary):
+def test_a_summary_is_read_back_as_it_was(summary):
     record = json.loads(write_summary(summary))
     del record["sha256"]
     assert read_summary(record) == summary
@@ -117,10 +117,10 @@ def test_a_story_is_read_back_as_it_was(summary):
 def test_a_night_that_was_recorded_under_former_names_is_read() -> None:
     payload = json.loads(write_summary(replace(SUMMARY, causes=(Cause("custom code", "your own code in own.py"),))))
     del payload["sha256"]
-    wanted = read_summary(payload)
+    expected = read_summary(payload)
     payload["facts"]["own_code"] = payload["facts"].pop("custom_code")
     payload["causes"] = [{"kind": "own code", "told": "your own code in own.py"}]
-    assert read_summary(payload) == wanted
+    assert read_summary(payload) == expected
 
 
 @pytest.mark.parametrize(
@@ -134,6 +134,6 @@ def test_a_night_that_was_recorded_under_former_names_is_read() -> None:
         ("decided_unix_s", float("nan"), "Out of range float values"),
     ],
 )
-def test_a_story_that_says_something_else_is_refused(key, value, why):
+def test_an_invalid_summary_is_refused(key, value, why):
     with pytest.raises(DamagedObject, match=f"the record of a night cannot be read \\({why}"):
         read_summary(SUMMARY.to_dict() | {key: value})

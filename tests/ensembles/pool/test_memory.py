@@ -52,7 +52,7 @@ def test_an_empty_pool_needs_no_file(scratch: Path) -> None:
     assert allocate((0, 3, 2), 0).shape == (0, 3, 2)
 
 
-def test_no_room_at_all_is_an_error_that_says_what_to_do(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_space_at_all_is_an_error_that_says_what_to_do(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(file: int, start: int, size: int) -> None:
         raise OSError(28, "No space left on device")
 

@@ -187,7 +187,7 @@ def test_who_is_damaged_is_found_and_taken_out(counted: Counted) -> None:
         ({"start": 2}, False),
     ],
 )
-def test_only_rules_that_look_at_nothing_else_choose_from_the_true_class(changed: dict, truth_alone: bool) -> None:
+def test_only_rules_that_need_nothing_else_select_from_the_true_class(changed: dict, truth_alone: bool) -> None:
     assert (
         needs_true_class_alone(EnsembleConfig(**{"select": "greedy", "metric": "log_loss", **changed})) == truth_alone
     )

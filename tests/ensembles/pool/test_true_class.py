@@ -143,12 +143,12 @@ def test_who_cannot_be_used_is_left_out_by_name(tmp_path: Path) -> None:
         assert expected in reason
 
 
-def test_nobody_left_is_an_error_that_says_why(tmp_path: Path) -> None:
+def test_no_member_left_is_an_error_that_says_why(tmp_path: Path) -> None:
     with pytest.raises(MismatchedPredictions, match=r"none of 1 checkpoints has predictions on validation .*holds no"):
         read_true_class_pool(Folder(tmp_path), [member(0)], "validation", TABLE)
 
 
-def test_a_store_that_does_not_answer_leaves_nobody_out(tmp_path: Path) -> None:
+def test_a_store_that_does_not_answer_leaves_no_member_out(tmp_path: Path) -> None:
     class Silent(Folder):
         def get(self, key: str) -> bytes:
             if key.endswith("truth.arrow"):
@@ -164,7 +164,7 @@ def test_of_duplicates_the_first_stays_without_reading_them_whole(tmp_path: Path
     members = [write(store, number, predict(said)) for number, said in enumerate([1, 2, 1, 1])]
     pool = read_true_class_pool(store, members, "validation", TABLE)
     assert pool.members == (member(0), member(1))
-    reason = f"its predictions on validation are those of {member(0)}, bit for bit: the same net has one voice"
+    reason = f"its predictions on validation are those of {member(0)}, bit for bit: the same net has one vote"
     assert pool.left_out == ((member(2), reason), (member(3), reason))
     assert "validation.arrow" not in store.read
 

@@ -167,7 +167,7 @@ def test_screen_readers_find_their_way(page: Page, report: Path) -> None:
     assert unnamed == []
 
 
-def test_strangers_words_are_text_and_run_nothing(page: Page, tmp_path: Path) -> None:
+def test_untrusted_text_is_text_and_runs_nothing(page: Page, tmp_path: Path) -> None:
     run = with_evidence(make_run(trials=9))
     bomb = "</style></script><img src=x onerror=\"document.title='broken'\"><svg onload=alert(1)>"
     names = (HOSTILE, bomb, "‮evil", "=1+1", *run.table.class_names[4:])

@@ -30,8 +30,8 @@ from trainables.data.data_table import DataTable
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord
 
-GIVEN = make_run()
-FULL = with_evidence(GIVEN)
+RUN = make_run()
+FULL = with_evidence(RUN)
 
 EVIDENCE = Evidence(
     left_out_cost=np.array([0.010, -0.001, 0.002]),
@@ -97,8 +97,8 @@ def test_the_verdict_has_three_sentences_and_says_what_it_costs() -> None:
     assert len(found.sentences) == 3
     assert found.cost_factor == len(FULL.team.members)
     assert "times the parameters" in found.sentences[2]
-    assert verdict_section.lay_out(GIVEN.verdict, GIVEN.team).cost_factor is None
-    assert "only test is an honest estimate" in verdict_section.lay_out(GIVEN.verdict, GIVEN.team).sentences[1]
+    assert verdict_section.lay_out(RUN.verdict, RUN.team).cost_factor is None
+    assert "only test is an honest estimate" in verdict_section.lay_out(RUN.verdict, RUN.team).sentences[1]
 
 
 def test_baselines_that_beat_the_team_are_named() -> None:
@@ -112,23 +112,23 @@ def test_baselines_that_beat_the_team_are_named() -> None:
 
 
 def test_intervals_of_scores_are_drawn_on_one_scale() -> None:
-    rows = baselines_section.lay_out(GIVEN.verdict).rows
+    rows = baselines_section.lay_out(RUN.verdict).rows
     assert min(row.drawn.low for row in rows) == 4
     assert max(row.drawn.high for row in rows) == 96
     assert all(row.drawn.low < row.drawn.dot < row.drawn.high for row in rows)
-    assert rows[0].score == GIVEN.verdict.best
+    assert rows[0].score == RUN.verdict.best
     assert [row.kind for row in rows].count("chosen") == 1
 
 
 def test_the_path_has_its_band_beside_each_pick() -> None:
-    found = path_section.lay_out(GIVEN.team, make_corrected(GIVEN))
+    found = path_section.lay_out(RUN.team, make_corrected(RUN))
     assert found is not None
-    first = GIVEN.team.path[0]
+    first = RUN.team.path[0]
     assert found.rows[0].band == (first + 0.005, first + 0.015, first + 0.03)
     assert found.rows[0].shown_band == f"{first + 0.015:.4f} ({first + 0.005:.4f} to {first + 0.03:.4f})"
-    assert [row.kept for row in found.rows].count(True) == GIVEN.team.kept_picks
+    assert [row.kept for row in found.rows].count(True) == RUN.team.kept_picks
     assert "The band is what the team so far scores on images that its picks did not see" in found.chart.caption
-    plain = path_section.lay_out(GIVEN.team, None)
+    plain = path_section.lay_out(RUN.team, None)
     assert plain is not None
     assert not plain.has_band
     assert "band" not in plain.chart.caption
@@ -199,7 +199,7 @@ def test_calibration_errors_are_means_over_images() -> None:
     assert worse.sentence.endswith("Calibration did not help here.")
 
 
-def test_classes_tell_gains_and_losses() -> None:
+def test_classes_show_gains_and_losses() -> None:
     found = classes_section.lay_out(EVIDENCE)
     assert found is not None
     assert found.sentence == (
@@ -248,7 +248,7 @@ def test_images_are_bounded_and_counted() -> None:
     assert images_section.missed_csv(EVIDENCE).count(b"\n") == 71
 
 
-def test_what_predicting_costs_is_told_for_the_team_and_the_baselines() -> None:
+def test_the_cost_of_predictions_is_shown_for_the_team_and_the_baselines() -> None:
     found = cost_section.lay_out(FULL.records, FULL.team, FULL.verdict)
     assert found is not None
     assert [way.members for way in found.ways] == [1, len(FULL.team.members), 8, 23]

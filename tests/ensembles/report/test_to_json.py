@@ -28,7 +28,7 @@ def test_figures_stay_and_drawings_go() -> None:
     assert to_plain(part) == {"name": "x", "chart": "seen", "members": [{"trial_id": "ab" * 6, "epoch": 3}]}
 
 
-def test_trials_are_told_by_their_name() -> None:
+def test_trials_are_written_as_their_ids() -> None:
     record = make_record((0.9,))
     assert to_plain({"best": record}) == {"best": record.trial_id}
 
@@ -39,6 +39,6 @@ def test_numbers_that_are_none_are_null() -> None:
     assert json.dumps(plain, allow_nan=False)
 
 
-def test_what_nobody_has_thought_of_is_refused() -> None:
-    with pytest.raises(TypeError, match="cannot tell"):
+def test_an_unsupported_type_is_refused() -> None:
+    with pytest.raises(TypeError, match="cannot represent"):
         to_plain({1, 2})

@@ -93,7 +93,7 @@ def test_without_rounds_it_says_what_to_do():
         select(POOL, boosted())
 
 
-def test_a_run_tells_its_rounds_to_boosted_alone():
+def test_a_run_passes_its_rounds_to_boosted_alone():
     first = make_round(weight=2.0)
     assert with_rounds(EnsembleConfig(select="boosted"), [first]).rounds == tuple(named((first, 2.0)))
     assert with_rounds(EnsembleConfig(select="all"), [first]) == EnsembleConfig(select="all")

@@ -71,7 +71,7 @@ def test_a_rule_that_asks_for_all_keeps_all() -> None:
     assert retained.all_stay
 
 
-def test_a_rule_that_looks_at_who_does_not_win_keeps_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rule_that_depends_on_losing_candidates_retains_all(monkeypatch: pytest.MonkeyPatch) -> None:
     def by_count(pool: PredictionPool, config: EnsembleConfig, costs: object = None) -> Team:
         at = len(pool.members) - 1
         return Team((pool.members[at],), (1.0,), "best", config.metric, (), (), float(len(pool.members)))
@@ -89,7 +89,7 @@ def test_more_is_asked_of_the_best_than_there_are_candidates() -> None:
     assert retained.members == {member(0), member(1)}
 
 
-def test_choices_are_asked_for_by_the_usual_metrics_and_the_run_s_own() -> None:
+def test_selections_are_retained_by_the_usual_metrics_and_the_runs_own() -> None:
     configs = retained_selections(EnsembleConfig(metric="brier", size=3), 20, ["macro_f1"])
     assert {each.metric for each in configs} == {"brier", "macro_f1", "log_loss", "accuracy"}
     assert {(each.select, each.size) for each in configs} == {("greedy", 3), ("greedy", 20), ("top", 20), ("best", 1)}

@@ -111,7 +111,7 @@ def test_greedy_never_reports_less_than_its_first_pick() -> None:
         assert team.validation_score == best
 
 
-def test_an_image_on_which_nobody_gives_the_truth_anything_costs_the_same_after_each_pick() -> None:
+def test_an_image_on_which_all_give_zero_to_the_true_class_costs_the_same_after_each_pick() -> None:
     team = select(columns([0.0, 1.0]), EnsembleConfig(size=3))
     assert team.path == pytest.approx([-math.log(1e-12) / 2] * 3)
 

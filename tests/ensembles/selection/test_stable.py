@@ -54,7 +54,7 @@ def test_where_no_bootstrap_is_asked_for_it_still_has_some() -> None:
     assert select(two_good_ones(), config).members == (member(0), member(1))
 
 
-def test_where_nobody_is_picked_often_the_most_often_picked_stands_alone() -> None:
+def test_where_no_member_is_picked_often_the_most_often_picked_votes_alone() -> None:
     rng = np.random.default_rng(1)
     table = np.eye(2)[rng.integers(0, 2, (60, 40))] * 0.2 + 0.4
     team = select(make_pool(table, rng.integers(0, 2, 40)), EnsembleConfig(select="stable", size=1, metric="accuracy"))

@@ -63,7 +63,7 @@ def test_the_votes_differ_where_one_member_is_sure() -> None:
     assert said == {"hard": 0, "majority": 0, "soft": 2, "geometric": 2, "weighted": 0, "confidence": 2, "rank": 0}
 
 
-def test_more_than_half_of_the_voices_win_and_less_leave_it_to_the_mean() -> None:
+def test_more_than_half_of_the_votes_win_and_less_leave_it_to_the_mean() -> None:
     # Two of three; one of three each; two of four; three of four, against the mean.
     ballot = vote(make_pool(TABLE, LABELS), make_team(0.25, 0.25, 0.5), "majority")
     np.testing.assert_allclose(ballot.probabilities[1], np.array([2, 0, 1]) / 3)
@@ -109,7 +109,7 @@ def test_a_confident_member_counts_more() -> None:
     np.testing.assert_allclose(ballot.probabilities, [[first, 1 - first], [1, 0]], rtol=1e-6, atol=1e-12)
 
 
-def test_where_nobody_is_sure_all_count_the_same() -> None:
+def test_where_no_member_is_sure_all_count_the_same() -> None:
     third = np.float32(1 / 3)
     ballot = vote(make_pool([[[third] * 3], [[third] * 3]], [0]), make_team(0.5, 0.5), "confidence")
     np.testing.assert_allclose(ballot.probabilities, [[1 / 3] * 3], rtol=1e-6)
@@ -154,7 +154,7 @@ def test_a_tie_goes_to_the_class_with_the_higher_mean_probability() -> None:
     assert vote(make_pool(EVEN[::-1], [0]), make_team(0.9, 0.1), "hard").predicted.tolist() == [1]
 
 
-def test_a_tie_of_voices_and_of_means_goes_to_the_lower_class() -> None:
+def test_a_tie_of_votes_and_of_means_goes_to_the_lower_class() -> None:
     mirrored = [[[0.0, 0.25, 0.75]], [[0.0, 0.75, 0.25]]]
     for method in UNFITTED:
         assert vote(make_pool(mirrored, [0]), make_team(0.5, 0.5), method).predicted.tolist() == [1]
@@ -198,7 +198,7 @@ def test_a_voter_votes_on_some_of_the_images_as_on_all() -> None:
 
 
 @pytest.mark.parametrize("method", VOTES)
-def test_what_a_voter_tells_makes_the_same_voter(method) -> None:
+def test_a_voter_is_read_back_from_its_dict(method) -> None:
     pool = make_pool(TABLE, LABELS)
     voter = fit_voter(pool, make_team(0.5, 0.25, 0.25), method)
     again = read_voter(json.loads(json.dumps(voter.to_dict())))
@@ -221,7 +221,7 @@ def test_a_pruned_member_keeps_its_name() -> None:
         {"members": 3},
     ],
 )
-def test_a_voter_that_is_not_readable_is_told(change) -> None:
+def test_an_unreadable_voter_raises(change) -> None:
     payload = fit_voter(make_pool(TABLE, LABELS), make_team(0.5, 0.25, 0.25), "stacked").to_dict()
     with pytest.raises(DamagedObject, match="the vote on record is not readable"):
         read_voter(payload | change)

@@ -46,8 +46,8 @@ def test_the_section_says_what_the_comparison_is_worth_and_what_changed():
     assert found.sentence == "Worse than digits/<b>1</b>."
     assert found.remarks == (
         "of 390 test images 380 were test images of the earlier night too: the comparison is on these alone",
-        "the pixels of all images are others than then: the same image is known by its name",
-        "4 of the images that both have had another label then: both nights are judged by the labels of now",
+        "the pixels of all images have changed since then: images are matched by their names",
+        "4 of the images that both have had another label then: both nights are scored by today's labels",
         "nothing was trained",
         "begins with the best points of digits/1",
     )

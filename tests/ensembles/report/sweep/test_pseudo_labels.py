@@ -69,11 +69,11 @@ def test_sentences_say_what_was_labelled_what_was_left_out_and_how_right_it_is()
         ((-0.01, 0.01, 0.02), "+1.00 points on test (95 % interval -1.00 to +2.00), which these images cannot tell"),
     ],
 )
-def test_a_gain_is_told_by_its_interval(interval, sentence):
+def test_a_gain_is_described_by_its_interval(interval, sentence):
     assert sentence in lay_out(replace(SUMMARY, gains=(make_gain(*interval),))).sentences[-1]
 
 
-def test_without_truth_no_accuracy_is_told():
+def test_without_true_classes_no_accuracy_is_shown():
     unknown = replace(LABELLING, asked=LabelCount(1000, 0, 0), kept=LabelCount(300, 0, 0))
     section = lay_out(replace(SUMMARY, labelling=unknown))
     assert "Nobody knows the true classes, so how many labels are right is not known." in section.sentences

@@ -1,4 +1,4 @@
-"""The report on the search: everything shown once, in bounds, and strangers' words shown as words."""
+"""The report on the search: everything shown once, in bounds, and untrusted text shown as text."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.ensembles.report.test_page import HOSTILE, Reading, headings
 from tests.ensembles.samples import make_record, make_run, make_summary
 from trainables.config.model import ModelConfig
 
-GIVEN = make_run()
-SUMMARY = make_summary(GIVEN)
-PAGE = render_report(replace(GIVEN, search=SUMMARY))
+RUN = make_run()
+SUMMARY = make_summary(RUN)
+PAGE = render_report(replace(RUN, search=SUMMARY))
 
 
 def section(page: str) -> str:
@@ -32,7 +32,7 @@ def numbered(count: int) -> SearchSummary:
     return SearchSummary(decisions=tuple(SearchDecision("", "border", f"decision <{n}>") for n in range(1, count + 1)))
 
 
-def test_where_arms_end_is_told_with_intervals_and_without_a_gap_that_was_not_measured() -> None:
+def test_levels_of_arms_are_shown_with_intervals_and_without_an_unmeasured_gap() -> None:
     assert SUMMARY.ablation is not None
     plain = SUMMARY.ablation.levels[0]
     assert plain.validation.ci95 is not None
@@ -41,13 +41,13 @@ def test_where_arms_end_is_told_with_intervals_and_without_a_gap_that_was_not_me
     gap = Mean(0.123, (0.1, 0.146))
     change = Contrast(0.3, 0.123, -0.177, (-0.2, -0.154))
     seen = replace(SUMMARY.ablation, levels=(replace(plain, fit=Mean(0.99, None), gap=gap, gap_change=change),))
-    text = "".join(Reading(render_report(replace(GIVEN, search=replace(SUMMARY, ablation=seen)))).text.split("\n"))
+    text = "".join(Reading(render_report(replace(RUN, search=replace(SUMMARY, ablation=seen)))).text.split("\n"))
     assert "99.00%" in text
     assert "+12.30+10.00 to +14.60-17.70-20.00 to -15.40" in text
 
 
-def test_a_search_without_a_story_has_no_section() -> None:
-    page = render_report(GIVEN)
+def test_a_search_without_a_summary_has_no_section() -> None:
+    page = render_report(RUN)
     assert SearchSummary().is_empty
     assert lay_out(SearchSummary()) is None
     assert "The search" not in headings(page)
@@ -70,7 +70,7 @@ def test_the_section_stands_before_the_trials_and_is_in_the_navigation() -> None
 
 
 def test_parts_that_are_missing_leave_no_heading() -> None:
-    page = render_report(replace(GIVEN, search=replace(SearchSummary(), audit=SUMMARY.audit)))
+    page = render_report(replace(RUN, search=replace(SearchSummary(), audit=SUMMARY.audit)))
     assert subheadings(page) == ["What pruning missed"]
 
 
@@ -88,7 +88,7 @@ def test_every_table_scrolls_in_a_region_of_its_own() -> None:
     assert len(tables) == PAGE.count("<table")
 
 
-def test_differences_are_told_with_their_intervals() -> None:
+def test_differences_are_shown_with_their_intervals() -> None:
     text = Reading(PAGE).text
     assert SUMMARY.ablation is not None
     for row in SUMMARY.ablation.rows:
@@ -112,12 +112,12 @@ def test_ties_are_marked_in_the_table_of_seed_noise() -> None:
 
 
 def test_a_decision_leads_to_its_trial_if_that_is_on_the_page() -> None:
-    assert f'<a class="id" href="#trial-1">{GIVEN.records[0].trial_id}</a>' in section(PAGE)
+    assert f'<a class="id" href="#trial-1">{RUN.records[0].trial_id}</a>' in section(PAGE)
     assert '<span class="id">abababababab</span>' in PAGE
 
 
 def test_many_decisions_are_folded_between_the_first_and_the_last() -> None:
-    page = section(render_report(replace(GIVEN, search=numbered(500))))
+    page = section(render_report(replace(RUN, search=numbered(500))))
     before, _, rest = page.partition("<details>")
     folded, _, after = rest.partition("</details>")
     assert before.count("decision &lt;") == FIRST_DECISIONS
@@ -129,7 +129,7 @@ def test_many_decisions_are_folded_between_the_first_and_the_last() -> None:
 
 
 def test_ten_thousand_decisions_do_not_make_a_large_page() -> None:
-    page = render_report(replace(GIVEN, search=numbered(10_000)))
+    page = render_report(replace(RUN, search=numbered(10_000)))
     assert page.count("decision &lt;") == FIRST_DECISIONS + MOST_FOLDED + LAST_DECISIONS
     assert "9,482 more are not on this page" in page
     assert "decision &lt;10000&gt;" in page
@@ -156,13 +156,13 @@ def test_many_configurations_and_range_tests_are_bounded() -> None:
     assert (len(shown.charts), [curve.label for curve in shown.undrawn]) == (12, ["model 12", "model 13", "model 14"])
 
 
-def test_a_range_test_without_a_curve_is_told_by_its_bounds() -> None:
-    page = render_report(replace(GIVEN, search=SearchSummary(range_tests=(RangeCurve("small", (), (), 0.001, 0.02),))))
+def test_a_range_test_without_a_curve_is_shown_by_its_bounds() -> None:
+    page = render_report(replace(RUN, search=SearchSummary(range_tests=(RangeCurve("small", (), (), 0.001, 0.02),))))
     assert "1 that is not drawn" in page
     assert '<th scope="row" class="wrap">small</th><td>0.001</td><td>0.02</td>' in page
 
 
-def test_strangers_words_are_shown_as_words() -> None:
+def test_untrusted_text_is_shown_as_text() -> None:
     assert SUMMARY.ablation is not None
     arm = replace(SUMMARY.ablation.rows[0], name=HOSTILE)
     hostile = replace(
@@ -173,7 +173,7 @@ def test_strangers_words_are_shown_as_words() -> None:
         range_tests=(replace(SUMMARY.range_tests[0], label=HOSTILE), RangeCurve(HOSTILE, (), (), 0.1, 1.0)),
         lineage=(replace(SUMMARY.lineage[0], trial_id=HOSTILE, values={HOSTILE: HOSTILE}),),
     )
-    seen = Reading(render_report(replace(GIVEN, search=hostile)))
+    seen = Reading(render_report(replace(RUN, search=hostile)))
     assert seen.tags.count("script") == 1
     assert "img" not in seen.tags
     assert not [name for _, name, _ in seen.attributes if name.startswith("on")]

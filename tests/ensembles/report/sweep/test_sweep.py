@@ -19,9 +19,9 @@ from trainables.config.training import OptimizerConfig
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord, rank
 
-GIVEN = make_run()
-RANKED = rank(GIVEN.records)
-VOTING = {member.trial_id for member in GIVEN.team.members}
+RUN = make_run()
+RANKED = rank(RUN.records)
+VOTING = {member.trial_id for member in RUN.team.members}
 KEYS = ["model.blocks", "model.batch_norm", "optimizer.lr"]
 
 
@@ -66,7 +66,7 @@ def test_a_value_lies_where_its_axis_says() -> None:
     ]  # a step for each value, the lowest below
 
 
-def test_lines_beyond_the_most_are_told_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_beyond_the_limit_are_mentioned_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep_charts, "MOST_LINES", 10)
     monkeypatch.setattr(sweep_charts, "MOST_AXES", 2)
     chart = draw_parallel(RANKED, VOTING, KEYS)
@@ -76,7 +76,7 @@ def test_lines_beyond_the_most_are_told_not_drawn(monkeypatch: pytest.MonkeyPatc
     assert draw_parallel(RANKED, set(), []) is None
 
 
-def test_strangers_values_are_words_on_an_axis() -> None:
+def test_untrusted_values_are_text_on_an_axis() -> None:
     names = ("<b>x", 'a"&c')
     records = [
         make_record((0.9 - number / 10,), seed=number, model=ModelConfig().model_copy(update={"name": name}))
@@ -121,8 +121,8 @@ def test_where_both_do_not_vary_there_is_no_map() -> None:
 
 
 def test_rungs_are_marked_on_the_curves() -> None:
-    chart = draw_learning_curves(GIVEN.records, GIVEN.team, (1, 3, 9, 27))
-    plain = draw_learning_curves(GIVEN.records, GIVEN.team)
+    chart = draw_learning_curves(RUN.records, RUN.team, (1, 3, 9, 27))
+    plain = draw_learning_curves(RUN.records, RUN.team)
     assert chart is not None
     assert plain is not None
     assert "Rungs, at which trials are ended: 1, 3, 9." in chart.caption  # the last epoch ends every trial
@@ -131,10 +131,10 @@ def test_rungs_are_marked_on_the_curves() -> None:
 
 
 def test_curves_name_their_trials() -> None:
-    chart = draw_learning_curves(GIVEN.records, GIVEN.team)
+    chart = draw_learning_curves(RUN.records, RUN.team)
     assert chart is not None
     assert set(re.findall(r'<g data-t="([0-9a-f]{12})">', chart.svg)) == {
-        record.trial_id for record in GIVEN.records if record.epochs
+        record.trial_id for record in RUN.records if record.epochs
     }
 
 

@@ -39,7 +39,7 @@ def test_the_caption_says_what_the_last_epoch_showed():
 
 
 @pytest.mark.parametrize(("ratio", "where"), [(9e-5, "below"), (1e-4, "inside"), (1e-2, "inside"), (0.02, "above")])
-def test_an_update_ratio_is_told_against_the_band(ratio, where):
+def test_an_update_ratio_is_described_against_the_band(ratio, where):
     assert f"{where} the band" in describe_training(monitored_record(0.7, update_ratio=ratio).epochs)
 
 
@@ -119,13 +119,13 @@ def test_at_most_six_trials_are_shown_and_one_with_two_members_once(tmp_path):
     assert [trial.record for trial in found] == records[:MOST_TRIALS]
 
 
-def test_members_that_are_unknown_or_were_not_watched_are_left_out(tmp_path):
+def test_members_that_are_unknown_or_were_not_monitored_are_left_out(tmp_path):
     old = TrialRecord(TrialConfig(data_id="d1", seed=9), "finished", "", make_record((0.7,)).epochs)
     assert read_statistics(stored(tmp_path), [old], choose((old, 1.0))) == ()
     assert read_statistics(stored(tmp_path), [old], replace(make_team(1.0), members=(member(0),))) == ()
 
 
-def test_many_trials_of_many_layers_share_the_room() -> None:
+def test_many_trials_of_many_layers_share_the_rows() -> None:
     trials = [MonitoredTrial(monitored_record(0.7), 1, (CONV,) * MOST_ROWS) for _ in range(6)]
     section = lay_out(trials)
     assert section is not None
@@ -134,7 +134,7 @@ def test_many_trials_of_many_layers_share_the_room() -> None:
 
 
 @pytest.mark.long
-def test_a_thousand_trials_with_the_deepest_nets_watched_still_fit():
+def test_a_thousand_trials_with_the_deepest_nets_monitored_still_fit():
     curve = tuple(0.5 + 0.01 * epoch for epoch in range(27))
     layers = tuple(
         replace(RELU if number % 2 else CONV, layer=f"features.{number}.block") for number in range(MOST_ROWS)

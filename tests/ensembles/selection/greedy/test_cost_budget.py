@@ -74,7 +74,7 @@ def test_no_team_by_any_metric_is_dearer_than_allowed(metric: str, ties: str) ->
         assert sum(prices[each] for each in select(pool, config, by_trial).members) <= 60
 
 
-def test_nobody_fits() -> None:
+def test_no_candidate_fits() -> None:
     message = "ensemble.budget.parameters is 10, but none of 4 checkpoints fits; the nearest takes 20: raise"
     with pytest.raises(SweepFileError, match=message):
         choose({"parameters": 10}, costs(100, 50, 20, 30))

@@ -135,7 +135,7 @@ def test_every_kind_of_greedy_knows_every_metric(
         assert selected.validation_score == pytest.approx(measure(metric, mean, pool.labels), abs=2e-6)
 
 
-def test_greedy_once_picks_nobody_twice_and_ends_with_the_last() -> None:
+def test_greedy_once_picks_no_candidate_twice_and_ends_with_the_last() -> None:
     pool = large_pool(5, 100, 4, "soft")
     selected = select(pool, EnsembleConfig(select="greedy-once", size=8))
     assert len(set(selected.picks)) == len(selected.picks) == 5
