@@ -60,7 +60,7 @@ bench: $(STAMP) ## measure; figures go to benchmarks/results/latest.json
 	$(BIN)/python -m benchmarks.search
 	$(BIN)/python -m benchmarks.tune_cost
 	$(BIN)/python -m benchmarks.plan_error
-	$(BIN)/python -m benchmarks.watch
+	$(BIN)/python -m benchmarks.monitor_cost
 	$(BIN)/python -m benchmarks.select
 	$(BIN)/python -m benchmarks.honest
 	$(BIN)/python -m benchmarks.revote

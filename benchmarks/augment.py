@@ -1,4 +1,4 @@
-"""What augmentation costs a training step on one CPU core, measured side by side.
+"""Measures what augmentation costs a training step on one CPU core, side by side.
 
     python -m benchmarks.augment
 
@@ -55,11 +55,11 @@ KEYS: dict[str, Any] = {
 COLOUR: dict[str, Any] = {"hue": 0.1, "saturation": 0.3}
 
 STEPS = 16
-"""In a round."""
+"""Steps in a round."""
 
 
 def make_images(channels: int) -> DeviceImages:
-    """Random ones of 28 x 28: what they show does not matter to the time."""
+    """Random images of 28 x 28: the time does not depend on the pixels."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (64 * STEPS, 28, 28, channels), dtype=np.uint8)
     labels = rng.integers(0, 10, len(pixels))
@@ -79,7 +79,7 @@ def make_training(images: DeviceImages, augment: dict[str, Any], width: int, blo
 
 
 def compare(images: DeviceImages, augment: dict[str, Any], rounds: int, width: int, blocks: int) -> dict[str, float]:
-    """What a step costs with and without: extra share of the time, its quartiles, and milliseconds of a plain step."""
+    """Cost of a step with and without augmentation: extra share of the time, its quartiles, and milliseconds of a plain step."""
     training = make_training(images, {}, width, blocks)
     ways = (training._augment, make_training(images, augment, width, blocks)._augment)
     ratios, plain = [], []
@@ -102,7 +102,7 @@ def compare(images: DeviceImages, augment: dict[str, Any], rounds: int, width: i
 
 
 def augment_ms(images: DeviceImages, augment: dict[str, Any], rounds: int) -> float:
-    """Milliseconds that a batch of 64 takes in `Augment` alone, the best round."""
+    """Milliseconds of `Augment` alone on a batch of 64, the best round."""
     operations = Augment(AugmentConfig.model_validate(augment), images.shape, torch.device("cpu"))
     batch = images.pixels[:64].to(torch.float32).div_(255).permute(0, 3, 1, 2)
     labels = images.labels[:64]
@@ -111,9 +111,9 @@ def augment_ms(images: DeviceImages, augment: dict[str, Any], rounds: int) -> fl
         operations.begin(number)
         begin_s = time.process_time()
         for _ in range(STEPS):
-            told = operations.vary(batch) if operations.varies else batch
+            varied = operations.vary(batch) if operations.varies else batch
             if operations.mixes:
-                operations.mix(told, labels)
+                operations.mix(varied, labels)
         times.append(time.process_time() - begin_s)
     return 1000 * min(times) / STEPS
 
@@ -138,7 +138,7 @@ def measure(rounds: int) -> dict[str, Any]:
         | {
             "set": USUAL,
             "net": worst,
-            "nets": {name: {key: round(value, 4) for key, value in told.items()} for name, told in usual.items()},
+            "nets": {name: {key: round(value, 4) for key, value in figures.items()} for name, figures in usual.items()},
             "keys": {key: round(share, 4) for key, share in keys.items()},
             "control": {key: round(value, 4) for key, value in control.items()},
             "augment_ms": round(augment_ms(grey, USUAL, rounds), 4),

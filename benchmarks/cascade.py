@@ -1,11 +1,11 @@
-"""What a cascade saves and what it costs: a team on Fashion-MNIST, asked one after the other or all together.
+"""Measures what a cascade saves and costs: a team on Fashion-MNIST, whose members predict one after the other or all together.
 
     python -m benchmarks.cascade                some minutes on two cores, training included
     python -m benchmarks.cascade --bundle B     a bundle of Fashion-MNIST that is there already
 
-The cascade's order and threshold were chosen on validation when the bundle was made; these figures are of the 10,000 test
-images. Times are the processor's, of one thread, each the median of several turns in which both go one after the other: those
-of a machine with other work to do would measure the other work. Decoding is left out.
+The cascade's order and threshold were fitted on validation when the bundle was exported; these figures are of the 10,000 test
+images. Times are processor times of one thread, each the median of several turns in which both run one after the other: wall
+times would include other work of the machine. Decoding is left out.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ SWEEP = [
 
 
 def make_bundle(folder: str) -> str:
-    """Train, choose and export; returns where the bundle lies."""
+    """Train, select and export; returns the path of the bundle."""
     store, bundle = f"{folder}/runs", f"{folder}/bundle"
-    for words in (["run", *SWEEP, f"store={store}"], ["export", "fashion-team", bundle, "--store", store]):
-        subprocess.run([sys.executable, "-m", "runner.cli.main", *words], cwd=ROOT, check=True, stdout=sys.stderr)
+    for arguments in (["run", *SWEEP, f"store={store}"], ["export", "fashion-team", bundle, "--store", store]):
+        subprocess.run([sys.executable, "-m", "runner.cli.main", *arguments], cwd=ROOT, check=True, stdout=sys.stderr)
     return bundle
 
 
@@ -70,16 +70,16 @@ def measure(bundle_uri: str) -> None:
     for team in teams.values():
         team.predict(pixels[:500])  # kernels are made on first use
     spent: dict[str, list[float]] = {name: [] for name in teams}
-    told: dict[str, Answers] = {}
+    answers_of: dict[str, Answers] = {}
     for _ in range(TURNS):
         for name, team in teams.items():
-            seconds, told[name] = ask(team, pixels)
+            seconds, answers_of[name] = ask(team, pixels)
             spent[name].append(seconds)
     rate = {name: len(pixels) / statistics.median(times) for name, times in spent.items()}
-    right = {name: float((answers.predicted == labels).mean()) for name, answers in told.items()}
-    asked = float(told["cascade"].asked.mean())
+    right = {name: float((answers.predicted == labels).mean()) for name, answers in answers_of.items()}
+    asked = float(answers_of["cascade"].asked.mean())
     members = len(bundle.manifest.members)
-    counts = np.bincount(told["cascade"].asked, minlength=members + 1)[1:]
+    counts = np.bincount(answers_of["cascade"].asked, minlength=members + 1)[1:]
     print(f"members {members}; asked {asked:.3f} an image; images by members asked {counts.tolist()}")
     print(f"validation: {found}")
     print(f"test accuracy: whole {right['whole']:.4f}, cascade {right['cascade']:.4f}")
@@ -96,9 +96,9 @@ def measure(bundle_uri: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle")
-    told = parser.parse_args().bundle
+    bundle = parser.parse_args().bundle
     with tempfile.TemporaryDirectory() as folder:
-        measure(told or make_bundle(folder))
+        measure(bundle or make_bundle(folder))
 
 
 if __name__ == "__main__":

@@ -30,9 +30,9 @@ HEAD = (
 )
 
 
-def tell_table(told: dict[str, Any]) -> Iterator[str]:
-    """Lines of Markdown from what ensemble.json holds: the arms, then the ensemble. Raises `RunMissing` without an ablation."""
-    found = told.get("ablation")
+def format_table(payload: dict[str, Any]) -> Iterator[str]:
+    """Lines of Markdown from ensemble.json: the arms, then the ensemble. Raises `RunMissing` without an ablation."""
+    found = payload.get("ablation")
     if found is None:
         raise RunMissing("the run's ensemble.json has no ablation: name a run of search.method=ablation that has ended")
     yield _line(HEAD)
@@ -57,7 +57,7 @@ def tell_table(told: dict[str, Any]) -> Iterator[str]:
         f"seeds. Losses to be reached: {found['train_reach_loss']:.4f} (training, as seen), {found['reach_loss']:.4f} (validation)."
     )
     yield ""
-    yield from _describe_ensemble(told["verdict"])
+    yield from _describe_ensemble(payload["verdict"])
 
 
 def _describe_ensemble(verdict: dict[str, Any]) -> Iterator[str]:
@@ -69,18 +69,18 @@ def _describe_ensemble(verdict: dict[str, Any]) -> Iterator[str]:
         yield _line([name, f"{score['test_accuracy']:.2%}", f"{low:.2%} to {high:.2%}"])
 
 
-def _mean(told: dict[str, Any] | None, unit: str) -> str:
-    if told is None:
+def _mean(payload: dict[str, Any] | None, unit: str) -> str:
+    if payload is None:
         return "-"
-    half = f" ± {100 * (told['ci95'][1] - told['value']):.1f}" if told["ci95"] else ""
-    return f"{100 * told['value']:.1f}{half}{unit and ' ' + unit}"
+    half = f" ± {100 * (payload['ci95'][1] - payload['value']):.1f}" if payload["ci95"] else ""
+    return f"{100 * payload['value']:.1f}{half}{unit and ' ' + unit}"
 
 
-def _reach(told: dict[str, Any]) -> str:
-    if told["epochs"] is None:
-        return f"none of {told['repeats']}"
-    some = f" ({told['reached']} of {told['repeats']})" if told["reached"] < told["repeats"] else ""
-    return f"{told['epochs']:.1f}{some}"
+def _reach(payload: dict[str, Any]) -> str:
+    if payload["epochs"] is None:
+        return f"none of {payload['repeats']}"
+    some = f" ({payload['reached']} of {payload['repeats']})" if payload["reached"] < payload["repeats"] else ""
+    return f"{payload['epochs']:.1f}{some}"
 
 
 def _line(cells: Any) -> str:
@@ -96,8 +96,8 @@ def main() -> None:
     words = parser.parse_args()
     try:
         found = locate(words.run, words.store, words.endpoint_url)
-        told = get_json(found.store, layout.run_key(found.name, found.run, layout.ENSEMBLE))
-        print("\n".join(tell_table(told)))
+        payload = get_json(found.store, layout.run_key(found.name, found.run, layout.ENSEMBLE))
+        print("\n".join(format_table(payload)))
     except CaucusError as error:
         sys.exit(f"case_study: {error}")
 

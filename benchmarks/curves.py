@@ -46,7 +46,7 @@ FOLDS = 10
 
 LATE = 9
 LEVEL_KEPT = 0.5
-"""So much of a residual's level (its mean over the `LATE` last epochs) is noise; the rest is what the forest does not
+"""Share of a residual's level (its mean over the `LATE` last epochs) that is noise; the rest is what the forest does not
 know of a configuration. Two seeds of 25 recorded configurations that learn end 0.009 apart, two made-up ones 0.008; with
 the whole level it would be 0.012. Early epochs and jitter need no such correction: there residuals are as large as the
 differences between seeds."""
@@ -80,7 +80,7 @@ class Curves:
 
     @property
     def failed(self) -> npt.NDArray[np.bool_]:
-        """Which trials diverged or ended no better than chance."""
+        """Trials that diverged or ended no better than chance, bool (trials,)."""
         return self.diverged | (self.accuracy[:, -1] < STUCK_BELOW)
 
     @cached_property
@@ -142,7 +142,7 @@ def load_curves(path: Path = PARQUET) -> Curves:
 
 
 class _Forest:
-    """Extremely randomised trees, asked without scikit-learn's checks: those take longer than the trees."""
+    """Extremely randomised trees, held_out without scikit-learn's checks: those take longer than the trees."""
 
     def __init__(self, inputs: Floats, outputs: Floats) -> None:
         forest = ExtraTreesRegressor(TREES, random_state=0)
@@ -166,7 +166,7 @@ class Surrogate:
     was expected: level, drift and jitter belong together there and are as large as they are for curves of that kind,
     so curves cross about as they do. Seconds are drawn alike.
 
-    Everything drawn follows from the configuration and `seed`, whatever else is asked in the same batch.
+    Everything drawn follows from the configuration and `seed`, whatever else is in the same batch.
 
     What it gets right, on configurations that it has not seen (`check`, ten folds over 320 trials): rank correlation
     0.94 with the recorded last accuracy and R2 0.81; among the 72 % that learn 0.93 and 0.84; after epoch 3 0.93 and
@@ -267,7 +267,7 @@ class Surrogate:
 
     @cached_property
     def _expected(self) -> Floats:
-        """What a forest without it expects of each trial that learned."""
+        """Predictions, for each trial that learned, of a forest that was fitted without it."""
         return _held_out(self._inputs[self._learned], self._outputs, self._curves.groups[self._learned])
 
     @cached_property
@@ -284,7 +284,7 @@ class Surrogate:
 
 
 def _held_out(inputs: Floats, outputs: Floats, groups: npt.NDArray[np.int64]) -> Floats:
-    """What a forest that has not seen a configuration expects of it, float64 of the shape of `outputs`."""
+    """Predictions of forests that have not seen a configuration, float64 of the shape of `outputs`."""
     expected = np.empty_like(outputs)
     for seen, unseen in GroupKFold(FOLDS).split(inputs, groups=groups):
         expected[unseen] = _Forest(inputs[seen], outputs[seen]).mean(inputs[unseen])
@@ -343,12 +343,12 @@ def check(curves: Curves) -> dict[str, float]:
     fail_share = np.empty(trials)
     for seen, unseen in GroupKFold(FOLDS).split(curves.accuracy, groups=curves.groups):
         surrogate = Surrogate(curves.take(seen))
-        asked = [curves.configurations[row] for row in unseen.tolist()]
-        fail_share[unseen] = surrogate.fail_shares(asked)
+        held_out = [curves.configurations[row] for row in unseen.tolist()]
+        fail_share[unseen] = surrogate.fail_shares(held_out)
         for epoch in (3, last):
-            clean[unseen, epoch - 1] = surrogate.true_accuracies(asked, epoch)
+            clean[unseen, epoch - 1] = surrogate.true_accuracies(held_out, epoch)
         for seed, into in enumerate((drawn, again)):
-            for row, curve in zip(unseen.tolist(), surrogate.curves(asked, seed), strict=True):
+            for row, curve in zip(unseen.tolist(), surrogate.curves(held_out, seed), strict=True):
                 into[row, : len(curve.accuracy)] = curve.accuracy
     real, whole = curves.accuracy, ~curves.diverged
     learned = ~curves.failed
@@ -359,9 +359,9 @@ def check(curves: Curves) -> dict[str, float]:
             pair = real[rows, epoch - 1], clean[rows, epoch - 1]
             figures[f"epoch {epoch}{among}, rank"] = _rank_correlation(*pair)
             figures[f"epoch {epoch}{among}, R2"] = float(r2_score(*pair))
-    for name, told in (("recorded", real), ("drawn", drawn)):
-        rows = np.isfinite(told[:, -1]) & (told[:, -1] >= STUCK_BELOW)
-        figures[f"crossing, {name}"] = _rank_correlation(told[rows, 2], told[rows, -1])
+    for name, values in (("recorded", real), ("drawn", drawn)):
+        rows = np.isfinite(values[:, -1]) & (values[:, -1] >= STUCK_BELOW)
+        figures[f"crossing, {name}"] = _rank_correlation(values[rows, 2], values[rows, -1])
     first = np.unique(curves.groups, return_index=True)[1]
     pairs = [(first[group], row) for row, group in enumerate(curves.groups.tolist()) if first[group] != row]
     one, other = np.array(pairs).T

@@ -1,4 +1,4 @@
-"""Where figures go: benchmarks/results/latest.json, each as {"value", "unit", "goal", "met"}."""
+"""Writes figures to benchmarks/results/latest.json, each as {"value", "unit", "goal", "met"}."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def at_least(value: float, unit: str, goal: float) -> dict[str, Any]:
 
 
 def write(figures: dict[str, Any]) -> None:
-    """Put `figures` beside those that are there, and print them."""
+    """Add `figures` to the file, and print them."""
     before = json.loads(LATEST.read_text()) if LATEST.exists() else {}
     machine = {
         "cores": os.cpu_count(),

@@ -189,9 +189,18 @@ def make_streams(k: int, width: int, batch: int, device: str) -> Callable[[], No
 
 
 def measure_processes(k: int, width: int, batch: int, device: str, seconds: float) -> float:
-    words = [sys.executable, "-m", "benchmarks.fusion_probe", "--alone", "--device", device, "--seconds", str(seconds)]
-    words += ["--batch", str(batch), "--widths", str(width)]
-    processes = [subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(k)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.fusion_probe",
+        "--alone",
+        "--device",
+        device,
+        "--seconds",
+        str(seconds),
+    ]
+    command += ["--batch", str(batch), "--widths", str(width)]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(k)]
     try:
         pipes = [(process.stdin, process.stdout) for process in processes]
         for _, out in pipes:
@@ -257,14 +266,14 @@ def main() -> None:
     parser.add_argument("--widths", default="16,32,64")
     parser.add_argument("--k", default="1,4,16,64")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
-    words = parser.parse_args()
-    widths, ks = ([int(word) for word in told.split(",")] for told in (words.widths, words.k))
-    if words.alone:
-        step_alone(widths[0], words.batch, words.device, words.seconds)
+    arguments = parser.parse_args()
+    widths, ks = ([int(number) for number in text.split(",")] for text in (arguments.widths, arguments.k))
+    if arguments.alone:
+        step_alone(widths[0], arguments.batch, arguments.device, arguments.seconds)
         return
-    name = torch.cuda.get_device_name() if words.device == "cuda" else "cpu"
-    print(json.dumps({"torch": torch.__version__, "device": name, "batch": words.batch}), flush=True)
-    for row in probe(words.device, words.seconds, words.batch, widths, ks):
+    name = torch.cuda.get_device_name() if arguments.device == "cuda" else "cpu"
+    print(json.dumps({"torch": torch.__version__, "device": name, "batch": arguments.batch}), flush=True)
+    for row in probe(arguments.device, arguments.seconds, arguments.batch, widths, ks):
         print(json.dumps(row), flush=True)
 
 

@@ -1,9 +1,9 @@
-"""What training takes on a GPU: images a second beside a plain loop, waits, memory, trials that share it, and fusion.
+"""Measures training on a GPU: images a second against a plain loop, waits, memory, trials that share the GPU, and fusion.
 
     python -m benchmarks.gpu [--seconds 2] [--without-fusion]
 
 Nets of the two demo sweeps, on random images of the sets' sizes. The plain loop is what a careful person writes: images on the
-device, channels_last, the same precision, fused SGD; no augmentation, no monitors, no look at the loss but at the end of an epoch.
+device, channels_last, the same precision, fused SGD; no augmentation, no monitors, and the loss is read only at the end of an epoch.
 Both take epochs in turns, and the figure is the median over rounds. Trials that share the GPU are processes, as Ray's are.
 Figures go to benchmarks/results/gpu.json. Needs torch and what `trainables` imports, but not Ray; without a GPU it says so and
 ends with code 2. `--device cpu` is for checking the script, and writes no file unless `--out` names one.
@@ -69,7 +69,7 @@ DEMOS = {
 
 
 def make_images(demo: Demo) -> ImageArrays:
-    """Noise: what an epoch takes does not depend on what is to be seen."""
+    """Noise: the time of an epoch does not depend on the pixels."""
     rng = np.random.default_rng(0)
     count = demo.train + 2000
     splits = np.repeat(np.array([0, 1, 2], np.int8), [demo.train, 1000, 1000])
@@ -121,8 +121,8 @@ def measure_rates(name: str, device: torch.device, seconds: float) -> dict[str, 
             took[which].append(time_of(act, device))
     rates = {which: demo.train / statistics.median(times[1:]) for which, times in took.items()}
     ratio = statistics.median(plain / ours for plain, ours in zip(took["plain"][1:], took["caucus"][1:], strict=True))
-    told = {which: round(rate) for which, rate in rates.items()}
-    return at_least(ratio, "of the plain loop's images a second", SLOWER) | told | {"precision": training.precision}
+    rounded = {which: round(rate) for which, rate in rates.items()}
+    return at_least(ratio, "of the plain loop's images a second", SLOWER) | rounded | {"precision": training.precision}
 
 
 def measure_waits(device: torch.device) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def measure_checkpoint(device: torch.device) -> dict[str, Any]:
 
 
 def measure_memory(device: torch.device) -> dict[str, Any]:
-    """What a training step of the fashion demo takes."""
+    """Memory of a training step of the fashion demo."""
     demo = DEMOS["fashion in batches of 512"]
     training = Training(make_config(demo), place_images(make_images(demo), device))
     training.train_epoch()
@@ -177,9 +177,9 @@ def measure_sharing(device: torch.device, seconds: float) -> dict[str, Any]:
 
 def run_processes(count: int, device: torch.device, seconds: float) -> list[float]:
     """Images a second of each of `count` processes that train the fashion demo at a time."""
-    words = [sys.executable, "-m", "benchmarks.gpu", "--alone", "--device", str(device), "--seconds", str(seconds)]
+    command = [sys.executable, "-m", "benchmarks.gpu", "--alone", "--device", str(device), "--seconds", str(seconds)]
     processes = [
-        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)
     ]
     try:
         for process in processes:
@@ -230,8 +230,8 @@ def measure(device: torch.device, seconds: float, sharing: bool = True) -> dict[
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """What was measured on."""
-    told: dict[str, Any] = {
+    """The device and the versions of the measurement."""
+    about: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"),
         "device": name_device(device),
         "torch": torch.__version__,
@@ -239,10 +239,10 @@ def describe(device: torch.device) -> dict[str, Any]:
         "numpy": version("numpy"),
     }
     if device.type == "cuda":
-        known = torch.cuda.get_device_properties(device)
-        told |= {"capability": f"{known.major}.{known.minor}", "memory_bytes": known.total_memory}
-        told |= {"cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
-    return told
+        properties = torch.cuda.get_device_properties(device)
+        about |= {"capability": f"{properties.major}.{properties.minor}", "memory_bytes": properties.total_memory}
+        about |= {"cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
+    return about
 
 
 def main() -> None:
@@ -252,27 +252,27 @@ def main() -> None:
     parser.add_argument("--without-fusion", action="store_true", help="leave benchmarks.fusion_probe out")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
-    words = parser.parse_args()
+    arguments = parser.parse_args()
     found = open_device(1)
-    device = torch.device(words.device) if words.device else found
-    if device.type == "cpu" and not words.device:
+    device = torch.device(arguments.device) if arguments.device else found
+    if device.type == "cpu" and not arguments.device:
         print(NO_GPU, file=sys.stderr)
         raise SystemExit(2)
-    if words.alone:
-        train_alone(device, words.seconds)
+    if arguments.alone:
+        train_alone(device, arguments.seconds)
         return
-    figures = measure(device, words.seconds)
+    figures = measure(device, arguments.seconds)
     for name, figure in figures.items():
         met = "met" if figure["met"] else "NOT met"
         print(f"{name}: {figure['value']} {figure['unit']} (goal {figure['goal']}, {met})", flush=True)
     rows = []
-    for row in () if words.without_fusion else probe(device.type, words.seconds):
+    for row in () if arguments.without_fusion else probe(device.type, arguments.seconds):
         rows.append(row)
         print(json.dumps(row), flush=True)
-    out = words.out or (RESULTS if device.type != "cpu" else None)
+    out = arguments.out or (RESULTS if device.type != "cpu" else None)
     if out:
-        told = {**figures, "fusion": rows, "machine": describe(device)}
-        out.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+        record = {**figures, "fusion": rows, "machine": describe(device)}
+        out.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

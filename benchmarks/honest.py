@@ -1,11 +1,11 @@
-"""How near the corrected estimate comes to the truth, on simulated pools whose truth is known.
+"""Measures the error of the corrected estimate, on simulated pools whose true accuracy is known.
 
     python -m benchmarks.honest            100 pools each of 500 and 2,000 images: an hour on one core
     python -m benchmarks.honest --pools 20
 
-A pool has 200 models, all as good as each other but for little, whose errors are half shared; greedy takes 8 of them on accuracy.
-The truth is the accuracy of the chosen team on 40,000 new images. Beside every estimate stands what nobody can beat without
-other images: the same team, known beforehand, scored once on as many new images as validation has (`oracle`).
+A pool has 200 models of nearly equal skill, whose errors are half shared; greedy takes 8 of them by accuracy. The truth is the
+accuracy of the selected team on 40,000 new images. Beside every estimate stands a bound on what is possible without more images:
+the same team, known beforehand, scored once on as many new images as validation has (`oracle`).
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from ensembles.selection_bias.corrected import correct
 from trainables.results.checkpoint import CheckpointId
 
 MODELS, CLASSES, NEW_IMAGES = 200, 10, 40_000
-SHARED, OWN, SPREAD, SHARPNESS = 0.9, 1.0, 0.15, 2.0
-"""Standard deviations of the noise that all models see, of each one's own, and of their skill; and how sure they are."""
+SHARED, INDEPENDENT, SPREAD, SHARPNESS = 0.9, 1.0, 0.15, 2.0
+"""Standard deviations of the noise that all models share, of each model's independent noise, and of their skill; and the
+sharpness of their probabilities."""
 SKILLS = {"92": 2.9, "98": 3.75, "99": 4.4}
-"""Mean skill, by about the accuracy in percent that the chosen team comes to."""
+"""Mean skill, by the approximate accuracy of the selected team in percent."""
 WITHIN = {500: 0.01, 2000: 0.005}
-"""How near an estimate is to come, by images of validation."""
+"""Accepted error of an estimate, by number of validation images."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Outcome:
     """One pool: accuracies, shares of 1."""
 
     selected: float
-    """What selection reports."""
+    """Accuracy that selection reports."""
     corrected: float
     ci95: tuple[float, float]
     truth: float
@@ -49,7 +50,7 @@ class Outcome:
 
     @property
     def is_covered(self) -> bool:
-        """Whether the interval holds the truth."""
+        """Whether the interval covers the true accuracy."""
         return self.ci95[0] <= self.truth <= self.ci95[1]
 
 
@@ -64,10 +65,10 @@ class Summary:
     rms: float
     oracle_rms: float
     within: float
-    """Share of the pools in which the estimate is as near as `WITHIN`."""
+    """Share of the pools in which the error of the estimate is at most `WITHIN`."""
     oracle_within: float
     covered: float
-    """Share of the pools whose 95 % interval holds the truth."""
+    """Share of the pools whose 95 % interval covers the true accuracy."""
 
 
 def predict(
@@ -78,7 +79,7 @@ def predict(
     shared = SHARED * rng.standard_normal((len(labels), CLASSES), dtype=np.float32)
     found = np.empty((len(skills), len(labels), CLASSES), np.float32)
     for number, skill in enumerate(skills):
-        logits = shared + OWN * rng.standard_normal(shared.shape, dtype=np.float32)
+        logits = shared + INDEPENDENT * rng.standard_normal(shared.shape, dtype=np.float32)
         logits[images, labels] += skill
         logits = np.exp(SHARPNESS * (logits - logits.max(1, keepdims=True)))
         found[number] = logits / logits.sum(1, keepdims=True)
@@ -86,7 +87,7 @@ def predict(
 
 
 def simulate(seed: int, images: int, skill: float, how: Correction = "bootstrap", models: int = MODELS) -> Outcome:
-    """One pool with `images` for validation, chosen from and corrected as a run would."""
+    """One pool with `images` validation images, selected from and corrected as in a run."""
     rng = np.random.default_rng([seed, images])
     skills = rng.normal(skill, SPREAD, models)
     labels = rng.integers(0, CLASSES, images)
@@ -94,14 +95,14 @@ def simulate(seed: int, images: int, skill: float, how: Correction = "bootstrap"
     names = tuple(f"class {number}" for number in range(CLASSES))
     pool = PredictionPool("simulated", "validation", members, predict(rng, labels, skills), labels, names)
     config = EnsembleConfig(metric="accuracy", vote="weighted", correct=how)
-    choice = select(pool, config)
-    found = correct(pool, choice, config)
+    team = select(pool, config)
+    found = correct(pool, team, config)
     assert found is not None
     new_labels = rng.integers(0, CLASSES, NEW_IMAGES)
-    told = predict(rng, new_labels, [skills[pool.position(member)] for member in choice.members])
-    right = np.tensordot(choice.weights, told, 1).argmax(1) == new_labels
+    probabilities = predict(rng, new_labels, [skills[pool.position(member)] for member in team.members])
+    right = np.tensordot(team.weights, probabilities, 1).argmax(1) == new_labels
     return Outcome(
-        selected=choice.validation_score,
+        selected=team.validation_score,
         corrected=found.accuracy,
         ci95=found.ci95,
         truth=float(right.mean()),
@@ -110,7 +111,7 @@ def simulate(seed: int, images: int, skill: float, how: Correction = "bootstrap"
 
 
 def summarise(outcomes: Sequence[Outcome], within: float) -> Summary:
-    """The errors over all pools; as near as `within` is near."""
+    """The errors over all pools; `within` is the accepted error."""
     truth = np.array([one.truth for one in outcomes])
     selected, corrected, oracle = (
         np.array([getattr(one, key) for one in outcomes]) - truth for key in ("selected", "corrected", "oracle")
@@ -129,7 +130,7 @@ def summarise(outcomes: Sequence[Outcome], within: float) -> Summary:
 
 
 def figures_of(name: str, found: Summary) -> dict[str, Any]:
-    """For benchmarks/results/latest.json, in points of accuracy and shares of pools."""
+    """Figures for benchmarks/results/latest.json, in points of accuracy and shares of pools."""
     return {
         f"honest/{name}/bias": at_most(100 * abs(found.bias), "points", 0.25),
         f"honest/{name}/within": at_least(found.within, "share of pools", 0.95),
@@ -139,28 +140,30 @@ def figures_of(name: str, found: Summary) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print a table, and keep the figures."""
-    words = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    words.add_argument("--pools", type=int, default=100)
-    words.add_argument("--how", choices=["bootstrap", "cross-fit"], default="bootstrap")
-    words.add_argument("--keep", action="store_true", help="write the figures to benchmarks/results/latest.json")
-    given = words.parse_args()
-    table = Table(box=None, title=f"{given.how}, points of accuracy; {given.pools} pools each", title_justify="left")
+    """Measure, print a table, and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--pools", type=int, default=100)
+    parser.add_argument("--how", choices=["bootstrap", "cross-fit"], default="bootstrap")
+    parser.add_argument("--keep", action="store_true", help="write the figures to benchmarks/results/latest.json")
+    arguments = parser.parse_args()
+    table = Table(
+        box=None, title=f"{arguments.how}, points of accuracy; {arguments.pools} pools each", title_justify="left"
+    )
     headings = ("images", "truth", "selected", "corrected", "rms", "oracle rms", "within", "oracle within", "covered")
     for heading in headings:
         table.add_column(heading, justify="right")
-    kept: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for images, within in WITHIN.items():
         for name, skill in SKILLS.items():
-            found = summarise([simulate(seed, images, skill, given.how) for seed in range(given.pools)], within)
+            found = summarise([simulate(seed, images, skill, arguments.how) for seed in range(arguments.pools)], within)
             cells = [found.truth, found.selected_bias, found.bias, found.rms, found.oracle_rms]
             shares = [found.within, found.oracle_within, found.covered]
             table.add_row(str(images), *(f"{100 * cell:+.2f}" for cell in cells), *(f"{share:.2f}" for share in shares))
-            kept |= figures_of(f"{name}_{images}", found)
+            figures |= figures_of(f"{name}_{images}", found)
             print(images, name, found, flush=True)
     Console(width=120).print(table)
-    if given.keep:
-        write(kept)
+    if arguments.keep:
+        write(figures)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 GOAL = 0.3
 
 LITTLE_FASHION = ("search.trials=6", "scheduler.max_epochs=3", "budget.wall=1h")
-"""What a budget ends takes as long as the budget says: with these words Fashion-MNIST ends before it."""
+"""A run that its budget ends takes as long as the budget: with these overrides Fashion-MNIST ends before it."""
 
 SWEEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("sweeps/digits.yaml", ()),
@@ -46,9 +46,9 @@ def measure_plan_error(sweeps: Sequence[tuple[str, Sequence[str]]]) -> dict[str,
     rows = []
     for sweep, overrides in sweeps:
         with tempfile.TemporaryDirectory() as store:
-            words = [str(ROOT / sweep), *overrides, f"store={store}"]
-            planned, plan_s = _caucus("plan", words)
-            result, run_s = _caucus("run", words)
+            arguments = [str(ROOT / sweep), *overrides, f"store={store}"]
+            planned, plan_s = _caucus("plan", arguments)
+            result, run_s = _caucus("run", arguments)
         forecast = planned["forecast"]
         rows.append(
             {
@@ -66,28 +66,28 @@ def measure_plan_error(sweeps: Sequence[tuple[str, Sequence[str]]]) -> dict[str,
     return {"rows": rows, "worst": max(row["error"] for row in rows)}
 
 
-def _caucus(verb: str, words: Sequence[str]) -> tuple[dict[str, Any], float]:
+def _caucus(verb: str, arguments: Sequence[str]) -> tuple[dict[str, Any], float]:
     """The JSON object of a command, and how long it took."""
     start_s = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "runner.cli.main", verb, *words, "--json"],
+        [sys.executable, "-m", "runner.cli.main", verb, *arguments, "--json"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
         check=True,
     )
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told, time.monotonic() - start_s
+    payload: dict[str, Any] = json.loads(done.stdout)
+    return payload, time.monotonic() - start_s
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fashion", action="store_true")
     parser.add_argument("--only", default="", help="sweeps whose file has this in its name")
-    told = parser.parse_args()
-    sweeps = [sweep for sweep in SWEEPS if told.only in sweep[0]]
-    if told.fashion:
+    arguments = parser.parse_args()
+    sweeps = [sweep for sweep in SWEEPS if arguments.only in sweep[0]]
+    if arguments.fashion:
         sweeps.append(("sweeps/fashion_mnist.yaml", ()))
     found = measure_plan_error(sweeps)
     print(f"{'forecast':>10} {'range':>16} {'took':>8} {'error':>7} {'epochs':>11} {'plan':>6}  sweep")
@@ -98,7 +98,7 @@ def main() -> None:
             f"{row['forecast_s']:>8g} s {spread:>14} s {row['run_s']:>6g} s {row['error']:>7.1%} {epochs:>11} "
             f"{row['plan_s']:>4g} s  {row['sweep']}"
         )
-    if not told.only:
+    if not arguments.only:
         write({"search/plan_error": at_most(found["worst"], "share", GOAL)})
 
 

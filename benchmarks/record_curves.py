@@ -3,7 +3,7 @@
     nice -n 19 python -m benchmarks.record_curves    half an hour on two free cores
 
 Every trial of benchmarks/curves.yaml is trained to its last epoch by `trainables.training.training` alone: no Ray, no store.
-Finished trials are kept in build/, one a line, so an interrupted recording goes on where it was.
+Finished trials are kept in build/, one a line, so an interrupted recording continues where it was.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from trainables.training.training import Training
 WORK = Path(__file__).parents[1] / "build" / "curves.jsonl"
 IMAGES = {"train": 4000, "validation": 2000}
 REPEATED = 40
-"""So many configurations are trained with a second seed, which tells chance from what the configuration decides."""
+"""Number of configurations that are trained with a second seed, to separate chance from the effect of the configuration."""
 WORKERS = 2
 
 _placed: list[DeviceImages] = []
@@ -102,32 +102,32 @@ def record_all(images: ImageSet, trials: list[TrialConfig], epochs: int) -> Iter
 
 
 def read_lines() -> dict[str, dict[str, Any]]:
-    """What the work file holds, by trial; a line that a crash cut off is left out."""
+    """The records in the work file, by trial; a line that a crash cut off is left out."""
     found = {}
     for line in WORK.read_text().splitlines() if WORK.exists() else []:
         try:
-            told = json.loads(line)
+            parsed = json.loads(line)
         except ValueError:
             continue
-        found[told["trial_id"]] = told
+        found[parsed["trial_id"]] = parsed
     return found
 
 
 def write_parquet(spec: SweepSpec, trials: list[TrialConfig], found: dict[str, dict[str, Any]], path: Path) -> None:
     """One row a trial, in the order of `trials`; a series has one value an epoch that was finished."""
-    told = [found[trial.trial_id] for trial in trials]
+    records = [found[trial.trial_id] for trial in trials]
     columns: dict[str, pa.Array] = {"seed": pa.array([trial.seed for trial in trials])}
     for key in spec.search.space:
         columns[key] = pa.array([flatten(trial.model_dump())[key] for trial in trials])
-    columns["diverged"] = pa.array([one["diverged"] for one in told])
+    columns["diverged"] = pa.array([one["diverged"] for one in records])
     for name in SERIES:
-        columns[name] = pa.array([one[name] for one in told], pa.list_(pa.float32()))
+        columns[name] = pa.array([one[name] for one in records], pa.list_(pa.float32()))
     about = {
         "date": time.strftime("%Y-%m-%d"),
         "command": "python -m benchmarks.record_curves",
         **{f"{split}_images": str(count) for split, count in IMAGES.items()},
         "epochs": str(spec.scheduler.max_epochs),
-        **{name: " + ".join(sorted({one[name] for one in told})) for name in ("torch", "precision", "device")},
+        **{name: " + ".join(sorted({one[name] for one in records})) for name in ("torch", "precision", "device")},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns).replace_schema_metadata(about), path, compression="zstd", compression_level=19)
@@ -143,8 +143,8 @@ def main() -> None:
     start_s = time.monotonic()
     with WORK.open("a") as work:
         work.write("\n" if WORK.stat().st_size else "")
-        for count, told in enumerate(record_all(images, missing, spec.scheduler.max_epochs), 1):
-            work.write(json.dumps(told) + "\n")
+        for count, record in enumerate(record_all(images, missing, spec.scheduler.max_epochs), 1):
+            work.write(json.dumps(record) + "\n")
             work.flush()
             os.fsync(work.fileno())
             print(f"{count} of {len(missing)} trials after {time.monotonic() - start_s:.0f} s", flush=True)

@@ -1,4 +1,4 @@
-"""What a store in a bucket is asked when a large run that is over is run, looked at and voted on again: requests, by kind.
+"""Counts the requests to a bucket when a large finished run is run again, inspected and voted on again, by kind.
 
     python -m benchmarks.requests       200 trials x 10 epochs, then 2,000 trials x 1: five minutes
 
@@ -41,52 +41,52 @@ from trainables.store.base import StoredObject, sha256_of
 from trainables.store.s3 import S3Store
 
 GOAL = 70
-"""Beside listings of checkpoints, segments of the journal, and heartbeats."""
+"""Requests beside listings of checkpoints, segments of the journal, and heartbeats."""
 
 LISTINGS = 20
-"""Of the checkpoints: 2,000 with seven objects each, and a configuration for each trial."""
+"""Listings of the checkpoints: 2,000 with seven objects each, and a configuration for each trial."""
 
 JOURNAL, SEGMENTS = "events/*", 40
-"""Of 64 KiB each: 200 trials of 10 epochs are written in 14, 2,000 of one in 34."""
+"""Segments of 64 KiB each: 200 trials of 10 epochs are written in 14, 2,000 of one in 34."""
 
 BEAT = "heartbeat"
-"""Written every 3 s and looked up, with the question whether another driver came."""
+"""Written every 3 s and verified, together with a check for another driver."""
 
 
 @dataclass
 class Requests:
-    """What was asked, by kind (GET, HEAD, LIST, PUT, DELETE) and by what of."""
+    """Counts of requests, by kind (GET, HEAD, LIST, PUT, DELETE) and object."""
 
     counted: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def of(self, *kinds: str) -> int:
-        """How many there were of these kinds, but those of heartbeats."""
+        """Number of requests of these kinds, without those of heartbeats."""
         return sum(count for (kind, what), count in self.counted.items() if kind in kinds and what != BEAT)
 
     @property
     def total(self) -> int:
-        """How many there were."""
+        """Number of all requests."""
         return sum(self.counted.values())
 
     @property
     def others(self) -> int:
-        """Those that do not grow with the run: all but listings of checkpoints, the journal, and heartbeats, of which a slow
+        """Requests that do not grow with the run: all but listings of checkpoints, the journal, and heartbeats, of which a slow
         machine has more."""
         return sum(count for (_, what), count in self.counted.items() if what not in (layout.TRIALS, JOURNAL, BEAT))
 
     def describe(self) -> str:
-        """A line for each kind, with what was asked for the most first."""
+        """A line for each kind, with the most requested objects first."""
         lines = []
         for kind in sorted({kind for kind, _ in self.counted}):
             parts = [(count, what) for (one, what), count in self.counted.items() if one == kind]
-            told = ", ".join(f"{what} {count}" for count, what in sorted(parts, reverse=True)[:9])
-            lines.append(f"    {kind:6} {self.of(kind):6}   {told}")
+            listed = ", ".join(f"{what} {count}" for count, what in sorted(parts, reverse=True)[:9])
+            lines.append(f"    {kind:6} {self.of(kind):6}   {listed}")
         return "\n".join(lines)
 
 
 @contextmanager
 def counting() -> Iterator[Requests]:
-    """Counts what this process asks of S3 until the end of the block."""
+    """Count this process's requests to S3 until the end of the block."""
     found = Requests()
     send = URLLib3Session.send
 
@@ -101,8 +101,8 @@ def counting() -> Iterator[Requests]:
 def _kind_of(method: str, url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     if method == "GET" and "list-type=2" in parts.query:
-        told = re.search(r"prefix=([^&]*)", parts.query)
-        return "LIST", re.sub(r"[0-9a-f]{12,}", "*", unquote(told[1]) if told else "") or "everything"
+        prefix = re.search(r"prefix=([^&]*)", parts.query)
+        return "LIST", re.sub(r"[0-9a-f]{12,}", "*", unquote(prefix[1]) if prefix else "") or "everything"
     names = parts.path.strip("/").split("/")[1:]
     if "drivers" in names and (names[-1].endswith(".beat") or method in ("HEAD", "GET")):
         return method, BEAT
@@ -112,7 +112,7 @@ def _kind_of(method: str, url: str) -> tuple[str, str]:
 
 
 class HastyBucket(S3Store):
-    """A bucket whose writes are not looked up: for stored runs that are made, not measured."""
+    """A bucket whose writes are not verified: for creating stored runs, not for measuring."""
 
     def _look(self, client: Any, name: str) -> tuple[int, str | None]:
         return self._written[name]
@@ -122,11 +122,11 @@ class HastyBucket(S3Store):
         return super()._put(key, data)
 
     def create(self, key: str, data: bytes) -> bool:
-        """Nobody else writes here."""
+        """Write without a condition: there is no other writer."""
         return bool(self._put(key, data))
 
     def stat(self, key: str) -> StoredObject | None:
-        """Nothing that is written here was there."""
+        """None: no object that is written here existed before."""
         return None
 
     @property
@@ -168,7 +168,7 @@ def measure_run(bucket: str, trials: int, epochs: int, **ensemble: int) -> dict[
         publish(stored, choose_and_evaluate(stored), "")
 
     acts: dict[str, Callable[[], object]] = {
-        "run, never proved": run_again,
+        "run, never verified": run_again,
         "run again": run_again,
         "status": lambda: read_status(found),
         "top": lambda: read_state(found.store, name, run),
@@ -192,14 +192,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, running_weed(Path(folder)) as server, _login(server):
         for trials, epochs in ((200 // shrink, 10), (2000 // shrink, 1)):
             measured = measure_run(server.new_bucket(), trials, epochs)
-            for what, asked in measured.items():
-                print(f"{trials} x {epochs}, {what}: {asked.total} requests\n{asked.describe()}", flush=True)
+            for what, requests in measured.items():
+                print(f"{trials} x {epochs}, {what}: {requests.total} requests\n{requests.describe()}", flush=True)
             key = f"requests/{trials}x{epochs}"
             for what in ("run again", "status", "top", "report", "ensemble", "prune"):
-                asked, told = measured[what], f"{key}_{what.replace(' ', '_')}"
-                figures[f"{told}_listings"] = at_most(asked.counted["LIST", layout.TRIALS], "requests", LISTINGS)
-                figures[f"{told}_journal"] = at_most(asked.counted["GET", JOURNAL], "requests", SEGMENTS)
-                figures[f"{told}_others"] = at_most(asked.others, "requests", GOAL)
+                requests, name = measured[what], f"{key}_{what.replace(' ', '_')}"
+                figures[f"{name}_listings"] = at_most(requests.counted["LIST", layout.TRIALS], "requests", LISTINGS)
+                figures[f"{name}_journal"] = at_most(requests.counted["GET", JOURNAL], "requests", SEGMENTS)
+                figures[f"{name}_others"] = at_most(requests.others, "requests", GOAL)
     if shrink == 1:
         write(figures)
 

@@ -1,4 +1,4 @@
-"""Measures what a person waits for, and writes benchmarks/results/latest.json.
+"""Measures the time that a user waits, and writes benchmarks/results/latest.json.
 
     python -m benchmarks.run            digits alone, a minute
     python -m benchmarks.run --fashion  Fashion-MNIST too, ten minutes more

@@ -122,7 +122,7 @@ def _event_cost_s(surrogate: Surrogate, trials: int) -> float:
         journal = Journal(store, spec.name, "r")
         listeners = [StatusWriter(store, spec, "r"), Progress(Console(file=nowhere), spec)]
         start_s = time.process_time()
-        simulate(spec, choose_search(spec, "simulated"), SLOTS, stage.play, journal, listeners=listeners)
+        simulate(spec, choose_search(spec, "simulated"), SLOTS, stage.epoch_result, journal, listeners=listeners)
         return (time.process_time() - start_s) / len(journal.events)
 
 
@@ -141,12 +141,14 @@ def measure_regret(surrogate: Surrogate, names: list[str], seeds: int) -> dict[s
     for name in names:
         search, scheduler = METHODS[name]
         found = np.array([_regrets(surrogate, search, scheduler, seed, training_s) for seed in range(seeds)])
-        told = {str(budget): round(100 * float(value), 3) for budget, value in zip(BUDGETS, found.mean(0), strict=True)}
+        means = {
+            str(budget): round(100 * float(value), 3) for budget, value in zip(BUDGETS, found.mean(0), strict=True)
+        }
         error = 100 * found.std(0, ddof=1) / np.sqrt(seeds) if seeds > 1 else np.zeros(len(BUDGETS))
-        table[name] = told | {
+        table[name] = means | {
             f"{budget} ±": round(float(value), 3) for budget, value in zip(BUDGETS, error, strict=True)
         }
-        print(f"{name:24}", "  ".join(f"{budget}: {told[str(budget)]:.2f}" for budget in BUDGETS), flush=True)
+        print(f"{name:24}", "  ".join(f"{budget}: {means[str(budget)]:.2f}" for budget in BUDGETS), flush=True)
     return table
 
 
@@ -156,10 +158,10 @@ def _regrets(
     scheduler: Mapping[str, Any],
     seed: int,
     training_s: float,
-    **told: Any,
+    **options: Any,
 ) -> list[float]:
-    choose = told.pop("choose", choose_scheduler)
-    stage, incumbent = Stage(surrogate, seed, **told), Incumbent()
+    choose = options.pop("choose", choose_scheduler)
+    stage, incumbent = Stage(surrogate, seed, **options), Incumbent()
     seconds = [budget * training_s / SLOTS for budget in BUDGETS]
     spec = make_spec({**search, "seed": seed}, scheduler)
     simulate_sweep(spec, stage, SLOTS, until_s=seconds[-1], listeners=[incumbent], choose=choose)
@@ -181,18 +183,18 @@ def compare_with_ray(surrogate: Surrogate, nan_share: float, seeds: int) -> dict
         )
         pairs.append((ours, rays))
     ours, rays = (100 * np.array([pair[side] for pair in pairs]) for side in (0, 1))
-    told: dict[str, Any] = {}
+    by_budget: dict[str, Any] = {}
     for place, budget in enumerate(BUDGETS):
         difference = ours[:, place] - rays[:, place]
         half = float(stats.t.ppf(0.975, seeds - 1) * difference.std(ddof=1) / np.sqrt(seeds))
         mean = float(difference.mean())
-        told[str(budget)] = {
+        by_budget[str(budget)] = {
             "ours": round(float(ours[:, place].mean()), 3),
             "ray": round(float(rays[:, place].mean()), 3),
             "difference": round(mean, 3),
             "ci95": [round(mean - half, 3), round(mean + half, 3)],
         }
-    return told
+    return by_budget
 
 
 def measure(quick: bool, report: Callable[[str], None] = print) -> dict[str, Any]:
@@ -208,15 +210,15 @@ def measure(quick: bool, report: Callable[[str], None] = print) -> dict[str, Any
     if quick:
         return figures
     for name, nan_share in (("search/asha_minus_ray", 0.0), ("search/asha_minus_ray_with_nan", 0.2)):
-        told = compare_with_ray(surrogate, nan_share, seeds=4 * SEEDS)
-        report(f"{name}: {told}")
-        worst = max(one["difference"] for one in told.values())
+        compared = compare_with_ray(surrogate, nan_share, seeds=4 * SEEDS)
+        report(f"{name}: {compared}")
+        worst = max(one["difference"] for one in compared.values())
         unit = "points of regret, the worst budget" + (
             "" if nan_share else "; met: no 95 % interval lies above the goal"
         )
         # Without NaN the two may differ by chance alone: met where no budget's interval lies above zero.
-        met = all(one["ci95"][0] <= 0 for one in told.values()) if not nan_share else bool(worst < 0)
-        figures[name] = {"value": round(worst, 3), "unit": unit, "goal": 0, "met": met, "table": told}
+        met = all(one["ci95"][0] <= 0 for one in compared.values()) if not nan_share else bool(worst < 0)
+        figures[name] = {"value": round(worst, 3), "unit": unit, "goal": 0, "met": met, "table": compared}
     regret = measure_regret(surrogate, list(METHODS), SEEDS)
     largest = str(BUDGETS[-1])
     best = min(regret, key=lambda name: regret[name][largest])

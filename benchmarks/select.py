@@ -1,4 +1,4 @@
-"""Greedy selection beside AutoGluon's own class on the same pool in the same run: seconds, picks, and memory at its peak.
+"""Compares greedy selection with AutoGluon's own class on the same pool in the same run: seconds, picks, and peak memory.
 
     python -m benchmarks.select              the smaller pool, a few minutes, nearly all of it AutoGluon's
     python -m benchmarks.select --large      also 1,000 members x 10,000 images x 100 classes, which takes 4 GB
@@ -52,14 +52,14 @@ def draw_pool(members: int, images: int, classes: int, seed: int = 0) -> Predict
     common = rng.standard_normal((images, classes), np.float32)
     common[np.arange(images), labels] += 3.0 + 0.4 * np.log10(classes)
     pool = np.empty((members, images, classes), np.float32)
-    for own in pool:
-        rng.standard_normal(out=own, dtype=np.float32)
-        own *= np.float32(rng.uniform(0.5, 1.2))
-        own += common
-        own *= np.float32(rng.uniform(0.8, 1.6))
-        own -= own.max(axis=1, keepdims=True)
-        np.exp(own, out=own)
-        own /= own.sum(axis=1, keepdims=True)
+    for table in pool:
+        rng.standard_normal(out=table, dtype=np.float32)
+        table *= np.float32(rng.uniform(0.5, 1.2))
+        table += common
+        table *= np.float32(rng.uniform(0.8, 1.6))
+        table -= table.max(axis=1, keepdims=True)
+        np.exp(table, out=table)
+        table /= table.sum(axis=1, keepdims=True)
     ids = tuple(CheckpointId(f"{number:012x}", 1) for number in range(members))
     return PredictionPool("drawn", "validation", ids, pool, labels, tuple(map(str, range(classes))))
 
@@ -70,9 +70,9 @@ def time_ours(pool: PredictionPool, kind: Kind, ties: Literal["caucus", "autoglu
     took_s = []
     for _ in range(REPEATS):
         start_s = time.process_time()
-        choice = select(pool, config)
+        team = select(pool, config)
         took_s.append(time.process_time() - start_s)
-    return sorted(took_s)[REPEATS // 2], [pool.position(member) for member in choice.picks]
+    return sorted(took_s)[REPEATS // 2], [pool.position(member) for member in team.picks]
 
 
 def measure_memory(pool: PredictionPool, kind: Kind) -> float:
@@ -86,7 +86,7 @@ def measure_memory(pool: PredictionPool, kind: Kind) -> float:
 
 
 def time_autogluon(pool: PredictionPool, kind: Kind, picks: int) -> tuple[float, list[int]]:
-    """Seconds and picks up to the best team, which is all that it tells."""
+    """Seconds and picks up to the best team; it does not report later picks."""
     from autogluon.core.metrics import accuracy, log_loss  # type: ignore[import-not-found]
     from autogluon.core.models.greedy_ensemble.ensemble_selection import (  # type: ignore[import-not-found]
         EnsembleSelection,
@@ -107,7 +107,7 @@ def measure(kind: Kind, pool: PredictionPool, with_autogluon: bool) -> dict[str,
     ours_s, picks = time_ours(pool, kind, "autogluon")
     caucus_s, _ = time_ours(pool, kind, "caucus")
     shape = " x ".join(map(str, pool.probabilities.shape))
-    told: dict[str, Any] = {
+    details: dict[str, Any] = {
         "pool": shape,
         "picks": PICKS,
         "caucus_ties_s": round(caucus_s, 3),
@@ -115,10 +115,10 @@ def measure(kind: Kind, pool: PredictionPool, with_autogluon: bool) -> dict[str,
         "autogluon_s": None,
     }
     if not with_autogluon:
-        told["note"] = MISSING
+        details["note"] = MISSING
     elif members <= 200:
         theirs_s, theirs = time_autogluon(pool, kind, PICKS)
-        told |= {"autogluon_s": round(theirs_s, 2), "same_picks": picks[: len(theirs)] == theirs}
+        details |= {"autogluon_s": round(theirs_s, 2), "same_picks": picks[: len(theirs)] == theirs}
     else:
         part = PredictionPool(
             pool.data_id,
@@ -130,15 +130,15 @@ def measure(kind: Kind, pool: PredictionPool, with_autogluon: bool) -> dict[str,
         )
         theirs_s, theirs = time_autogluon(part, kind, LARGE_PICKS)
         found = select(part, EnsembleConfig(size=LARGE_PICKS, metric=kind, ties="autogluon"))
-        told |= {
+        details |= {
             "autogluon_s": round(theirs_s * LARGE_SHARE * PICKS / LARGE_PICKS, 1),
             "same_picks": [part.position(member) for member in found.picks][: len(theirs)] == theirs,
             "note": f"AutoGluon measured on {len(part.members)} members and {LARGE_PICKS} picks ({theirs_s:.1f} s), "
             "and counted up: every member of every pick costs it the same",
         }
-    if told.get("same_picks") is False:
+    if details.get("same_picks") is False:
         raise AssertionError(f"by {kind} on {shape} the picks are not AutoGluon's: {picks} and {theirs}")
-    return at_most(ours_s, "s", GOALS[kind, members]) | told
+    return at_most(ours_s, "s", GOALS[kind, members]) | details
 
 
 def main() -> None:
@@ -148,8 +148,10 @@ def main() -> None:
     with_autogluon = importlib.util.find_spec("autogluon") is not None
     if not with_autogluon:
         print(MISSING)
-    asked = parser.parse_args()
-    sizes = ([] if asked.large_only else [(200, 10)]) + ([(1000, 100)] if asked.large or asked.large_only else [])
+    arguments = parser.parse_args()
+    sizes = ([] if arguments.large_only else [(200, 10)]) + (
+        [(1000, 100)] if arguments.large or arguments.large_only else []
+    )
     for members, classes in sizes:
         pool = draw_pool(members, 10_000, classes)
         kinds: tuple[Kind, ...] = ("accuracy", "log_loss")

@@ -1,7 +1,7 @@
 """Time-compressed runs: the real searches, schedulers and controller on curves like those of real trials, no training.
 
-What a trial's epochs bring comes from the surrogate over recorded Fashion-MNIST curves (benchmarks/curves.py), the
-clock is simulated (runner/control/simulator.py), and all else is the code that `caucus run` runs.
+The results of a trial's epochs come from the surrogate over recorded Fashion-MNIST curves (benchmarks/curves.py), the clock is
+simulated (runner/control/simulator.py), and everything else is the code of `caucus run`.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ SPACE: dict[str, Any] = {
 
 
 class Stage:
-    """Plays trials: the surrogate's curves, kept once drawn. `nan_share` of the trials have a loss that is no number.
+    """Simulates trials with the surrogate's curves, which are cached once drawn. `nan_share` of the trials have a NaN loss.
 
-    `reports_nan`: such a trial reports an accuracy of NaN and goes on, as a training loop without a check does; else it
-    ends as diverged, as Caucus's own does.
+    `reports_nan`: such a trial reports an accuracy of NaN and continues, as a training loop without a check does; else it
+    ends as diverged, as in Caucus.
     """
 
     def __init__(self, surrogate: Surrogate, seed: int, nan_share: float = 0.0, reports_nan: bool = False) -> None:
@@ -59,15 +59,15 @@ class Stage:
         self._curves |= {trial.trial_id: curve for trial, curve in zip(new, drawn, strict=True)}
 
     def configuration(self, trial: TrialConfig) -> dict[str, Any]:
-        """What the surrogate knows of a trial; a value past the recorded space (around a best one) counts as its end."""
+        """A trial's configuration for the surrogate; values beyond the recorded space (around a best one) are clipped to it."""
         flat = trial.flat()
         return {
             key: flat[key] if how.kind == "choice" else min(max(flat[key], how.low), how.high)
             for key, how in self._surrogate.space.items()
         }
 
-    def play(self, trial: TrialConfig, epoch: int) -> EpochResult | None:
-        """The end of an epoch; None where the trial diverges in it."""
+    def epoch_result(self, trial: TrialConfig, epoch: int) -> EpochResult | None:
+        """The result of an epoch; None if the trial diverges in it."""
         if trial.trial_id not in self._curves:
             self.prepare([trial])
         curve = self._curves[trial.trial_id]
@@ -82,7 +82,7 @@ class Stage:
 
 
 class RayAsha(Unpaused):
-    """Ray Tune's own ASHA, asked as Tune asks it, in the place of ours."""
+    """Ray Tune's own ASHA, called as Tune calls it, in the place of ours."""
 
     def __init__(self, config: SchedulerConfig) -> None:
         self._ray = AsyncHyperBandScheduler(
@@ -102,9 +102,9 @@ class RayAsha(Unpaused):
         self._ray.on_trial_add(None, self._trials[trial_id])
 
     def record(self, trial_id: str, epoch: int, accuracy: float) -> None:
-        # Tune tells its scheduler of the last epoch as well, by `on_trial_complete`.
-        told = {"epoch": epoch, "accuracy": accuracy}
-        self._last[trial_id] = self._ray.on_trial_result(None, self._trials[trial_id], told)
+        # Tune reports the last epoch to its scheduler as well, by `on_trial_complete`.
+        result = {"epoch": epoch, "accuracy": accuracy}
+        self._last[trial_id] = self._ray.on_trial_result(None, self._trials[trial_id], result)
 
     def decide(self, trial_id: str) -> SchedulerDecision | None:
         return SchedulerDecision("pruned", "by Ray") if self._last[trial_id] == TrialScheduler.STOP else None
@@ -134,7 +134,7 @@ class Incumbent:
             self.path.append((event.elapsed_s, state.trials[event.trial_id].config, event.result.epoch))
 
     def regret_at(self, surrogate: Surrogate, stage: Stage, seconds: float) -> float:
-        """How far what is in hand after `seconds` is from the best of the space, both without noise, in shares of 1."""
+        """Regret of the incumbent after `seconds` against the best of the space, both without noise, in shares of 1."""
         held = [(trial, epoch) for at_s, trial, epoch in self.path if at_s <= seconds]
         if not held:
             return surrogate.best_accuracy
@@ -167,4 +167,4 @@ def simulate_sweep(
 ) -> Simulation:
     """Run a sweep on the simulated clock."""
     search = choose_search(spec, "simulated")
-    return simulate(spec, search, slots, stage.play, until_s=until_s, listeners=listeners, choose=choose)
+    return simulate(spec, search, slots, stage.epoch_result, until_s=until_s, listeners=listeners, choose=choose)

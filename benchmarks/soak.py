@@ -1,4 +1,4 @@
-"""A sweep on a head and three nodes while something is killed every 20 s: how much longer it takes, and what is lost.
+"""Soak test: a sweep on a head and three nodes while a process is killed every 20 s; how much longer it takes, and what is lost.
 
     python -m benchmarks.soak                 some 30 minutes disturbed, after some 25 undisturbed
     python -m benchmarks.soak --minutes 5
@@ -41,7 +41,7 @@ KINDS = ("worker", "raylet", "node", "driver")
 DRIVERS = 200
 """Drivers that end by themselves are started again, too, but not for ever."""
 
-WORDS = [
+ARGUMENTS = [
     DIGITS,
     "scheduler.method=none",
     f"scheduler.max_epochs={EPOCHS}",
@@ -55,7 +55,7 @@ WORDS = [
 
 @dataclass(frozen=True)
 class Soak:
-    """What a soak came to."""
+    """The results of a soak test."""
 
     trials: int
     epochs: int
@@ -64,10 +64,10 @@ class Soak:
     ratio: float
     kills: dict[str, int]
     drivers: int
-    """Started over the disturbed run."""
+    """Drivers started during the disturbed run."""
     exit_code: int
     repeated_epochs: int
-    """On record and trained again, because a kill came before their checkpoints were stored."""
+    """Recorded epochs that were trained again, because a kill came before their checkpoints were stored."""
     different_files: int
     """Files of checkpoints that are not bit for bit those of the undisturbed sweep."""
     damaged: int
@@ -75,17 +75,17 @@ class Soak:
 
     @property
     def holds(self) -> bool:
-        """Whether the promise was kept."""
+        """Whether the run kept its guarantees."""
         return self.ratio <= LIMIT and self.exit_code == 0 and not self.different_files and not self.damaged
 
 
 def start(nodes: Nodes, store: Path, trials: int) -> RunningSweep:
-    """A driver on the cluster; what it says goes to a file beside the store."""
+    """A driver on the cluster; its output goes to a file beside the store."""
     mark = secrets.token_hex(8)
-    words = [*CAUCUS, "run", *WORDS, f"search.trials={trials}", f"store={store}", "--address", nodes.address]
+    command = [*CAUCUS, "run", *ARGUMENTS, f"search.trials={trials}", f"store={store}", "--address", nodes.address]
     with store.with_suffix(".log").open("a") as log:
         process = subprocess.Popen(
-            words,
+            command,
             stdout=log,
             stderr=log,
             text=True,
@@ -162,7 +162,7 @@ def kill(nodes: Nodes, index: int, kind: str) -> None:
 
 
 def soak(minutes: float, every_s: float, seed: int) -> Soak:
-    """Both runs, and what became of the second."""
+    """Run both sweeps, and compare the second with the first."""
     folder = Path(tempfile.mkdtemp(prefix="caucus-soak-"))
     try:
         with running_nodes(workers=WORKERS) as nodes:
@@ -172,7 +172,7 @@ def soak(minutes: float, every_s: float, seed: int) -> Soak:
             print(f"{trials} trials of {EPOCHS} epochs: {undisturbed_s:.0f} s undisturbed", flush=True)
             disturbed_s, code, kills, drivers = disturb(nodes, folder / "disturbed", trials, every_s, seed)
         bits, expected = trial_bits(folder / "disturbed"), trial_bits(folder / "undisturbed")
-        told = events(folder / "disturbed")
+        recorded = events(folder / "disturbed")
         return Soak(
             trials=trials,
             epochs=trials * EPOCHS,
@@ -182,7 +182,7 @@ def soak(minutes: float, every_s: float, seed: int) -> Soak:
             kills=dict(kills),
             drivers=drivers,
             exit_code=code,
-            repeated_epochs=sum(event["kind"] == "epoch-repeated" for event in told),
+            repeated_epochs=sum(event["kind"] == "epoch-repeated" for event in recorded),
             different_files=sum(bits.get(name) != expected.get(name) for name in bits.keys() | expected.keys()),
             damaged=len(faults_of(folder / "disturbed")),
         )
@@ -196,9 +196,15 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0, help="about so long the disturbed run takes")
     parser.add_argument("--every", type=float, default=EVERY_S, help="seconds from one kill to the next")
     parser.add_argument("--seed", type=int, default=1)
-    told = parser.parse_args()
-    result = soak(told.minutes, told.every, told.seed)
-    figures = {"minutes": told.minutes, "every_s": told.every, "limit": LIMIT, "holds": result.holds, **asdict(result)}
+    arguments = parser.parse_args()
+    result = soak(arguments.minutes, arguments.every, arguments.seed)
+    figures = {
+        "minutes": arguments.minutes,
+        "every_s": arguments.every,
+        "limit": LIMIT,
+        "holds": result.holds,
+        **asdict(result),
+    }
     RESULTS.write_text(json.dumps(figures, indent=1) + "\n")
     print(json.dumps(figures, indent=1))
     raise SystemExit(0 if result.holds else 1)

@@ -1,4 +1,4 @@
-"""A large run as it might have been stored, made in seconds and without training: for measuring what reads runs."""
+"""Creates a large stored run in seconds and without training, for benchmarks of code that reads runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WRITERS = 4
 """Checkpoints written at a time."""
 
 NOISES = 24
-"""Different noises that the trials' errors are mixed from: drawing anew for each would take most of the time."""
+"""Different noises that the trials' errors are mixed from: drawing noise for each trial would take most of the time."""
 
 
 @dataclass(frozen=True)
@@ -85,20 +85,20 @@ def make_spec(store_uri: str, checkpoints: int) -> SweepSpec:
 
 
 def write_stored_run(
-    store: Store, checkpoints: int, images: int, classes: int, with_truth: bool = True
+    store: Store, checkpoints: int, images: int, classes: int, with_true_class: bool = True
 ) -> tuple[str, SweepSpec]:
     """A run of as many trials, each with one checkpoint and predictions on validation and test; its `name/run` and sweep.
 
-    Errors are those of nets of different skill that share a part of their noise, about a tenth wrong. `with_truth`: whether
-    the checkpoints have the part that choosing reads.
+    Errors are those of nets of different skill that share a part of their noise, about a tenth wrong. `with_true_class`: whether
+    the checkpoints have the part that selection reads.
     """
     spec = make_spec(store.uri, checkpoints)
-    return write_run_of(store, spec, make_images(images, classes), with_truth), spec
+    return write_run_of(store, spec, make_images(images, classes), with_true_class), spec
 
 
-def write_run_of(store: Store, spec: SweepSpec, data: ImageSet, with_truth: bool = True) -> str:
-    """The run of `spec` over `data` as if it had been trained and had ended, each trial after `scheduler.max_epochs`; its
-    `name/run`. What it would have voted is not there."""
+def write_run_of(store: Store, spec: SweepSpec, data: ImageSet, with_true_class: bool = True) -> str:
+    """Write the run of `spec` over `data` as if it had finished, each trial after `scheduler.max_epochs`, but without a vote;
+    returns its `name/run`."""
     run_id = spec.run_id(data.data_id)
     write_head(store, spec, run_id, data, "caucus run large.yaml")
     log = RunLog(UnwrittenJournal(), [])
@@ -109,7 +109,7 @@ def write_run_of(store: Store, spec: SweepSpec, data: ImageSet, with_truth: bool
     classes = len(data.class_names)
     rows = {split: data.rows(split) for split in ("validation", "test")}
     labels = {split: data.labels[found] for split, found in rows.items()}
-    proofs = {split: labels_sha256(found) for split, found in labels.items()}
+    label_hashes = {split: labels_sha256(found) for split, found in labels.items()}
     common = {split: rng.standard_normal((len(found), classes), np.float32) for split, found in rows.items()}
     noises = {split: rng.standard_normal((NOISES, len(found), classes), np.float32) for split, found in rows.items()}
     last = spec.scheduler.max_epochs
@@ -121,18 +121,20 @@ def write_run_of(store: Store, spec: SweepSpec, data: ImageSet, with_truth: bool
             for epoch in range(1, last + 1):
                 skill, mixed = 3.2 + 0.3 * rng.standard_normal(), rng.choice(NOISES, 2, replace=False)
                 parts: dict[str, bytes] = {layout.WEIGHTS: b"weights", layout.METRICS: b"{}", layout.TIMING: b"{}"}
-                told: dict[str, Predictions] = {}
+                predictions: dict[str, Predictions] = {}
                 for split, found in rows.items():
                     logits = common[split] + 0.7 * (noises[split][mixed[0]] + noises[split][mixed[1]])
                     logits[np.arange(len(found)), labels[split]] += np.float32(skill)
                     shares = _softmax(np.float32(1.5) * logits)
-                    told[split] = Predictions(data.data_id, split, proofs[split], found.astype(np.int32), shares)
-                    parts[layout.predictions_part(split)] = to_arrow(told[split])
-                truth = take_true_class(told["validation"], labels["validation"])
-                if with_truth:
-                    parts[layout.true_class_part("validation")] = true_class_to_arrow(truth)
-                loss = float(-np.log(np.maximum(truth.truth, 1e-12)).mean())
-                accuracy = float((truth.predicted == labels["validation"]).mean())
+                    predictions[split] = Predictions(
+                        data.data_id, split, label_hashes[split], found.astype(np.int32), shares
+                    )
+                    parts[layout.predictions_part(split)] = to_arrow(predictions[split])
+                true_class = take_true_class(predictions["validation"], labels["validation"])
+                if with_true_class:
+                    parts[layout.true_class_part("validation")] = true_class_to_arrow(true_class)
+                loss = float(-np.log(np.maximum(true_class.truth, 1e-12)).mean())
+                accuracy = float((true_class.predicted == labels["validation"]).mean())
                 result = EpochResult(epoch, 0.4, 0.9, loss, accuracy, 1.0, 0.5)
                 measured = {key: value for key, value in asdict(result).items() if key[-2:] != "_s"}
                 parts[layout.METRICS] = to_json(measured)

@@ -1,4 +1,4 @@
-"""What a driver costs an event with all of Ray Tune beneath it: real actors, trials that train nothing.
+"""Measures the driver's cost of an event under Ray Tune: real actors, trials that train nothing.
 
     python -m benchmarks.tune_cost            10,000 trials, some ten minutes on two cores
 
@@ -52,7 +52,7 @@ class Meter:
 
 
 def measure(trials: int) -> dict[str, Any]:
-    """The figure, and what it is made of."""
+    """The figure and its components."""
     spec = make_spec({"trials": trials}, {"method": "asha", "max_epochs": 3})
     meter = Meter()
     with tempfile.TemporaryDirectory() as folder, connected(ResourcesConfig(), 0, None) as cluster:
@@ -69,15 +69,15 @@ def measure(trials: int) -> dict[str, Any]:
                 self.reset_config(config)
 
             def reset_config(self, new_config: dict[str, Any]) -> bool:
-                self._told, self._epoch = new_config, int(new_config["epoch"])
+                self._config, self._epoch = new_config, int(new_config["epoch"])
                 return True
 
             def step(self) -> dict[str, Any]:
                 self._epoch += 1
-                digest = hashlib.sha256(f"{self._told['name']}/{self._epoch}".encode()).digest()
+                digest = hashlib.sha256(f"{self._config['name']}/{self._epoch}".encode()).digest()
                 accuracy = digest[0] / 256
                 return {
-                    "name": self._told["name"],
+                    "name": self._config["name"],
                     "trained": True,
                     "end": "",
                     "reason": "",
@@ -109,10 +109,10 @@ def measure(trials: int) -> dict[str, Any]:
     low, high = min(1000, trials // 4), trials - WINDOW
     costs = {str(low): meter.cost_s(low), str(high): meter.cost_s(high)}
     ratio = costs[str(high)] / costs[str(low)]
-    told = {"ms_an_event": {place: round(1000 * cost, 3) for place, cost in costs.items()}, "trials": trials}
+    details = {"ms_an_event": {place: round(1000 * cost, 3) for place, cost in costs.items()}, "trials": trials}
     return {
         "search/tune_event_cost_10k_over_1k": at_most(ratio, "ratio", 1.5)
-        | told
+        | details
         | {"trials_per_s": round(trials / wall_s, 1)}
     }
 

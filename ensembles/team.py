@@ -1,4 +1,4 @@
-"""A team: who votes, with which weight, and how it was chosen."""
+"""A team: its members, their weights, and how it was selected."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from trainables.results.checkpoint import CheckpointId
 
 @dataclass(frozen=True)
 class Team:
-    """A team and how it came about, valid by construction.
+    """A team and how it was selected, valid by construction.
 
-    members             who votes, all different: greedy in the order of their first pick, top and best first the best,
-                        all as in the pool
-    weights             one a member, above zero, adding up to one: of greedy the share of the picks, of `best`, `top` and
+    members             the checkpoints that vote, all different: for greedy in the order of their first pick, for `top` and
+                        `best` the best first, for `all` as in the pool
+    weights             one a member, above zero, adding up to one: for greedy the share of the picks, for `best`, `top` and
                         `all` all equal
     how                 the rule, as `ensemble.select` names it
-    metric              what `path` and `validation_score` are; of log_loss (nats) and brier low is good, of the others high
-    picks               every pick of greedy in its order, also those after the best team; empty for other rules
+    metric              the unit of `path` and `validation_score`; low is good for log_loss (nats) and brier, high for the others
+    picks               every pick of greedy in order, including those after the best team; empty for other rules
     path                validation score of the team after each pick
-    validation_score    of the weighted team on the images it was chosen on: flattering, never to be told as its worth
+    validation_score    score of the weighted team on the images that selected it: optimistic, never to be reported as its worth
     kept                how many of `picks` make the team; 0: up to the first with the best score
     """
 
@@ -51,7 +51,7 @@ class Team:
 
     @property
     def kept_picks(self) -> int:
-        """How many of `picks` make the team. Nothing where there are no picks."""
+        """How many of `picks` make the team; 0 if there are no picks."""
         if self.kept:
             return self.kept
         return self.path.index(self.validation_score) + 1 if self.path else 0
@@ -63,9 +63,9 @@ def team_of_equals(
     metric: Metric = "accuracy",
     validation_score: float = 0.0,
 ) -> Team:
-    """A team whose votes count the same, for comparison: nothing of how it was picked, and a score only where it is told.
+    """A team with equal weights, for comparison: it has no picks, and a score only if one is passed.
 
-    Raises `ValueError` where there are no members, or one is there twice.
+    Raises `ValueError` if there are no members, or one occurs twice.
     """
-    share = 1 / max(1, len(members))  # of nobody `Team` says what is wrong
+    share = 1 / max(1, len(members))  # `Team` raises if there are no members
     return Team(tuple(members), (share,) * len(members), how, metric, (), (), validation_score)

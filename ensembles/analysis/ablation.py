@@ -1,4 +1,4 @@
-"""What each change does to a baseline, seed by seed: means without and with it, and the difference with its interval."""
+"""The effect of each change on a baseline, paired by seed: means without and with it, and the difference with its interval."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from trainables.results.record import EpochResult, TrialRecord
 
 MOST_LAST_EPOCHS = 5
-"""Levels are means over the last fifth of the epochs, but over no more than so many."""
+"""Levels are means over the last fifth of the epochs, but over no more than this many."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Arm:
     changes: Mapping[str, Any]
     """Dotted keys and their values; none for the baseline."""
     records: tuple[TrialRecord, ...]
-    """By repeat: those at the same place in two arms have the same seed."""
+    """Records by repeat: those at the same place in two arms have the same seed."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Contrast:
     without: float
     with_: float
     difference: float
-    """With less without."""
+    """Mean with the change less the mean without it."""
     ci95: tuple[float, float] | None
-    """Of the difference, over repeats; None where there is one pair: it does not tell how seeds vary."""
+    """Interval of the difference, over repeats; None if there is one pair, which does not show how seeds vary."""
 
 
 @dataclass(frozen=True)
@@ -52,28 +52,28 @@ class Reach:
     """How soon an arm's validation loss came down to `Ablation.reach_loss`."""
 
     epochs: float | None
-    """Mean over the repeats that reached it; None where none did."""
+    """Mean over the repeats that reached it; None if none did."""
     reached: int
     repeats: int
-    """That count."""
+    """Repeats that count."""
 
 
 @dataclass(frozen=True)
 class ArmRow:
-    """What one arm came to."""
+    """The results of one arm."""
 
     name: str
     changes: tuple[Change, ...]
     together: bool
-    """It has the changes of all other arms."""
+    """Whether it has the changes of all other arms."""
     pairs: int
     """Repeats in which both this arm and the baseline count."""
     left_out: int
     """Repeats in which one of them failed, diverged or has no epoch."""
     train: Contrast | None
-    """Of training accuracy; None without a pair."""
+    """Contrast of training accuracy; None without a pair."""
     validation: Contrast | None
-    """Of validation accuracy; None without a pair."""
+    """Contrast of validation accuracy; None without a pair."""
     reach: Reach
 
 
@@ -83,25 +83,25 @@ class Mean:
 
     value: float
     ci95: tuple[float, float] | None
-    """Of the mean, over repeats; None for fewer than two."""
+    """Interval of the mean, over repeats; None for fewer than two."""
 
 
 @dataclass(frozen=True)
 class ArmLevel:
-    """Where one arm ends: what it has learnt by heart, and what it can do with new images."""
+    """Training and validation accuracy at the end of one arm, and the gap between them."""
 
     name: str
     repeats: int
-    """That count."""
+    """Repeats that count."""
     train: Mean
-    """Training accuracy as it was seen while weights moved: with dropout and augmentation at work."""
+    """Training accuracy as measured during training: with dropout and augmentation active."""
     fit: Mean | None
-    """Training accuracy in evaluation mode, as validation is measured; None where it was not watched."""
+    """Training accuracy in evaluation mode, as validation is measured; None if it was not monitored."""
     validation: Mean
     gap: Mean | None
     """`fit` less `validation`."""
     gap_change: Contrast | None
-    """Of the gap, against the baseline's; None for the baseline itself."""
+    """Contrast of the gap against the baseline's; None for the baseline itself."""
     train_reach: Reach
     """How soon the training loss came down to `Ablation.train_reach_loss`."""
 
@@ -111,36 +111,36 @@ class Ablation:
     """Arms against their baseline, all at the same epoch."""
 
     epoch: int
-    """The last one that all trials that count have reached; every accuracy is of its end."""
+    """The last epoch that all trials that count have reached; every accuracy is measured at its end."""
     longest: int
     """The last epoch of any trial that counts."""
     reach_loss: float
-    """Validation loss in nats."""
+    """Target of the validation loss, in nats."""
     reach_is_baseline: bool
-    """It was not asked for: it is the mean of the baseline at `epoch`."""
+    """Whether the target is the baseline's mean at `epoch`, because none was configured."""
     repeats: int
-    """Of the baseline that count."""
+    """Repeats of the baseline that count."""
     baseline_train: float
-    """Mean training accuracy over them."""
+    """Mean training accuracy over these repeats."""
     baseline_validation: float
     baseline_reach: Reach
     rows: tuple[ArmRow, ...]
     last_epochs: int
-    """Every level is the mean over so many epochs up to `epoch`: `fit` is of a sample of the training images, another
-    one each epoch."""
+    """Number of epochs up to `epoch` that every level is the mean over: `fit` is measured on a new sample of the training
+    images each epoch."""
     train_reach_loss: float
     """The baseline's mean training loss at `epoch`, in nats."""
     levels: tuple[ArmLevel, ...]
-    """The baseline's first. An arm none of whose repeats counts has none."""
+    """Levels of the arms, the baseline first; without arms none of whose repeats counts."""
 
 
 def compare(baseline: Arm, arms: Sequence[Arm], reach_loss: float | None = None) -> Ablation | None:
-    """Each arm against the baseline, in the order of `arms`; None where no trial of the baseline counts.
+    """Each arm against the baseline, in the order of `arms`; None if no trial of the baseline counts.
 
     Trials that failed, diverged or have no epoch do not count. Arms are compared at the end of the last epoch that all
     others have in common, not at their best ones: a best epoch is chosen on the accuracy that it then reports, and a
-    longer training has more to choose from. Intervals are Student's (1908) for paired differences. `reach_loss` left
-    out is the baseline's mean validation loss at that epoch; who reaches it later has not reached it.
+    longer training has more to choose from. Intervals are Student's (1908) for paired differences. If `reach_loss` is left
+    out, it is the baseline's mean validation loss at that epoch; a trial that reaches it later has not reached it.
     """
     counted = [record for arm in (baseline, *arms) for record in arm.records if _counts(record)]
     common = set.intersection(*({at.epoch for at in record.epochs} for record in counted)) if counted else set()
@@ -233,10 +233,10 @@ def _over(record: TrialRecord, last: range, measure: Callable[[EpochResult], flo
 
 
 def _fit(record: TrialRecord, last: range) -> float | None:
-    """Mean training accuracy in evaluation mode over the `last` epochs; None where one of them has none."""
-    told = [at.fit_accuracy for at in record.epochs if at.epoch in last]
-    known = [fit for fit in told if fit is not None]
-    return fmean(known) if known and len(known) == len(told) else None
+    """Mean training accuracy in evaluation mode over the `last` epochs; None if one of them has none."""
+    fits = [at.fit_accuracy for at in record.epochs if at.epoch in last]
+    known = [fit for fit in fits if fit is not None]
+    return fmean(known) if known and len(known) == len(fits) else None
 
 
 def _gap(record: TrialRecord, last: range) -> float | None:

@@ -1,4 +1,4 @@
-"""Which hyperparameters decide how good a trial gets: permutation importance in a random forest, on trials it has not seen."""
+"""The importance of hyperparameters for a trial's accuracy: permutation importance in a random forest, on held-out trials."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy.typing as npt
 from trainables.results.record import TrialRecord
 
 LEAST_TRIALS = 20
-"""Of fewer trials a forest learns nothing that could be told from chance."""
+"""From fewer trials a forest learns nothing that could be distinguished from chance."""
 MOST_TRIALS = 600
-"""Evenly chosen of more: a report must not take minutes."""
+"""Of more trials, this many are sampled evenly: a report must not take minutes."""
 LEAST_R2 = 0.1
-"""A forest that explains less than this of trials it has not seen has nothing to say of its keys."""
+"""If a forest explains less than this on held-out trials, its importances mean nothing."""
 TREES, FOLDS, SHUFFLES = 60, 5, 5
 
 
 @dataclass(frozen=True)
 class KeyImportance:
-    """One key, and by how much R2 falls where its values are shuffled: about 0 for a key that does not matter."""
+    """One key, and by how much R2 falls when its values are shuffled: about 0 for a key that does not matter."""
 
     key: str
     lost_r2: float
@@ -29,24 +29,24 @@ class KeyImportance:
 
 @dataclass(frozen=True)
 class Importance:
-    """What a forest can say of the keys."""
+    """The importance of keys in a random forest."""
 
     epoch: int
-    """The score is the best validation accuracy of each trial up to this epoch: the last that enough trials have."""
+    """The last epoch that enough trials have; a trial's score is its best validation accuracy up to it."""
     trials: int
     r2: float
-    """Share of the variance between trials that forests explain on trials that they have not seen."""
+    """Share of the variance between trials that forests explain on held-out trials."""
     keys: tuple[KeyImportance, ...]
     """The most important first; empty where `r2` is below `LEAST_R2`."""
 
 
 def measure_importance(records: Sequence[TrialRecord], keys: Sequence[str]) -> Importance | None:
-    """The importance of `keys`; None where fewer than `LEAST_TRIALS` trials can be compared.
+    """The importance of `keys`; None if fewer than `LEAST_TRIALS` trials can be compared.
 
     A random forest (Breiman 2001) predicts each trial's accuracy from its keys; each key's values are shuffled among
     the trials that the forest has not seen, and what R2 loses is the key's importance. Breiman shuffles out-of-bag
     rows tree by tree; here it is 5 folds, so that R2 and importance are of the same rows. Keys that vary together
-    share their importance. Trials are compared at one epoch: else those that were pruned would be bad for being short.
+    share their importance. Trials are compared at one epoch: else pruned trials would seem worse because they are shorter.
     """
     epoch = _common_epoch(records)
     compared = sorted((record for record in records if _reaches(record, epoch)), key=lambda record: record.trial_id)
@@ -64,10 +64,10 @@ def measure_importance(records: Sequence[TrialRecord], keys: Sequence[str]) -> I
 
 
 def _common_epoch(records: Sequence[TrialRecord]) -> int:
-    """The last epoch that half of the trials with an epoch have, but `LEAST_TRIALS` at least; 0 where there is none."""
+    """The last epoch that half of the trials with an epoch have, but at least `LEAST_TRIALS`; 0 if there is none."""
     lengths = sorted((record.epochs[-1].epoch for record in records if record.epochs), reverse=True)
-    wanted = max(LEAST_TRIALS, (len(lengths) + 1) // 2)
-    return lengths[wanted - 1] if len(lengths) >= wanted else 0
+    least = max(LEAST_TRIALS, (len(lengths) + 1) // 2)
+    return lengths[least - 1] if len(lengths) >= least else 0
 
 
 def _reaches(record: TrialRecord, epoch: int) -> bool:
@@ -75,7 +75,7 @@ def _reaches(record: TrialRecord, epoch: int) -> bool:
 
 
 def _encode(values: Sequence[object]) -> npt.NDArray[np.float64]:
-    """Numbers as they are, words by their place in the alphabet, what is missing below all: a tree only compares."""
+    """Numbers as they are, strings by their alphabetical order, missing values below all: a tree only compares."""
     numbers = [float(value) for value in values if isinstance(value, int | float)]
     missing = min(numbers, default=0.0) - 1
     names = {name: place for place, name in enumerate(sorted({str(one) for one in values if isinstance(one, str)}))}
@@ -89,7 +89,7 @@ def _encode(values: Sequence[object]) -> npt.NDArray[np.float64]:
 
 
 def _forest(table: npt.NDArray[np.float64], score: npt.NDArray[np.float64]) -> tuple[float, list[float]]:
-    """R2 on trials not seen, and what it loses by shuffling each column."""
+    """R2 on held-out trials, and its loss when each column is shuffled."""
     from sklearn.ensemble import RandomForestRegressor
 
     rng = np.random.default_rng(0)
@@ -100,12 +100,12 @@ def _forest(table: npt.NDArray[np.float64], score: npt.NDArray[np.float64]) -> t
         seen, unseen = fold_of != fold, fold_of == fold
         forest = RandomForestRegressor(TREES, min_samples_leaf=2, max_features=0.5, random_state=fold, n_jobs=1)
         forest.fit(table[seen], score[seen])
-        rows, truth = table[unseen], score[unseen]
-        error += float(np.square(forest.predict(rows) - truth).sum())
-        asked = np.tile(rows, (keys * SHUFFLES, 1, 1))
+        rows, targets = table[unseen], score[unseen]
+        error += float(np.square(forest.predict(rows) - targets).sum())
+        shuffled_rows = np.tile(rows, (keys * SHUFFLES, 1, 1))
         for number in range(keys * SHUFFLES):
-            asked[number, :, number % keys] = rng.permutation(rows[:, number % keys])
-        told = forest.predict(asked.reshape(-1, keys)).reshape(SHUFFLES, keys, -1)
-        shuffled += np.square(told - truth).sum(2).mean(0)
+            shuffled_rows[number, :, number % keys] = rng.permutation(rows[:, number % keys])
+        predicted = forest.predict(shuffled_rows.reshape(-1, keys)).reshape(SHUFFLES, keys, -1)
+        shuffled += np.square(predicted - targets).sum(2).mean(0)
     spread = float(np.square(score - score.mean()).sum())
     return 1 - error / spread, [float(one) for one in (shuffled - error) / spread]

@@ -1,4 +1,4 @@
-"""What pruning missed, as far as a few pruned trials that were trained to their end can tell."""
+"""Estimates what pruning missed, from a few pruned trials that were trained to their end."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from trainables.results.record import TrialRecord
 
 TOP = 3
-"""What counts as missed at the top: a pruned trial that would have been among so many."""
+"""A pruned trial counts as missed at the top if it would have been among this many best trials."""
 
 
 @dataclass(frozen=True)
 class AuditedTrial:
-    """A pruned trial that was trained on to its last epoch, without a say in anything."""
+    """A pruned trial that was trained on to its last epoch, without any effect on the search."""
 
     record: TrialRecord
     pruned_epoch: int
@@ -21,15 +21,15 @@ class AuditedTrial:
 
 @dataclass(frozen=True)
 class AuditRow:
-    """What an audited trial would have been."""
+    """The rank that an audited trial would have had."""
 
     audited: AuditedTrial
     accuracy_when_pruned: float | None
-    """On validation, of its best epoch until then; None where it had none."""
+    """Validation accuracy of its best epoch until it was pruned; None if it had none."""
     accuracy: float
-    """On validation, of its best epoch."""
+    """Validation accuracy of its best epoch."""
     rank: int
-    """Among the finished trials and itself; behind those that are equal."""
+    """Rank among the finished trials and itself, behind those that are equal."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class PruningAudit:
     finished: int
     """Trials that finished."""
     best: float
-    """Validation accuracy of the best of them."""
+    """Validation accuracy of the best finished trial."""
     top: int
-    """Of the finished trials, as many as `beat_top` is about."""
+    """Number of best finished trials that `beat_top` refers to."""
     beat_top: int
     """Audited trials that would have been among the `top` best."""
     beat_best: int
@@ -51,16 +51,16 @@ class PruningAudit:
     pruned: int
     """Trials that were pruned, audited or not."""
     share_below: float
-    """With 95 % confidence at most this share of the pruned trials would have been the best, if the audited were drawn at random."""
+    """Upper 95 % bound of the share of pruned trials that would have been the best, if the audited ones were drawn at random."""
     cut_short: int
-    """Audits that have not come to their end."""
+    """Audits that were not completed."""
     sentence: str
 
 
-def judge_pruning(
+def evaluate_pruning(
     records: Sequence[TrialRecord], audited: Sequence[AuditedTrial], top: int = TOP
 ) -> PruningAudit | None:
-    """Where each of `audited` would have stood among the finished of `records`; None without an audit or a finished trial.
+    """The rank of each of `audited` among the finished of `records`; None without an audit or a finished trial.
 
     An audit counts once it has as many epochs as the shortest finished trial, or has diverged. Equals are placed behind
     the finished: pruning missed nothing by ending a trial that is no better.
@@ -145,7 +145,7 @@ def _describe(
 ) -> str:
     """The finding in words."""
     many, first = len(rows), rows[0]
-    who = {1: "it", 2: "the better one"}.get(many, "the best of them")
+    subject = {1: "it", 2: "the better one"}.get(many, "the best of them")
     gap = 100 * (first.accuracy - best)
     away = (
         f"{abs(gap):.1f} points {'above' if gap > 0 else 'below'} the best"
@@ -153,7 +153,7 @@ def _describe(
         else "level with the best"
     )
     found = (
-        f"{_count(many, 'pruned trial')} {'was' if many == 1 else 'were'} trained to the end: {who} would have been "
+        f"{_count(many, 'pruned trial')} {'was' if many == 1 else 'were'} trained to the end: {subject} would have been "
         f"rank {first.rank} of {finished + 1}, {away}; "
     )
     if beat_best:

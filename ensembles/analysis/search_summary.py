@@ -1,4 +1,4 @@
-"""What a search did and found out, as the report tells it. All of it may be missing."""
+"""The summary of a search for the report. Every part may be missing."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from ensembles.analysis.seed_noise import SeedNoise
 
 @dataclass(frozen=True)
 class SearchDecision:
-    """Something that the search, or who steers it, decided from results."""
+    """A decision that the search, or its controller, made from results."""
 
     stage: str
-    """"" where there are no stages."""
+    """Name of the stage; "" if there are no stages."""
     what: str
-    """stage: one chose its best; border: a mesh grew, or could not; range: learning rates found for an architecture;
-    step: of a ladder, whether it pays; ladder: where it ends; warm-start; generation: of a population; audit; budget."""
+    """Kind of decision. stage: its best configuration; border: a mesh grew, or could not; range: learning rates found for an
+    architecture; step: whether a step of a ladder pays; ladder: where it ends; warm-start; generation: of a population; audit;
+    budget."""
     reason: str
-    """For a person, with the figures that it rests on."""
+    """The reason in words, with the figures that it is based on."""
     trial_id: str | None = None
 
 
@@ -33,11 +34,11 @@ class StageRow:
     method: str
     trials: int
     epochs: int
-    """That were trained."""
+    """Epochs that were trained."""
     best: float | None
-    """Validation accuracy of its best trial; None where no trial has come to the end of an epoch."""
+    """Validation accuracy of its best trial; None if no trial has completed an epoch."""
     chosen: Mapping[str, Any] = field(default_factory=dict)
-    """Dotted keys that it searched, as its best trial has them."""
+    """Dotted keys that it searched, with the values of its best trial."""
 
 
 @dataclass(frozen=True)
@@ -45,35 +46,36 @@ class RangeCurve:
     """The learning-rate range test of one architecture (Smith 2017)."""
 
     label: str
-    """Names the architecture."""
+    """Name of the architecture."""
     rates: tuple[float, ...]
     """Learning rates, rising."""
     losses: tuple[float, ...]
-    """Training loss, smoothed, one a rate."""
+    """Smoothed training losses, one a rate."""
     low: float
+    """Lower end of the range that the search draws from."""
     high: float
-    """Between these two the search draws."""
+    """Upper end of the range that the search draws from."""
 
 
 @dataclass(frozen=True)
 class LineageStep:
-    """One stretch of the chain that the best member of a population is the end of."""
+    """One segment of the lineage that ends with the best member of a population."""
 
     first_epoch: int
     last_epoch: int
     trial_id: str
     values: Mapping[str, Any]
-    """Dotted keys that the population varies."""
+    """Values of the dotted keys that the population varies."""
     accuracy: float
-    """On validation, at its last epoch."""
+    """Validation accuracy at its last epoch."""
 
 
 @dataclass(frozen=True)
 class SearchSummary:
-    """Everything that a report tells of the search."""
+    """Everything that a report shows on the search."""
 
     decisions: tuple[SearchDecision, ...] = ()
-    """In the order in which they were taken."""
+    """Decisions in the order in which they were made."""
     stages: tuple[StageRow, ...] = ()
     ablation: Ablation | None = None
     noise: SeedNoise | None = None
@@ -83,9 +85,9 @@ class SearchSummary:
     rungs: tuple[int, ...] = ()
     """Epochs at which trials are ended, rising."""
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Of dotted keys that are numbers, between which values the search looked: of all stages together."""
+    """Searched range of each numeric key, by dotted key, over all stages together."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to tell but where the search looked."""
+        """Whether there is nothing to show but the searched ranges."""
         return replace(self, rungs=(), ranges={}) == SearchSummary()

@@ -18,11 +18,11 @@ class SeedGroup:
     """One configuration, trained with several seeds."""
 
     records: tuple[TrialRecord, ...]
-    """Those that finished."""
+    """Records of the trials that finished."""
     mean: float
-    """Of their best validation accuracies."""
+    """Mean of their best validation accuracies."""
     tied: bool
-    """Its mean could be that of the best group: what lies between the two may be the luck of seeds."""
+    """Whether its mean may equal that of the best group: the difference may be due to seeds alone."""
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,18 @@ class SeedNoise:
     sd: float
     """Standard deviation within configurations, pooled over all."""
     degrees: int
-    """Of freedom: finished trials less configurations."""
+    """Degrees of freedom: finished trials less configurations."""
     groups: tuple[SeedGroup, ...]
-    """The highest mean first; of equals in the order given. The first is the best, and tied with itself."""
+    """Groups by falling mean, of equals in the order given. The first is the best, and tied with itself."""
     left_out: int
     """Trials that did not finish."""
 
 
 def measure_noise(groups: Sequence[tuple[TrialRecord, ...]]) -> SeedNoise | None:
-    """The spread within `groups`, each of one configuration with different seeds; None where none has two that finished.
+    """The spread within `groups`, each of one configuration with different seeds; None if none has two that finished.
 
-    Only finished trials count: one that was pruned is worse for want of epochs, not for its seed. A group is tied with
-    the best where their means are no further apart than t * s * sqrt(1/n_a + 1/n_b), with Student's (1908) 97.5 %
+    Only finished trials count: a pruned trial is worse because of missing epochs, not because of its seed. A group is tied with
+    the best if their means are no further apart than t * s * sqrt(1/n_a + 1/n_b), with Student's (1908) 97.5 %
     quantile t and the pooled deviation s. Each group is tested alone, without a correction for their number, and the best mean
     is the luckiest one too: with many groups some are marked worse that are not.
     """

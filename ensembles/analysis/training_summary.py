@@ -1,4 +1,4 @@
-"""What was seen of a team's trials while they trained, read from the store for the report."""
+"""Statistics from the training of a team's trials, read from the store for the report."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from trainables.store import layout
 from trainables.store.base import Store
 
 MOST_TRIALS = 6
-"""A page with more of them is not read."""
+"""A page with more trials would not be read."""
 
 
 @dataclass(frozen=True)
 class MonitoredTrial:
-    """A trial with what was seen of its layers at the end of `epoch`, its last one; no layers where that is not in the store."""
+    """A trial with the statistics of its layers at the end of `epoch`, its last one; no layers if they are not in the store."""
 
     record: TrialRecord
     epoch: int
     layers: tuple[LayerStatistics, ...] = ()
 
 
-def read_statistics(store: Store, records: Sequence[TrialRecord], choice: Team) -> tuple[MonitoredTrial, ...]:
-    """The team's trials, the heaviest first, at most `MOST_TRIALS`. Trials of which nothing was watched are left out."""
+def read_statistics(store: Store, records: Sequence[TrialRecord], team: Team) -> tuple[MonitoredTrial, ...]:
+    """The team's trials, the heaviest first, at most `MOST_TRIALS`. Trials that were not monitored are left out."""
     known = {record.trial_id: record for record in records}
-    heaviest = sorted(zip(choice.members, choice.weights, strict=True), key=lambda pair: -pair[1])
+    heaviest = sorted(zip(team.members, team.weights, strict=True), key=lambda pair: -pair[1])
     names = list(dict.fromkeys(member.trial_id for member, _ in heaviest))
-    watched = [known[name] for name in names if name in known and was_monitored(known[name])]
-    return tuple(_read(store, record) for record in watched[:MOST_TRIALS])
+    monitored = [known[name] for name in names if name in known and was_monitored(known[name])]
+    return tuple(_read(store, record) for record in monitored[:MOST_TRIALS])
 
 
 def was_monitored(record: TrialRecord) -> bool:
-    """Whether any of its epochs was: those of an older version were not."""
+    """Whether any of its epochs was monitored: those of an older version were not."""
     return any(epoch.fit_loss is not None for epoch in record.epochs)
 
 

@@ -1,4 +1,4 @@
-"""Which keys of their configuration tell trials apart, and how their values are shown."""
+"""The keys in which trials differ, and how their values are shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from trainables.results.record import TrialRecord
 
 _ALWAYS_DIFFER = ("seed", "data_id")
-"""No hyperparameters: nobody tunes them."""
+"""Keys that are no hyperparameters."""
 
 
 def keys_that_vary(records: Iterable[TrialRecord]) -> list[str]:
@@ -20,7 +20,7 @@ def keys_that_vary(records: Iterable[TrialRecord]) -> list[str]:
 
 
 def show_value(value: object) -> str:
-    """A configuration's value, short.
+    """A configuration's value in short form.
 
     >>> show_value(0.00012345), show_value(True), show_value(16), show_value(None)
     ('0.000123', 'yes', '16', '-')

@@ -1,7 +1,7 @@
-"""A cascade: members are asked one after the other, and no more of them once those asked agree and are sure.
+"""A cascade: members predict one after the other, until those that have predicted agree and are confident enough.
 
-After Viola and Jones (2001) and Wang et al. (2022, "Wisdom of Committees"): cheap members first, easy images leave early. The
-order and the threshold are chosen on validation, when a bundle is exported.
+After Viola and Jones (2001) and Wang et al. (2022, "Wisdom of Committees"): cheap members come first, easy images exit early. The
+order and the threshold are fitted on validation, when a bundle is exported.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from ensembles.calibration.calibrate import Calibrator, fit_calibration, read_ca
 from ensembles.config import Calibration
 
 TOLERANCE = 0.001
-"""The cascade's accuracy on validation may lie below the whole team's by so much: 0.1 points."""
+"""How far the cascade's accuracy on validation may lie below the whole team's: 0.1 points."""
 
 NEVER = 1.0
-"""A threshold that no confidence is above: every member is always asked."""
+"""A threshold that no confidence exceeds: every member always predicts."""
 
 Shares = npt.NDArray[np.float64]
 """Probabilities (images, classes)."""
 Ask = Callable[[int, npt.NDArray[np.int64]], npt.NDArray[np.float32]]
-"""What the member at a position says of the images at some rows: float32 (rows, classes)."""
+"""Predictions of the member at a position on the images at some rows: float32 (rows, classes)."""
 WholeVote = Callable[[npt.NDArray[np.float32]], tuple[Shares, npt.NDArray[np.int64]]]
 """Calibrated probabilities and classes of the whole team, from float32 (members, rows, classes)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cascade:
-    """In which order members are asked, and when it is enough.
+    """The order in which members predict, and when to stop.
 
     order        positions of all members of the team
-    weights      of all members, in the team's order; those asked are averaged by them
-    calibrators  one for each stage but the last, of the average of those asked by then; at the last the team votes
+    weights      weights of all members, in the team's order; the members asked so far are averaged by them
+    calibrators  one for each stage but the last, for the average of the members asked by then; at the last the team votes
     threshold    calibrated confidence above which agreeing members are enough; `NEVER`: they never are
     """
 
@@ -62,24 +62,24 @@ class Cascade:
         }
 
 
-def read_cascade(told: dict[str, Any]) -> Cascade:
-    """The inverse of `Cascade.to_dict`. Raises `ValueError`, `KeyError` or `TypeError` where it is none."""
+def read_cascade(payload: dict[str, Any]) -> Cascade:
+    """The inverse of `Cascade.to_dict`. Raises `ValueError`, `KeyError` or `TypeError` if `payload` is no cascade."""
     return Cascade(
-        tuple(int(position) for position in told["order"]),
-        tuple(float(weight) for weight in told["weights"]),
-        tuple(read_calibrator(one) for one in told["calibrators"]),
-        float(told["threshold"]),
+        tuple(int(position) for position in payload["order"]),
+        tuple(float(weight) for weight in payload["weights"]),
+        tuple(read_calibrator(one) for one in payload["calibrators"]),
+        float(payload["threshold"]),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What came of some images.
+    """A cascade's predictions on some images.
 
     probabilities   float64 (images, classes), calibrated
-    predicted       int64 (images,)
+    predicted       int64 (images,), predicted classes
     agreement       float64 (images,), share of the members asked whose own class is the predicted one
-    asked           int64 (images,), members asked
+    asked           int64 (images,), number of members asked
     """
 
     probabilities: Shares
@@ -89,7 +89,7 @@ class Answers:
 
 
 def ask_in_turn(cascade: Cascade, ask: Ask, images: int, classes: int, whole: WholeVote) -> Answers:
-    """The answers of a cascade; each member is asked once, of all images that are undecided by then."""
+    """The answers of a cascade; each member predicts once, on all images that are undecided by then."""
     members = len(cascade.order)
     answers = Answers(
         np.empty((images, classes)), np.empty(images, np.int64), np.empty(images), np.empty(images, np.int64)
@@ -119,10 +119,10 @@ def ask_in_turn(cascade: Cascade, ask: Ask, images: int, classes: int, whole: Wh
 def _stage(
     cascade: Cascade, heard: npt.NDArray[np.float32], asked: Sequence[int]
 ) -> tuple[Shares, npt.NDArray[np.bool_]]:
-    """Calibrated probabilities of those asked, and on which images all of them say the same."""
+    """Calibrated probabilities of the members asked, and on which images all of them predict the same class."""
     mean = average(heard, asked, cascade.weights)
-    own = heard[list(asked)].argmax(2)
-    return cascade.calibrators[len(asked) - 1].apply(mean), (own == own[0]).all(0)
+    named = heard[list(asked)].argmax(2)
+    return cascade.calibrators[len(asked) - 1].apply(mean), (named == named[0]).all(0)
 
 
 def average(heard: npt.NDArray[np.float32], asked: Sequence[int], weights: Sequence[float]) -> Shares:
@@ -142,14 +142,14 @@ def fit_cascade(
     kind: Calibration,
     whole: tuple[Shares, npt.NDArray[np.int64]],
 ) -> Cascade:
-    """The cascade that costs least on validation among those whose accuracy is within `TOLERANCE` of the whole vote's.
+    """The cascade with the least cost on validation among those whose accuracy is within `TOLERANCE` of the whole vote's.
 
-    heard    float32 (members, images, classes), of the team on validation
-    costs    of each member, in any unit; equal where they are not known
-    whole    calibrated probabilities and classes of the whole vote there
+    heard    float32 (members, images, classes), the team's predictions on validation
+    costs    cost of each member, in any unit; equal if they are not known
+    whole    calibrated probabilities and classes of the whole vote on validation
 
-    Tried are the orders of `orders`; of equals the first. Of each the threshold is lowered from `NEVER` until the accuracy
-    first falls short: what holds again below that would be luck.
+    All orders of `orders` are tried; of equals the first wins. For each order the threshold is lowered from `NEVER` until the
+    accuracy first falls short: a lower threshold that reaches it again would do so by chance.
     """
     fits = (
         _fit_order(heard, labels, weights, costs, kind, whole, order) for order in orders(heard, labels, weights, costs)
@@ -182,17 +182,17 @@ def _fit_order(
         fit_calibration(kind, average(heard, order[:stage], weights), labels) for stage in range(1, len(order))
     )
     never = Cascade(order, tuple(weights), calibrators, NEVER)
-    told = [_stage(never, heard, order[: stage + 1]) for stage in range(stages)]
+    staged = [_stage(never, heard, order[: stage + 1]) for stage in range(stages)]
     # Where members do not agree, no threshold is passed.
-    sure = np.array([np.where(agree, shares.max(1), -1.0) for shares, agree in told]).reshape(stages, len(labels))
-    right = np.array([*(shares.argmax(1) == labels for shares, _ in told), whole[1] == labels])
+    sure = np.array([np.where(agree, shares.max(1), -1.0) for shares, agree in staged]).reshape(stages, len(labels))
+    right = np.array([*(shares.argmax(1) == labels for shares, _ in staged), whole[1] == labels])
     spent = np.cumsum([costs[position] for position in order])
-    wanted = right[-1].mean() - TOLERANCE
+    required = right[-1].mean() - TOLERANCE
     best, least = NEVER, float(spent[-1])
     for threshold in _thresholds(heard.shape[2]):
         passed = sure > threshold
         stage = np.where(passed.any(0), passed.argmax(0), stages) if stages else np.zeros(len(labels), int)
-        if right[stage, np.arange(len(labels))].mean() < wanted - 1e-12:
+        if right[stage, np.arange(len(labels))].mean() < required - 1e-12:
             break
         cost = float(spent[stage].mean())
         if cost < least:

@@ -1,4 +1,4 @@
-"""How the answers of a team become one when it is deployed: vote, calibration and cascade, all fitted on validation alone."""
+"""How a deployed team combines its members' predictions: vote, calibration and cascade, all fitted on validation alone."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ensembles.voting.vote import Voter
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """Of one team.
+    """Vote, calibration and cascade of one team.
 
-    cascade       None where there is one member
-    found         what the cascade comes to on validation, as `bundle.CascadeFound`
-    accuracies    of each member alone, on validation
+    cascade       None if there is one member
+    found         figures of the cascade on validation, as `bundle.CascadeFound`
+    accuracies    accuracy of each member alone, on validation
     """
 
-    choice: Team
+    team: Team
     voter: Voter
     calibrator: Calibrator
     cascade: Cascade | None
@@ -34,31 +34,29 @@ class Decision:
     accuracies: tuple[float, ...]
 
 
-def decide(
-    pool: PredictionPool, choice: Team, method: VoteMethod, kind: Calibration, costs: Sequence[float]
-) -> Decision:
-    """What is fitted to the team of `choice`, the members of `pool` in its order, whose split is validation.
+def decide(pool: PredictionPool, team: Team, method: VoteMethod, kind: Calibration, costs: Sequence[float]) -> Decision:
+    """The decision fitted to `team`, whose members are those of `pool` in its order; its split is validation.
 
-    `costs` are those of the members' predictions, in any unit; where one is 0, which is unknown, all count the same.
+    `costs` are those of the members' predictions, in any unit; if one is 0, which is unknown, all count the same.
     """
-    ready = prepare_vote(choice, method, kind, pool)
+    ready = prepare_vote(team, method, kind, pool)
     voter, calibrator = ready.voter, ready.calibrator
     assert voter is not None
     cascade, found = None, None
-    if len(choice.members) > 1:
+    if len(team.members) > 1:
         costs = costs if min(costs) > 0 else [1.0] * len(costs)
         whole = vote_as_one(voter, calibrator, pool.probabilities, pool.class_names)
-        cascade = fit_cascade(pool.probabilities, pool.labels, choice.weights, costs, kind, whole)
+        cascade = fit_cascade(pool.probabilities, pool.labels, team.weights, costs, kind, whole)
         found = measure_cascade(cascade, pool, costs, voter, calibrator)
     accuracies = tuple(float((one.argmax(1) == pool.labels).mean()) for one in pool.probabilities)
-    return Decision(choice, voter, calibrator, cascade, found, accuracies)
+    return Decision(team, voter, calibrator, cascade, found, accuracies)
 
 
 def vote_as_one(
     voter: Voter, calibrator: Calibrator, heard: npt.NDArray[np.float32], class_names: tuple[str, ...]
 ) -> tuple[Shares, npt.NDArray[np.int64]]:
-    """Calibrated probabilities and classes, from what the voter's members say: float32 (members, images, classes)."""
-    labels = np.zeros(heard.shape[1], np.int64)  # nobody knows them, and no vote looks at them
+    """Calibrated probabilities and classes, from the members' predictions: float32 (members, images, classes)."""
+    labels = np.zeros(heard.shape[1], np.int64)  # unknown, and no vote reads them
     ballot = calibrate(voter.vote(PredictionPool("", "new", voter.members, heard, labels, class_names)), calibrator)
     return ballot.probabilities, ballot.predicted
 
@@ -66,7 +64,7 @@ def vote_as_one(
 def measure_cascade(
     cascade: Cascade, pool: PredictionPool, costs: Sequence[float], voter: Voter, calibrator: Calibrator
 ) -> dict[str, float]:
-    """What a cascade asks of a pool, and how often it is right there."""
+    """How many members a cascade needs on a pool, what that costs, and its accuracy there."""
 
     def whole(heard: npt.NDArray[np.float32]) -> tuple[Shares, npt.NDArray[np.int64]]:
         return vote_as_one(voter, calibrator, heard, pool.class_names)

@@ -1,4 +1,4 @@
-"""A bundle: a team ready to be deployed, as a folder (or an `s3://` prefix) whose manifest proves every file.
+"""A bundle: a team ready to be deployed, as a folder (or an `s3://` prefix) whose manifest verifies every file.
 
 members/<trial_id>-<epoch>.safetensors      weights of each member
 program.pt2                                 images to calibrated probabilities, for torch alone
@@ -33,8 +33,8 @@ PROGRAM = "program.pt2"
 CARD = "model_card.md"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Told = dict[str, Any]
-"""Parameters as their own class wrote them, who reads them too."""
+JsonObject = dict[str, Any]
+"""Parameters as `to_dict` of their class wrote them; the same class reads them."""
 
 
 class BundleError(CaucusError, ValueError):
@@ -42,7 +42,7 @@ class BundleError(CaucusError, ValueError):
 
 
 class BundleFile(Frozen):
-    """What proves a file."""
+    """Size and hash that verify a file."""
 
     size_bytes: Annotated[int, Field(ge=0)]
     sha256: Sha256
@@ -54,15 +54,15 @@ class BundleMember(Frozen):
     trial_id: Annotated[str, Field(pattern=r"^[0-9a-f]+$")]
     epoch: Annotated[int, Field(ge=1)]
     weight: Annotated[float, Field(gt=0, le=1)]
-    """Its share of the vote, where the vote knows shares."""
+    """Its share of the vote, for votes that are weighted."""
     precision: Literal["float32", "bfloat16"]
-    """What its stored predictions were computed in."""
+    """Precision in which its stored predictions were computed."""
     validation_accuracy: Annotated[float, Field(ge=0, le=1)]
     flops: int | None
-    """Of one image's prediction; None where that was not measured."""
+    """FLOPs to predict one image; None if they were not measured."""
     parameters: int | None
     latency_s: float | None
-    """Of one image's prediction, alone, where it was trained."""
+    """Latency of predicting a single image, measured where the member was trained."""
     config: TrialConfig
 
     @property
@@ -77,12 +77,12 @@ class BundleMember(Frozen):
 
 
 class BundleData(Frozen):
-    """What it was trained on."""
+    """The data set that the members were trained on."""
 
     id: str
     name: str
     images: dict[str, int]
-    """In each split."""
+    """Number of images by split."""
 
 
 class Preparation(Frozen):
@@ -103,15 +103,15 @@ class Preparation(Frozen):
 
 
 class CascadeFound(Frozen):
-    """What the cascade comes to on validation, where its order and threshold were chosen."""
+    """Figures of the cascade on validation, where its order and threshold were fitted."""
 
     members_asked: Annotated[float, Field(ge=1)]
-    """An image, on average."""
+    """Mean number of members that predict an image."""
     cost_share: Annotated[float, Field(ge=0, le=1)]
-    """Of the cost of asking everybody."""
+    """Cost relative to asking all members."""
     accuracy: float
     whole_accuracy: float
-    """Of the whole vote."""
+    """Accuracy of the whole vote."""
 
 
 class Manifest(Frozen):
@@ -122,17 +122,17 @@ class Manifest(Frozen):
     """Whether it is the run's team, or its best single checkpoint."""
     run: str
     command: str
-    """What reproduces the run."""
+    """Command that reproduces the run."""
     data: BundleData
     class_names: Annotated[tuple[str, ...], Field(strict=False, min_length=2)]
     preparation: Preparation
     members: Annotated[tuple[BundleMember, ...], Field(strict=False, min_length=1)]
     vote: VoteMethod
-    voter: Told
+    voter: JsonObject
     """Parameters of the vote, as `ensembles.voting.vote.read_voter` takes them."""
-    calibrator: Told
+    calibrator: JsonObject
     """As `ensembles.calibration.calibrate.read_calibrator` takes them."""
-    cascade: Told | None
+    cascade: JsonObject | None
     """As `ensembles.bundle.cascade.read_cascade` takes it; None where there is one member."""
     cascade_found: CascadeFound | None
     scores: dict[str, Any]
@@ -156,7 +156,7 @@ class Manifest(Frozen):
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A bundle that was read and proved whole; `weights` are those of the members, in their order."""
+    """A bundle that was read and verified; `weights` are those of the members, in their order."""
 
     uri: str
     manifest: Manifest
@@ -164,28 +164,28 @@ class Bundle:
 
 
 def check_empty(store: Store) -> None:
-    """Raise `BundleError` where something lies in the place of a new bundle: nothing is ever written over."""
+    """Raise `BundleError` if something is in the place of a new bundle: nothing is ever overwritten."""
     if found := store.find(""):
         half = all(one.key in (PROGRAM, CARD) or one.key.startswith("members/") for one in found)
-        what = (
+        state = (
             "is a bundle already"
             if store.stat(MANIFEST)
             else "was begun and not ended, as by an export that was killed"
             if half
             else f"is not empty (it holds {found[0].key})"
         )
-        raise BundleError(f"bundle {store.uri} {what}: name a new folder, or remove it first")
+        raise BundleError(f"bundle {store.uri} {state}: name a new folder, or remove it first")
 
 
-def make_manifest(told: Mapping[str, Any], files: Mapping[str, bytes]) -> Manifest:
-    """The manifest that `told` and the sizes and hashes of `files` make."""
-    proofs = {name: {"size_bytes": len(data), "sha256": sha256_of(data)} for name, data in files.items()}
-    return Manifest.model_validate({**told, "files": proofs})
+def make_manifest(payload: Mapping[str, Any], files: Mapping[str, bytes]) -> Manifest:
+    """The manifest with the fields of `payload` and the sizes and hashes of `files`."""
+    entries = {name: {"size_bytes": len(data), "sha256": sha256_of(data)} for name, data in files.items()}
+    return Manifest.model_validate({**payload, "files": entries})
 
 
-def write_bundle(store: Store, told: Mapping[str, Any], files: Mapping[str, bytes]) -> Manifest:
-    """Store `files`, then the manifest that `told` makes with their sizes and hashes. Raises `StoreError`, with nothing left behind."""
-    manifest = make_manifest(told, files)
+def write_bundle(store: Store, payload: Mapping[str, Any], files: Mapping[str, bytes]) -> Manifest:
+    """Store `files`, then the manifest of `payload` with their sizes and hashes. Raises `StoreError` and leaves nothing behind."""
+    manifest = make_manifest(payload, files)
     plain = json.loads(to_json(manifest.model_dump(mode="json")))
     begun: list[str] = []
     try:
@@ -201,18 +201,21 @@ def write_bundle(store: Store, told: Mapping[str, Any], files: Mapping[str, byte
 
 
 def read_bundle(store: Store) -> Bundle:
-    """The bundle in `store`, every file of it proved by its manifest.
+    """The bundle in `store`, with every file verified against its manifest.
 
-    Raises `BundleError` where there is none, one that was written half or by a newer version, or a file is missing or is
-    not what the manifest promises.
+    Raises `BundleError` if there is none, if it was written only in part or by a newer version, or if a file is missing or does
+    not match the manifest.
     """
     manifest = read_manifest(store)
-    held = {name: _proved(store, name, promised) for name, promised in manifest.files.items()}
+    held = {name: _read_verified(store, name, promised) for name, promised in manifest.files.items()}
     return Bundle(store.uri, manifest, tuple(held[member.file] for member in manifest.members))
 
 
 def read_manifest(store: Store) -> Manifest:
-    """The manifest alone, which its own hash proves: a changed weight of the vote or class name would not be seen otherwise. Raises `BundleError`."""
+    """The manifest alone, verified by its own hash: a changed vote weight or class name would not be noticed otherwise.
+
+    Raises `BundleError`.
+    """
     try:
         raw = store.get(MANIFEST)
     except ObjectMissing:
@@ -224,31 +227,31 @@ def read_manifest(store: Store) -> Manifest:
         )
         raise BundleError(f"{store.uri} {why}; `caucus export RUN {store.uri}` writes one") from None
     try:
-        told = load_json(raw)
+        payload = load_json(raw)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{store.uri}/{MANIFEST} is damaged ({error}): export the bundle again") from None
-    found = told.get("format") if isinstance(told, dict) else None
+    found = payload.get("format") if isinstance(payload, dict) else None
     if not isinstance(found, int) or isinstance(found, bool):
-        raise BundleError(f"{store.uri}/{MANIFEST} is of no bundle: it tells no format; name a bundle")
+        raise BundleError(f"{store.uri}/{MANIFEST} is of no bundle: it has no format; name a bundle")
     if found > FORMAT:
-        by = told.get("versions", {}).get("caucus", "?") if isinstance(told.get("versions"), dict) else "?"
+        by = payload.get("versions", {}).get("caucus", "?") if isinstance(payload.get("versions"), dict) else "?"
         raise BundleError(
             f"bundle {store.uri} has format {found}, written by Caucus {by}; this version reads up to {FORMAT}: "
             "upgrade caucus"
         )
     try:
-        whole = to_json(told) == raw and told.pop("sha256", None) == sha256_of(to_json(told))
+        whole = to_json(payload) == raw and payload.pop("sha256", None) == sha256_of(to_json(payload))
     except ValueError:  # half of a surrogate pair is no text, and can be written as JSON
         whole = False
     if not whole:
         raise BundleError(f"{store.uri}/{MANIFEST} is damaged: its own hash does not hold; export the bundle again")
     try:
-        return Manifest.model_validate(told)
+        return Manifest.model_validate(payload)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
         if problem["type"] in ("extra_forbidden", "literal_error"):
-            by = told.get("versions", {}).get("caucus", "?") if isinstance(told.get("versions"), dict) else "?"
+            by = payload.get("versions", {}).get("caucus", "?") if isinstance(payload.get("versions"), dict) else "?"
             raise BundleError(
                 f"bundle {store.uri} was written by a newer Caucus ({by}), with {where}, which this version does not know: upgrade caucus"
             ) from None
@@ -257,7 +260,7 @@ def read_manifest(store: Store) -> Manifest:
         ) from None
 
 
-def _proved(store: Store, name: str, promised: BundleFile) -> bytes:
+def _read_verified(store: Store, name: str, promised: BundleFile) -> bytes:
     try:
         data = store.get(name)
     except ObjectMissing:

@@ -1,4 +1,4 @@
-"""The model card of a bundle: what it is, what it is worth and what it costs, in Markdown for a person (Mitchell et al. 2019)."""
+"""The model card of a bundle in Markdown: intended use, scores, data, cost and limits (Mitchell et al. 2019)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&!$])")
 
 
 def escape(text: str) -> str:
-    """`text` as Markdown and HTML show it and do not obey it; line breaks become blanks.
+    """`text` escaped for Markdown and HTML; line breaks become blanks.
 
     >>> escape("<b>star</b> *x*")
     '\\\\<b\\\\>star\\\\</b\\\\> \\\\*x\\\\*'
@@ -23,7 +23,7 @@ def write_card(manifest: Manifest) -> str:
     """The card as one Markdown document."""
     return "\n\n".join(
         [
-            f"# {escape(manifest.data.name)}: {_what(manifest)}",
+            f"# {escape(manifest.data.name)}: {_title(manifest)}",
             _summary(manifest),
             "## Intended use",
             _use(manifest),
@@ -43,7 +43,7 @@ def write_card(manifest: Manifest) -> str:
     )
 
 
-def _what(manifest: Manifest) -> str:
+def _title(manifest: Manifest) -> str:
     count = len(manifest.members)
     if not manifest.team:
         return "the best single model"
@@ -92,7 +92,7 @@ def _scores(manifest: Manifest) -> str:
 def _row(label: str, score: dict[str, Any]) -> str:
     low, high = score["ci95"]
     corrected = score.get("corrected")
-    shown = [
+    cells = [
         f"{score['test_accuracy']:.2%}",
         f"{low:.2%} to {high:.2%}",
         f"{score['validation_accuracy']:.2%}",
@@ -100,7 +100,7 @@ def _row(label: str, score: dict[str, Any]) -> str:
         _number(score.get("test_nll_calibrated")),
         _number(score.get("test_ece_calibrated")),
     ]
-    return f"| {label} | {' | '.join(shown)} |"
+    return f"| {label} | {' | '.join(cells)} |"
 
 
 def _number(value: float | None) -> str:
@@ -118,7 +118,7 @@ def _costs(manifest: Manifest) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for member in manifest.members:
-        shown = [
+        cells = [
             f"`{member.checkpoint}`",
             escape(member.config.model.name),
             f"{member.weight:.3f}",
@@ -127,27 +127,27 @@ def _costs(manifest: Manifest) -> str:
             "?" if member.latency_s is None else f"{1000 * member.latency_s:.2f}",
             f"{member.validation_accuracy:.2%}",
         ]
-        rows.append(f"| {' | '.join(shown)} |")
-    told = "\n".join(rows)
-    told += "\n\nTimes are of one image alone, where the member was trained."
+        rows.append(f"| {' | '.join(cells)} |")
+    text = "\n".join(rows)
+    text += "\n\nTimes are of one image alone, where the member was trained."
     if found := manifest.cascade_found:
-        told += (
+        text += (
             f" As a cascade {found.members_asked:.2f} of {len(manifest.members)} members are asked an image, "
             f"{found.cost_share:.0%} of the whole cost, with a validation accuracy of {found.accuracy:.2%} "
             f"({found.whole_accuracy:.2%} by all of them)."
         )
-    return told
+    return text
 
 
 def _how(manifest: Manifest) -> str:
     prepared = manifest.preparation
     shape = f"images, {prepared.height}, {prepared.width}, {prepared.channels}"
-    told = (
+    text = (
         "```\ncaucus predict THIS_FOLDER IMAGES --out predictions.csv\n```\n\n"
         "IMAGES is a folder, an image, a table with a column `image`, an `.npz` file or `s3://…`."
     )
     if PROGRAM in manifest.files:
-        told += (
+        text += (
             f" Without Caucus, `{PROGRAM}` takes uint8 or float32 ({shape}) from 0 to 255 to calibrated probabilities "
             f"float64 (images, {len(manifest.class_names)}), and needs torch alone:\n\n"
             "```python\nimport torch\n\n"
@@ -163,26 +163,26 @@ def _how(manifest: Manifest) -> str:
             + "On a GPU, pass the loaded program through `torch.export.passes.move_to_device_pass` before `.module()`. Load a "
             "program only from whom you trust: torch evaluates expressions that it finds in one."
         )
-    return told
+    return text
 
 
 def _limits(manifest: Manifest) -> str:
-    told = [
+    lines = [
         "- Scores hold for images from the same source as the test split. On others, accuracy and calibration are unknown.",
         "- Whatever is unevenly represented in the training images is so here; nothing was corrected for it.",
     ]
     if not manifest.scores.get("ship", True) and manifest.team and len(manifest.members) > 1:
-        told.append(
+        lines.append(
             "- The verdict above is to ship the best single model: `caucus export RUN BUNDLE --single` bundles that."
         )
-    if own := sorted({member.config.model.name for member in manifest.members if ":" in member.config.model.name}):
-        told.append(
-            f"- `caucus predict` needs the code of {', '.join(escape(name) for name in own)} and the option `--custom-code`; "
+    if custom := sorted({member.config.model.name for member in manifest.members if ":" in member.config.model.name}):
+        lines.append(
+            f"- `caucus predict` needs the code of {', '.join(escape(name) for name in custom)} and the option `--custom-code`; "
             f"`{PROGRAM}` does not."
         )
     if PROGRAM not in manifest.files:
-        told.append(f"- There is no `{PROGRAM}`: torch.export cannot follow one of the nets.")
-    return "\n".join(told)
+        lines.append(f"- There is no `{PROGRAM}`: torch.export cannot follow one of the nets.")
+    return "\n".join(lines)
 
 
 def _provenance(manifest: Manifest) -> str:

@@ -1,4 +1,4 @@
-"""Probabilities that can be believed: temperature, vector and isotonic calibration of a vote, fitted on validation.
+"""Calibrates a vote's probabilities: temperature, vector and isotonic calibration, fitted on validation.
 
 `calibrate` fits, reads and cross-fits; each method has a file; `reliability` measures how far confidence can be trusted.
 """

@@ -1,6 +1,6 @@
-"""Makes a vote's probabilities honest: fitted on validation, after averaging (Rahaman and Thiery 2020).
+"""Calibrates a vote's probabilities on validation, after averaging (Rahaman and Thiery 2020).
 
-An average of members is flatter than its members, so that calibrating these would leave it unsure of itself.
+An average of members is flatter than its members, so that calibrating the members would leave it underconfident.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Calibrator(Protocol):
         ...
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it for JSON, its `kind` among it; `read_calibrator` is the inverse."""
+        """All fields for JSON, with its `kind`; `read_calibrator` is the inverse."""
         ...
 
 
@@ -54,13 +54,13 @@ class Uncalibrated:
 def fit_calibration(
     kind: Calibration, probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]
 ) -> Calibrator:
-    """The calibration of a vote whose `probabilities` (images, classes) are of images with these `labels`: of validation.
+    """The calibration fitted to a vote's `probabilities` (images, classes) and `labels`, both of validation.
 
     temperature    one number; never changes the predicted class
     vector         a scale and a bias a class
-    isotonic       a rising curve a class: the most to learn, so the most images needed
+    isotonic       a rising curve a class: the most parameters, so it needs the most images
 
-    Rows with a NaN are passed over. What there are no images to learn from stays as it is.
+    Rows with a NaN are ignored. Classes without images stay as they are.
     """
     match kind:
         case "none":
@@ -74,18 +74,18 @@ def fit_calibration(
     assert_never(kind)
 
 
-def read_calibrator(told: Mapping[str, Any]) -> Calibrator:
+def read_calibrator(payload: Mapping[str, Any]) -> Calibrator:
     """The inverse of `Calibrator.to_dict`. Raises `DamagedObject`."""
     try:
-        match told["kind"]:
+        match payload["kind"]:
             case "none":
                 return Uncalibrated()
             case "temperature":
-                return Temperature.read(told)
+                return Temperature.read(payload)
             case "vector":
-                return VectorScale.read(told)
+                return VectorScale.read(payload)
             case "isotonic":
-                return Isotonic.read(told)
+                return Isotonic.read(payload)
             case kind:
                 raise ValueError(f"{kind!r} is no kind of calibration")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -95,8 +95,8 @@ def read_calibrator(told: Mapping[str, Any]) -> Calibrator:
 
 
 def calibrate(ballot: Ballot, calibrator: Calibrator) -> Ballot:
-    """The ballot with calibrated probabilities. Where these leave the likeliest class as it was, so is the predicted one:
-    the tie rule of a hard vote still holds."""
+    """The ballot with calibrated probabilities. If these do not change the likeliest class, the predicted class is unchanged,
+    too: the tie rule of a hard vote still holds."""
     found = calibrator.apply(ballot.probabilities)
     likeliest = found.argmax(1)
     moved = likeliest != ballot.probabilities.argmax(1)
@@ -104,12 +104,12 @@ def calibrate(ballot: Ballot, calibrator: Calibrator) -> Ballot:
 
 
 def cross_fit(
-    validation: PredictionPool, choice: Team, method: VoteMethod, kind: Calibration, folds: int = 5, seed: int = 0
+    validation: PredictionPool, team: Team, method: VoteMethod, kind: Calibration, folds: int = 5, seed: int = 0
 ) -> npt.NDArray[np.float64]:
     """The calibrated vote of every validation image by a voter and a calibrator that have not seen it, (images, classes).
 
-    For honest figures on validation of what was fitted there; the choice itself has seen all images. Folds have every
-    class in equal shares, as nearly as can be; where there are fewer images than folds, each image is one. Raises
+    For unbiased figures on validation of a vote that was fitted there; the selection itself has seen all images. Folds have
+    every class in equal shares, as nearly as possible; with fewer images than folds, each image is a fold. Raises
     `MismatchedPredictions` for a pool of another split.
     """
     if validation.split != "validation":
@@ -121,16 +121,16 @@ def cross_fit(
     images = len(validation.labels)
     fold_of = split_folds(validation.labels, folds, seed)
     found = np.empty((images, len(validation.class_names)))
-    given = None if method == "stacked" else fit_voter(validation, choice, method).vote(validation).probabilities
+    voted = None if method == "stacked" else fit_voter(validation, team, method).vote(validation).probabilities
     for fold in range(folds):
         held = fold_of == fold
         if not held.any():
             continue
         inside = np.flatnonzero(~held)
-        told = given
-        if told is None:
-            told = fit_voter(validation, choice, method, inside).vote(validation).probabilities
-        found[held] = fit_calibration(kind, told[inside], validation.labels[inside]).apply(told[held])
+        source = voted
+        if source is None:
+            source = fit_voter(validation, team, method, inside).vote(validation).probabilities
+        found[held] = fit_calibration(kind, source[inside], validation.labels[inside]).apply(source[held])
     return found
 
 

@@ -1,4 +1,4 @@
-"""Which rows of a vote a calibration may look at and change."""
+"""The rows of a vote that a calibration may use and change."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def change_whole(
     change: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
     classes: int | None = None,
 ) -> npt.NDArray[np.float64]:
-    """A copy, float64 (images, classes), with `change` done to the rows that are finite; others are left as they are.
+    """A copy, float64 (images, classes), with `change` applied to the rows that are finite; others are left as they are.
 
-    Raises `MismatchedPredictions` where there are not as many as `classes`, if these are given.
+    Raises `MismatchedPredictions` if `classes` is given and differs from the number of classes.
     """
     if classes is not None and probabilities.shape[1] != classes:
         raise MismatchedPredictions(
@@ -33,7 +33,7 @@ def change_whole(
 def whole_rows(
     probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """The rows that are finite, and their labels: what there is to learn from."""
+    """The rows that are finite, and their labels, for fitting."""
     found = probabilities.astype(np.float64)
     whole = np.isfinite(found).all(1)
     return found[whole], labels[whole]

@@ -15,8 +15,8 @@ from ensembles.metrics.logits import log_floored, softmax
 
 COLDEST, HOTTEST = 0.01, 100.0
 
-SETTLED = 1e-9
-"""A step of less than this share is the last: Newton's leave its square behind."""
+TOLERANCE = 1e-9
+"""A step of less than this share is the last: Newton's error is then about its square."""
 MOST_STEPS, PATIENCE = 200, 8
 
 
@@ -40,9 +40,9 @@ class Temperature:
         return {"kind": "temperature", "temperature": self.temperature}
 
     @classmethod
-    def read(cls, told: Mapping[str, Any]) -> Self:
-        """The inverse of `told`."""
-        return cls(float(told["temperature"]))
+    def read(cls, payload: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        return cls(float(payload["temperature"]))
 
     def _change(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         found = softmax(log_floored(probabilities) / self.temperature)
@@ -56,18 +56,18 @@ class Temperature:
 def fit_temperature(
     probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64], ridge: float = 1.0
 ) -> Temperature:
-    """The temperature with the least log-loss, between 0.01 and 100. Rows with a NaN are passed over.
+    """The temperature with the least log-loss, between 0.01 and 100. Rows with a NaN are ignored.
 
-    Where Guo's has no other wish, 1 / temperature is drawn from a gamma distribution with its mode at 1 (of shape 1 + `ridge`),
-    which costs `ridge` x (1 / temperature + ln temperature - 1) nats once: not to be seen with a hundred images, but a vote
-    that is right on all of them is not made infinitely sure.
+    Unlike Guo's, it has a prior: 1 / temperature has a gamma distribution with its mode at 1 (of shape 1 + `ridge`), which costs
+    `ridge` x (1 / temperature + ln temperature - 1) nats once: negligible with a hundred images, but a vote that is right on
+    all of them does not become infinitely confident.
     """
-    found, truth = whole_rows(probabilities, labels)
+    found, true_class = whole_rows(probabilities, labels)
     if not len(found):
         return Temperature(1.0)
     logits = log_floored(found)
     logits -= logits.max(1, keepdims=True)
-    aim = float(logits[np.arange(len(truth)), truth].sum())
+    aim = float(logits[np.arange(len(true_class)), true_class].sum())
 
     def rise(sharpness: float) -> tuple[float, float]:
         """Derivatives of the loss by 1 / temperature: the first grows all the way, because the second is above zero."""
@@ -83,8 +83,9 @@ def fit_temperature(
 
 
 def _root(rise: Callable[[float], tuple[float, float]], low: float, high: float) -> float:
-    """Where a growing function, told with its slope, is zero: by Newton's method from 1, a step that leaves the bracket halved
-    on the scale of logarithms. The nearer end where there is no such place. A third of the steps of Brent's method."""
+    """The root of a growing function that returns its value and slope, by Newton's method from 1; a step that leaves the bracket
+    is replaced by its middle on the scale of logarithms. The nearer end if there is no root. It takes a third of the steps of
+    Brent's method."""
     least, most, at = low, high, 1.0
     for count in range(MOST_STEPS):
         if count == PATIENCE and rise(most)[0] <= 0:  # far out the loss is so flat that steps do not get there
@@ -98,7 +99,7 @@ def _root(rise: Callable[[float], tuple[float, float]], low: float, high: float)
             return most
         if not low < step < high or count % PATIENCE == PATIENCE - 1:
             step = math.sqrt(low * high)
-        if abs(step - at) <= SETTLED * at:
+        if abs(step - at) <= TOLERANCE * at:
             return step
         at = step
     return at

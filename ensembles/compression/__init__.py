@@ -1,4 +1,4 @@
-"""What pruned checkpoints and soups are worth beside the nets that they came from."""
+"""Scores of pruned checkpoints and soups beside the nets that they were made from."""
 
 from typing import TYPE_CHECKING
 

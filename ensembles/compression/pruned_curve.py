@@ -1,4 +1,4 @@
-"""Accuracy against sparsity of one checkpoint: the points, which of them loses no more than noise, and what test says of it."""
+"""Accuracy against sparsity of one checkpoint: the points, the sparsest within noise, and its accuracy on test."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class PrunedPoint:
     """One sparsity. Accuracies and losses are of validation, sizes as in `PrunedSize`."""
 
     name: str
-    """Of the pruned checkpoint; of the unpruned one at the beginning of a curve."""
+    """Name of the pruned checkpoint; at the beginning of a curve, of the unpruned one."""
     sparsity: float
-    """Share of the weights, or of each layer's channels, that were taken out."""
+    """Share of the weights, or of each layer's channels, that were removed."""
     before_accuracy: float
-    """Before fine-tuning."""
+    """Accuracy before fine-tuning."""
     accuracy: float
-    """After it."""
+    """Accuracy after fine-tuning."""
     loss: float
     gained: int
     """Validation images on which it is right and the unpruned checkpoint wrong."""
     lost: int
-    """Those the other way round."""
+    """Validation images on which it is wrong and the unpruned checkpoint right."""
     p: float
     """Exact p of McNemar's test that both are right equally often."""
     weights: int
@@ -61,13 +61,13 @@ class PrunedTest:
     pruned_ci95: tuple[float, float]
     difference: float
     difference_ci95: tuple[float, float]
-    """By paired bootstrap."""
+    """Interval of the difference, by paired bootstrap."""
     p: float
 
 
 @dataclass(frozen=True)
 class PrunedCurve:
-    """Everything that pruning one checkpoint by one method has found out."""
+    """The results of pruning one checkpoint by one method."""
 
     run: str
     """`<name>/<run>`."""
@@ -75,18 +75,18 @@ class PrunedCurve:
     epoch: int
     method: str
     epochs: int
-    """Of fine-tuning."""
+    """Epochs of fine-tuning."""
     rate: float
     """Learning rate of fine-tuning."""
     validation_images: int
     unpruned: PrunedPoint
-    """The checkpoint as it is: no fine-tuning either."""
+    """The original checkpoint, without fine-tuning."""
     points: tuple[PrunedPoint, ...]
-    """Sparsity rising. The first, of sparsity 0, is the unpruned checkpoint trained on as long as the others."""
+    """Points by rising sparsity. The first, of sparsity 0, is the unpruned checkpoint fine-tuned as long as the others."""
     failed: tuple[tuple[float, str], ...]
     """Sparsities that could not be measured, with the reason."""
     test: PrunedTest | None
-    """None where no sparsity was chosen."""
+    """Scores on test of the chosen point; None if no sparsity was chosen."""
 
     @property
     def chosen(self) -> PrunedPoint | None:
@@ -95,12 +95,12 @@ class PrunedCurve:
 
     @property
     def sentences(self) -> list[str]:
-        """What was found, in plain English."""
+        """The findings in plain English."""
         return _describe(self)
 
 
 def choose(points: Sequence[PrunedPoint]) -> PrunedPoint | None:
-    """The point of highest sparsity, above 0, that loses no more than noise; None where each loses more."""
+    """The point of highest sparsity, above 0, that loses no more than noise; None if each loses more."""
     kept = [point for point in points if point.sparsity > 0 and point.within_noise]
     return max(kept, key=lambda point: point.sparsity, default=None)
 
@@ -113,7 +113,7 @@ def place_point(
     unpruned: npt.NDArray[np.int64],
     labels: npt.NDArray[np.int64],
 ) -> PrunedPoint:
-    """A point from what was `measured` and from predicted classes on validation, all int64 (images,)."""
+    """A point from its `measured` fields and from predicted classes on validation, all int64 (images,)."""
     right, right_before = predicted == labels, unpruned == labels
     return PrunedPoint(
         name=name,
@@ -128,7 +128,7 @@ def place_point(
 def evaluate_on_test(
     pruned: npt.NDArray[np.int64], unpruned: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]
 ) -> PrunedTest:
-    """From predicted classes on test, all int64 (images,). For the chosen point alone."""
+    """Scores on test from predicted classes, all int64 (images,). Only for the chosen point."""
     right, right_before = pruned == labels, unpruned == labels
     return PrunedTest(
         images=len(labels),
@@ -144,23 +144,25 @@ def evaluate_on_test(
 
 def to_json(curve: PrunedCurve) -> dict[str, Any]:
     """The curve as a JSON object, with what was chosen and the sentences."""
-    told = asdict(curve)
-    for point, shown in zip((curve.unpruned, *curve.points), (told["unpruned"], *told["points"]), strict=True):
-        shown["within_noise"] = point.within_noise
-    return told | {"chosen": curve.chosen.name if curve.chosen else None, "sentences": curve.sentences}
+    payload = asdict(curve)
+    for point, point_payload in zip(
+        (curve.unpruned, *curve.points), (payload["unpruned"], *payload["points"]), strict=True
+    ):
+        point_payload["within_noise"] = point.within_noise
+    return payload | {"chosen": curve.chosen.name if curve.chosen else None, "sentences": curve.sentences}
 
 
-def from_json(told: dict[str, Any]) -> PrunedCurve:
+def from_json(payload: dict[str, Any]) -> PrunedCurve:
     """The inverse of `to_json`. Raises `DamagedObject`."""
     try:
-        kept = {key: value for key, value in told.items() if key not in ("chosen", "sentences")}
-        kept["unpruned"] = _read_point(told["unpruned"])
-        kept["points"] = tuple(_read_point(point) for point in told["points"])
-        kept["failed"] = tuple((float(sparsity), str(reason)) for sparsity, reason in told["failed"])
-        if told["test"]:
-            ranges = {key: tuple(value) for key, value in told["test"].items() if key.endswith("ci95")}
-            kept["test"] = PrunedTest(**told["test"] | ranges)
-        return PrunedCurve(**kept)
+        values = {key: value for key, value in payload.items() if key not in ("chosen", "sentences")}
+        values["unpruned"] = _read_point(payload["unpruned"])
+        values["points"] = tuple(_read_point(point) for point in payload["points"])
+        values["failed"] = tuple((float(sparsity), str(reason)) for sparsity, reason in payload["failed"])
+        if payload["test"]:
+            ranges = {key: tuple(value) for key, value in payload["test"].items() if key.endswith("ci95")}
+            values["test"] = PrunedTest(**payload["test"] | ranges)
+        return PrunedCurve(**values)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedObject(
             f"a curve of sparsified checkpoints is not readable ({type(error).__name__}: {error}): "
@@ -168,19 +170,19 @@ def from_json(told: dict[str, Any]) -> PrunedCurve:
         ) from None
 
 
-def _read_point(told: dict[str, Any]) -> PrunedPoint:
-    return PrunedPoint(**{key: value for key, value in told.items() if key != "within_noise"})
+def _read_point(payload: dict[str, Any]) -> PrunedPoint:
+    return PrunedPoint(**{key: value for key, value in payload.items() if key != "within_noise"})
 
 
 def _describe(curve: PrunedCurve) -> list[str]:
-    what = "of the weights" if curve.method == "magnitude" else "of each layer's channels"
+    removed = "of the weights" if curve.method == "magnitude" else "of each layer's channels"
     images = f"{curve.validation_images:,} validation images"
     chosen, unpruned = curve.chosen, curve.unpruned
     if chosen is None:
-        told = [f"No sparsity that was tried loses less accuracy than the noise of {images} hides."]
+        sentences = [f"No sparsity that was tried loses less accuracy than the noise of {images} hides."]
     else:
-        told = [
-            f"Without {100 * chosen.sparsity:.4g} % {what}, the highest sparsity tried whose loss is no more than the noise of "
+        sentences = [
+            f"Without {100 * chosen.sparsity:.4g} % {removed}, the highest sparsity tried whose loss is no more than the noise of "
             f"{images}, it is right on {chosen.accuracy:.2%} of them against {unpruned.accuracy:.2%} (McNemar p {chosen.p:.2g}).",
             f"{chosen.nonzero:,} of {unpruned.weights:,} weights are left; the compressed file shrinks by a factor of "
             f"{_factor(unpruned.compressed_bytes, chosen.compressed_bytes)}, the arithmetic of a prediction by "
@@ -195,23 +197,23 @@ def _describe(curve: PrunedCurve) -> list[str]:
     if control and curve.epochs:
         more = 100 * (control.accuracy - chosen.accuracy) if chosen else 0.0
         compared = f", {abs(more):.2f} points {'more' if more > 0 else 'less'} than the sparsified one" if more else ""
-        told.append(
+        sentences.append(
             f"Trained on as long without sparsifying, the checkpoint comes to {control.accuracy:.2%}{compared}."
         )
     if curve.test:
-        told.append(_describe_test(curve.test))
-    return told
+        sentences.append(_describe_test(curve.test))
+    return sentences
 
 
 def _describe_test(test: PrunedTest) -> str:
     low, high = (100 * end for end in test.difference_ci95)
-    told = (
+    right = (
         f"{test.pruned:.2%} of {test.images:,} test images against {test.unpruned:.2%}: {100 * test.difference:+.2f} points "
         f"(95 % interval {low:+.2f} to {high:+.2f}). No other point of this curve was scored there."
     )
     if high < 0:
-        return f"Test shows the loss that validation was too small to show: it is right on {told}"
-    return f"On test it is right on {told}"
+        return f"Test shows the loss that validation was too small to show: it is right on {right}"
+    return f"On test it is right on {right}"
 
 
 def _factor(before: int, after: int) -> str:

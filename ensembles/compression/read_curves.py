@@ -10,7 +10,7 @@ from trainables.store.json_records import get_json
 
 
 def read_curves(store: Store, name: str, run: str) -> tuple[PrunedCurve, ...]:
-    """All curves of a run, by key. One that cannot be read is left out: a report must not fail for it."""
+    """All curves of a run, by key. Unreadable ones are left out: a report must not fail because of them."""
     curves = []
     for found in store.find(layout.pruned_curves_prefix(name, run)):
         if found.key.endswith(".json"):

@@ -1,4 +1,4 @@
-"""What a soup came to: one net from several checkpoints, beside the best of them and beside their vote."""
+"""The summary of a soup: one net from several checkpoints, beside the best of them and beside their vote."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Probabilities = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SoupScore:
-    """One predictor. Accuracies are shares of 1, losses mean cross-entropy in nats."""
+    """Scores of one predictor. Accuracies are shares of 1, losses mean cross-entropy in nats."""
 
     name: str
     validation_accuracy: float
@@ -33,21 +33,21 @@ class SoupScore:
 
 @dataclass(frozen=True)
 class SoupSummary:
-    """Everything that is told of one soup.
+    """The results of one soup.
 
     candidates     checkpoints that were tried, the best on validation first
-    ingredients    those that went in
+    ingredients    checkpoints that were averaged
     best           the trial's best single epoch on validation
-    vote           the mean of the probabilities of the ingredients, at their cost together
+    vote           the mean of the probabilities of the ingredients, which costs as much as all of them
     gained, lost   test images on which the soup is right and the best single wrong, and the other way round
-    p              exact, of McNemar's test that both are right equally often
+    p              exact p of McNemar's test that both are right equally often
     """
 
     run: str
     trial_id: str
     kind: str
     metric: str
-    """What greedy looked at on validation."""
+    """Metric that greedy optimised on validation."""
     candidates: tuple[str, ...]
     ingredients: tuple[str, ...]
     test_images: int
@@ -60,14 +60,14 @@ class SoupSummary:
 
     @property
     def sentence(self) -> str:
-        """What was found, in plain English."""
+        """The finding in plain English."""
         gain = 100 * (self.soup.test_accuracy - self.best.test_accuracy)
-        known = "" if self.p < 0.05 else ", which these images cannot tell from none"
+        caveat = "" if self.p < 0.05 else ", which these images cannot tell from none"
         vote = 100 * (self.vote.test_accuracy - self.soup.test_accuracy)
         return (
             f"The {self.kind} soup of {len(self.ingredients)} of {len(self.candidates)} epochs of {self.trial_id} is right on "
             f"{self.soup.test_accuracy:.2%} of {self.test_images:,} test images, {gain:+.2f} points to its best single epoch "
-            f"(McNemar p {self.p:.2g}{known}); the vote of the same epochs, at {len(self.ingredients)} times the cost, "
+            f"(McNemar p {self.p:.2g}{caveat}); the vote of the same epochs, at {len(self.ingredients)} times the cost, "
             f"{self.vote.test_accuracy:.2%} ({vote:+.2f} points to the soup)."
         )
 
@@ -79,7 +79,7 @@ def score(
     test: Probabilities,
     test_labels: npt.NDArray[np.int64],
 ) -> SoupScore:
-    """From probabilities (images, classes) and labels int64 (images,) of both splits."""
+    """Scores from probabilities (images, classes) and labels int64 (images,) of both splits."""
     right = int(np.count_nonzero(test.argmax(1) == test_labels))
     return SoupScore(
         name=name,
@@ -98,33 +98,33 @@ def compare(soup: Probabilities, best: Probabilities, labels: npt.NDArray[np.int
     return gained, lost, mcnemar_p(right, before)
 
 
-def to_json(story: SoupSummary) -> dict[str, Any]:
-    """The story as a JSON object, with its sentence."""
-    return asdict(story) | {"sentence": story.sentence}
+def to_json(summary: SoupSummary) -> dict[str, Any]:
+    """The summary as a JSON object, with its sentence."""
+    return asdict(summary) | {"sentence": summary.sentence}
 
 
-def from_json(told: dict[str, Any]) -> SoupSummary:
+def from_json(payload: dict[str, Any]) -> SoupSummary:
     """The inverse of `to_json`. Raises `DamagedObject`."""
     try:
-        kept = {key: value for key, value in told.items() if key != "sentence"}
+        values = {key: value for key, value in payload.items() if key != "sentence"}
         for key in ("best", "soup", "vote"):
-            low, high = told[key]["test_ci95"]
-            kept[key] = SoupScore(**told[key] | {"test_ci95": (float(low), float(high))})
+            low, high = payload[key]["test_ci95"]
+            values[key] = SoupScore(**payload[key] | {"test_ci95": (float(low), float(high))})
         for key in ("candidates", "ingredients"):
-            kept[key] = tuple(map(str, told[key]))
-        return SoupSummary(**kept)
+            values[key] = tuple(map(str, payload[key]))
+        return SoupSummary(**values)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedObject(
-            f"the story of a soup is not readable ({type(error).__name__}: {error}): delete it and run `caucus soup` again"
+            f"the summary of a soup is not readable ({type(error).__name__}: {error}): delete it and run `caucus soup` again"
         ) from None
 
 
 def read_soups(store: Store, name: str, run: str) -> tuple[SoupSummary, ...]:
-    """All soups of a run, by key. One that cannot be read is left out: a report must not fail for it."""
-    stories = []
+    """All soups of a run, by key. Unreadable ones are left out: a report must not fail because of them."""
+    summaries = []
     for found in store.find(layout.soup_summaries_prefix(name, run)):
         try:
-            stories.append(from_json(get_json(store, found.key)))
+            summaries.append(from_json(get_json(store, found.key)))
         except (DamagedObject, ObjectMissing):
             continue
-    return tuple(stories)
+    return tuple(summaries)

@@ -1,6 +1,6 @@
-"""What is wrong with a trial, from its epochs alone: one verdict, with evidence and what to try next.
+"""Diagnoses a trial from its epochs alone: one verdict, with evidence and what to try next.
 
-`signs` reads numbers off the epochs, `rules` says when which verdict holds, `diagnose` applies them.
+`signs` computes numbers from the epochs, `rules` maps them to verdicts, `diagnose` applies the rules.
 """
 
 from typing import TYPE_CHECKING

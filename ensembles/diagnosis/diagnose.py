@@ -19,9 +19,9 @@ class Diagnosis:
     trial_id: str
     verdict: Verdict
     evidence: Mapping[str, Any]
-    """Names of signs with their values, or what else shows it."""
+    """Names of signs with their values, or other evidence."""
     patch: Mapping[str, Any]
-    """Keys and values for the next run, as overrides have them; empty where nothing is to be changed."""
+    """Keys and values for the next run, in the form of overrides; empty if nothing is to be changed."""
     says: str
     source: str
 
@@ -61,8 +61,8 @@ def _diagnose(record: TrialRecord, setting: Setting, curve: DataCurve | None) ->
 
 
 def _evidence(rule: Rule, signs: Signs) -> dict[str, Any]:
-    told = signs.to_dict()
-    return {name: told[name] for name in rule.shows if told[name] is not None}
+    values = signs.to_dict()
+    return {name: values[name] for name in rule.shows if values[name] is not None}
 
 
 def _describe(record: TrialRecord, rule: Rule, evidence: Mapping[str, Any]) -> Diagnosis:

@@ -1,9 +1,9 @@
-"""How validation accuracy grows with the number of training images, and what twice as many would bring.
+"""Learning curves over the number of training images, and the expected gain of twice as many.
 
-The error is taken to fall as a power of the number of images, `error = a n^-b` (Hestness et al. 2017), fitted by least
-squares on logarithms, as Cortes et al. (1994) do without their floor: three shares of the data do not show one. So the
-gain of more data is overestimated where the floor is near; a gain is told only where the newest images brought as much
-as the curve says, within the noise.
+The error is assumed to fall as a power of the number of images, `error = a n^-b` (Hestness et al. 2017), fitted by least
+squares on logarithms, as Cortes et al. (1994) do but without their floor: three shares of the data do not show one. So the
+gain of more data is overestimated near the floor; a gain is reported only if the newest images brought as much as the curve
+predicts, within the noise.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from trainables.results.record import TrialRecord
 
 FEWEST_SHARES = 3
 LEAST_GAIN = 0.01
-"""Accuracy that twice the data must promise, and more than the noise of one measurement."""
+"""Least expected gain in accuracy of twice the data; it must also exceed the noise of one measurement."""
 
 CLEAR = 2.0
-"""Standard errors of a difference of two accuracies that are no chance."""
+"""Number of standard errors from which a difference of two accuracies is not due to chance."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,15 @@ class DataCurve:
     images: tuple[int, ...]
     """Training images, rising."""
     accuracies: tuple[float, ...]
-    """Best validation accuracy, the mean over seeds."""
+    """Best validation accuracies, means over seeds."""
     noise: float
-    """Standard error of the last of these."""
+    """Standard error of the last of these accuracies."""
     largest: tuple[str, ...]
-    """The trials with all the data that there is."""
+    """Trials with the largest share of the data."""
 
     @property
     def exponent(self) -> float:
-        """By which power the error falls."""
+        """Exponent of the power law of the error."""
         x = [math.log(count) for count in self.images]
         y = [math.log(max(1 - accuracy, 1e-4)) for accuracy in self.accuracies]
         return -statistics.linear_regression(x, y).slope
@@ -58,12 +58,12 @@ class DataCurve:
         # At most: the same validation images are behind both accuracies.
         chance = CLEAR * math.sqrt(2) * self.noise
         expected = self._gain(self.accuracies[-2], self.images[-1] / self.images[-2])
-        goes_on = self.accuracies[-1] - self.accuracies[-2] > expected - chance
+        still_grows = self.accuracies[-1] - self.accuracies[-2] > expected - chance
         grew = self.accuracies[-1] - self.accuracies[0] > chance
-        return self.promised > max(LEAST_GAIN, self.noise) and grew and goes_on
+        return self.promised > max(LEAST_GAIN, self.noise) and grew and still_grows
 
     def _gain(self, accuracy: float, times: float) -> float:
-        """What so many times the images bring where `accuracy` has been reached."""
+        """Expected gain of `times` as many images, starting from `accuracy`."""
         return (1 - accuracy) * (1 - times**-self.exponent) if self.exponent > 0 else 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,8 +81,8 @@ def find_data_curves(records: Sequence[TrialRecord], setting: Setting) -> list[D
     groups: dict[str, dict[float, list[TrialRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         if record.best is not None and record.state == "finished":
-            told = record.config.model_dump(mode="json", exclude={"train_share", "seed"})
-            groups[short_hash(told, digits=16)][record.config.train_share].append(record)
+            settings = record.config.model_dump(mode="json", exclude={"train_share", "seed"})
+            groups[short_hash(settings, digits=16)][record.config.train_share].append(record)
     return [_curve(shares, setting) for shares in groups.values() if len(shares) >= FEWEST_SHARES]
 
 

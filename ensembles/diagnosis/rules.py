@@ -1,8 +1,8 @@
-"""The rules of a diagnosis: when a verdict holds, what shows it, what to try, and who says so.
+"""The rules of a diagnosis: the condition of each verdict, its evidence, what to try, and its source.
 
-They are asked in this order, and the first that holds is the verdict: a net that diverged or died shows signs of
-everything that comes after. Thresholds were chosen on half of the planted faults of tests/ensembles/diagnosis/planted_faults.py and are
-judged there on the other half.
+They are checked in this order, and the first that holds is the verdict: a net that diverged or died shows signs of
+everything that comes after. Thresholds were chosen on half of the planted faults of
+tests/ensembles/diagnosis/planted_faults.py and are evaluated there on the other half.
 """
 
 from __future__ import annotations
@@ -32,35 +32,35 @@ Verdict = Literal[
 ]
 
 FEWEST_EPOCHS = 4
-"""Fewer say nothing."""
+"""Fewer epochs give no diagnosis."""
 
 MOST_DEAD = 0.5
 """Share of dead units in a layer. Healthy nets here have up to 0.1, those that learned a small set by heart up to 0.4."""
 
 HIGHEST_RATIO, LOWEST_RATIO = 1e-2, 1e-4
-"""Of a step to the weights. The rule of thumb is 1e-3 (Karpathy 2015); small healthy nets under SGD come to 0.02 here, so
-above the band alone is no fault: validation accuracy must swing as well."""
+"""Band of the update-to-weight ratio. The rule of thumb is 1e-3 (Karpathy 2015); small healthy nets under SGD reach 0.02 here,
+so a ratio above the band alone is no fault: validation accuracy must swing as well."""
 
 WILD_RATIO = 0.05
-"""Above this any swing beyond chance is one. (Weights that decay towards nothing have a high ratio and do not swing.)"""
+"""Above this ratio any swing beyond chance is a fault. (Weights that decay towards zero have a high ratio and do not swing.)"""
 
 WILD_SWING, SWING = 6.0, 2.0
-"""Change of validation accuracy from epoch to epoch, over what chance makes of so many images."""
+"""Change of validation accuracy from epoch to epoch, relative to its expectation by chance."""
 
 RISING = -0.05
 """Share by which the training loss falls; below zero it rises."""
 
 LARGE_GAP, CLEAR = 0.04, 2.5
-"""Between training and validation accuracy, as an accuracy and in standard errors."""
+"""Gap between training and validation accuracy, as an accuracy and in standard errors."""
 
 LOSS_GROWN = 2.0
-"""Validation loss over its lowest, where validation has over twice the errors of training."""
+"""Validation loss relative to its lowest, if validation has over twice the errors of training."""
 
 GOOD = 0.8
-"""Share of the way from guessing to all right that a net should come on its training images."""
+"""Share of the way from guessing to perfect accuracy that a net should reach on its training images."""
 
 BEHIND = 0.05
-"""A trial whose accuracy on training images is this far below the run's best on validation cannot hold what others learn."""
+"""A trial whose accuracy on training images is this far below the run's best on validation lacks the capacity of the others."""
 
 STILL_FALLING = 0.015
 """Share by which the training loss fell from the middle third of the epochs to the last: it has not converged."""
@@ -75,13 +75,13 @@ LEARNT = 0.1
 """Share of that way which shows that a net has learnt something: its loss should be below that of guessing."""
 
 STRONG_DECAY = 0.03
-"""Of weights, per unit of learning rate."""
+"""Weight decay from which it can take the weights to zero, per unit of learning rate."""
 
 MOST_DROPOUT, MOST_DECAY, HIGHEST_RATE = 0.5, 0.01, 100.0
-"""What a patch goes up to; dropout of 0.2 to 0.5 is what Srivastava et al. (2014) find best."""
+"""Upper limits of patches; Srivastava et al. (2014) find dropout of 0.2 to 0.5 best."""
 
 SMALL_BATCH, SURGE = 16, 3.0
-"""Images a step; highest loss of eight steps over the usual."""
+"""Images a step; highest loss of eight steps relative to the usual."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,12 @@ class Rule:
     def patch_for(self, record: TrialRecord) -> dict[str, Any]:
         """What to try next with this trial: only keys that have an effect on its net, and values that are new to it."""
         patch = dict(self.patch(record))
-        told = record.config.flat() | patch
+        values = record.config.flat() | patch
         before = record.config.flat()
         return {
             key: value
             for key, value in patch.items()
-            if before.get(key) != value and _has_effect(key, told) and _is_taken(key, record.config)
+            if before.get(key) != value and _has_effect(key, values) and _is_taken(key, record.config)
         }
 
 
@@ -134,7 +134,7 @@ def _is_dead(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
 
 
 def _is_starved(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
-    """Whether decay has taken the weights away: what is then seen of rate and units is its doing."""
+    """Whether weight decay has taken the weights to zero: it then explains the signs of learning rate and units."""
     return config.optimizer.weight_decay >= STRONG_DECAY and _progress(signs.fit_accuracy, setting) < GOOD
 
 
@@ -174,17 +174,17 @@ def _progress(accuracy: float, setting: Setting) -> float:
     return (accuracy - setting.guessing) / max(1 - setting.guessing, 1e-9)
 
 
-def _has_effect(key: str, told: Mapping[str, Any]) -> bool:
-    """Whether `key` has one where all keys are as `told`: `torchvision/resnet18` has no `model.width`."""
+def _has_effect(key: str, values: Mapping[str, Any]) -> bool:
+    """Whether `key` has an effect in the configuration `values`: `torchvision/resnet18` has no `model.width`."""
     while (condition := condition_of(key)) is not None:
-        if not condition.holds(told.get(condition.key)):
+        if not condition.holds(values.get(condition.key)):
             return False
         key = condition.key
     return True
 
 
 def _is_taken(key: str, config: TrialConfig) -> bool:
-    """Which keys a person's own model takes is not on record; those that its trial sets are among them."""
+    """Whether the model takes `key`. The keys of a user-defined model are not recorded; those that its trial sets are among them."""
     if not (is_custom_model(config.model.name) and key.startswith("model.")):
         return True
     return key.removeprefix("model.") in config.model.model_dump(exclude_defaults=True)
@@ -334,7 +334,7 @@ HEALTHY = Rule(
 
 LITTLE_DATA = Rule(
     "little-data",
-    lambda *_: False,  # asked of several trials together: `ensembles/diagnosis/learning_curve.py`
+    lambda *_: False,  # decided from several trials together: `ensembles/diagnosis/learning_curve.py`
     (),
     "More data would help: accuracy still grows with the number of training images.",
     _gather,

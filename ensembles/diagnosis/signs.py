@@ -1,4 +1,4 @@
-"""What a trial's epochs say about it, in numbers: the evidence that the rules of a diagnosis look at."""
+"""Computes signs from a trial's epochs: the numbers that the rules of a diagnosis use as evidence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainables.data.data_table import DataTable
 from trainables.results.record import EpochResult, TrialRecord
 
 LAST_SHARE, MOST_LAST = 5, 5
-"""The end of a trial is its last fifth, five epochs at most: one epoch is too noisy to judge by."""
+"""The end of a trial is its last fifth, five epochs at most: a single epoch is too noisy."""
 
 FIT_SHARE, SMALLEST_FIT, LARGEST_FIT = 0.04, 32, 2000
 """Training images behind one `fit_accuracy`, as `trainables/training/monitor.py` samples them."""
@@ -22,13 +22,13 @@ FIT_SHARE, SMALLEST_FIT, LARGEST_FIT = 0.04, 32, 2000
 
 @dataclass(frozen=True)
 class Setting:
-    """What a diagnosis must know beside the trial itself."""
+    """What a diagnosis needs to know beside the trial itself."""
 
     classes: int
     train_images: int
     validation_images: int
     best_accuracy: float = 0.0
-    """On validation, of the best trial of the run."""
+    """Validation accuracy of the best trial of the run."""
     majority_share: float = 0.0
     """Share of the validation images that are of the most frequent class."""
 
@@ -47,38 +47,38 @@ def setting_of(table: DataTable) -> Setting:
 
 @dataclass(frozen=True)
 class Signs:
-    """Of one trial. Shares are of 1, losses in nats; None where the trial's record does not say."""
+    """Signs of one trial. Shares are of 1, losses in nats; None if the trial's record lacks the number."""
 
     epochs: int
     fit_accuracy: float
-    """Of training images in evaluation mode, the mean of the last epochs; as seen in training where that is not known."""
+    """Accuracy on training images in evaluation mode, mean of the last epochs; if unknown, as measured during training."""
     validation_accuracy: float
-    """Mean of the last epochs."""
+    """Validation accuracy, mean of the last epochs."""
     best_accuracy: float
-    """On validation, of the best epoch."""
+    """Validation accuracy of the best epoch."""
     gap: float
-    """The former less the latter."""
+    """`fit_accuracy` less `validation_accuracy`."""
     gap_noise: float
-    """Its standard error, from the number of images behind both."""
+    """Standard error of the gap, from the numbers of images behind both accuracies."""
     loss_ratio: float
-    """Validation loss at the end over its lowest."""
+    """Validation loss at the end relative to its lowest."""
     fit_loss: float
     validation_loss: float
     falling: float
-    """Share by which the training loss as seen has fallen from the middle third of the epochs to the last."""
+    """Share by which the training loss fell from the middle third of the epochs to the last."""
     swing: float
-    """Mean change of validation accuracy from one epoch to the next in the second half, over what so many images make by chance."""
+    """Mean change of validation accuracy from epoch to epoch in the second half, relative to its expectation by chance."""
     swing_points: float
     """The same change, as an accuracy."""
     update_ratio: float | None
-    """Median over epochs."""
+    """Update-to-weight ratio, median over epochs."""
     dead_share: float | None
-    """Mean of the last epochs."""
+    """Share of dead units, mean of the last epochs."""
     surge: float | None
-    """Highest of the second half."""
+    """Highest loss surge of the second half."""
 
     def to_dict(self) -> dict[str, float | int | None]:
-        """All of it, rounded to four digits."""
+        """All signs, rounded to four digits."""
         return {
             name: value if value is None or isinstance(value, int) else float(f"{value:.4g}")
             for name, value in self.__dict__.items()
@@ -86,15 +86,15 @@ class Signs:
 
 
 def read_signs(record: TrialRecord, setting: Setting) -> Signs | None:
-    """The signs of a trial; None where it has no epoch."""
+    """The signs of a trial; None if it has no epoch."""
     epochs = record.epochs
     if not epochs:
         return None
     last = epochs[-max(1, min(MOST_LAST, len(epochs) // LAST_SHARE)) :]
     fit = _mean(last, lambda at: at.train_accuracy if at.fit_accuracy is None else at.fit_accuracy)
     validation = _mean(last, lambda at: at.validation_accuracy)
-    chosen = min(max(int(FIT_SHARE * setting.train_images), SMALLEST_FIT), LARGEST_FIT, setting.train_images)
-    seen = min(setting.train_images, chosen * len(last))
+    sampled = min(max(int(FIT_SHARE * setting.train_images), SMALLEST_FIT), LARGEST_FIT, setting.train_images)
+    seen = min(setting.train_images, sampled * len(last))
     noise = math.sqrt(_variance(fit, seen) + _variance(validation, setting.validation_images))
     second = epochs[len(epochs) // 2 :]
     changes = [
@@ -127,11 +127,12 @@ def read_signs(record: TrialRecord, setting: Setting) -> Signs | None:
     )
 
 
-def _mean(epochs: Sequence[EpochResult], what: Callable[[EpochResult], float]) -> float:
-    return statistics.fmean(what(at) for at in epochs)
+def _mean(epochs: Sequence[EpochResult], measure: Callable[[EpochResult], float]) -> float:
+    return statistics.fmean(measure(at) for at in epochs)
 
 
 def _variance(accuracy: float, images: int) -> float:
-    """Of an accuracy measured on so many images; with a pseudo-count, since 1 of 40 is not known exactly (Agresti and Coull 1998)."""
+    """Variance of an accuracy measured on `images` images, with pseudo-counts, since the true share is unknown (Agresti and Coull
+    1998)."""
     share = (accuracy * images + 2) / (images + 4)
     return share * (1 - share) / max(1, images)

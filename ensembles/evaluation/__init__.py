@@ -1,6 +1,6 @@
-"""What a team is worth: the one place where predictions on the test split are scored, after all has been chosen.
+"""The evaluation of a team: the one place where predictions on the test split are scored, after every choice is made.
 
-`verdict.evaluate` prepares and judges; `ledger` counts every look at a split; `gather` collects the evidence for a report.
+`verdict.evaluate` prepares and scores; `ledger` counts every use of a split; `gather` collects the evidence for a report.
 """
 
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ensembles.evaluation.gather import gather_evidence
     from ensembles.evaluation.ledger import Ledger
     from ensembles.evaluation.score import Score, score_vote
-    from ensembles.evaluation.verdict import Verdict, evaluate, judge, prepare
+    from ensembles.evaluation.verdict import Verdict, evaluate, evaluate_prepared, prepare
 
 __all__ = [
     "Evidence",
@@ -21,8 +21,8 @@ __all__ = [
     "Score",
     "Verdict",
     "evaluate",
+    "evaluate_prepared",
     "gather_evidence",
-    "judge",
     "measure_change",
     "prepare",
     "score_vote",
@@ -42,7 +42,7 @@ __getattr__ = lazy_names(
         "verdict": (
             "Verdict",
             "evaluate",
-            "judge",
+            "evaluate_prepared",
             "prepare",
         ),
     },

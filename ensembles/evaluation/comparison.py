@@ -22,13 +22,13 @@ class Change:
     after: float
     difference: float
     ci95: tuple[float, float]
-    """Of the difference, by paired bootstrap."""
+    """Interval of the difference, by paired bootstrap."""
     mcnemar_p: float
     """Exact p of McNemar's test that both are right equally often."""
 
     @property
     def direction(self) -> Literal["better", "worse", "alike"]:
-        """`alike` is what these images cannot tell from nothing.
+        """`alike`: these images cannot tell the difference from zero.
 
         Interval and test have to agree: on few images the bootstrap is too sure. Four images gained and none lost give an
         interval above zero, but happen by luck once in eight times (p 0.125).
@@ -40,7 +40,7 @@ class Change:
 
 
 def measure_change(right_after: npt.NDArray[np.bool_], right_before: npt.NDArray[np.bool_]) -> Change:
-    """The change from who was `right_before` to who is `right_after`: both bool (images,), at least one image."""
+    """The change from the images predicted `right_before` to those `right_after`: both bool (images,), at least one image."""
     return Change(
         before=float(np.mean(right_before)),
         after=float(np.mean(right_after)),

@@ -1,6 +1,6 @@
-"""What the predictions say of a team beside its scores: where it gains and loses, how alike its members err, how sure it may be.
+"""What predictions show about a team beside its scores: gains and losses by class, correlated errors, and calibration.
 
-Test is scored here after everything has been chosen; nothing in here decides.
+Test is scored here after every choice is made; nothing in here decides.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ class ClassChange:
 
 @dataclass(frozen=True)
 class ImageCase:
-    """One test image that is worth a look."""
+    """One test image that is worth inspecting."""
 
     image_id: str
     label: str
     team: str
-    """Class that the vote is for."""
+    """Class that the vote predicts."""
     confidence: float
-    """Of the vote, calibrated."""
+    """Calibrated confidence of the vote."""
     best: str
-    """Class that the best single checkpoint says."""
+    """Class that the best single checkpoint predicts."""
     members_right: int
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Of one team. Members stand in the order of the choice; arrays over members are symmetric.
+    """Evidence on one team. Members are in the team's order; arrays over pairs of members are symmetric.
 
-    left_out_cost       float64 (members,), how much worse the validation score (in the choice's metric) is without each
-    solo                float64 (members,), validation score of each alone, in the choice's metric
+    left_out_cost       float64 (members,), how much worse the validation score (in the team's metric) is without each
+    solo                float64 (members,), validation score of each alone, in the team's metric
     disagreement        float64 (members, members), share of test images on which two predict different classes
     error_correlation   float64 (members, members), Pearson's, of being wrong on test; 1 where one is never or always wrong
     confusion_change    int64 (classes, classes), test images by true and predicted class: the team's less the best single's
@@ -60,15 +60,16 @@ class Evidence:
     confusion_change: npt.NDArray[np.int64]
     classes: tuple[ClassChange, ...]
     any_correct: float
-    """Share of test images that at least one member has right: what no choice among its members' answers can exceed."""
+    """Share of test images that at least one member has right: an upper bound for any choice among the members' answers."""
     reliability_before: tuple[Bin, ...]
-    """Of the vote on test, as it is."""
+    """Reliability of the vote on test before calibration."""
     reliability_after: tuple[Bin, ...]
-    """After calibration."""
+    """Reliability of the vote on test after calibration."""
     risk_coverage: tuple[tuple[float, float], ...]
     """Share of test images answered, most confident first, and the share of these that is wrong; at most 101 points."""
     fixed: tuple[ImageCase, ...]
-    """Most confident first, as are the other two."""
+    """Images that only the team has right, most confident first."""
     broken: tuple[ImageCase, ...]
+    """Images that only the best single checkpoint has right, most confident first."""
     missed: tuple[ImageCase, ...]
-    """Test images that no member has right: suspected label errors."""
+    """Test images that no member has right, most confident first: suspected label errors."""

@@ -1,4 +1,4 @@
-"""A vote with everything that it learns from validation, learned: nothing of test is there yet."""
+"""A vote with everything that it learns from validation, before test is opened."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from trainables.results.checkpoint import CheckpointId
 class ReadyVote:
     """One way to predict.
 
-    members       whose predictions it takes
-    validation    what it says of the images that it was chosen on
-    calibrator    makes its probabilities honest
-    voter         None of a mean of all, which is made while they are read
+    members       the checkpoints whose predictions it uses
+    validation    its vote on the images that selected it
+    calibrator    calibrates its probabilities
+    voter         None for a mean of all candidates, which is computed while they are read
     """
 
     members: tuple[CheckpointId, ...]
@@ -32,14 +32,14 @@ class ReadyVote:
     voter: Voter | None = None
 
     def vote(self, pool: PredictionPool) -> Ballot:
-        """The vote on another split. Raises `MismatchedPredictions` where a member has no predictions there."""
+        """The vote on another split. Raises `MismatchedPredictions` if a member has no predictions there."""
         assert self.voter is not None
         return self.voter.vote(pool)
 
 
 def prepare_vote(team: Team, method: VoteMethod, calibration: Calibration, validation: PredictionPool) -> ReadyVote:
-    """The vote of `team`, fitted on `validation`. One that is learned there is calibrated by what it says of images that it
-    did not learn from. Raises `MismatchedPredictions`."""
+    """The vote of `team`, fitted on `validation`. A vote that learns there is calibrated on its cross-fitted predictions, of
+    images that it did not learn from. Raises `MismatchedPredictions`."""
     voter = fit_voter(validation, team, method)
     ballot = voter.vote(validation)
     learned = method in FITTED and calibration != "none"
@@ -53,10 +53,10 @@ def prepare_mean(
     calibration: Calibration,
     labels: npt.NDArray[np.int64],
 ) -> ReadyVote:
-    """The soft vote of all `members`, whose mean on validation is `mean`, float64 (images, classes)."""
+    """The soft vote of all `members`; `mean` is their mean on validation, float64 (images, classes)."""
     return ReadyVote(members, as_ballot(mean), fit_calibration(calibration, mean, labels))
 
 
 def as_ballot(mean: npt.NDArray[np.float64]) -> Ballot:
-    """What a mean of probabilities says."""
+    """The vote that follows from a mean of probabilities."""
     return Ballot("soft", mean, mean.argmax(1))

@@ -1,4 +1,4 @@
-"""Gathers the evidence on one team, after everything has been chosen."""
+"""Gathers the evidence on one team, after every choice is made."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from trainables.results.checkpoint import CheckpointId
 def gather_evidence(
     prepared: Prepared, validation_pool: PredictionPool, test_pool: PredictionPool, image_ids: Sequence[str]
 ) -> Evidence:
-    """Everything that the predictions say of the team, voting and calibrated as it was prepared, beside the best single.
+    """All evidence on the team, with the vote and the calibration that were prepared, beside the best single checkpoint.
 
     `image_ids` are those of the test images, in their order. Raises `MismatchedPredictions` where a pool lacks a member.
     """
     labels, names = test_pool.labels, test_pool.class_names
-    choice, ready = prepared.choice, prepared.votes[prepared.config.vote]
+    team, ready = prepared.team, prepared.votes[prepared.config.vote]
     ballot = ready.vote(test_pool)
     calibrated = calibrate(ballot, ready.calibrator)
-    predicted = np.stack([test_pool.probabilities[test_pool.position(each)].argmax(1) for each in choice.members])
+    predicted = np.stack([test_pool.probabilities[test_pool.position(each)].argmax(1) for each in team.members])
     wrong = predicted != labels
-    team, alone = ballot.predicted, prepared.best.vote(test_pool).predicted
-    confidence = calibrated.probabilities[np.arange(len(labels)), team]
+    voted, alone = ballot.predicted, prepared.best.vote(test_pool).predicted
+    confidence = calibrated.probabilities[np.arange(len(labels)), voted]
 
-    def cases(chosen: npt.NDArray[np.bool_]) -> tuple[ImageCase, ...]:
-        rows = np.flatnonzero(chosen)
+    def cases(selected: npt.NDArray[np.bool_]) -> tuple[ImageCase, ...]:
+        rows = np.flatnonzero(selected)
         return tuple(
             ImageCase(
                 image_id=image_ids[row],
                 label=names[labels[row]],
-                team=names[team[row]],
+                team=names[voted[row]],
                 confidence=float(confidence[row]),
                 best=names[alone[row]],
                 members_right=int((~wrong[:, row]).sum()),
@@ -48,45 +48,45 @@ def gather_evidence(
         )
 
     return Evidence(
-        left_out_cost=_cost_without_each(validation_pool, choice),
-        solo=np.array([_solo(validation_pool, choice, member) for member in choice.members]),
+        left_out_cost=_cost_without_each(validation_pool, team),
+        solo=np.array([_solo(validation_pool, team, member) for member in team.members]),
         disagreement=np.array([(predicted != each).mean(1) for each in predicted]),
         error_correlation=_correlate(wrong),
-        confusion_change=_confusion(labels, team, len(names)) - _confusion(labels, alone, len(names)),
-        classes=tuple(_changes(labels, team == labels, alone == labels, names)),
+        confusion_change=_confusion(labels, voted, len(names)) - _confusion(labels, alone, len(names)),
+        classes=tuple(_changes(labels, voted == labels, alone == labels, names)),
         any_correct=float(np.mean(~wrong.all(0))),
-        reliability_before=reliability(ballot.probabilities, labels, predicted=team),
+        reliability_before=reliability(ballot.probabilities, labels, predicted=voted),
         reliability_after=reliability(calibrated.probabilities, labels, predicted=calibrated.predicted),
         risk_coverage=risk_coverage(calibrated.probabilities, labels, predicted=calibrated.predicted),
-        fixed=cases((team == labels) & (alone != labels)),
-        broken=cases((team != labels) & (alone == labels)),
+        fixed=cases((voted == labels) & (alone != labels)),
+        broken=cases((voted != labels) & (alone == labels)),
         missed=cases(wrong.all(0)),
     )
 
 
-def _solo(pool: PredictionPool, choice: Team, member: CheckpointId) -> float:
-    return measure(choice.metric, pool.probabilities[pool.position(member)], pool.labels)
+def _solo(pool: PredictionPool, team: Team, member: CheckpointId) -> float:
+    return measure(team.metric, pool.probabilities[pool.position(member)], pool.labels)
 
 
-def _cost_without_each(pool: PredictionPool, choice: Team) -> npt.NDArray[np.float64]:
-    """float64 (members,), by the weighted team, whose score the choice tells; the others keep their weights' proportions.
-    0 where there are no others."""
-    told = [pool.probabilities[pool.position(member)] for member in choice.members]
-    if len(told) == 1:
+def _cost_without_each(pool: PredictionPool, team: Team) -> npt.NDArray[np.float64]:
+    """float64 (members,): cost of leaving each member out of the weighted team. The others keep the proportions of their
+    weights; 0 if there are no others."""
+    tables = [pool.probabilities[pool.position(member)] for member in team.members]
+    if len(tables) == 1:
         return np.zeros(1)
-    whole = np.zeros(told[0].shape)
-    for weight, probabilities in zip(choice.weights, told, strict=True):
+    whole = np.zeros(tables[0].shape)
+    for weight, probabilities in zip(team.weights, tables, strict=True):
         whole += weight * probabilities.astype(np.float64)
-    cost = cost_of(choice.metric, measure(choice.metric, whole, pool.labels))
+    cost = cost_of(team.metric, measure(team.metric, whole, pool.labels))
     found = []
-    for weight, probabilities in zip(choice.weights, told, strict=True):
+    for weight, probabilities in zip(team.weights, tables, strict=True):
         rest = (whole - weight * probabilities.astype(np.float64)) / (1 - weight)
-        found.append(cost_of(choice.metric, measure(choice.metric, np.maximum(rest, 0), pool.labels)) - cost)
+        found.append(cost_of(team.metric, measure(team.metric, np.maximum(rest, 0), pool.labels)) - cost)
     return np.array(found)
 
 
 def _correlate(wrong: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """float64 (members, members), Pearson's; 1 where one does not vary."""
+    """Pearson's correlation, float64 (members, members); 1 where one of both does not vary."""
     centred = wrong - wrong.mean(1, keepdims=True)
     spread = np.sqrt((centred**2).sum(1))
     both = np.outer(spread, spread)
@@ -97,7 +97,7 @@ def _correlate(wrong: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
 
 
 def _confusion(labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.int64]:
-    """int64 (true, predicted), counts of images."""
+    """Counts of images, int64 (true, predicted)."""
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
@@ -108,12 +108,12 @@ def _changes(
     names: Sequence[str],
 ) -> Iterator[ClassChange]:
     for position, name in enumerate(names):
-        of_it = labels == position
+        of_class = labels == position
         yield ClassChange(
             name=name,
-            images=int(np.count_nonzero(of_it)),
-            best_right=int(np.count_nonzero(best_right & of_it)),
-            team_right=int(np.count_nonzero(team_right & of_it)),
-            fixed=int(np.count_nonzero(team_right & ~best_right & of_it)),
-            broken=int(np.count_nonzero(best_right & ~team_right & of_it)),
+            images=int(np.count_nonzero(of_class)),
+            best_right=int(np.count_nonzero(best_right & of_class)),
+            team_right=int(np.count_nonzero(team_right & of_class)),
+            fixed=int(np.count_nonzero(team_right & ~best_right & of_class)),
+            broken=int(np.count_nonzero(best_right & ~team_right & of_class)),
         )

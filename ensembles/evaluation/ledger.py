@@ -1,7 +1,7 @@
-"""How often each split of a data set was used to decide: every look at the same images wears them out a little.
+"""How often each split of a data set was used to decide: with every use, the same images say a little less about new ones.
 
-One small object a decision, named by the hash of what was decided: two writers never collide, and the same decision of the same
-run counts once, however often it is repeated.
+The store has one small object a decision, named by the hash of the decision: two writers never collide, and the same decision
+of the same run counts once, however often it is repeated.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from trainables.store.base import Store
 from trainables.store.json_records import to_json
 
 IMAGES_PER_DECISION = 100
-"""With fewer images to a decision it is time to rotate. After `k` decisions, each of which may follow from the answers before,
-a score on `n` images can be too good by about the square root of k/n of what it could be at worst (Dwork et al. 2015, "The
-reusable holdout", Science 349, where a holdout that is asked without protection is no longer valid after about n
-questions); this keeps that below a tenth. A rule of thumb: nobody who looks at a score means to deceive himself."""
+"""With fewer images to a decision it is time to rotate. After `k` decisions, each of which may depend on the scores before it,
+a score on `n` images can be too good by about the square root of k/n of the worst case (Dwork et al. 2015, "The reusable
+holdout", Science 349, where a holdout that is queried without protection is no longer valid after about n queries); this
+limit keeps that below a tenth. It is a rule of thumb, because decisions are rarely that adversarial."""
 
 COUNTED = ("validation", "test")
 
@@ -35,7 +35,7 @@ class Uses:
 
     @property
     def limit(self) -> int:
-        """Decisions that its images bear: one for each `IMAGES_PER_DECISION`, and at least one."""
+        """Decisions that its images allow: one for each `IMAGES_PER_DECISION`, and at least one."""
         return max(1, self.images // IMAGES_PER_DECISION)
 
     @property
@@ -45,12 +45,12 @@ class Uses:
 
     @property
     def warning(self) -> str:
-        """What to do, "" where nothing is due."""
+        """What to do; "" if the split is not due."""
         if not self.is_due:
             return ""
         return (
             f"{self.split} was used for {self.decisions} decisions, and its {self.images:,} images bear {self.limit}: "
-            + ("keep new images for the next verdict" if self.split == "test" else "split anew")
+            + ("keep new images for the next verdict" if self.split == "test" else "split again")
             + ", such as with another data.split_seed"
         )
 
@@ -66,7 +66,7 @@ class Ledger:
     data_id: str
     uses: tuple[Uses, ...]
     refused: str = ""
-    """Why the store did not take the newest decision, "" where it did."""
+    """Why the store did not take the newest decision; "" if it did."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ class Ledger:
 
 
 def record_decision(store: Store, data_id: str, split: str, run: str, decided: dict[str, Any]) -> None:
-    """Enter what was decided for `run` (`name/run`) on `split`; nothing is written where it stands there already.
+    """Enter a decision for `run` (`name/run`) on `split`; a decision that is there already is not written again.
 
     Raises `StoreError`.
     """
@@ -96,15 +96,15 @@ def record_decision(store: Store, data_id: str, split: str, run: str, decided: d
 
 
 def read_ledger(store: Store, data_id: str, images: dict[str, int], refused: str = "") -> Ledger:
-    """The decisions so far; `images` are those of each split. Raises `StoreError`."""
+    """The decisions so far; `images` counts the images of each split. Raises `StoreError`."""
     uses = [Uses(split, len(store.find(layout.ledger_prefix(data_id, split))), images[split]) for split in COUNTED]
     return Ledger(data_id, tuple(uses), refused)
 
 
-def record_look(store: Store, data_id: str, images: dict[str, int], run: str, decided: dict[str, Any]) -> Ledger:
-    """Enter a team that was chosen on validation and judged on test, on both splits, and read the ledger.
+def record_use(store: Store, data_id: str, images: dict[str, int], run: str, decided: dict[str, Any]) -> Ledger:
+    """Enter a team that was selected on validation and evaluated on test, on both splits, and read the ledger.
 
-    A store that may not be written to is no reason not to answer: then `refused` says why the look is not counted.
+    A store that cannot be written to is no reason to fail: then `refused` says why the use is not counted.
     """
     refused = ""
     try:

@@ -1,4 +1,4 @@
-"""What one way to predict is worth: every figure of it, on validation as selected and corrected, and on test."""
+"""All scores of one way to predict: on validation as selected and corrected, and on test."""
 
 from __future__ import annotations
 
@@ -23,47 +23,48 @@ from trainables.results.record import TrialCost
 
 @dataclass(frozen=True)
 class PredictionCost:
-    """What the prediction of one image costs: of a team the sums over its members."""
+    """What the prediction of one image costs; for a team, the sums over its members."""
 
     parameters: int
     flops: int
     latency_s: float
-    """One member after the other, as measured where each was trained."""
+    """Latency of one member after the other, as measured where each was trained."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """What one way to predict is worth. Accuracies are shares of 1. None is what an older version did not measure."""
+    """The scores of one way to predict. Accuracies are shares of 1. None: an older version did not measure it."""
 
     members: int
-    """Checkpoints behind it."""
+    """Number of checkpoints whose predictions are combined."""
     validation_accuracy: float
-    """On the images that it was chosen on: flattering, and shown as such."""
+    """Accuracy on the images that selected it: optimistic, and shown as such."""
     test_accuracy: float
     ci95: tuple[float, float]
     """Wilson's 95 % interval of `test_accuracy`."""
     test_nll: float
-    """Mean negative log-likelihood on test in nats; see `metrics.log_loss`. Of a hard vote, that of shares of vote_counts."""
+    """Mean negative log-likelihood on test in nats; see `metrics.log_loss`. For a hard vote, that of the shares of votes."""
     test_ece: float
     """Expected calibration error on test, in 15 bins, of the vote as it is."""
     validation_nll: float | None = None
-    """On the images that it was chosen on."""
+    """Mean negative log-likelihood on the images that selected it."""
     corrected: Estimate | None = None
-    """`validation_accuracy`, freed of having been selected there."""
+    """`validation_accuracy`, corrected for selection bias."""
     corrected_nll: Estimate | None = None
+    """`validation_nll`, corrected for selection bias."""
     test_nll_best_temperature: float | None = None
-    """At the temperature that is best on test: by this, not by `test_nll`, likelihoods compare (Ashukha 2020)."""
+    """NLL at the temperature that is best on test: likelihoods are compared by this, not by `test_nll` (Ashukha 2020)."""
     test_nll_calibrated: float | None = None
-    """After calibration, which was fitted on validation."""
+    """NLL after calibration, which was fitted on validation."""
     test_ece_calibrated: float | None = None
     test_accuracy_calibrated: float | None = None
-    """The same as `test_accuracy` after a temperature; other calibrations may change what the vote is for."""
+    """Equal to `test_accuracy` after temperature scaling; other calibrations may change the predicted class."""
     test_brier: float | None = None
     test_brier_calibrated: float | None = None
     test_balanced_accuracy: float | None = None
     test_macro_f1: float | None = None
     cost: PredictionCost | None = None
-    """None where the cost of a member was not measured."""
+    """None if the cost of a member was not measured."""
 
 
 def score_vote(
@@ -74,7 +75,7 @@ def score_vote(
     corrected: CorrectedScore | None = None,
     costs: Mapping[str, TrialCost] | None = None,
 ) -> Score:
-    """All figures of a vote, which says `test` of the test images. `costs` are those of the members' trials."""
+    """All scores of a vote whose ballot on the test images is `test`. `costs` are those of the members' trials."""
     predicted, probabilities = test.predicted, test.probabilities
     right, images = predicted == test_labels, np.arange(len(test_labels))
     calibrated = calibrate(test, ready.calibrator)
@@ -104,7 +105,7 @@ def score_vote(
 
 
 def sum_costs(members: Iterable[CheckpointId], costs: Mapping[str, TrialCost]) -> PredictionCost | None:
-    """What a prediction by all `members` costs, None where one of them is not known."""
+    """What a prediction by all `members` costs; None if the cost of one of them is not known."""
     found = [costs.get(member.trial_id) for member in members]
     known = [cost for cost in found if cost is not None]
     if len(known) < len(found):
@@ -116,20 +117,20 @@ def sum_costs(members: Iterable[CheckpointId], costs: Mapping[str, TrialCost]) -
     )
 
 
-def read_score(told: dict[str, Any]) -> Score:
-    """The inverse of `dataclasses.asdict`. Raises `TypeError`, `KeyError` or `ValueError` where `told` is none."""
-    read = dict(told) | {"ci95": _pair(told["ci95"])}
+def read_score(payload: dict[str, Any]) -> Score:
+    """The inverse of `dataclasses.asdict`. Raises `TypeError`, `KeyError` or `ValueError` if `payload` is no score."""
+    read = dict(payload) | {"ci95": _pair(payload["ci95"])}
     for key in ("corrected", "corrected_nll"):
-        read[key] = read_estimate(told.get(key))
-    read["cost"] = PredictionCost(**told["cost"]) if told.get("cost") else None
+        read[key] = read_estimate(payload.get(key))
+    read["cost"] = PredictionCost(**payload["cost"]) if payload.get("cost") else None
     return Score(**read)
 
 
-def read_estimate(told: dict[str, Any] | None) -> Estimate | None:
+def read_estimate(payload: dict[str, Any] | None) -> Estimate | None:
     """The inverse of `dataclasses.asdict`; None stays None."""
-    return Estimate(told["value"], _pair(told["ci95"])) if told else None
+    return Estimate(payload["value"], _pair(payload["ci95"])) if payload else None
 
 
-def _pair(told: Any) -> tuple[float, float]:
-    low, high = told
+def _pair(ends: Any) -> tuple[float, float]:
+    low, high = ends
     return low, high

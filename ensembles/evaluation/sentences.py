@@ -9,26 +9,29 @@ from ensembles.evaluation.score import Score
 def describe_recommendation(
     method: VoteMethod, score: Score, best: Score, interval: tuple[float, float], p: float, images: int, alone: bool
 ) -> tuple[str, str]:
-    """What to ship, and why. `interval` is that of the gain, `alone` whether the team is the best single checkpoint."""
-    keep, seen = "Ship the best single checkpoint", f"of {images:,} test images"
+    """What to ship, and why. `interval` is the interval of the gain; `alone`: the team is the best single checkpoint."""
+    ship_single, seen = "Ship the best single checkpoint", f"of {images:,} test images"
     if alone:
-        return keep, f"the team is this checkpoint alone, right on {best.test_accuracy:.2%} {seen}."
-    what, team = "Ship the ensemble", f"the {method} vote of {score.members}"
-    if score.members == 1:  # greedy found no second voice, and by log-loss it may start from another than the best
-        what, team = "Ship the team's checkpoint", "the one checkpoint of the team"
+        return ship_single, f"the team is this checkpoint alone, right on {best.test_accuracy:.2%} {seen}."
+    subject, team = "Ship the ensemble", f"the {method} vote of {score.members}"
+    if score.members == 1:  # greedy found no second member, and by log-loss it may start from another than the best
+        subject, team = "Ship the team's checkpoint", "the one checkpoint of the team"
     gain = 100 * (score.test_accuracy - best.test_accuracy)
     low, high = 100 * interval[0], 100 * interval[1]
-    shown = f"95 % interval {low:+.2f} to {high:+.2f}, McNemar p {_show_p(p)}"
+    evidence = f"95 % interval {low:+.2f} to {high:+.2f}, McNemar p {_show_p(p)}"
     right = f"{team} is right on {score.test_accuracy:.2%} {seen}"
     if low > 0:
-        return what, f"{right}, {gain:.2f} points more than the best single checkpoint ({shown})."
+        return subject, f"{right}, {gain:.2f} points more than the best single checkpoint ({evidence})."
     if high < 0:
-        return keep, f"{right}, {-gain:.2f} points less ({shown})."
-    return keep, f"{right}, a difference of {gain:+.2f} points ({shown}) that these images cannot tell from none."
+        return ship_single, f"{right}, {-gain:.2f} points less ({evidence})."
+    return (
+        ship_single,
+        f"{right}, a difference of {gain:+.2f} points ({evidence}) that these images cannot tell from none.",
+    )
 
 
 def describe_correction(score: Score) -> str:
-    """What its selection is worth on validation; "" where that was not corrected."""
+    """The validation score, corrected for selection bias; "" if it was not corrected."""
     if score.corrected is None:
         return ""
     low, high = score.corrected.ci95
@@ -39,7 +42,7 @@ def describe_correction(score: Score) -> str:
 
 
 def describe_cost(score: Score, best: Score) -> str:
-    """What a prediction costs beside that of the best single checkpoint; "" where it was not measured, or is the same."""
+    """The cost of a prediction relative to the best single checkpoint; "" if it was not measured, or is the same."""
     team, alone = score.cost, best.cost
     if team is None or alone is None or team == alone:
         return ""
@@ -48,10 +51,10 @@ def describe_cost(score: Score, best: Score) -> str:
         ("arithmetic", team.flops, alone.flops),
         ("latency", team.latency_s, alone.latency_s),
     )
-    told = [f"{ours / theirs:.1f} times the {what}" for what, ours, theirs in pairs if theirs > 0]
-    if not told:
+    ratios = [f"{ours / theirs:.1f} times the {quantity}" for quantity, ours, theirs in pairs if theirs > 0]
+    if not ratios:
         return ""
-    return f"A prediction takes {', '.join(told[:-1])}{' and ' if told[1:] else ''}{told[-1]} of the best single checkpoint's."
+    return f"A prediction takes {', '.join(ratios[:-1])}{' and ' if ratios[1:] else ''}{ratios[-1]} of the best single checkpoint's."
 
 
 def _show_p(p: float) -> str:

@@ -1,4 +1,4 @@
-"""What the team is worth: the one place where predictions on test are scored, after everything has been chosen."""
+"""The verdict on the team: the one place where predictions on test are scored, after every choice is made."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from trainables.results.record import TrialCost
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the team is worth shipping, with everything that says so. Gains are shares of 1, of test images."""
+    """Whether the team is worth shipping, with all evidence for that. Gains are shares of 1, of test images."""
 
     vote: VoteMethod
-    """How the team votes; the other ways are there for comparison."""
+    """How the team votes; the other methods are there for comparison."""
     votes: dict[VoteMethod, Score]
-    """The team, by every way of voting."""
+    """The team's score by every voting method."""
     best_member: CheckpointId
     best: Score
-    """The best single checkpoint."""
+    """Score of the best single checkpoint."""
     baselines: dict[str, Score]
-    """`top`: soft vote of the `ensemble.size` best by validation accuracy, or of as many as there are; `all`: of all that
-    have predictions on both splits."""
+    """`top`: soft vote of the `ensemble.size` best by validation accuracy, or of as many as there are; `all`: soft vote of all
+    candidates that have predictions on both splits."""
     validation_images: int
     test_images: int
     gain: float
     """Test accuracy of the team's vote less that of the best single."""
     gain_ci95: tuple[float, float]
-    """Its interval by paired bootstrap."""
+    """Interval of `gain` by paired bootstrap."""
     mcnemar_p: float
     """Exact p of McNemar's test that both are right equally often."""
     fixed: int
@@ -56,32 +56,32 @@ class Verdict:
     headline: str
     """What to ship."""
     sentence: str
-    """The verdict in plain English: the headline, a colon, and why."""
+    """The verdict in plain English: the headline, a colon, and the reason."""
     corrected_gain: Estimate | None = None
-    """What `gain` is on validation, each of both selected on other images than it is scored on."""
+    """`gain` on validation, where both are selected on other images than they are scored on."""
     calibration: Calibration = "none"
-    """How the probabilities of every vote were made honest, on validation."""
+    """How the probabilities of every vote were calibrated, on validation."""
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """The verdict in at most three sentences: what to ship and why; what the selection is worth; what it costs."""
+        """The verdict in at most three sentences: what to ship and why; the corrected validation score; the cost."""
         score = self.votes[self.vote]
-        told = (self.sentence, describe_correction(score), describe_cost(score, self.best))
-        return tuple(sentence for sentence in told if sentence)
+        candidates = (self.sentence, describe_correction(score), describe_cost(score, self.best))
+        return tuple(sentence for sentence in candidates if sentence)
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Everything that is judged on test, chosen and fitted on validation.
+    """Everything that is scored on test, selected and fitted on validation.
 
-    labels      int64 (images,), of validation
-    votes       the team, by every way of voting
+    labels      int64 (images,), labels of validation
+    votes       the team, by every voting method
     best        the best single checkpoint
     top         the soft vote of the most accurate
     everyone    the soft vote of all candidates
     """
 
-    choice: Team
+    team: Team
     config: EnsembleConfig
     labels: npt.NDArray[np.int64]
     votes: Mapping[VoteMethod, ReadyVote]
@@ -93,7 +93,7 @@ class Prepared:
 
 
 def prepare(
-    choice: Team,
+    team: Team,
     config: EnsembleConfig,
     validation: PredictionPool,
     ranked: Sequence[CheckpointId],
@@ -101,18 +101,18 @@ def prepare(
     corrected: Corrected | None = None,
     costs: Mapping[str, TrialCost] | None = None,
 ) -> Prepared:
-    """What is to be judged beside the team of `choice`: the first of `ranked`, the first `config.size`, and all.
+    """What is to be scored beside `team`: the first of `ranked`, the first `config.size`, and all.
 
-    `ranked` are the candidates, best first, and `mean` theirs on validation, float64 (images, classes); `validation` holds
-    the team and the first of them, of the others nothing is needed. `corrected` is what `correct` says of the choice,
-    `costs` what the trials' nets cost. Raises `MismatchedPredictions`.
+    `ranked` are the candidates, best first, and `mean` is their mean on validation, float64 (images, classes). `validation`
+    holds the team and the first of the candidates; the others are not needed. `corrected` is the result of `correct` for the
+    team, `costs` what the trials' nets cost. Raises `MismatchedPredictions`.
     """
     calibrate = config.calibrate
     return Prepared(
-        choice=choice,
+        team=team,
         config=config,
         labels=validation.labels,
-        votes={method: prepare_vote(choice, method, calibrate, validation) for method in VOTES},
+        votes={method: prepare_vote(team, method, calibrate, validation) for method in VOTES},
         best=prepare_vote(team_of_equals(ranked[:1]), "soft", calibrate, validation),
         top=prepare_vote(team_of_equals(ranked[: config.size]), "soft", calibrate, validation),
         everyone=prepare_mean(tuple(ranked), mean, calibrate, validation.labels),
@@ -121,10 +121,10 @@ def prepare(
     )
 
 
-def judge(prepared: Prepared, test: PredictionPool, mean: npt.NDArray[np.float64]) -> Verdict:
-    """The verdict on what was prepared; `mean` is that of all candidates on test, float64 (images, classes).
+def evaluate_prepared(prepared: Prepared, test: PredictionPool, mean: npt.NDArray[np.float64]) -> Verdict:
+    """The verdict on `prepared`; `mean` is the mean of all candidates on test, float64 (images, classes).
 
-    Raises `MismatchedPredictions` where `test` lacks a member.
+    Raises `MismatchedPredictions` if `test` lacks a member.
     """
     config, corrected = prepared.config, prepared.corrected
     singles = corrected.baselines if corrected else {}
@@ -141,7 +141,7 @@ def judge(prepared: Prepared, test: PredictionPool, mean: npt.NDArray[np.float64
     best = score(prepared.best, best_ballot, singles.get("best"))
     right, best_right = ballots[config.vote].predicted == test.labels, best_ballot.predicted == test.labels
     gain_ci95, p = paired_bootstrap(right, best_right, BOOTSTRAP_SEED), mcnemar_p(right, best_right)
-    is_best = prepared.choice.members == prepared.best.members
+    is_best = prepared.team.members == prepared.best.members
     headline, why = describe_recommendation(config.vote, votes[config.vote], best, gain_ci95, p, len(right), is_best)
     return Verdict(
         vote=config.vote,
@@ -168,7 +168,7 @@ def judge(prepared: Prepared, test: PredictionPool, mean: npt.NDArray[np.float64
 
 
 def evaluate(
-    choice: Team,
+    team: Team,
     config: EnsembleConfig,
     validation_pool: PredictionPool,
     test_pool: PredictionPool,
@@ -176,10 +176,10 @@ def evaluate(
     corrected: Corrected | None = None,
     costs: Mapping[str, TrialCost] | None = None,
 ) -> Verdict:
-    """The verdict on the team of `choice`, voting as `config.vote` says, against the checkpoint `best`, from whole pools.
+    """The verdict on `team`, voting by `config.vote`, against the checkpoint `best`, from whole pools.
 
-    Both must have been chosen on validation. The baselines vote with those members that both pools have. Raises
-    `MismatchedPredictions` where the pools are not validation and test of the same data, or lack a member of the team.
+    Both must have been selected on validation. The baselines vote with those members that both pools have. Raises
+    `MismatchedPredictions` if the pools are not validation and test of the same data, or lack a member of the team.
     """
     if (validation_pool.split, test_pool.split) != ("validation", "test"):
         raise MismatchedPredictions(
@@ -193,18 +193,20 @@ def evaluate(
     order = [validation_pool.members[position] for position in rank_members(validation_pool)]
     ranked = [best, *(member for member in order if member in tested and member != best)]
     means = [vote(pool, team_of_equals(ranked), "soft").probabilities for pool in (validation_pool, test_pool)]
-    return judge(prepare(choice, config, validation_pool, ranked, means[0], corrected, costs), test_pool, means[1])
+    return evaluate_prepared(
+        prepare(team, config, validation_pool, ranked, means[0], corrected, costs), test_pool, means[1]
+    )
 
 
-def to_json(verdict: Verdict, choice: Team) -> dict[str, object]:
-    """Both as one JSON object. Members are written as `{"trial_id": …, "epoch": …}`."""
-    return {"choice": asdict(choice), "verdict": asdict(verdict)}
+def to_json(verdict: Verdict, team: Team) -> dict[str, object]:
+    """Verdict and team as one JSON object. Members are written as `{"trial_id": …, "epoch": …}`."""
+    return {"choice": asdict(team), "verdict": asdict(verdict)}
 
 
-def from_json(told: dict[str, Any]) -> tuple[Verdict, Team]:
-    """The inverse of `to_json`; other keys beside these two are passed over. Raises `DamagedObject`."""
+def from_json(payload: dict[str, Any]) -> tuple[Verdict, Team]:
+    """The inverse of `to_json`; other keys beside these two are ignored. Raises `DamagedObject`."""
     try:
-        choice, verdict = dict(told["choice"]), dict(told["verdict"])
+        choice, verdict = dict(payload["choice"]), dict(payload["verdict"])
         for key in ("members", "picks"):
             choice[key] = tuple(CheckpointId(**member) for member in choice[key])
         for key in ("weights", "path"):

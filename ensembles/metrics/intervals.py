@@ -39,7 +39,7 @@ def paired_bootstrap(
     lost = int(np.count_nonzero(correct_b & ~correct_a))
     shares = np.array([gained, lost, images - gained - lost]) / images
     drawn = np.random.default_rng(seed).multinomial(images, shares, size=resamples)
-    # A gain that was drawn, not a value between two: 1 image or 0 decides whether the interval touches zero.
+    # A drawn gain, not a value interpolated between two: 1 image or 0 decides whether the interval touches zero.
     low, high = np.percentile((drawn[:, 0] - drawn[:, 1]) / images, [2.5, 97.5], method="inverted_cdf")
     return float(low), float(high)
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 Slope = tuple[float, npt.NDArray[np.float64], npt.NDArray[np.float64]]
 """Value, gradient (parameters,) and Hessian (parameters, parameters)."""
 
-SETTLED = 1e-9
-"""It is over when a step promises less than this; a step of that size leaves far less behind."""
+TOLERANCE = 1e-9
+"""The search ends when a step promises an improvement below this; what remains after such a step is far smaller."""
 MOST_STEPS = 100
 HALVINGS = 30
 
@@ -19,15 +19,15 @@ HALVINGS = 30
 def minimise(
     slope: Callable[[npt.NDArray[np.float64]], Slope], start: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Where `slope` is least, from `start`. Its Hessian must be positive definite, as a ridge makes it.
+    """The minimum of `slope`, searched from `start`. Its Hessian must be positive definite, as a ridge makes it.
 
-    A step that does not lower the value enough (Armijo 1966) is halved. A dozen steps do for a thousand parameters.
+    A step that does not lower the value enough (Armijo 1966) is halved. A dozen steps suffice for a thousand parameters.
     """
     at, (value, gradient, hessian) = start, slope(start)
     for _ in range(MOST_STEPS):
         step = -np.linalg.solve(hessian, gradient)
         promised = float(-gradient @ step) / 2
-        if promised < SETTLED:
+        if promised < TOLERANCE:
             return at + step
         for halving in range(HALVINGS):
             share = 0.5**halving

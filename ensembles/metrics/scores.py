@@ -1,4 +1,4 @@
-"""What a prediction is worth, and how sure one can be of it. Pure functions of arrays."""
+"""Scores of predictions. Pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy.typing as npt
 from ensembles.config import Metric
 
 LEAST_PROBABILITY = 1e-12
-"""Log-loss takes no probability for smaller: else one image on which a softmax, or a hard vote, gives nothing to the
-truth would make the whole loss infinite. Such an image costs 27.6 nats instead."""
+"""Log-loss clips smaller probabilities to this: else one image on which a softmax, or a hard vote, gives zero to the true
+class would make the whole loss infinite. Such an image costs 27.6 nats instead."""
 
 LOW_IS_GOOD: frozenset[Metric] = frozenset({"log_loss", "brier"})
 
@@ -24,10 +24,10 @@ def accuracy(predicted: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) ->
 def log_loss(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
     """Mean negative log-likelihood in nats of the true classes. (images, classes) and int64 (images,).
 
-    Probabilities below `LEAST_PROBABILITY` count as that; rows are taken as they are, not scaled to a sum of one.
+    Probabilities below `LEAST_PROBABILITY` count as that; rows are not normalised to a sum of one.
     """
-    told = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.mean(np.log(np.maximum(told, LEAST_PROBABILITY))))
+    of_true_class = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.mean(np.log(np.maximum(of_true_class, LEAST_PROBABILITY))))
 
 
 def expected_calibration_error(
@@ -69,7 +69,7 @@ def measure(metric: Metric, probabilities: npt.NDArray[np.floating], labels: npt
 
 
 def cost_of(metric: Metric, score: float) -> float:
-    """The score, turned so that low is good."""
+    """The score, with its sign changed if necessary so that low is good."""
     return score if metric in LOW_IS_GOOD else -score
 
 
@@ -83,14 +83,14 @@ def balanced_accuracy(predicted: npt.NDArray[np.int64], labels: npt.NDArray[np.i
 def macro_f1(predicted: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], classes: int) -> float:
     """Mean F1 of the classes that occur in `labels` or are predicted; a class that is never right has 0."""
     true = np.bincount(labels, minlength=classes)
-    told = np.bincount(predicted, minlength=classes)
+    named = np.bincount(predicted, minlength=classes)
     right = np.bincount(labels[predicted == labels], minlength=classes)
-    seen = true + told > 0
-    return float(np.mean(2 * right[seen] / (true + told)[seen]))
+    seen = true + named > 0
+    return float(np.mean(2 * right[seen] / (true + named)[seen]))
 
 
 def brier(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
-    """Mean over images of the squared distance to the truth, summed over classes (Brier 1950): 0 to 2.
+    """Mean over images of the squared distance to the one-hot label, summed over classes (Brier 1950): 0 to 2.
 
     scikit-learn's for two classes is that of one of them, half of this.
     """
@@ -108,10 +108,10 @@ def mean_auc(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int
 
     areas = []
     for position in range(probabilities.shape[1]):
-        is_it = labels == position
-        inside = int(np.count_nonzero(is_it))
+        of_class = labels == position
+        inside = int(np.count_nonzero(of_class))
         outside = len(labels) - inside
         if inside and outside:
             ranks = rankdata(probabilities[:, position])
-            areas.append((float(ranks[is_it].sum()) - inside * (inside + 1) / 2) / (inside * outside))
+            areas.append((float(ranks[of_class].sum()) - inside * (inside + 1) / 2) / (inside * outside))
     return float(np.mean(areas)) if areas else 0.5

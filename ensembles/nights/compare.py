@@ -25,9 +25,9 @@ class NightComparison:
     """Test images of the earlier night."""
     images_now: int
     matched_by: Literal["content", "image_id"]
-    """How the same image was known again."""
+    """How images of both nights were matched."""
     relabelled: int
-    """Of `images`, those that had another label then. Both nights are judged by the labels of now."""
+    """Those of `images` that had another label then. Both nights are scored by today's labels."""
     change: Change
     gained: int
     """Images on which the earlier night was wrong and this one is right."""
@@ -38,15 +38,15 @@ class NightComparison:
 
     @property
     def is_whole(self) -> bool:
-        """Whether both nights were judged on the same images, none left out."""
+        """Whether both nights were scored on the same images, with none left out."""
         return self.images == self.images_before == self.images_now
 
 
 def compare_nights(now: TeamAnswers, before: TeamAnswers) -> NightComparison | None:
-    """Both on the images that both have; None where there are none, or where it cannot be told which are the same.
+    """Both nights on the images that both have; None if there are none, or if they cannot be matched.
 
-    An image is known again by its pixels: a name such as a row number may be another image's by now. Where no pixels are
-    the same, as after another `data.size`, names are trusted if all that both have kept their labels.
+    Images are matched by their pixels: a name such as a row number may belong to another image by now. If no pixels are the
+    same, as after a change of `data.size`, images are matched by name, provided that all of these kept their labels.
     """
     matched: Literal["content", "image_id"] = "content"
     pairs = _pair(now.image_sha256, before.image_sha256)
@@ -75,7 +75,7 @@ def compare_nights(now: TeamAnswers, before: TeamAnswers) -> NightComparison | N
 
 
 def _pair(now: Sequence[str], before: Sequence[str]) -> list[tuple[int, int]]:
-    """Positions of the same name on both sides; of equals before, the first: equal pixels have equal answers."""
+    """Positions of the same name on both sides; of duplicates before, the first: equal pixels have equal answers."""
     places: dict[str, int] = {}
     for position, name in enumerate(before):
         places.setdefault(name, position)

@@ -1,4 +1,4 @@
-"""What a night came to, beside the last accepted one: `night.json` of its run."""
+"""The summary of a night and its comparison with the last accepted one: `night.json` of its run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainables.store.json_records import seal_json, to_json
 
 NightVerdict = Literal["accepted", "no worse", "worse", "partial", "failed"]
 """accepted: better beyond doubt than the last accepted night, or there is none to compare with; no worse: these images cannot
-tell the two apart; partial: cut short, the same night goes on when it is started again; failed: nothing to vote."""
+distinguish the two; partial: cut short, the same night continues when it is started again; failed: nothing to vote."""
 
 DECIDED: tuple[NightVerdict, ...] = ("accepted", "no worse", "worse")
 
@@ -27,7 +27,7 @@ packages are tested by others."""
 
 @dataclass(frozen=True)
 class Cause:
-    """Something that is not as it was in the night before."""
+    """One thing that has changed since the night before."""
 
     kind: CauseKind
     description: str
@@ -42,12 +42,12 @@ class NightMember:
     epoch: int
     weight: float
     settings: str
-    """Of its trial, the keys that the search varies: `optimizer.lr=0.012 model.width=16`."""
+    """Its trial's values of the keys that the search varies: `optimizer.lr=0.012 model.width=16`."""
 
 
 @dataclass(frozen=True)
 class MembersChange:
-    """Who votes now and who did then; the same checkpoint is the same trial and epoch."""
+    """Members of the team now and then; two members are the same if trial and epoch are."""
 
     stayed: tuple[NightMember, ...]
     joined: tuple[NightMember, ...]
@@ -56,28 +56,28 @@ class MembersChange:
 
 @dataclass(frozen=True)
 class NightFacts:
-    """What decides a night's numbers beside its sweep file."""
+    """Everything beside its sweep file that determines a night's numbers."""
 
     data_id: str
     caucus: str
     commit: str | None
-    """Of the checkout that the driver ran from, with a `+` where files differ from it; None where it is none."""
+    """Commit of the checkout that the driver ran from, with a `+` if files differ from it; None if it is no checkout."""
     code: str
     """Hash of the sources of the packages."""
     custom_code: Mapping[str, str]
-    """Hash of each file or folder with a person's own models."""
+    """Hash of each file or folder with user-defined models."""
     versions: Mapping[str, str]
-    """Of the packages that Caucus needs, and of Python."""
+    """Versions of the packages that Caucus needs, and of Python."""
 
 
 @dataclass(frozen=True)
 class NightSummary:
-    """Everything that is on record of a night. Accuracies are shares of 1, of the team's vote."""
+    """The whole record of a night. Accuracies are shares of 1, of the team's vote."""
 
     run: str
     """`<name>/<run>`."""
     number: int
-    """Rises from night to night of a sweep, whatever their dates and clocks say."""
+    """Number that rises from night to night of a sweep, independently of dates and clocks."""
     decided_unix_s: float
     verdict: NightVerdict
     sentence: str
@@ -85,22 +85,22 @@ class NightSummary:
     against: str | None = None
     """The accepted night that it was compared with."""
     warm_start: str = ""
-    """What it began with, or why it began with nothing."""
+    """What the search started from, or why it started from nothing."""
     test_accuracy: float | None = None
     test_images: int = 0
     validation_accuracy: float | None = None
     team: tuple[NightMember, ...] = ()
     answers_sha256: str = ""
-    """Of the answers on test: the same answers are not judged twice."""
+    """Hash of the answers on test: the same answers are not evaluated twice."""
     comparison: NightComparison | None = None
     members: MembersChange | None = None
     causes: tuple[Cause, ...] = ()
-    """What is not as it was in `against`, the likeliest cause first."""
+    """What has changed since `against`, the likeliest cause first."""
     unchanged: tuple[str, ...] = ()
-    """What is as it was."""
+    """What has not changed since `against`."""
     notes: tuple[str, ...] = field(default=())
     dropped: bool = False
-    """Whether its checkpoints are gone: `keep` has deleted those that no other run has."""
+    """Whether its checkpoints were deleted by `keep`, except those that another run has, too."""
 
     @property
     def accepted(self) -> bool:
@@ -109,7 +109,7 @@ class NightSummary:
 
     @property
     def is_decided(self) -> bool:
-        """Whether it came to its end, and was judged."""
+        """Whether it was completed and evaluated."""
         return self.verdict in DECIDED
 
     def to_dict(self) -> dict[str, Any]:
@@ -120,13 +120,13 @@ class NightSummary:
 _READER = TypeAdapter(NightSummary)
 
 
-def write_summary(story: NightSummary) -> bytes:
+def write_summary(summary: NightSummary) -> bytes:
     """The bytes of `night.json`."""
-    return seal_json(story.to_dict())
+    return seal_json(summary.to_dict())
 
 
 def read_summary(payload: Mapping[str, Any]) -> NightSummary:
-    """The inverse of `NightSummary.to_dict`, also of a night that was recorded under former names. Raises `DamagedObject`."""
+    """The inverse of `NightSummary.to_dict`; also reads records with former names. Raises `DamagedObject`."""
     try:
         # As JSON, where a list may be a tuple and no number is NaN.
         return _READER.validate_json(to_json(_rename_former(payload)), strict=True)
@@ -158,7 +158,7 @@ def _rename_former(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def compare_teams(now: tuple[NightMember, ...], before: tuple[NightMember, ...]) -> MembersChange:
-    """Who stayed, joined and left, each in the order of its team."""
+    """Members that stayed, joined and left, each in the order of its team."""
     then = {(member.trial_id, member.epoch) for member in before}
     here = {(member.trial_id, member.epoch) for member in now}
     return MembersChange(

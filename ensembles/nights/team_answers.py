@@ -1,4 +1,4 @@
-"""What a team says of each test image, kept with its run: a later night is compared with it, whatever becomes of checkpoints."""
+"""A team's answer to each test image, stored with its run: later nights are compared with it even if checkpoints are deleted."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from trainables.tables.arrow_file import reading_table, write_table
 
 @dataclass(frozen=True)
 class TeamAnswers:
-    """A team's answers on test; all columns are in the order of the images.
+    """A team's answers on test; all columns have the order of the images.
 
     image_sha256    hexadecimal, of each image's pixels
     labels          names of the true classes
-    predicted       names of the classes that the vote is for
+    predicted       names of the classes that the vote predicts
     """
 
     data_id: str
@@ -42,10 +42,10 @@ def to_arrow(answers: TeamAnswers) -> bytes:
 
 
 def from_arrow(data: bytes) -> TeamAnswers:
-    """The inverse of `to_arrow`. Raises `DamagedObject` where `data` is something else."""
-    with reading_table(data, "a file of a team's answers", DamagedObject) as (table, told):
+    """The inverse of `to_arrow`. Raises `DamagedObject` if `data` is something else."""
+    with reading_table(data, "a file of a team's answers", DamagedObject) as (table, payload):
         return TeamAnswers(
-            data_id=told["data_id"],
+            data_id=payload["data_id"],
             image_ids=tuple(table["image_id"].to_pylist()),
             image_sha256=tuple(table["sha256"].to_pylist()),
             labels=tuple(table["label"].to_pylist()),

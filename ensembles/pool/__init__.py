@@ -1,6 +1,6 @@
-"""The candidates of a vote: predictions of checkpoints, proved to be of the same images, in memory or streamed from a store.
+"""The candidates of a vote: predictions of checkpoints, verified to be of the same images, in memory or streamed from a store.
 
-`pool.PredictionPool` holds all of them, `stored` reads no more than a choice needs, `streaming` passes over them once.
+`pool.PredictionPool` holds all of them, `stored` reads no more than a selection needs, `streaming` makes one pass over them.
 """
 
 from typing import TYPE_CHECKING

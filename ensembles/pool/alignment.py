@@ -1,4 +1,4 @@
-"""Predictions of checkpoints, each read, proved, and shown to be of one split's images; or the reason why not."""
+"""Reads predictions of checkpoints, verifies them, and checks that they are of one split's images, or gives the reason why not."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ READERS = 10
 """Files read at a time: a bucket answers after some 20 ms, and boto3 keeps at most ten connections open."""
 
 UNUSABLE = (ObjectMissing, DamagedObject, StoreTooNew, MismatchedPredictions)
-"""What leaves a checkpoint out. A store that fails for a moment raises: it must not change who votes."""
+"""Errors that leave a checkpoint out. A store that fails temporarily raises: that must not change which checkpoints vote."""
 
 Manifests = Mapping[CheckpointId, dict[str, Promise] | str]
-"""Of each checkpoint what its manifest promises, or why it cannot be used."""
+"""The parts in the manifest of each checkpoint, or the reason why it cannot be used."""
 
 Part = TypeVar("Part", Predictions, TrueClass)
 Item = TypeVar("Item")
@@ -54,7 +54,7 @@ class SplitImages:
         return len(self.rows), len(self.class_names)
 
     def why_not(self, found: Predictions | TrueClass) -> str | None:
-        """Why predictions do not line up, or None where they do."""
+        """Why predictions do not line up, or None if they do."""
         images, classes = self.shape
         knows = found.classes if isinstance(found, TrueClass) else found.probabilities.shape[1]
         count = len(found.truth) if isinstance(found, TrueClass) else len(found.rows)
@@ -77,7 +77,7 @@ class SplitImages:
 
 
 def images_of(table: DataTable, split: str) -> SplitImages:
-    """What predictions on `split` must be of."""
+    """The images that predictions on `split` must be of."""
     rows = table.rows(split)
     return SplitImages(
         table.data_id,
@@ -93,19 +93,19 @@ def images_of(table: DataTable, split: str) -> SplitImages:
 def predictions_of(
     store: Store, member: CheckpointId, images: SplitImages, manifests: Manifests | None = None
 ) -> Predictions | str:
-    """What `member` predicts for `images`, or why it cannot be used. Raises `StoreError` where the store does not answer.
+    """Predictions of `member` on `images`, or why it cannot be used. Raises `StoreError` if the store does not answer.
 
-    `manifests` is what `read_manifests` said, where that is known.
+    `manifests` is the result of `read_manifests`, if it is known.
     """
-    return _prove(read_predictions, store, member, images, None if manifests is None else manifests[member])
+    return _read_aligned(read_predictions, store, member, images, None if manifests is None else manifests[member])
 
 
 def true_class_of(store: Store, member: CheckpointId, images: SplitImages, manifests: Manifests) -> TrueClass | str:
-    """As `predictions_of`, of the columns that choosing needs."""
-    return _prove(read_true_class, store, member, images, manifests[member])
+    """As `predictions_of`, for the columns that selection needs."""
+    return _read_aligned(read_true_class, store, member, images, manifests[member])
 
 
-def _prove(
+def _read_aligned(
     read: Callable[[Store, CheckpointId, str, dict[str, Promise] | None], Part],
     store: Store,
     member: CheckpointId,
@@ -124,7 +124,7 @@ def _prove(
 def read_in_order(
     read: Callable[[Item], Result], items: Iterable[Item], readers: int = READERS
 ) -> Iterator[tuple[Item, Result]]:
-    """Each item with what `read` makes of it, in order; as many as `readers` are under way, and no more are held."""
+    """Each item with its result of `read`, in order; at most `readers` results are computed and held at a time."""
     under_way: deque[tuple[Item, Future[Result]]] = deque()
     with ThreadPoolExecutor(readers) as pool:
         try:
@@ -143,7 +143,7 @@ def read_in_order(
 
 
 def read_manifests(store: Store, members: Sequence[CheckpointId]) -> Manifests:
-    """The manifests of `members`, to be read once where several splits are."""
+    """The manifests of `members`, to be read once if several splits are read."""
 
     def read(member: CheckpointId) -> dict[str, Promise] | str:
         try:

@@ -1,4 +1,4 @@
-"""Who could vote: the checkpoints of a run's trials that stand for election."""
+"""The candidates of a run: the checkpoints of its trials that may vote."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord
 
 SNAPSHOTS = 5
-"""Candidates of a trial without a cyclic schedule: as many as Huang et al. (2017) take from a run, evenly spread."""
+"""Candidates of a trial without a cyclic schedule, evenly spread: as many as Huang et al. (2017) take from a run."""
 
 
 def candidates(records: Iterable[TrialRecord], pool: PoolRule) -> list[CheckpointId]:
-    """Who could vote, in the order of `records`; of one trial in the order of its epochs.
+    """The candidates in the order of `records`; those of one trial in the order of its epochs.
 
     best         each trial at its best epoch; a round of boosting at its last one, which the next round builds on
     every        every epoch of every trial

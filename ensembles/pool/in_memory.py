@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from ensembles.pool.pool import PredictionPool
 from ensembles.pool.streaming import StreamedMean
@@ -18,39 +19,39 @@ from trainables.results.checkpoint import CheckpointId
 
 
 class Candidates(Protocol):
-    """What correcting a score needs of the candidates; `StoredPool` is one such, `WholePool` another."""
+    """Candidates as the correction of a score needs them; `StoredPool` and `WholePool` implement it."""
 
     @property
-    def truth(self) -> TrueClassPool:
-        """What each gives to the true class on validation."""
+    def true_class(self) -> TrueClassPool:
+        """Each candidate's probability of the true class on validation."""
 
     def read(self, members: Iterable[CheckpointId], split: str) -> PredictionPool:
-        """The whole predictions of these, in the order of the pool."""
+        """The whole predictions of `members`, in the order of the pool."""
 
     def mean(self, split: str) -> StreamedMean:
-        """The mean of all of them."""
+        """The mean of all candidates."""
 
 
 @dataclass(frozen=True, eq=False)
-class WholePool:
-    """The candidates of a pool that is in memory, of its one split."""
+class WholePool(Candidates):
+    """The candidates of a pool in memory, on its one split."""
 
     pool: PredictionPool
 
     @cached_property
-    def truth(self) -> TrueClassPool:
-        """See `Candidates`."""
+    @override
+    def true_class(self) -> TrueClassPool:
         return take_true_class_pool(self.pool)
 
     def read(self, members: Iterable[CheckpointId], split: str) -> PredictionPool:
-        """See `Candidates`; nothing is copied where all are asked for. Raises `MismatchedPredictions` for another split."""
+        """As the protocol says; nothing is copied if all are requested. Raises `MismatchedPredictions` for another split."""
         self._check(split)
         asked = set(members)
         positions = [position for position, each in enumerate(self.pool.members) if each in asked]
         return self.pool if len(positions) == len(self.pool.members) else take(self.pool, positions)
 
+    @override
     def mean(self, split: str) -> StreamedMean:
-        """See `Candidates`."""
         self._check(split)
         total = np.zeros(self.pool.probabilities.shape[1:])
         for probabilities in self.pool.probabilities:
@@ -67,7 +68,7 @@ def take(
     positions: Sequence[int] | npt.NDArray[np.int64],
     rows: npt.NDArray[np.int64] | None = None,
 ) -> PredictionPool:
-    """The pool of these members and of these images alone (left out: of all); an image may come more than once."""
+    """The pool of these members and images alone (`rows` left out: all images); an image may occur more than once."""
     found = [pool.probabilities[position] for position in positions]
     return PredictionPool(
         pool.data_id,

@@ -1,4 +1,4 @@
-"""Where a pool lies: in memory, or where that is too small in a scratch file that is mapped into it."""
+"""Allocates a pool: in memory, or if that is too small in a memory-mapped scratch file."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import numpy.typing as npt
 from trainables.errors import PoolTooLarge, SweepFileError
 
 SHARE_OF_FREE = 0.5
-"""Of the free memory a pool may take: what is chosen from it needs some too."""
+"""Share of the free memory that a pool may take: selection from it needs memory, too."""
 
 LIMIT_VARIABLE = "CAUCUS_POOL_BYTES"
-"""Environment variable with what a pool may take, for a machine that has other work to do."""
+"""Environment variable that limits the bytes of a pool, for a machine that has other work to do."""
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -29,8 +29,10 @@ def free_memory_bytes() -> int:
         limit = (_CGROUP / "memory.max").read_text().strip()
         if limit != "max":
             used = int((_CGROUP / "memory.current").read_text())
-            told = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
-            found.append(int(limit) - used + int(told.get("inactive_file", 0)))  # cache that can go counts as free
+            statistics = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+            found.append(
+                int(limit) - used + int(statistics.get("inactive_file", 0))
+            )  # cache that can go counts as free
     except (OSError, ValueError):
         pass
     return max(0, min(found))
@@ -43,23 +45,23 @@ def _available_bytes() -> int:
                 return 1024 * int(line.split()[1])
     except (OSError, ValueError):
         pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2  # macOS does not tell what is free
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2  # macOS does not report free memory
 
 
 def pool_limit_bytes() -> int:
-    """What a pool may take: `LIMIT_VARIABLE`, else half of the free memory. Raises `SweepFileError` where that is no number."""
-    told = os.environ.get(LIMIT_VARIABLE, "").strip()
-    if not told:
+    """Bytes that a pool may take: `LIMIT_VARIABLE`, else half of the free memory. Raises `SweepFileError` if it is no number."""
+    raw = os.environ.get(LIMIT_VARIABLE, "").strip()
+    if not raw:
         return int(SHARE_OF_FREE * free_memory_bytes())
-    if not told.isdecimal():
-        raise SweepFileError(f"{LIMIT_VARIABLE} is {told!r}: a whole number of bytes, such as 2000000000, or nothing")
-    return int(told)
+    if not raw.isdecimal():
+        raise SweepFileError(f"{LIMIT_VARIABLE} is {raw!r}: a whole number of bytes, such as 2000000000, or nothing")
+    return int(raw)
 
 
-def hold(shape: tuple[int, ...], limit_bytes: int | None = None) -> npt.NDArray[np.float32]:
-    """An array of float32 to be filled. Above `limit_bytes` (left out: `pool_limit_bytes`) it is a scratch file in the
-    folder for temporary files (TMPDIR), mapped: the system keeps in memory what is in use, and the file is gone with the
-    array. Raises `PoolTooLarge` where there is no room for that either.
+def allocate(shape: tuple[int, ...], limit_bytes: int | None = None) -> npt.NDArray[np.float32]:
+    """An uninitialised array of float32. Above `limit_bytes` (left out: `pool_limit_bytes`) it is a memory-mapped scratch file
+    in the folder for temporary files (TMPDIR): the system keeps in memory what is in use, and the file disappears with the
+    array. Raises `PoolTooLarge` if there is no space for that either.
     """
     size_bytes = 4 * math.prod(shape)
     limit_bytes = pool_limit_bytes() if limit_bytes is None else limit_bytes
@@ -68,7 +70,7 @@ def hold(shape: tuple[int, ...], limit_bytes: int | None = None) -> npt.NDArray[
     folder = tempfile.gettempdir()
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            # A full disk under a mapped file kills the process: take the room first.
+            # A full disk under a mapped file kills the process: reserve the space first.
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size_bytes)
             elif shutil.disk_usage(folder).free < size_bytes:

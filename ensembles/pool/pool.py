@@ -1,4 +1,4 @@
-"""All candidates' predictions on one split, side by side, proved to be of the same images."""
+"""All candidates' predictions on one split, side by side, verified to be of the same images."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ensembles.pool.alignment import READERS, Manifests, images_of, predictions_of
-from ensembles.pool.memory import hold
+from ensembles.pool.memory import allocate
 from trainables.data.data_table import DataTable
 from trainables.errors import MismatchedPredictions
 from trainables.results.checkpoint import CheckpointId
 from trainables.store.base import Store
 
 IN_FLIGHT_BYTES = 64 * 2**20
-"""Files that are being read may take this much beside a small pool, beside a large one a tenth of it."""
+"""Memory for files that are being read beside a small pool; beside a large pool it is a tenth of the pool."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,14 +104,14 @@ class PredictionPool:
         return {member: position for position, member in enumerate(self.members)}
 
     def position(self, member: CheckpointId) -> int:
-        """Where `member` stands in `members`. Raises `MismatchedPredictions` where it does not."""
+        """The position of `member` in `members`. Raises `MismatchedPredictions` if it is not there."""
         try:
             return self._positions[member]
         except KeyError:
             reason = dict(self.left_out).get(member, "it was no candidate")
             raise MismatchedPredictions(
                 f"{member} has no predictions on {self.split} to vote with ({reason}): "
-                "run the sweep again to make them, or choose the team anew"
+                "run the sweep again to make them, or select the team again"
             ) from None
 
 
@@ -128,13 +128,14 @@ def read_pool(
     """The predictions of `members` on `split`, in their order.
 
     Predictions that are missing or damaged, or are not of the images of `table`, are left out and named in
-    `left_out`; with `merge` also those that equal an earlier member's bit for bit: the same net twice is no second
-    voice. Takes the pool's float32 and less than a tenth, or `IN_FLIGHT_BYTES` where that is more; a pool above
-    `limit_bytes` lies in a scratch file, see `hold`. `manifests` is what `read_manifests` said, where that is known. Raises `MismatchedPredictions` where no member is left, `StoreError`
-    where the store does not answer (a store that fails for a moment must not change who votes), and `PoolTooLarge`.
+    `left_out`; with `merge` also those that equal an earlier member's bit for bit: the same net has one vote. Takes the
+    pool's float32 and less than a tenth on top, or `IN_FLIGHT_BYTES` if that is more; a pool above `limit_bytes` is a scratch
+    file, see `allocate`. `manifests` is the result of `read_manifests`, if it is known. Raises `MismatchedPredictions` if no
+    member is left, `StoreError` if the store does not answer (a temporary failure must not change which checkpoints vote),
+    and `PoolTooLarge`.
     """
     images = images_of(table, split)
-    probabilities = hold((len(members), *images.shape), limit_bytes)
+    probabilities = allocate((len(members), *images.shape), limit_bytes)
     marks = [0] * len(members)
 
     def fill(position: int) -> str | None:
@@ -155,7 +156,7 @@ def read_pool(
     left_out = tuple((members[position], reason) for position, reason in enumerate(reasons) if reason is not None)
     if not kept:
         raise MismatchedPredictions(nobody_left(split, len(members), left_out))
-    for to, position in enumerate(kept):  # closes the gaps where they are: a copy would take as much again
+    for to, position in enumerate(kept):  # closes gaps in place: a copy would take as much memory again
         if to != position:
             probabilities[to] = probabilities[position]
     return PredictionPool(
@@ -170,14 +171,14 @@ def read_pool(
 
 
 def nobody_left(split: str, asked: int, left_out: Sequence[tuple[CheckpointId, str]]) -> str:
-    """The message where no candidate can vote."""
+    """The error message if no candidate can vote."""
     first = f"; {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
     return f"none of {asked} checkpoints has predictions on {split} to vote with{first}"
 
 
 def same_as(member: CheckpointId, split: str) -> str:
     """The reason why a duplicate of `member` is left out."""
-    return f"its predictions on {split} are those of {member}, bit for bit: the same net has one voice"
+    return f"its predictions on {split} are those of {member}, bit for bit: the same net has one vote"
 
 
 def _merge(
@@ -200,6 +201,6 @@ def _merge(
 
 
 def _readers(pool_bytes: int, file_bytes: int) -> int:
-    """How many files may be held at a time beside the pool, each with what checking it takes."""
+    """How many files may be held at a time beside the pool, including the memory for their verification."""
     allowed = max(IN_FLIGHT_BYTES, pool_bytes // 10)
     return max(1, min(READERS, int(allowed / (2 * file_bytes + 1))))

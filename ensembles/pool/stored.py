@@ -1,4 +1,4 @@
-"""The candidates of a choice as they lie in a store, of which no more is read than is asked for."""
+"""The candidates of a selection in a store, read only as far as they are requested."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from trainables.store.base import Store
 
 
 def needs_true_class_alone(config: EnsembleConfig) -> bool:
-    """Whether the rule of `config` looks at nothing but what each candidate gives to the true class: then
-    `select(true_or_other(pool.truth), config)` chooses as it would from all of the predictions."""
+    """Whether the rule of `config` depends only on each candidate's probability of the true class: then
+    `select(true_or_other(pool.true_class), config)` selects as it would from the whole predictions."""
     rule = config.select in ("greedy", "greedy-once") and config.metric == "log_loss"
     return rule and config.ties == "caucus" and config.start == 0 and not config.diverse
 
@@ -30,29 +30,29 @@ def needs_true_class_alone(config: EnsembleConfig) -> bool:
 class StoredPool:
     """Candidates that can vote.
 
-    truth    what choosing needs of each on validation, with who was left out, and why
+    true_class    the columns on validation that selection needs, with the candidates that were left out, and why
     """
 
     store: Store
     table: DataTable
-    truth: TrueClassPool
+    true_class: TrueClassPool
     manifests: Manifests
     _means: dict[str, StreamedMean] = field(default_factory=dict)
 
     @property
     def members(self) -> tuple[CheckpointId, ...]:
-        """All of them, in order."""
-        return self.truth.members
+        """All candidates, in order."""
+        return self.true_class.members
 
     def without(self, left_out: Iterable[tuple[CheckpointId, str]]) -> StoredPool:
-        """These candidates without those named, who are listed in `truth.left_out` with their reason."""
-        truth = self.truth
+        """The pool without the candidates in `left_out`, which are added to `true_class.left_out` with their reason."""
+        true_class = self.true_class
         for member, reason in left_out:
-            truth = truth.without(member, reason)
-        return StoredPool(self.store, self.table, truth, self.manifests)
+            true_class = true_class.without(member, reason)
+        return StoredPool(self.store, self.table, true_class, self.manifests)
 
     def read(self, members: Iterable[CheckpointId], split: str) -> PredictionPool:
-        """The whole predictions of these on `split`, in the order of the pool; see `read_pool`."""
+        """The whole predictions of `members` on `split`, in the order of the pool; see `read_pool`."""
         asked = set(members)
         return read_pool(
             self.store, [each for each in self.members if each in asked], split, self.table, manifests=self.manifests
@@ -64,15 +64,15 @@ class StoredPool:
         return tuple((member, found) for member, found in files if isinstance(found, str))
 
     def mean(self, split: str) -> StreamedMean:
-        """The mean of all of them on `split`, their vote as equals: as the store keeps it, else in one pass over the files."""
+        """The unweighted mean of all candidates on `split`: from the store if it is cached there, else in one pass over the files."""
         if split not in self._means:
-            self._means[split] = self._kept_mean(split) or stream_mean(
+            self._means[split] = self._read_mean(split) or stream_mean(
                 self.store, self.members, split, self.table, manifests=self.manifests
             )
         return self._means[split]
 
-    def keep_means(self) -> None:
-        """Store the means that were asked for, so that another vote of the same candidates reads these instead of all files.
+    def save_means(self) -> None:
+        """Store the means that were computed, so that another vote of the same candidates reads these instead of all files.
         Raises `StoreError`."""
         for split, mean in self._means.items():
             key = self._mean_key(split, self.members)
@@ -80,7 +80,7 @@ class StoredPool:
                 images = images_of(self.table, split)
                 self.store.put(key, mean_to_arrow(MeanFile(images.rows_sha256, mean.probabilities)))
 
-    def _kept_mean(self, split: str) -> StreamedMean | None:
+    def _read_mean(self, split: str) -> StreamedMean | None:
         key = self._mean_key(split, self.members)
         if key is None:
             return None
@@ -94,7 +94,7 @@ class StoredPool:
         return StreamedMean(found.probabilities, self.members, ())
 
     def _mean_key(self, split: str, members: Sequence[CheckpointId]) -> str | None:
-        """Named by the bytes that it is the mean of, so that it can be of no others; None where one is not promised."""
+        """Key derived from the hashes of the averaged files, so that it fits no others; None if a manifest lacks one of them."""
         digest = hashlib.sha256()
         for member in members:
             promised = self.manifests[member]
@@ -106,8 +106,8 @@ class StoredPool:
 
 
 def open_pool(store: Store, members: Sequence[CheckpointId], table: DataTable) -> StoredPool:
-    """The candidates `members`: reads their manifests and one column of their predictions on validation. Raises as
-    `read_pool` does."""
+    """The candidates `members`: reads their manifests and one column of their predictions on validation. Raises the same
+    errors as `read_pool`."""
     manifests = read_manifests(store, members)
-    truth = read_true_class_pool(store, members, "validation", table, manifests)
-    return StoredPool(store, table, truth, manifests)
+    true_class = read_true_class_pool(store, members, "validation", table, manifests)
+    return StoredPool(store, table, true_class, manifests)

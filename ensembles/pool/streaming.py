@@ -1,4 +1,4 @@
-"""What needs every candidate once, without holding them: one pass over the files, a few in memory at a time."""
+"""Reads every candidate once without holding all: one pass over the files, a few in memory at a time."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from trainables.store.base import Store
 
 @dataclass(frozen=True, eq=False)
 class StreamedMean:
-    """The mean vote of many, of whom none is kept.
+    """The mean of many members, none of which stays in memory.
 
-    probabilities    float64 (images, classes), as `vote` gives it for the same members
-    members          whose mean it is
-    left_out         who could not be used, each with the reason
+    probabilities    float64 (images, classes), equal to the soft `vote` of the same members
+    members          the members that were averaged
+    left_out         members that could not be used, each with the reason
     """
 
     probabilities: npt.NDArray[np.float64]
@@ -39,8 +39,8 @@ def stream(
     readers: int = READERS,
     manifests: Manifests | None = None,
 ) -> Iterator[tuple[CheckpointId, Predictions | str]]:
-    """The predictions of `members` on `split` in their order, or why one's cannot be used. Hardly
-    more than `readers` files are held at a time. Raises `StoreError` where the store does not answer."""
+    """The predictions of `members` on `split` in their order, or the reason why they cannot be used. Hardly
+    more than `readers` files are held at a time. Raises `StoreError` if the store does not answer."""
     images = images_of(table, split)
     return read_in_order(lambda member: predictions_of(store, member, images, manifests), members, readers)
 
@@ -56,19 +56,19 @@ def stream_mean(
 ) -> StreamedMean:
     """The mean of the members' probabilities on `split`, each counted once or by its weight, summed in their order.
 
-    Who cannot be used is left out and named, and the weights of the others are scaled to what they add up to. Raises
-    `MismatchedPredictions` where nobody is left.
+    Members that cannot be used are left out and named, and the weights of the others are normalised to their sum. Raises
+    `MismatchedPredictions` if no member is left.
     """
     total = np.zeros((len(table.rows(split)), len(table.class_names)))
-    given = dict(zip(members, weights if weights is not None else (1.0,) * len(members), strict=True))
+    weight_of = dict(zip(members, weights if weights is not None else (1.0,) * len(members), strict=True))
     used, left_out, sum_of_weights = [], [], 0.0
     for member, found in stream(store, members, split, table, readers, manifests):
         if isinstance(found, str):
             left_out.append((member, found))
             continue
-        # Weights of one are not multiplied with: sums of float32 in float64 are exact, so that ties stay ties.
-        total += found.probabilities if weights is None else given[member] * found.probabilities.astype(np.float64)
-        sum_of_weights += given[member]
+        # Without weights nothing is multiplied: sums of float32 in float64 are exact, so that ties stay ties.
+        total += found.probabilities if weights is None else weight_of[member] * found.probabilities.astype(np.float64)
+        sum_of_weights += weight_of[member]
         used.append(member)
     if not used:
         raise MismatchedPredictions(nobody_left(split, len(members), left_out))

@@ -1,4 +1,4 @@
-"""What choosing by log-loss, and ranking by accuracy, needs of all candidates: one column of their predictions, not all."""
+"""The columns that selection by log-loss and ranking by accuracy need: the probability of the true class, and the prediction."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ from trainables.store.base import Store
 
 @dataclass(frozen=True, eq=False)
 class TrueClassPool:
-    """Candidates' answers for the true class of each image of one split, valid by construction.
+    """Candidates' probabilities of the true class of each image of one split, valid by construction.
 
-    members      the candidates, all different
-    truth        float32 (members, images), what each gives to the true class
-    predicted    unsigned integers (members, images), each one's likeliest class; of equals the lower number
-    labels       int64 (images,), positions in `class_names`
-    left_out     candidates whose predictions could not be used, or are those of another, each with the reason
+    members          the candidates, all different
+    probabilities    float32 (members, images), each one's probability of the true class
+    predicted        unsigned integers (members, images), each one's likeliest class; of equals the lower number
+    labels           int64 (images,), positions in `class_names`
+    left_out         candidates whose predictions could not be used, or equal those of another, each with the reason
     """
 
     data_id: str
     split: str
     members: tuple[CheckpointId, ...]
-    truth: npt.NDArray[np.float32]
+    probabilities: npt.NDArray[np.float32]
     predicted: npt.NDArray[np.unsignedinteger]
     labels: npt.NDArray[np.int64]
     class_names: tuple[str, ...]
@@ -51,9 +51,13 @@ class TrueClassPool:
 
     def __post_init__(self) -> None:
         expected = (len(self.members), len(self.labels))
-        if self.truth.shape != expected or self.truth.dtype != np.float32 or self.predicted.shape != expected:
+        if (
+            self.probabilities.shape != expected
+            or self.probabilities.dtype != np.float32
+            or self.predicted.shape != expected
+        ):
             raise MismatchedPredictions(
-                f"the pool's true-class probabilities are {self.truth.dtype}{self.truth.shape} and its predicted classes "
+                f"the pool's true-class probabilities are {self.probabilities.dtype}{self.probabilities.shape} and its predicted classes "
                 f"{self.predicted.shape}, not float32{expected} (members, images) and as many"
             )
         if 0 in expected:
@@ -65,22 +69,22 @@ class TrueClassPool:
             raise MismatchedPredictions("a checkpoint stands in the pool twice: name each candidate once")
 
     def accuracies(self) -> npt.NDArray[np.float64]:
-        """float64 (members,): share of the images that each predicts right."""
+        """Accuracy of each candidate, float64 (members,)."""
         return np.array([np.count_nonzero(row == self.labels) for row in self.predicted]) / len(self.labels)
 
     def log_losses(self) -> npt.NDArray[np.float64]:
-        """float64 (members,), nats; see `metrics.log_loss`."""
+        """Log-loss of each candidate in nats, float64 (members,); see `metrics.log_loss`."""
         only = np.zeros(len(self.labels), np.int64)
-        return np.array([log_loss(row[:, None], only) for row in self.truth])
+        return np.array([log_loss(row[:, None], only) for row in self.probabilities])
 
     def without(self, member: CheckpointId, reason: str) -> TrueClassPool:
-        """This pool without `member`, which is listed in `left_out`. Raises `MismatchedPredictions` where it was the last."""
+        """This pool without `member`, which is added to `left_out`. Raises `MismatchedPredictions` if it was the last."""
         kept = [position for position, each in enumerate(self.members) if each != member]
         return TrueClassPool(
             self.data_id,
             self.split,
             tuple(self.members[position] for position in kept),
-            self.truth[kept],
+            self.probabilities[kept],
             self.predicted[kept],
             self.labels,
             self.class_names,
@@ -89,13 +93,13 @@ class TrueClassPool:
 
 
 def true_or_other(pool: TrueClassPool) -> PredictionPool:
-    """The same candidates on two classes, the true one and all others together: whoever is chosen by log-loss from `pool` is
-    chosen from this, number by number."""
+    """The same candidates on two classes, the true one and all others together: selection by log-loss gives the same members
+    and the same scores as on the whole predictions."""
     return PredictionPool(
         pool.data_id,
         pool.split,
         pool.members,
-        np.stack([pool.truth, np.maximum(1 - pool.truth, 0)], axis=2),
+        np.stack([pool.probabilities, np.maximum(1 - pool.probabilities, 0)], axis=2),
         np.zeros(len(pool.labels), np.int64),
         ("true", "other"),
         pool.left_out,
@@ -103,42 +107,43 @@ def true_or_other(pool: TrueClassPool) -> PredictionPool:
 
 
 def take_true_class_pool(pool: PredictionPool) -> TrueClassPool:
-    """The same of a pool that is read whole."""
+    """The true-class pool of a pool that is in memory."""
     images, dtype = np.arange(len(pool.labels)), np.min_scalar_type(len(pool.class_names) - 1)
     predicted = np.empty((len(pool.members), len(images)), dtype)
     for position, probabilities in enumerate(pool.probabilities):
         predicted[position] = probabilities.argmax(1)
-    truth = pool.probabilities[:, images, pool.labels]
+    of_true_class = pool.probabilities[:, images, pool.labels]
     return TrueClassPool(
-        pool.data_id, pool.split, pool.members, truth, predicted, pool.labels, pool.class_names, pool.left_out
+        pool.data_id, pool.split, pool.members, of_true_class, predicted, pool.labels, pool.class_names, pool.left_out
     )
 
 
 def read_true_class_pool(
     store: Store, members: Sequence[CheckpointId], split: str, table: DataTable, manifests: Manifests | None = None
 ) -> TrueClassPool:
-    """The candidates `members` on `split`, in their order, from one column of their predictions: of ten classes a ninth
-    of the bytes. Checkpoints without that file, or with a damaged one, are read whole instead.
+    """The candidates `members` on `split`, in their order, from one column of their predictions: with ten classes a ninth
+    of the bytes. Of checkpoints without that file, or with a damaged one, the whole predictions are read instead.
 
-    Who cannot be used is left out and named, and so is who predicts the same as an earlier one, bit for bit: the bytes of
-    both files have one SHA-256 in their manifests. A file that is promised but damaged shows only when it is read.
-    `manifests` is what `read_manifests` said of `members`, where that is known. Raises as `read_pool` does.
+    Members that cannot be used are left out and named, and so are duplicates, which predict the same as an earlier member,
+    bit for bit: their files have the same SHA-256 in the manifests. A file that is in the manifest but damaged is noticed only
+    when it is read. `manifests` is the result of `read_manifests` for `members`, if it is known. Raises the same errors as
+    `read_pool`.
     """
-    told = read_manifests(store, members) if manifests is None else manifests
+    known_manifests = read_manifests(store, members) if manifests is None else manifests
     images = images_of(table, split)
-    truth = np.empty((len(members), len(images.rows)), np.float32)
-    predicted = np.empty(truth.shape, np.min_scalar_type(len(table.class_names) - 1))
+    of_true_class = np.empty((len(members), len(images.rows)), np.float32)
+    predicted = np.empty(of_true_class.shape, np.min_scalar_type(len(table.class_names) - 1))
 
     def fill(position: int) -> str | None:
-        found = _read(store, members[position], images, told)
+        found = _read(store, members[position], images, known_manifests)
         if isinstance(found, str):
             return found
-        truth[position], predicted[position] = found.truth, found.predicted
+        of_true_class[position], predicted[position] = found.truth, found.predicted
         return None
 
     with ThreadPoolExecutor(READERS) as readers:
         reasons = list(readers.map(fill, range(len(members))))
-    _merge(store, members, images, truth, predicted, told, reasons)
+    _merge(store, members, images, of_true_class, predicted, known_manifests, reasons)
     kept = [position for position, reason in enumerate(reasons) if reason is None]
     left_out = tuple((members[position], reason) for position, reason in enumerate(reasons) if reason is not None)
     if not kept:
@@ -147,7 +152,7 @@ def read_true_class_pool(
         data_id=table.data_id,
         split=split,
         members=tuple(members[position] for position in kept),
-        truth=truth[kept] if left_out else truth,
+        probabilities=of_true_class[kept] if left_out else of_true_class,
         predicted=predicted[kept] if left_out else predicted,
         labels=images.labels,
         class_names=table.class_names,
@@ -165,7 +170,7 @@ def _read(store: Store, member: CheckpointId, images: SplitImages, manifests: Ma
 
 
 def _promised(manifests: Manifests, member: CheckpointId, images: SplitImages) -> Promise | None:
-    """What the manifest says of the whole predictions."""
+    """The entry of the whole predictions in the manifest."""
     promises = manifests[member]
     return None if isinstance(promises, str) else promises.get(layout.predictions_part(images.split))
 
@@ -174,18 +179,18 @@ def _merge(
     store: Store,
     members: Sequence[CheckpointId],
     images: SplitImages,
-    truth: npt.NDArray[np.float32],
+    of_true_class: npt.NDArray[np.float32],
     predicted: npt.NDArray[np.unsignedinteger],
     manifests: Manifests,
     reasons: list[str | None],
 ) -> None:
-    """Give duplicates their reason. Files that differ may still hold the same numbers, written by another version of
-    Arrow: where the columns at hand are equal, these are compared."""
+    """Set the reason of duplicates. Files that differ may still hold the same numbers, written by another version of Arrow:
+    if the columns in memory are equal, the whole predictions are compared."""
     first: dict[bytes, list[int]] = {}
     for position, reason in enumerate(reasons):
         if reason is not None:
             continue
-        mark = hashlib.sha256(truth[position].data)
+        mark = hashlib.sha256(of_true_class[position].data)
         mark.update(predicted[position].data)
         alike = first.setdefault(mark.digest(), [])
         equal = next(

@@ -13,18 +13,18 @@ from ensembles.team import Team
 from ensembles.voting.vote import vote
 
 MEANS: frozenset[VoteMethod] = frozenset({"soft", "weighted", "geometric", "confidence"})
-"""Votes that tell how sure they are of images they have not seen. Shares of vote_counts and of ranks say nothing of that, and a
-stacked vote would have to be on record, with what it has learned, to give the same labels again."""
+"""Votes whose probabilities are confidences on images that they have not seen. Shares of votes and of ranks are none, and a
+stacked vote would have to be stored, with its fitted coefficients, to give the same labels again."""
 
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """What a team says of images that have no labels.
+    """A team's vote on images that have no labels.
 
-    labels       int64 (images,), the class that the vote is for
-    confidence   float32 (images,), the vote's probability of it
+    labels       int64 (images,), the class that the vote predicts
+    confidence   float32 (images,), the vote's probability of that class
     agreeing     int64 (images,), members whose own likeliest class it is
-    labelled     bool (images,), whether that is enough
+    labelled     bool (images,), whether confidence and agreement are sufficient
     """
 
     labels: npt.NDArray[np.int64]
@@ -33,19 +33,19 @@ class Agreement:
     labelled: npt.NDArray[np.bool_]
 
 
-def agree(pool: PredictionPool, choice: Team, method: VoteMethod, confidence: float, agreement: int) -> Agreement:
-    """What the members of `choice` label of the images of `pool` (Lee 2013, with a vote in place of the one net).
+def agree(pool: PredictionPool, team: Team, method: VoteMethod, confidence: float, agreement: int) -> Agreement:
+    """The pseudo-labels that the members of `team` give to the images of `pool` (Lee 2013, with a vote in place of one net).
 
     An image is labelled where the vote's highest probability is at least `confidence` and that class is the likeliest
     one of at least `agreement` members, each counted once whatever its weight. Votes that are no mean of probabilities
-    are replaced by the soft one. Equal probabilities go to the lower class number. Raises `MismatchedPredictions` where a
+    are replaced by the soft vote. Equal probabilities go to the lower class number. Raises `MismatchedPredictions` if a
     member has no predictions.
     """
-    ballot = vote(pool, choice, method if method in MEANS else "soft")
+    ballot = vote(pool, team, method if method in MEANS else "soft")
     # In float32, as it is written down: 0.95 as a float32 is a little below 0.95, and must still count as 0.95.
     top = ballot.probabilities.max(1).astype(np.float32)
     agreeing = np.zeros(len(top), np.int64)
-    for member in choice.members:
+    for member in team.members:
         agreeing += pool.probabilities[pool.position(member)].argmax(1) == ballot.predicted
     return Agreement(
         labels=ballot.predicted.astype(np.int64),

@@ -1,4 +1,4 @@
-"""What a labelling came to, as figures: how many images, of which class, how sure, and how right where truth is known."""
+"""The figures of a labelling: images by class, mean confidence, and accuracy where the true class is known."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ensembles.pseudo_labels.agreement import Agreement
 
 THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
-"""Confidences for which the report says what would have been labelled, beside the one that was asked for."""
+"""Confidences for which the report shows what would have been labelled, beside the configured one."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class LabelCount:
 
 @dataclass(frozen=True)
 class ClassLabels:
-    """What was labelled as one class."""
+    """Images that were labelled as one class."""
 
     name: str
     count: LabelCount
     confidence: float | None
-    """Mean; None where nothing was labelled so."""
+    """Mean confidence; None if nothing was labelled as this class."""
 
 
 @dataclass(frozen=True)
@@ -44,56 +44,56 @@ class Labelling:
     """The figures of one labelling."""
 
     confidence: float
-    """That was asked for, as `agreement` was."""
+    """The configured confidence; `agreement` is configured, too."""
     agreement: int
     found: int
-    """Images that there were to be labelled, with those that were left out:"""
+    """Unlabelled images before any were left out."""
     held_out: int
-    """among the images that steer the search or judge it,"""
+    """Images left out because they are among the validation or test images."""
     trained: int
-    """among those that are trained on,"""
+    """Images left out because they are among the training images."""
     twice: int
-    """or equal to one that is kept."""
+    """Images left out because they are equal to one that is kept."""
     asked: LabelCount
-    """All images that the team was asked about, as if it had labelled them all."""
+    """Counts over all images that the team voted on, as if it had labelled them all."""
     kept: LabelCount
-    """Those on which it agrees."""
+    """Counts over the images that it labels, by confidence and agreement."""
     classes: tuple[ClassLabels, ...]
     thresholds: tuple[tuple[float, LabelCount], ...]
     """What other confidences would have labelled, at the same agreement."""
 
     @property
     def left_out(self) -> int:
-        """Images that the team was never asked about."""
+        """Images that the team did not vote on."""
         return self.found - self.asked.labelled
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
-        told = asdict(self)
-        told["classes"] = list(told["classes"])
-        told["thresholds"] = [list(pair) for pair in told["thresholds"]]
-        return told
+        payload = asdict(self)
+        payload["classes"] = list(payload["classes"])
+        payload["thresholds"] = [list(pair) for pair in payload["thresholds"]]
+        return payload
 
 
 def count_labels(
     found: Agreement,
-    truth: npt.NDArray[np.int64],
+    true_class: npt.NDArray[np.int64],
     class_names: Sequence[str],
     confidence: float,
     agreement: int,
     left_out: Mapping[str, int],
 ) -> Labelling:
-    """The figures of `found`; `truth` int64 (images,) is negative where nobody knows.
+    """The figures of `found`; `true_class` int64 (images,) is negative where it is not known.
 
     `left_out` has `found`, `held_out`, `trained` and `twice`.
     """
 
-    def count(chosen: npt.NDArray[np.bool_]) -> LabelCount:
-        known = chosen & (truth >= 0)
+    def count(selected: npt.NDArray[np.bool_]) -> LabelCount:
+        known = selected & (true_class >= 0)
         return LabelCount(
-            int(np.count_nonzero(chosen)),
+            int(np.count_nonzero(selected)),
             int(np.count_nonzero(known)),
-            int(np.count_nonzero(known & (found.labels == truth))),
+            int(np.count_nonzero(known & (found.labels == true_class))),
         )
 
     classes = []
@@ -106,7 +106,7 @@ def count_labels(
     return Labelling(
         confidence=confidence,
         agreement=agreement,
-        asked=count(np.ones(len(truth), bool)),
+        asked=count(np.ones(len(true_class), bool)),
         kept=count(found.labelled),
         classes=tuple(classes),
         thresholds=tuple((step, count(enough & (found.confidence >= np.float32(step)))) for step in steps),
@@ -114,16 +114,16 @@ def count_labels(
     )
 
 
-def read_labelling(told: Mapping[str, Any]) -> Labelling:
+def read_labelling(payload: Mapping[str, Any]) -> Labelling:
     """The inverse of `Labelling.to_dict`."""
     return Labelling(
         **{
-            **told,
-            "asked": LabelCount(**told["asked"]),
-            "kept": LabelCount(**told["kept"]),
+            **payload,
+            "asked": LabelCount(**payload["asked"]),
+            "kept": LabelCount(**payload["kept"]),
             "classes": tuple(
-                ClassLabels(one["name"], LabelCount(**one["count"]), one["confidence"]) for one in told["classes"]
+                ClassLabels(one["name"], LabelCount(**one["count"]), one["confidence"]) for one in payload["classes"]
             ),
-            "thresholds": tuple((step, LabelCount(**count)) for step, count in told["thresholds"]),
+            "thresholds": tuple((step, LabelCount(**count)) for step, count in payload["thresholds"]),
         }
     )

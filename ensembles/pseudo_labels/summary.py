@@ -1,4 +1,4 @@
-"""What a second stage with pseudo-labels brought, as the report tells it: before and after, on the same images."""
+"""What a second stage with pseudo-labels gains, for the report: before and after, on the same images."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from trainables.results.record import TrialRecord
 
 @dataclass(frozen=True)
 class Gain:
-    """What one way to predict has gained."""
+    """The gain of one way to predict."""
 
     label: str
     members_before: int
     members_after: int
     validation: Change
-    """On the images that both were chosen on: flattering, and more so after, with more to choose from."""
+    """Change on the images that selected both: optimistic, and more so after, with more candidates to select from."""
     test: Change
 
 
@@ -36,14 +36,14 @@ class TrialPair:
 
     @property
     def difference(self) -> float | None:
-        """Of the best validation accuracies; None before the second has an epoch."""
+        """Difference of the best validation accuracies; None before the second trial has an epoch."""
         best = self.before.best, self.after.best
         return best[1].validation_accuracy - best[0].validation_accuracy if best[0] and best[1] else None
 
 
 @dataclass(frozen=True)
 class PseudoLabelSummary:
-    """Everything that a report tells of pseudo-labels; `reason` alone where there was no second stage."""
+    """Everything that a report shows on pseudo-labels; only `reason` if there was no second stage."""
 
     reason: str
     table: str = ""
@@ -61,9 +61,9 @@ def measure_gain(
     validation_pool: PredictionPool,
     test_pool: PredictionPool,
 ) -> Gain:
-    """What the vote of `after` gains over that of `before`. Both must have been chosen on validation by now.
+    """The gain of the vote of `after` over that of `before`. Both must have been selected on validation before.
 
-    Raises `MismatchedPredictions` where a pool lacks a member.
+    Raises `MismatchedPredictions` if a pool lacks a member.
     """
     voters = [fit_voter(validation_pool, team, method) for team in (before, after)]
 
@@ -75,6 +75,6 @@ def measure_gain(
 
 
 def make_team(members: Sequence[CheckpointId], weights: Sequence[float] | None = None) -> Team:
-    """A team as it is on record, or of equals; how it came about is not told again."""
+    """A team from its recorded members and weights, or with equal weights; how it was selected is not recorded."""
     shares = tuple(weights or [1 / len(members)] * len(members))
     return Team(tuple(members), shares, "all", "accuracy", (), (), 0.0)

@@ -1,4 +1,4 @@
-"""The report of a run: laid out once, then written as one HTML file that needs no network, and told as JSON."""
+"""The report of a run: laid out once, then written as one HTML file that needs no network, and as JSON."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ensembles.report.sweep import pruned as pruned_section
 from ensembles.report.sweep import pseudo_labels as pseudo_section
 from ensembles.report.sweep import search as search_section
 from ensembles.report.sweep import sweep as sweep_section
-from ensembles.report.sweep import training as watch_section
+from ensembles.report.sweep import training as training_section
 from ensembles.report.sweep import trials as trials_section
 from ensembles.report.team import agreement as agreement_section
 from ensembles.report.team import baselines as baselines_section
@@ -41,7 +41,7 @@ from ensembles.report.team import path as path_section
 from ensembles.report.team import reliability as reliability_section
 from ensembles.report.team import team as team_section
 from ensembles.report.team import verdict as verdict_section
-from ensembles.report.to_json import tell
+from ensembles.report.to_json import to_plain
 from ensembles.team import Team
 from trainables.data.data_table import DataTable
 from trainables.results.checkpoint import CheckpointId
@@ -55,36 +55,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ReportInput:
-    """Everything that a report tells."""
+    """Everything that a report shows."""
 
     run: str
     """`<name>/<run>`."""
     table: DataTable
     records: list[TrialRecord]
-    choice: Team
+    team: Team
     verdict: Verdict
     left_out: Sequence[tuple[CheckpointId, str]]
     """Checkpoints that could have voted, but whose predictions could not be used, with the reason."""
     command: str
     """The one command that reproduces the run."""
     versions: dict[str, str]
-    """Of everything that decides numbers."""
+    """Versions of everything that determines the numbers."""
     notes: list[str]
     """What a reader must know beside the verdict: why the run ended early, what was skipped."""
     search: SearchSummary = field(default_factory=SearchSummary)
-    """What the search did and found out."""
+    """Decisions and results of the search."""
     pseudo: PseudoLabelSummary | None = None
-    """What a second stage with pseudo-labels brought."""
+    """Gains of a second stage with pseudo-labels."""
     pruned: Sequence[PrunedCurve] = ()
-    """Accuracy against sparsity, where checkpoints of the run were sparsified."""
-    watched: Sequence[MonitoredTrial] = ()
-    """The team's trials with what was seen while they trained."""
+    """Accuracy against sparsity, if checkpoints of the run were sparsified."""
+    monitored: Sequence[MonitoredTrial] = ()
+    """The team's trials with their statistics from training."""
     evidence: Evidence | None = None
-    """What the predictions say of the team beside its scores."""
+    """Evidence on the team beside its scores."""
     corrected: Corrected | None = None
-    """What the team is worth on validation once the selection is paid for."""
+    """The team's validation scores, corrected for selection bias."""
     night: NightSummary | None = None
-    """Of a night, what it is worth beside the last accepted one."""
+    """For a night, its comparison with the last accepted one."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Report:
-    """The whole report, laid out in its order; a section that has nothing to tell is None."""
+    """The whole report, laid out in its order; a section without content is None."""
 
     run: str
     notes: tuple[str, ...]
@@ -121,41 +121,41 @@ class Report:
     trials: trials_section.TrialsSection
     data: data_section.DataSection
     diagnosis: diagnosis_section.DiagnosisSection | None
-    watch: watch_section.WatchSection | None
+    watch: training_section.TrainingSection | None
     provenance: Provenance
 
 
-def lay_out(given: ReportInput) -> Report:
-    """The report, ready to be written and told. The same input gives the same layout."""
-    ranked = rank(given.records)
+def lay_out(inputs: ReportInput) -> Report:
+    """The report, ready to be written as HTML and JSON. The same input gives the same layout."""
+    ranked = rank(inputs.records)
     keys = keys_that_vary(ranked)
-    verdict, choice, evidence, corrected = given.verdict, given.choice, given.evidence, given.corrected
-    trials = trials_section.lay_out(ranked, choice, keys)
+    verdict, team, evidence, corrected = inputs.verdict, inputs.team, inputs.evidence, inputs.corrected
+    trials = trials_section.lay_out(ranked, team, keys)
     records = {record.trial_id: record for record in ranked}
     places = {row.trial_id: row.rank for row in trials.rows}
     return Report(
-        run=given.run,
-        notes=tuple(given.notes),
-        verdict=verdict_section.lay_out(verdict, choice),
-        night=night_section.lay_out(given.night) if given.night else None,
+        run=inputs.run,
+        notes=tuple(inputs.notes),
+        verdict=verdict_section.lay_out(verdict, team),
+        night=night_section.lay_out(inputs.night) if inputs.night else None,
         ladder=ladder_section.lay_out(verdict),
         baselines=baselines_section.lay_out(verdict),
-        path=path_section.lay_out(choice, corrected),
-        team=team_section.lay_out(choice, evidence, corrected, records, places, keys),
-        agreement=agreement_section.lay_out(choice, evidence),
+        path=path_section.lay_out(team, corrected),
+        team=team_section.lay_out(team, evidence, corrected, records, places, keys),
+        agreement=agreement_section.lay_out(team, evidence),
         reliability=reliability_section.lay_out(evidence),
         classes=classes_section.lay_out(evidence),
-        images=images_section.lay_out(evidence, len(choice.members)),
-        cost=cost_section.lay_out(ranked, choice, verdict),
-        sweep=sweep_section.lay_out(ranked, choice, given.search, keys),
-        search=search_section.lay_out(given.search),
-        pseudo=pseudo_section.lay_out(given.pseudo) if given.pseudo else None,
-        pruned=pruned_section.lay_out(given.pruned),
+        images=images_section.lay_out(evidence, len(team.members)),
+        cost=cost_section.lay_out(ranked, team, verdict),
+        sweep=sweep_section.lay_out(ranked, team, inputs.search, keys),
+        search=search_section.lay_out(inputs.search),
+        pseudo=pseudo_section.lay_out(inputs.pseudo) if inputs.pseudo else None,
+        pruned=pruned_section.lay_out(inputs.pruned),
         trials=trials,
-        data=data_section.lay_out(given.table, given.left_out),
-        diagnosis=diagnosis_section.lay_out(diagnose_all(ranked, setting_of(given.table))),
-        watch=watch_section.lay_out(given.watched),
-        provenance=Provenance(given.run, given.table.data_id, given.versions, given.command),
+        data=data_section.lay_out(inputs.table, inputs.left_out),
+        diagnosis=diagnosis_section.lay_out(diagnose_all(ranked, setting_of(inputs.table))),
+        watch=training_section.lay_out(inputs.monitored),
+        provenance=Provenance(inputs.run, inputs.table.data_id, inputs.versions, inputs.command),
     )
 
 
@@ -182,15 +182,15 @@ def write_html(report: Report) -> str:
     return page.get_template("report.html.j2").render(
         report=report,
         places={row.trial_id: row.rank for row in report.trials.rows},
-        script=Markup(script),  # our own file, no word of it is a stranger's
+        script=Markup(script),  # our own file, without untrusted text
         script_sha256=digest,
         **{name: getattr(report, name) for name in report.__dataclass_fields__},
     )
 
 
 def report_to_json(report: Report) -> dict[str, Any]:
-    """The report's figures as one JSON object: a key for each section, null where it has nothing to tell."""
-    return {name: tell(getattr(report, name)) for name in report.__dataclass_fields__}
+    """The report's figures as one JSON object: a key for each section, null if it has no content."""
+    return {name: to_plain(getattr(report, name)) for name in report.__dataclass_fields__}
 
 
 def render_report(given: ReportInput) -> str:

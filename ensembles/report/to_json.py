@@ -1,4 +1,4 @@
-"""What a report tells, as JSON: the same figures, without drawings."""
+"""The report as JSON: the same figures, without drawings."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ensembles.report.team.baselines import Drawn
 from trainables.results.record import TrialRecord
 
 
-def tell(value: Any) -> Any:
-    """`value` as what JSON knows: of a dataclass its fields by name, of a trial its id, of a chart its caption.
+def to_plain(value: Any) -> Any:
+    """`value` as plain JSON values: a dataclass as its fields by name, a trial as its id, a chart as its caption.
 
-    Numbers that are none become null, and so do places in a drawing. Raises `TypeError` for what nobody has thought of.
+    NaN and infinity become null, and so do positions in a drawing. Raises `TypeError` for unsupported types.
     """
     if isinstance(value, Drawn):
         return None
@@ -25,16 +25,16 @@ def tell(value: Any) -> Any:
     if isinstance(value, Chart):
         return value.caption
     if isinstance(value, np.ndarray):
-        return tell(value.tolist())
+        return to_plain(value.tolist())
     if is_dataclass(value):
         found = ((each.name, getattr(value, each.name)) for each in fields(value))
-        return {name: tell(one) for name, one in found if not isinstance(one, Drawn)}
+        return {name: to_plain(one) for name, one in found if not isinstance(one, Drawn)}
     if isinstance(value, dict):
-        return {str(key): tell(one) for key, one in value.items()}
+        return {str(key): to_plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [tell(one) for one in value]
+        return [to_plain(one) for one in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, str | int):
         return value
-    raise TypeError(f"a report cannot tell {value!r} ({type(value).__name__}) as JSON")
+    raise TypeError(f"a report cannot represent {value!r} ({type(value).__name__}) as JSON")

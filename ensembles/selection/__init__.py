@@ -1,7 +1,7 @@
-"""Who votes: members and weights, chosen on validation alone.
+"""Selects the team: members and weights, on validation alone.
 
-`select.select` applies the method that is configured; `greedy` is forward selection (Caruana 2004) and has a package of its
-own; `ranking`, `stable`, `smallest`, `cma_es` and `boosted` are the others. `retention` asks what a store can do without.
+`select.select` applies the configured method; `greedy` is forward selection (Caruana 2004) and has a package of its own;
+`ranking`, `stable`, `smallest`, `cma_es` and `boosted` are the others. `retention` finds the checkpoints that can be deleted.
 """
 
 from typing import TYPE_CHECKING

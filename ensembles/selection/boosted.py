@@ -18,10 +18,10 @@ from trainables.results.record import TrialRecord
 
 
 def select_boosted(pool: PredictionPool, config: EnsembleConfig) -> Team:
-    """The rounds that `config.rounds` names, in their order, as far as they are in `pool`; then of each of `config.chains`
-    the best by `config.metric`, of equals the earliest, with a weight of 1.
+    """The rounds of `config.rounds`, in their order, as far as they are in `pool`; then the best by `config.metric` of each of
+    `config.chains`, of equals the earliest, with a weight of 1.
 
-    Only the latter are chosen on validation. Raises `SweepFileError` where there are no rounds.
+    Only the latter are selected on validation. Raises `SweepFileError` if there are no rounds.
     """
     positions = {str(member): position for position, member in enumerate(pool.members)}
     found = [(positions[name], weight) for name, weight in config.rounds if name in positions]
@@ -37,7 +37,7 @@ def select_boosted(pool: PredictionPool, config: EnsembleConfig) -> Team:
 
 
 def with_rounds(config: EnsembleConfig, records: Iterable[TrialRecord]) -> EnsembleConfig:
-    """`config` with the rounds among `records`, where it asks for them and does not name them itself."""
+    """`config` with the rounds among `records`, if it selects `boosted` and does not name them itself."""
     if config.select != "boosted" or config.rounds or config.chains:
         return config
     trials = tuple(records)
@@ -45,12 +45,12 @@ def with_rounds(config: EnsembleConfig, records: Iterable[TrialRecord]) -> Ensem
 
 
 def find_rounds(records: Iterable[TrialRecord]) -> Iterator[tuple[str, float]]:
-    """The checkpoint that each round of SAMME ended with, and its weight, chain by chain, each in its order.
+    """The last checkpoint of each round of SAMME, and its weight, chain by chain, each in its order.
 
     A round that is no better than guessing has no vote, unless it is the first and only one of its chain (Zhu et al. 2009).
     """
     for chain in _chains(records, "samme"):
-        for number, (name, weight) in enumerate(map(_told, chain)):
+        for number, (name, weight) in enumerate(map(_name_and_weight, chain)):
             if weight > 0:
                 yield name, weight
             elif number == 0:
@@ -58,13 +58,13 @@ def find_rounds(records: Iterable[TrialRecord]) -> Iterator[tuple[str, float]]:
 
 
 def find_chains(records: Iterable[TrialRecord]) -> Iterator[tuple[str, ...]]:
-    """The checkpoints that the rounds of each chain of gradient boosting ended with, in their order."""
+    """The last checkpoints of the rounds of each chain of gradient boosting, in their order."""
     for chain in _chains(records, "gradient"):
-        yield tuple(_told(record)[0] for record in chain)
+        yield tuple(_name_and_weight(record)[0] for record in chain)
 
 
 def _chains(records: Iterable[TrialRecord], kind: str) -> Iterator[list[TrialRecord]]:
-    """The rounds of each chain that came to their ends, in order."""
+    """The finished rounds of each chain, in order."""
     by_former: dict[str, list[TrialRecord]] = {}
     for record in records:
         boost = record.config.boost
@@ -72,7 +72,7 @@ def _chains(records: Iterable[TrialRecord], kind: str) -> Iterator[list[TrialRec
             by_former.setdefault(str(boost.former or ""), []).append(record)
     for first in by_former.pop("", []):
         chain = [first]
-        while followers := by_former.get(_told(chain[-1])[0]):
+        while followers := by_former.get(_name_and_weight(chain[-1])[0]):
             chain.append(followers.pop(0))
         yield chain
 
@@ -81,6 +81,6 @@ def _cost(pool: PredictionPool, config: EnsembleConfig, position: int) -> float:
     return cost_of(config.metric, measure(config.metric, pool.probabilities[position], pool.labels))
 
 
-def _told(record: TrialRecord) -> tuple[str, float]:
+def _name_and_weight(record: TrialRecord) -> tuple[str, float]:
     last = record.epochs[-1]
     return str(CheckpointId(record.trial_id, last.epoch)), last.round_weight or 0.0

@@ -24,15 +24,16 @@ STEP = 0.5
 """First standard deviation of the logarithms of the weights: most first teams lie within a factor of three of equal weights."""
 GENERATIONS = 100
 PULL = 1e-3
-"""Cost of one nat of divergence from equal weights: where the metric sees no difference, members weigh the same."""
+"""Cost of one nat of divergence from equal weights: if the metric sees no difference, members weigh the same."""
 LEAST_WEIGHT = 0.01
-"""Members that weigh less than this share of an equal's are left out."""
+"""Members that weigh less than this share of an equal weight are left out."""
 STREAM = 0xC3A
 """Keeps these draws apart from others with the same seed."""
 
 
 def select_by_cma_es(pool: PredictionPool, config: EnsembleConfig) -> Team:
-    """The `config.size` best alone, with the weights that make their mean best by `config.metric`; equal ones at the least."""
+    """The `config.size` best candidates, with the weights that optimise their mean by `config.metric`; never worse than equal
+    weights."""
     chosen = rank_members(pool, config.metric)[: config.size]
     equal = weigh(pool, config, chosen)
     cost = _make_cost(pool, config, chosen)
@@ -45,8 +46,12 @@ def select_by_cma_es(pool: PredictionPool, config: EnsembleConfig) -> Team:
 
     logs = minimise(regularised, np.zeros(len(chosen)), STEP, GENERATIONS, config.seed)
     weights = _softmax(logs)
-    kept = [place for place in np.argsort(-weights, kind="stable") if weights[place] * len(chosen) >= LEAST_WEIGHT]
-    found = weigh(pool, config, [chosen[place] for place in kept], [float(weights[place]) for place in kept])
+    heavy_enough = [
+        place for place in np.argsort(-weights, kind="stable") if weights[place] * len(chosen) >= LEAST_WEIGHT
+    ]
+    found = weigh(
+        pool, config, [chosen[place] for place in heavy_enough], [float(weights[place]) for place in heavy_enough]
+    )
     better = cost_of(config.metric, found.validation_score) < cost_of(config.metric, equal.validation_score)
     return found if better else equal
 
@@ -78,8 +83,8 @@ def minimise(cost: Callable[[Floats], float], start: Floats, step: float, genera
         order = np.argsort(costs, kind="stable")
         if costs[order[0]] < least:
             best, least = mean + step * moves[order[0]], costs[order[0]]
-        chosen = moves[order[:parents]]
-        move = share @ chosen
+        parents_moves = moves[order[:parents]]
+        move = share @ parents_moves
         mean = mean + step * move
         step_path = (1 - c_step) * step_path + math.sqrt(c_step * (2 - c_step) * effective) * (
             axes @ ((axes.T @ move) / lengths)
@@ -87,18 +92,24 @@ def minimise(cost: Callable[[Floats], float], start: Floats, step: float, genera
         length = float(np.linalg.norm(step_path))
         stalled = length / math.sqrt(1 - (1 - c_step) ** (2 * generation)) >= (1.4 + 2 / (size + 1)) * expected
         path = (1 - c_path) * path + (0 if stalled else math.sqrt(c_path * (2 - c_path) * effective)) * move
-        kept = 1 - c_one - c_mu + (c_one * c_path * (2 - c_path) if stalled else 0)
-        covariance = kept * covariance + c_one * np.outer(path, path) + c_mu * (chosen.T * share) @ chosen
+        retained_share = 1 - c_one - c_mu + (c_one * c_path * (2 - c_path) if stalled else 0)
+        covariance = (
+            retained_share * covariance
+            + c_one * np.outer(path, path)
+            + c_mu * (parents_moves.T * share) @ parents_moves
+        )
         step *= math.exp((c_step / damping) * (length / expected - 1))
     return best
 
 
 def _make_cost(pool: PredictionPool, config: EnsembleConfig, chosen: list[int]) -> Callable[[Floats], float]:
-    given = pool.probabilities[chosen]
+    probabilities = pool.probabilities[chosen]
     if config.metric == "log_loss":
-        truth = take_true_class(given, pool.labels)
-        return lambda weights: -float(np.log(np.maximum(weights @ truth, LEAST_PROBABILITY)).mean())
-    return lambda weights: cost_of(config.metric, measure(config.metric, np.tensordot(weights, given, 1), pool.labels))
+        of_true_class = take_true_class(probabilities, pool.labels)
+        return lambda weights: -float(np.log(np.maximum(weights @ of_true_class, LEAST_PROBABILITY)).mean())
+    return lambda weights: cost_of(
+        config.metric, measure(config.metric, np.tensordot(weights, probabilities, 1), pool.labels)
+    )
 
 
 def _softmax(logs: Floats) -> Floats:

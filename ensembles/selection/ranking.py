@@ -1,4 +1,4 @@
-"""Candidates by what each is worth alone; and the teams that follow from that at once: the best, the top ones, all."""
+"""Ranks candidates by their own scores, and selects the teams that follow at once: the best, the top ones, all."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def rank_members(pool: PredictionPool, metric: Metric = "accuracy") -> list[int]
 
 
 def rank_for(pool: PredictionPool, config: EnsembleConfig) -> list[int]:
-    """By `ensemble.metric` where it is another than its default, else by accuracy: a stored sweep file has all keys set."""
+    """Rank by `ensemble.metric` if it differs from its default, else by accuracy: a stored sweep file has all keys set."""
     default = EnsembleConfig.model_fields["metric"].default
     return rank_members(pool, "accuracy" if config.metric == default else config.metric)
 
 
 def select_ranked(pool: PredictionPool, config: EnsembleConfig) -> Team:
-    """`best`, `top` or `all`. Raises `SweepFileError` where `top` asks for more than there are."""
+    """The team of `best`, `top` or `all`. Raises `SweepFileError` if `top` asks for more than there are."""
     order = list(range(len(pool.members))) if config.select == "all" else rank_for(pool, config)
     if config.select == "top" and config.size > len(order):
         raise SweepFileError(
@@ -46,7 +46,7 @@ def select_ranked(pool: PredictionPool, config: EnsembleConfig) -> Team:
 def weigh(
     pool: PredictionPool, config: EnsembleConfig, positions: Sequence[int], weights: Sequence[float] = ()
 ) -> Team:
-    """The team of these, all equal where no weights are given, with its score."""
+    """The team of the members at `positions`, with equal weights if none are given, and its score."""
     mean = np.zeros(pool.probabilities.shape[1:])
     for position, weight in zip(positions, weights or [1.0] * len(positions), strict=True):
         mean += (

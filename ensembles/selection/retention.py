@@ -1,9 +1,9 @@
-"""Which candidates of a pool can be deleted, and every choice up to a size stays what it is.
+"""Finds the candidates of a pool that can be deleted without changing any selection up to a size.
 
-A candidate that is never picked decides nothing about greedy's picks, nor about the order of the best: the same picks
-follow from the pool without it. That is the reason, not the proof: ties within rounding, and rules that draw lots among
-all candidates (bags, `stable`, AutoGluon's ties), may depend on who did not win. So nothing is taken for granted here:
-the choices are made again from what would be left, and where one of them differs, every candidate stays.
+A candidate that is never picked has no effect on greedy's picks, nor on the order of the best: the same picks follow from the
+pool without it. That is the idea, not a proof: ties within rounding, and rules that draw at random among all candidates (bags,
+`stable`, AutoGluon's ties), may depend on candidates that were not picked. So nothing is taken for granted: the selections are
+repeated on the remaining candidates, and if one of them differs, every candidate stays.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialCost
 
 USUAL_METRICS: tuple[Metric, ...] = ("log_loss", "accuracy")
-"""Those that a choice is kept for whatever the sweeps ask for."""
+"""Metrics whose selections are always retained, whatever the sweeps configure."""
 
 KEPT_EQUAL = (
     "best single, top-k and greedy up to --keep-size, by log-loss, accuracy and each metric that a run of the store asks for",
@@ -29,58 +29,58 @@ KEPT_EQUAL = (
 CHANGED = (
     "the uniform vote of all candidates, which has fewer of them then",
     "the corrected estimate and the bands, which repeat the selection among all candidates",
-    "choices that nobody has made so far, from pools of another kind: such as ensemble.pool=every for a run whose pool is best",
+    "selections that no run has made so far, from pools of another kind: such as ensemble.pool=every for a run whose pool is best",
 )
 
 
 @dataclass(frozen=True)
 class InvariantSubset:
-    """What stays of a pool."""
+    """The candidates of a pool that are retained."""
 
     members: frozenset[CheckpointId]
-    choices: tuple[Team | None, ...]
-    """Made from all candidates, in the order of `choices_kept`; None where a rule asks for more than there are."""
+    selections: tuple[Team | None, ...]
+    """Teams from all candidates, in the order of `retained_selections`; None if a rule asks for more than there are."""
     all_stay: bool
-    """Whether a choice depends on candidates that it does not take, so that none may go."""
+    """Whether a selection depends on candidates that it does not take, so that none may be deleted."""
 
 
-def choices_kept(config: EnsembleConfig, keep_size: int, metrics: Iterable[Metric]) -> list[EnsembleConfig]:
-    """The choices that have to stay what they are: that of `config`, and best, top-k and greedy by each metric.
+def retained_selections(config: EnsembleConfig, keep_size: int, metrics: Iterable[Metric]) -> list[EnsembleConfig]:
+    """The selections that must not change: that of `config`, and best, top-k and greedy by each metric.
 
-    Greedy and top-k are asked for at the largest size alone: the picks of a smaller one are how those of a larger begin.
+    Greedy and top-k are needed at the largest size only: the picks of a smaller size are a prefix of those of a larger one.
     """
-    wanted = dict.fromkeys([config.metric, *metrics, *USUAL_METRICS])
-    asked = [config]
-    for metric in wanted:
+    all_metrics = dict.fromkeys([config.metric, *metrics, *USUAL_METRICS])
+    configs = [config]
+    for metric in all_metrics:
         for how, size in (("best", 1), ("top", keep_size), ("greedy", max(keep_size, config.size))):
-            asked.append(_plain(how, size, metric, config))  # type: ignore[arg-type]
-    own = replace_size(config, keep_size)
-    if config.select in ("greedy", "greedy-once") and own != config and config.size < keep_size:
-        asked.append(own)
-    return list(dict.fromkeys(asked))
+            configs.append(_plain(how, size, metric, config))  # type: ignore[arg-type]
+    larger = replace_size(config, keep_size)
+    if config.select in ("greedy", "greedy-once") and larger != config and config.size < keep_size:
+        configs.append(larger)
+    return list(dict.fromkeys(configs))
 
 
 def retain(
-    pool: PredictionPool, asked: Sequence[EnsembleConfig], costs: Mapping[str, TrialCost] | None = None
+    pool: PredictionPool, configs: Sequence[EnsembleConfig], costs: Mapping[str, TrialCost] | None = None
 ) -> InvariantSubset:
-    """Who of `pool` must stay for the choices that are `asked` for to be made again, and so many of the most accurate as
-    the largest of them takes, which are what reports compare with; `costs` by trial."""
-    choices = choose_each(pool, asked, costs)
-    first = [pool.members[position] for position in rank_members(pool)[: max(each.size for each in asked)]]
-    members = frozenset(first).union(*((*choice.members, *choice.picks) for choice in choices if choice))
-    left = keep_members(pool, members)
+    """The members of `pool` that must stay so that the selections of `configs` can be repeated, and as many of the most
+    accurate as the largest of them takes, which reports use as a baseline; `costs` by trial."""
+    selections = choose_each(pool, configs, costs)
+    first = [pool.members[position] for position in rank_members(pool)[: max(each.size for each in configs)]]
+    members = frozenset(first).union(*((*choice.members, *choice.picks) for choice in selections if choice))
+    left = take_members(pool, members)
     same_order = [left.members[position] for position in rank_members(left)[: len(first)]] == first
-    if not same_order or not agree(choices, choose_each(left, asked, costs)):
-        return InvariantSubset(frozenset(pool.members), choices, all_stay=True)
-    return InvariantSubset(members, choices, all_stay=len(members) == len(pool.members))
+    if not same_order or not agree(selections, choose_each(left, configs, costs)):
+        return InvariantSubset(frozenset(pool.members), selections, all_stay=True)
+    return InvariantSubset(members, selections, all_stay=len(members) == len(pool.members))
 
 
 def choose_each(
-    pool: PredictionPool, asked: Sequence[EnsembleConfig], costs: Mapping[str, TrialCost] | None = None
+    pool: PredictionPool, configs: Sequence[EnsembleConfig], costs: Mapping[str, TrialCost] | None = None
 ) -> tuple[Team | None, ...]:
-    """The choice of each, from `pool`; of top-k as many as there are."""
+    """The team of each of `configs` from `pool`; of top-k as many members as there are."""
     found: list[Team | None] = []
-    for config in asked:
+    for config in configs:
         fits = replace_size(config, min(config.size, len(pool.members))) if config.select == "top" else config
         try:
             found.append(select(pool, fits, costs))
@@ -90,14 +90,14 @@ def choose_each(
 
 
 def agree(before: Sequence[Team | None], after: Sequence[Team | None]) -> bool:
-    """Whether the same are chosen, with the same weights, in the same picks, with the same score."""
+    """Whether both have the same members, weights, picks and scores."""
     return len(before) == len(after) and all(map(_same, before, after))
 
 
-def keep_members(pool: PredictionPool, members: Iterable[CheckpointId]) -> PredictionPool:
+def take_members(pool: PredictionPool, members: Iterable[CheckpointId]) -> PredictionPool:
     """`pool` with these candidates alone, in its own order."""
-    asked = set(members)
-    at = [position for position, name in enumerate(pool.members) if name in asked]
+    retained = set(members)
+    at = [position for position, name in enumerate(pool.members) if name in retained]
     return replace(pool, members=tuple(pool.members[position] for position in at), probabilities=pool.probabilities[at])
 
 

@@ -1,9 +1,9 @@
-"""Who votes: members and weights, chosen on validation alone.
+"""Selects the team: members and weights, on validation alone.
 
-Whoever repeats a selection on some of the images gives `select` a `PredictionPool` of these rows: it asks nothing of a pool but
-its arrays, keeps nothing from call to call, and the same arguments give the same team. By log-loss (`greedy`, ties `caucus`)
-the classes but the true one matter to nobody: `selection.by_loss.greedy_by_loss` picks from true-class probabilities alone, and
-on a pool of two classes, the true one and all others, `select` picks the same.
+To repeat a selection on some of the images, call `select` with a `PredictionPool` of these rows: it uses nothing but the pool's
+arrays, keeps no state from call to call, and the same arguments give the same team. By log-loss (`greedy`, ties `caucus`) only
+the true class matters: `greedy.by_loss.greedy_by_loss` picks from true-class probabilities alone, and on a pool of two classes,
+the true one and all others, `select` picks the same.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from trainables.results.record import TrialCost
 
 
 def select(pool: PredictionPool, config: EnsembleConfig, costs: Mapping[str, TrialCost] | None = None) -> Team:
-    """The team that `config` asks for, from the candidates of `pool`, whose split must be validation.
+    """The team selected by the rules of `config` from the candidates of `pool`, whose split must be validation.
 
-    `costs` are by trial_id, and only `config.budget` asks for them. Raises `MismatchedPredictions` for another split, and
-    `SweepFileError` where `top` asks for more than there are, or the budget leaves nobody or is of costs that are not known.
+    `costs` are by trial_id, and only `config.budget` needs them. Raises `MismatchedPredictions` for another split, and
+    `SweepFileError` if `top` asks for more than there are, or if the budget leaves no candidate or needs costs that are unknown.
     """
     if pool.split != "validation":
         raise MismatchedPredictions(

@@ -1,4 +1,4 @@
-"""Members that greedy picks whatever images it happens to see (stability selection: Meinshausen and Bühlmann 2010)."""
+"""Members that greedy picks on most bootstraps of the images (stability selection: Meinshausen and Bühlmann 2010)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from ensembles.selection.ranking import rank_members, weigh
 from ensembles.team import Team
 
 BOOTSTRAPS = 40
-"""Where `ensemble.bootstraps` is 0."""
+"""Bootstraps if `ensemble.bootstraps` is 0."""
 OFTEN = 0.5
-"""Share of the bootstraps that must pick a member; where nobody is picked so often, who is picked most often stands alone."""
+"""Share of the bootstraps that must pick a member; if none is picked so often, the one that is picked most often votes alone."""
 CANDIDATES = 100
-"""Of a larger pool the best alone by the metric: what is below them no bootstrap picks, and copies of rows cost memory."""
+"""Candidates considered of a larger pool, the best by the metric: bootstraps pick none below them, and copies of rows cost memory."""
 STREAM = 0x57AB1
 """Keeps these draws apart from others with the same seed."""
 
 
 def select_stable(pool: PredictionPool, config: EnsembleConfig) -> Team:
-    """At most `config.size` members, most often picked first, of equals as in the pool; each weighs as often as it is picked."""
+    """At most `config.size` members, the most often picked first, of equals as in the pool; weights are the shares of
+    bootstraps that pick them."""
     shares = stabilities(pool, config)
     often = [int(position) for position in np.argsort(-shares, kind="stable") if shares[position] >= OFTEN]
     chosen = often[: config.size] or [int(shares.argmax())]
@@ -32,29 +33,29 @@ def select_stable(pool: PredictionPool, config: EnsembleConfig) -> Team:
 
 
 def stabilities(pool: PredictionPool, config: EnsembleConfig) -> npt.NDArray[np.float64]:
-    """float64 (members,): the share of bootstraps of the images (Efron 1979) in which greedy's team has each."""
+    """Share of bootstraps of the images (Efron 1979) in which greedy's team has each member, float64 (members,)."""
     rng = np.random.default_rng([STREAM, config.seed])
-    kept = np.sort(rank_members(pool, config.metric)[: max(CANDIDATES, config.size)])
+    considered = np.sort(rank_members(pool, config.metric)[: max(CANDIDATES, config.size)])
     by_loss = config.metric == "log_loss" and config.ties == "caucus" and not config.start and not config.diverse
-    truth = take_true_class(pool.probabilities, pool.labels)[kept] if by_loss else None
+    of_true_class = take_true_class(pool.probabilities, pool.labels)[considered] if by_loss else None
     images, rounds = len(pool.labels), config.bootstraps or BOOTSTRAPS
     picked = np.zeros(len(pool.members))
     for _ in range(rounds):
         rows = np.sort(rng.integers(0, images, images))
-        if truth is not None:
-            steps = list(greedy_by_loss(truth[:, rows], config.size))
-            count = FirstOfTeam().keep([loss for _, loss in steps], 0)
+        if of_true_class is not None:
+            steps = list(greedy_by_loss(of_true_class[:, rows], config.size))
+            count = FirstOfTeam().team_size([loss for _, loss in steps], 0)
             team = {position for position, _ in steps[:count]}
         else:
             seen = PredictionPool(
                 pool.data_id,
                 pool.split,
-                tuple(pool.members[position] for position in kept),
-                pool.probabilities[np.ix_(kept, rows)],
+                tuple(pool.members[position] for position in considered),
+                pool.probabilities[np.ix_(considered, rows)],
                 pool.labels[rows],
                 pool.class_names,
             )
             found = pick(seen, config)
             team = set(found.positions[: found.kept])
-        picked[kept[list(team)]] += 1
+        picked[considered[list(team)]] += 1
     return picked / rounds

@@ -1,4 +1,4 @@
-"""What is left of a score on the images that a team was chosen on: the whole selection repeated on bootstraps."""
+"""Corrects validation scores for selection bias: the whole selection is repeated on bootstraps."""
 
 from typing import TYPE_CHECKING
 

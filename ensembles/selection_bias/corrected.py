@@ -1,7 +1,7 @@
-"""What a team that was selected on validation is worth there once the selection is paid for: no test image is touched.
+"""Validation scores of a selected team, corrected for selection bias without using any test image.
 
-A score on the images that a team was selected on is too good: of many teams it is the luckiest. So the whole selection is
-repeated, each time from some of the images, and the team that comes of it, voting as it would, is scored on the others.
+A score on the images that selected a team is too good: of many teams, the luckiest is selected. So the whole selection is
+repeated, each time on some of the images, and the resulting team, with its vote, is scored on the others.
 """
 
 from __future__ import annotations
@@ -34,53 +34,53 @@ from trainables.results.record import TrialCost
 BAND = (10, 50, 90)
 """Percentiles of the band of the greedy path."""
 FITTED: frozenset[VoteMethod] = frozenset({"stacked"})
-"""Ways of voting that are learned, in every repetition from what it sees."""
+"""Voting methods that are fitted; each repetition fits them on the images that it selects from."""
 
 
 @dataclass(frozen=True)
 class CorrectedScore:
-    """What one way to predict is worth by images that it was not selected on."""
+    """Scores of one way to predict on images that did not select it."""
 
     accuracy: Estimate
-    """Share of 1."""
+    """Accuracy, a share of 1."""
     log_loss: Estimate
-    """Nats, of the vote as it is, before calibration."""
+    """Log-loss in nats of the vote before calibration."""
 
 
 @dataclass(frozen=True)
 class Corrected:
-    """Scores that were selected on validation, freed of that."""
+    """Validation scores, corrected for selection bias."""
 
     how: Correction
     metric: Metric
-    """That the team was selected by."""
+    """Metric that the team was selected by."""
     selected: float
-    """The score it was selected with, flattering: `Team.validation_score`."""
+    """The optimistic score that it was selected with: `Team.validation_score`."""
     score: Estimate
     """The same score of the weighted team on images that the selection did not see."""
     vote: VoteMethod
     """How the team votes."""
     votes: Mapping[VoteMethod, CorrectedScore]
-    """The team, by each way of voting that was asked for; `vote` is one of them."""
+    """Scores of the team by voting method; `vote` is one of them."""
     baselines: Mapping[str, CorrectedScore]
-    """`best`: the single checkpoint that is the most accurate; `top`: soft vote of the `ensemble.size` most accurate; `all`:
-    of all, which nothing is selected for."""
+    """`best`: the most accurate single checkpoint; `top`: soft vote of the `ensemble.size` most accurate; `all`: soft vote of
+    all, which involves no selection."""
     gain: Estimate
-    """Accuracy of `vote` less that of the best single, each selected anew in every repetition."""
+    """Accuracy of `vote` less that of the best single checkpoint, both selected again in every repetition."""
     band: tuple[tuple[float, float, float], ...]
-    """After each pick of greedy the 10th, 50th and 90th percentile, over bootstraps of the images, of the score of the team so
-    far on images that its picks did not see, in `metric`; empty where the rule does not pick one by one."""
+    """10th, 50th and 90th percentile, after each greedy pick, of the team's score on images that its picks did not see, in
+    `metric`, over bootstraps of the images; empty if the rule does not pick one by one."""
     images: int
-    """Of validation."""
+    """Number of validation images."""
     repetitions: int
     candidates: int
     """Checkpoints that each repetition selected from; see `repeat.MOST_CANDIDATES`."""
     chosen_again: tuple[float, ...]
-    """Of each member of the team, the share of the repetitions that select it as well."""
+    """Share of the repetitions that select each member of the team, too."""
 
     @property
     def accuracy(self) -> float:
-        """Of the team's vote."""
+        """Corrected accuracy of the team's vote."""
         return self.votes[self.vote].accuracy.value
 
     @property
@@ -91,54 +91,56 @@ class Corrected:
 
 def correct(
     pool: PredictionPool | Candidates,
-    choice: Team,
+    team: Team,
     config: EnsembleConfig,
     votes: Sequence[VoteMethod] = (),
     costs: Mapping[str, TrialCost] | None = None,
 ) -> Corrected | None:
-    """The scores of `choice`, which `select(pool, config, costs)` has come to, freed of having been selected.
+    """The scores of `team`, the result of `select(pool, config, costs)`, corrected for selection bias.
 
-    `votes` are ways of voting to score beside `config.vote`. The same arguments give the same figures, bit for bit. None
-    where `config.bootstraps` is 0, or where there are too few images to hold any back.
+    `votes` are voting methods to score beside `config.vote`. The same arguments give the same figures, bit for bit. None if
+    `config.bootstraps` is 0, or if there are too few images to hold any back.
     """
     candidates = WholePool(pool) if isinstance(pool, PredictionPool) else pool
-    labels = candidates.truth.labels
+    labels = candidates.true_class.labels
     rounds = draw_rounds(len(labels), config.correct, config.bootstraps, config.seed)
     if not rounds:
         return None
     repeated, kept = repeat_selection(candidates, config, rounds, costs)
     again = [one for each in repeated for one in each]
     rows = np.arange(len(labels))
-    selected = Repetition(Part(rows, rows), choice, tuple(rank_all(candidates.truth)[: config.size]))
-    used = {member for one in (*again, selected) for member in (*one.choice.members, *one.choice.picks, *one.best)}
-    team = candidates.read(used, "validation")
+    selected = Repetition(Part(rows, rows), team, tuple(rank_all(candidates.true_class)[: config.size]))
+    used = {member for one in (*again, selected) for member in (*one.team.members, *one.team.picks, *one.best)}
+    used_pool = candidates.read(used, "validation")
     share = SELECTED_SHARE[config.correct]
-    tally = _Tally(team, config.vote, votes, share)
+    tally = _Tally(used_pool, config.vote, votes, share)
     for one in again:
         tally.add(one)
     tally.add_selected(selected)
-    resampler = Resampler(choice.metric, labels, config.seed)
+    resampler = Resampler(team.metric, labels, config.seed)
     return Corrected(
         how=config.correct,
-        metric=choice.metric,
-        selected=choice.validation_score,
-        score=resampler.estimate(_weigh(team, repeated), choice.validation_score, share),
+        metric=team.metric,
+        selected=team.validation_score,
+        score=resampler.estimate(_weigh(used_pool, repeated), team.validation_score, share),
         vote=config.vote,
-        votes={method: tally.tell(method) for method in tally.methods},
-        baselines={"best": tally.tell("best"), "top": tally.tell("top"), "all": _describe_all(candidates)},
+        votes={method: tally.corrected_score(method) for method in tally.methods},
+        baselines={
+            "best": tally.corrected_score("best"),
+            "top": tally.corrected_score("top"),
+            "all": _describe_all(candidates),
+        },
         gain=tally.correct_gain(),
-        band=tuple(_band(team, repeated, resampler)),
+        band=tuple(_band(used_pool, repeated, resampler)),
         images=len(labels),
         repetitions=len(again),
         candidates=kept,
-        chosen_again=tuple(
-            sum(member in one.choice.members for one in again) / len(again) for member in choice.members
-        ),
+        chosen_again=tuple(sum(member in one.team.members for one in again) / len(again) for member in team.members),
     )
 
 
 class _Tally:
-    """What the teams of all repetitions make of images that they were not selected on."""
+    """Scores of the teams of all repetitions on images that did not select them."""
 
     def __init__(
         self, pool: PredictionPool, method: VoteMethod, methods: Sequence[VoteMethod], selected_share: float
@@ -151,37 +153,37 @@ class _Tally:
 
     def _ways(self) -> dict[tuple[str, str], PerImage]:
         names = (*self.methods, "best", "top")
-        keys = [(name, what) for name in names for what in ("right", "loss")]
+        keys = [(name, quantity) for name in names for quantity in ("right", "loss")]
         return {key: PerImage(len(self._pool.labels)) for key in (*keys, ("gain", "right"))}
 
     def add(self, one: Repetition) -> None:
-        """Score what one repetition has selected."""
+        """Score the selection of one repetition."""
         self._score(one, self._unseen)
 
     def add_selected(self, one: Repetition) -> None:
-        """Score what all images have selected, on all of them."""
+        """Score the selection that used all images, on all of them."""
         self._score(one, self._selected)
 
     def _score(self, one: Repetition, ways: dict[tuple[str, str], PerImage]) -> None:
         rows = one.part.outside
-        right = {method: self._add(ways, method, one, one.choice, method) for method in self.methods}
+        right = {method: self._add(ways, method, one, one.team, method) for method in self.methods}
         best = self._add(ways, "best", one, team_of_equals(one.best[:1]), "soft")
         self._add(ways, "top", one, team_of_equals(one.best), "soft")
         ways["gain", "right"].add(rows, right[self._method].astype(np.float64) - best)
 
-    def tell(self, name: str) -> CorrectedScore:
-        """The score of a vote, of `best` or of `top`."""
+    def corrected_score(self, name: str) -> CorrectedScore:
+        """The corrected score of a vote, of `best` or of `top`."""
         right = self._blend(name, "right")
         return CorrectedScore(
             estimate_share(float(right.mean()), len(right)), estimate_mean(self._blend(name, "loss"), least=0)
         )
 
     def correct_gain(self) -> Estimate:
-        """Of the configured vote over the best single."""
+        """The corrected gain of the configured vote over the best single checkpoint."""
         return estimate_mean(self._blend("gain", "right"), least=-1)
 
-    def _blend(self, name: str, what: str) -> npt.NDArray[np.float64]:
-        return self._unseen[name, what].blend(self._selected[name, what], self._share)
+    def _blend(self, name: str, quantity: str) -> npt.NDArray[np.float64]:
+        return self._unseen[name, quantity].blend(self._selected[name, quantity], self._share)
 
     def _add(
         self, ways: dict[tuple[str, str], PerImage], name: str, one: Repetition, team: Team, method: VoteMethod
@@ -196,16 +198,16 @@ class _Tally:
 
 
 def _describe_all(pool: Candidates) -> CorrectedScore:
-    """Of the soft vote of everyone: nothing is selected, so there is nothing to repeat."""
-    probabilities, labels = pool.mean("validation").probabilities, pool.truth.labels
+    """The score of the soft vote of all candidates: nothing is selected, so nothing is repeated."""
+    probabilities, labels = pool.mean("validation").probabilities, pool.true_class.labels
     right, loss = (of_each_image(metric, probabilities, labels) for metric in ("accuracy", "log_loss"))
     return CorrectedScore(estimate_share(float(right.mean()), len(right)), estimate_mean(loss, least=0))
 
 
 def _weigh(pool: PredictionPool, repeated: Sequence[Sequence[Repetition]]) -> list[Voted]:
-    """Of each round the teams by their weights, which is what a choice's score is of."""
+    """The weighted means of the teams of each round; a team's score is defined by its weighted mean."""
     return [
-        _join([(one, _mean(pool, one.choice.members, one.choice.weights, one.part.outside)) for one in each])
+        _join([(one, _mean(pool, one.team.members, one.team.weights, one.part.outside)) for one in each])
         for each in repeated
     ]
 
@@ -213,12 +215,12 @@ def _weigh(pool: PredictionPool, repeated: Sequence[Sequence[Repetition]]) -> li
 def _band(
     pool: PredictionPool, repeated: Sequence[Sequence[Repetition]], resampler: Resampler
 ) -> Iterator[tuple[float, float, float]]:
-    """After each pick; as many as every repetition has."""
+    """The band after each pick, for as many picks as every repetition has."""
     totals = [[np.zeros((len(one.part.outside), len(pool.class_names))) for one in each] for each in repeated]
-    for count in range(1, min(len(one.choice.picks) for each in repeated for one in each) + 1):
+    for count in range(1, min(len(one.team.picks) for each in repeated for one in each) + 1):
         for each, sums in zip(repeated, totals, strict=True):
             for one, total in zip(each, sums, strict=True):
-                total += pool.probabilities[pool.position(one.choice.picks[count - 1])][one.part.outside]
+                total += pool.probabilities[pool.position(one.team.picks[count - 1])][one.part.outside]
         means = [
             _join([(one, total / count) for one, total in zip(each, sums, strict=True)])
             for each, sums in zip(repeated, totals, strict=True)
@@ -238,4 +240,4 @@ def _mean(
 
 def _join(found: Sequence[tuple[Repetition, npt.NDArray[np.float64]]]) -> Voted:
     """The repetitions of one round, which score different images."""
-    return Voted(np.concatenate([one.part.outside for one, _ in found]), np.concatenate([told for _, told in found]))
+    return Voted(np.concatenate([one.part.outside for one, _ in found]), np.concatenate([table for _, table in found]))

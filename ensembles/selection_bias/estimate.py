@@ -1,4 +1,4 @@
-"""A figure with its interval, from what repeated selections make of images that they did not see."""
+"""Estimates with intervals, from scores of repeated selections on images that they did not see."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MEANS: frozenset[Metric] = frozenset({"accuracy", "log_loss", "brier"})
 """Metrics that are the mean of one value an image."""
 
 RESAMPLES = 200
-"""Bootstraps of the images behind a band, where the metric is a mean over images."""
+"""Bootstraps of the images for a band if the metric is a mean over images."""
 FEW_RESAMPLES = 40
-"""Where it is not, and must be measured each time."""
+"""Bootstraps if the metric is no mean over images, and must be measured each time."""
 
 STREAM = 0x0BA9D
 """Keeps these draws apart from others with the same seed."""
@@ -27,7 +27,7 @@ STREAM = 0x0BA9D
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and its 95 % interval."""
+    """A value and its 95 % interval."""
 
     value: float
     ci95: tuple[float, float]
@@ -35,9 +35,9 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Voted:
-    """What one round says of images that its selections did not see.
+    """Predictions of one round on images that its selections did not see.
 
-    rows             int64 (some images,), all different
+    rows             int64 (some images,), positions, all different
     probabilities    float64 (some images, classes)
     """
 
@@ -64,7 +64,7 @@ class PerImage:
         return found
 
     def blend(self, selected: PerImage, share: float) -> npt.NDArray[np.float64]:
-        """As `means`, but `share` of each from what was `selected` on the same images, which must all be scored there."""
+        """As `means`, blended with `share` of the values in `selected` for the same images, which must all be scored there."""
         blended: npt.NDArray[np.float64] = (1 - share) * self.means() + share * selected.means()[self.scored]
         return blended
 
@@ -75,10 +75,10 @@ class PerImage:
 
 
 def estimate_share(share: float, images: int) -> Estimate:
-    """Of a share of `images` images, by Clopper and Pearson's interval (1934); it need be no whole number of images.
+    """The estimate of a share of `images` images, with Clopper and Pearson's interval (1934); it need be no whole number of images.
 
-    Wider than Wilson's, which near 1 is too short for an estimate whose own error is no binomial one: at 99 % of 500 images
-    it held the truth in 43 of 50 simulated pools, where this held it in 30 of 30.
+    Wider than Wilson's interval, which near 1 is too short for an estimate whose own error is not binomial: at 99 % of 500
+    images Wilson's covered the true value in 43 of 50 simulated pools, this one in 30 of 30.
     """
     from scipy.special import betaincinv  # 0.1 s, and only a corrected score needs it
 
@@ -89,7 +89,7 @@ def estimate_share(share: float, images: int) -> Estimate:
 
 
 def estimate_mean(values: npt.NDArray[np.float64], least: float = -math.inf) -> Estimate:
-    """Of the mean of one value an image, by its standard error; no end of the interval is below `least`."""
+    """The estimate of the mean of one value an image, by its standard error; no end of the interval is below `least`."""
     value = float(values.mean())
     half = Z95 * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
     return Estimate(value, (max(least, value - half), value + half))
@@ -98,15 +98,15 @@ def estimate_mean(values: npt.NDArray[np.float64], least: float = -math.inf) -> 
 def of_each_image(
     metric: Metric, probabilities: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """float64 (images,), what a metric of `MEANS` is the mean of."""
+    """Values whose mean is a metric of `MEANS`, float64 (images,)."""
     found: npt.NDArray[np.float64]
-    told = probabilities[np.arange(len(labels)), labels]
+    of_true_class = probabilities[np.arange(len(labels)), labels]
     if metric == "accuracy":
         found = (probabilities.argmax(1) == labels).astype(np.float64)
     elif metric == "log_loss":
-        found = -np.log(np.maximum(told, LEAST_PROBABILITY))
+        found = -np.log(np.maximum(of_true_class, LEAST_PROBABILITY))
     else:
-        found = np.einsum("ij,ij->i", probabilities, probabilities) - 2 * told + 1
+        found = np.einsum("ij,ij->i", probabilities, probabilities) - 2 * of_true_class + 1
     return found
 
 
@@ -124,8 +124,8 @@ class Resampler:
         ).astype(np.float64)
 
     def estimate(self, rounds: Sequence[Voted], selected: float, share: float) -> Estimate:
-        """The metric with its interval; where it is no mean over images, the mean of the rounds. `share` of it is the score
-        that was `selected`."""
+        """The metric with its interval; if it is no mean over images, the mean of the rounds. `share` of it is the score as
+        `selected`."""
         unseen, resampled = self._measure(rounds)
         value = (1 - share) * unseen + share * selected
         if self._metric == "accuracy":

@@ -1,4 +1,4 @@
-"""Which images a repetition of the selection sees and which ones score it."""
+"""Splits images into those that a repetition of the selection sees and those that score it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ FOLDS = 10
 """With more, the selection sees more images and there are fewer rounds to average over."""
 
 SELECTED_SHARE: dict[Correction, float] = {"bootstrap": 0.15, "cross-fit": 0.0}
-"""Of the estimate, the share that is the score as selected, the rest being of images that the selection did not see.
+"""Share of the estimate that is the score as selected; the rest comes from images that the selection did not see.
 
-A bootstrap sees 63 % of the images, and some of them twice, so what it selects is worse than what all of them select: by half
-a point at 500 images. Efron (1983) mends that for classifiers with a share of 0.368; a selection among 200 is flattered so
-much more than it is hurt that this is too much. Measured on simulated pools (as benchmarks/honest.py draws them; 40 to 60 each
+A bootstrap sees 63 % of the images, and some of them twice, so its selection is worse than that of all images: by half a point
+at 500 images. Efron (1983) corrects that for classifiers with a share of 0.368; for a selection among 200 candidates the
+optimism is so much larger than this loss that 0.368 is too much. Measured on simulated pools (as benchmarks/honest.py draws them; 40 to 60 each
 of 500 and 2,000 images, teams right on 92 and 99 %), in points of accuracy; .632+ on 500 images alone:
 
                                    mean error              root mean square error

@@ -1,4 +1,4 @@
-"""How a team decides: eight ways to make one prediction of many.
+"""Combines the members' predictions into one, by eight voting methods.
 
 `vote.fit_voter` fits what has to be fitted (stacking), `vote.Voter` applies it; `means` and `counting` are the arithmetic.
 """

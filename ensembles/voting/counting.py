@@ -12,10 +12,10 @@ import numpy.typing as npt
 from ensembles.voting.means import Tables, mean_of
 
 TIE_SHARE = 1e-9
-"""Weight of the mean probability beside counts: less than any two counts can differ by. Means that are equal to 1e-7 tie still."""
+"""Weight of the mean probability beside counts, smaller than the difference of any two counts. Means equal to 1e-7 still tie."""
 
 Counted = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
-"""Probabilities, float64 (images, classes), and the classes they are for, int64 (images,)."""
+"""Probabilities, float64 (images, classes), and predicted classes, int64 (images,)."""
 
 
 def plurality(tables: Tables) -> Counted:
@@ -29,7 +29,7 @@ def plurality(tables: Tables) -> Counted:
 def majority(tables: Tables) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], int]:
     """As `plurality`, but only more than half of the votes win; else the mean probability decides.
 
-    Then probabilities are those means. The third value is how many images that were.
+    Then probabilities are those means. The third value is the number of images decided by the mean.
     """
     votes, mean = _count_votes(tables), mean_of(tables)
     won = 2 * votes.max(1) > len(tables)
@@ -69,7 +69,7 @@ def _count_votes(tables: Tables) -> npt.NDArray[np.int64]:
 
 
 def _points(table: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """How many classes each class beats, equals counted half."""
+    """Number of classes that each class beats; equals count half."""
     order = table.argsort(1)
     rising = np.take_along_axis(table, order, 1)
     place = np.broadcast_to(np.arange(table.shape[1]), table.shape)

@@ -10,16 +10,16 @@ import numpy.typing as npt
 from ensembles.metrics.logits import log_floored, softmax
 
 Tables = Sequence[npt.NDArray[np.float32]]
-"""What each member says, float32 (images, classes). Votes go through them one by one: a team may be hundreds of members."""
+"""Predictions of each member, float32 (images, classes). Votes process them one by one: a team may have hundreds of members."""
 
 UNSURE = 1e-9
-"""Certainty below this is rounding: of uniform float32 probabilities it comes to 1e-14."""
+"""Certainty below this is rounding: for uniform float32 probabilities it is 1e-14."""
 
 
 def mean_of(tables: Tables) -> npt.NDArray[np.float64]:
-    """Their mean, float64 (images, classes), each member counted once.
+    """The unweighted mean, float64 (images, classes).
 
-    Summed up first and divided at the end: sums of float32 in float64 are exact, so that ties stay ties.
+    Summed first and divided at the end: sums of float32 in float64 are exact, so that ties stay ties.
     """
     total = np.zeros(tables[0].shape)
     for table in tables:
@@ -29,7 +29,7 @@ def mean_of(tables: Tables) -> npt.NDArray[np.float64]:
 
 
 def weighted_mean(tables: Tables, weights: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Their mean by `weights`, one a member, adding up to one."""
+    """The mean weighted by `weights`, one a member, adding up to one."""
     total = np.zeros(tables[0].shape)
     for table, weight in zip(tables, weights, strict=True):
         total += weight * table.astype(np.float64)
@@ -37,10 +37,10 @@ def weighted_mean(tables: Tables, weights: Sequence[float]) -> npt.NDArray[np.fl
 
 
 def geometric_mean(tables: Tables) -> npt.NDArray[np.float64]:
-    """Their geometric mean, each row scaled to a sum of one (Genest and Zidek 1986, logarithmic opinion pool).
+    """The geometric mean, each row normalised to a sum of one (Genest and Zidek 1986, logarithmic opinion pool).
 
-    Means of logarithms, which take no probability for smaller than `LEAST_PROBABILITY`: else a single member that gives
-    nothing to a class would forbid it to all.
+    Means of logarithms of probabilities clipped to `LEAST_PROBABILITY`: else a single member that gives zero to a class would
+    rule it out for all.
     """
     total = np.zeros(tables[0].shape)
     for table in tables:
@@ -50,10 +50,10 @@ def geometric_mean(tables: Tables) -> npt.NDArray[np.float64]:
 
 
 def confident_mean(tables: Tables) -> npt.NDArray[np.float64]:
-    """Their mean, weighted on each image by each member's `certainty` there.
+    """The mean, weighted on each image by each member's `certainty` there.
 
-    After Misra, Bourlard and Tyagi 2003, who weigh by 1 / entropy: there a single one-hot member silences all others,
-    here it counts no more than one. Where nobody is sure of anything, all count the same.
+    After Misra, Bourlard and Tyagi 2003, who weight by 1 / entropy: there a single one-hot member outweighs all others, here
+    its weight is at most one. If no member has any certainty, all count the same.
     """
     total, plain = np.zeros(tables[0].shape), np.zeros(tables[0].shape)
     weight = np.zeros((len(plain), 1))
@@ -68,9 +68,9 @@ def confident_mean(tables: Tables) -> npt.NDArray[np.float64]:
 
 
 def certainty(table: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """How sure a member is of each image, float64 (images,): 1 less its entropy by that of the uniform distribution.
+    """Certainty of a member on each image, float64 (images,): 1 less its entropy over that of the uniform distribution.
 
-    1 is one-hot, 0 is uniform; of a single class, everybody is sure.
+    1 is one-hot, 0 is uniform; with a single class it is always 1.
     """
     if table.shape[1] == 1:
         return np.ones(len(table))

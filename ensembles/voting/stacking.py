@@ -14,7 +14,7 @@ from ensembles.metrics.newton import Slope, minimise
 from ensembles.voting.means import Tables
 
 BLOCK_VALUES = 2**19
-"""Log-probabilities held at a time, 4 MiB: no copy of the team is made, whatever its size."""
+"""Log-probabilities held at a time, 4 MiB: the team's predictions are never copied as a whole, whatever its size."""
 
 
 @dataclass(frozen=True)
@@ -22,17 +22,17 @@ class Stacking:
     """Logit of class c: sum over members of `weights` times their log-probabilities of c, plus `bias` of c."""
 
     weights: tuple[float, ...]
-    """One a member; they need not add up to one: larger is surer."""
+    """One weight a member; they need not add up to one: larger weights give more confident votes."""
     bias: tuple[float, ...]
-    """One a class."""
+    """One bias a class."""
 
     def combine(self, tables: Tables) -> npt.NDArray[np.float64]:
-        """What the team says, float64 (images, classes)."""
+        """The team's probabilities, float64 (images, classes)."""
         logits = np.tile(np.array(self.bias), (len(tables[0]), 1))
         for table, weight in zip(tables, self.weights, strict=True):
-            told = log_floored(table)
-            told *= weight
-            logits += told
+            logs = log_floored(table)
+            logs *= weight
+            logits += logs
         return softmax(logits)
 
     def to_dict(self) -> dict[str, Any]:
@@ -40,9 +40,9 @@ class Stacking:
         return {"weights": list(self.weights), "bias": list(self.bias)}
 
     @classmethod
-    def read(cls, told: Mapping[str, Any]) -> Self:
-        """The inverse of `told`."""
-        return cls(tuple(map(float, told["weights"])), tuple(map(float, told["bias"])))
+    def read(cls, payload: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        return cls(tuple(map(float, payload["weights"])), tuple(map(float, payload["bias"])))
 
 
 def fit_stacking(
@@ -56,7 +56,7 @@ def fit_stacking(
 
     The ridge pulls towards the geometric vote, not towards zero: weights to 1 / members, with a standard deviation of as much,
     biases to 0 with one of 1, where `ridge` is 1. So without images it is the geometric vote, and a class without images
-    keeps a finite bias. A team of one has nothing to stack and votes as it is.
+    keeps a finite bias. A team of one has nothing to stack and votes with its own probabilities.
     """
     members, classes = len(tables), tables[0].shape[1]
     if members == 1:
@@ -71,8 +71,8 @@ def fit_stacking(
         off = at - centre
         value, gradient, hessian = float(pull @ off**2) / 2, pull * off, np.diag(pull)
         for part in blocks:
-            told = np.stack([log_floored(table[part]) for table in tables])
-            value += _add_block(told, labels[part], at, gradient, hessian)
+            logs = np.stack([log_floored(table[part]) for table in tables])
+            value += _add_block(logs, labels[part], at, gradient, hessian)
         return value, gradient, hessian
 
     found = minimise(slope, centre)
@@ -80,25 +80,26 @@ def fit_stacking(
 
 
 def _add_block(
-    told: npt.NDArray[np.float64],
+    logs: npt.NDArray[np.float64],
     labels: npt.NDArray[np.int64],
     at: npt.NDArray[np.float64],
     gradient: npt.NDArray[np.float64],
     hessian: npt.NDArray[np.float64],
 ) -> float:
-    """Add what the images of one block do to both; returns their summed loss. `told` (members, images, classes) is used up."""
-    members, images, _ = told.shape
+    """Add the terms of one block of images to gradient and Hessian; returns their summed loss. `logs` (members, images, classes)
+    is overwritten."""
+    members, images, _ = logs.shape
     every = np.arange(images)
-    logits = np.tensordot(at[:members], told, 1) + at[members:]
+    logits = np.tensordot(at[:members], logs, 1) + at[members:]
     shares = softmax(logits)
-    right = told[:, every, labels]
-    middle = np.einsum("mic,ic->mi", told, shares)
+    right = logs[:, every, labels]
+    middle = np.einsum("mic,ic->mi", logs, shares)
     gradient[:members] += (middle - right).sum(1)
     gradient[members:] += shares.sum(0) - np.bincount(labels, minlength=shares.shape[1])
-    told -= middle[:, :, None]
-    cross = np.einsum("mic,ic->mc", told, shares)
-    told *= np.sqrt(shares)
-    flat = told.reshape(members, -1)
+    logs -= middle[:, :, None]
+    cross = np.einsum("mic,ic->mc", logs, shares)
+    logs *= np.sqrt(shares)
+    flat = logs.reshape(members, -1)
     hessian[:members, :members] += flat @ flat.T
     hessian[:members, members:] += cross
     hessian[members:, :members] += cross.T

@@ -1,4 +1,4 @@
-"""The vote of a team: eight ways to make one prediction of many."""
+"""The vote of a team: eight methods to combine its members' predictions into one."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ VOTES: tuple[VoteMethod, ...] = get_args(VoteMethod)
 
 @dataclass(frozen=True, eq=False)
 class Ballot:
-    """What a team says of every image of a split.
+    """A team's predictions for every image of a split.
 
-    probabilities    float64 (images, classes); of a hard vote the shares of votes, of ranks the shares of points
+    probabilities    float64 (images, classes); for a hard vote the shares of votes, for ranks the shares of points
     predicted        int64 (images,), positions in the class names: the likeliest class, the lower number of equals
-    undecided        of a majority vote the images on which no class has more than half of the votes, so that the soft vote
-                     has decided; 0 of others
+    undecided        for a majority vote the number of images on which no class has more than half of the votes, so that the
+                     soft vote decides; 0 for other votes
     """
 
     method: VoteMethod
@@ -42,8 +42,8 @@ class Ballot:
 class Voter:
     """A team that is ready to vote on any split, valid by construction.
 
-    members     who votes
-    weights     one a member, adding up to one; only the weighted vote looks at them
+    members     the checkpoints that vote
+    weights     one a member, adding up to one; only the weighted vote uses them
     stacking    the regression of a stacked vote, else None
     """
 
@@ -68,13 +68,13 @@ class Voter:
         majority      the same, but only more than half of the votes win; else the soft vote decides
         soft          the mean of the members' probabilities, each member counted once
         geometric     their geometric mean, each row scaled to a sum of one
-        weighted      the mean by `weights`: what greedy selection has optimised
-        confidence    the mean, weighted on each image by how sure each member is there
+        weighted      the mean by `weights`, which greedy selection has optimised
+        confidence    the mean, weighted on each image by each member's certainty there
         rank          the mean of the ranks that the members give to the classes; ties as in a hard vote
         stacked       a logistic regression on the members' log-probabilities
 
-        Equal probabilities go to the lower class number. Members are gone through by name, so that their order changes no bit.
-        Raises `MismatchedPredictions` where a member has no predictions, or the classes are others.
+        Equal probabilities go to the lower class number. Members are processed by name, so that their order changes no bit.
+        Raises `MismatchedPredictions` if a member has no predictions, or the classes differ.
         """
         order = self._order()
         tables = _tables(pool, [self.members[place] for place in order], rows)
@@ -98,13 +98,13 @@ class Voter:
         return Ballot(self.method, mean, mean.argmax(1))
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it for JSON; `read_voter` is the inverse."""
-        told: dict[str, Any] = {
+        """All fields for JSON; `read_voter` is the inverse."""
+        payload: dict[str, Any] = {
             "method": self.method,
             "members": [asdict(member) for member in self.members],
             "weights": list(self.weights),
         }
-        return told if self.stacking is None else told | {"stacking": self.stacking.to_dict()}
+        return payload if self.stacking is None else payload | {"stacking": self.stacking.to_dict()}
 
     def _order(self) -> list[int]:
         return sorted(range(len(self.members)), key=lambda place: str(self.members[place]))
@@ -121,43 +121,43 @@ class Voter:
 
 
 def fit_voter(
-    validation: PredictionPool, choice: Team, method: VoteMethod, rows: npt.NDArray[np.int64] | None = None
+    validation: PredictionPool, team: Team, method: VoteMethod, rows: npt.NDArray[np.int64] | None = None
 ) -> Voter:
-    """The team of `choice`, voting by `method`; what that has to learn, it learns from `validation`, or from its `rows` alone.
+    """The voter of `team` by `method`, fitted on `validation`, or on its `rows` alone.
 
-    Only `stacked` learns anything. Raises `MismatchedPredictions` where it is to learn from another split than
-    validation, or a member has no predictions there.
+    Only `stacked` is fitted. Raises `MismatchedPredictions` if it would be fitted on another split than validation, or if a
+    member has no predictions there.
     """
     if method != "stacked":
-        return Voter(method, choice.members, choice.weights)
+        return Voter(method, team.members, team.weights)
     if validation.split != "validation":
         raise MismatchedPredictions(
             f"a stacked vote was to be fitted on split {validation.split}: it learns from validation, so that test can judge it"
         )
-    order = sorted(range(len(choice.members)), key=lambda place: str(choice.members[place]))
-    tables = _tables(validation, [choice.members[place] for place in order], None)
+    order = sorted(range(len(team.members)), key=lambda place: str(team.members[place]))
+    tables = _tables(validation, [team.members[place] for place in order], None)
     found = fit_stacking(tables, validation.labels, rows)
     weights = tuple(found.weights[order.index(place)] for place in range(len(order)))
-    return Voter(method, choice.members, choice.weights, Stacking(weights, found.bias))
+    return Voter(method, team.members, team.weights, Stacking(weights, found.bias))
 
 
-def vote(pool: PredictionPool, choice: Team, method: VoteMethod) -> Ballot:
-    """The vote of the members of `choice` on the images of `pool`, a pool of any split; see `Voter.vote`.
+def vote(pool: PredictionPool, team: Team, method: VoteMethod) -> Ballot:
+    """The vote of the members of `team` on the images of `pool`, a pool of any split; see `Voter.vote`.
 
-    Raises `MismatchedPredictions` where a member has no predictions, and `ValueError` for a stacked vote, which has to be
-    fitted first: `fit_voter(validation, choice, method).vote(pool)`.
+    Raises `MismatchedPredictions` if a member has no predictions, and `ValueError` for a stacked vote, which has to be
+    fitted first: `fit_voter(validation, team, method).vote(pool)`.
     """
-    return Voter(method, choice.members, choice.weights).vote(pool)
+    return Voter(method, team.members, team.weights).vote(pool)
 
 
-def read_voter(told: Mapping[str, Any]) -> Voter:
+def read_voter(payload: Mapping[str, Any]) -> Voter:
     """The inverse of `Voter.to_dict`. Raises `DamagedObject`."""
     try:
-        stacking = Stacking.read(told["stacking"]) if "stacking" in told else None
+        stacking = Stacking.read(payload["stacking"]) if "stacking" in payload else None
         return Voter(
-            told["method"],
-            tuple((PrunedId if "sparsity" in one else CheckpointId)(**one) for one in told["members"]),
-            tuple(map(float, told["weights"])),
+            payload["method"],
+            tuple((PrunedId if "sparsity" in one else CheckpointId)(**one) for one in payload["members"]),
+            tuple(map(float, payload["weights"])),
             stacking,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -167,6 +167,6 @@ def read_voter(told: Mapping[str, Any]) -> Voter:
 
 
 def _tables(pool: PredictionPool, members: list[CheckpointId], rows: npt.NDArray[np.int64] | None) -> Tables:
-    """Of each member, in that order: views of the pool, or copies of `rows`."""
+    """The predictions of each member, in that order: views of the pool, or copies of `rows`."""
     found = [pool.probabilities[pool.position(member)] for member in members]
     return found if rows is None else [table[rows] for table in found]

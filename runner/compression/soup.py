@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ensembles.compression.soup_summary import SoupSummary, compare, score, to_json
 from ensembles.config import Metric
-from ensembles.evaluation.ledger import COUNTED, record_look
+from ensembles.evaluation.ledger import COUNTED, record_use
 from ensembles.metrics.scores import cost_of, measure
 from ensembles.pool.pool import PredictionPool, read_pool
 from runner.compression.trained_trial import find_trial, parts_of, place_as_trained, read_images
@@ -90,7 +90,7 @@ def soup_run(
     key = layout.soup_summary_key(stored.name, stored.run_id, soup.trial_id, soup.kind, soup.digest)
     stored.store.put(key, json_bytes(to_json(summary)))
     images = {split: len(table.rows(split)) for split in COUNTED}
-    record_look(stored.store, table.data_id, images, stored.run, {"soup": str(soup)})
+    record_use(stored.store, table.data_id, images, stored.run, {"soup": str(soup)})
     return SoupResult(summary, soup.key(""), key)
 
 

@@ -183,7 +183,7 @@ def describe_bundle(
     single: bool,
 ) -> dict[str, Any]:
     """The content of the manifest, without its files."""
-    verdict, table, team = conclusion.verdict, conclusion.table, decision.choice
+    verdict, table, team = conclusion.verdict, conclusion.table, decision.team
     return {
         "team": not single,
         "run": stored.run,

@@ -9,7 +9,7 @@ from ensembles.analysis.training_summary import read_statistics
 from ensembles.compression.read_curves import read_curves
 from ensembles.evaluation.evidence import Evidence
 from ensembles.evaluation.gather import gather_evidence
-from ensembles.evaluation.ledger import COUNTED, Ledger, read_ledger, record_look
+from ensembles.evaluation.ledger import COUNTED, Ledger, read_ledger, record_use
 from ensembles.evaluation.verdict import Verdict, to_json
 from ensembles.nights.summary import NightSummary
 from ensembles.pool.candidates import candidates
@@ -88,7 +88,7 @@ def evaluate_team(stored: StoredRun, selected: SelectedTeam) -> Conclusion:
         best=best,
         team=team,
         verdict=evaluation.verdict,
-        left_out=selected.pool.truth.left_out + evaluation.untested,
+        left_out=selected.pool.true_class.left_out + evaluation.untested,
         pseudo=summarise_pseudo_labels(
             stored.store, stored.state, stored.spec, table, stored.ensemble.vote, team, best
         ),
@@ -114,7 +114,7 @@ def open_candidates(stored: StoredRun, records: list[TrialRecord]) -> StoredPool
 def enter_into_ledger(stored: StoredRun, conclusion: Conclusion) -> Ledger:
     """Count the team as a decision on validation, and its verdict as a use of test."""
     decided = {"ensemble": stored.ensemble.model_dump(mode="json", exclude_defaults=True)}
-    return record_look(stored.store, conclusion.table.data_id, _images_of(conclusion.table), stored.run, decided)
+    return record_use(stored.store, conclusion.table.data_id, _images_of(conclusion.table), stored.run, decided)
 
 
 def _images_of(table: DataTable) -> dict[str, int]:
@@ -137,7 +137,7 @@ def publish(stored: StoredRun, conclusion: Conclusion, note: str) -> str:
     for part, body in write_files(report_input(stored, conclusion, note)).items():
         stored.store.put(stored.key(part), body)
     if conclusion.pool:
-        conclusion.pool.keep_means()  # so that another vote of many checkpoints need not read them all
+        conclusion.pool.save_means()  # so that another vote of many checkpoints need not read them all
         save_cache(conclusion.pool.store)
     return f"{stored.store.uri}/{stored.key(layout.REPORT)}"
 
@@ -161,7 +161,7 @@ def report_input(stored: StoredRun, conclusion: Conclusion, note: str) -> Report
         run=stored.run,
         table=conclusion.table,
         records=conclusion.records,
-        choice=conclusion.team,
+        team=conclusion.team,
         verdict=conclusion.verdict,
         left_out=conclusion.left_out,
         command=stored.command,
@@ -170,7 +170,7 @@ def report_input(stored: StoredRun, conclusion: Conclusion, note: str) -> Report
         search=summarise_search(stored.state, stored.spec),
         pseudo=conclusion.pseudo,
         pruned=read_curves(stored.store, stored.name, stored.run_id),
-        watched=read_statistics(
+        monitored=read_statistics(
             conclusion.pool.store if conclusion.pool else stored.store, conclusion.records, conclusion.team
         ),
         evidence=conclusion.evidence,

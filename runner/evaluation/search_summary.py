@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ensembles.analysis.ablation import Ablation, Arm, compare
-from ensembles.analysis.pruning_audit import AuditedTrial, judge_pruning
+from ensembles.analysis.pruning_audit import AuditedTrial, evaluate_pruning
 from ensembles.analysis.search_summary import LineageStep, RangeCurve, SearchDecision, SearchSummary, StageRow
 from ensembles.analysis.seed_noise import measure_noise
 from runner.config.search import MethodConfig
@@ -31,7 +31,7 @@ def summarise_search(state: RunState, spec: SweepSpec | None) -> SearchSummary:
         stages=tuple(_stages(state, spec)) if spec else (),
         ablation=_ablation(state, spec) if spec else None,
         noise=measure_noise(group_trials(records)),
-        audit=judge_pruning(records, audited),
+        audit=evaluate_pruning(records, audited),
         range_tests=tuple(
             RangeCurve(test.label or key, tuple(test.rates), tuple(test.losses), test.low, test.high)
             for key, test in state.range_tests.items()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ensembles.config import EnsembleConfig, VoteMethod
-from ensembles.evaluation.verdict import Prepared, Verdict, judge, prepare
+from ensembles.evaluation.verdict import Prepared, Verdict, evaluate_prepared, prepare
 from ensembles.pool.in_memory import Candidates, WholePool
 from ensembles.pool.pool import PredictionPool
 from ensembles.pool.stored import StoredPool, needs_true_class_alone
@@ -70,9 +70,9 @@ def choose(
     while True:
         whole = None if needs_true_class_alone(config) else pool.read(pool.members, "validation")
         sources: Candidates = WholePool(whole) if whole else pool
-        seen = whole or true_or_other(pool.truth)
+        seen = whole or true_or_other(pool.true_class)
         team = select(seen, config, costs)
-        ranked = tuple(rank_all(sources.truth))
+        ranked = tuple(rank_all(sources.true_class))
         needed = {*team.members, *team.picks, *ranked[: config.size]}
         try:
             validation = sources.read(needed, "validation")
@@ -115,7 +115,7 @@ def evaluate_on_test(selected: SelectedTeam) -> TestEvaluation:
         validation, test = pool.read(needed, "validation"), pool.read(needed, "test")
         same = stream_mean(pool.store, mean.members, "validation", pool.table)
         prepared = prepare(team, config, validation, ranked, same.probabilities, selected.corrected, selected.costs)
-    verdict = judge(prepared, test, mean.probabilities)
+    verdict = evaluate_prepared(prepared, test, mean.probabilities)
     return TestEvaluation(prepared, verdict, test, mean.left_out)
 
 

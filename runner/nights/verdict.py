@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ensembles.analysis.varied_keys import keys_that_vary, show_value
 from ensembles.nights.compare import compare_nights
-from ensembles.nights.judge import judge_night
+from ensembles.nights.evaluate import decide_verdict
 from ensembles.nights.summary import Cause, NightFacts, NightMember, NightSummary, NightVerdict, compare_teams
 from ensembles.nights.team_answers import TeamAnswers, from_arrow, to_arrow
 from ensembles.voting.vote import fit_voter
@@ -63,7 +63,7 @@ def evaluate_night(
     )
     accepted = last_accepted(nights, number)
     if accepted is None:
-        outcome, sentence = judge_night(score.test_accuracy, verdict.test_images, None, None, ())
+        outcome, sentence = decide_verdict(score.test_accuracy, verdict.test_images, None, None, ())
         return replace(summary, verdict=outcome, sentence=sentence)
     return _compare(Located(store, spec.name, run), summary, accepted, nights[accepted], answers)
 
@@ -119,7 +119,7 @@ def _compare(
         causes, unchanged = find_causes(read_inputs(found, summary.facts), read_inputs(earlier, before.facts))
     except (ObjectMissing, DamagedObject) as error:  # a verdict needs the answers alone
         notes = (*notes, f"what changed since {against} is not known: {error}")
-    outcome, sentence = judge_night(summary.test_accuracy, summary.test_images, against, comparison, causes)
+    outcome, sentence = decide_verdict(summary.test_accuracy, summary.test_images, against, comparison, causes)
     return replace(
         summary,
         verdict=outcome,

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from ensembles.config import EnsembleConfig, Metric
 from ensembles.pool.stored import StoredPool
 from ensembles.selection.boosted import with_rounds
-from ensembles.selection.retention import CHANGED, KEPT_EQUAL, agree, choices_kept, choose_each, retain
+from ensembles.selection.retention import CHANGED, KEPT_EQUAL, agree, choose_each, retain, retained_selections
 from ensembles.team import Team
 from runner.evaluation.conclusion import open_candidates
 from runner.evaluation.team import costs_of
@@ -259,7 +259,7 @@ def _retain_teams(
 ) -> None:
     """Add the members of the run's selections, and the newest checkpoint of each trial of its team: the report shows its layers."""
     config = with_rounds(stored.ensemble, stored.state.trials.values())
-    configs = choices_kept(config, keep_size, metrics)
+    configs = retained_selections(config, keep_size, metrics)
     try:
         pool, costs = _open(stored)
         outcome = retain(pool.read(pool.members, "validation"), configs, costs)
@@ -279,15 +279,15 @@ def _retain_teams(
         return
     if outcome.all_stay:
         notes.append(f"{stored.run} keeps all {len(outcome.members)} candidates: its choices depend on each of them")
-    team = outcome.choices[0]
+    team = outcome.selections[0]
     if team is not None:
         retained.add(team.members, "it votes in a run's own team")
     retained.add(sorted(outcome.members), "a choice up to --keep-size takes it")
     if team is not None:
         for trial_id in sorted({member.trial_id for member in team.members}):
             retained.add(retained.of(trial_id)[-1:], "the newest of a trial of the team")
-    candidates = (*pool.members, *(member for member, _ in pool.truth.left_out))
-    selections.append(_Selections(stored, configs, candidates, outcome.choices))
+    candidates = (*pool.members, *(member for member, _ in pool.true_class.left_out))
+    selections.append(_Selections(stored, configs, candidates, outcome.selections))
 
 
 def _open(stored: StoredRun) -> tuple[StoredPool, dict[str, TrialCost]]:

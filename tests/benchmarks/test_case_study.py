@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.case_study import tell_table
+from benchmarks.case_study import format_table
 from ensembles.analysis.ablation import Arm, compare
 from runner.config.checks import read_spec
 from runner.search.base.stage_context import StageContext
@@ -30,7 +30,7 @@ VERDICT: dict[str, Any] = {
 }
 
 
-def make_told() -> dict[str, Any]:
+def make_payload() -> dict[str, Any]:
     """What ensemble.json holds after an ablation of two seeds and one epoch, as JSON gives it back."""
 
     def arm(name: str, validation: tuple[float, float], fit: float, **changes: float) -> Arm:
@@ -40,12 +40,12 @@ def make_told() -> dict[str, Any]:
 
     found = compare(arm("baseline", (0.70, 0.70), 0.99), [arm("drop | out", (0.71, 0.73), 0.75, x=0.5)])
     assert found is not None
-    told: dict[str, Any] = json.loads(json.dumps({"ablation": asdict(found), "verdict": VERDICT}))
-    return told
+    payload: dict[str, Any] = json.loads(json.dumps({"ablation": asdict(found), "verdict": VERDICT}))
+    return payload
 
 
 def test_the_table_is_markdown_with_the_figures_of_the_record() -> None:
-    lines = list(tell_table(make_told()))
+    lines = list(format_table(make_payload()))
     assert lines[2] == "| baseline | 2 | 80.0 ± 0.0 % | 99.0 ± 0.0 % | 70.0 ± 0.0 % | 29.0 ± 0.0 | 1.0 | 1.0 |"
     # Two seeds two points apart: t of 12.7062 times one point.
     assert lines[3] == "| drop / out | 2 | 80.0 ± 0.0 % | 75.0 ± 0.0 % | 72.0 ± 12.7 % | 3.0 ± 12.7 | 1.0 | 1.0 |"
@@ -55,17 +55,17 @@ def test_the_table_is_markdown_with_the_figures_of_the_record() -> None:
     ]
 
 
-def test_what_was_not_measured_or_not_reached_is_told_as_such() -> None:
-    told = make_told()
-    told["ablation"]["levels"][1] |= {"fit": None, "gap": None}
-    told["ablation"]["levels"][1]["train_reach"] = {"epochs": None, "reached": 0, "repeats": 2}
-    told["ablation"]["rows"][0]["reach"] = {"epochs": 3.0, "reached": 1, "repeats": 2}
-    assert list(tell_table(told))[3].endswith("| - | 72.0 ± 12.7 % | - | none of 2 | 3.0 (1 of 2) |")
+def test_what_was_not_measured_or_not_reached_is_shown_as_such() -> None:
+    payload = make_payload()
+    payload["ablation"]["levels"][1] |= {"fit": None, "gap": None}
+    payload["ablation"]["levels"][1]["train_reach"] = {"epochs": None, "reached": 0, "repeats": 2}
+    payload["ablation"]["rows"][0]["reach"] = {"epochs": 3.0, "reached": 1, "repeats": 2}
+    assert list(format_table(payload))[3].endswith("| - | 72.0 ± 12.7 % | - | none of 2 | 3.0 (1 of 2) |")
 
 
 def test_a_run_without_an_ablation_is_refused() -> None:
     with pytest.raises(RunMissing, match="has no ablation"):
-        list(tell_table({"verdict": VERDICT}))
+        list(format_table({"verdict": VERDICT}))
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
@@ -91,8 +91,8 @@ def test_the_study_has_the_arms_of_the_articles_with_ten_seeds_each(path: Path) 
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason="Fashion-MNIST is not installed")
 def test_a_small_study_runs_and_its_table_can_be_printed(tmp_path: Path) -> None:
     small = ["search.repeats=2", "scheduler.max_epochs=2", "model.width=4", "data.train=100", "data.size=14"]
-    told = run_sweep(str(SWEEPS[0]), *small, f"data.root={DEBIAN}", f"store={tmp_path}")
-    assert told["trials"]["finished"] == 10
+    result = run_sweep(str(SWEEPS[0]), *small, f"data.root={DEBIAN}", f"store={tmp_path}")
+    assert result["trials"]["finished"] == 10
     printed = subprocess.run(
         [sys.executable, "-m", "benchmarks.case_study", "case-study", "--store", str(tmp_path)],
         capture_output=True,

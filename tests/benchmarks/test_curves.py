@@ -76,9 +76,9 @@ def test_a_trial_that_diverges_keeps_its_epochs_and_is_marked_in_the_file(
         spec.trial("d", {**draw(1)[0], "optimizer.lr": rate, "optimizer.weight_decay": decay})
         for rate, decay in ((1e-3, 0.0), (100.0, 10.0))
     )
-    told = {trial.trial_id: record_curves.record(trial, epochs=27) for trial in (sound, explosive)}
+    curves = {trial.trial_id: record_curves.record(trial, epochs=27) for trial in (sound, explosive)}
     path = tmp_path / "curves.parquet"
-    record_curves.write_parquet(spec, [sound, explosive], told, path)
+    record_curves.write_parquet(spec, [sound, explosive], curves, path)
     curves = load_curves(path)
     assert curves.diverged.tolist() == [False, True]
     assert curves.failed.tolist()[1]

@@ -54,6 +54,6 @@ def test_without_a_gpu_it_says_so_in_a_sentence_and_ends_with_2(
         torch.set_num_threads(threads)
         torch.set_deterministic_debug_mode(deterministic)
     assert ended.value.code == 2
-    told = capsys.readouterr()
-    assert (told.out, told.err.count("\n")) == ("", 1)
-    assert "torch sees no GPU here" in told.err
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert "torch sees no GPU here" in printed.err

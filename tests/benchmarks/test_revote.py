@@ -32,8 +32,10 @@ def test_a_stored_run_is_one_that_any_reader_takes(tmp_path: Path) -> None:
         assert read_part(store, checkpoint, "weights.safetensors") == b"weights"
 
 
-def test_the_figure_tells_what_it_is_spent_on() -> None:
-    figure = measure(checkpoints=6, images=50, classes=3, words=["size=2", "bootstraps=0"], times=1)["select/revote_6"]
+def test_the_figure_has_the_time_of_its_stages() -> None:
+    figure = measure(checkpoints=6, images=50, classes=3, overrides=["size=2", "bootstraps=0"], times=1)[
+        "select/revote_6"
+    ]
     assert figure["goal"] == 5
     assert figure["value"] > 0.2
     assert 1 <= figure["members"] <= 2

@@ -29,9 +29,9 @@ def test_the_same_results_in_the_same_order_give_the_same_decisions(surrogate, m
     spec = make_spec({"trials": 150}, {"method": method})
     done = simulate_sweep(spec, Stage(surrogate, seed=1), slots=8)
     assert not done.state.pending()
-    results, halts = check_decisions(done.events, spec, lambda: choose_search(spec, "simulated"), every=7)
+    results, decisions = check_decisions(done.events, spec, lambda: choose_search(spec, "simulated"), every=7)
     assert results > 30
-    assert halts > 10
+    assert decisions > 10
 
 
 def test_a_simulation_repeats(surrogate):
@@ -72,6 +72,8 @@ def test_a_loss_that_is_no_number_ends_our_trials_and_not_rays(surrogate):
 def test_curves_do_not_depend_on_whether_they_were_prepared(surrogate):
     spec = make_spec({"trials": 5}, ASHA)
     trials = list_trials(spec, "simulated")
-    prepared, asked = Stage(surrogate, seed=2), Stage(surrogate, seed=2)
+    prepared, directly_asked = Stage(surrogate, seed=2), Stage(surrogate, seed=2)
     prepared.prepare(trials)
-    assert [prepared.play(trial, 3) for trial in trials] == [asked.play(trial, 3) for trial in trials]
+    assert [prepared.epoch_result(trial, 3) for trial in trials] == [
+        directly_asked.epoch_result(trial, 3) for trial in trials
+    ]

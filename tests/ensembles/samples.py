@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ensembles.analysis.ablation import Arm, compare
-from ensembles.analysis.pruning_audit import AuditedTrial, judge_pruning
+from ensembles.analysis.pruning_audit import AuditedTrial, evaluate_pruning
 from ensembles.analysis.search_summary import LineageStep, RangeCurve, SearchDecision, SearchSummary, StageRow
 from ensembles.analysis.seed_noise import measure_noise
 from ensembles.config import EnsembleConfig
@@ -42,7 +42,7 @@ def make_pool(
     return PredictionPool(data_id, split, members, given, np.asarray(labels, np.int64), names)
 
 
-def make_choice(*weights: float) -> Team:
+def make_team(*weights: float) -> Team:
     """A team of members 0, 1, 2 … with these weights."""
     members = tuple(member(number) for number in range(len(weights)))
     return Team(members, tuple(weights), "all", "accuracy", (), (), 0.0)
@@ -101,15 +101,15 @@ def make_run(
             logits = 1.9 * (strength * truth + noise + 0.45 * own)
             shares = np.exp(logits - logits.max(1, keepdims=True))
             shares /= shares.sum(1, keepdims=True)
-            told = shares[splits == 1], labels[splits == 1]
+            held_out = shares[splits == 1], labels[splits == 1]
             predictions[CheckpointId(config.trial_id, epoch)] = shares.astype(np.float32)
             epochs.append(
                 EpochResult(
                     epoch=epoch,
                     train_loss=0.4,
                     train_accuracy=0.9,
-                    validation_loss=float(-np.log(told[0][np.arange(1000), told[1]]).mean()),
-                    validation_accuracy=float((told[0].argmax(1) == told[1]).mean()),
+                    validation_loss=float(-np.log(held_out[0][np.arange(1000), held_out[1]]).mean()),
+                    validation_accuracy=float((held_out[0].argmax(1) == held_out[1]).mean()),
                     train_s=1.5,
                     evaluate_s=0.2,
                 )
@@ -127,14 +127,14 @@ def make_run(
         return PredictionPool(table.data_id, name, tuple(members), given, labels[splits == split], class_names)
 
     validation, test = pool(1, "validation"), pool(2, "test")
-    choice = select(validation, ensemble)
+    team = select(validation, ensemble)
     best = validation.members[rank_members(validation)[0]]
     return ReportInput(
         run=run,
         table=table,
         records=records,
-        choice=choice,
-        verdict=evaluate(choice, ensemble, validation, test, best),
+        team=team,
+        verdict=evaluate(team, ensemble, validation, test, best),
         left_out=(),
         command="caucus run sweeps/fashion_mnist.yaml search.seed=0 scheduler.max_epochs=27",
         versions={"python": "3.11.9", "caucus": "0.1.0", "torch": "2.15.0", "ray": "2.60.0", "numpy": "2.4.1"},
@@ -168,7 +168,7 @@ def make_record(
     return TrialRecord(config, state, "", epochs, audited_from=audited_from)
 
 
-def make_story(run: ReportInput, decisions: int = 30) -> SearchSummary:
+def make_summary(run: ReportInput, decisions: int = 30) -> SearchSummary:
     """A search in which everything happened, over the trials of `run` where it names any."""
     names = [record.trial_id for record in run.records]
 
@@ -216,7 +216,7 @@ def make_story(run: ReportInput, decisions: int = 30) -> SearchSummary:
         for record, best in zip(ends, run.records[2:], strict=False)
         if best.best
     ]
-    told = [
+    kinds = [
         SearchDecision("", "warm-start", "5 points of fashion-mnist/3c1e come first", None),
         SearchDecision("", "range", "2 blocks: loss falls from 0.0012, is lowest at 0.11", None),
         SearchDecision("coarse", "stage", f"{names[0]} is best of 18 with 90.40 %, 3 seeds", names[0]),
@@ -242,7 +242,7 @@ def make_story(run: ReportInput, decisions: int = 30) -> SearchSummary:
         for blocks in (2, 3, 4)
     )
     return SearchSummary(
-        decisions=tuple(told[number % len(told)] for number in range(decisions)),
+        decisions=tuple(kinds[number % len(kinds)] for number in range(decisions)),
         stages=(
             StageRow("coarse", "grid", 18, 162, 0.9012, {"model.blocks": 3, "model.width": 32}),
             StageRow("fine", "jittered", 24, 510, 0.9134, {"optimizer.lr": 0.0312, "optimizer.weight_decay": 0.0005}),
@@ -250,7 +250,7 @@ def make_story(run: ReportInput, decisions: int = 30) -> SearchSummary:
         ),
         ablation=ablation,
         noise=measure_noise(groups),
-        audit=judge_pruning(run.records, audited),
+        audit=evaluate_pruning(run.records, audited),
         range_tests=curves,
         lineage=tuple(
             LineageStep(3 * step + 1, 3 * step + 3, names[step], {"optimizer.lr": 0.1 / 1.2**step}, 0.85 + 0.01 * step)

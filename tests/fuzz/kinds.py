@@ -45,7 +45,7 @@ from runner.runs.nights import read_nights
 from runner.runs.status import read_status, show_status, summarise
 from runner.runs.stored_run import load_run
 from runner.runs.trial_table import to_parquet, trials_to_json
-from tests.ensembles.bundle.test_manifest import make_files, make_told
+from tests.ensembles.bundle.test_manifest import make_files, make_payload
 from tests.fuzz.mutate import mutate_bytes, mutate_journal, mutate_record
 from tests.sample_runs.sample_run import SampleRun, write_sample_run
 from trainables.data.data_table import read_data_table
@@ -234,7 +234,7 @@ def _strangers(folder: Path) -> list[Kind]:
     )
     sweeps = tuple(path.read_bytes() for path in sorted((ROOT / "sweeps").glob("*.yaml")))
     bundle = Folder(folder / "bundle", "bundle")
-    write_bundle(bundle, make_told(), make_files())
+    write_bundle(bundle, make_payload(), make_files())
     manifest = bundle.get("manifest.json")
     files = {found.key: bundle.get(found.key) for found in bundle.find("")}
 

@@ -57,7 +57,7 @@ _STYLE: Mapping[str, Any] = {
 
 @contextmanager
 def page_style() -> Iterator[None]:
-    """Draw in the report's style, whatever a person's own matplotlibrc says."""
+    """Draw in the report's style, independent of the user's matplotlibrc."""
     from matplotlib import style
 
     with style.context(["default", dict(_STYLE)]):
@@ -77,16 +77,16 @@ class Chart:
 
 
 @page_style()
-def draw_learning_curves(records: Sequence[TrialRecord], choice: Team, rungs: Sequence[int] = ()) -> Chart | None:
+def draw_learning_curves(records: Sequence[TrialRecord], team: Team, rungs: Sequence[int] = ()) -> Chart | None:
     """Validation accuracy over the epochs of every trial, the team's on top, and the epochs at which trials are ended.
 
     None where no trial has an epoch.
     """
     trained = [record for record in rank(list(records)) if record.epochs]
-    voting = {member.trial_id for member in choice.members}
-    team = [record for record in trained if record.trial_id in voting]
+    voting = {member.trial_id for member in team.members}
+    members = [record for record in trained if record.trial_id in voting]
     others = [record for record in trained if record.trial_id not in voting]
-    drawn = others[: max(0, MOST_CURVES - len(team))]
+    drawn = others[: max(0, MOST_CURVES - len(members))]
     if not trained:
         return None
     seen = np.array([epoch.validation_accuracy for record in trained for epoch in record.epochs])
@@ -100,9 +100,9 @@ def draw_learning_curves(records: Sequence[TrialRecord], choice: Team, rungs: Se
         axes.axvline(rung, color=FAINT, linewidth=1.0, linestyle=(0, (2, 3)), zorder=1)
     for record in reversed(drawn):
         _draw_curve(axes, record, color=FAINT, linewidth=1.0, alpha=0.9, zorder=2)
-    for record in reversed(team):
+    for record in reversed(members):
         _draw_curve(axes, record, color=ACCENT, linewidth=1.6, alpha=0.9, zorder=3)
-        voters = [epoch for epoch in record.epochs if CheckpointId(record.trial_id, epoch.epoch) in choice.members]
+        voters = [epoch for epoch in record.epochs if CheckpointId(record.trial_id, epoch.epoch) in team.members]
         axes.plot(
             [epoch.epoch for epoch in voters],
             [epoch.validation_accuracy for epoch in voters],
@@ -118,9 +118,9 @@ def draw_learning_curves(records: Sequence[TrialRecord], choice: Team, rungs: Se
         axes.plot([], [], color=FAINT, linewidth=1.0, label="other trials")
     if marked:
         axes.plot([], [], color=FAINT, linewidth=1.0, linestyle=(0, (2, 3)), label="rungs")
-    room = max(float(seen.max()) - floor, 0.01)
-    bottom = max(0.0, floor - 0.05 * room)
-    axes.set_ylim(bottom, float(seen.max()) + 0.06 * room)
+    span = max(float(seen.max()) - floor, 0.01)
+    bottom = max(0.0, floor - 0.05 * span)
+    axes.set_ylim(bottom, float(seen.max()) + 0.06 * span)
     axes.set_xlim(1 - 0.02 * longest, longest + 0.02 * longest)
     axes.set_xlabel("epoch")
     axes.set_ylabel("validation accuracy")
@@ -128,7 +128,7 @@ def draw_learning_curves(records: Sequence[TrialRecord], choice: Team, rungs: Se
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(loc="lower right", labelcolor=MUTED)
 
-    caption = _describe_curves(trained, team)
+    caption = _describe_curves(trained, members)
     if marked:
         caption += f" Rungs, at which trials are ended: {', '.join(map(str, marked))}."
     if seen.min() < bottom:
@@ -139,29 +139,36 @@ def draw_learning_curves(records: Sequence[TrialRecord], choice: Team, rungs: Se
 
 
 @page_style()
-def draw_greedy_path(choice: Team, band: Sequence[Band] = ()) -> Chart | None:
-    """The team's validation score after each greedy pick, and its band over bootstraps; None where it was chosen otherwise."""
-    if not choice.path:
+def draw_greedy_path(team: Team, band: Sequence[Band] = ()) -> Chart | None:
+    """The team's validation score after each greedy pick, and its band over bootstraps; None if it was selected otherwise."""
+    if not team.path:
         return None
-    picks = np.arange(1, len(choice.path) + 1)
-    kept = choice.kept_picks
-    low_is_good = choice.metric in LOW_IS_GOOD
-    name = name_metric(choice.metric)
+    picks = np.arange(1, len(team.path) + 1)
+    best_pick = team.kept_picks
+    low_is_good = team.metric in LOW_IS_GOOD
+    name = name_metric(team.metric)
     figure, axes = blank(height=3.3 if band else 3.0)
     if band:
         low, middle, high = np.array(band[: len(picks)]).T
         axes.fill_between(picks[: len(low)], low, high, color=FAINT, alpha=0.22, linewidth=0, zorder=1)
         style = {"color": MUTED, "linewidth": 1.3, "linestyle": (0, (4, 2))}
         axes.plot(picks[: len(low)], middle, zorder=2, label="on images that the picks did not see", **style)
-    axes.plot(picks, choice.path, color=FAINT, linewidth=1.6, marker="o", markersize=5, zorder=2)
+    axes.plot(picks, team.path, color=FAINT, linewidth=1.6, marker="o", markersize=5, zorder=2)
     label = "as selected"
     axes.plot(
-        picks[:kept], choice.path[:kept], color=ACCENT, linewidth=1.8, marker="o", markersize=5, zorder=3, label=label
+        picks[:best_pick],
+        team.path[:best_pick],
+        color=ACCENT,
+        linewidth=1.8,
+        marker="o",
+        markersize=5,
+        zorder=3,
+        label=label,
     )
-    axes.plot(picks[kept - 1], choice.path[kept - 1], color=ACCENT, marker="o", markersize=9, zorder=4)
+    axes.plot(picks[best_pick - 1], team.path[best_pick - 1], color=ACCENT, marker="o", markersize=9, zorder=4)
     axes.annotate(
         "the team",
-        (kept, choice.path[kept - 1]),
+        (best_pick, team.path[best_pick - 1]),
         # The band lies on the worse side of the path; without one there is most room on the better side.
         xytext=(0, -18 if low_is_good == bool(band) else 12),
         textcoords="offset points",
@@ -172,27 +179,27 @@ def draw_greedy_path(choice: Team, band: Sequence[Band] = ()) -> Chart | None:
     axes.set_xlabel("picks")
     axes.set_ylabel(f"validation {name}")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    if show_score(choice.metric, 0).endswith("%"):
+    if show_score(team.metric, 0).endswith("%"):
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
     if band:
         axes.legend(loc="center right", labelcolor=MUTED)
-    shown = show_score(choice.metric, choice.path[0]), show_score(choice.metric, choice.validation_score)
+    shown = show_score(team.metric, team.path[0]), show_score(team.metric, team.validation_score)
     caption = (
-        f"Validation {name} of the team after each pick ({describe_direction(choice.metric)}): {shown[0]} with the "
-        f"first, {shown[1]} at pick {kept} of {len(choice.path)}, the best on the way, where the team was taken."
+        f"Validation {name} of the team after each pick ({describe_direction(team.metric)}): {shown[0]} with the "
+        f"first, {shown[1]} at pick {best_pick} of {len(team.path)}, the best on the way, where the team was taken."
     )
     if band:
-        at = min(kept, len(band)) - 1
+        at = min(best_pick, len(band)) - 1
         caption += (
             " The band is what the team so far scores on images that its picks did not see: the middle four fifths of "
-            f"bootstraps of the images, {show_score(choice.metric, band[at][1])} in the middle at pick {at + 1}."
+            f"bootstraps of the images, {show_score(team.metric, band[at][1])} in the middle at pick {at + 1}."
         )
     return Chart(inline(figure, "path", caption), caption)
 
 
 @page_style()
 def draw_range_test(curve: RangeCurve, number: int) -> Chart | None:
-    """Smoothed loss over learning rates, the bounds shaded; None without two points. `number` tells charts of a page apart."""
+    """Smoothed loss over learning rates, the bounds shaded; None without two points. `number` makes ids of charts unique on a page."""
     points = [
         (rate, loss)
         for rate, loss in zip(curve.rates, curve.losses, strict=False)
@@ -206,9 +213,9 @@ def draw_range_test(curve: RangeCurve, number: int) -> Chart | None:
     axes.axvspan(curve.low, curve.high, color=ACCENT, alpha=0.14, linewidth=0, zorder=1)
     axes.plot(rates, losses, color=ACCENT, linewidth=1.8, zorder=3)
     # A test ends when the loss explodes; on an axis that shows it all, the descent before is a flat line.
-    room = max(float(losses[0] - losses.min()), 0.05)
-    top = float(losses[0]) + 0.5 * room
-    axes.set_ylim(float(losses.min()) - 0.12 * room, min(top, float(losses.max()) + 0.12 * room))
+    span = max(float(losses[0] - losses.min()), 0.05)
+    top = float(losses[0]) + 0.5 * span
+    axes.set_ylim(float(losses.min()) - 0.12 * span, min(top, float(losses.max()) + 0.12 * span))
     axes.set_xlabel("learning rate")
     axes.set_ylabel("loss")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -221,12 +228,12 @@ def draw_range_test(curve: RangeCurve, number: int) -> Chart | None:
     return Chart(inline(figure, f"range {number}", caption), caption)
 
 
-def _describe_curves(trained: Sequence[TrialRecord], team: Sequence[TrialRecord]) -> str:
+def _describe_curves(trained: Sequence[TrialRecord], voting: Sequence[TrialRecord]) -> str:
     ends = [record.epochs[-1].epoch for record in trained]
     return (
-        f"Validation accuracy over the epochs of {len(trained)} trials, of which {len(team)} vote. Half of the trials "
+        f"Validation accuracy over the epochs of {len(trained)} trials, of which {len(voting)} vote. Half of the trials "
         f"ended at epoch {int(np.median(ends))} or before, the longest at epoch {max(ends)}. Their best epochs lie at "
-        f"{_span(trained)}{f', those of the trials that vote at {_span(team)}' if team else ''}."
+        f"{_span(trained)}{f', those of the trials that vote at {_span(voting)}' if voting else ''}."
     )
 
 
@@ -262,7 +269,7 @@ def blank_grid(height: float, width: float, rows: int, columns: int) -> tuple[Fi
 
 
 _OF_TRIAL = "trial:"
-"""Begins the id of a group that is of one trial: the page lights those up together."""
+"""Prefix of the id of a group that belongs to one trial: the page highlights these together."""
 
 
 def inline(figure: Figure, name: str, caption: str) -> str:

@@ -21,9 +21,9 @@ Point = tuple[float, float, TrialRecord]
 """Cost, accuracy, trial."""
 
 
-def draw_costs(records: Sequence[TrialRecord], choice: Team, of: Literal["parameters", "flops"]) -> Chart | None:
+def draw_costs(records: Sequence[TrialRecord], team: Team, of: Literal["parameters", "flops"]) -> Chart | None:
     """Best validation accuracy of each trial over what its net costs; None where all cost the same."""
-    voting = {member.trial_id for member in choice.members}
+    voting = {member.trial_id for member in team.members}
     measured = [record for record in rank(list(records)) if record.cost and getattr(record.cost, of) > 0]
     points = [
         (float(getattr(record.cost, of)), record.best.validation_accuracy, record)
@@ -35,23 +35,23 @@ def draw_costs(records: Sequence[TrialRecord], choice: Team, of: Literal["parame
     left, right, top, bottom = 62.0, svg.WIDTH - 20, 30.0, 242.0
     accuracies = [accuracy for _, accuracy, _ in points]
     across = svg.spread([cost for cost, _, _ in points], left, right, 0.03, log=True)
-    # A net near chance is no choice, and would press those that are to one line: it lies on the bottom.
+    # A net near chance would press all others into one line: it is drawn at the bottom.
     up = svg.spread([max(accuracies), float(np.percentile(accuracies, 10))], bottom, top, 0.06)
     frontier = cheapest(points)
     name = {"parameters": "parameters", "flops": "operations of one prediction"}[of]
     parts = [
         *svg.grid_y(up, left, right, svg.as_percent),
         *svg.grid_x(across, bottom, _show_tick, 8),
-        svg.words((left + right) / 2, bottom + 31, name, "m"),
-        svg.words(12, (top + bottom) / 2, "validation accuracy", "m", turn=-90),
+        svg.label((left + right) / 2, bottom + 31, name, "m"),
+        svg.label(12, (top + bottom) / 2, "validation accuracy", "m", turn=-90),
         *_legend(left),
         _steps(frontier, across, up, right),
     ]
     for votes, radius, kind in ((False, 3.0, "dot o"), (True, 4.5, "dot v")):
         for cost, accuracy, record in reversed(points):
             if (record.trial_id in voting) is votes:
-                told = f"{record.trial_id}: {accuracy:.2%} with {show_count(cost)} {name}"
-                parts.append(svg.dot(across.place(cost), up.place(accuracy), radius, kind, record.trial_id, told))
+                title = f"{record.trial_id}: {accuracy:.2%} with {show_count(cost)} {name}"
+                parts.append(svg.dot(across.place(cost), up.place(accuracy), radius, kind, record.trial_id, title))
     least, best = frontier[0], frontier[-1]
     caption = (
         f"Best validation accuracy of {len(points)} trials over the {name} of their nets: {least[1]:.2%} with "
@@ -63,7 +63,7 @@ def draw_costs(records: Sequence[TrialRecord], choice: Team, of: Literal["parame
 
 
 def cheapest(points: Sequence[Point]) -> list[tuple[float, float]]:
-    """Of each cost at which accuracy rises above all cheaper ones, cost and accuracy, rising."""
+    """Cost and accuracy, rising, wherever accuracy exceeds that of all cheaper trials."""
     found: list[tuple[float, float]] = []
     for cost, accuracy, _ in sorted(points, key=lambda point: (point[0], -point[1])):
         if not found or accuracy > found[-1][1]:
@@ -78,11 +78,11 @@ def _show_tick(cost: float) -> str:
 def _legend(left: float) -> list[str]:
     return [
         svg.dot(left + 6, 9, 4.5, "dot v"),
-        svg.words(left + 15, 12.5, "team"),
+        svg.label(left + 15, 12.5, "team"),
         svg.dot(left + 66, 9, 3, "dot o"),
-        svg.words(left + 74, 12.5, "other trials"),
+        svg.label(left + 74, 12.5, "other trials"),
         svg.line(left + 152, 9, left + 172, 9, "steps"),
-        svg.words(left + 178, 12.5, "best for so much or less"),
+        svg.label(left + 178, 12.5, "best for so much or less"),
     ]
 
 

@@ -6,7 +6,7 @@ from ensembles.config import Metric
 from ensembles.metrics.scores import LOW_IS_GOOD
 
 MISSING = "\N{EN DASH}"
-"""In place of a figure that there is not."""
+"""Shown in place of a missing figure."""
 
 _NAMES: dict[Metric, str] = {
     "log_loss": "log-loss",
@@ -20,7 +20,7 @@ _SHARES = ("accuracy", "balanced_accuracy")
 
 
 def name_metric(metric: Metric) -> str:
-    """Its name in a sentence."""
+    """The metric's name in a sentence."""
     return _NAMES[metric]
 
 
@@ -39,8 +39,8 @@ def show_loss(metric: Metric, worse: float) -> str:
     >>> show_loss("accuracy", 0.0021), show_loss("log_loss", -0.0013)
     ('+0.21', '-0.0013')
     """
-    told = round(100 * worse, 2) if metric in _SHARES else round(worse, 4)
-    return f"{told + 0.0:+.2f}" if metric in _SHARES else f"{told + 0.0:+.4f}"  # + 0.0: no figure is minus nothing
+    figure = round(100 * worse, 2) if metric in _SHARES else round(worse, 4)
+    return f"{figure + 0.0:+.2f}" if metric in _SHARES else f"{figure + 0.0:+.4f}"  # + 0.0: no figure is minus nothing
 
 
 def describe_unit(metric: Metric) -> str:

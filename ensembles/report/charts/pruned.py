@@ -16,7 +16,7 @@ TICKS = (1, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0.001
 def draw_pruned_curve(curve: PrunedCurve, number: int = 0) -> Chart:
     """Validation accuracy over the share of weights that are left, before and after fine-tuning.
 
-    `number` tells charts of a page apart.
+    `number` makes ids of charts unique on a page.
     """
     figure, axes = blank(height=4.2)
     unpruned, chosen = curve.unpruned, curve.chosen

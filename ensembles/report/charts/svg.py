@@ -64,13 +64,13 @@ class Axis:
         return [float(f"{number * step:.10g}") for number in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
-def spread(values: Sequence[float], start: float, end: float, room: float = 0.06, log: bool = False) -> Axis:
-    """An axis on which all of `values` have `room` to both sides, a share of their span."""
+def spread(values: Sequence[float], start: float, end: float, margin: float = 0.06, log: bool = False) -> Axis:
+    """An axis on which all of `values` have `margin` to both sides, a share of their span."""
     low, high = min(values), max(values)
     if log:
-        wide = max(math.log(high / low), 0.2) * room
+        wide = max(math.log(high / low), 0.2) * margin
         return Axis(low * math.exp(-wide), high * math.exp(wide), start, end, log=True)
-    wide = max(high - low, 1e-9) * room
+    wide = max(high - low, 1e-9) * margin
     return Axis(low - wide, high + wide, start, end)
 
 
@@ -89,7 +89,7 @@ def svg(body: Sequence[str], height: float, caption: str, width: float = WIDTH, 
     )
 
 
-def words(x: float, y: float, text: str, kind: str = "", turn: float = 0) -> str:
+def label(x: float, y: float, text: str, kind: str = "", turn: float = 0) -> str:
     """A line of text with its baseline at (x, y): `kind` is `m` (centred), `e` (ends there), `k` (ink), in any order."""
     turned = f' transform="rotate({turn:g} {x:g} {y:g})"' if turn else ""
     return f'<text x="{x:g}" y="{y:g}"{f" class={quoteattr(kind)}" if kind else ""}{turned}>{escape(text)}</text>'
@@ -102,14 +102,14 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str = "g") -> str:
 
 def path(points: Sequence[tuple[float, float]], kind: str, trial: str = "") -> str:
     """A line through points; of a `trial`, one that the page can light up."""
-    told = "M" + "L".join(f"{x:g} {y:g}" for x, y in points)
-    return f'<path class="{kind}"{_of(trial)} d="{told}"/>'
+    data = "M" + "L".join(f"{x:g} {y:g}" for x, y in points)
+    return f'<path class="{kind}"{_of(trial)} d="{data}"/>'
 
 
 def dot(x: float, y: float, radius: float, kind: str, trial: str = "", title: str = "") -> str:
-    """A dot, with what it is for those who point at it."""
-    told = f"><title>{escape(title)}</title></circle>" if title else "/>"
-    return f'<circle class="{kind}"{_of(trial)} cx="{x:g}" cy="{y:g}" r="{radius:g}"{told}'
+    """A dot with a tooltip."""
+    rest = f"><title>{escape(title)}</title></circle>" if title else "/>"
+    return f'<circle class="{kind}"{_of(trial)} cx="{x:g}" cy="{y:g}" r="{radius:g}"{rest}'
 
 
 def as_percent(share: float) -> str:
@@ -135,13 +135,13 @@ def grid_y(axis: Axis, left: float, right: float, show: Callable[[float], str], 
     parts = []
     for tick in axis.ticks(most):
         y = axis.place(tick)
-        parts += [line(left, y, right, y), words(left - 6, y + 3.5, show(tick), "e")]
+        parts += [line(left, y, right, y), label(left - 6, y + 3.5, show(tick), "e")]
     return parts
 
 
 def grid_x(axis: Axis, bottom: float, show: Callable[[float], str], most: int = 7) -> list[str]:
     """Values below an axis."""
-    return [words(axis.place(tick), bottom + 15, show(tick), "m") for tick in axis.ticks(most)]
+    return [label(axis.place(tick), bottom + 15, show(tick), "m") for tick in axis.ticks(most)]
 
 
 def heat_map(
@@ -156,7 +156,7 @@ def heat_map(
 ) -> str:
     """A table of numbers as shades, from the palest to the deepest of `ends`. With `signed`, two colours around nothing.
 
-    Cells are told in figures up to `most_shown` columns; NaN is no cell.
+    Cells show their numbers up to `most_shown` columns; NaN is no cell.
     """
     palest, deepest_value = (0.0, max(map(abs, ends))) if signed else ends
     count = len(columns)
@@ -171,10 +171,10 @@ def heat_map(
         x = round(left + (number + 0.5) * cell, 1)
         upright = deepest <= 3
         parts.append(
-            words(x, round(top - 5, 1), name, "m") if upright else words(x + 3, round(top - 5, 1), name, turn=-45)
+            label(x, round(top - 5, 1), name, "m") if upright else label(x + 3, round(top - 5, 1), name, turn=-45)
         )
     for number, name in enumerate(rows):
-        parts.append(words(left - 6, round(top + (number + 0.5) * tall + 3.5, 1), name, "e"))
+        parts.append(label(left - 6, round(top + (number + 0.5) * tall + 3.5, 1), name, "e"))
     for at, of in np.argwhere(np.isfinite(values)).tolist():
         value = float(values[at, of])
         share = ((abs(value) if signed else value) - palest) / max(deepest_value - palest, 1e-12)
@@ -188,7 +188,7 @@ def heat_map(
         if count <= most_shown and (value or not signed):
             inside = "m x" if depth > STEPS // 2 else "m k"
             parts.append(
-                words(round(x + (cell - 1.5) / 2, 1), round(y + tall / 2 + 2.8, 1), show.format(value), inside)
+                label(round(x + (cell - 1.5) / 2, 1), round(y + tall / 2 + 2.8, 1), show.format(value), inside)
             )
     width = left + count * cell + 0.75 * LETTER * deepest + 12
     return svg(parts, round(top + len(rows) * tall + 6, 1), caption, round(width, 1), "map")

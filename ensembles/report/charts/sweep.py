@@ -33,15 +33,15 @@ class RateMap:
 
 
 def choose_drawn(records: Sequence[TrialRecord], voting: set[str], most: int) -> list[TrialRecord]:
-    """Of trials by rank, those with an epoch that are drawn: the team's and the best others, in their order."""
+    """The trials that are drawn, of those by rank with an epoch: the team's and the best others, in their order."""
     trained = [record for record in records if record.best]
-    room = most - sum(record.trial_id in voting for record in trained)
+    places_left = most - sum(record.trial_id in voting for record in trained)
     drawn = []
     for record in trained:
         if record.trial_id in voting:
             drawn.append(record)
-        elif room > 0:
-            room -= 1
+        elif places_left > 0:
+            places_left -= 1
             drawn.append(record)
     return drawn
 
@@ -63,17 +63,17 @@ def draw_parallel(records: Sequence[TrialRecord], voting: set[str], keys: Sequen
         group, _, name = key.rpartition(".")
         place, labels = _scale([config.get(key) for config in configs], bottom, top)
         columns.append(place)
-        axes += [svg.words(x, 12, group, "m"), svg.words(x, 25, _cut(name, 16), "m k")]
+        axes += [svg.label(x, 12, group, "m"), svg.label(x, 25, _cut(name, 16), "m k")]
         axes += [
             svg.line(x, top, x, bottom),
-            *(svg.words(x - 5, y + 3.5, text, "e halo") for text, y in labels),
+            *(svg.label(x - 5, y + 3.5, text, "e halo") for text, y in labels),
         ]
     accuracy = [record.best.validation_accuracy for record in drawn if record.best]
     # A trial near chance would press all that matter to one line at the top.
     x, up = places[-1], svg.Axis(float(np.percentile(accuracy, 10)), max(accuracy), bottom, top)
-    axes += [svg.words(x, 12, "validation", "m"), svg.words(x, 25, "accuracy", "m k")]
+    axes += [svg.label(x, 12, "validation", "m"), svg.label(x, 25, "accuracy", "m k")]
     axes.append(svg.line(x, top, x, bottom))
-    axes += [svg.words(x + 6, up.place(tick) + 3.5, svg.as_percent(tick)) for tick in up.ticks(6)]
+    axes += [svg.label(x + 6, up.place(tick) + 3.5, svg.as_percent(tick)) for tick in up.ticks(6)]
     team, others = [], []
     for number, record in reversed(list(enumerate(drawn))):  # the best on top
         points = [(x, place(configs[number].get(key))) for x, key, place in zip(places, shown, columns, strict=False)]
@@ -97,7 +97,7 @@ def draw_parallel(records: Sequence[TrialRecord], voting: set[str], keys: Sequen
 def _scale(
     values: Sequence[object], bottom: float, top: float
 ) -> tuple[Callable[[object], float], list[tuple[str, float]]]:
-    """Where each value lies on a vertical axis, and the words beside it with their places."""
+    """The position of each value on a vertical axis, and the labels beside it with their positions."""
     numbers = [float(one) for one in values if isinstance(one, int | float) and not isinstance(one, bool)]
     distinct = {repr(one): one for one in values}
     if len(numbers) == len(values) and len(distinct) > MOST_NAMES:
@@ -122,7 +122,7 @@ def _scale(
 
 
 def _order(value: object) -> tuple[int, float, str]:
-    """Missing first, then numbers, then words."""
+    """Missing values first, then numbers, then strings."""
     if value is None:
         return 0, 0.0, ""
     return (1, float(value), "") if isinstance(value, int | float) else (2, 0.0, str(value))
@@ -154,22 +154,22 @@ def draw_rate_map(
     parts = [
         *svg.grid_y(up, left, right, svg.as_number, 7),
         *svg.grid_x(across, bottom, svg.as_number, 8),
-        svg.words((left + right) / 2, bottom + 31, "learning rate", "m"),
-        svg.words(14, (top + bottom) / 2, "weight decay", "m", turn=-90),
+        svg.label((left + right) / 2, bottom + 31, "learning rate", "m"),
+        svg.label(14, (top + bottom) / 2, "weight decay", "m", turn=-90),
     ]
     if has_zero:
-        parts += [svg.line(left, bottom - 10, right, bottom - 10), svg.words(left - 6, bottom - 6.5, "0", "e")]
+        parts += [svg.line(left, bottom - 10, right, bottom - 10), svg.label(left - 6, bottom - 6.5, "0", "e")]
     x1, x2 = (across.place(max(end, across.low)) for end in rate_range)
     y1, y2 = (up.place(max(end, up.low)) for end in decay_range)
     parts.append(f'<rect class="border" x="{x1:g}" y="{y2:g}" width="{x2 - x1:.4g}" height="{y1 - y2:.4g}"/>')
     for number, (record, rate, decay) in reversed(list(enumerate(points))):
         depth = SHADES - min(SHADES - 1, SHADES * number // len(points))
         best = record.best
-        told = f"{record.trial_id}: {best.validation_accuracy:.2%} with {rate:.3g} and {decay:.3g}" if best else ""
+        title = f"{record.trial_id}: {best.validation_accuracy:.2%} with {rate:.3g} and {decay:.3g}" if best else ""
         y = up.place(decay) if decay > 0 else bottom - 10
         if rate > 0:
             kind = f"dot s{depth}" + (" ring" if record.trial_id in voting else "")
-            parts.append(svg.dot(across.place(rate), y, 4.2, kind, record.trial_id, told))
+            parts.append(svg.dot(across.place(rate), y, 4.2, kind, record.trial_id, title))
     borders = _borders(points[: max(3, len(points) // 20)], {"learning rate": rate_range, "weight decay": decay_range})
     for word in borders:
         parts.append(_mark(word, x1, x2, y1, y2))
@@ -193,7 +193,7 @@ def _above_zero(ends: tuple[float, float]) -> list[float]:
 
 def _borders(best: Sequence[tuple[TrialRecord, float, float]], ranges: Mapping[str, tuple[float, float]]) -> list[str]:
     """For each end of a range that most of the best trials lie at, a sentence."""
-    told = []
+    sentences = []
     for name, (low, high) in ranges.items():
         values = [rate if name == "learning rate" else decay for _, rate, decay in best]
         if not 0 < low < high:
@@ -204,11 +204,11 @@ def _borders(best: Sequence[tuple[TrialRecord, float, float]], ranges: Mapping[s
             ("upper", sum(share >= 1 - NEAR for share in shares)),
         ):
             if 2 * many > len(values):
-                told.append(
+                sentences.append(
                     f"{many} of the best {len(values)} lie at the {end} end of the {name}, "
                     f"{(low if end == 'lower' else high):.3g}: widen it."
                 )
-    return told
+    return sentences
 
 
 def _mark(word: str, x1: float, x2: float, y1: float, y2: float) -> str:

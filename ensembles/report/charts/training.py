@@ -1,4 +1,4 @@
-"""Charts of what was seen while a trial trained: over its epochs, and of its layers at the end."""
+"""Charts of a trial's training: statistics over its epochs, and of its layers at the end."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ COLUMNS = 4
 
 
 @page_style()
-def draw_watched(record: TrialRecord) -> Chart | None:
-    """Losses with their gap, update ratio, gradient norm and dead share over the epochs; None where nothing was watched."""
+def draw_statistics(record: TrialRecord) -> Chart | None:
+    """Losses with their gap, update ratio, gradient norm and dead share over the epochs; None if the trial was not monitored."""
     seen = [epoch for epoch in record.epochs if epoch.fit_loss is not None]
     if not seen:
         return None
@@ -66,7 +66,7 @@ def draw_watched(record: TrialRecord) -> Chart | None:
 
 @page_style()
 def draw_layers(layers: Sequence[LayerStatistics], name: str) -> Chart | None:
-    """Histograms of what enters each non-linearity as small multiples; None without any. `name` tells charts apart."""
+    """Histograms of what enters each non-linearity as small multiples; None without any. `name` makes ids of charts unique."""
     drawn = [layer for layer in layers if layer.histogram and _edges(layer)]
     if not drawn:
         return None
@@ -100,23 +100,23 @@ def draw_layers(layers: Sequence[LayerStatistics], name: str) -> Chart | None:
 
 
 def describe_training(seen: Sequence[EpochResult]) -> str:
-    """The last epoch in words: losses, gap, update ratio, gradient norm, dead share."""
+    """The last epoch as text: losses, gap, update ratio, gradient norm, dead share."""
     last = seen[-1]
-    told = [
+    parts = [
         f"Epoch {last.epoch}: loss {last.fit_loss:.4g} on training images, {last.validation_loss:.4g} on validation"
     ]
     if last.fit_accuracy is not None:
         gap = 100 * (last.fit_accuracy - last.validation_accuracy)
-        told.append(f"accuracy {last.fit_accuracy:.1%} and {last.validation_accuracy:.1%}, a gap of {gap:+.1f} points")
+        parts.append(f"accuracy {last.fit_accuracy:.1%} and {last.validation_accuracy:.1%}, a gap of {gap:+.1f} points")
     if last.update_ratio is not None:
         low, high = GOOD_RATIO
         where = "below" if last.update_ratio < low else "above" if last.update_ratio > high else "inside"
-        told.append(f"a step moves the weights by {last.update_ratio:.2g} of their norm, {where} the band")
+        parts.append(f"a step moves the weights by {last.update_ratio:.2g} of their norm, {where} the band")
     if last.grad_norm is not None:
-        told.append(f"gradient norm {last.grad_norm:.3g}")
+        parts.append(f"gradient norm {last.grad_norm:.3g}")
     if last.dead_share is not None:
-        told.append(f"{last.dead_share:.1%} of the units dead in the worst layer")
-    return "; ".join(told) + "."
+        parts.append(f"{last.dead_share:.1%} of the units dead in the worst layer")
+    return "; ".join(parts) + "."
 
 
 def _values(epochs: Sequence[EpochResult], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -125,7 +125,7 @@ def _values(epochs: Sequence[EpochResult], name: str) -> np.ndarray[Any, np.dtyp
 
 
 def _plot_log(axes: Any, epochs: Any, values: Any, dots: dict[str, Any]) -> None:
-    """On a log scale, where a value of zero has no place."""
+    """Set a log scale, on which zero cannot be drawn."""
     axes.set_yscale("log")
     axes.plot(epochs, np.where(values > 0, values, math.nan), color=ACCENT, linewidth=1.6, **dots)
     seen = values[values > 0]
@@ -136,12 +136,12 @@ def _plot_log(axes: Any, epochs: Any, values: Any, dots: dict[str, Any]) -> None
 
 
 def _edges(layer: LayerStatistics) -> tuple[float, float] | None:
-    """Of the histogram; None where there is none to draw."""
+    """Range of the histogram; None if there is none to draw."""
     if layer.low is None or layer.high is None or layer.low >= layer.high:
         return None
     return layer.low, layer.high
 
 
 def _short(text: str, most: int = 34) -> str:
-    """Its end, which tells layers apart, where it is too long for a title."""
+    """The end of a layer's name, which distinguishes layers, if the name is too long for a title."""
     return text if len(text) <= most else f"…{text[-most + 1 :]}"

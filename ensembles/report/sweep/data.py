@@ -14,9 +14,9 @@ from trainables.store import layout
 MOST_CLASSES = 300
 MOST_LEFT_OUT = 200
 UNEVEN = 10
-"""A class with so many times the training images of another is worth a word."""
+"""The report mentions a class with this many times the training images of another."""
 FEW = 10
-"""Of fewer test images of a class, its accuracy is a guess."""
+"""With fewer test images of a class, its accuracy is a guess."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class DataSection:
     name: str
     data_id: str
     images: dict[str, int]
-    """By split."""
+    """Number of images by split."""
     classes: tuple[ClassCount, ...]
     class_count: int
     more: int
-    """Classes that are not in the table: those with the most training images are."""
+    """Classes that are not in the table, which has those with the most training images."""
     findings: tuple[str, ...]
     left_out: tuple[tuple[CheckpointId, str], ...]
     left_out_count: int
@@ -69,26 +69,26 @@ def lay_out(table: DataTable, left_out: Sequence[tuple[CheckpointId, str]]) -> D
 
 
 def _find(classes: Sequence[ClassCount]) -> list[str]:
-    """What a reader should know before the figures by class are believed."""
-    told = []
+    """Warnings that a reader needs to interpret the figures by class."""
+    sentences = []
     for split in layout.SPLITS:
         without = [one.name for one in classes if getattr(one, split) == 0]
         if without:
-            told.append(f"{_name(without)} no {split} images.")
+            sentences.append(f"{_name(without)} no {split} images.")
     trained = [one for one in classes if one.train]
     if trained:
         most, least = max(trained, key=lambda one: one.train), min(trained, key=lambda one: one.train)
         if most.train >= UNEVEN * least.train:
-            told.append(
+            sentences.append(
                 f"Classes are uneven: {most.name} has {most.train:,} training images, {least.name} {least.train:,}. "
                 "Accuracy is mostly that of the large ones; balanced accuracy and macro F1 are not."
             )
     few = [one.name for one in classes if 0 < one.test < FEW]
     if few:
-        told.append(
+        sentences.append(
             f"{_name(few)} fewer than {FEW} test images: what is said of {'it' if len(few) == 1 else 'them'} alone is a guess."
         )
-    return told
+    return sentences
 
 
 def _name(names: Sequence[str]) -> str:

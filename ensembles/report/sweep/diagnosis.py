@@ -27,7 +27,7 @@ class VerdictCount:
 
 @dataclass(frozen=True)
 class DiagnosisRow:
-    """One trial: its verdict, what shows it, and the words that change what is to be changed."""
+    """One trial: its verdict, the evidence, and the overrides to try next."""
 
     trial_id: str
     verdict: Verdict
@@ -46,7 +46,7 @@ class DiagnosisSection:
 
 
 def lay_out(diagnoses: Sequence[Diagnosis]) -> DiagnosisSection | None:
-    """The section; None where there is no trial."""
+    """The section; None if there is no trial."""
     if not diagnoses:
         return None
     counts = Counter(found.verdict for found in diagnoses)
@@ -65,7 +65,7 @@ def lay_out(diagnoses: Sequence[Diagnosis]) -> DiagnosisSection | None:
 
 
 def describe_evidence(found: Diagnosis) -> str:
-    """For people: `fit accuracy 1, validation accuracy 0.86`."""
+    """The evidence as text: `fit accuracy 1, validation accuracy 0.86`."""
     return ", ".join(
         str(value) if name == "reason" else f"{name.replace('_', ' ')} {_show(value)}"
         for name, value in found.evidence.items()
@@ -73,7 +73,7 @@ def describe_evidence(found: Diagnosis) -> str:
 
 
 def format_overrides(found: Diagnosis) -> str:
-    """As words on the command line: `model.dropout=0.2 optimizer.weight_decay=0.0005`."""
+    """The patch as arguments of the command line: `model.dropout=0.2 optimizer.weight_decay=0.0005`."""
     return " ".join(
         f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in found.patch.items()
     )

@@ -1,4 +1,4 @@
-"""The report's ladder: from the score that chose the team, to the same corrected for the choosing, to test."""
+"""The report's ladder: from the score that selected the team, to the score corrected for selection bias, to test."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Rung:
 
     name: str
     measured: str
-    """On which images, and what is wrong with them."""
+    """The images that it was measured on, and their bias."""
     team: float
     team_ci95: tuple[float, float] | None
     best: float
-    """Of the best single checkpoint."""
+    """Accuracy of the best single checkpoint."""
     best_ci95: tuple[float, float] | None
     honest: bool
 
@@ -34,7 +34,7 @@ class LadderSection:
 
 
 def lay_out(verdict: Verdict) -> LadderSection:
-    """The section; where validation was not corrected the ladder has two rungs."""
+    """The section; without a corrected estimate the ladder has two rungs."""
     team, best = verdict.votes[verdict.vote], verdict.best
     rungs = [
         Rung(
@@ -77,14 +77,14 @@ def lay_out(verdict: Verdict) -> LadderSection:
 def _describe(rungs: list[Rung]) -> str:
     selected, test = rungs[0], rungs[-1]
     lost = 100 * (selected.team - test.team)
-    told = (
+    text = (
         f"The team scores {selected.team:.2%} where it was chosen and {test.team:.2%} on test, {abs(lost):.2f} points "
     )
-    told += "less" if lost >= 0 else "more"
+    text += "less" if lost >= 0 else "more"
     if len(rungs) == 3:
         off = 100 * (rungs[1].team - test.team)
-        told += f"; the corrected estimate of {rungs[1].team:.2%} is {abs(off):.2f} points {'above' if off >= 0 else 'below'} test"
-    return f"{told}."
+        text += f"; the corrected estimate of {rungs[1].team:.2%} is {abs(off):.2f} points {'above' if off >= 0 else 'below'} test"
+    return f"{text}."
 
 
 def _draw(rungs: list[Rung], sentence: str) -> Chart:
@@ -97,18 +97,18 @@ def _draw(rungs: list[Rung], sentence: str) -> Chart:
     parts += svg.grid_x(axis, bottom, svg.as_percent, 8)
     parts += [
         svg.dot(left + 6, 9, 4.5, "dot v"),
-        svg.words(left + 15, 12.5, "the team's vote"),
+        svg.label(left + 15, 12.5, "the team's vote"),
         svg.dot(left + 120, 9, 3.5, "dot"),
-        svg.words(left + 129, 12.5, "best single checkpoint"),
+        svg.label(left + 129, 12.5, "best single checkpoint"),
     ]
     for number, rung in enumerate(rungs):
         y = 24 + tall * number
-        parts.append(svg.words(left - 12, y + tall / 2 + 3, rung.name, "e k"))
+        parts.append(svg.label(left - 12, y + tall / 2 + 3, rung.name, "e k"))
         pairs = ((rung.team, rung.team_ci95, y + 17, "v", 4.5), (rung.best, rung.best_ci95, y + 32, "", 3.5))
         for value, interval, at, kind, radius in pairs:
             if interval:
                 parts.append(svg.line(axis.place(interval[0]), at, axis.place(interval[1]), at, f"span {kind}".strip()))
-            shown = ["dot", kind, "" if rung.honest else "hollow"]
-            parts.append(svg.dot(axis.place(value), at, radius, " ".join(filter(None, shown))))
+            classes = ["dot", kind, "" if rung.honest else "hollow"]
+            parts.append(svg.dot(axis.place(value), at, radius, " ".join(filter(None, classes))))
     caption = f"{sentence} Hollow dots are flattered by the choosing."
     return Chart(svg.svg(parts, bottom + 22, caption), caption)

@@ -1,4 +1,4 @@
-"""The report's section on a night: its verdict beside the last accepted night, why, who votes, and which images flipped."""
+"""The report's section on a night: its verdict beside the last accepted night, causes, members, and flipped images."""
 
 from __future__ import annotations
 
@@ -27,41 +27,41 @@ class NightSection:
     against: str | None
     comparison: NightComparison | None
     remarks: tuple[str, ...]
-    """What a reader must know of the comparison."""
+    """Remarks on the comparison."""
     causes: tuple[tuple[str, str], ...]
     """What changed, the likeliest cause first: its kind, and from what to what."""
     unchanged: str
     members: MembersChange | None
 
 
-def lay_out(story: NightSummary) -> NightSection:
+def lay_out(summary: NightSummary) -> NightSection:
     """The section."""
     return NightSection(
-        verdict=story.verdict,
-        sentence=f"{story.sentence[:1].upper()}{story.sentence[1:]}.",
-        against=story.against,
-        comparison=story.comparison,
-        remarks=(*_remark(story.comparison), *story.notes, *([story.warm_start] if story.warm_start else [])),
-        causes=tuple((HEADINGS[cause.kind], cause.description) for cause in story.causes),
-        unchanged=", ".join(story.unchanged),
-        members=story.members,
+        verdict=summary.verdict,
+        sentence=f"{summary.sentence[:1].upper()}{summary.sentence[1:]}.",
+        against=summary.against,
+        comparison=summary.comparison,
+        remarks=(*_remark(summary.comparison), *summary.notes, *([summary.warm_start] if summary.warm_start else [])),
+        causes=tuple((HEADINGS[cause.kind], cause.description) for cause in summary.causes),
+        unchanged=", ".join(summary.unchanged),
+        members=summary.members,
     )
 
 
 def _remark(comparison: NightComparison | None) -> list[str]:
     if comparison is None:
         return []
-    told = []
+    sentences = []
     if not comparison.is_whole:
-        told.append(
+        sentences.append(
             f"of {comparison.images_now:,} test images {comparison.images:,} were test images of the earlier night too: "
             "the comparison is on these alone"
         )
     if comparison.matched_by == "image_id":
-        told.append("the pixels of all images are others than then: the same image is known by its name")
+        sentences.append("the pixels of all images have changed since then: images are matched by their names")
     if comparison.relabelled:
-        told.append(
-            f"{comparison.relabelled:,} of the images that both have had another label then: both nights are judged by the "
-            "labels of now"
+        sentences.append(
+            f"{comparison.relabelled:,} of the images that both have had another label then: both nights are scored by "
+            "today's labels"
         )
-    return told
+    return sentences

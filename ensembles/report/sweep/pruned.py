@@ -29,7 +29,7 @@ class PrunedSection:
 
 
 def lay_out(curves: Sequence[PrunedCurve]) -> PrunedSection | None:
-    """The section, None where nothing was sparsified."""
+    """The section; None if nothing was sparsified."""
     shown = tuple(
         CurveView(
             curve=curve,

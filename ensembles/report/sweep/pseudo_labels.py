@@ -24,42 +24,42 @@ class PseudoSection:
     pairs_sentence: str
     classes: tuple[ClassLabels, ...]
     more_classes: int
-    """That are not shown."""
+    """Classes that are not shown."""
     thresholds: tuple[tuple[float, LabelCount], ...]
     asked_confidence: float | None
-    """The line of `thresholds` that the sweep asks for."""
+    """The configured confidence, one of `thresholds`."""
     truth_is_known: bool
     table: str
 
 
-def lay_out(story: PseudoLabelSummary) -> PseudoSection:
+def lay_out(summary: PseudoLabelSummary) -> PseudoSection:
     """The section."""
-    labelling = story.labelling
+    labelling = summary.labelling
     classes = labelling.classes if labelling and labelling.kept.labelled else ()
     shown = classes
     if len(classes) > MOST_CLASSES:
         shown = tuple(sorted(classes, key=lambda one: -one.count.labelled)[:MOST_CLASSES])
     return PseudoSection(
-        sentences=tuple(_describe(story)),
-        gains=story.gains,
-        pairs=story.pairs,
-        pairs_sentence=_describe_pairs(story.pairs),
+        sentences=tuple(_describe(summary)),
+        gains=summary.gains,
+        pairs=summary.pairs,
+        pairs_sentence=_describe_pairs(summary.pairs),
         classes=shown,
         more_classes=len(classes) - len(shown),
         thresholds=labelling.thresholds if labelling else (),
         asked_confidence=labelling.confidence if labelling else None,
         truth_is_known=bool(labelling and labelling.asked.known),
-        table=story.table,
+        table=summary.table,
     )
 
 
-def _describe(story: PseudoLabelSummary) -> list[str]:
-    told = [f"{story.reason[:1].upper()}{story.reason[1:]}."]
-    if story.labelling:
-        told += [_describe_left_out(story.labelling), _describe_truth(story.labelling)]
-    for gain in story.gains[-1:]:
-        told.append(f"The second stage {_describe_change(gain.test)}.")
-    return [one for one in told if one]
+def _describe(summary: PseudoLabelSummary) -> list[str]:
+    sentences = [f"{summary.reason[:1].upper()}{summary.reason[1:]}."]
+    if summary.labelling:
+        sentences += [_describe_left_out(summary.labelling), _describe_accuracy(summary.labelling)]
+    for gain in summary.gains[-1:]:
+        sentences.append(f"The second stage {_describe_change(gain.test)}.")
+    return [one for one in sentences if one]
 
 
 def _describe_left_out(found: Labelling) -> str:
@@ -68,14 +68,14 @@ def _describe_left_out(found: Labelling) -> str:
         (found.trained, "among the training images"),
         (found.twice, "equal to another one"),
     )
-    told = ", ".join(f"{count:,} {why}" for count, why in reasons if count)
-    if not told:
+    listed = ", ".join(f"{count:,} {why}" for count, why in reasons if count)
+    if not listed:
         return "None of them is among the validation, the test or the training images."
-    return f"Of {found.found:,} images {found.left_out:,} were not asked about: {told}."
+    return f"Of {found.found:,} images {found.left_out:,} were not asked about: {listed}."
 
 
-def _describe_truth(found: Labelling) -> str:
-    """What the labels are worth where somebody knows the truth after all."""
+def _describe_accuracy(found: Labelling) -> str:
+    """The accuracy of the labels, if the true classes are known after all."""
     kept, asked = found.kept, found.asked
     if kept.accuracy is None or asked.accuracy is None:
         return "" if asked.known else "Nobody knows the true classes, so how many labels are right is not known."

@@ -14,15 +14,15 @@ from ensembles.analysis.varied_keys import keys_that_vary, show_value
 from ensembles.report.charts.charts import Chart, draw_range_test
 
 FIRST_DECISIONS, LAST_DECISIONS = 12, 6
-"""Shown at once; those between them are folded."""
+"""Decisions that are shown at once; those between them are folded."""
 MOST_FOLDED = 500
-"""A mesh or a population may decide ten thousand times: a page is no journal."""
+"""Decisions that are folded: a mesh or a population may decide ten thousand times, and a page is no journal."""
 MOST_GROUPS = 40
 MOST_STEPS = 100
 MOST_RANGE_CHARTS = 12
 
 Sign = Literal["better", "worse", "open"]
-"""Of a difference: its interval is above zero, below, or neither."""
+"""Sign of a difference: its interval is above zero, below zero, or contains it."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class DecisionList:
     first: tuple[SearchDecision, ...]
     folded: tuple[SearchDecision, ...]
     more: int
-    """Neither folded nor shown: they are on record in the run's events."""
+    """Decisions that are neither folded nor shown; the run's events have them."""
     last: tuple[SearchDecision, ...]
     last_number: int
-    """Of the first of `last`, counted from 1."""
+    """Number of the first of `last`, counted from 1."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ArmLine:
     changes: tuple[tuple[str, str, str], ...]
     """Key, without, with."""
     sign: Sign
-    """Of the difference in validation accuracy."""
+    """Sign of the difference in validation accuracy."""
     drawn: tuple[float, float, float] | None
     """Low end, difference, high end; without an interval all three are the difference. None without a pair."""
 
@@ -58,21 +58,21 @@ class AblationTable:
     found: Ablation
     lines: tuple[ArmLine, ...]
     zero: float
-    """Where no difference lies, in percents of the drawing's width."""
+    """Position of zero, in percents of the drawing's width."""
 
 
 @dataclass(frozen=True)
 class NoiseTable:
-    """The groups that are shown, and what tells them apart."""
+    """The groups that are shown, and the keys in which they differ."""
 
     found: SeedNoise
     keys: tuple[str, ...]
     lines: tuple[tuple[SeedGroup, tuple[str, ...]], ...]
-    """Each with its values of `keys`."""
+    """Groups, each with its values of `keys`."""
     more: int
     """Groups with lower means, which are not shown."""
     tied: int
-    """With the best, which does not count."""
+    """Groups that are tied with the best, which is not counted."""
     alone: int
     """Groups of a single seed."""
 
@@ -84,7 +84,7 @@ class LineageTable:
     keys: tuple[str, ...]
     lines: tuple[tuple[LineageStep, tuple[str, ...]], ...]
     earlier: int
-    """Steps before, which are not shown."""
+    """Earlier steps, which are not shown."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class SearchSection:
 
     decisions: DecisionList | None
     stages: tuple[tuple[StageRow, tuple[tuple[str, str], ...]], ...]
-    """Each with its chosen values."""
+    """Stages, each with the values of its best trial."""
     ablation: AblationTable | None
     noise: NoiseTable | None
     audit: PruningAudit | None
@@ -102,21 +102,21 @@ class SearchSection:
     lineage: LineageTable | None
 
 
-def lay_out(story: SearchSummary) -> SearchSection | None:
-    """The section; None where there is nothing to tell."""
-    if story.is_empty:
+def lay_out(summary: SearchSummary) -> SearchSection | None:
+    """The section; None if there is nothing to show."""
+    if summary.is_empty:
         return None
-    drawn = [draw_range_test(curve, number) for number, curve in enumerate(story.range_tests[:MOST_RANGE_CHARTS])]
-    undrawn = [curve for curve, chart in zip(story.range_tests, drawn, strict=False) if chart is None]
+    drawn = [draw_range_test(curve, number) for number, curve in enumerate(summary.range_tests[:MOST_RANGE_CHARTS])]
+    undrawn = [curve for curve, chart in zip(summary.range_tests, drawn, strict=False) if chart is None]
     return SearchSection(
-        decisions=_fold(story.decisions) if story.decisions else None,
-        stages=tuple((stage, _show(stage.chosen)) for stage in story.stages),
-        ablation=_lay_out_ablation(story.ablation) if story.ablation else None,
-        noise=_lay_out_noise(story.noise) if story.noise else None,
-        audit=story.audit,
+        decisions=_fold(summary.decisions) if summary.decisions else None,
+        stages=tuple((stage, _show(stage.chosen)) for stage in summary.stages),
+        ablation=_lay_out_ablation(summary.ablation) if summary.ablation else None,
+        noise=_lay_out_noise(summary.noise) if summary.noise else None,
+        audit=summary.audit,
         charts=tuple(chart for chart in drawn if chart),
-        undrawn=(*undrawn, *story.range_tests[MOST_RANGE_CHARTS:]),
-        lineage=_lay_out_lineage(story.lineage) if story.lineage else None,
+        undrawn=(*undrawn, *summary.range_tests[MOST_RANGE_CHARTS:]),
+        lineage=_lay_out_lineage(summary.lineage) if summary.lineage else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""The report's section on the sweep as the context of the team: curves, what was tried, what mattered, who was ended early."""
+"""The report's section on the sweep: learning curves, trials, importance, and members whose trials were ended early."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord
 
 MOST_KEYS = 15
-"""In the table of importance."""
+"""Keys in the table of importance."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class ImportanceRow:
     key: str
     lost_r2: float
     share: float
-    """Of the most important one, 0 at least."""
+    """Importance relative to the most important one, 0 at least."""
 
 
 @dataclass(frozen=True)
 class ImportanceTable:
-    """What decides how good a trial gets."""
+    """The importance of hyperparameters."""
 
     found: Importance
     rows: tuple[ImportanceRow, ...]
@@ -45,7 +45,7 @@ class EarlyMember:
     told: str
     weight: float
     accuracy: float | None
-    """Alone, on validation, at the epoch that votes."""
+    """Validation accuracy of the member alone."""
     rank: int
 
 
@@ -62,22 +62,22 @@ class SweepSection:
 
 
 def lay_out(
-    ranked: Sequence[TrialRecord], choice: Team, story: SearchSummary, keys: Sequence[str]
+    ranked: Sequence[TrialRecord], team: Team, summary: SearchSummary, keys: Sequence[str]
 ) -> SweepSection | None:
-    """The section; None where no trial has an epoch. `ranked` is by rank, `keys` are those that vary."""
+    """The section; None if no trial has an epoch. `ranked` is by rank, `keys` are those that vary."""
     if not any(record.epochs for record in ranked):
         return None
-    voting = {member.trial_id for member in choice.members}
+    voting = {member.trial_id for member in team.members}
     found = measure_importance(ranked, keys)
     first = [one.key for one in found.keys] if found else []
-    early = tuple(_early(ranked, choice))
+    early = tuple(_early(ranked, team))
     return SweepSection(
-        curves=draw_learning_curves(ranked, choice, story.rungs),
+        curves=draw_learning_curves(ranked, team, summary.rungs),
         parallel=draw_parallel(ranked, voting, first or keys),
         importance=_tabulate(found) if found else None,
-        rate_map=draw_rate_map(ranked, voting, story.ranges),
+        rate_map=draw_rate_map(ranked, voting, summary.ranges),
         early=early,
-        early_sentence=_describe_early(early, choice),
+        early_sentence=_describe_early(early, team),
     )
 
 
@@ -91,8 +91,8 @@ def _tabulate(found: Importance) -> ImportanceTable:
         )
     else:
         sentence = (
-            f"A random forest on the hyperparameters explains next to nothing of what tells {found.trials:,} trials apart at "
-            f"epoch {found.epoch} (R² {found.r2:.2f} on trials that it has not seen, below {LEAST_R2:g}): no importance can be told."
+            f"A random forest on the hyperparameters explains next to nothing of the differences between {found.trials:,} trials at "
+            f"epoch {found.epoch} (R² {found.r2:.2f} on trials that it has not seen, below {LEAST_R2:g}): no importance can be given."
         )
     return ImportanceTable(
         found,
@@ -104,12 +104,12 @@ def _tabulate(found: Importance) -> ImportanceTable:
     )
 
 
-def _early(ranked: Sequence[TrialRecord], choice: Team) -> list[EarlyMember]:
+def _early(ranked: Sequence[TrialRecord], team: Team) -> list[EarlyMember]:
     found = []
     for place, record in enumerate(ranked, start=1):
         if record.state not in ("pruned", "stopped"):
             continue
-        for member, weight in zip(choice.members, choice.weights, strict=True):
+        for member, weight in zip(team.members, team.weights, strict=True):
             if member.trial_id == record.trial_id:
                 at = next((epoch for epoch in record.epochs if epoch.epoch == member.epoch), None)
                 found.append(
@@ -118,12 +118,12 @@ def _early(ranked: Sequence[TrialRecord], choice: Team) -> list[EarlyMember]:
     return found
 
 
-def _describe_early(early: Sequence[EarlyMember], choice: Team) -> str:
+def _describe_early(early: Sequence[EarlyMember], team: Team) -> str:
     if not early:
         return "No trial that was ended early made the team."
     weight = sum(one.weight for one in early)
     many = len(early)
     return (
-        f"{many} of {len(choice.members)} members, with {weight:.0%} of the weight, {'come' if many > 1 else 'comes'} from "
+        f"{many} of {len(team.members)} members, with {weight:.0%} of the weight, {'come' if many > 1 else 'comes'} from "
         f"{'trials that were' if many > 1 else 'a trial that was'} ended early: every checkpoint may vote."
     )

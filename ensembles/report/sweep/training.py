@@ -1,4 +1,4 @@
-"""The report's section on what was seen while the team's trials trained."""
+"""The report's section on the training of the team's trials: curves and statistics of layers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ensembles.analysis.training_summary import MonitoredTrial
 from ensembles.report.charts.charts import Chart
-from ensembles.report.charts.training import draw_layers, draw_watched
+from ensembles.report.charts.training import draw_layers, draw_statistics
 from trainables.results.layer_statistics import LayerStatistics
 
 MOST_ROWS = 200
@@ -17,12 +17,12 @@ MOST_ROWS_OF_ALL = 600
 
 
 @dataclass(frozen=True)
-class WatchedRow:
+class StatisticsRow:
     """A trial's charts, and its layers as a table."""
 
     trial_id: str
     epoch: int
-    """The last one, of which the layers are."""
+    """The last epoch, whose layers are shown."""
     chart: Chart
     histograms: Chart | None
     layers: tuple[LayerStatistics, ...]
@@ -31,27 +31,27 @@ class WatchedRow:
 
 
 @dataclass(frozen=True)
-class WatchSection:
+class TrainingSection:
     """What the section shows: the trials in the order in which they were given."""
 
-    rows: tuple[WatchedRow, ...]
+    rows: tuple[StatisticsRow, ...]
 
 
-def lay_out(trials: Sequence[MonitoredTrial]) -> WatchSection | None:
-    """The section; None where nothing was watched."""
-    rows: list[WatchedRow] = []
+def lay_out(trials: Sequence[MonitoredTrial]) -> TrainingSection | None:
+    """The section; None if no trial was monitored."""
+    rows: list[StatisticsRow] = []
     for trial in trials:
-        if (chart := draw_watched(trial.record)) is None:
+        if (chart := draw_statistics(trial.record)) is None:
             continue
-        room = min(MOST_ROWS, MOST_ROWS_OF_ALL - sum(len(row.layers) for row in rows))
+        limit = min(MOST_ROWS, MOST_ROWS_OF_ALL - sum(len(row.layers) for row in rows))
         rows.append(
-            WatchedRow(
+            StatisticsRow(
                 trial_id=trial.record.trial_id,
                 epoch=trial.epoch,
                 chart=chart,
                 histograms=draw_layers(trial.layers, trial.record.trial_id),
-                layers=trial.layers[:room],
-                more=max(0, len(trial.layers) - room),
+                layers=trial.layers[:limit],
+                more=max(0, len(trial.layers) - limit),
             )
         )
-    return WatchSection(tuple(rows)) if rows else None
+    return TrainingSection(tuple(rows)) if rows else None

@@ -10,9 +10,9 @@ from ensembles.team import Team
 from trainables.results.record import TrialRecord
 
 MOST_ROWS = 1000
-"""The best trials and the team's: a page of ten thousand rows opens slowly and is read by nobody."""
+"""Rows of the table, for the best trials and the team's: a page of ten thousand rows opens slowly, and nobody reads it."""
 LONGEST_REASON = 160
-"""Characters of a trial's reason; the whole one is on record in the run's events."""
+"""Characters of a trial's reason that are shown; the run's events have the whole one."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class TrialRow:
     trial_id: str
     state: str
     told: str
-    """Its state, and the reason where there is one."""
+    """Its state, with the reason if there is one."""
     votes: bool
     epochs: int
     best_epoch: int | None
     accuracy: float | None
-    """On validation, of its best epoch."""
+    """Validation accuracy of its best epoch."""
     values: tuple[str, ...]
 
 
@@ -38,15 +38,15 @@ class TrialsSection:
 
     states: str
     keys: tuple[str, ...]
-    """Hyperparameters that tell the trials apart."""
+    """Hyperparameters in which the trials differ."""
     rows: tuple[TrialRow, ...]
     more: int
     """Trials with a lower rank that are not in the table."""
 
 
-def lay_out(ranked: Sequence[TrialRecord], choice: Team, keys: Sequence[str]) -> TrialsSection:
+def lay_out(ranked: Sequence[TrialRecord], team: Team, keys: Sequence[str]) -> TrialsSection:
     """The section."""
-    voting = {member.trial_id for member in choice.members}
+    voting = {member.trial_id for member in team.members}
     shown = [
         (place, record)
         for place, record in enumerate(ranked, start=1)
@@ -77,10 +77,10 @@ def _row(place: int, record: TrialRecord, voting: set[str], keys: Sequence[str])
 
 def describe_state(record: TrialRecord) -> str:
     """`pruned at epoch 3`, `diverged: loss is nan`: the state is named once."""
-    told = f"{record.state}: {record.reason}"
+    text = f"{record.state}: {record.reason}"
     if not record.reason or record.reason.startswith(record.state):
-        told = record.reason or record.state
-    return told if len(told) <= LONGEST_REASON else f"{told[:LONGEST_REASON]}…"
+        text = record.reason or record.state
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
 
 
 def count_states(records: Sequence[TrialRecord]) -> str:

@@ -1,4 +1,4 @@
-"""The report's maps of agreement: how often members differ, how alike they err, and accuracy against diversity."""
+"""The report's maps of agreement: disagreement of members, correlation of their errors, and accuracy against diversity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ensembles.report.team.team import heaviest_first
 from ensembles.team import Team
 
 MOST_MEMBERS = 30
-"""In the maps: the heaviest ones."""
+"""Members in the maps: the heaviest ones."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,15 @@ class AgreementSection:
     metric: str
 
 
-def lay_out(choice: Team, evidence: Evidence | None) -> AgreementSection | None:
-    """The section; None without evidence, or where one votes alone."""
-    if evidence is None or len(choice.members) < 2:
+def lay_out(team: Team, evidence: Evidence | None) -> AgreementSection | None:
+    """The section; None without evidence, or if the team has one member."""
+    if evidence is None or len(team.members) < 2:
         return None
-    order = heaviest_first(choice)
+    order = heaviest_first(team)
     shown = order[:MOST_MEMBERS]
-    names = tuple(f"{number} {choice.members[position]}" for number, position in enumerate(shown, start=1))
+    names = tuple(f"{number} {team.members[position]}" for number, position in enumerate(shown, start=1))
     square = np.ix_(shown, shown)
-    rows = tuple(_diversity(choice, evidence, order))
+    rows = tuple(_diversity(team, evidence, order))
     return AgreementSection(
         sentence=_describe(evidence),
         maps=(
@@ -82,9 +82,9 @@ def lay_out(choice: Team, evidence: Evidence | None) -> AgreementSection | None:
             ),
         ),
         more=len(order) - len(shown),
-        diversity=_draw_diversity(choice, rows),
+        diversity=_draw_diversity(team, rows),
         rows=rows,
-        metric=name_metric(choice.metric),
+        metric=name_metric(team.metric),
     )
 
 
@@ -98,40 +98,40 @@ def _describe(evidence: Evidence) -> str:
     )
 
 
-def _map(title: str, told: str, values: npt.NDArray[np.float64], names: tuple[str, ...], show: str) -> Map:
+def _map(title: str, description: str, values: npt.NDArray[np.float64], names: tuple[str, ...], show: str) -> Map:
     off = values.copy()
     np.fill_diagonal(off, np.nan)  # a member agrees with itself
     numbers = [str(number) for number in range(1, len(names) + 1)]
     low, high = float(np.nanmin(off)), float(np.nanmax(off))
     cells = tuple(tuple(MISSING if np.isnan(value) else show.format(value) for value in row) for row in off.tolist())
-    drawn = svg.heat_map(off, list(names), numbers, show, f"{title}. {told}", (low, high), signed=low < 0)
-    return Map(title, Chart(drawn, told), names, cells, tuple(map(tuple, values.tolist())))
+    drawn = svg.heat_map(off, list(names), numbers, show, f"{title}. {description}", (low, high), signed=low < 0)
+    return Map(title, Chart(drawn, description), names, cells, tuple(map(tuple, values.tolist())))
 
 
-def _diversity(choice: Team, evidence: Evidence, order: list[int]) -> list[DiversityRow]:
+def _diversity(team: Team, evidence: Evidence, order: list[int]) -> list[DiversityRow]:
     others = len(order) - 1
     return [
         DiversityRow(
             number=number,
-            name=str(choice.members[position]),
+            name=str(team.members[position]),
             disagreement=float(np.delete(evidence.disagreement[position], position).sum() / others),
             solo=float(evidence.solo[position]),
-            shown_solo=show_score(choice.metric, float(evidence.solo[position])),
+            shown_solo=show_score(team.metric, float(evidence.solo[position])),
         )
         for number, position in enumerate(order, start=1)
     ]
 
 
-def _draw_diversity(choice: Team, rows: tuple[DiversityRow, ...]) -> Chart:
+def _draw_diversity(team: Team, rows: tuple[DiversityRow, ...]) -> Chart:
     left, right, top, bottom = 62.0, svg.WIDTH - 20, 12.0, 222.0
     across = svg.spread([row.disagreement for row in rows], left + 8, right - 14)
     up = svg.spread([row.solo for row in rows], bottom - 8, top + 10)
-    share = choice.metric in ("accuracy", "balanced_accuracy")
+    share = team.metric in ("accuracy", "balanced_accuracy")
     parts = [
         *svg.grid_y(up, left, right, svg.as_percent if share else svg.as_number),
         *svg.grid_x(across, bottom, svg.as_percent),
-        svg.words((left + right) / 2, bottom + 31, "disagreement with the other members, on test", "m"),
-        svg.words(12, (top + bottom) / 2, f"{name_metric(choice.metric)} alone, on validation", "m", turn=-90),
+        svg.label((left + right) / 2, bottom + 31, "disagreement with the other members, on test", "m"),
+        svg.label(12, (top + bottom) / 2, f"{name_metric(team.metric)} alone, on validation", "m", turn=-90),
     ]
     taken: list[tuple[float, float]] = []
     for row in rows:
@@ -139,11 +139,11 @@ def _draw_diversity(choice: Team, rows: tuple[DiversityRow, ...]) -> Chart:
         trial = row.name.partition("@")[0]
         parts.append(svg.dot(x, y, 4.5, "dot v", trial, f"{row.number} {row.name}: {row.shown_solo}"))
         if all(abs(x - other) > 16 or abs(y - at) > 11 for other, at in taken):
-            parts.append(svg.words(x + 6.5, y - 4, str(row.number)))
+            parts.append(svg.label(x + 6.5, y - 4, str(row.number)))
             taken.append((x, y))
     caption = (
-        f"Each member by how often it differs from the others and its {name_metric(choice.metric)} alone on validation "
-        f"({describe_direction(choice.metric)}). Numbers are those of the table of the team. A good member is good alone or differs; "
+        f"Each member by how often it differs from the others and its {name_metric(team.metric)} alone on validation "
+        f"({describe_direction(team.metric)}). Numbers are those of the table of the team. A good member is good alone or differs; "
         "diversity by itself is worth nothing (Abe 2023)."
     )
     return Chart(svg.svg(parts, bottom + 38, caption), caption)

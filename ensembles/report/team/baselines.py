@@ -9,12 +9,12 @@ from ensembles.evaluation.score import Score
 from ensembles.evaluation.verdict import Verdict
 
 RowKind = Literal["single", "vote", "chosen", "baseline"]
-"""chosen: the vote that the sweep file asks for."""
+"""chosen: the vote that the sweep file configures."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Where an interval is drawn, in percents of the drawing's width; no figure of the report."""
+    """Position of an interval in a drawing, in percents of its width; not a figure of the report."""
 
     low: float
     dot: float
@@ -80,7 +80,7 @@ def lay_out(verdict: Verdict) -> BaselinesSection:
 
 
 def _describe(verdict: Verdict) -> str:
-    """Whether choosing paid against voting without a choice: on homogeneous candidates it may not."""
+    """Whether selection paid off against votes without selection: on homogeneous candidates it may not."""
     team, top, everyone = verdict.votes[verdict.vote], verdict.baselines["top"], verdict.baselines["all"]
     better = [
         f"the plain soft vote of {'the best ' if score is top else 'all '}{score.members} "

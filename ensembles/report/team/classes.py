@@ -23,16 +23,17 @@ class ClassRow:
 
     change: ClassChange
     best: float | None
-    """Share that the best single checkpoint has right; None where test has no image of the class."""
+    """Accuracy of the best single checkpoint; None if test has no image of the class."""
     team: float | None
     fixed_share: float
-    """Of the longest bar."""
+    """Length of the bar of fixed images relative to the longest bar."""
     broken_share: float
+    """Length of the bar of broken images relative to the longest bar."""
 
 
 @dataclass(frozen=True)
 class ConfusionRow:
-    """Images of one class that are taken for another: the team's less the best single checkpoint's."""
+    """Images of one class that are predicted as another: the team's less the best single checkpoint's."""
 
     true: str
     predicted: str
@@ -47,10 +48,10 @@ class ClassesSection:
     rows: tuple[ClassRow, ...]
     more: int
     confusions: tuple[ConfusionRow, ...]
-    """Those that change most; diagonal cells, which are no confusion, are in `rows`."""
+    """Confusions that change most; diagonal cells, which are no confusion, are in `rows`."""
     more_confusions: int
     chart: Chart | None
-    """None where there are too many classes, or nothing changes."""
+    """Map of confusions; None if there are too many classes, or nothing changes."""
 
 
 def lay_out(evidence: Evidence | None) -> ClassesSection | None:
@@ -86,15 +87,15 @@ def lay_out(evidence: Evidence | None) -> ClassesSection | None:
 def _describe(evidence: Evidence) -> str:
     net = [change.fixed - change.broken for change in evidence.classes]
     gain, loss = sum(one > 0 for one in net), sum(one < 0 for one in net)
-    told = f"Of {len(net)} classes {gain} gain{'s' if gain == 1 else ''} and {loss} lose{'s' if loss == 1 else ''} against the best single checkpoint"
+    text = f"Of {len(net)} classes {gain} gain{'s' if gain == 1 else ''} and {loss} lose{'s' if loss == 1 else ''} against the best single checkpoint"
     if loss:
         worst = min(evidence.classes, key=lambda change: change.fixed - change.broken)
-        told += f", most of all {worst.name} ({worst.fixed} fixed, {worst.broken} broken)"
-    return f"{told}."
+        text += f", most of all {worst.name} ({worst.fixed} fixed, {worst.broken} broken)"
+    return f"{text}."
 
 
 def _confusions(evidence: Evidence) -> list[ConfusionRow]:
-    """Off the diagonal, the largest change first; of equals a loss first, then in the order of the classes."""
+    """Cells off the diagonal, the largest change first; of equals a loss first, then in the order of the classes."""
     names = [change.name for change in evidence.classes]
     cells = [
         (int(evidence.confusion_change[true, predicted]), true, predicted)

@@ -21,21 +21,21 @@ class CostLine:
 
     trial_id: str
     accuracy: float
-    """On validation, of its best epoch."""
+    """Validation accuracy of its best epoch."""
     parameters: int
     flops: str
     latency: str
-    """Of one image."""
+    """Latency of predicting one image."""
     batch_latency: str
-    """Of an image in a batch."""
+    """Latency of an image in a batch."""
     memory: str
     measured: bool
-    """Whether the device told the memory; else it is an estimate."""
+    """Whether the device measured the memory; else it is an estimate."""
 
 
 @dataclass(frozen=True)
 class WayLine:
-    """One way to predict, with the sums over its members: they all look at every image."""
+    """One way to predict, with the sums over its members: all of them predict every image."""
 
     label: str
     members: int
@@ -43,9 +43,9 @@ class WayLine:
     parameters: int
     flops: str
     latency: str
-    """Of one image, one member after the other."""
+    """Latency of one image, one member after the other."""
     factor: float
-    """Its arithmetic over that of the best single checkpoint."""
+    """Its FLOPs relative to the best single checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +57,18 @@ class CostSection:
     more: int
     """Lines with fewer parameters, which are not shown."""
     measured: int
-    """Trials of which the cost is known."""
+    """Number of trials whose cost is known."""
     ways: tuple[WayLine, ...]
-    """The best single checkpoint, the team and the baselines; empty where the cost of their nets is not known."""
+    """The best single checkpoint, the team and the baselines; empty if the cost of their nets is not known."""
 
 
-def lay_out(records: Sequence[TrialRecord], choice: Team, verdict: Verdict | None = None) -> CostSection | None:
-    """The section; None where no trial with an epoch was measured."""
+def lay_out(records: Sequence[TrialRecord], team: Team, verdict: Verdict | None = None) -> CostSection | None:
+    """The section; None if no trial with an epoch was measured."""
     known = [record for record in rank(list(records)) if record.cost and record.best]
     if not known:
         return None
     lines = [line for record in frontier(known) if (line := _line(record))]
-    drawn = [draw_costs(known, choice, "parameters"), draw_costs(known, choice, "flops")]
+    drawn = [draw_costs(known, team, "parameters"), draw_costs(known, team, "flops")]
     return CostSection(
         charts=tuple(chart for chart in drawn if chart),
         lines=tuple(lines[:MOST_LINES]),
@@ -79,7 +79,7 @@ def lay_out(records: Sequence[TrialRecord], choice: Team, verdict: Verdict | Non
 
 
 def _ways(verdict: Verdict) -> list[WayLine]:
-    """The best single checkpoint, the team, and the baselines, where all of their nets were measured."""
+    """The best single checkpoint, the team, and the baselines, if all of their nets were measured."""
     top, everyone = verdict.baselines["top"], verdict.baselines["all"]
     named = (
         ("best single checkpoint", verdict.best),
@@ -106,7 +106,7 @@ def _ways(verdict: Verdict) -> list[WayLine]:
 
 
 def frontier(ranked: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Of trials in the order of their rank those that have fewer parameters than all before them, the best first."""
+    """Trials that have fewer parameters than all with a better rank, the best first."""
     found: list[TrialRecord] = []
     for record in ranked:
         cost = record.cost

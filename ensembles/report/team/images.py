@@ -10,7 +10,7 @@ from ensembles.evaluation.evidence import Evidence, ImageCase
 from trainables.store import layout
 
 MOST_CASES = 50
-"""Of each kind on the page: the most confident ones."""
+"""Images of each kind on the page: the most confident ones."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class CaseList:
     told: str
     cases: tuple[ImageCase, ...]
     images: int
-    """All of the kind, shown or not."""
+    """Number of images of the kind, shown or not."""
 
 
 @dataclass(frozen=True)

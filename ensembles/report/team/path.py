@@ -1,4 +1,4 @@
-"""The report's greedy path: the team's score after each pick, and where the same search ends up on bootstraps."""
+"""The report's greedy path: the team's score after each pick, and its band over bootstraps."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class PickRow:
     score: float
     shown: str
     kept: bool
-    """Whether the team was taken here or later."""
+    """Whether the pick is part of the final team."""
     band: Band | None
-    """Low end, middle and high end over bootstraps, in the choice's metric."""
+    """Low end, middle and high end over bootstraps, in the team's metric."""
     shown_band: str
 
 
@@ -39,29 +39,29 @@ class PathSection:
     has_band: bool
 
 
-def lay_out(choice: Team, corrected: Corrected | None) -> PathSection | None:
-    """The section; None where the team was not chosen pick by pick."""
+def lay_out(team: Team, corrected: Corrected | None) -> PathSection | None:
+    """The section; None if the team was not selected pick by pick."""
     band = corrected.band if corrected else ()
-    chart = draw_greedy_path(choice, band)
+    chart = draw_greedy_path(team, band)
     if chart is None:
         return None
     rows = []
-    for number, (member, score) in enumerate(zip(choice.picks, choice.path, strict=True), start=1):
+    for number, (member, score) in enumerate(zip(team.picks, team.path, strict=True), start=1):
         at = band[number - 1] if number <= len(band) else None
         rows.append(
             PickRow(
                 number=number,
                 member=member,
                 score=score,
-                shown=show_score(choice.metric, score),
-                kept=number <= choice.kept_picks,
+                shown=show_score(team.metric, score),
+                kept=number <= team.kept_picks,
                 band=at,
-                shown_band=_show(choice, at) if at else MISSING,
+                shown_band=_show(team, at) if at else MISSING,
             )
         )
-    return PathSection(name_metric(choice.metric), chart, tuple(rows), bool(band))
+    return PathSection(name_metric(team.metric), chart, tuple(rows), bool(band))
 
 
-def _show(choice: Team, band: Band) -> str:
-    low, middle, high = (show_score(choice.metric, value) for value in band)
+def _show(team: Team, band: Band) -> str:
+    low, middle, high = (show_score(team.metric, value) for value in band)
     return f"{middle} ({low} to {high})"

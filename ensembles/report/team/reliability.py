@@ -11,7 +11,7 @@ from ensembles.report.charts import svg
 from ensembles.report.charts.charts import Chart
 
 SIDE = 224.0
-"""Of a diagram, in units of the chart."""
+"""Side of a diagram, in units of the chart."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ReliabilitySection:
     rows: tuple[BinRow, ...]
     """Bins with images, before or after."""
     risk: tuple[tuple[float, float], ...]
-    """Share of images answered, and the share of these that is wrong, at every tenth."""
+    """Share of images answered, and the share of these that is wrong, at every tenth of coverage."""
 
 
 def lay_out(evidence: Evidence | None) -> ReliabilitySection | None:
@@ -98,27 +98,27 @@ def _draw(evidence: Evidence) -> Chart:
 
 def _diagram(left: float, top: float, title: str, bins: Sequence[Bin]) -> list[str]:
     across, up = svg.Axis(0, 1, left, left + SIDE), svg.Axis(0, 1, top + SIDE, top)
-    parts = [svg.words(left, top - 12, title, "k")]
+    parts = [svg.label(left, top - 12, title, "k")]
     parts += svg.grid_y(up, left, left + SIDE, svg.as_percent)
     parts += svg.grid_x(across, top + SIDE, svg.as_percent, 5)
-    parts.append(svg.words(left + SIDE / 2, top + SIDE + 31, "confidence", "m"))
+    parts.append(svg.label(left + SIDE / 2, top + SIDE + 31, "confidence", "m"))
     parts.append(svg.line(left, top + SIDE, left + SIDE, top, "guide"))
     most = max((one.images for one in bins), default=1)
     for one in bins:
         if one.images:
             x, y = across.place(one.confidence), up.place(one.accuracy)
             parts.append(svg.line(x, up.place(one.confidence), x, y, "span v"))
-            told = f"{one.images:,} images, confidence {one.confidence:.1%}, accuracy {one.accuracy:.1%}"
-            parts.append(svg.dot(x, y, round(2 + 5 * (one.images / most) ** 0.5, 1), "dot v", title=told))
+            tooltip = f"{one.images:,} images, confidence {one.confidence:.1%}, accuracy {one.accuracy:.1%}"
+            parts.append(svg.dot(x, y, round(2 + 5 * (one.images / most) ** 0.5, 1), "dot v", title=tooltip))
     return parts
 
 
 def _risk(left: float, top: float, points: Sequence[tuple[float, float]]) -> list[str]:
     worst = max(max(risk for _, risk in points), 1e-3)
     across, up = svg.Axis(0, 1, left, left + SIDE), svg.Axis(0, 1.08 * worst, top + SIDE, top)
-    parts = [svg.words(left, top - 12, "risk by coverage", "k")]
+    parts = [svg.label(left, top - 12, "risk by coverage", "k")]
     parts += svg.grid_y(up, left, left + SIDE, svg.as_percent)
     parts += svg.grid_x(across, top + SIDE, svg.as_percent, 5)
-    parts.append(svg.words(left + SIDE / 2, top + SIDE + 31, "images answered", "m"))
+    parts.append(svg.label(left + SIDE / 2, top + SIDE + 31, "images answered", "m"))
     parts.append(svg.path([(across.place(share), up.place(risk)) for share, risk in points], "curve v"))
     return parts

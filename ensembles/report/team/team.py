@@ -1,4 +1,4 @@
-"""The report's table of the team: who votes, with which weight, and what each is worth to the others."""
+"""The report's table of the team: members, weights, and the cost of leaving each out."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class MemberRow:
     """A line of the table of the team."""
 
     number: int
-    """By which the maps of agreement name it, from 1."""
+    """Number in the maps of agreement, from 1."""
     member: CheckpointId
     weight: float
     weight_share: float
-    """Of the heaviest member's weight."""
+    """Weight relative to the heaviest member's."""
     rank: int | None
-    """Of its trial; None where that is of another run."""
+    """Rank of its trial; None if the trial is of another run."""
     accuracy: float | None
-    """Alone, on validation."""
+    """Validation accuracy of the member alone."""
     solo: str
     left_out_cost: float | None
     shown_cost: str
     selected_again: float | None
-    """Share of the repetitions of the selection that select it as well."""
+    """Share of the repetitions of the selection that select it, too."""
     ended_early: bool
     """Whether its trial was pruned or cut off."""
     architecture: str
@@ -51,11 +51,11 @@ class TeamSection:
     how: str
     metric: str
     unit: str
-    """Of what leaving a member out costs."""
+    """Unit of the cost of leaving a member out."""
     measured: bool
     """Whether solo scores and costs of leaving out are known."""
     rows: tuple[MemberRow, ...]
-    """Heaviest first; of equals in the order in which they were chosen."""
+    """Members, heaviest first; of equals in the order in which they were selected."""
     more: int
     any_correct: float | None
     selected_again: bool
@@ -63,7 +63,7 @@ class TeamSection:
 
 
 def lay_out(
-    choice: Team,
+    team: Team,
     evidence: Evidence | None,
     corrected: Corrected | None,
     records: Mapping[str, TrialRecord],
@@ -72,13 +72,13 @@ def lay_out(
 ) -> TeamSection:
     """The section; `ranks` are places of trials in the table of all trials."""
     rows = [
-        _row(number, position, choice, evidence, corrected, records, ranks, keys)
-        for number, position in enumerate(heaviest_first(choice), start=1)
+        _row(number, position, team, evidence, corrected, records, ranks, keys)
+        for number, position in enumerate(heaviest_first(team), start=1)
     ]
     return TeamSection(
-        how=_describe_how(choice),
-        metric=name_metric(choice.metric),
-        unit=describe_unit(choice.metric),
+        how=_describe_how(team),
+        metric=name_metric(team.metric),
+        unit=describe_unit(team.metric),
         measured=evidence is not None,
         rows=tuple(rows[:MOST_ROWS]),
         more=max(0, len(rows) - MOST_ROWS),
@@ -87,13 +87,13 @@ def lay_out(
     )
 
 
-def heaviest_first(choice: Team) -> list[int]:
-    """Positions of the members by falling weight; of equals the one that was chosen first."""
-    return sorted(range(len(choice.members)), key=lambda position: -choice.weights[position])
+def heaviest_first(team: Team) -> list[int]:
+    """Positions of the members by falling weight; of equals the one that was selected first."""
+    return sorted(range(len(team.members)), key=lambda position: -team.weights[position])
 
 
 def describe_architecture(record: TrialRecord) -> str:
-    """The net's name, and its parameters where they were counted: `cnn, 12,345 parameters`."""
+    """The net's name, and its parameters if they were counted: `cnn, 12,345 parameters`."""
     name = record.config.model.name
     return f"{name}, {record.cost.parameters:,} parameters" if record.cost else name
 
@@ -101,14 +101,14 @@ def describe_architecture(record: TrialRecord) -> str:
 def _row(
     number: int,
     position: int,
-    choice: Team,
+    team: Team,
     evidence: Evidence | None,
     corrected: Corrected | None,
     records: Mapping[str, TrialRecord],
     ranks: Mapping[str, int],
     keys: Sequence[str],
 ) -> MemberRow:
-    member = choice.members[position]
+    member = team.members[position]
     record = records.get(member.trial_id)
     config = record.config.flat() if record else {}
     cost = float(evidence.left_out_cost[position]) if evidence else None
@@ -117,13 +117,13 @@ def _row(
     return MemberRow(
         number=number,
         member=member,
-        weight=choice.weights[position],
-        weight_share=choice.weights[position] / max(choice.weights),
+        weight=team.weights[position],
+        weight_share=team.weights[position] / max(team.weights),
         rank=ranks.get(member.trial_id),
         accuracy=next((at.validation_accuracy for at in epochs if at.epoch == member.epoch), None),
-        solo=show_score(choice.metric, float(evidence.solo[position])) if evidence else "",
+        solo=show_score(team.metric, float(evidence.solo[position])) if evidence else "",
         left_out_cost=cost,
-        shown_cost=show_loss(choice.metric, cost) if cost is not None else "",
+        shown_cost=show_loss(team.metric, cost) if cost is not None else "",
         selected_again=again[position] if again else None,
         ended_early=record is not None and record.state in ("pruned", "stopped"),
         architecture=describe_architecture(record) if record else MISSING,
@@ -131,14 +131,14 @@ def _row(
     )
 
 
-def _describe_how(choice: Team) -> str:
-    """How the team came about."""
-    many = f"{len(choice.members)} checkpoint{'' if len(choice.members) == 1 else 's'}"
-    metric = name_metric(choice.metric)
-    if choice.how in ("greedy", "greedy-once") and choice.picks:
-        rule = "with replacement (Caruana 2004)" if choice.how == "greedy" else "without replacement"
+def _describe_how(team: Team) -> str:
+    """How the team was selected."""
+    many = f"{len(team.members)} checkpoint{'' if len(team.members) == 1 else 's'}"
+    metric = name_metric(team.metric)
+    if team.how in ("greedy", "greedy-once") and team.picks:
+        rule = "with replacement (Caruana 2004)" if team.how == "greedy" else "without replacement"
         return (
-            f"{many} from the first {choice.kept_picks} of {len(choice.picks)} greedy picks {rule}, each the one "
+            f"{many} from the first {team.kept_picks} of {len(team.picks)} greedy picks {rule}, each the one "
             f"that left the team with the best {metric} on validation."
         )
     return {
@@ -150,4 +150,4 @@ def _describe_how(choice: Team) -> str:
         "smallest": f"{many}: the fewest that are statistically as good on validation as the greedy team.",
         "boosted": f"{many}: rounds of boosting, each with the weight that its round says, or of gradient boosting the "
         f"round with the best {metric} on validation.",
-    }.get(choice.how, f"{many}, chosen by {choice.how} for the best {metric} on validation.")
+    }.get(team.how, f"{many}, chosen by {team.how} for the best {metric} on validation.")

@@ -26,38 +26,38 @@ class VerdictSection:
     fixed: int
     broken: int
     cost_factor: float | None
-    """Arithmetic of the team's prediction over that of the best single checkpoint's; None where it was not measured."""
+    """FLOPs of the team's prediction relative to the best single checkpoint's; None if they were not measured."""
 
 
-def lay_out(verdict: Verdict, choice: Team) -> VerdictSection:
+def lay_out(verdict: Verdict, team: Team) -> VerdictSection:
     """The section."""
-    team, best = verdict.votes[verdict.vote], verdict.best
+    score, best = verdict.votes[verdict.vote], verdict.best
     return VerdictSection(
         headline=verdict.headline,
         ship=verdict.ship,
-        sentences=tuple(_describe(verdict, choice)),
+        sentences=tuple(_describe(verdict, team)),
         vote=verdict.vote,
         best=best,
-        team=team,
+        team=score,
         gain=verdict.gain,
         gain_ci95=verdict.gain_ci95,
         mcnemar_p=verdict.mcnemar_p,
         fixed=verdict.fixed,
         broken=verdict.broken,
-        cost_factor=team.cost.flops / best.cost.flops if team.cost and best.cost and best.cost.flops else None,
+        cost_factor=score.cost.flops / best.cost.flops if score.cost and best.cost and best.cost.flops else None,
     )
 
 
-def _describe(verdict: Verdict, choice: Team) -> list[str]:
-    """The verdict's own sentences; where validation was not corrected, one that says not to believe it."""
-    told = list(verdict.sentences)
-    told[0] = told[0].removeprefix(f"{verdict.headline}: ")  # the headline stands above already
-    told[0] = told[0][:1].upper() + told[0][1:]
-    team = verdict.votes[verdict.vote]
-    if team.corrected is None and choice.members != (verdict.best_member,):
-        told.insert(
+def _describe(verdict: Verdict, team: Team) -> list[str]:
+    """The verdict's sentences; if the validation score was not corrected, one more that warns of it."""
+    lines = list(verdict.sentences)
+    lines[0] = lines[0].removeprefix(f"{verdict.headline}: ")  # the headline stands above already
+    lines[0] = lines[0][:1].upper() + lines[0][1:]
+    score = verdict.votes[verdict.vote]
+    if score.corrected is None and team.members != (verdict.best_member,):
+        lines.insert(
             1,
-            f"On validation it scores {team.validation_accuracy:.2%}, but it was chosen there: "
+            f"On validation it scores {score.validation_accuracy:.2%}, but it was chosen there: "
             "only test is an honest estimate.",
         )
-    return told
+    return lines

@@ -12,8 +12,8 @@
   };
   const value = (row, column) => {
     const cell = row.cells[column];
-    const told = cell?.dataset.v ?? cell?.textContent.trim() ?? "";
-    return { told, size: number(told) };
+    const text = cell?.dataset.v ?? cell?.textContent.trim() ?? "";
+    return { text, size: number(text) };
   };
 
   for (const table of document.querySelectorAll("table.sortable")) {
@@ -31,7 +31,7 @@
         const sign = down ? -1 : 1;
         const order = (a, b) => {
           const [x, y] = [cells.get(a), cells.get(b)];
-          if (!numbers) return sign * x.told.localeCompare(y.told, "en");
+          if (!numbers) return sign * x.text.localeCompare(y.text, "en");
           const [lost, gone] = [Number.isNaN(x.size), Number.isNaN(y.size)];
           return lost || gone ? lost - gone : sign * (x.size - y.size);
         };
@@ -84,16 +84,16 @@
     const rows = [...table.tBodies[0].rows];
     const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
     const field = make("input", { type: "search", autocomplete: "off", spellcheck: false });
-    const told = make("span", { className: "hint" });
-    told.setAttribute("role", "status");
+    const status = make("span", { className: "hint" });
+    status.setAttribute("role", "status");
     const label = make("label", {}, "Filter and follow ", field);
-    table.closest(".scroll").before(make("p", { className: "filter" }, label, told));
+    table.closest(".scroll").before(make("p", { className: "filter" }, label, status));
     field.addEventListener("input", () => {
       const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
       const found = rows.filter((row) => words.every((word) => texts.get(row).includes(word)));
       rows.forEach((row) => (row.hidden = true));
       found.forEach((row) => (row.hidden = false));
-      told.textContent = words.length ? `${found.length} of ${rows.length} trials` : "";
+      status.textContent = words.length ? `${found.length} of ${rows.length} trials` : "";
       pinned = words.length && found.length <= 20 ? found.map((row) => row.dataset.t) : null;
       rest();
     });

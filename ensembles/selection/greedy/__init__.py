@@ -1,7 +1,7 @@
-"""Forward selection (Caruana et al. 2004), pick by pick, with the exact arithmetic of whose picks are asked for.
+"""Forward selection (Caruana et al. 2004), pick by pick, with the exact arithmetic of the library whose picks are reproduced.
 
-`greedy` is the loop; `by_accuracy`, `by_loss`, `by_metric` and `by_reference_loss` say what a pick costs, `ties` which of equals
-is taken, `running_mean` how the team's mean grows, `cost_budget` who still fits.
+`greedy` is the loop; `by_accuracy`, `by_loss`, `by_metric` and `by_reference_loss` compute the cost of each pick, `ties` breaks
+ties, `running_mean` updates the team's mean, `cost_budget` checks which candidates still fit.
 """
 
 from typing import TYPE_CHECKING

@@ -1,8 +1,8 @@
-"""Greedy by accuracy: an image is looked at again only while some candidate can change what the team says of it.
+"""Greedy by accuracy: an image is evaluated again only while some candidate can change the team's prediction for it.
 
-What any candidate gives each class at least and at most decides most images for all candidates at once: of 200 candidates and
-10 classes two fifths of them after one pick, nine tenths after eight. Of the others only the classes that could still win are read, and what was
-read stays at hand for the next pick.
+The minimum and maximum that any candidate gives to each class decide most images for all candidates at once: with 200
+candidates and 10 classes two fifths of them after one pick, nine tenths after eight. Of the others only the classes that could
+still win are read, and these values stay cached for the next pick.
 """
 
 from __future__ import annotations
@@ -16,67 +16,67 @@ from ensembles.config import TieRule
 from ensembles.selection.greedy.running_mean import make_sum
 
 BLOCK_VALUES = 2**17
-"""Numbers that are worked on at a time, 512 KiB: with what comes of them they stay in the cache of one core."""
+"""Numbers that are processed at a time, 512 KiB: with their results they fit in the cache of one core."""
 
 DOUBT = 2e-6
-"""Leads below this are settled in the arithmetic of the rule: three float32 roundings of numbers up to one, twice."""
+"""Leads below this are resolved in the arithmetic of the rule: three float32 roundings of numbers up to one, twice."""
 
-HELD_SHARE = 0.03
-"""Of the pool's memory may be taken for numbers at hand."""
+CACHE_SHARE = 0.03
+"""Share of the pool's memory that the cache may take."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Open:
-    """Images of which some candidate could change the answer, those with about as many rival classes side by side.
+class _OpenImages:
+    """Images whose prediction some candidate could change, grouped by a similar number of rival classes.
 
-    rows      int64 (images,)
-    own       int64 (images,), cells of the true class, of a member's predictions laid out flat
-    rivals    int64 (rivals, images), cells of the classes that could win instead; of an image with fewer, some twice
+    rows          int64 (images,)
+    true_cells    int64 (images,), cells of the true class, in a member's flattened predictions
+    rivals        int64 (rivals, images), cells of the classes that could win instead; of an image with fewer, some twice
     """
 
     rows: npt.NDArray[np.int64]
-    own: npt.NDArray[np.int64]
+    true_cells: npt.NDArray[np.int64]
     rivals: npt.NDArray[np.int64]
 
 
-class _Hand:
-    """Cells of all members' predictions, as they were read for the pick before."""
+class _CellCache:
+    """Cells of all members' predictions, cached from the pick before."""
 
     def __init__(self, flat: npt.NDArray[np.float32]) -> None:
         self._flat = flat
-        self._most = int(flat.shape[1] * HELD_SHARE)
-        self._held: npt.NDArray[np.float32] | None = None
+        self._most = int(flat.shape[1] * CACHE_SHARE)
+        self._cached: npt.NDArray[np.float32] | None = None
         self._cells = np.empty(0, np.int64)
         self._place = np.full(flat.shape[1], -1, np.int32)
         self._next: npt.NDArray[np.int64] | None = None
         self._from = self._missing = self._cells
 
-    def ask(self, cells: npt.NDArray[np.int64]) -> None:
-        """What `read` will give, of every member."""
+    def request(self, cells: npt.NDArray[np.int64]) -> None:
+        """Set the cells that `read` will return for every member."""
         self._next = None
-        if self._held is None and 0 < len(cells) <= self._most:
-            self._held = np.empty((len(self._flat), min(self._most, len(cells) + len(cells) // 4)), np.float32)
-        if self._held is not None and len(cells) <= self._held.shape[1]:
+        if self._cached is None and 0 < len(cells) <= self._most:
+            self._cached = np.empty((len(self._flat), min(self._most, len(cells) + len(cells) // 4)), np.float32)
+        if self._cached is not None and len(cells) <= self._cached.shape[1]:
             self._from = self._place[cells].astype(np.int64)
             self._missing = np.flatnonzero(self._from < 0)
             self._next = cells
 
-    def read(self, start: int, cells: npt.NDArray[np.int64], room: npt.NDArray[np.float32]) -> None:
-        """Into float32 (members, cells) `room`: of members `start` and the following ones."""
-        if self._held is None or self._next is None:
-            for place, target in enumerate(room, start=start):
+    def read(self, start: int, cells: npt.NDArray[np.int64], buffer: npt.NDArray[np.float32]) -> None:
+        """Read the cells of member `start` and the following ones into `buffer`, float32 (members, cells)."""
+        if self._cached is None or self._next is None:
+            for place, target in enumerate(buffer, start=start):
                 np.take(self._flat[place], cells, out=target, mode="clip")
             return
-        held = self._held[start : start + len(room)]
+        cached = self._cached[start : start + len(buffer)]
         if len(self._missing) < len(cells):
-            np.take(held, self._from, axis=1, out=room, mode="clip")
+            np.take(cached, self._from, axis=1, out=buffer, mode="clip")
         if len(self._missing):
-            for place, target in enumerate(room, start=start):
+            for place, target in enumerate(buffer, start=start):
                 target[self._missing] = self._flat[place][cells[self._missing]]
-        held[:, : len(cells)] = room
+        cached[:, : len(cells)] = buffer
 
     def close(self) -> None:
-        """All members have been read."""
+        """Mark the requested cells as cached, once all members have been read."""
         if self._next is not None:
             self._place[self._cells] = -1
             self._cells = self._next
@@ -84,51 +84,51 @@ class _Hand:
 
 
 class AccuracyCosts:
-    """What the team with each candidate has wrong, in the arithmetic of `ties`."""
+    """Errors of the team with each candidate, in the arithmetic of `ties`."""
 
     def __init__(self, probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], ties: TieRule) -> None:
         self._pool, self._labels, self._ties = probabilities, labels, ties
         self._team = make_sum(ties, probabilities.shape[1:])
         self._least, self._most = probabilities[0].copy(), probabilities[0].copy()
-        for given in probabilities[1:]:
-            np.minimum(self._least, given, out=self._least)
-            np.maximum(self._most, given, out=self._most)
+        for one in probabilities[1:]:
+            np.minimum(self._least, one, out=self._least)
+            np.maximum(self._most, one, out=self._most)
         self._swing = max(1.0, float(self._most.max()))
         self._doubt = DOUBT * self._swing
         self._right = np.zeros(len(labels), bool)
         self._until = np.full(len(labels), -1, np.int64)
-        self._hand = _Hand(probabilities.reshape(len(probabilities), -1))
+        self._cache = _CellCache(probabilities.reshape(len(probabilities), -1))
 
-    def look(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
-        """float64 (members,), infinite where not allowed."""
+    def costs_with_each(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
+        """Cost of the team with each candidate, float64 (members,); infinite for candidates that are not allowed."""
         right = self._count() if self._team.count else self._count_alone()
         share = right / len(self._labels)
         return np.where(allowed, -share if self._ties == "caucus" else 1 - share, np.inf)
 
-    def take(self, position: int) -> None:
-        """Let the candidate at `position` join."""
-        self._team.take(self._pool[position])
+    def add(self, position: int) -> None:
+        """Add the candidate at `position` to the team."""
+        self._team.add(self._pool[position])
 
     def _count_alone(self) -> npt.NDArray[np.int64]:
         """Scaling float32 in float64 makes no ties: the likeliest class is that of the predictions themselves."""
-        return np.array([np.count_nonzero(given.argmax(1) == self._labels) for given in self._pool])
+        return np.array([np.count_nonzero(one.argmax(1) == self._labels) for one in self._pool])
 
     def _count(self) -> npt.NDArray[np.int64]:
-        """int64 (members,): images that the team with each has right."""
+        """Images that the team has right with each candidate, int64 (members,)."""
         sure, groups = self._open()
         members = len(self._pool)
         right = np.full(members, sure)
         if not groups:
             return right
-        cells = np.concatenate([part for group in groups for part in (group.own, group.rivals.reshape(-1))])
+        cells = np.concatenate([part for group in groups for part in (group.true_cells, group.rivals.reshape(-1))])
         rows, classes = cells // self._pool.shape[2], cells % self._pool.shape[2]
         base, share = self._team.base((rows, classes)).astype(np.float32), np.float32(self._team.share)
         block = max(1, BLOCK_VALUES // len(cells))
-        room = np.empty((min(block, members), len(cells)), np.float32)
-        self._hand.ask(cells)
+        buffer = np.empty((min(block, members), len(cells)), np.float32)
+        self._cache.request(cells)
         for start in range(0, members, block):
-            work = room[: members - start]
-            self._hand.read(start, cells, work)
+            work = buffer[: members - start]
+            self._cache.read(start, cells, work)
             work *= share
             work += base
             low = 0
@@ -146,22 +146,22 @@ class AccuracyCosts:
                 np.abs(lead, out=lead)
                 if lead.min() <= self._doubt:
                     doubted, images = np.nonzero(lead <= self._doubt)
-                    self._settle(right, start + doubted, group.rows[images])
-        self._hand.close()
+                    self._resolve_doubtful(right, start + doubted, group.rows[images])
+        self._cache.close()
         return right
 
-    def _settle(
+    def _resolve_doubtful(
         self, right: npt.NDArray[np.int64], members: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
     ) -> None:
         """Count these members right on these rows where they are, in the arithmetic of the rule."""
         step = max(1, BLOCK_VALUES // 2 // self._pool.shape[2])
         for start in range(0, len(rows), step):
-            who, what = members[start : start + step], rows[start : start + step]
-            said = self._team.scale(self._team.join(self._pool[who, what], what)).argmax(1)
-            np.add.at(right, who[said == self._labels[what]], 1)
+            positions, rows_of_block = members[start : start + step], rows[start : start + step]
+            predicted = self._team.scale(self._team.join(self._pool[positions, rows_of_block], rows_of_block)).argmax(1)
+            np.add.at(right, positions[predicted == self._labels[rows_of_block]], 1)
 
-    def _open(self) -> tuple[int, list[_Open]]:
-        """How many images are right whoever joins, and those that are open."""
+    def _open(self) -> tuple[int, list[_OpenImages]]:
+        """Number of images that are right with any candidate, and the images that are open."""
         rows = np.flatnonzero(self._until < self._team.count)
         share, classes = np.float32(self._team.share), self._pool.shape[2]
         labels, every = self._labels[rows], np.arange(len(rows))
@@ -171,12 +171,12 @@ class AccuracyCosts:
         least *= share
         most += team
         least += team
-        own_most, own_least = most[every, labels], least[every, labels]
+        most_of_true, least_of_true = most[every, labels], least[every, labels]
         best_least = least.max(axis=1)
         most[every, labels] = least[every, labels] = -np.inf
-        right_by, wrong_by = own_least - most.max(axis=1), least.max(axis=1) - own_most
+        right_by, wrong_by = least_of_true - most.max(axis=1), least.max(axis=1) - most_of_true
         self._right[rows] = right_by > self._doubt
-        # A pick moves no lead by more than the swing, so that an image need not be looked at until its slack is used up.
+        # A pick moves no lead by more than the swing, so an image need not be evaluated until its slack is used up.
         slack = (np.maximum(right_by, wrong_by) - 2 * self._doubt) / share
         lasts = np.clip(np.floor(slack / (self._swing * 1.0001) - 1e-3), 0, 2**31).astype(np.int64)
         closed = np.maximum(right_by, wrong_by) > self._doubt
@@ -188,8 +188,8 @@ class AccuracyCosts:
 
 def _group(
     rows: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], can_win: npt.NDArray[np.bool_], classes: int
-) -> list[_Open]:
-    """By how many classes, in powers of two, could win."""
+) -> list[_OpenImages]:
+    """Group images by the number of classes that could win, in powers of two."""
     counts = can_win.sum(axis=1)
     rivals = np.nonzero(can_win)[1]
     first = np.cumsum(counts) - counts
@@ -200,5 +200,5 @@ def _group(
         if len(chosen):
             nth = np.minimum(np.arange(int(counts[chosen].max()))[:, np.newaxis], counts[chosen] - 1)
             start = rows[chosen] * classes
-            groups.append(_Open(rows[chosen], start + labels[chosen], start + rivals[first[chosen] + nth]))
+            groups.append(_OpenImages(rows[chosen], start + labels[chosen], start + rivals[first[chosen] + nth]))
     return groups

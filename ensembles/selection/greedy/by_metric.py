@@ -9,16 +9,16 @@ from ensembles.config import Metric, TieRule
 from ensembles.metrics.scores import LOW_IS_GOOD, cost_of, measure
 
 BRIER_ERROR = 1e-9
-"""How far sums of products in another order may be off."""
+"""How far sums of products may be off if they are added in another order."""
 
 
 def to_cost(score: float, metric: Metric, ties: TieRule) -> float:
-    """The score, turned so that low is good; both libraries take what is missing to one. The same turns it back."""
+    """The score as a cost, so that low is good; both libraries use one minus the score. Applying it again inverts it."""
     return cost_of(metric, score) if ties == "caucus" or metric in LOW_IS_GOOD else 1 - score
 
 
 class MeasuredCosts:
-    """What `metrics.measure` says of the team with each candidate; sums in float64."""
+    """`metrics.measure` of the team with each candidate; sums in float64."""
 
     def __init__(
         self, probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], metric: Metric, ties: TieRule
@@ -28,8 +28,8 @@ class MeasuredCosts:
         self._count = 0
         self._brier = _BrierSums(probabilities, labels) if metric == "brier" else None
 
-    def look(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
-        """float64 (members,), infinite where not allowed, or where another is certainly better unless `everyone` is asked."""
+    def costs_with_each(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
+        """Cost of the team with each candidate, float64 (members,); see `Costs`."""
         near = np.flatnonzero(allowed)
         if self._brier and not everyone:
             rough = np.where(allowed, self._brier.scores(self._count + 1), np.inf)
@@ -41,38 +41,38 @@ class MeasuredCosts:
             costs[position] = to_cost(measure(self._metric, joined, self._labels), self._metric, self._ties)
         return costs
 
-    def take(self, position: int) -> None:
-        """Let the candidate at `position` join."""
+    def add(self, position: int) -> None:
+        """Add the candidate at `position` to the team."""
         self._total += self._pool[position]
         self._count += 1
         if self._brier:
-            self._brier.take(position)
+            self._brier.add(position)
 
 
 class _BrierSums:
-    """The squared distance of a sum to the truth, from products of pairs: a pick costs one product a candidate."""
+    """The squared distance of a sum to the one-hot labels, from products of pairs: a pick costs one product a candidate."""
 
     def __init__(self, probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> None:
         self._pool = probabilities
         images = np.arange(len(labels))
         self._images = len(labels)
-        self._told = np.array([given[images, labels].sum(dtype=np.float64) for given in probabilities])
-        self._squares = np.array([_product(given, given) for given in probabilities])
+        self._of_true_class = np.array([table[images, labels].sum(dtype=np.float64) for table in probabilities])
+        self._squares = np.array([_product(table, table) for table in probabilities])
         self._with_team = np.zeros(len(probabilities))
-        self._team_square = self._team_told = 0.0
+        self._team_square = self._team_of_true_class = 0.0
 
     def scores(self, count: int) -> npt.NDArray[np.float64]:
-        """float64 (members,): of the team of `count` with each candidate."""
+        """Brier score of the team of `count` with each candidate, float64 (members,)."""
         square = self._team_square + 2 * self._with_team + self._squares
-        told = self._team_told + self._told
-        scores: npt.NDArray[np.float64] = (square / count**2 - 2 * told / count) / self._images + 1
+        of_true_class = self._team_of_true_class + self._of_true_class
+        scores: npt.NDArray[np.float64] = (square / count**2 - 2 * of_true_class / count) / self._images + 1
         return scores
 
-    def take(self, position: int) -> None:
+    def add(self, position: int) -> None:
         self._team_square += float(2 * self._with_team[position] + self._squares[position])
-        self._team_told += float(self._told[position])
+        self._team_of_true_class += float(self._of_true_class[position])
         newcomer = self._pool[position].astype(np.float64)
-        self._with_team += np.array([_product(given, newcomer) for given in self._pool])
+        self._with_team += np.array([_product(table, newcomer) for table in self._pool])
 
 
 def _product(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> float:

@@ -1,4 +1,4 @@
-"""Who still fits: a team's parameters, operations and latency against what it may cost."""
+"""Checks which candidates still fit: a team's parameters, operations and latency against its budget."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from trainables.results.record import TrialCost
 
 @dataclass(frozen=True, eq=False)
 class RemainingBudget:
-    """What each candidate takes of a budget.
+    """The share of a budget that each candidate takes.
 
-    shares    float64 (limits, members): of each limit, which is 1
-    limits    (key of the budget, what it allows), for messages
+    shares    float64 (limits, members): each candidate's cost as a share of each limit
+    limits    (key of the budget, its limit), for messages
     """
 
     shares: npt.NDArray[np.float64]
     limits: tuple[tuple[str, float], ...]
 
     def empty(self) -> Spent:
-        """Of nobody yet."""
+        """The spending of an empty team."""
         return Spent(self)
 
     def too_small(self) -> SweepFileError:
-        """The error where not even one candidate fits."""
+        """The error if not even one candidate fits."""
         nearest = int(self.shares.max(0).argmin())
         worst = int(self.shares[:, nearest].argmax())
         key, limit = self.limits[worst]
@@ -42,41 +42,42 @@ class RemainingBudget:
 
 
 class Spent:
-    """What a team has spent: the sum over its different members."""
+    """The spending of a team: the sum over its different members."""
 
-    def __init__(self, purse: RemainingBudget) -> None:
-        self._shares = purse.shares
-        self._inside = np.zeros(purse.shares.shape[1], bool)
+    def __init__(self, remaining: RemainingBudget) -> None:
+        self._shares = remaining.shares
+        self._inside = np.zeros(remaining.shares.shape[1], bool)
 
     def fits(self) -> npt.NDArray[np.bool_]:
-        """bool (members,): who may join. Members of the team may again, for nothing."""
+        """Candidates that still fit, bool (members,). Members of the team fit again, at no cost."""
         spent = self._shares[:, self._inside].sum(1)
-        # Adding up rounds: a team that takes exactly what it may fits.
+        # Sums are rounded: a team that takes exactly the limit fits.
         found: npt.NDArray[np.bool_] = self._inside | (spent[:, np.newaxis] + self._shares <= 1 + 1e-9).all(0)
         return found
 
     def prices(self) -> npt.NDArray[np.float64]:
-        """float64 (members,): the largest share of any limit that each would take."""
+        """The largest share of any limit that each candidate would take, float64 (members,)."""
         return np.where(self._inside, 0.0, self._shares.max(0))
 
-    def take(self, position: int) -> None:
-        """Let the candidate at `position` join."""
+    def add(self, position: int) -> None:
+        """Add the candidate at `position` to the team."""
         self._inside[position] = True
 
 
 def start_budget(
     budget: CostBudget, members: Sequence[CheckpointId], costs: Mapping[str, TrialCost] | None
 ) -> RemainingBudget | None:
-    """None where anything is allowed. `costs` are by trial_id; raises `SweepFileError` where one of a candidate misses."""
+    """The budget before the first pick; None if nothing is limited. `costs` are by trial_id; raises `SweepFileError` if the cost
+    of a candidate is missing."""
     limits = tuple((key, float(limit)) for key, limit in budget.model_dump().items() if limit is not None)
     if not limits:
         return None
-    known = costs or {}
-    missing = list(dict.fromkeys(member.trial_id for member in members if member.trial_id not in known))
+    given_costs = costs or {}
+    missing = list(dict.fromkeys(member.trial_id for member in members if member.trial_id not in given_costs))
     if missing:
         raise SweepFileError(
             f"ensemble.budget.{limits[0][0]} is set, but what {len(missing)} trials cost is not known, {missing[0]} "
             "among them: leave ensemble.budget out, or train these again"
         )
-    shares = [[getattr(known[member.trial_id], key) / limit for member in members] for key, limit in limits]
+    shares = [[getattr(given_costs[member.trial_id], key) / limit for member in members] for key, limit in limits]
     return RemainingBudget(np.array(shares, np.float64), limits)

@@ -1,4 +1,4 @@
-"""Whose errors are least like the team's: asked among equals alone, for as an objective it harms (Abe 2023)."""
+"""Finds candidates whose errors are least like the team's: used only among ties, because as an objective it harms (Abe 2023)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ensembles.pool.pool import PredictionPool
 
 
 class TeamErrors:
-    """The images that the team so far has wrong."""
+    """The images that the current team has wrong."""
 
     def __init__(self, pool: PredictionPool) -> None:
         self._pool = pool
@@ -18,7 +18,7 @@ class TeamErrors:
         self._wrong = np.zeros(len(pool.labels), bool)
 
     def least_alike(self, equals: Sequence[int]) -> list[int]:
-        """Those of `equals` with the least share of common errors: of the images that the team or the candidate has wrong,
+        """The positions in `equals` with the least share of common errors: of the images that the team or the candidate has wrong,
         those that both have (Jaccard 1901)."""
         if len(equals) < 2 or not self._wrong.any():
             return list(equals)
@@ -28,7 +28,7 @@ class TeamErrors:
             shares.append(np.count_nonzero(wrong & self._wrong) / np.count_nonzero(wrong | self._wrong))
         return [position for position, share in zip(equals, shares, strict=True) if share == min(shares)]
 
-    def take(self, position: int) -> None:
-        """Let the candidate at `position` join."""
+    def add(self, position: int) -> None:
+        """Add the candidate at `position` to the team."""
         self._total += self._pool.probabilities[position]
         self._wrong = self._total.argmax(1) != self._pool.labels

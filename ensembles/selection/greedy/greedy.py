@@ -28,13 +28,16 @@ BAGS = 0x0BA65
 
 
 class Costs(Protocol):
-    """What the team would cost, low is good, with each candidate in turn."""
+    """Costs of the team with each candidate in turn; low is good."""
 
-    def look(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
-        """float64 (members,), infinite where not allowed, or where another is certainly better unless `everyone` is asked."""
+    def costs_with_each(self, allowed: npt.NDArray[np.bool_], everyone: bool = False) -> npt.NDArray[np.float64]:
+        """Cost of the team with each candidate, float64 (members,).
 
-    def take(self, position: int) -> None:
-        """Let the candidate at `position` join."""
+        Infinite for candidates that are not allowed and, unless `everyone` is true, for those that another certainly beats.
+        """
+
+    def add(self, position: int) -> None:
+        """Add the candidate at `position` to the team."""
 
 
 @dataclass(frozen=True)
@@ -47,24 +50,24 @@ class Steps:
 
 
 def select_greedily(pool: PredictionPool, config: EnsembleConfig, costs: Mapping[str, TrialCost] | None = None) -> Team:
-    """The team of `greedy`, or of `greedy-once`, which picks nobody twice.
+    """The team of `greedy`, or of `greedy-once`, which picks no candidate twice.
 
-    Where Caruana stops at the first pick that does not help, this looks further, `config.size` picks, and takes back what
-    did not help in the end; but by the ties of auto-sklearn, which takes nothing back. `config.start` picks are the best
-    members alone, and stay. With `config.bags` the picks of all bags are counted together, and none is taken back.
-    Raises `SweepFileError` where the budget leaves nobody, or costs are not known.
+    Caruana stops at the first pick that does not help; this makes all `config.size` picks and then drops those after the best
+    team, except with the ties of auto-sklearn, which drops nothing. The first `config.start` picks are the best members alone,
+    and are never dropped. With `config.bags` the picks of all bags are counted together, and none is dropped.
+    Raises `SweepFileError` if the budget leaves no candidate, or costs are not known.
     """
-    purse = start_budget(config.budget, pool.members, costs)
+    remaining = start_budget(config.budget, pool.members, costs)
     if config.bags == 1:
-        return to_choice(pool, config, pick(pool, config, purse))
+        return to_team(pool, config, pick(pool, config, remaining))
     rng = np.random.default_rng([BAGS, config.seed])
     positions: list[int] = []
     for bag in range(config.bags):
         inside = np.zeros(len(pool.members), bool)
         inside[rng.permutation(len(inside))[: (len(inside) + 1) // 2]] = True
-        found = pick(pool, config, purse, inside, config.seed + bag)
+        found = pick(pool, config, remaining, inside, config.seed + bag)
         positions += found.positions[: found.kept]
-    return to_choice(
+    return to_team(
         pool,
         config,
         Steps(tuple(positions), _measure_path(pool, config.metric, config.ties, positions), len(positions)),
@@ -74,26 +77,26 @@ def select_greedily(pool: PredictionPool, config: EnsembleConfig, costs: Mapping
 def pick(
     pool: PredictionPool,
     config: EnsembleConfig,
-    purse: RemainingBudget | None = None,
+    remaining: RemainingBudget | None = None,
     candidates: npt.NDArray[np.bool_] | None = None,
     seed: int | None = None,
 ) -> Steps:
-    """One selection, from those of bool (members,) `candidates` where given.
+    """One selection, from `candidates`, bool (members,), if they are given.
 
-    With a `purse` only who still fits is taken, members of the team for nothing, and there are two selections: one picks by
-    what each gains, the other by what it gains for its price (Leskovec 2007). The better team is kept, of equals the first.
+    With `remaining` only candidates that still fit are picked, members of the team at no cost, and there are two selections:
+    one picks by gain, the other by gain per cost (Leskovec 2007). The better team is returned, of equals the first.
     """
     inside = np.ones(len(pool.members), bool) if candidates is None else candidates
-    plain = _walk(pool, config, purse, inside, config.seed if seed is None else seed, False)
-    if purse is None:
+    plain = _walk(pool, config, remaining, inside, config.seed if seed is None else seed, False)
+    if remaining is None:
         return plain
-    thrifty = _walk(pool, config, purse, inside, config.seed if seed is None else seed, True)
-    return thrifty if thrifty.costs[thrifty.kept - 1] < plain.costs[plain.kept - 1] else plain
+    by_price = _walk(pool, config, remaining, inside, config.seed if seed is None else seed, True)
+    return by_price if by_price.costs[by_price.kept - 1] < plain.costs[plain.kept - 1] else plain
 
 
 def make_costs(pool: PredictionPool, metric: Metric, ties: TieRule) -> Costs:
-    """The engine for a metric. The arithmetic of AutoGluon and auto-sklearn is kept to for log-loss and accuracy; by other
-    metrics only their rules for ties are theirs."""
+    """The cost engine for a metric. For log-loss and accuracy it reproduces the arithmetic of AutoGluon and auto-sklearn; for
+    other metrics only their tie rules."""
     if metric == "accuracy":
         return AccuracyCosts(pool.probabilities, pool.labels, ties)
     if metric != "log_loss":
@@ -103,8 +106,8 @@ def make_costs(pool: PredictionPool, metric: Metric, ties: TieRule) -> Costs:
     return ReferenceLossCosts(pool.probabilities, pool.labels, ties)
 
 
-def to_choice(pool: PredictionPool, config: EnsembleConfig, steps: Steps) -> Team:
-    """The team of the kept picks, each member weighing as many as are its own."""
+def to_team(pool: PredictionPool, config: EnsembleConfig, steps: Steps) -> Team:
+    """The team of the first `steps.kept` picks; each member's weight is its share of them."""
     counts = Counter(steps.positions[: steps.kept])
     path = tuple(to_cost(cost, config.metric, config.ties) for cost in steps.costs)
     return Team(
@@ -122,18 +125,18 @@ def to_choice(pool: PredictionPool, config: EnsembleConfig, steps: Steps) -> Tea
 def _walk(
     pool: PredictionPool,
     config: EnsembleConfig,
-    purse: RemainingBudget | None,
+    remaining: RemainingBudget | None,
     inside: npt.NDArray[np.bool_],
     seed: int,
-    thrifty: bool,
+    by_price: bool,
 ) -> Steps:
     engine, rule = make_costs(pool, config.metric, config.ties), make_tie_break(config.ties, seed)
     errors = TeamErrors(pool) if config.diverse else None
     team: list[int] = []
     path: list[float] = []
-    spent = purse.empty() if purse else None
+    spent = remaining.empty() if remaining else None
     worth = _nothing(config.metric, config.ties, len(pool.class_names))
-    alone = engine.look(inside, everyone=True) if config.start else None
+    alone = engine.costs_with_each(inside, everyone=True) if config.start else None
     while len(team) < config.size:
         allowed = inside.copy()
         if config.select == "greedy-once":
@@ -144,36 +147,36 @@ def _walk(
         if starting:
             allowed[team] = False
         if not allowed.any():
-            if purse and not team:
-                raise purse.too_small()
+            if remaining and not team:
+                raise remaining.too_small()
             if not starting:
                 break
             alone = None
             continue
-        found = engine.look(allowed, everyone=bool(thrifty or starting))
+        found = engine.costs_with_each(allowed, everyone=bool(by_price or starting))
         if starting and alone is not None:
             ranked = np.where(allowed, alone, np.inf)
-        elif thrifty and spent:
+        elif by_price and spent:
             ranked = _by_price(found, worth, spent.prices())
         else:
             ranked = found
         equals = rule.equals(ranked)
         position = rule.choose(errors.least_alike(equals) if errors else equals, set(team))
-        engine.take(position)
+        engine.add(position)
         if spent:
-            spent.take(position)
+            spent.add(position)
         if errors:
-            errors.take(position)
+            errors.add(position)
         team.append(position)
-        worth = rule.settle(float(found[position]))
+        worth = rule.round_cost(float(found[position]))
         path.append(worth)
         if len(pool.members) == 1 and config.ties != "caucus":
             break  # both libraries stop there
-    return Steps(tuple(team), tuple(path), rule.keep(path, min(config.start, len(path))))
+    return Steps(tuple(team), tuple(path), rule.team_size(path, min(config.start, len(path))))
 
 
 def _by_price(costs: npt.NDArray[np.float64], worth: float, prices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Costs to rank by: negative gain for its price. Who gains for nothing goes first; where nobody gains, by the cost."""
+    """Costs to rank by: negative gain per price. Candidates that gain at no price come first; if none gains, rank by cost."""
     gains = worth - costs
     if not (gains > 0).any():
         return costs
@@ -184,7 +187,7 @@ def _by_price(costs: npt.NDArray[np.float64], worth: float, prices: npt.NDArray[
 
 
 def _nothing(metric: Metric, ties: TieRule, classes: int) -> float:
-    """The cost before the first pick: of giving every class the same."""
+    """The cost before the first pick: that of uniform probabilities."""
     uniform, labels = np.full((classes, classes), 1 / classes), np.arange(classes)
     return to_cost(measure(metric, uniform, labels), metric, ties)
 

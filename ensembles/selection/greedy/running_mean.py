@@ -1,4 +1,4 @@
-"""A growing team's mean prediction, in the arithmetic of those whose picks are to be the same, rounding for rounding."""
+"""A growing team's mean prediction, in the arithmetic of the library whose picks are reproduced, rounding for rounding."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from ensembles.config import TieRule
 
@@ -13,38 +14,38 @@ Floats = npt.NDArray[np.float64]
 ROWS = slice(None)
 
 SKLEARN_LEAST = float(np.finfo(np.float64).eps)
-"""What scikit-learn's log-loss takes no probability for smaller than, as AutoGluon 1.6 calls it."""
+"""Smallest probability in scikit-learn's log-loss, as AutoGluon 1.6 calls it."""
 OLD_LEAST = 1e-15
 """The same of scikit-learn 0.24, the last that auto-sklearn runs with."""
 
 
 class TeamSum(Protocol):
-    """The team so far, and what it would say with one more."""
+    """The sum of the current team, and its mean with one more member."""
 
     least: float
     count: int
 
-    def take(self, one: npt.NDArray[np.float32]) -> None:
-        """Let `one` join: float32 (images, classes), or of any other shape that the sum was made with."""
+    def add(self, one: npt.NDArray[np.float32]) -> None:
+        """Add the predictions `one`: float32 (images, classes), or any other shape that the sum was made with."""
 
     def base(self, rows: Any = ROWS) -> Floats:
-        """The team's part of the mean that it has with one more; the newcomer's is its prediction times `share`."""
+        """The team's part of the mean with one more member; the new member's part is its prediction times `share`."""
 
     def join(self, one: npt.NDArray[np.float32], rows: Any = ROWS) -> Floats:
-        """The mean with `one`, which has these rows alone, before it is scaled to a sum of one."""
+        """The mean with `one`, which has only these rows, before it is normalised to a sum of one."""
 
     def scale(self, joined: Floats) -> Floats:
-        """What `join` said, as it is scored."""
+        """The result of `join`, normalised as it is scored."""
 
-    def loss(self, told: Floats, norm: Floats) -> float:
-        """Log-loss in nats of what `join` gives to the true class, (images,), and of the rows' sums."""
+    def loss(self, of_true_class: Floats, norm: Floats) -> float:
+        """Log-loss in nats from the probabilities of the true class in `join`, (images,), and the rows' sums."""
 
     @property
     def share(self) -> float:
-        """Of the newcomer in the mean."""
+        """Weight of the new member in the mean."""
 
 
-class PlainSum:
+class PlainSum(TeamSum):
     """Sums in float64, as `vote` adds up."""
 
     least = 1e-12
@@ -53,13 +54,13 @@ class PlainSum:
         self.count = 0
         self._total = np.zeros(shape)
 
-    def take(self, one: npt.NDArray[np.float32]) -> None:
-        """See `TeamSum`."""
+    @override
+    def add(self, one: npt.NDArray[np.float32]) -> None:
         self._total += one
         self.count += 1
 
+    @override
     def base(self, rows: Any = ROWS) -> Floats:
-        """See `TeamSum`."""
         part: Floats = self._total[rows] * self.share
         return part
 
@@ -68,22 +69,22 @@ class PlainSum:
         summed: Floats = self._total[rows] + one
         return summed
 
+    @override
     def scale(self, joined: Floats) -> Floats:
-        """See `TeamSum`."""
         return joined
 
-    def loss(self, told: Floats, norm: Floats) -> float:
-        """See `TeamSum`."""
+    @override
+    def loss(self, of_true_class: Floats, norm: Floats) -> float:
         raise NotImplementedError("by log-loss, sums in float64 need the true class alone: see LossCosts")
 
     @property
+    @override
     def share(self) -> float:
-        """See `TeamSum`."""
         return 1.0 / (self.count + 1)
 
 
-class AutoGluonSum:
-    """As AutoGluon's `EnsembleSelection` goes on from pick to pick: the mean in float64, shares of float32 in float32."""
+class AutoGluonSum(TeamSum):
+    """As AutoGluon's `EnsembleSelection` proceeds from pick to pick: the mean in float64, shares of float32 in float32."""
 
     least = SKLEARN_LEAST
 
@@ -91,40 +92,40 @@ class AutoGluonSum:
         self.count = 0
         self._mean = np.zeros(shape)
 
-    def take(self, one: npt.NDArray[np.float32]) -> None:
-        """See `TeamSum`."""
+    @override
+    def add(self, one: npt.NDArray[np.float32]) -> None:
         self.count += 1
         self._mean *= (self.count - 1) / self.count
         self._mean += one / self.count
 
+    @override
     def base(self, rows: Any = ROWS) -> Floats:
-        """See `TeamSum`."""
         part: Floats = (self.count / float(self.count + 1)) * self._mean[rows]
         return part
 
+    @override
     def join(self, one: npt.NDArray[np.float32], rows: Any = ROWS) -> Floats:
-        """See `TeamSum`."""
         joined = self.base(rows)
         joined += self.share * one  # a Python float leaves float32 as it is: this product is rounded to 24 bits
         return joined
 
+    @override
     def scale(self, joined: Floats) -> Floats:
-        """See `TeamSum`."""
         joined /= joined.sum(axis=1)[:, np.newaxis]
         return joined
 
-    def loss(self, told: Floats, norm: Floats) -> float:
-        """See `TeamSum`."""
+    @override
+    def loss(self, of_true_class: Floats, norm: Floats) -> float:
         from scipy.special import (
             xlogy,
         )  # its logarithm is not numpy's in the last bit, and it is what scikit-learn asks
 
-        given = np.clip(told / norm, self.least, 1 - self.least)
-        return float(np.mean(-xlogy(np.ones(len(given)), given)))
+        clipped = np.clip(of_true_class / norm, self.least, 1 - self.least)
+        return float(np.mean(-xlogy(np.ones(len(clipped)), clipped)))
 
     @property
+    @override
     def share(self) -> float:
-        """See `TeamSum`."""
         return 1.0 / float(self.count + 1)
 
 
@@ -140,14 +141,14 @@ class AutoSklearnSum(PlainSum):
         joined *= self.share
         return joined
 
-    def loss(self, told: Floats, norm: Floats) -> float:
+    def loss(self, of_true_class: Floats, norm: Floats) -> float:
         """Here `norm` is the sum of the clipped row."""
-        given = np.clip(told, self.least, 1 - self.least) / norm
-        return float(np.mean(-np.log(given)))
+        clipped = np.clip(of_true_class, self.least, 1 - self.least) / norm
+        return float(np.mean(-np.log(clipped)))
 
 
 def make_sum(ties: TieRule, shape: tuple[int, ...]) -> TeamSum:
-    """Of nobody yet."""
+    """The sum of an empty team."""
     kinds: dict[TieRule, type[PlainSum] | type[AutoGluonSum]] = {
         "caucus": PlainSum,
         "autogluon": AutoGluonSum,
@@ -157,7 +158,7 @@ def make_sum(ties: TieRule, shape: tuple[int, ...]) -> TeamSum:
 
 
 def norms(team: TeamSum, joined: Floats) -> Floats:
-    """(images,): what the rows of `join` are divided by where they are scored by log-loss."""
+    """Divisors (images,) of the rows of `join` when they are scored by log-loss."""
     if isinstance(team, AutoSklearnSum):
         joined = np.clip(joined, team.least, 1 - team.least)
     found: Floats = joined.sum(axis=1)

@@ -1,4 +1,4 @@
-"""Which of equal picks greedy takes, and which of its teams it keeps at the end."""
+"""Tie rules of greedy: which of equal picks it takes, and how many picks make the team at the end."""
 
 from __future__ import annotations
 
@@ -7,113 +7,114 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from ensembles.config import TieRule
 
 TIE = 1e-12
-"""Costs that differ by less than this share are equal: rounding must not decide who votes."""
+"""Costs that differ by less than this share are equal: rounding must not decide which members vote."""
 DECIMALS = 6
-"""That AutoGluon rounds costs to after its first pick."""
+"""Decimals to which AutoGluon rounds costs after its first pick."""
 ROUNDED_ABOVE = 1e-4
-"""Where the first pick costs less, AutoGluon rounds nothing."""
+"""AutoGluon rounds nothing if the first pick costs less than this."""
 
 
 class TieBreak(Protocol):
-    """A rule for equals."""
+    """A rule for ties."""
 
     def equals(self, costs: npt.NDArray[np.float64]) -> list[int]:
         """Positions with the least cost, rising."""
 
     def choose(self, equals: Sequence[int], team: Collection[int]) -> int:
-        """One of them."""
+        """The position in `equals` that is picked."""
 
-    def settle(self, cost: float) -> float:
-        """The cost after a pick, as it stands in the path."""
+    def round_cost(self, cost: float) -> float:
+        """The cost after a pick, rounded as it is recorded in the path."""
 
-    def keep(self, path: Sequence[float], start: int) -> int:
+    def team_size(self, path: Sequence[float], start: int) -> int:
         """How many picks make the team, at least `start`, by the costs after each."""
 
 
-class FirstOfTeam:
-    """`caucus`: one of the team, then the lowest position. The first of the best teams is kept."""
+class FirstOfTeam(TieBreak):
+    """`caucus`: a member of the team first, then the lowest position. The first of the best teams is returned."""
 
+    @override
     def equals(self, costs: npt.NDArray[np.float64]) -> list[int]:
-        """See `TieBreak`."""
         least = float(costs.min())
         return [int(position) for position in np.flatnonzero(costs <= least + TIE * abs(least))]
 
+    @override
     def choose(self, equals: Sequence[int], team: Collection[int]) -> int:
-        """See `TieBreak`."""
         return next((position for position in equals if position in team), equals[0])
 
-    def settle(self, cost: float) -> float:
-        """See `TieBreak`."""
+    @override
+    def round_cost(self, cost: float) -> float:
         return cost
 
-    def keep(self, path: Sequence[float], start: int) -> int:
-        """See `TieBreak`."""
+    @override
+    def team_size(self, path: Sequence[float], start: int) -> int:
         least = min(path[start - 1 :] if start else path)
         return next(
             count for count, cost in enumerate(path, start=1) if count >= start and cost <= least + TIE * abs(least)
         )
 
 
-class AutoGluonTies:
-    """One of the team, then a random one; the first of the best teams is kept (AutoGluon 1.6, `EnsembleSelection`)."""
+class AutoGluonTies(TieBreak):
+    """A member of the team first, then a random one; the first of the best teams is returned (AutoGluon 1.6, `EnsembleSelection`)."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.RandomState(seed)
         self._rounded: bool | None = None
 
+    @override
     def equals(self, costs: npt.NDArray[np.float64]) -> list[int]:
-        """See `TieBreak`."""
         if self._rounded:
             costs = costs.round(DECIMALS)
         close = np.isclose(costs, costs.min(), atol=0, rtol=TIE)
         return [int(position) for position in np.flatnonzero(close)]
 
+    @override
     def choose(self, equals: Sequence[int], team: Collection[int]) -> int:
-        """See `TieBreak`."""
         members = [position for position in equals if position in team]
         return int(self._rng.choice(members or list(equals)))
 
-    def settle(self, cost: float) -> float:
+    def round_cost(self, cost: float) -> float:
         """The first pick decides whether costs are rounded, its own among them."""
         if self._rounded is None:
             self._rounded = cost > ROUNDED_ABOVE
         return float(np.float64(cost).round(DECIMALS)) if self._rounded else cost
 
-    def keep(self, path: Sequence[float], start: int) -> int:
-        """See `TieBreak`."""
+    @override
+    def team_size(self, path: Sequence[float], start: int) -> int:
         first = max(start - 1, 0)
         return list(path).index(min(path[first:]), first) + 1
 
 
-class AutoSklearnTies:
-    """A random one of exact equals; the last team is kept, not the best (auto-sklearn 0.15, `EnsembleSelection`)."""
+class AutoSklearnTies(TieBreak):
+    """A random one of exact equals; the last team is returned, not the best (auto-sklearn 0.15, `EnsembleSelection`)."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.RandomState(seed)
 
+    @override
     def equals(self, costs: npt.NDArray[np.float64]) -> list[int]:
-        """See `TieBreak`."""
         return [int(position) for position in np.flatnonzero(costs == costs.min())]
 
+    @override
     def choose(self, equals: Sequence[int], team: Collection[int]) -> int:
-        """See `TieBreak`."""
         return int(self._rng.choice(list(equals)))
 
-    def settle(self, cost: float) -> float:
-        """See `TieBreak`."""
+    @override
+    def round_cost(self, cost: float) -> float:
         return cost
 
-    def keep(self, path: Sequence[float], start: int) -> int:
-        """See `TieBreak`."""
+    @override
+    def team_size(self, path: Sequence[float], start: int) -> int:
         return len(path)
 
 
 def make_tie_break(ties: TieRule, seed: int) -> TieBreak:
-    """The rule of that name. Random choices are those of numpy's `RandomState(seed)`, as in the two libraries."""
+    """The rule of that name. Random draws are those of numpy's `RandomState(seed)`, as in the two libraries."""
     match ties:
         case "caucus":
             return FirstOfTeam()

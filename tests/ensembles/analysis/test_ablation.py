@@ -31,7 +31,7 @@ DROPOUT = Arm(
 )
 
 
-def judged(*arms: Arm, baseline: Arm = BASELINE, reach_loss: float | None = None) -> Ablation:
+def compared(*arms: Arm, baseline: Arm = BASELINE, reach_loss: float | None = None) -> Ablation:
     found = compare(baseline, arms, reach_loss)
     assert found is not None
     return found
@@ -45,7 +45,7 @@ def test_the_interval_of_three_paired_differences_is_students() -> None:
 
 
 def test_a_change_by_hand() -> None:
-    found = judged(DROPOUT)
+    found = compared(DROPOUT)
     (row,) = found.rows
     assert (found.epoch, found.repeats, row.pairs, row.left_out) == (2, 3, 3, 0)
     assert row.validation is not None
@@ -59,7 +59,7 @@ def test_a_change_by_hand() -> None:
 
 
 def test_epochs_to_the_baselines_last_loss_are_counted_for_those_that_reach_it() -> None:
-    found = judged(DROPOUT)
+    found = compared(DROPOUT)
     assert found.reach_is_baseline
     assert found.reach_loss == pytest.approx(0.5)
     # Baseline: seeds 1 and 2 at epoch 2. Dropout: seed 0 at epoch 1, seed 1 at epoch 2.
@@ -68,14 +68,14 @@ def test_epochs_to_the_baselines_last_loss_are_counted_for_those_that_reach_it()
 
 
 def test_a_loss_that_nobody_reaches_has_no_mean() -> None:
-    found = judged(DROPOUT, reach_loss=0.1)
+    found = compared(DROPOUT, reach_loss=0.1)
     assert not found.reach_is_baseline
     assert found.rows[0].reach == Reach(None, 0, 3)
 
 
 def test_a_longer_arm_is_compared_at_the_last_epoch_that_all_have() -> None:
     longer = replace(DROPOUT, records=(make_record((0.55, 0.61, 0.99), loss=(0.9, 0.9, 0.1)), *DROPOUT.records[1:]))
-    found = judged(longer)
+    found = compared(longer)
     assert (found.epoch, found.longest) == (2, 3)
     assert found.rows[0].validation is not None
     assert found.rows[0].validation.with_ == pytest.approx(0.64)
@@ -85,7 +85,7 @@ def test_a_longer_arm_is_compared_at_the_last_epoch_that_all_have() -> None:
 @pytest.mark.parametrize("state", ["failed", "diverged"])
 def test_a_pair_without_both_of_its_trials_is_left_out_and_counted(state: str) -> None:
     broken = replace(DROPOUT, records=(replace(DROPOUT.records[0], state=state), *DROPOUT.records[1:]))
-    (row,) = judged(broken).rows
+    (row,) = compared(broken).rows
     assert (row.pairs, row.left_out) == (2, 1)
     assert row.validation is not None
     assert (row.validation.without, row.validation.difference) == pytest.approx((0.63, 0.025))
@@ -94,11 +94,11 @@ def test_a_pair_without_both_of_its_trials_is_left_out_and_counted(state: str) -
 
 def test_a_trial_that_diverged_early_does_not_shorten_the_comparison() -> None:
     early = replace(DROPOUT, records=(make_record((0.1,), "diverged"), *DROPOUT.records[1:]))
-    assert judged(early).epoch == 2
+    assert compared(early).epoch == 2
 
 
 def test_one_seed_gives_a_difference_without_an_interval() -> None:
-    first = judged(
+    first = compared(
         replace(DROPOUT, records=DROPOUT.records[:1]), baseline=replace(BASELINE, records=BASELINE.records[:1])
     )
     assert first.rows[0].validation is not None
@@ -108,7 +108,7 @@ def test_one_seed_gives_a_difference_without_an_interval() -> None:
 
 def test_an_arm_without_a_pair_has_no_figures() -> None:
     waiting = Arm("waiting", {}, tuple(make_record((), "waiting", seed=seed) for seed in range(3)))
-    (row,) = judged(waiting).rows
+    (row,) = compared(waiting).rows
     assert (row.train, row.validation, row.pairs, row.left_out) == (None, None, 0, 3)
 
 
@@ -119,13 +119,13 @@ def test_without_a_baseline_there_is_nothing_to_compare() -> None:
 def test_the_arm_that_has_all_changes_is_known_as_such() -> None:
     smooth = replace(DROPOUT, name="smooth", changes={"optimizer.label_smoothing": 0.1})
     both = replace(DROPOUT, name="all", changes={**DROPOUT.changes, **smooth.changes})
-    assert [row.together for row in judged(DROPOUT, smooth, both).rows] == [False, False, True]
+    assert [row.together for row in compared(DROPOUT, smooth, both).rows] == [False, False, True]
 
 
-def watched(record: TrialRecord, *fits: float | None, losses: tuple[float, ...] = ()) -> TrialRecord:
+def monitored(record: TrialRecord, *fits: float | None, losses: tuple[float, ...] = ()) -> TrialRecord:
     """`record` with these training accuracies in evaluation mode, and training losses, at its epochs."""
-    told = zip(record.epochs, fits, losses or [0.1] * len(fits), strict=True)
-    return replace(record, epochs=tuple(replace(at, fit_accuracy=fit, train_loss=loss) for at, fit, loss in told))
+    figures = zip(record.epochs, fits, losses or [0.1] * len(fits), strict=True)
+    return replace(record, epochs=tuple(replace(at, fit_accuracy=fit, train_loss=loss) for at, fit, loss in figures))
 
 
 def many(*accuracies: float, seed: int = 0) -> TrialRecord:
@@ -138,19 +138,19 @@ def test_levels_are_means_over_the_last_epochs_and_the_gap_is_one_of_evaluation_
         "baseline",
         {},
         (
-            watched(many(0.70, 0.72, seed=0), *[0.2] * 8, 0.98, 1.00),
-            watched(many(0.74, 0.76, seed=1), *[0.2] * 8, 0.98, 1.00),
+            monitored(many(0.70, 0.72, seed=0), *[0.2] * 8, 0.98, 1.00),
+            monitored(many(0.74, 0.76, seed=1), *[0.2] * 8, 0.98, 1.00),
         ),
     )
     dropout = Arm(
         "dropout",
         {"model.dropout": 0.5},
         (
-            watched(many(0.74, 0.74, seed=0), *[0.2] * 8, 0.80, 0.82),
-            watched(many(0.76, 0.76, seed=1), *[0.2] * 8, 0.81, 0.83),
+            monitored(many(0.74, 0.74, seed=0), *[0.2] * 8, 0.80, 0.82),
+            monitored(many(0.76, 0.76, seed=1), *[0.2] * 8, 0.81, 0.83),
         ),
     )
-    found = judged(dropout, baseline=baseline)
+    found = compared(dropout, baseline=baseline)
     plain, arm = found.levels
     assert (found.epoch, found.last_epochs) == (10, 2)
     assert [level.name for level in found.levels] == ["baseline", "dropout"]
@@ -170,21 +170,21 @@ def test_levels_are_means_over_the_last_epochs_and_the_gap_is_one_of_evaluation_
 
 
 def test_epochs_to_the_baselines_last_training_loss_are_counted() -> None:
-    baseline = replace(BASELINE, records=(watched(BASELINE.records[0], None, None, losses=(0.5, 0.2)),))
-    faster = replace(DROPOUT, records=(watched(DROPOUT.records[0], None, None, losses=(0.2, 0.1)),))
-    slower = replace(DROPOUT, name="slower", records=(watched(DROPOUT.records[0], None, None, losses=(0.5, 0.3)),))
-    found = judged(faster, slower, baseline=baseline)
+    baseline = replace(BASELINE, records=(monitored(BASELINE.records[0], None, None, losses=(0.5, 0.2)),))
+    faster = replace(DROPOUT, records=(monitored(DROPOUT.records[0], None, None, losses=(0.2, 0.1)),))
+    slower = replace(DROPOUT, name="slower", records=(monitored(DROPOUT.records[0], None, None, losses=(0.5, 0.3)),))
+    found = compared(faster, slower, baseline=baseline)
     assert found.train_reach_loss == pytest.approx(0.2)
     assert [level.train_reach for level in found.levels] == [Reach(2.0, 1, 1), Reach(1.0, 1, 1), Reach(None, 0, 1)]
 
 
-def test_without_a_look_in_evaluation_mode_there_is_no_gap() -> None:
-    partly = replace(DROPOUT, records=(watched(DROPOUT.records[0], 0.9, None), *DROPOUT.records[1:]))
-    plain, arm = judged(partly).levels
+def test_without_a_measurement_in_evaluation_mode_there_is_no_gap() -> None:
+    partly = replace(DROPOUT, records=(monitored(DROPOUT.records[0], 0.9, None), *DROPOUT.records[1:]))
+    plain, arm = compared(partly).levels
     assert (plain.fit, plain.gap, arm.fit, arm.gap, arm.gap_change) == (None, None, None, None, None)
     assert plain.validation.value == pytest.approx(0.62)
 
 
 def test_an_arm_that_failed_has_no_level() -> None:
     failed = Arm("failed", {}, tuple(make_record((), "failed", seed=seed) for seed in range(3)))
-    assert [level.name for level in judged(failed, DROPOUT).levels] == ["baseline", "dropout"]
+    assert [level.name for level in compared(failed, DROPOUT).levels] == ["baseline", "dropout"]

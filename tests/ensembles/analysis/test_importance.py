@@ -33,7 +33,7 @@ def test_the_key_that_decides_comes_first_and_the_others_are_near_nothing() -> N
     assert found.keys[0].key == "model.width"
     assert found.r2 > 0.9
     # Shuffled, half of the trials get the other width: an error of 0.2 in half of them, where the variance is 0.2 ** 2 / 4.
-    # A forest that now and then looks at another key first is a little less wrong than that.
+    # A forest that now and then splits on another key first is a little less wrong than that.
     assert 1 < found.keys[0].lost_r2 < 2.2
     assert all(abs(one.lost_r2) < 0.1 for one in found.keys[1:])
     assert (found.epoch, found.trials) == (3, 60)
@@ -70,7 +70,7 @@ def test_the_same_trials_in_another_order_give_the_same_figures() -> None:
     assert measure_importance(trials, KEYS) == measure_importance(trials[::-1], KEYS)
 
 
-def test_words_and_missing_values_are_compared_as_well() -> None:
+def test_strings_and_missing_values_are_compared_as_well() -> None:
     trials = make_trials(40, of_width=0.2, noise=0.01)
     renamed = [
         replace(record, config=record.config.model_copy(update={"model": ModelConfig(width=32, activation="relu")}))

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from ensembles.analysis.pruning_audit import AuditedTrial, PruningAudit, judge_pruning, share_at_most
+from ensembles.analysis.pruning_audit import AuditedTrial, PruningAudit, evaluate_pruning, share_at_most
 from tests.ensembles.samples import make_record
 from trainables.results.record import TrialRecord, TrialState
 
@@ -18,15 +18,15 @@ def audit(final: float, seed: int, state: TrialState = "pruned", epochs: int = 3
     return AuditedTrial(make_record((0.4, 0.5, final)[:epochs], state, seed=seed, audited_from=1), 1)
 
 
-def judged(*audited: AuditedTrial, records: list[TrialRecord] | None = None) -> PruningAudit:
+def evaluated(*audited: AuditedTrial, records: list[TrialRecord] | None = None) -> PruningAudit:
     given = FINISHED + PRUNED if records is None else records
-    found = judge_pruning([*given, *(each.record for each in audited)], audited)
+    found = evaluate_pruning([*given, *(each.record for each in audited)], audited)
     assert found is not None
     return found
 
 
 def test_two_audits_below_the_top_by_hand() -> None:
-    found = judged(audit(0.7, 50), audit(0.892, 51))
+    found = evaluated(audit(0.7, 50), audit(0.892, 51))
     assert [row.rank for row in found.rows] == [4, 11]
     assert [row.accuracy_when_pruned for row in found.rows] == [0.4, 0.4]
     assert (found.finished, found.pruned, found.beat_best, found.beat_top, found.cut_short) == (10, 40, 0, 0, 0)
@@ -37,23 +37,23 @@ def test_two_audits_below_the_top_by_hand() -> None:
     )
 
 
-def test_an_audit_that_would_have_been_the_best_is_told() -> None:
-    found = judged(audit(0.92, 50), audit(0.7, 51), audit(0.6, 52))
+def test_an_audit_that_would_have_been_the_best_is_reported() -> None:
+    found = evaluated(audit(0.92, 50), audit(0.7, 51), audit(0.6, 52))
     assert (found.rows[0].rank, found.beat_best, found.beat_top) == (1, 1, 1)
     assert (
         "the best of them would have been rank 1 of 11, 2.0 points above the best; 1 of 3 would have" in found.sentence
     )
 
 
-def test_an_audit_among_the_first_but_not_the_best_is_told() -> None:
-    found = judged(audit(0.898, 50))
+def test_an_audit_among_the_first_but_not_the_best_is_reported() -> None:
+    found = evaluated(audit(0.898, 50))
     assert (found.rows[0].rank, found.top, found.beat_top, found.beat_best) == (2, 3, 1, 0)
     assert found.sentence.startswith("1 pruned trial was trained to the end: it would have been rank 2 of 11")
     assert "1 of 1 would have been among the first 3, none the best" in found.sentence
 
 
 def test_an_audit_equal_to_the_best_missed_nothing() -> None:
-    found = judged(audit(0.9, 50))
+    found = evaluated(audit(0.9, 50))
     assert (found.rows[0].rank, found.beat_best) == (2, 0)
     assert "level with the best" in found.sentence
 
@@ -76,27 +76,27 @@ def test_the_rule_of_three_is_near_for_many_draws() -> None:
 
 
 def test_where_all_pruned_trials_were_audited_the_share_is_known() -> None:
-    found = judged(audit(0.92, 50), audit(0.7, 51), records=FINISHED)
+    found = evaluated(audit(0.92, 50), audit(0.7, 51), records=FINISHED)
     assert (found.pruned, found.share_below) == (2, 0.5)
     assert found.sentence.endswith("No other trial was pruned.")
 
 
-def test_an_audit_that_is_still_under_way_is_not_judged() -> None:
-    found = judged(audit(0.892, 50), audit(0.99, 51, epochs=2))
+def test_an_audit_that_is_still_under_way_is_not_evaluated() -> None:
+    found = evaluated(audit(0.892, 50), audit(0.99, 51, epochs=2))
     assert (len(found.rows), found.cut_short) == (1, 1)
 
 
 def test_an_audit_that_diverged_has_come_to_its_end() -> None:
-    found = judged(audit(0.99, 50, "diverged", epochs=2))
+    found = evaluated(audit(0.99, 50, "diverged", epochs=2))
     assert (found.rows[0].accuracy, found.cut_short) == (0.5, 0)
 
 
 def test_an_audited_trial_that_is_marked_finished_does_not_count_as_such() -> None:
-    assert judged(audit(0.99, 50, "finished")).finished == 10
+    assert evaluated(audit(0.99, 50, "finished")).finished == 10
 
 
-def test_without_an_audit_or_a_finished_trial_there_is_nothing_to_judge() -> None:
+def test_without_an_audit_or_a_finished_trial_there_is_nothing_to_evaluate() -> None:
     under_way = audit(0.9, 50, epochs=2)
-    assert judge_pruning(FINISHED + PRUNED, []) is None
-    assert judge_pruning([audit(0.9, 50).record], [audit(0.9, 50)]) is None
-    assert judge_pruning([*FINISHED, under_way.record], [under_way]) is None
+    assert evaluate_pruning(FINISHED + PRUNED, []) is None
+    assert evaluate_pruning([audit(0.9, 50).record], [audit(0.9, 50)]) is None
+    assert evaluate_pruning([*FINISHED, under_way.record], [under_way]) is None

@@ -51,7 +51,7 @@ HEARD = np.array(
 )
 
 
-def test_who_is_asked_and_what_is_answered_by_hand() -> None:
+def test_members_asked_and_answers_match_those_by_hand() -> None:
     cascade = Cascade((0, 1, 2), (0.5, 0.25, 0.25), (Uncalibrated(), Uncalibrated()), 0.65)
     answers, asked = run(cascade, HEARD)
     assert asked == [(0, [0, 1, 2, 3]), (1, [1, 2]), (2, [2])]
@@ -124,7 +124,7 @@ def test_easy_images_leave_early() -> None:
     assert run(cascade, heard)[0].asked.mean() < 1.5
 
 
-def test_what_is_told_is_read() -> None:
+def test_a_cascade_is_read_back_from_its_dict() -> None:
     cascade = fit_cascade(
         HEARD, np.array([0, 0, 1, 1]), (0.5, 0.25, 0.25), (1.0, 2.0, 3.0), "temperature", mean_of(HEARD)
     )

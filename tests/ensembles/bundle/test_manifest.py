@@ -40,8 +40,8 @@ SCORE = {
 }
 
 
-def make_member(number: int, **told: Any) -> dict[str, Any]:
-    config = TrialConfig(data_id="d1", seed=number, model=ModelConfig(**told))
+def make_member(number: int, **keys: Any) -> dict[str, Any]:
+    config = TrialConfig(data_id="d1", seed=number, model=ModelConfig(**keys))
     return {
         "trial_id": config.trial_id,
         "epoch": 3,
@@ -55,7 +55,7 @@ def make_member(number: int, **told: Any) -> dict[str, Any]:
     }
 
 
-def make_told(**changes: Any) -> dict[str, Any]:
+def make_payload(**changes: Any) -> dict[str, Any]:
     return {
         "team": True,
         "run": "dots/3f2a",
@@ -84,7 +84,7 @@ def make_told(**changes: Any) -> dict[str, Any]:
 
 
 def make_files() -> dict[str, bytes]:
-    names = [f"members/{member['trial_id']}-3.safetensors" for member in make_told()["members"]]
+    names = [f"members/{member['trial_id']}-3.safetensors" for member in make_payload()["members"]]
     return {
         names[0]: b"first weights",
         names[1]: b"second weights",
@@ -96,13 +96,13 @@ def make_files() -> dict[str, bytes]:
 @pytest.fixture
 def bundle(tmp_path: Path) -> Folder:
     store = Folder(tmp_path / "bundle", "bundle")
-    write_bundle(store, make_told(), make_files())
+    write_bundle(store, make_payload(), make_files())
     return store
 
 
 def test_what_was_written_is_read(bundle: Folder) -> None:
     read = read_bundle(bundle)
-    assert read.manifest == make_manifest(make_told(), make_files())
+    assert read.manifest == make_manifest(make_payload(), make_files())
     assert read.weights == (b"first weights", b"second weights")
     assert read.manifest.class_names == HOSTILE
 
@@ -137,7 +137,7 @@ def test_a_bundle_written_half_and_a_folder_that_is_none_are_refused(bundle: Fol
         read_bundle(Folder(tmp_path / "nothing"))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / MANIFEST).write_text('{"trial_id": "3f", "epoch": 3, "parts": {}}')
-    with pytest.raises(BundleError, match="tells no format"):
+    with pytest.raises(BundleError, match="has no format"):
         read_bundle(Folder(tmp_path / "other"))
     (tmp_path / "other" / MANIFEST).write_text("[" * 100_000)
     with pytest.raises(BundleError, match="is damaged"):
@@ -145,8 +145,8 @@ def test_a_bundle_written_half_and_a_folder_that_is_none_are_refused(bundle: Fol
 
 
 def test_a_newer_format_asks_for_an_upgrade(bundle: Folder) -> None:
-    told = {"format": 2, "versions": {"caucus": "9.0"}, "members": "of another kind"}
-    (bundle.root / MANIFEST).write_text(json.dumps(told))
+    payload = {"format": 2, "versions": {"caucus": "9.0"}, "members": "of another kind"}
+    (bundle.root / MANIFEST).write_text(json.dumps(payload))
     with pytest.raises(BundleError, match=r"format 2, written by Caucus 9\.0; this version reads up to 1: upgrade"):
         read_bundle(bundle)
 
@@ -165,10 +165,10 @@ def test_a_newer_format_asks_for_an_upgrade(bundle: Folder) -> None:
 def test_a_manifest_that_hangs_together_badly_is_refused_though_its_hash_holds(
     bundle: Folder, change: dict[str, Any], said: str
 ) -> None:
-    told = json.loads((bundle.root / MANIFEST).read_text())
-    del told["sha256"]
-    told |= change
-    (bundle.root / MANIFEST).write_bytes(to_json({**told, "sha256": sha256_of(to_json(told))}))
+    payload = json.loads((bundle.root / MANIFEST).read_text())
+    del payload["sha256"]
+    payload |= change
+    (bundle.root / MANIFEST).write_bytes(to_json({**payload, "sha256": sha256_of(to_json(payload))}))
     with pytest.raises(BundleError, match=said):
         read_manifest(bundle)
 
@@ -177,15 +177,15 @@ def test_a_manifest_that_hangs_together_badly_is_refused_though_its_hash_holds(
 def test_a_bundle_that_cannot_be_written_to_its_end_leaves_nothing(tmp_path: Path, refused: str) -> None:
     store = Refusing(tmp_path / "team", "team", [refused])
     with pytest.raises(StoreError, match="was not taken"):
-        write_bundle(store, make_told(), make_files())
+        write_bundle(store, make_payload(), make_files())
     assert store.find("") == []
     check_empty(store)
     store.refused.clear()
-    write_bundle(store, make_told(), make_files())
+    write_bundle(store, make_payload(), make_files())
     read_bundle(store)
 
 
-def test_the_rest_of_an_export_that_was_killed_is_told_apart_from_a_strangers_files(bundle: Folder) -> None:
+def test_the_rest_of_a_killed_export_is_distinguished_from_foreign_files(bundle: Folder) -> None:
     (bundle.root / MANIFEST).unlink()
     with pytest.raises(
         BundleError, match="was begun and not ended, as by an export that was killed: name a new folder, or"
@@ -203,9 +203,9 @@ def test_nothing_is_written_over(bundle: Folder, tmp_path: Path) -> None:
     check_empty(Folder(tmp_path / "new"))
 
 
-def test_the_card_tells_what_it_is_and_what_it_is_worth() -> None:
-    card = write_card(make_manifest(make_told(), make_files()))
-    for told in (
+def test_the_card_describes_the_team_and_its_scores() -> None:
+    card = write_card(make_manifest(make_payload(), make_files()))
+    for expected in (
         "# dots: a team of 2 image classifiers",
         "| team | 90.00% | 85.00% to 94.00% | 95.00% | 93.00% | 0.2500 | 0.0125 |",
         "| best single model | 89.00% | 85.00% to 94.00% | 95.00% | not estimated | 0.2500 | 0.0125 |",
@@ -214,13 +214,15 @@ def test_the_card_tells_what_it_is_and_what_it_is_worth() -> None:
         "caucus run 'a b.yaml'",
         "torch 2.15.0",
     ):
-        assert told in card
+        assert expected in card
 
 
 def test_hostile_names_are_text_in_the_card() -> None:
-    told = make_told(command="caucus run ```\n# evil", members=[make_member(0, name="mine:build"), make_member(1)])
-    files = make_files() | {f"members/{told['members'][0]['trial_id']}-3.safetensors": b"x"}
-    card = write_card(make_manifest(told, files))
+    payload = make_payload(
+        command="caucus run ```\n# evil", members=[make_member(0, name="mine:build"), make_member(1)]
+    )
+    files = make_files() | {f"members/{payload['members'][0]['trial_id']}-3.safetensors": b"x"}
+    card = write_card(make_manifest(payload, files))
     assert "<script" not in card.replace("\\<script", "")
     assert "](javascript" not in card.replace("\\](javascript", "")
     assert "\\| b" not in card
@@ -230,12 +232,12 @@ def test_hostile_names_are_text_in_the_card() -> None:
 
 
 def test_a_single_model_and_a_verdict_against_the_team_are_said() -> None:
-    one = make_told(team=False, members=[make_member(0) | {"weight": 1.0}], cascade_found=None)
+    one = make_payload(team=False, members=[make_member(0) | {"weight": 1.0}], cascade_found=None)
     assert "# dots: the best single model" in write_card(make_manifest(one, make_files()))
-    scores = make_told()["scores"] | {"ship": False}
-    assert "--single" in write_card(make_manifest(make_told(scores=scores), make_files()))
+    scores = make_payload()["scores"] | {"ship": False}
+    assert "--single" in write_card(make_manifest(make_payload(scores=scores), make_files()))
 
 
-def test_escaping_leaves_words_alone() -> None:
+def test_escaping_leaves_plain_text_alone() -> None:
     assert escape("T shirt 2 ü") == "T shirt 2 ü"
     assert escape("a\\b_c") == "a\\\\b\\_c"

@@ -26,7 +26,7 @@ from ensembles.config import Calibration
 from ensembles.metrics.logits import log_floored, log_softmax, softmax
 from ensembles.metrics.scores import accuracy, expected_calibration_error, log_loss
 from ensembles.voting.vote import VOTES, Ballot, fit_voter, vote
-from tests.ensembles.samples import make_choice, make_pool
+from tests.ensembles.samples import make_pool, make_team
 from trainables.errors import DamagedObject, MismatchedPredictions
 
 KINDS: tuple[Calibration, ...] = get_args(Calibration)
@@ -125,8 +125,8 @@ def test_vector_scaling_is_the_least_of_the_plain_formula() -> None:
     logs = sharpness * log_floored(probabilities)
 
     def cost(at: np.ndarray) -> float:
-        told = log_softmax(logs * at[:3] + at[3:])
-        return -told[np.arange(300), labels].sum() + 5 * ((at[:3] - 1) ** 2).sum() + 5 * (at[3:] ** 2).sum()
+        logs_of_classes = log_softmax(logs * at[:3] + at[3:])
+        return -logs_of_classes[np.arange(300), labels].sum() + 5 * ((at[:3] - 1) ** 2).sum() + 5 * (at[3:] ** 2).sum()
 
     best = scipy.optimize.minimize(cost, np.zeros(6), method="BFGS", options={"gtol": 1e-5})
     found = fit_vector(probabilities, labels)
@@ -155,12 +155,12 @@ def test_an_isotonic_curve_by_hand() -> None:
 def test_isotonic_calibration_is_that_of_scikit_learn() -> None:
     probabilities, labels = draw(3000, 4, 1.8)
 
-    class Told(ClassifierMixin, BaseEstimator):
+    class FixedClassifier(ClassifierMixin, BaseEstimator):
         """A classifier whose answers are its input."""
 
         classes_ = np.arange(4)
 
-        def fit(self, x: np.ndarray, y: np.ndarray) -> Told:
+        def fit(self, x: np.ndarray, y: np.ndarray) -> FixedClassifier:
             return self
 
         def predict_proba(self, x: np.ndarray) -> np.ndarray:
@@ -172,7 +172,7 @@ def test_isotonic_calibration_is_that_of_scikit_learn() -> None:
         def __sklearn_is_fitted__(self) -> bool:
             return True
 
-    theirs = CalibratedClassifierCV(FrozenEstimator(Told()), method="isotonic")
+    theirs = CalibratedClassifierCV(FrozenEstimator(FixedClassifier()), method="isotonic")
     theirs.fit(probabilities, labels)
     fresh, _ = draw(1000, 4, 1.8, seed=1)
     ours = fit_isotonic(probabilities, labels).apply(fresh)
@@ -259,7 +259,7 @@ def test_other_classes_are_refused(kind) -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "payload",
     [
         {},
         {"kind": "sigmoid"},
@@ -272,14 +272,14 @@ def test_other_classes_are_refused(kind) -> None:
         {"kind": "isotonic", "curves": 3},
     ],
 )
-def test_a_calibration_that_is_not_readable_is_told(told) -> None:
+def test_an_unreadable_calibration_raises(payload) -> None:
     with pytest.raises(DamagedObject, match="the calibration on record is not readable"):
-        read_calibrator(told)
+        read_calibrator(payload)
 
 
 def test_a_calibrated_ballot_keeps_the_tie_rule() -> None:
     pool = make_pool([[[0.6, 0.4, 0.0]], [[0.3, 0.7, 0.0]]], [0])
-    ballot = vote(pool, make_choice(0.5, 0.5), "hard")
+    ballot = vote(pool, make_team(0.5, 0.5), "hard")
     found = calibrate(ballot, Temperature(3.0))
     assert (ballot.predicted.tolist(), found.predicted.tolist()) == ([1], [1])
     np.testing.assert_allclose(found.probabilities, Temperature(3.0).apply(ballot.probabilities))
@@ -307,7 +307,7 @@ def make_validation(images: int = 300):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", ["soft", "stacked"])
 def test_a_cross_fitted_vote_is_that_of_the_other_folds(method, kind) -> None:
-    pool, team = make_validation(), make_choice(0.5, 0.25, 0.25)
+    pool, team = make_validation(), make_team(0.5, 0.25, 0.25)
     found = cross_fit(pool, team, method, kind, folds=3, seed=7)
     fold = split_folds(pool.labels, 3, 7)
     for number in range(3):
@@ -319,7 +319,7 @@ def test_a_cross_fitted_vote_is_that_of_the_other_folds(method, kind) -> None:
 
 
 def test_a_label_does_not_reach_its_own_calibrated_vote() -> None:
-    pool, team = make_validation(60), make_choice(0.5, 0.25, 0.25)
+    pool, team = make_validation(60), make_team(0.5, 0.25, 0.25)
     fold = split_folds(pool.labels, 5, 0)
     one, other = np.flatnonzero(fold == 0)[:2]
     swapped = pool.labels.copy()
@@ -337,9 +337,9 @@ def test_a_cross_fitted_score_is_less_flattering() -> None:
     # Labels are noise: by its own images an isotonic calibration finds something, by others it does not.
     rng = np.random.default_rng(1)
     pool = make_pool(rng.dirichlet(np.ones(3), (2, 300)), rng.integers(0, 3, 300))
-    team = make_choice(0.5, 0.5)
-    told = vote(pool, team, "soft").probabilities
-    flattering = log_loss(fit_isotonic(told, pool.labels).apply(told), pool.labels)
+    team = make_team(0.5, 0.5)
+    probabilities = vote(pool, team, "soft").probabilities
+    flattering = log_loss(fit_isotonic(probabilities, pool.labels).apply(probabilities), pool.labels)
     honest = log_loss(cross_fit(pool, team, "soft", "isotonic"), pool.labels)
     assert flattering < math.log(3) - 0.005 < math.log(3) < honest
 
@@ -349,16 +349,16 @@ def test_fewer_images_than_folds_can_be_cross_fitted(images) -> None:
     pool = make_pool(make_validation().probabilities[:, :images], np.zeros(images, np.int64))
     for method in VOTES:
         for kind in KINDS:
-            found = cross_fit(pool, make_choice(0.5, 0.25, 0.25), method, kind)
+            found = cross_fit(pool, make_team(0.5, 0.25, 0.25), method, kind)
             assert found.sum(1) == pytest.approx(1, abs=1e-6)
 
 
 def test_cross_fitting_is_for_validation_and_needs_two_folds() -> None:
     pool = make_validation(20)
     with pytest.raises(MismatchedPredictions, match="calibrated on split test"):
-        cross_fit(make_pool(pool.probabilities, pool.labels, split="test"), make_choice(1.0), "soft", "none")
+        cross_fit(make_pool(pool.probabilities, pool.labels, split="test"), make_team(1.0), "soft", "none")
     with pytest.raises(ValueError, match="folds is 1"):
-        cross_fit(pool, make_choice(1.0), "soft", "none", folds=1)
+        cross_fit(pool, make_team(1.0), "soft", "none", folds=1)
 
 
 def test_a_team_as_on_fashion_mnist_comes_to_an_ece_below_0_015() -> None:
@@ -374,7 +374,7 @@ def test_a_team_as_on_fashion_mnist_comes_to_an_ece_below_0_015() -> None:
     table = np.stack([predict() for _ in range(8)])
     validation = make_pool(table[:, :10_000], labels[:10_000])
     test = make_pool(table[:, 10_000:], labels[10_000:], split="test")
-    team = make_choice(*[1 / 8] * 8)
+    team = make_team(*[1 / 8] * 8)
     ballot = vote(test, team, "soft")
     alone = accuracy(test.probabilities[0].argmax(1), test.labels)
     assert 0.89 < alone < 0.93
@@ -391,7 +391,7 @@ def test_a_team_as_on_fashion_mnist_comes_to_an_ece_below_0_015() -> None:
 
 def test_two_folds_are_enough_and_one_is_refused() -> None:
     pool = make_pool(np.random.default_rng(0).dirichlet(np.ones(3), (2, 12)), np.arange(12) % 3)
-    team = make_choice(0.5, 0.5)
+    team = make_team(0.5, 0.5)
     assert cross_fit(pool, team, "soft", "temperature", folds=2).shape == (12, 3)
     with pytest.raises(ValueError, match="folds is 1: at least 2"):
         cross_fit(pool, team, "soft", "temperature", folds=1)

@@ -33,13 +33,13 @@ MEASURED: dict[str, Any] = {
 
 
 def make_point(sparsity: float, gained: int = 0, lost: int = 0, p: float = 1.0, **keys: Any) -> PrunedPoint:
-    told = MEASURED | {"nonzero": round(1000 * (1 - sparsity))} | keys
-    return PrunedPoint(f"0f3a@12-magnitude-{sparsity!r}-5", sparsity, gained=gained, lost=lost, p=p, **told)
+    figures = MEASURED | {"nonzero": round(1000 * (1 - sparsity))} | keys
+    return PrunedPoint(f"0f3a@12-magnitude-{sparsity!r}-5", sparsity, gained=gained, lost=lost, p=p, **figures)
 
 
 def make_curve(**keys: Any) -> PrunedCurve:
     """Half of the weights can go, nine tenths cannot."""
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "run": "digits/1a2b",
         "trial_id": "0f3a00000000",
         "epoch": 12,
@@ -52,7 +52,7 @@ def make_curve(**keys: Any) -> PrunedCurve:
         "failed": (),
         "test": evaluate_on_test(np.array([0, 1, 1, 1]), np.array([0, 1, 1, 0]), np.array([0, 1, 0, 1])),
     }
-    return PrunedCurve(**told | keys)
+    return PrunedCurve(**fields | keys)
 
 
 def test_a_point_counts_the_images_that_changed() -> None:
@@ -128,26 +128,28 @@ def test_the_sentences_say_what_can_go_and_what_it_costs() -> None:
 def test_a_loss_that_only_test_shows_is_called_one() -> None:
     labels = np.zeros(400, np.int64)
     worse = np.where(np.arange(400) < 40, 1, 0)
-    told = make_curve(test=evaluate_on_test(worse, labels, labels)).sentences[-1]
-    assert told.startswith("Test shows the loss that validation was too small to show: it is right on 90.00% of 400")
-    assert "-10.00 points" in told
+    sentence = make_curve(test=evaluate_on_test(worse, labels, labels)).sentences[-1]
+    assert sentence.startswith(
+        "Test shows the loss that validation was too small to show: it is right on 90.00% of 400"
+    )
+    assert "-10.00 points" in sentence
 
 
 def test_where_nothing_can_go_it_says_so_and_test_is_silent() -> None:
-    told = make_curve(points=(make_point(0.0), make_point(0.5, 0, 30, 1e-9)), test=None).sentences
-    assert len(told) == 2
-    assert told[0].startswith("No sparsity that was tried")
-    assert told[1] == "Trained on as long without sparsifying, the checkpoint comes to 90.00%."
+    sentences = make_curve(points=(make_point(0.0), make_point(0.5, 0, 30, 1e-9)), test=None).sentences
+    assert len(sentences) == 2
+    assert sentences[0].startswith("No sparsity that was tried")
+    assert sentences[1] == "Trained on as long without sparsifying, the checkpoint comes to 90.00%."
 
 
 def test_a_curve_comes_back_from_its_record() -> None:
     for curve in (make_curve(), make_curve(test=None, points=(), failed=((0.95, "the training loss is nan"),))):
-        told = json.loads(json.dumps(to_json(curve)))
-        assert from_json(told) == curve
-    assert told["chosen"] is None
-    told = to_json(make_curve())
-    assert told["chosen"] == "0f3a@12-magnitude-0.5-5"
-    assert [point["within_noise"] for point in told["points"]] == [True, True, False]
+        payload = json.loads(json.dumps(to_json(curve)))
+        assert from_json(payload) == curve
+    assert payload["chosen"] is None
+    payload = to_json(make_curve())
+    assert payload["chosen"] == "0f3a@12-magnitude-0.5-5"
+    assert [point["within_noise"] for point in payload["points"]] == [True, True, False]
 
 
 @pytest.mark.parametrize(

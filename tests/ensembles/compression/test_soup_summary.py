@@ -1,4 +1,4 @@
-"""What is told of a soup: figures by hand, and back from JSON."""
+"""The summary of a soup: figures by hand, and back from JSON."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from trainables.store.json_records import to_json as json_bytes
 LABELS = np.array([0, 0, 1, 1])
 
 
-def told(*first: float) -> Any:
+def predictions(*first: float) -> Any:
     """Probabilities of two classes from those of the first."""
     shares = np.array(first)
     return np.stack([shares, 1 - shares], 1)
 
 
-def make_story(**keys: Any) -> SoupSummary:
-    made = score("0f3a@3", told(0.9, 0.8, 0.6, 0.1), LABELS, told(0.5, 0.5, 0.5, 0.5), LABELS)
+def make_summary(**keys: Any) -> SoupSummary:
+    made = score("0f3a@3", predictions(0.9, 0.8, 0.6, 0.1), LABELS, predictions(0.5, 0.5, 0.5, 0.5), LABELS)
     given: dict[str, Any] = {
         "run": "digits/1a2b",
         "trial_id": "0f3a",
@@ -46,7 +46,7 @@ def make_story(**keys: Any) -> SoupSummary:
 
 
 def test_a_score_by_hand() -> None:
-    found = score("one", told(0.9, 0.8, 0.6, 0.1), LABELS, told(0.5, 0.25, 0.5, 0.5), LABELS)
+    found = score("one", predictions(0.9, 0.8, 0.6, 0.1), LABELS, predictions(0.5, 0.25, 0.5, 0.5), LABELS)
     assert found.validation_accuracy == 0.75
     assert found.validation_loss == pytest.approx(-(log(0.9) + log(0.8) + log(0.4) + log(0.9)) / 4)
     assert found.test_accuracy == 0.25  # of equals the first class
@@ -54,27 +54,27 @@ def test_a_score_by_hand() -> None:
 
 
 def test_gains_and_losses_are_counted() -> None:
-    assert compare(told(0.9, 0.9, 0.1, 0.9), told(0.9, 0.1, 0.9, 0.1), LABELS) == (2, 1, 1.0)
+    assert compare(predictions(0.9, 0.9, 0.1, 0.9), predictions(0.9, 0.1, 0.9, 0.1), LABELS) == (2, 1, 1.0)
 
 
 def test_the_sentence_says_what_one_net_and_their_vote_come_to() -> None:
-    assert make_story().sentence == (
+    assert make_summary().sentence == (
         "The greedy soup of 2 of 3 epochs of 0f3a is right on 75.00% of 400 test images, +25.00 points to its best single "
         "epoch (McNemar p 0.001); the vote of the same epochs, at 2 times the cost, 77.50% (+2.50 points to the soup)."
     )
-    assert "which these images cannot tell from none" in make_story(p=0.4).sentence
+    assert "which these images cannot tell from none" in make_summary(p=0.4).sentence
 
 
-def test_a_story_is_read_back_and_a_damaged_one_is_left_out(tmp_path: Path) -> None:
-    story = make_story()
-    assert from_json(to_json(story)) == story
+def test_a_summary_is_read_back_and_a_damaged_one_is_left_out(tmp_path: Path) -> None:
+    summary = make_summary()
+    assert from_json(to_json(summary)) == summary
     store = Folder(tmp_path, "runs")
-    for name, data in (("a", json_bytes(to_json(story))), ("b", b"{}"), ("c", b"no json")):
+    for name, data in (("a", json_bytes(to_json(summary))), ("b", b"{}"), ("c", b"no json")):
         store.put(layout.soup_summary_key("digits", "1a2b", "0f3a", "greedy", name), data)
-    assert read_soups(store, "digits", "1a2b") == (story,)
+    assert read_soups(store, "digits", "1a2b") == (summary,)
 
 
 @pytest.mark.parametrize("harm", [{"best": None}, {"candidates": 3}, {"more": 1}, {"soup": {"name": "x"}}])
-def test_a_damaged_story_is_named(harm: dict[str, Any]) -> None:
+def test_a_damaged_summary_is_named(harm: dict[str, Any]) -> None:
     with pytest.raises(DamagedObject, match="run `caucus soup` again"):
-        from_json(to_json(make_story()) | harm)
+        from_json(to_json(make_summary()) | harm)

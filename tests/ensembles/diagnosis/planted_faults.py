@@ -1,6 +1,6 @@
 """Real trainings of tiny nets on digits with a fault planted in net or data, and healthy ones, for `caucus diagnose`.
 
-Settings are drawn from ranges. Thresholds were tuned on draw 0, and are judged on draw 1.
+Settings are drawn from ranges. Thresholds were tuned on draw 0, and are evaluated on draw 1.
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ def train(planted: Planted) -> tuple[TrialRecord, Setting]:
     try:
         for epoch in range(1, planted.epochs + 1):
             loss, accuracy = training.train_epoch()
-            told = training.evaluate("validation")
+            validation = training.evaluate("validation")
             seen = training.watched.scalars() if training.watched else {}
-            results.append(EpochResult(epoch, loss, accuracy, told.loss, told.accuracy, 0.1, 0.0, **seen))
+            results.append(EpochResult(epoch, loss, accuracy, validation.loss, validation.accuracy, 0.1, 0.0, **seen))
     except TrialDiverged as error:
         return TrialRecord(config, "diverged", str(error), tuple(results)), setting
     return TrialRecord(config, "finished", "", tuple(results)), setting
@@ -103,11 +103,11 @@ def train_shares(planted: Planted) -> tuple[list[TrialRecord], Setting]:
 
 def config(**parts: Any) -> dict[str, Any]:
     """A configuration from `model_width=8` and the like."""
-    told: dict[str, Any] = {}
+    sections: dict[str, Any] = {}
     for key, value in parts.items():
         section, _, name = key.partition("_")
-        told.setdefault(section, {})[name] = value
-    return {"precision": "float32", **told}
+        sections.setdefault(section, {})[name] = value
+    return {"precision": "float32", **sections}
 
 
 def planted(draw: int, each: int = 5) -> Iterator[Planted]:
@@ -227,12 +227,12 @@ FAULTS: tuple[Callable[[Generator, int], Planted], ...] = (
 
 def _healthy(generator: Generator, number: int) -> Planted:
     width, dropout = int(generator.choice([8, 12, 16, 24, 32])), float(generator.uniform(0, 0.3))
-    told: dict[str, Any] = {"model_width": width, "model_dropout": dropout}
+    keys: dict[str, Any] = {"model_width": width, "model_dropout": dropout}
     if number % 4 == 0:
-        told |= {"optimizer_name": "adamw", "optimizer_lr": log_uniform(generator, 0.001, 0.005)}
+        keys |= {"optimizer_name": "adamw", "optimizer_lr": log_uniform(generator, 0.001, 0.005)}
     else:
-        told |= {"optimizer_lr": log_uniform(generator, 0.01, 0.08)}
+        keys |= {"optimizer_lr": log_uniform(generator, 0.01, 0.08)}
     if number % 4 == 1:
-        told |= {"schedule_name": str(generator.choice(["cosine", "one-cycle"])), "schedule_epochs": 15}
-    told["optimizer_batch_size"] = int(generator.choice([32, 64]))
-    return Planted("healthy", f"{told}", config(**told), 15)
+        keys |= {"schedule_name": str(generator.choice(["cosine", "one-cycle"])), "schedule_epochs": 15}
+    keys["optimizer_batch_size"] = int(generator.choice([32, 64]))
+    return Planted("healthy", f"{keys}", config(**keys), 15)

@@ -36,10 +36,12 @@ def record(state="finished", reason="", epochs=10, config=None, seed=1, **series
         "dead_share": 0.0,
         "surge": 1.0,
     } | series
-    told = [
+    figures = [
         {name: value[at] if isinstance(value, list) else value for name, value in usual.items()} for at in range(epochs)
     ]
-    results = tuple(EpochResult(epoch=at, train_s=1.0, evaluate_s=0.1, **one) for at, one in enumerate(told, start=1))
+    results = tuple(
+        EpochResult(epoch=at, train_s=1.0, evaluate_s=0.1, **one) for at, one in enumerate(figures, start=1)
+    )
     return TrialRecord(TrialConfig(data_id="d", seed=seed, **(config or {})), state, reason, results)
 
 
@@ -62,9 +64,9 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("verdict", "told"), TABLE, ids=[f"{verdict}-{at}" for at, (verdict, _) in enumerate(TABLE)])
-def test_a_verdict_follows_from_the_epochs(verdict, told):
-    found = diagnose(told, SETTING)
+@pytest.mark.parametrize(("verdict", "trial"), TABLE, ids=[f"{verdict}-{at}" for at, (verdict, _) in enumerate(TABLE)])
+def test_a_verdict_follows_from_the_epochs(verdict, trial):
+    found = diagnose(trial, SETTING)
     assert found.verdict == verdict
     assert bool(found.patch) == (verdict not in ("healthy", "unknown"))
     assert found.evidence
@@ -82,19 +84,19 @@ def test_each_rule_has_a_case_a_source_and_signs_that_exist():
 
 def test_a_gap_that_few_images_cannot_tell_from_none_is_no_overfitting():
     few, many = (Setting(classes=10, train_images=images, validation_images=images) for images in (30, 5000))
-    told = record(fit_accuracy=0.97, validation_accuracy=0.9)
-    assert (diagnose(told, few).verdict, diagnose(told, many).verdict) == ("healthy", "overfits")
+    trial = record(fit_accuracy=0.97, validation_accuracy=0.9)
+    assert (diagnose(trial, few).verdict, diagnose(trial, many).verdict) == ("healthy", "overfits")
 
 
 def test_the_signs_of_a_small_table():
-    told = record(
+    trial = record(
         epochs=4,
         validation_accuracy=[0.5, 0.6, 0.7, 0.8],
         validation_loss=[2.0, 1.0, 1.5, 1.25],
         train_loss=[4.0, 3.0, 2.0, 1.0],
         fit_accuracy=[0.5, 0.6, 0.7, 0.9],
     )
-    signs = read_signs(told, Setting(classes=2, train_images=1000, validation_images=100))
+    signs = read_signs(trial, Setting(classes=2, train_images=1000, validation_images=100))
     assert (signs.epochs, signs.fit_accuracy, signs.validation_accuracy, signs.best_accuracy) == (4, 0.9, 0.8, 0.8)
     assert signs.gap == pytest.approx(0.1)
     assert signs.loss_ratio == pytest.approx(1.25)
@@ -102,10 +104,10 @@ def test_the_signs_of_a_small_table():
     assert signs.swing_points == pytest.approx(0.1)
 
 
-def test_a_journal_without_watched_epochs_is_read_by_what_it_has():
+def test_a_journal_without_monitored_epochs_is_diagnosed_by_the_rest():
     unwatched = dict.fromkeys(("fit_loss", "fit_accuracy", "update_ratio", "dead_share", "surge"))
-    told = record(train_accuracy=1.0, validation_accuracy=0.8, **unwatched)
-    found = diagnose(told, SETTING)
+    trial = record(train_accuracy=1.0, validation_accuracy=0.8, **unwatched)
+    found = diagnose(trial, SETTING)
     assert (found.verdict, found.evidence["fit_accuracy"]) == ("overfits", 1.0)
 
 
@@ -146,11 +148,11 @@ def test_two_shares_of_the_data_make_no_curve():
     assert find_data_curves([of_share(0.5, 0.7), of_share(1.0, 0.9)], SETTING) == []
 
 
-def test_what_to_try_are_words_that_a_sweep_takes():
+def test_what_to_try_are_overrides_that_a_sweep_takes():
     sweep = str(ROOT / "sweeps" / "digits.yaml")
-    given = [told for _, told in TABLE] + [record(config=config, **series) for series, config, _ in PATCHES]
+    given = [trial for _, trial in TABLE] + [record(config=config, **series) for series, config, _ in PATCHES]
     starved = [of_share(0.15, 0.6), of_share(0.3, 0.76), of_share(0.6, 0.856)]
-    for found in [*(diagnose(told, SETTING) for told in given), *diagnose_all(starved, SETTING)]:
+    for found in [*(diagnose(trial, SETTING) for trial in given), *diagnose_all(starved, SETTING)]:
         spec = read_spec(sweep, format_overrides(found).split())
         for key, value in found.patch.items():
             assert spec.fixed(key) == value
@@ -224,9 +226,9 @@ def test_a_patch_changes_what_the_trial_has_and_names_no_key_without_effect(seri
 
 
 def test_to_name_one_class_for_every_image_is_no_success():
-    told = record(validation_accuracy=0.9, fit_accuracy=0.9, train_loss=0.3, validation_loss=0.33)
+    trial = record(validation_accuracy=0.9, fit_accuracy=0.9, train_loss=0.3, validation_loss=0.33)
     even, uneven = (Setting(2, 1000, 500, majority_share=share) for share in (0.5, 0.9))
-    assert (diagnose(told, even).verdict, diagnose(told, uneven).verdict) == ("healthy", "underfits")
+    assert (diagnose(trial, even).verdict, diagnose(trial, uneven).verdict) == ("healthy", "underfits")
 
 
 def test_the_setting_of_a_run_is_counted_from_its_images():
@@ -235,7 +237,7 @@ def test_the_setting_of_a_run_is_counted_from_its_images():
     assert setting_of(table) == Setting(3, 3, 3, majority_share=2 / 3)
 
 
-def test_a_trial_that_failed_is_told_with_its_reason():
+def test_a_failed_trial_is_shown_with_its_reason():
     found = diagnose(record(epochs=2, state="failed", reason="out of memory at 64 images a step"), SETTING)
     assert found.verdict == "unknown"
     assert found.evidence == {"reason": "failed: out of memory at 64 images a step; 2 epochs, of which 4 are needed"}

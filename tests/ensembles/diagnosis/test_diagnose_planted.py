@@ -39,7 +39,7 @@ def test_healthy_trainings_are_left_alone(draw):
 
 
 @pytest.mark.parametrize("draw", [0, 1])
-def test_too_few_images_are_told_from_the_learning_curve_and_enough_are_left_alone(draw):
+def test_too_few_images_are_detected_by_the_learning_curve_and_enough_are_left_alone(draw):
     given = [*starved(draw), *sated(draw)]
     named = [diagnose_all(*train_shares(one))[-1].verdict for one in given]
     wrong = [

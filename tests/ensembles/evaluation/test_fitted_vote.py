@@ -4,7 +4,7 @@ import pytest
 from ensembles.calibration.calibrate import cross_fit, fit_calibration
 from ensembles.evaluation.fitted_vote import prepare_mean, prepare_vote
 from ensembles.voting.vote import vote
-from tests.ensembles.samples import make_choice, make_pool, member
+from tests.ensembles.samples import make_pool, make_team, member
 from trainables.errors import MismatchedPredictions
 
 
@@ -19,17 +19,17 @@ VALIDATION, TEST = pool("validation"), pool("test", 1)
 
 
 def test_a_vote_is_ready_before_test_is_there():
-    ready = prepare_vote(make_choice(0.5, 0.5), "soft", "temperature", VALIDATION)
-    assert (ready.validation.predicted == vote(VALIDATION, make_choice(0.5, 0.5), "soft").predicted).all()
-    assert (ready.vote(TEST).probabilities == vote(TEST, make_choice(0.5, 0.5), "soft").probabilities).all()
+    ready = prepare_vote(make_team(0.5, 0.5), "soft", "temperature", VALIDATION)
+    assert (ready.validation.predicted == vote(VALIDATION, make_team(0.5, 0.5), "soft").predicted).all()
+    assert (ready.vote(TEST).probabilities == vote(TEST, make_team(0.5, 0.5), "soft").probabilities).all()
     assert ready.calibrator == fit_calibration("temperature", ready.validation.probabilities, VALIDATION.labels)
     assert ready.members == (member(0), member(1))
 
 
 def test_a_vote_that_was_learned_is_calibrated_by_images_that_it_did_not_learn_from():
-    choice = make_choice(0.5, 0.5)
-    ready = prepare_vote(choice, "stacked", "temperature", VALIDATION)
-    unseen = cross_fit(VALIDATION, choice, "stacked", "none")
+    team = make_team(0.5, 0.5)
+    ready = prepare_vote(team, "stacked", "temperature", VALIDATION)
+    unseen = cross_fit(VALIDATION, team, "stacked", "none")
     assert ready.calibrator == fit_calibration("temperature", unseen, VALIDATION.labels)
     assert ready.calibrator != fit_calibration("temperature", ready.validation.probabilities, VALIDATION.labels)
 
@@ -38,7 +38,7 @@ def test_the_mean_of_all_is_their_soft_vote():
     mean = VALIDATION.probabilities.astype(np.float64).mean(0)
     ready, soft = (
         prepare_mean(VALIDATION.members, mean, "vector", VALIDATION.labels),
-        prepare_vote(make_choice(0.5, 0.5), "soft", "vector", VALIDATION),
+        prepare_vote(make_team(0.5, 0.5), "soft", "vector", VALIDATION),
     )
     assert (ready.validation.predicted == soft.validation.predicted).all()
     assert ready.calibrator == soft.calibrator
@@ -46,4 +46,4 @@ def test_the_mean_of_all_is_their_soft_vote():
 
 def test_a_member_without_predictions_is_refused():
     with pytest.raises(MismatchedPredictions, match="has no predictions on validation"):
-        prepare_vote(make_choice(0.3, 0.3, 0.4), "soft", "none", VALIDATION)
+        prepare_vote(make_team(0.3, 0.3, 0.4), "soft", "none", VALIDATION)

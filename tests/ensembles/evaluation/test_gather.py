@@ -4,7 +4,7 @@ import pytest
 from ensembles.config import EnsembleConfig
 from ensembles.evaluation.gather import gather_evidence
 from ensembles.evaluation.verdict import prepare
-from tests.ensembles.samples import make_choice, make_pool, member
+from tests.ensembles.samples import make_pool, make_team, member
 
 # Three classes. Validation: member 0 right on all three, member 1 on the first two.
 VALIDATION = make_pool(
@@ -27,8 +27,8 @@ TEST = make_pool(
 
 @pytest.fixture(scope="module")
 def evidence():
-    choice, config = make_choice(0.5, 0.5), EnsembleConfig(calibrate="none", size=1)
-    prepared = prepare(choice, config, VALIDATION, [member(0), member(1)], VALIDATION.probabilities.mean(0))
+    team, config = make_team(0.5, 0.5), EnsembleConfig(calibrate="none", size=1)
+    prepared = prepare(team, config, VALIDATION, [member(0), member(1)], VALIDATION.probabilities.mean(0))
     return gather_evidence(prepared, VALIDATION, TEST, ["a", "b", "c", "d"])
 
 
@@ -46,10 +46,10 @@ def test_disagreement_and_correlated_errors_on_test(evidence):
 
 
 def test_classes_gain_and_lose(evidence):
-    told = [
+    counts = [
         (each.name, each.images, each.best_right, each.team_right, each.fixed, each.broken) for each in evidence.classes
     ]
-    assert told == [("class 0", 2, 1, 1, 0, 0), ("class 1", 1, 1, 0, 0, 1), ("class 2", 1, 0, 1, 1, 0)]
+    assert counts == [("class 0", 2, 1, 1, 0, 0), ("class 1", 1, 1, 0, 0, 1), ("class 2", 1, 0, 1, 1, 0)]
     # Image b went from 1 to 0, image c from 1 to 2; rows are true classes.
     assert evidence.confusion_change.tolist() == [[0, 0, 0], [1, -1, 0], [0, -1, 1]]
 
@@ -81,11 +81,11 @@ def test_confidence_is_set_against_accuracy(evidence):
 
 def test_the_most_confident_comes_first():
     labels = np.zeros(5, int)
-    told = np.array([0.55, 0.9, 0.7, 0.2, 0.8])  # given to class 1, which is wrong
-    test = make_pool([np.stack([1 - told, told], 1)], labels, "test")
-    validation = make_pool([np.stack([1 - told, told], 1)], labels)
+    of_class_1 = np.array([0.55, 0.9, 0.7, 0.2, 0.8])  # given to class 1, which is wrong
+    test = make_pool([np.stack([1 - of_class_1, of_class_1], 1)], labels, "test")
+    validation = make_pool([np.stack([1 - of_class_1, of_class_1], 1)], labels)
     prepared = prepare(
-        make_choice(1.0), EnsembleConfig(calibrate="none"), validation, [member(0)], validation.probabilities[0]
+        make_team(1.0), EnsembleConfig(calibrate="none"), validation, [member(0)], validation.probabilities[0]
     )
     found = gather_evidence(prepared, validation, test, list("abcde"))
     assert [case.image_id for case in found.missed] == ["b", "e", "c", "a"]
@@ -99,6 +99,6 @@ def test_a_member_that_is_never_wrong_correlates_as_one():
     test = make_pool([sure, [[0.9, 0.1], [0.1, 0.9]]], [0, 0], "test")
     validation = make_pool([sure, sure], [0, 0])
     prepared = prepare(
-        make_choice(0.5, 0.5), EnsembleConfig(calibrate="none"), validation, [member(0)], validation.probabilities[0]
+        make_team(0.5, 0.5), EnsembleConfig(calibrate="none"), validation, [member(0)], validation.probabilities[0]
     )
     assert gather_evidence(prepared, validation, test, ["a", "b"]).error_correlation.tolist() == [[1, 1], [1, 1]]

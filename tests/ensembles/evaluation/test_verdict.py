@@ -18,15 +18,15 @@ from ensembles.pool.pool import PredictionPool
 from ensembles.selection_bias.corrected import correct
 from ensembles.team import Team
 from ensembles.voting.vote import VOTES
-from tests.ensembles.samples import make_choice, make_pool, make_run, member
+from tests.ensembles.samples import make_pool, make_run, make_team, member
 from trainables.errors import DamagedObject, MismatchedPredictions
 from trainables.results.record import TrialCost
 
 
-def binary(split: str, *told: list[float]) -> PredictionPool:
+def binary(split: str, *rows: list[float]) -> PredictionPool:
     """Two classes, class 0 always true; one list a member: what it gives to class 0."""
-    given = np.array(told)
-    return make_pool(np.stack([given, 1 - given], axis=2), [0] * given.shape[1], split)
+    of_class_0 = np.array(rows)
+    return make_pool(np.stack([of_class_0, 1 - of_class_0], axis=2), [0] * of_class_0.shape[1], split)
 
 
 # On validation: 3/4, 2/4, 1/4. On test 2/4, 3/4, 2/4.
@@ -35,7 +35,7 @@ TEST = binary("test", [0.6, 0.6, 0.45, 0.1], [0.2, 0.9, 0.9, 0.6], [0.45, 0.6, 0
 
 
 def team(*weights: float) -> Team:
-    return make_choice(*weights)
+    return make_team(*weights)
 
 
 def test_a_verdict_by_hand() -> None:
@@ -105,7 +105,7 @@ def test_a_gain_that_could_be_none_is_not_shipped() -> None:
     assert verdict.sentence.endswith("McNemar p 0.754) that these images cannot tell from none.")
 
 
-def test_a_loss_is_told_as_one() -> None:
+def test_a_loss_is_described_as_a_loss() -> None:
     verdict = won(2, 40)
     assert not verdict.ship
     assert verdict.gain == pytest.approx(-0.038)
@@ -123,9 +123,9 @@ def test_a_team_of_the_best_alone_gains_nothing_and_says_so() -> None:
 
 def test_the_configured_vote_decides() -> None:
     # Image 3 has .35 by equal weights and .55 by these.
-    choice = team(0.1, 0.9)
-    soft = evaluate(choice, EnsembleConfig(vote="soft"), VALIDATION, TEST, member(0))
-    weighted = evaluate(choice, EnsembleConfig(vote="weighted"), VALIDATION, TEST, member(0))
+    pair = team(0.1, 0.9)
+    soft = evaluate(pair, EnsembleConfig(vote="soft"), VALIDATION, TEST, member(0))
+    weighted = evaluate(pair, EnsembleConfig(vote="weighted"), VALIDATION, TEST, member(0))
     assert soft.votes == weighted.votes
     assert soft.gain == 0
     assert weighted.gain == 0.25
@@ -148,8 +148,8 @@ def test_a_member_without_test_predictions_stops_the_verdict_a_mere_candidate_do
 
 def test_a_verdict_comes_back_from_json() -> None:
     given = make_run()
-    written = json.dumps({"config": {"size": 8}, **to_json(given.verdict, given.choice)}, allow_nan=False)
-    assert from_json(json.loads(written)) == (given.verdict, given.choice)
+    written = json.dumps({"config": {"size": 8}, **to_json(given.verdict, given.team)}, allow_nan=False)
+    assert from_json(json.loads(written)) == (given.verdict, given.team)
 
 
 @pytest.mark.parametrize(
@@ -158,19 +158,19 @@ def test_a_verdict_comes_back_from_json() -> None:
 )
 def test_a_stored_ensemble_that_is_damaged_is_refused(part: str, key: str, value: object) -> None:
     given = make_run()
-    told = json.loads(json.dumps(to_json(given.verdict, given.choice)))
-    told[part][key] = value
+    payload = json.loads(json.dumps(to_json(given.verdict, given.team)))
+    payload[part][key] = value
     with pytest.raises(DamagedObject, match="write it again with `caucus report`"):
-        from_json(told)
+        from_json(payload)
     with pytest.raises(DamagedObject):
         from_json({})
 
 
 def test_every_figure_of_a_score_by_hand() -> None:
     verdict = evaluate(team(0.5, 0.5), EnsembleConfig(size=2, calibrate="none"), VALIDATION, TEST, member(0))
-    soft, told = verdict.votes["soft"], np.array([0.4, 0.75, 0.675, 0.35])
+    soft, of_true_class = verdict.votes["soft"], np.array([0.4, 0.75, 0.675, 0.35])
     assert soft.validation_nll == pytest.approx(-np.log([0.75, 0.75, 0.5, 0.1]).mean(), rel=1e-6)
-    assert soft.test_brier == pytest.approx(np.mean(2 * (1 - told) ** 2), rel=1e-6)
+    assert soft.test_brier == pytest.approx(np.mean(2 * (1 - of_true_class) ** 2), rel=1e-6)
     assert soft.test_balanced_accuracy == 0.5  # only class 0 occurs
     assert soft.test_macro_f1 == pytest.approx((2 * 2 / 6 + 0) / 2)
     assert (soft.test_nll_calibrated, soft.test_ece_calibrated) == (soft.test_nll, soft.test_ece)
@@ -179,7 +179,7 @@ def test_every_figure_of_a_score_by_hand() -> None:
 
 
 def test_calibration_is_fitted_on_validation_and_scored_on_test() -> None:
-    # Told .9 on validation, right on half of the images: worth .5, whatever test looks like.
+    # Given .9 on validation, right on half of the images: worth .5, whatever test looks like.
     validation = binary("validation", [0.9] * 500 + [0.1] * 500)
     given = binary("test", [0.9] * 10)
     found = evaluate(team(1.0), EnsembleConfig(calibrate="temperature"), validation, given, member(0)).best
@@ -190,17 +190,17 @@ def test_calibration_is_fitted_on_validation_and_scored_on_test() -> None:
 
 def test_the_corrected_scores_stand_beside_those_they_correct() -> None:
     config = EnsembleConfig(size=2, vote="hard")
-    choice = team(0.5, 0.5)
-    corrected = correct(VALIDATION, choice, config, ("soft",))
+    pair = team(0.5, 0.5)
+    corrected = correct(VALIDATION, pair, config, ("soft",))
     assert corrected is not None
-    verdict = evaluate(choice, config, VALIDATION, TEST, member(0), corrected)
+    verdict = evaluate(pair, config, VALIDATION, TEST, member(0), corrected)
     assert verdict.votes["hard"].corrected == corrected.votes["hard"].accuracy
     assert verdict.votes["soft"].corrected_nll == corrected.votes["soft"].log_loss
     assert verdict.votes["weighted"].corrected is None  # was not asked for
     assert verdict.best.corrected == corrected.baselines["best"].accuracy
     assert verdict.baselines["all"].corrected == corrected.baselines["all"].accuracy
     assert verdict.corrected_gain == corrected.gain
-    assert from_json(json.loads(json.dumps(to_json(verdict, choice)))) == (verdict, choice)
+    assert from_json(json.loads(json.dumps(to_json(verdict, pair)))) == (verdict, pair)
 
 
 def test_a_team_costs_the_sum_of_its_members_and_what_is_not_known_is_none() -> None:
@@ -221,19 +221,19 @@ def test_a_team_costs_the_sum_of_its_members_and_what_is_not_known_is_none() -> 
 
 def test_an_ensemble_stored_by_an_older_version_is_read() -> None:
     verdict = evaluate(team(0.5, 0.5), EnsembleConfig(size=2, calibrate="none"), VALIDATION, TEST, member(0))
-    told = json.loads(json.dumps(to_json(verdict, team(0.5, 0.5))))
+    payload = json.loads(json.dumps(to_json(verdict, team(0.5, 0.5))))
     old = ("members", "validation_accuracy", "test_accuracy", "ci95", "test_nll", "test_ece")
 
     def strip(score: dict[str, object]) -> dict[str, object]:
         return {key: value for key, value in score.items() if key in old}
 
-    told["verdict"] = {
-        key: value for key, value in told["verdict"].items() if key not in ("corrected_gain", "calibration")
+    payload["verdict"] = {
+        key: value for key, value in payload["verdict"].items() if key not in ("corrected_gain", "calibration")
     }
-    told["verdict"]["best"] = strip(told["verdict"]["best"])
+    payload["verdict"]["best"] = strip(payload["verdict"]["best"])
     for part in ("votes", "baselines"):
-        told["verdict"][part] = {how: strip(score) for how, score in told["verdict"][part].items()}
-    found, _ = from_json(told)
+        payload["verdict"][part] = {how: strip(score) for how, score in payload["verdict"][part].items()}
+    found, _ = from_json(payload)
     assert (found.gain, found.sentence, found.corrected_gain) == (verdict.gain, verdict.sentence, None)
     assert found.votes["soft"].test_accuracy == verdict.votes["soft"].test_accuracy
     assert found.votes["soft"].test_brier is None

@@ -45,7 +45,7 @@ def test_log_loss_is_that_of_scikit_learn() -> None:
     assert log_loss(probabilities, labels) == pytest.approx(theirs, rel=1e-12)
 
 
-def test_nothing_for_the_truth_costs_27_6_nats_not_infinity() -> None:
+def test_zero_for_the_true_class_costs_27_6_nats_not_infinity() -> None:
     assert log_loss(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([1, 0])) == pytest.approx(-math.log(1e-12) / 2)
 
 

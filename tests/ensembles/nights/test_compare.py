@@ -48,7 +48,7 @@ def test_an_image_is_known_by_its_pixels_whatever_its_name():
     assert (found.images, found.lost_ids, found.gained) == (2, ("row 2",), 0)
 
 
-def test_a_corrected_label_judges_both_nights():
+def test_a_corrected_label_scores_both_nights():
     before = answers([("a", "p", "cat", "cat")])
     now = answers([("a", "p", "dog", "dog")])
     found = compare_nights(now, before)
@@ -97,9 +97,9 @@ def test_interval_and_test_have_to_agree(ci95, p, direction):
 
 
 def test_answers_are_read_back_and_damage_is_refused():
-    told = answers([("a", "00" * 32, "<b>cat</b>", "dog"), ("b", "ff" * 32, "dog", "dog")])
-    data = to_arrow(told)
-    assert from_arrow(data) == told
+    stored = answers([("a", "00" * 32, "<b>cat</b>", "dog"), ("b", "ff" * 32, "dog", "dog")])
+    data = to_arrow(stored)
+    assert from_arrow(data) == stored
     assert to_arrow(from_arrow(data)) == data
     for damaged in (b"", data[:-20], b"x" + data[1:]):
         with pytest.raises(DamagedObject, match="not a file of a team's answers"):

@@ -114,7 +114,7 @@ def test_nothing_left_is_an_error_that_says_why(tmp_path: Path) -> None:
         read_pool(store, [], "validation", TABLE)
 
 
-def test_a_store_that_does_not_answer_leaves_nobody_out(tmp_path: Path) -> None:
+def test_a_store_that_does_not_answer_leaves_no_member_out(tmp_path: Path) -> None:
     class Silent(Folder):
         def get(self, key: str) -> bytes:
             if member(1).trial_id in key:
@@ -139,7 +139,7 @@ def test_predictions_are_read_side_by_side(tmp_path: Path) -> None:
     assert read_pool(Far(tmp_path), members, "validation", TABLE).members == tuple(members)
 
 
-def test_asking_for_a_member_that_is_not_there_tells_why(tmp_path: Path) -> None:
+def test_asking_for_a_missing_member_raises_with_the_reason(tmp_path: Path) -> None:
     store = Folder(tmp_path)
     members = [write(store, 0, predictions()), write(store, 1, predictions(data_id="d2"))]
     pool = read_pool(store, members, "validation", TABLE)
@@ -168,8 +168,8 @@ def test_a_split_without_images_is_no_pool() -> None:
 def unchecked(rows: list[list[float]]) -> bytes:
     """A predictions file of the three validation images that nobody has looked into."""
     shares = pa.array(rows, pa.list_(pa.float32(), len(rows[0])))
-    told = {"data_id": "d1", "split": "validation", "labels_sha256": TABLE.labels_sha256("validation")}
-    table = pa.table({"row": pa.array(VALIDATION), "probabilities": shares}, metadata=told)
+    written = {"data_id": "d1", "split": "validation", "labels_sha256": TABLE.labels_sha256("validation")}
+    table = pa.table({"row": pa.array(VALIDATION), "probabilities": shares}, metadata=written)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
@@ -227,7 +227,7 @@ def test_of_duplicates_the_first_stays_and_the_others_are_named(tmp_path: Path) 
     pool = read_pool(store, members, "validation", TABLE, merge=True)
     assert pool.members == (member(0), member(1), member(3))
     assert pool.probabilities[:, 0, 0] == pytest.approx([0.51, 0.52, 0.53])
-    reason = "its predictions on validation are those of {}, bit for bit: the same net has one voice"
+    reason = "its predictions on validation are those of {}, bit for bit: the same net has one vote"
     assert pool.left_out == (
         (member(2), reason.format(member(0))),
         (member(4), reason.format(member(1))),
@@ -237,7 +237,7 @@ def test_of_duplicates_the_first_stays_and_the_others_are_named(tmp_path: Path) 
     assert kept == (member(5), member(4), member(3))
 
 
-def test_nobody_is_merged_unless_asked_for(tmp_path: Path) -> None:
+def test_no_member_is_merged_unless_requested(tmp_path: Path) -> None:
     store = Folder(tmp_path)
     members = [write(store, number, predictions()) for number in range(3)]
     assert read_pool(store, members, "validation", TABLE).members == tuple(members)

@@ -69,7 +69,7 @@ def counted(tmp_path: Path) -> Counted:
 def choose(counted: Counted, config: EnsembleConfig) -> tuple[StoredPool, tuple[CheckpointId, ...]]:
     """Open the pool, choose, and read the team on both splits."""
     pool = open_pool(counted, *members_of(counted.store))
-    team = select(true_or_other(pool.truth), config).members
+    team = select(true_or_other(pool.true_class), config).members
     for split in ("validation", "test"):
         pool.read(team, split)
     return pool, team
@@ -104,14 +104,14 @@ def test_the_mean_of_all_is_read_file_by_file_once_and_then_kept(counted: Counte
     assert first.mean("test") is mean
     np.testing.assert_array_equal(mean.probabilities, stream_mean(counted.store, members, "test", table).probabilities)
     assert counted.written == []
-    first.keep_means()
+    first.save_means()
     counted.bytes.clear()
     again = open_pool(counted, members, table)
     np.testing.assert_array_equal(again.mean("test").probabilities, mean.probabilities)
     assert again.mean("test").members == mean.members
     assert counted.bytes["test.arrow"] == 0
     assert counted.bytes["mean"] > 8 * IMAGES * CLASSES
-    again.keep_means()
+    again.save_means()
     assert len(counted.written) == 1
 
 
@@ -119,7 +119,7 @@ def test_the_mean_of_others_is_not_taken_for_theirs(counted: Counted) -> None:
     members, table = members_of(counted.store)
     kept = open_pool(counted, members, table)
     kept.mean("test")
-    kept.keep_means()
+    kept.save_means()
     fewer = open_pool(counted, members[1:], table)
     np.testing.assert_array_equal(
         fewer.mean("test").probabilities, stream_mean(counted.store, members[1:], "test", table).probabilities
@@ -133,7 +133,7 @@ def test_a_damaged_mean_is_made_again(counted: Counted) -> None:
     members, table = members_of(counted.store)
     kept = open_pool(counted, members, table)
     mean = kept.mean("test").probabilities
-    kept.keep_means()
+    kept.save_means()
     whole = counted.store.get(counted.written[0])
     place = whole.index(mean[0].tobytes())
     counted.store.put(counted.written[0], whole[:place] + b"\0\0\0\0" + whole[place + 4 :])
@@ -146,7 +146,7 @@ def test_a_mean_that_lacks_somebody_is_not_kept(counted: Counted) -> None:
     counted.store.put(members[3].key("test.arrow"), b"damaged")
     pool = open_pool(counted, members, table)
     assert [name for name, _ in pool.mean("test").left_out] == [members[3]]
-    pool.keep_means()
+    pool.save_means()
     assert counted.written == []
 
 
@@ -170,7 +170,7 @@ def test_who_is_damaged_is_found_and_taken_out(counted: Counted) -> None:
     assert [member for member, _ in found] == [members[3], members[7]]
     rest = pool.without(found)
     assert rest.members == (*members[:3], *members[4:7], *members[8:])
-    assert rest.truth.left_out == found
+    assert rest.true_class.left_out == found
     assert rest.mean("validation").left_out == ()
 
 
@@ -187,7 +187,7 @@ def test_who_is_damaged_is_found_and_taken_out(counted: Counted) -> None:
         ({"start": 2}, False),
     ],
 )
-def test_only_rules_that_look_at_nothing_else_choose_from_the_true_class(changed: dict, truth_alone: bool) -> None:
+def test_only_rules_that_need_nothing_else_select_from_the_true_class(changed: dict, truth_alone: bool) -> None:
     assert (
         needs_true_class_alone(EnsembleConfig(**{"select": "greedy", "metric": "log_loss", **changed})) == truth_alone
     )

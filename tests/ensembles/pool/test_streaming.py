@@ -11,7 +11,7 @@ import pytest
 from ensembles.pool.pool import read_pool
 from ensembles.pool.streaming import stream, stream_mean
 from ensembles.voting.vote import vote
-from tests.ensembles.samples import CLASSES, make_choice, member
+from tests.ensembles.samples import CLASSES, make_team, member
 from trainables.data.data_table import DataTable
 from trainables.errors import MismatchedPredictions, StoreError
 from trainables.results.checkpoint import CheckpointId, write_checkpoint
@@ -45,7 +45,7 @@ def test_the_mean_is_the_soft_vote_of_all_to_the_bit(tmp_path: Path) -> None:
     store = Folder(tmp_path)
     members = write_members(store, 25)
     found = stream_mean(store, members, "test", TABLE)
-    ballot = vote(read_pool(store, members, "test", TABLE), make_choice(*[1 / 25] * 25), "soft")
+    ballot = vote(read_pool(store, members, "test", TABLE), make_team(*[1 / 25] * 25), "soft")
     assert found.members == tuple(members)
     assert found.left_out == ()
     np.testing.assert_array_equal(found.probabilities, ballot.probabilities)
@@ -55,7 +55,7 @@ def test_a_weighted_mean_is_the_weighted_vote(tmp_path: Path) -> None:
     store = Folder(tmp_path)
     members = write_members(store, 3)
     found = stream_mean(store, members, "test", TABLE, weights=(0.5, 0.25, 0.25))
-    ballot = vote(read_pool(store, members, "test", TABLE), make_choice(0.5, 0.25, 0.25), "weighted")
+    ballot = vote(read_pool(store, members, "test", TABLE), make_team(0.5, 0.25, 0.25), "weighted")
     np.testing.assert_allclose(found.probabilities, ballot.probabilities, rtol=1e-14)
 
 
@@ -105,12 +105,12 @@ def test_a_stream_can_be_left_before_its_end(tmp_path: Path) -> None:
     members = write_members(Folder(tmp_path), 20)
     read = []
 
-    class Told(Folder):
+    class CountingFolder(Folder):
         def get(self, key: str) -> bytes:
             read.append(key)
             return super().get(key)
 
-    found = stream(Told(tmp_path), members, "test", TABLE, readers=2)
+    found = stream(CountingFolder(tmp_path), members, "test", TABLE, readers=2)
     assert next(found)[0] == member(0)
     found.close()  # type: ignore[attr-defined]
     assert len(read) < 12

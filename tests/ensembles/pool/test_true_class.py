@@ -46,7 +46,7 @@ class Counting(Folder):
         return super().get(key)
 
 
-def say(number: int) -> Predictions:
+def predict(number: int) -> Predictions:
     """What member `number` predicts: sure of class 0 by a tenth more each."""
     first = np.float32(0.1 * number)
     row = [first, np.float32(0.75) * (1 - first), np.float32(0.25) * (1 - first)]
@@ -66,13 +66,13 @@ def write(
 
 def test_it_holds_the_true_class_of_each_image_and_reads_nothing_else(tmp_path: Path) -> None:
     store = Counting(tmp_path)
-    members = [write(store, number, say(number)) for number in (5, 1, 9)]
+    members = [write(store, number, predict(number)) for number in (5, 1, 9)]
     pool = read_true_class_pool(store, members, "validation", TABLE)
     assert pool.members == (member(5), member(1), member(9))
-    assert pool.truth == pytest.approx(
+    assert pool.probabilities == pytest.approx(
         np.array([[0.125, 0.5, 0.375], [0.225, 0.1, 0.675], [0.025, 0.9, 0.075]]), abs=1e-6
     )
-    assert pool.truth.dtype == np.float32
+    assert pool.probabilities.dtype == np.float32
     assert pool.predicted.tolist() == [[0] * 3, [1] * 3, [0] * 3]
     assert pool.labels.tolist() == [2, 0, 1]
     assert (pool.data_id, pool.split, pool.class_names, pool.left_out) == ("d1", "validation", TABLE.class_names, ())
@@ -81,14 +81,14 @@ def test_it_holds_the_true_class_of_each_image_and_reads_nothing_else(tmp_path: 
 
 def test_checkpoints_of_before_are_read_whole(tmp_path: Path) -> None:
     store = Counting(tmp_path)
-    members = [write(store, 1, say(1)), write(store, 2, say(2), old=True)]
+    members = [write(store, 1, predict(1)), write(store, 2, predict(2), old=True)]
     pool = read_true_class_pool(store, members, "validation", TABLE)
     assert pool.members == tuple(members)
-    assert pool.truth[1].tolist() == take_true_class(say(2), LABELS).truth.tolist()
+    assert pool.probabilities[1].tolist() == take_true_class(predict(2), LABELS).truth.tolist()
     assert store.read.count("validation.arrow") == 1
 
 
-GOOD = take_true_class(say(1), LABELS)
+GOOD = take_true_class(predict(1), LABELS)
 
 
 @pytest.mark.parametrize(
@@ -105,27 +105,27 @@ GOOD = take_true_class(say(1), LABELS)
 )
 def test_columns_that_do_not_line_up_are_passed_over_for_the_whole(tmp_path: Path, truth: TrueClass) -> None:
     store = Counting(tmp_path)
-    pool = read_true_class_pool(store, [write(store, 1, say(1), truth)], "validation", TABLE)
-    assert pool.truth[0].tolist() == GOOD.truth.tolist()
+    pool = read_true_class_pool(store, [write(store, 1, predict(1), truth)], "validation", TABLE)
+    assert pool.probabilities[0].tolist() == GOOD.truth.tolist()
     assert store.read.count("validation.arrow") == 1
 
 
 def test_a_damaged_column_is_passed_over_for_the_whole(tmp_path: Path) -> None:
     store = Counting(tmp_path)
-    members = [write(store, 1, say(1)), write(store, 2, say(2))]
+    members = [write(store, 1, predict(1)), write(store, 2, predict(2))]
     store.put(member(1).key("validation-truth.arrow"), b"damaged")
     store.delete(member(2).key("validation-truth.arrow"))
     pool = read_true_class_pool(store, members, "validation", TABLE)
     assert pool.members == tuple(members)
-    assert pool.truth[0].tolist() == GOOD.truth.tolist()
+    assert pool.probabilities[0].tolist() == GOOD.truth.tolist()
 
 
 def test_who_cannot_be_used_is_left_out_by_name(tmp_path: Path) -> None:
     store = Folder(tmp_path)
     members = [member(number) for number in (0, 1, 2, 3, 4, 9)]
     for number in (0, 2, 3):
-        write(store, number, say(number))
-    other = replace(say(1), data_id="d2")
+        write(store, number, predict(number))
+    other = replace(predict(1), data_id="d2")
     write(store, 1, other, take_true_class(other, LABELS))
     for part in ("validation-truth.arrow", "validation.arrow"):
         store.put(member(2).key(part), b"damaged")
@@ -135,20 +135,20 @@ def test_who_cannot_be_used_is_left_out_by_name(tmp_path: Path) -> None:
     assert pool.members == (member(0),)
     assert [name for name, _ in pool.left_out] == members[1:]
     reasons = [reason for _, reason in pool.left_out]
-    for reason, told in zip(
+    for reason, expected in zip(
         reasons,
         ["of data d2", "not what its manifest promises", "JSON", "has no validation.arrow", "holds no"],
         strict=True,
     ):
-        assert told in reason
+        assert expected in reason
 
 
-def test_nobody_left_is_an_error_that_says_why(tmp_path: Path) -> None:
+def test_no_member_left_is_an_error_that_says_why(tmp_path: Path) -> None:
     with pytest.raises(MismatchedPredictions, match=r"none of 1 checkpoints has predictions on validation .*holds no"):
         read_true_class_pool(Folder(tmp_path), [member(0)], "validation", TABLE)
 
 
-def test_a_store_that_does_not_answer_leaves_nobody_out(tmp_path: Path) -> None:
+def test_a_store_that_does_not_answer_leaves_no_member_out(tmp_path: Path) -> None:
     class Silent(Folder):
         def get(self, key: str) -> bytes:
             if key.endswith("truth.arrow"):
@@ -156,21 +156,21 @@ def test_a_store_that_does_not_answer_leaves_nobody_out(tmp_path: Path) -> None:
             return super().get(key)
 
     with pytest.raises(StoreError, match="no answer"):
-        read_true_class_pool(Silent(tmp_path), [write(Folder(tmp_path), 1, say(1))], "validation", TABLE)
+        read_true_class_pool(Silent(tmp_path), [write(Folder(tmp_path), 1, predict(1))], "validation", TABLE)
 
 
 def test_of_duplicates_the_first_stays_without_reading_them_whole(tmp_path: Path) -> None:
     store = Counting(tmp_path)
-    members = [write(store, number, say(said)) for number, said in enumerate([1, 2, 1, 1])]
+    members = [write(store, number, predict(said)) for number, said in enumerate([1, 2, 1, 1])]
     pool = read_true_class_pool(store, members, "validation", TABLE)
     assert pool.members == (member(0), member(1))
-    reason = f"its predictions on validation are those of {member(0)}, bit for bit: the same net has one voice"
+    reason = f"its predictions on validation are those of {member(0)}, bit for bit: the same net has one vote"
     assert pool.left_out == ((member(2), reason), (member(3), reason))
     assert "validation.arrow" not in store.read
 
 
 def test_who_agrees_on_the_true_class_alone_is_no_duplicate(tmp_path: Path) -> None:
-    store, said = Folder(tmp_path), say(1)
+    store, said = Folder(tmp_path), predict(1)
     given = said.probabilities.copy()
     given[1] = [0.1, 0.8, 0.1]  # the true class of this image is the first
     members = [write(store, 0, said), write(store, 1, replace(said, probabilities=given))]
@@ -183,7 +183,7 @@ def test_who_agrees_on_the_true_class_alone_is_no_duplicate(tmp_path: Path) -> N
 
 
 def test_the_same_numbers_in_another_file_are_a_duplicate(tmp_path: Path) -> None:
-    store, said = Folder(tmp_path), say(1)
+    store, said = Folder(tmp_path), predict(1)
     table = pa.ipc.open_file(pa.BufferReader(to_arrow(said))).read_all()
     other = write_table(table.replace_schema_metadata({**table.schema.metadata, "note": "written elsewhere"}))
     parts = {"validation.arrow": other, "validation-truth.arrow": true_class_to_arrow(GOOD)}
@@ -215,7 +215,7 @@ def test_a_member_can_be_taken_out_with_the_reason() -> None:
     pool = take_true_class_pool(make_pool([[[0.5, 0.5]], [[1, 0]], [[0, 1]]], [0]))
     rest = pool.without(member(1), "damaged")
     assert rest.members == (member(0), member(2))
-    assert rest.truth.tolist() == [[0.5], [0]]
+    assert rest.probabilities.tolist() == [[0.5], [0]]
     assert rest.left_out == ((member(1), "damaged"),)
     with pytest.raises(MismatchedPredictions, match="has 0 members and 1 images"):
         rest.without(member(0), "").without(member(2), "")

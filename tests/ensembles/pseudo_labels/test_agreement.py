@@ -3,7 +3,7 @@ import pytest
 
 from ensembles.pseudo_labels.agreement import agree
 from ensembles.voting.vote import vote
-from tests.ensembles.samples import make_choice, make_pool
+from tests.ensembles.samples import make_pool, make_team
 
 # Three members, five images, three classes; what each gives to classes 0, 1, 2.
 TABLE = [
@@ -12,7 +12,7 @@ TABLE = [
     [[0.94, 0.03, 0.03], [0.40, 0.00, 0.60], [0.20, 0.80, 0.00], [0.51, 0.49, 0.00], [0.50, 0.50, 0.00]],
 ]
 POOL = make_pool(TABLE, [0] * 5, split="unlabelled")
-ALL = make_choice(1 / 3, 1 / 3, 1 / 3)
+ALL = make_team(1 / 3, 1 / 3, 1 / 3)
 
 
 def test_an_image_is_labelled_where_the_vote_is_sure_and_enough_members_say_its_class():
@@ -48,7 +48,7 @@ def test_a_confidence_that_is_just_reached_counts():
 
 
 def test_a_weighted_vote_weighs_and_members_still_count_once():
-    found = agree(POOL, make_choice(0.1, 0.1, 0.8), "weighted", 0.5, 1)
+    found = agree(POOL, make_team(0.1, 0.1, 0.8), "weighted", 0.5, 1)
     assert found.labels.tolist() == [0, 0, 1, 1, 0]
     assert found.confidence[1] == pytest.approx(0.1 * 0.98 + 0.1 * 0.98 + 0.8 * 0.40)
     assert found.agreeing.tolist() == [3, 2, 3, 2, 3]
@@ -68,5 +68,5 @@ def test_other_means_label_by_themselves(method):
 
 
 def test_a_team_of_some_of_the_candidates_is_asked_alone():
-    found = agree(POOL, make_choice(0.5, 0.5), "soft", 0.95, 2)
+    found = agree(POOL, make_team(0.5, 0.5), "soft", 0.95, 2)
     assert found.labelled.tolist() == [True, True, False, True, False]

@@ -35,7 +35,7 @@ def test_a_stacked_vote_learns_from_validation_alone():
     assert (gain.validation.before, gain.validation.after, gain.test.after) == (0.5, 1, 0.5)
 
 
-def test_a_member_without_predictions_is_told():
+def test_a_member_without_predictions_raises():
     with pytest.raises(MismatchedPredictions):
         measure_gain("team", make_team([member(7)]), make_team([member(0)]), "soft", *POOLS)
 

@@ -18,7 +18,7 @@ from trainables.results.record import TrialCost
 def make_evidence(run: ReportInput, seed: int = 0) -> Evidence:
     """Of the run's team, on 2,000 test images."""
     rng = np.random.default_rng(seed)
-    members, names = len(run.choice.members), run.table.class_names
+    members, names = len(run.team.members), run.table.class_names
     apart = np.triu(rng.uniform(0.02, 0.09, (members, members)), 1)
     alike = np.triu(rng.uniform(0.3, 0.8, (members, members)), 1)
     images = np.bincount(run.table.labels_of("test"), minlength=len(names)).tolist()
@@ -63,7 +63,7 @@ def make_evidence(run: ReportInput, seed: int = 0) -> Evidence:
 
 def make_corrected(run: ReportInput) -> Corrected:
     """Of the run's verdict: one point below what was selected."""
-    verdict, choice = run.verdict, run.choice
+    verdict, team = run.verdict, run.team
 
     def score(selected: float) -> CorrectedScore:
         return CorrectedScore(
@@ -72,8 +72,8 @@ def make_corrected(run: ReportInput) -> Corrected:
 
     return Corrected(
         how="bootstrap",
-        metric=choice.metric,
-        selected=choice.validation_score,
+        metric=team.metric,
+        selected=team.validation_score,
         score=Estimate(0.27, (0.22, 0.32)),
         vote=verdict.vote,
         votes={method: score(found.validation_accuracy) for method, found in verdict.votes.items()},
@@ -82,11 +82,11 @@ def make_corrected(run: ReportInput) -> Corrected:
             **{name: score(found.validation_accuracy) for name, found in verdict.baselines.items()},
         },
         gain=Estimate(0.01, (0.0, 0.02)),
-        band=tuple((value + 0.005, value + 0.015, value + 0.03) for value in choice.path),
+        band=tuple((value + 0.005, value + 0.015, value + 0.03) for value in team.path),
         images=1000,
         repetitions=40,
         candidates=23,
-        chosen_again=tuple(0.9 - 0.02 * number for number in range(len(choice.members))),
+        chosen_again=tuple(0.9 - 0.02 * number for number in range(len(team.members))),
     )
 
 

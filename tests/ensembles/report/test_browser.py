@@ -12,7 +12,7 @@ import pytest
 from ensembles.report.page import render_report
 from tests.ensembles.report.sample_evidence import with_evidence
 from tests.ensembles.report.test_page import HOSTILE
-from tests.ensembles.samples import make_run, make_story
+from tests.ensembles.samples import make_run, make_summary
 from tests.services.chromium import PROGRAM, Page, browser
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no chromium: apt-get install chromium")
@@ -39,7 +39,7 @@ def page() -> Iterator[Page]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = with_evidence(make_run())
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(render_report(replace(run, search=make_story(run))), encoding="utf-8")
+    path.write_text(render_report(replace(run, search=make_summary(run))), encoding="utf-8")
     return path
 
 
@@ -95,10 +95,10 @@ def test_keys_reach_the_navigation_the_tables_and_the_buttons_that_sort(page: Pa
             break
     assert reached[0].startswith("A|skip|#verdict")
     links = page.ask("[...document.querySelectorAll('nav a')].map((each) => each.getAttribute('href'))")
-    assert [told.split("|")[2] for told in reached[1 : 1 + len(links)]] == links
-    assert any(told.startswith("BUTTON|sort") for told in reached)
-    assert any(told.startswith("SUMMARY") for told in reached)
-    assert any(told.startswith("FIGURE") for told in reached)
+    assert [entry.split("|")[2] for entry in reached[1 : 1 + len(links)]] == links
+    assert any(entry.startswith("BUTTON|sort") for entry in reached)
+    assert any(entry.startswith("SUMMARY") for entry in reached)
+    assert any(entry.startswith("FIGURE") for entry in reached)
     assert reached[-1].startswith("INPUT"), "the filter of the trials is not reached"
     assert page.ask("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
@@ -167,7 +167,7 @@ def test_screen_readers_find_their_way(page: Page, report: Path) -> None:
     assert unnamed == []
 
 
-def test_strangers_words_are_text_and_run_nothing(page: Page, tmp_path: Path) -> None:
+def test_untrusted_text_is_text_and_runs_nothing(page: Page, tmp_path: Path) -> None:
     run = with_evidence(make_run(trials=9))
     bomb = "</style></script><img src=x onerror=\"document.title='broken'\"><svg onload=alert(1)>"
     names = (HOSTILE, bomb, "‮evil", "=1+1", *run.table.class_names[4:])

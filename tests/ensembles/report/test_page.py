@@ -1,4 +1,4 @@
-"""The report: one file that says it all, shows strangers' words as words, and is the same each time."""
+"""The report: one file that says it all, shows untrusted text as text, and is the same each time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ensembles.config import EnsembleConfig
 from ensembles.report.page import ReportInput, lay_out, render_report, report_to_json, write_html
 from ensembles.report.team.images import missed_csv
 from tests.ensembles.report.sample_evidence import with_evidence
-from tests.ensembles.samples import make_run, make_story
+from tests.ensembles.samples import make_run, make_summary
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord
 
-GIVEN = make_run()
-PAGE = render_report(GIVEN)
-FULL = with_evidence(GIVEN)
-FULL_REPORT = lay_out(replace(FULL, search=make_story(FULL)))
+RUN = make_run()
+PAGE = render_report(RUN)
+FULL = with_evidence(RUN)
+FULL_REPORT = lay_out(replace(FULL, search=make_summary(FULL)))
 FULL_PAGE = write_html(FULL_REPORT)
 HOSTILE = "<script>alert('x')</script>\"&{{ 7*7 }}"
 
@@ -67,7 +67,7 @@ def headings(page: str) -> list[str]:
 
 def test_sections_stand_in_their_order() -> None:
     assert headings(FULL_PAGE) == [
-        GIVEN.verdict.headline,
+        RUN.verdict.headline,
         "From validation to test",
         "Scores and baselines",
         "The greedy path",
@@ -88,7 +88,7 @@ def test_sections_stand_in_their_order() -> None:
 
 def test_what_is_not_known_leaves_no_heading() -> None:
     assert headings(PAGE) == [
-        GIVEN.verdict.headline,
+        RUN.verdict.headline,
         "From validation to test",
         "Scores and baselines",
         "The greedy path",
@@ -105,12 +105,12 @@ def test_the_verdict_has_at_most_three_sentences() -> None:
     found = re.search(r'<h2 id="verdict">.*?<p>(.*?)</p>', PAGE, re.DOTALL)
     assert found is not None
     assert 1 <= len(re.findall(r"\.(?= |$)", found[1])) <= 3
-    assert f"{GIVEN.verdict.votes['soft'].test_accuracy:.2%}" in found[1]
+    assert f"{RUN.verdict.votes['soft'].test_accuracy:.2%}" in found[1]
 
 
-def test_every_figure_of_the_verdict_is_told() -> None:
+def test_every_figure_of_the_verdict_is_shown() -> None:
     text = Reading(PAGE).text
-    verdict = GIVEN.verdict
+    verdict = RUN.verdict
     for score in (verdict.best, *verdict.votes.values(), *verdict.baselines.values()):
         assert f"{score.test_accuracy:.2%}" in text
         assert f"{score.validation_accuracy:.2%}" in text
@@ -128,7 +128,7 @@ def test_each_column_of_validation_figures_says_that_it_was_selected_on() -> Non
 
 def test_every_trial_is_listed_with_its_state_and_reason() -> None:
     text = Reading(PAGE).text
-    for record in GIVEN.records:
+    for record in RUN.records:
         assert record.trial_id in text
     assert "pruned at epoch 3" in text
     assert "pruned: pruned" not in text
@@ -138,34 +138,34 @@ def test_every_trial_is_listed_with_its_state_and_reason() -> None:
 def test_the_team_is_listed_with_weights_and_solo_accuracy() -> None:
     table = re.search(r'aria-label="Table of the team".*?</table>', PAGE, re.DOTALL)
     assert table is not None
-    records = {record.trial_id: record for record in GIVEN.records}
-    for member, weight in zip(GIVEN.choice.members, GIVEN.choice.weights, strict=True):
+    records = {record.trial_id: record for record in RUN.records}
+    for member, weight in zip(RUN.team.members, RUN.team.weights, strict=True):
         alone = records[member.trial_id].epochs[member.epoch - 1]
         assert f">{member.trial_id}</a>" in table[0]
         assert f"<td>{weight:.3f}<" in table[0]
         assert f"{alone.validation_accuracy:.2%}" in table[0]
 
 
-def test_data_and_provenance_are_told() -> None:
+def test_data_and_provenance_are_shown() -> None:
     text = Reading(PAGE).text
-    for word in (*GIVEN.table.class_names, "3,000 train, 1,000 validation, 2,000 test", GIVEN.table.data_id, GIVEN.run):
+    for word in (*RUN.table.class_names, "3,000 train, 1,000 validation, 2,000 test", RUN.table.data_id, RUN.run):
         assert word in text
-    assert GIVEN.command in text
+    assert RUN.command in text
     assert "torch 2.15.0" in text
 
 
 def test_notes_stand_on_the_page() -> None:
-    assert "the budget ran out" in Reading(render_report(replace(GIVEN, notes=["the budget ran out"]))).text
+    assert "the budget ran out" in Reading(render_report(replace(RUN, notes=["the budget ran out"]))).text
 
 
-def test_strangers_words_are_shown_as_words() -> None:
-    names = (HOSTILE, "</style><img src=x onerror=alert(1)>", *GIVEN.table.class_names[2:])
-    record = GIVEN.records[-1]
+def test_untrusted_text_is_shown_as_text() -> None:
+    names = (HOSTILE, "</style><img src=x onerror=alert(1)>", *RUN.table.class_names[2:])
+    record = RUN.records[-1]
     hostile = replace(
-        GIVEN,
+        RUN,
         run=f"{HOSTILE}/1",
-        table=replace(GIVEN.table, name=HOSTILE, class_names=names),
-        records=[*GIVEN.records[:-1], TrialRecord(record.config, "failed", f"OSError: {HOSTILE}")],
+        table=replace(RUN.table, name=HOSTILE, class_names=names),
+        records=[*RUN.records[:-1], TrialRecord(record.config, "failed", f"OSError: {HOSTILE}")],
         left_out=((CheckpointId("ab" * 6, 3), HOSTILE),),
         command=f"caucus run '{HOSTILE}'",
         versions={HOSTILE: HOSTILE},
@@ -215,14 +215,14 @@ def test_links_lead_somewhere_and_ids_are_unique(page: str) -> None:
 def test_the_same_input_gives_the_same_bytes() -> None:
     assert render_report(make_run()).encode() == PAGE.encode()
     again = with_evidence(make_run())
-    report = lay_out(replace(again, search=make_story(again)))
+    report = lay_out(replace(again, search=make_summary(again)))
     assert write_html(report).encode() == FULL_PAGE.encode()
     assert json.dumps(report_to_json(report)) == json.dumps(report_to_json(FULL_REPORT))
 
 
 def test_the_page_has_a_language_a_title_and_both_colour_schemes() -> None:
     assert '<html lang="en">' in PAGE
-    assert f"<title>{GIVEN.run} · Caucus report</title>" in PAGE
+    assert f"<title>{RUN.run} · Caucus report</title>" in PAGE
     assert "prefers-color-scheme: dark" in PAGE
     assert PAGE.startswith("<!doctype html>")
 
@@ -243,7 +243,7 @@ def thousand_trials() -> ReportInput:
         for copy in range(42)
         for record in FULL.records
     ]
-    return replace(FULL, records=records, search=make_story(FULL, decisions=1000))
+    return replace(FULL, records=records, search=make_summary(FULL, decisions=1000))
 
 
 def test_a_thousand_trials_make_a_page_below_one_and_a_half_megabytes() -> None:
@@ -267,24 +267,24 @@ def test_a_team_that_was_not_chosen_greedily_has_no_path(how: str) -> None:
 
 def test_many_classes_are_folded_away() -> None:
     names = tuple(f"class {number}" for number in range(100))
-    assert "Images by class</summary>" in render_report(replace(GIVEN, table=replace(GIVEN.table, class_names=names)))
+    assert "Images by class</summary>" in render_report(replace(RUN, table=replace(RUN.table, class_names=names)))
     assert "Images by class</summary>" not in PAGE
 
 
 def test_the_json_has_the_same_figures_in_the_same_order() -> None:
-    told = report_to_json(FULL_REPORT)
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
-    assert list(told)[2:6] == ["verdict", "night", "ladder", "baselines"]
-    assert list(told)[6:11] == ["path", "team", "agreement", "reliability", "classes"]
+    payload = report_to_json(FULL_REPORT)
+    assert json.loads(json.dumps(payload, allow_nan=False)) == payload
+    assert list(payload)[2:6] == ["verdict", "night", "ladder", "baselines"]
+    assert list(payload)[6:11] == ["path", "team", "agreement", "reliability", "classes"]
     text = Reading(FULL_PAGE).text
-    for row in told["baselines"]["rows"]:
+    for row in payload["baselines"]["rows"]:
         assert "drawn" not in row
         assert f"{row['score']['test_accuracy']:.2%}" in text
         assert f"{row['score']['corrected']['value']:.2%}" in text
-    assert [row["trial_id"] for row in told["trials"]["rows"]] == [record.trial_id for record in GIVEN.records]
-    assert [row["score"] for row in told["path"]["rows"]] == list(GIVEN.choice.path)
-    assert "<svg" not in json.dumps(told)
-    assert report_to_json(lay_out(GIVEN))["agreement"] is None
+    assert [row["trial_id"] for row in payload["trials"]["rows"]] == [record.trial_id for record in RUN.records]
+    assert [row["score"] for row in payload["path"]["rows"]] == list(RUN.team.path)
+    assert "<svg" not in json.dumps(payload)
+    assert report_to_json(lay_out(RUN))["agreement"] is None
 
 
 def test_images_that_all_miss_are_a_table_of_their_own() -> None:

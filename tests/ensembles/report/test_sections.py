@@ -25,13 +25,13 @@ from ensembles.report.team import verdict as verdict_section
 from ensembles.selection_bias.estimate import Estimate
 from ensembles.team import Team
 from tests.ensembles.report.sample_evidence import make_corrected, with_evidence
-from tests.ensembles.samples import make_choice, make_record, make_run, member
+from tests.ensembles.samples import make_record, make_run, make_team, member
 from trainables.data.data_table import DataTable
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord
 
-GIVEN = make_run()
-FULL = with_evidence(GIVEN)
+RUN = make_run()
+FULL = with_evidence(RUN)
 
 EVIDENCE = Evidence(
     left_out_cost=np.array([0.010, -0.001, 0.002]),
@@ -52,7 +52,7 @@ EVIDENCE = Evidence(
     broken=(ImageCase("b", "cat", "dog", 0.8, "cat", 1),),
     missed=tuple(ImageCase(f"{number}", "cat", "dog", 0.5, "dog", 0) for number in range(70)),
 )
-CHOICE = make_choice(0.2, 0.5, 0.3)
+TEAM = make_team(0.2, 0.5, 0.3)
 
 
 def test_the_ladder_goes_from_the_score_that_chose_to_the_corrected_one_to_test() -> None:
@@ -93,12 +93,12 @@ def test_the_ladder_says_how_far_its_rungs_are_apart() -> None:
 
 
 def test_the_verdict_has_three_sentences_and_says_what_it_costs() -> None:
-    found = verdict_section.lay_out(FULL.verdict, FULL.choice)
+    found = verdict_section.lay_out(FULL.verdict, FULL.team)
     assert len(found.sentences) == 3
-    assert found.cost_factor == len(FULL.choice.members)
+    assert found.cost_factor == len(FULL.team.members)
     assert "times the parameters" in found.sentences[2]
-    assert verdict_section.lay_out(GIVEN.verdict, GIVEN.choice).cost_factor is None
-    assert "only test is an honest estimate" in verdict_section.lay_out(GIVEN.verdict, GIVEN.choice).sentences[1]
+    assert verdict_section.lay_out(RUN.verdict, RUN.team).cost_factor is None
+    assert "only test is an honest estimate" in verdict_section.lay_out(RUN.verdict, RUN.team).sentences[1]
 
 
 def test_baselines_that_beat_the_team_are_named() -> None:
@@ -112,30 +112,30 @@ def test_baselines_that_beat_the_team_are_named() -> None:
 
 
 def test_intervals_of_scores_are_drawn_on_one_scale() -> None:
-    rows = baselines_section.lay_out(GIVEN.verdict).rows
+    rows = baselines_section.lay_out(RUN.verdict).rows
     assert min(row.drawn.low for row in rows) == 4
     assert max(row.drawn.high for row in rows) == 96
     assert all(row.drawn.low < row.drawn.dot < row.drawn.high for row in rows)
-    assert rows[0].score == GIVEN.verdict.best
+    assert rows[0].score == RUN.verdict.best
     assert [row.kind for row in rows].count("chosen") == 1
 
 
 def test_the_path_has_its_band_beside_each_pick() -> None:
-    found = path_section.lay_out(GIVEN.choice, make_corrected(GIVEN))
+    found = path_section.lay_out(RUN.team, make_corrected(RUN))
     assert found is not None
-    first = GIVEN.choice.path[0]
+    first = RUN.team.path[0]
     assert found.rows[0].band == (first + 0.005, first + 0.015, first + 0.03)
     assert found.rows[0].shown_band == f"{first + 0.015:.4f} ({first + 0.005:.4f} to {first + 0.03:.4f})"
-    assert [row.kept for row in found.rows].count(True) == GIVEN.choice.kept_picks
+    assert [row.kept for row in found.rows].count(True) == RUN.team.kept_picks
     assert "The band is what the team so far scores on images that its picks did not see" in found.chart.caption
-    plain = path_section.lay_out(GIVEN.choice, None)
+    plain = path_section.lay_out(RUN.team, None)
     assert plain is not None
     assert not plain.has_band
     assert "band" not in plain.chart.caption
 
 
 def test_members_stand_by_weight_with_what_each_is_worth() -> None:
-    rows = team_section.lay_out(CHOICE, EVIDENCE, None, {}, {}, ["model.width"]).rows
+    rows = team_section.lay_out(TEAM, EVIDENCE, None, {}, {}, ["model.width"]).rows
     assert [row.member for row in rows] == [member(1), member(2), member(0)]
     assert [row.number for row in rows] == [1, 2, 3]
     assert [row.solo for row in rows] == ["88.00%", "90.00%", "91.00%"]
@@ -146,11 +146,11 @@ def test_members_stand_by_weight_with_what_each_is_worth() -> None:
 
 def test_a_member_whose_trial_was_ended_early_says_so() -> None:
     first, second = make_record((0.8, 0.9), "pruned"), make_record((0.8, 0.95), seed=1)
-    choice = Team(
+    team = Team(
         (CheckpointId(first.trial_id, 2), CheckpointId(second.trial_id, 1)), (0.5, 0.5), "all", "accuracy", (), (), 0.9
     )
     records = {record.trial_id: record for record in (first, second)}
-    rows = team_section.lay_out(choice, None, None, records, {second.trial_id: 1}, []).rows
+    rows = team_section.lay_out(team, None, None, records, {second.trial_id: 1}, []).rows
     assert [row.ended_early for row in rows] == [True, False]
     assert [row.accuracy for row in rows] == [0.9, 0.8]
     assert [row.rank for row in rows] == [None, 1]
@@ -158,7 +158,7 @@ def test_a_member_whose_trial_was_ended_early_says_so() -> None:
 
 
 def test_maps_of_agreement_stand_in_the_order_of_the_team() -> None:
-    found = agreement_section.lay_out(CHOICE, EVIDENCE)
+    found = agreement_section.lay_out(TEAM, EVIDENCE)
     assert found is not None
     apart, alike = found.maps
     assert apart.names == (f"1 {member(1)}", f"2 {member(2)}", f"3 {member(0)}")
@@ -169,8 +169,8 @@ def test_maps_of_agreement_stand_in_the_order_of_the_team() -> None:
         "Two members differ on 23.3% of the test images on average (10.0% to 40.0%), and their errors correlate by 0.23. "
         "At least one has 95.00% right: no choice among their answers can exceed that."
     )
-    assert agreement_section.lay_out(make_choice(1.0), EVIDENCE) is None
-    assert agreement_section.lay_out(CHOICE, None) is None
+    assert agreement_section.lay_out(make_team(1.0), EVIDENCE) is None
+    assert agreement_section.lay_out(TEAM, None) is None
 
 
 def test_of_many_members_the_heaviest_are_on_the_maps() -> None:
@@ -179,7 +179,7 @@ def test_of_many_members_the_heaviest_are_on_the_maps() -> None:
     evidence = replace(
         EVIDENCE, left_out_cost=np.zeros(many), solo=np.full(many, 0.9), disagreement=square, error_correlation=square
     )
-    found = agreement_section.lay_out(make_choice(*[1 / many] * many), evidence)
+    found = agreement_section.lay_out(make_team(*[1 / many] * many), evidence)
     assert found is not None
     assert (len(found.maps[0].names), found.more, len(found.rows)) == (many - 5, 5, many)
 
@@ -199,7 +199,7 @@ def test_calibration_errors_are_means_over_images() -> None:
     assert worse.sentence.endswith("Calibration did not help here.")
 
 
-def test_classes_tell_gains_and_losses() -> None:
+def test_classes_show_gains_and_losses() -> None:
     found = classes_section.lay_out(EVIDENCE)
     assert found is not None
     assert found.sentence == (
@@ -218,8 +218,8 @@ def test_on_the_map_of_confusions_above_zero_is_better_everywhere() -> None:
     found = classes_section.lay_out(EVIDENCE)
     assert found is not None
     assert found.chart is not None
-    for told in ("cat, cat: +2", "cat, dog: +2", "dog, cat: -1", "dog, dog: -3", "dog, eel: -2"):
-        assert f"<title>{told}</title>" in found.chart.svg
+    for tooltip in ("cat, cat: +2", "cat, dog: +2", "dog, cat: -1", "dog, dog: -3", "dog, eel: -2"):
+        assert f"<title>{tooltip}</title>" in found.chart.svg
     still = classes_section.lay_out(replace(EVIDENCE, confusion_change=np.zeros((3, 3), np.int64)))
     assert still is not None
     assert (still.chart, still.confusions) == (None, ())
@@ -248,11 +248,11 @@ def test_images_are_bounded_and_counted() -> None:
     assert images_section.missed_csv(EVIDENCE).count(b"\n") == 71
 
 
-def test_what_predicting_costs_is_told_for_the_team_and_the_baselines() -> None:
-    found = cost_section.lay_out(FULL.records, FULL.choice, FULL.verdict)
+def test_the_cost_of_predictions_is_shown_for_the_team_and_the_baselines() -> None:
+    found = cost_section.lay_out(FULL.records, FULL.team, FULL.verdict)
     assert found is not None
-    assert [way.members for way in found.ways] == [1, len(FULL.choice.members), 8, 23]
-    assert [way.factor for way in found.ways] == [1, len(FULL.choice.members), 8, 23]
+    assert [way.members for way in found.ways] == [1, len(FULL.team.members), 8, 23]
+    assert [way.factor for way in found.ways] == [1, len(FULL.team.members), 8, 23]
     assert found.ways[0].flops == "1 M"
 
 
@@ -289,8 +289,8 @@ def test_many_left_out_predictions_are_bounded_and_counted() -> None:
 def test_the_table_of_trials_keeps_the_team_whatever_its_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trials_section, "MOST_ROWS", 2)
     records = [make_record((0.9 - 0.1 * number,), seed=number) for number in range(5)]
-    choice = Team((CheckpointId(records[3].trial_id, 1),), (1.0,), "best", "accuracy", (), (), 0.9)
-    found = trials_section.lay_out(records, choice, [])
+    team = Team((CheckpointId(records[3].trial_id, 1),), (1.0,), "best", "accuracy", (), (), 0.9)
+    found = trials_section.lay_out(records, team, [])
     assert [(row.rank, row.votes) for row in found.rows] == [(1, False), (2, False), (4, True)]
     assert found.more == 2
     assert found.states == "5 trials: 5 finished"

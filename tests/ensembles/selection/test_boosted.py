@@ -70,22 +70,22 @@ POOL = make_pool([[[0.9, 0.1], [0.2, 0.8]], [[0.2, 0.8], [0.4, 0.6]], [[0.6, 0.4
 
 
 def boosted(*rounds, **keys):
-    told = tuple((str(member(number)), weight) for number, weight in rounds)
-    return EnsembleConfig(select="boosted", rounds=told, vote="weighted", **keys)
+    weighted_rounds = tuple((str(member(number)), weight) for number, weight in rounds)
+    return EnsembleConfig(select="boosted", rounds=weighted_rounds, vote="weighted", **keys)
 
 
 def test_the_team_is_the_rounds_with_their_weights_made_shares():
-    choice = select(POOL, boosted((2, 1.0), (0, 3.0), metric="accuracy"))
-    assert choice.members == (member(2), member(0))
-    assert choice.weights == (0.25, 0.75)
-    assert (choice.how, choice.validation_score) == ("boosted", 1.0)
+    team = select(POOL, boosted((2, 1.0), (0, 3.0), metric="accuracy"))
+    assert team.members == (member(2), member(0))
+    assert team.weights == (0.25, 0.75)
+    assert (team.how, team.validation_score) == ("boosted", 1.0)
     # (0.25 x 0.6 + 0.75 x 0.9, …)
-    assert np.allclose(vote(POOL, choice, "weighted").probabilities[0], [0.825, 0.175])
+    assert np.allclose(vote(POOL, team, "weighted").probabilities[0], [0.825, 0.175])
 
 
 def test_a_round_whose_predictions_are_missing_leaves_its_share_to_the_others():
-    choice = select(POOL, boosted((0, 1.0), (9, 5.0), (1, 1.0)))
-    assert (choice.members, choice.weights) == ((member(0), member(1)), (0.5, 0.5))
+    team = select(POOL, boosted((0, 1.0), (9, 5.0), (1, 1.0)))
+    assert (team.members, team.weights) == ((member(0), member(1)), (0.5, 0.5))
 
 
 def test_without_rounds_it_says_what_to_do():
@@ -93,7 +93,7 @@ def test_without_rounds_it_says_what_to_do():
         select(POOL, boosted())
 
 
-def test_a_run_tells_its_rounds_to_boosted_alone():
+def test_a_run_passes_its_rounds_to_boosted_alone():
     first = make_round(weight=2.0)
     assert with_rounds(EnsembleConfig(select="boosted"), [first]).rounds == tuple(named((first, 2.0)))
     assert with_rounds(EnsembleConfig(select="all"), [first]) == EnsembleConfig(select="all")
@@ -124,8 +124,8 @@ def chained(*chains, **keys):
 # log-losses: (0.105 + 0.223) / 2 of the first, (1.609 + 0.511) / 2 of the second, (0.511 + 0.916) / 2 of the third
 @pytest.mark.parametrize(("chain", "best"), [((0, 1, 2), 0), ((1, 2), 2), ((2, 1), 2), ((1,), 1), ((9, 1), 1)])
 def test_of_a_chain_of_gradient_boosting_the_best_round_votes_alone(chain, best):
-    choice = select(POOL, chained(chain))
-    assert (choice.members, choice.weights) == ((member(best),), (1.0,))
+    team = select(POOL, chained(chain))
+    assert (team.members, team.weights) == ((member(best),), (1.0,))
 
 
 def test_of_equal_rounds_the_earliest_votes():
@@ -135,5 +135,5 @@ def test_of_equal_rounds_the_earliest_votes():
 
 
 def test_of_several_chains_each_has_one_vote():
-    choice = select(POOL, chained((0, 1), (2,)))
-    assert (choice.members, choice.weights) == ((member(0), member(2)), (0.5, 0.5))
+    team = select(POOL, chained((0, 1), (2,)))
+    assert (team.members, team.weights) == ((member(0), member(2)), (0.5, 0.5))

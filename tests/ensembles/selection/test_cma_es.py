@@ -38,18 +38,18 @@ def test_it_never_ends_above_where_it_began_and_the_seed_alone_decides() -> None
 
 def test_the_better_of_two_weighs_more_as_its_log_loss_asks() -> None:
     # TrueClass .9 or .1 against the opposite, three to one: the best weight w of the first has .1 + .8 w = 3/4, so w = .8125.
-    told = np.array([[0.9, 0.9, 0.9, 0.1], [0.1, 0.1, 0.1, 0.9]])
-    pool = make_pool(np.stack([told, 1 - told], axis=2), [0] * 4)
-    choice = select(pool, EnsembleConfig(select="cma-es", size=2))
-    assert choice.members == (member(0), member(1))
-    assert choice.weights[0] == pytest.approx(0.8125, abs=0.01)
-    assert choice.picks == ()
+    of_true_class = np.array([[0.9, 0.9, 0.9, 0.1], [0.1, 0.1, 0.1, 0.9]])
+    pool = make_pool(np.stack([of_true_class, 1 - of_true_class], axis=2), [0] * 4)
+    team = select(pool, EnsembleConfig(select="cma-es", size=2))
+    assert team.members == (member(0), member(1))
+    assert team.weights[0] == pytest.approx(0.8125, abs=0.01)
+    assert team.picks == ()
 
 
 def test_where_nothing_is_gained_all_weigh_the_same() -> None:
     twin = [[0.7, 0.3], [0.4, 0.6]]
-    choice = select(make_pool([twin, twin, twin], [0, 1]), EnsembleConfig(select="cma-es", metric="accuracy"))
-    assert choice.weights == pytest.approx((1 / 3,) * 3)
+    team = select(make_pool([twin, twin, twin], [0, 1]), EnsembleConfig(select="cma-es", metric="accuracy"))
+    assert team.weights == pytest.approx((1 / 3,) * 3)
 
 
 @pytest.mark.parametrize("metric", ["log_loss", "accuracy", "balanced_accuracy", "macro_f1", "auc", "brier"])

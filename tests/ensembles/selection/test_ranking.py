@@ -10,8 +10,8 @@ from ensembles.selection.select import rank_members, select
 from tests.ensembles.samples import make_pool, member
 
 # Accuracy 2/4, 3/4, 3/4; log-loss .51, .80, .66: the first is the least right and the least wrong by log-loss.
-TOLD = np.array([[0.99, 0.99, 0.45, 0.45], [0.6, 0.6, 0.6, 0.1], [0.6, 0.6, 0.6, 0.3]])
-POOL = make_pool(np.stack([TOLD, 1 - TOLD], axis=2), [0, 0, 0, 0])
+OF_TRUE_CLASS = np.array([[0.99, 0.99, 0.45, 0.45], [0.6, 0.6, 0.6, 0.1], [0.6, 0.6, 0.6, 0.3]])
+POOL = make_pool(np.stack([OF_TRUE_CLASS, 1 - OF_TRUE_CLASS], axis=2), [0, 0, 0, 0])
 
 
 def test_members_rank_by_the_metric_and_among_equals_by_accuracy_and_loss() -> None:
@@ -35,6 +35,6 @@ def test_a_sweep_file_that_is_stored_with_all_its_keys_ranks_as_before() -> None
 
 
 def test_the_score_is_by_the_metric_asked_for() -> None:
-    choice = select(POOL, EnsembleConfig(select="all", metric="brier"))
-    mean = np.float32(TOLD).mean(0)
-    assert choice.validation_score == pytest.approx(2 * np.mean((1 - mean) ** 2), rel=1e-6)
+    team = select(POOL, EnsembleConfig(select="all", metric="brier"))
+    mean = np.float32(OF_TRUE_CLASS).mean(0)
+    assert team.validation_score == pytest.approx(2 * np.mean((1 - mean) ** 2), rel=1e-6)

@@ -1,4 +1,4 @@
-"""The fewest members that validation cannot tell from greedy's team."""
+"""The fewest members that validation cannot distinguish from greedy's team."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def pool_of(images: int) -> PredictionPool:
     logits = rng.normal(0, 0.3, (6, images)) - 0.5
     logits[:3, ::2] += 2.5
     logits[3:, 1::2] += 2.5
-    told = 1 / (1 + np.exp(-logits))
-    return make_pool(np.stack([told, 1 - told], axis=2), np.zeros(images, int))
+    of_true_class = 1 / (1 + np.exp(-logits))
+    return make_pool(np.stack([of_true_class, 1 - of_true_class], axis=2), np.zeros(images, int))
 
 
 def test_a_member_that_is_needed_stays_and_one_that_is_not_goes() -> None:
@@ -37,7 +37,7 @@ def test_a_member_that_is_needed_stays_and_one_that_is_not_goes() -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_worse_is_told_from_equal_by_every_metric(metric: Metric) -> None:
+def test_worse_is_distinguished_from_equal_by_every_metric(metric: Metric) -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 400)
     good = np.where(np.eye(2)[labels] == 1, 0.5, 0.1) + rng.uniform(0, 0.4, (400, 2))

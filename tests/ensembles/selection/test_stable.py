@@ -15,9 +15,9 @@ from tests.ensembles.samples import make_pool, member
 def two_good_ones(seed: int = 0) -> PredictionPool:
     """0 and 1 know different halves of the images, the other four know nothing."""
     rng = np.random.default_rng(seed)
-    told = rng.uniform(0.3, 0.5, (6, 200))
-    told[0, :100], told[1, 100:] = 0.95, 0.95
-    return make_pool(np.stack([told, 1 - told], axis=2), np.zeros(200, int))
+    of_true_class = rng.uniform(0.3, 0.5, (6, 200))
+    of_true_class[0, :100], of_true_class[1, 100:] = 0.95, 0.95
+    return make_pool(np.stack([of_true_class, 1 - of_true_class], axis=2), np.zeros(200, int))
 
 
 def test_who_is_needed_is_picked_by_every_bootstrap() -> None:
@@ -29,10 +29,10 @@ def test_who_is_needed_is_picked_by_every_bootstrap() -> None:
 def test_the_team_is_who_is_picked_often_weighed_by_how_often() -> None:
     pool = two_good_ones()
     config = EnsembleConfig(select="stable", size=4, bootstraps=20)
-    choice = select(pool, config)
-    assert choice.members == (member(0), member(1))
-    assert choice.weights == pytest.approx((0.5, 0.5))
-    assert choice == select(pool, config)
+    team = select(pool, config)
+    assert team.members == (member(0), member(1))
+    assert team.weights == pytest.approx((0.5, 0.5))
+    assert team == select(pool, config)
 
 
 def test_copies_share_the_picks_of_one_and_the_first_is_picked() -> None:
@@ -54,10 +54,8 @@ def test_where_no_bootstrap_is_asked_for_it_still_has_some() -> None:
     assert select(two_good_ones(), config).members == (member(0), member(1))
 
 
-def test_where_nobody_is_picked_often_the_most_often_picked_stands_alone() -> None:
+def test_where_no_member_is_picked_often_the_most_often_picked_votes_alone() -> None:
     rng = np.random.default_rng(1)
     table = np.eye(2)[rng.integers(0, 2, (60, 40))] * 0.2 + 0.4
-    choice = select(
-        make_pool(table, rng.integers(0, 2, 40)), EnsembleConfig(select="stable", size=1, metric="accuracy")
-    )
-    assert len(choice.members) == 1
+    team = select(make_pool(table, rng.integers(0, 2, 40)), EnsembleConfig(select="stable", size=1, metric="accuracy"))
+    assert len(team.members) == 1

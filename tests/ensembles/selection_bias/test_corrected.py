@@ -13,10 +13,10 @@ from ensembles.voting.vote import VOTES
 from tests.ensembles.samples import make_pool
 
 
-def binary(*told):
+def binary(*rows):
     """Two classes, class 0 always true; one list a member: what it gives to class 0."""
-    given = np.array(told)
-    return make_pool(np.stack([given, 1 - given], axis=2), [0] * given.shape[1])
+    of_class_0 = np.array(rows)
+    return make_pool(np.stack([of_class_0, 1 - of_class_0], axis=2), [0] * of_class_0.shape[1])
 
 
 def random_pool(members, images, classes=3, seed=0, lean=1.0):
@@ -86,23 +86,23 @@ def test_top_and_gain_by_hand(in_halves):
     # two right each: on 0 and 1 .35 .35. The best single: LEFT on 2 and 3, RIGHT on 0 and 1, wrong everywhere as well.
     assert found.accuracy == 0
     assert found.gain.value == 0
-    told = [0.35, 0.35, 0.35, 0.4]
-    assert found.votes["soft"].log_loss.value == pytest.approx(-np.log(told).mean(), rel=1e-6)
+    of_true_class = [0.35, 0.35, 0.35, 0.4]
+    assert found.votes["soft"].log_loss.value == pytest.approx(-np.log(of_true_class).mean(), rel=1e-6)
     assert found.baselines["top"] == found.votes["soft"]
 
 
 def test_the_band_follows_the_picks_on_images_that_they_did_not_see(in_halves):
     pool = binary(LEFT, RIGHT)
     config = EnsembleConfig(select="greedy", size=2, metric="log_loss", correct="cross-fit")
-    choice = select(pool, config)
-    found = correct(pool, choice, config)
+    team = select(pool, config)
+    found = correct(pool, team, config)
     # Each half picks its own member twice, so that both picks are scored alike: by the other one's images.
-    assert len(found.band) == len(choice.path) == 2
+    assert len(found.band) == len(team.path) == 2
     assert found.band[0] == found.band[1]
     low, middle, high = found.band[0]
-    told = -np.log([0.1, 0.3, 0.1, 0.2])
-    assert told.min() <= low <= middle <= high <= told.max()
-    assert middle == pytest.approx(told.mean(), abs=0.1)
+    losses = -np.log([0.1, 0.3, 0.1, 0.2])
+    assert losses.min() <= low <= middle <= high <= losses.max()
+    assert middle == pytest.approx(losses.mean(), abs=0.1)
 
 
 @pytest.mark.parametrize("how", ["bootstrap", "cross-fit"])
@@ -121,9 +121,9 @@ def test_the_flattery_of_selection_is_taken_back(how):
 
 def test_the_same_pool_gives_the_same_figures_and_another_seed_others():
     pool, config = random_pool(12, 60), EnsembleConfig(size=3)
-    choice = select(pool, config)
-    assert correct(pool, choice, config, VOTES) == correct(pool, choice, config, VOTES)
-    assert correct(pool, choice, config) != correct(pool, choice, config.model_copy(update={"seed": 1}))
+    team = select(pool, config)
+    assert correct(pool, team, config, VOTES) == correct(pool, team, config, VOTES)
+    assert correct(pool, team, config) != correct(pool, team, config.model_copy(update={"seed": 1}))
 
 
 def test_no_bootstraps_correct_nothing():
@@ -134,38 +134,38 @@ def test_no_bootstraps_correct_nothing():
 
 def test_true_class_probabilities_alone_give_what_all_of_them_give(monkeypatch):
     pool, config = random_pool(12, 60), EnsembleConfig(size=4)
-    choice = select(pool, config)
-    short = correct(pool, choice, config, VOTES)
+    team = select(pool, config)
+    short = correct(pool, team, config, VOTES)
     monkeypatch.setattr(ensembles.selection_bias.repeat, "needs_true_class_alone", lambda config: False)
-    assert correct(pool, choice, config, VOTES) == short
+    assert correct(pool, team, config, VOTES) == short
 
 
 @pytest.mark.parametrize("metric", ["log_loss", "accuracy", "balanced_accuracy", "macro_f1", "auc", "brier"])
 def test_every_metric_has_a_corrected_score_that_is_worse_than_the_selected_one(metric):
     pool = random_pool(30, 40, lean=0.5)
     config = EnsembleConfig(metric=metric, size=4)
-    choice = select(pool, config)
-    found = correct(pool, choice, config)
+    team = select(pool, config)
+    found = correct(pool, team, config)
     worse = (
         found.score.value - found.selected if metric in ("log_loss", "brier") else found.selected - found.score.value
     )
     assert worse > 0
     assert found.score.ci95[0] < found.score.value < found.score.ci95[1]
-    assert len(found.band) == len(choice.path)
+    assert len(found.band) == len(team.path)
 
 
 def test_of_a_large_pool_each_repetition_selects_from_its_own_best(monkeypatch):
     pool, config = random_pool(12, 60), EnsembleConfig(size=2)
-    choice, seen = select(pool, config), []
+    team, seen = select(pool, config), []
 
-    def watch(given, *others):
+    def record_members(given, *others):
         seen.append(given.members)
         return select(given, *others)
 
     monkeypatch.setattr(ensembles.selection_bias.repeat, "MOST_CANDIDATES", 11)
-    monkeypatch.setattr(ensembles.selection_bias.repeat, "KEPT_CANDIDATES", 5)
-    monkeypatch.setattr(ensembles.selection_bias.repeat, "select", watch)
-    found = correct(pool, choice, config)
+    monkeypatch.setattr(ensembles.selection_bias.repeat, "CANDIDATES_OF_LARGE_POOL", 5)
+    monkeypatch.setattr(ensembles.selection_bias.repeat, "select", record_members)
+    found = correct(pool, team, config)
     assert found.candidates == 5
     assert {len(members) for members in seen} == {5}
     assert len(set(seen)) > 1  # not one filter for all, which would have seen the images that score

@@ -9,7 +9,7 @@ from ensembles.metrics.scores import brier, log_loss
 from ensembles.selection_bias.estimate import PerImage, Resampler, Voted, estimate_mean, estimate_share, of_each_image
 
 LABELS = np.array([0, 1, 1, 0])
-TOLD = np.array([[0.8, 0.2], [0.6, 0.4], [0.1, 0.9], [0.5, 0.5]])
+PROBABILITIES = np.array([[0.8, 0.2], [0.6, 0.4], [0.1, 0.9], [0.5, 0.5]])
 
 
 def test_each_image_counts_once_however_often_it_was_scored():
@@ -44,24 +44,26 @@ def test_the_interval_of_a_mean_by_hand():
 
 
 def test_what_a_metric_is_the_mean_of():
-    assert of_each_image("accuracy", TOLD, LABELS).tolist() == [1, 0, 1, 1]  # the tie goes to class 0
-    assert of_each_image("log_loss", TOLD, LABELS).mean() == pytest.approx(log_loss(TOLD, LABELS))
-    assert of_each_image("brier", TOLD, LABELS).mean() == pytest.approx(brier(TOLD, LABELS))
-    assert of_each_image("brier", TOLD, LABELS).mean() == pytest.approx(2 * brier_score_loss(LABELS, TOLD[:, 1]))
+    assert of_each_image("accuracy", PROBABILITIES, LABELS).tolist() == [1, 0, 1, 1]  # the tie goes to class 0
+    assert of_each_image("log_loss", PROBABILITIES, LABELS).mean() == pytest.approx(log_loss(PROBABILITIES, LABELS))
+    assert of_each_image("brier", PROBABILITIES, LABELS).mean() == pytest.approx(brier(PROBABILITIES, LABELS))
+    assert of_each_image("brier", PROBABILITIES, LABELS).mean() == pytest.approx(
+        2 * brier_score_loss(LABELS, PROBABILITIES[:, 1])
+    )
 
 
 def test_rounds_are_averaged_image_by_image_and_the_selected_score_has_its_share():
-    rounds = [Voted(np.array([0, 1]), TOLD[:2]), Voted(np.array([2, 3, 1]), TOLD[[2, 3, 3]])]
-    # Image 1 is wrong in one round and, told .5 and .5, wrong in the other.
+    rounds = [Voted(np.array([0, 1]), PROBABILITIES[:2]), Voted(np.array([2, 3, 1]), PROBABILITIES[[2, 3, 3]])]
+    # Image 1 is wrong in one round and, given .5 and .5, wrong in the other.
     assert Resampler("accuracy", LABELS, 0).estimate(rounds, 1.0, 0.0).value == pytest.approx(3 / 4)
     assert Resampler("accuracy", LABELS, 0).estimate(rounds, 1.0, 0.2).value == pytest.approx(0.8 * 3 / 4 + 0.2)
 
 
 def test_a_metric_that_is_no_mean_over_images_is_measured_in_each_round():
-    rounds = [Voted(np.arange(4), TOLD), Voted(np.arange(4)[::-1], TOLD[::-1] * [0.3, 0.7])]
+    rounds = [Voted(np.arange(4), PROBABILITIES), Voted(np.arange(4)[::-1], PROBABILITIES[::-1] * [0.3, 0.7])]
     found = Resampler("macro_f1", LABELS, 0).estimate(rounds, 0.0, 0.0)
-    first = f1_score(LABELS, TOLD.argmax(1), average="macro")
-    second = f1_score(LABELS, (TOLD * [0.3, 0.7]).argmax(1), average="macro")
+    first = f1_score(LABELS, PROBABILITIES.argmax(1), average="macro")
+    second = f1_score(LABELS, (PROBABILITIES * [0.3, 0.7]).argmax(1), average="macro")
     assert found.value == pytest.approx((first + second) / 2)
     assert 0 <= found.ci95[0] < found.value < found.ci95[1] <= 1
 
@@ -70,8 +72,14 @@ def test_a_metric_that_is_no_mean_over_images_is_measured_in_each_round():
 def test_the_band_is_as_wide_as_the_luck_of_the_images(metric):
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 900)
-    told = np.where(rng.random(900) < 0.9, 0.8, 0.3)
-    probabilities = np.stack([np.where(labels == 0, told, 1 - told), np.where(labels == 1, told, 1 - told)], 1)
+    of_true_class = np.where(rng.random(900) < 0.9, 0.8, 0.3)
+    probabilities = np.stack(
+        [
+            np.where(labels == 0, of_true_class, 1 - of_true_class),
+            np.where(labels == 1, of_true_class, 1 - of_true_class),
+        ],
+        1,
+    )
     rounds = [Voted(np.arange(900), probabilities)]
     low, middle, high = Resampler(metric, labels, 0).band(rounds, (10, 50, 90))
     values = of_each_image(metric, probabilities, labels)

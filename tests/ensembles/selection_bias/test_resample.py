@@ -31,10 +31,10 @@ def test_a_bootstrap_draws_as_many_images_as_there_are_and_scores_those_it_did_n
 
 @pytest.mark.parametrize("kind", ["cross-fit", "bootstrap"])
 def test_the_same_seed_draws_the_same_and_another_one_others(kind):
-    def told(seed):
+    def drawn(seed):
         return [[part.outside.tolist() for part in each] for each in draw_rounds(50, kind, 20, seed)]
 
-    assert told(0) == told(0) != told(1)
+    assert drawn(0) == drawn(0) != drawn(1)
 
 
 @pytest.mark.parametrize("kind", ["cross-fit", "bootstrap"])

@@ -40,8 +40,12 @@ def test_of_more_classes_it_is_the_least_of_the_plain_formula() -> None:
     logs = log_floored(np.stack(tables))
 
     def cost(at: np.ndarray) -> float:
-        told = log_softmax(np.tensordot(at[:4], logs, 1) + at[4:])
-        return -told[np.arange(300), labels].sum() + 0.5 * 16 * ((at[:4] - 0.25) ** 2).sum() + 0.5 * (at[4:] ** 2).sum()
+        logs_of_classes = log_softmax(np.tensordot(at[:4], logs, 1) + at[4:])
+        return (
+            -logs_of_classes[np.arange(300), labels].sum()
+            + 0.5 * 16 * ((at[:4] - 0.25) ** 2).sum()
+            + 0.5 * (at[4:] ** 2).sum()
+        )
 
     best = scipy.optimize.minimize(cost, np.zeros(9), method="BFGS", options={"gtol": 1e-4})
     found = fit_stacking(tables, labels)

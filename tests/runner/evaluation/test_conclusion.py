@@ -15,7 +15,7 @@ from ensembles.config import EnsembleConfig
 from ensembles.evaluation.verdict import from_json
 from runner.evaluation.conclusion import choose_and_evaluate, publish, render, write_report
 from runner.runs.stored_run import NothingToVote, StoredRun, load_run
-from tests.ensembles.samples import make_run, make_story
+from tests.ensembles.samples import make_run, make_summary
 from tests.sample_runs.sample_run import open_log, write_sample_run
 from trainables.errors import DamagedObject, SweepFileError
 from trainables.results.checkpoint import CheckpointId, read_predictions, write_checkpoint
@@ -103,7 +103,7 @@ def test_the_team_is_selected_on_validation_and_evaluated_on_test(run):
 
 def test_predictions_on_test_are_opened_after_everything_is_chosen(run, monkeypatch):
     done = []
-    for name in ("select", "correct", "prepare", "judge"):  # voters and calibration are fitted by `prepare`
+    for name in ("select", "correct", "prepare", "evaluate_prepared"):  # voters and calibration are fitted by `prepare`
         original = getattr(runner.evaluation.team, name)
 
         def log_call(*arguments, name=name, original=original):
@@ -120,7 +120,7 @@ def test_predictions_on_test_are_opened_after_everything_is_chosen(run, monkeypa
     monkeypatch.setattr(type(run.store), "get", get)
     choose_and_evaluate(load_run(run.found, []))
     assert done[:3] == ["select", "correct", "prepare"]
-    assert done[-1] == "judge"
+    assert done[-1] == "evaluate_prepared"
     assert set(done[3:-1]) == {"test"}
 
 
@@ -264,7 +264,7 @@ def test_an_ablation_is_published_in_figures_and_no_other_run_has_one(run, monke
     conclusion = choose_and_evaluate(stored)
     publish(stored, conclusion, "")
     assert "ablation" not in get_json(run.store, stored.key(layout.ENSEMBLE))
-    summary = make_story(make_run())
+    summary = make_summary(make_run())
     monkeypatch.setattr(
         runner.evaluation.conclusion, "summarise_search", lambda state, spec: SearchSummary(ablation=summary.ablation)
     )

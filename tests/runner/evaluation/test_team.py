@@ -33,7 +33,7 @@ def test_a_candidate_whose_predictions_are_damaged_is_left_out_and_another_team_
     selected = choose_from(run, *overrides)
     assert lost not in selected.team.members
     assert lost not in selected.ranked
-    assert [member for member, _ in selected.pool.truth.left_out] == [lost]
+    assert [member for member, _ in selected.pool.true_class.left_out] == [lost]
 
 
 def test_a_candidate_whose_damage_shows_in_the_correction_alone_is_left_out_as_well(run):
@@ -43,7 +43,7 @@ def test_a_candidate_whose_damage_shows_in_the_correction_alone_is_left_out_as_w
         whole = run.store.get(key)
         run.store.put(key, whole[:-8] + b"\0\1\2\3\4\5\6\7")
         again = choose_from(run, "size=1")
-        assert [member for member, _ in again.pool.truth.left_out] == [lost]
+        assert [member for member, _ in again.pool.true_class.left_out] == [lost]
         assert set(again.ranked) == {*selected.ranked} - {lost}
         run.store.put(key, whole)
 

@@ -13,13 +13,13 @@ from ensembles.analysis.search_summary import RangeCurve
 from ensembles.config import EnsembleConfig
 from ensembles.report.charts import charts
 from ensembles.report.charts.charts import draw_greedy_path, draw_learning_curves, draw_range_test
-from tests.ensembles.samples import make_choice, make_run
+from tests.ensembles.samples import make_run, make_team
 
-GIVEN = make_run()
+RUN = make_run()
 
 
 def test_charts_are_well_formed_and_described() -> None:
-    for chart in (draw_learning_curves(GIVEN.records, GIVEN.choice), draw_greedy_path(GIVEN.choice)):
+    for chart in (draw_learning_curves(RUN.records, RUN.team), draw_greedy_path(RUN.team)):
         assert chart is not None
         root = ET.fromstring(chart.svg.replace("xlink:", ""))
         assert root.attrib["role"] == "img"
@@ -27,14 +27,14 @@ def test_charts_are_well_formed_and_described() -> None:
 
 
 def test_colours_are_those_of_the_page() -> None:
-    chart = draw_learning_curves(GIVEN.records, GIVEN.choice)
+    chart = draw_learning_curves(RUN.records, RUN.team)
     assert chart is not None
     assert set(re.findall(r"var\(--(\w+)\)", chart.svg)) == {"accent", "faint", "line", "muted"}
     assert not re.search(r"#[0-9a-f]{6}\b", chart.svg)
 
 
 def test_two_charts_on_a_page_share_no_ids() -> None:
-    curves, path = draw_learning_curves(GIVEN.records, GIVEN.choice), draw_greedy_path(GIVEN.choice)
+    curves, path = draw_learning_curves(RUN.records, RUN.team), draw_greedy_path(RUN.team)
     assert curves is not None
     assert path is not None
     ids = re.findall(r' id="([^"]+)"', curves.svg + path.svg)
@@ -45,34 +45,32 @@ def test_two_charts_on_a_page_share_no_ids() -> None:
 
 
 def test_the_same_run_gives_the_same_bytes_whatever_a_person_has_configured() -> None:
-    before = draw_learning_curves(GIVEN.records, GIVEN.choice)
+    before = draw_learning_curves(RUN.records, RUN.team)
     with mpl.rc_context({"font.size": 30, "axes.grid": False, "svg.fonttype": "path", "lines.linewidth": 9}):
-        assert draw_learning_curves(GIVEN.records, GIVEN.choice) == before
+        assert draw_learning_curves(RUN.records, RUN.team) == before
 
 
 def test_numbers_on_the_axes_are_not_cut() -> None:
-    choice = replace(
-        GIVEN.choice, path=(0.2625, 0.2575), picks=GIVEN.choice.members[:2], validation_score=0.2575, kept=2
-    )
-    chart = draw_greedy_path(choice)
+    team = replace(RUN.team, path=(0.2625, 0.2575), picks=RUN.team.members[:2], validation_score=0.2575, kept=2)
+    chart = draw_greedy_path(team)
     assert chart is not None
     shown = re.findall(r">(0\.\d+)<", chart.svg)
     assert len(shown) == len(set(shown)) > 2
 
 
-def test_the_caption_of_curves_tells_what_they_show() -> None:
-    chart = draw_learning_curves(GIVEN.records, GIVEN.choice)
+def test_the_caption_of_curves_describes_them() -> None:
+    chart = draw_learning_curves(RUN.records, RUN.team)
     assert chart is not None
-    team = len({member.trial_id for member in GIVEN.choice.members})
-    assert f"23 trials, of which {team} vote" in chart.caption
+    voting = len({member.trial_id for member in RUN.team.members})
+    assert f"23 trials, of which {voting} vote" in chart.caption
     assert "the longest at epoch 27" in chart.caption
     assert "is cut off" in chart.caption
 
 
-def test_curves_beyond_the_most_are_told_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = draw_learning_curves(GIVEN.records, GIVEN.choice)
+def test_curves_beyond_the_limit_are_mentioned_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = draw_learning_curves(RUN.records, RUN.team)
     monkeypatch.setattr(charts, "MOST_CURVES", 8)
-    fewer = draw_learning_curves(GIVEN.records, GIVEN.choice)
+    fewer = draw_learning_curves(RUN.records, RUN.team)
     assert whole is not None
     assert fewer is not None
     assert "The 15 trials with the lowest accuracy are not drawn." in fewer.caption
@@ -80,19 +78,19 @@ def test_curves_beyond_the_most_are_told_not_drawn(monkeypatch: pytest.MonkeyPat
 
 
 def test_where_there_is_nothing_to_draw_there_is_no_chart() -> None:
-    assert draw_learning_curves([], GIVEN.choice) is None
-    assert draw_greedy_path(make_choice(1.0)) is None
+    assert draw_learning_curves([], RUN.team) is None
+    assert draw_greedy_path(make_team(1.0)) is None
 
 
 def test_one_trial_of_one_epoch_can_be_drawn() -> None:
-    only = replace(GIVEN.records[0], epochs=GIVEN.records[0].epochs[:1])
-    chart = draw_learning_curves([only], make_choice(1.0))
+    only = replace(RUN.records[0], epochs=RUN.records[0].epochs[:1])
+    chart = draw_learning_curves([only], make_team(1.0))
     assert chart is not None
     assert "cut off" not in chart.caption
 
 
-def test_a_path_by_accuracy_is_told_in_percent() -> None:
-    chart = draw_greedy_path(make_run(trials=9, ensemble=EnsembleConfig(metric="accuracy")).choice)
+def test_a_path_by_accuracy_is_shown_in_percent() -> None:
+    chart = draw_greedy_path(make_run(trials=9, ensemble=EnsembleConfig(metric="accuracy")).team)
     assert chart is not None
     assert re.match(
         r"Validation accuracy of the team after each pick \(higher is better\): \d\d\.\d\d% with", chart.caption

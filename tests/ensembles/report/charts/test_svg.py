@@ -1,4 +1,4 @@
-"""Charts by hand: places and ticks as computed on paper, and strangers' words as words."""
+"""Charts by hand: places and ticks as computed on paper, and untrusted text as text."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def test_ticks_are_round_and_inside(axis: Axis, most: int, ticks: list[float]) -
     assert axis.ticks(most) == ticks
 
 
-def test_an_axis_leaves_room_on_both_sides() -> None:
-    axis = svg.spread([1.0, 3.0], 0, 100, room=0.1)
+def test_an_axis_leaves_a_margin_on_both_sides() -> None:
+    axis = svg.spread([1.0, 3.0], 0, 100, margin=0.1)
     assert (axis.low, axis.high) == (pytest.approx(0.8), pytest.approx(3.2))
     only = svg.spread([2.0], 0, 100)
     assert only.place(2.0) == 50
 
 
-def test_words_are_escaped() -> None:
-    text = svg.svg([svg.words(1, 2, "<b>&\"'"), svg.dot(1, 2, 3, "dot", title="<i>")], 9, 'say "<x>"')
+def test_text_is_escaped() -> None:
+    text = svg.svg([svg.label(1, 2, "<b>&\"'"), svg.dot(1, 2, 3, "dot", title="<i>")], 9, 'say "<x>"')
     root = ET.fromstring(text)
     assert root.attrib["aria-label"] == 'say "<x>"'
     assert [element.text for element in root.iter() if element.tag in ("text", "title")] == ["<b>&\"'", "<i>"]

@@ -20,7 +20,7 @@ COMPARISON = NightComparison(
     gained_ids=("<i>a</i>",),
     lost_ids=tuple(f"image {number}" for number in range(15)),
 )
-STORY = NightSummary(
+SUMMARY = NightSummary(
     run="digits/2026-11-02",
     number=2,
     decided_unix_s=1.0,
@@ -42,12 +42,12 @@ STORY = NightSummary(
 
 
 def test_the_section_says_what_the_comparison_is_worth_and_what_changed():
-    found = lay_out(STORY)
+    found = lay_out(SUMMARY)
     assert found.sentence == "Worse than digits/<b>1</b>."
     assert found.remarks == (
         "of 390 test images 380 were test images of the earlier night too: the comparison is on these alone",
-        "the pixels of all images are others than then: the same image is known by its name",
-        "4 of the images that both have had another label then: both nights are judged by the labels of now",
+        "the pixels of all images have changed since then: images are matched by their names",
+        "4 of the images that both have had another label then: both nights are scored by today's labels",
         "nothing was trained",
         "begins with the best points of digits/1",
     )
@@ -56,15 +56,15 @@ def test_the_section_says_what_the_comparison_is_worth_and_what_changed():
 
 
 def test_the_first_night_has_nothing_to_compare():
-    story = replace(STORY, verdict="accepted", against=None, comparison=None, members=None, causes=(), notes=())
-    assert lay_out(replace(story, warm_start="")).remarks == ()
-    page = render_report(replace(make_run(), night=story))
+    summary = replace(SUMMARY, verdict="accepted", against=None, comparison=None, members=None, causes=(), notes=())
+    assert lay_out(replace(summary, warm_start="")).remarks == ()
+    page = render_report(replace(make_run(), night=summary))
     assert '<h2 id="night">' in page
     assert "What changed since" not in page
 
 
 def test_the_page_shows_it_and_escapes_what_others_wrote():
-    page = render_report(replace(make_run(), night=STORY))
+    page = render_report(replace(make_run(), night=SUMMARY))
     section = page[page.index('<h2 id="night">') :].partition("</section>")[0]
     for text in ("<script>", "<b>", "<i>"):
         assert text not in section

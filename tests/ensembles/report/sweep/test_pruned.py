@@ -25,7 +25,7 @@ def test_a_run_without_sparsified_checkpoints_has_no_such_section() -> None:
     assert "Sparsified checkpoints" not in render_report(make_run())
 
 
-def test_the_section_tells_every_sparsity_with_its_figures() -> None:
+def test_the_section_shows_every_sparsity_with_its_figures() -> None:
     given = make_run()
     trial = given.records[0].trial_id
     page = render_report(replace(given, pruned=(make_curve(trial_id=trial), make_curve(method="channel"))))
@@ -45,7 +45,7 @@ def test_the_section_tells_every_sparsity_with_its_figures() -> None:
     assert f'href="#trial-1">{trial}</a> at epoch 12' in page
 
 
-def test_words_of_strangers_stay_words() -> None:
+def test_untrusted_text_stays_text() -> None:
     curve = make_curve(
         trial_id=HOSTILE, method=HOSTILE, failed=((0.95, HOSTILE),), points=(make_point(0.5, 0, 0, 1.0),)
     )

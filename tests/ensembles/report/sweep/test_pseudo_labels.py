@@ -36,7 +36,7 @@ def make_gain(*interval: float) -> Gain:
     return Gain("soft vote of the team", 5, 6, make_change(0, 0.01, 0.02), make_change(*interval))
 
 
-STORY = PseudoLabelSummary(
+SUMMARY = PseudoLabelSummary(
     reason="300 of 1000 images labelled: the vote is sure",
     table="data/0123/pseudo/4567.parquet",
     labelling=LABELLING,
@@ -50,15 +50,15 @@ STORY = PseudoLabelSummary(
 
 
 def test_sentences_say_what_was_labelled_what_was_left_out_and_how_right_it_is():
-    told = lay_out(STORY).sentences
-    assert told[:3] == (
+    sentences = lay_out(SUMMARY).sentences
+    assert sentences[:3] == (
         "300 of 1000 images labelled: the vote is sure.",
         "Of 1,010 images 10 were not asked about: 4 among the validation or the test images, 5 among the training "
         "images, 1 equal to another one.",
         "The true classes of 240 labelled images are known, and took no part in training: 237 labels are right "
         "(98.75%); had the vote labelled all 800, 75.00% would be.",
     )
-    assert lay_out(STORY).pairs_sentence.startswith("Better on validation in 1 of 2, by +1.00 points on average.")
+    assert lay_out(SUMMARY).pairs_sentence.startswith("Better on validation in 1 of 2, by +1.00 points on average.")
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,13 @@ def test_sentences_say_what_was_labelled_what_was_left_out_and_how_right_it_is()
         ((-0.01, 0.01, 0.02), "+1.00 points on test (95 % interval -1.00 to +2.00), which these images cannot tell"),
     ],
 )
-def test_a_gain_is_told_by_its_interval(interval, sentence):
-    assert sentence in lay_out(replace(STORY, gains=(make_gain(*interval),))).sentences[-1]
+def test_a_gain_is_described_by_its_interval(interval, sentence):
+    assert sentence in lay_out(replace(SUMMARY, gains=(make_gain(*interval),))).sentences[-1]
 
 
-def test_without_truth_no_accuracy_is_told():
+def test_without_true_classes_no_accuracy_is_shown():
     unknown = replace(LABELLING, asked=LabelCount(1000, 0, 0), kept=LabelCount(300, 0, 0))
-    section = lay_out(replace(STORY, labelling=unknown))
+    section = lay_out(replace(SUMMARY, labelling=unknown))
     assert "Nobody knows the true classes, so how many labels are right is not known." in section.sentences
     assert not section.truth_is_known
 
@@ -88,13 +88,13 @@ def test_a_stage_that_was_skipped_is_one_sentence():
 
 def test_of_many_classes_those_with_the_most_labels_are_shown():
     many = tuple(ClassLabels(f"class {number}", LabelCount(number, 0, 0), None) for number in range(MOST_CLASSES + 7))
-    section = lay_out(replace(STORY, labelling=replace(LABELLING, classes=many)))
+    section = lay_out(replace(SUMMARY, labelling=replace(LABELLING, classes=many)))
     assert (len(section.classes), section.more_classes) == (MOST_CLASSES, 7)
     assert section.classes[0].count.labelled == MOST_CLASSES + 6
 
 
 def test_the_report_shows_the_section_and_escapes_names():
-    page = render_report(replace(make_run(), pseudo=STORY))
+    page = render_report(replace(make_run(), pseudo=SUMMARY))
     assert '<h2 id="pseudo">Pseudo-labels</h2>' in page
     assert '<a href="#pseudo">' in page
     assert "&lt;b&gt;star&lt;/b&gt;" in page
@@ -114,7 +114,7 @@ def test_a_skipped_stage_is_rendered():
 
 
 def test_the_page_stays_whole_and_every_table_scrolls_by_itself():
-    page = render_report(replace(make_run(), pseudo=STORY))
+    page = render_report(replace(make_run(), pseudo=SUMMARY))
     seen = Reading(page)
     ids = [value for _, name, value in seen.attributes if name == "id"]
     assert len(ids) == len(set(ids))

@@ -1,4 +1,4 @@
-"""The report on the search: everything told once, in bounds, and strangers' words shown as words."""
+"""The report on the search: everything shown once, in bounds, and untrusted text shown as text."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ensembles.analysis.seed_noise import measure_noise
 from ensembles.report.page import render_report
 from ensembles.report.sweep.search import FIRST_DECISIONS, LAST_DECISIONS, MOST_FOLDED, MOST_GROUPS, lay_out
 from tests.ensembles.report.test_page import HOSTILE, Reading, headings
-from tests.ensembles.samples import make_record, make_run, make_story
+from tests.ensembles.samples import make_record, make_run, make_summary
 from trainables.config.model import ModelConfig
 
-GIVEN = make_run()
-STORY = make_story(GIVEN)
-PAGE = render_report(replace(GIVEN, search=STORY))
+RUN = make_run()
+SUMMARY = make_summary(RUN)
+PAGE = render_report(replace(RUN, search=SUMMARY))
 
 
 def section(page: str) -> str:
@@ -32,22 +32,22 @@ def numbered(count: int) -> SearchSummary:
     return SearchSummary(decisions=tuple(SearchDecision("", "border", f"decision <{n}>") for n in range(1, count + 1)))
 
 
-def test_where_arms_end_is_told_with_intervals_and_without_a_gap_that_was_not_measured() -> None:
-    assert STORY.ablation is not None
-    plain = STORY.ablation.levels[0]
+def test_levels_of_arms_are_shown_with_intervals_and_without_an_unmeasured_gap() -> None:
+    assert SUMMARY.ablation is not None
+    plain = SUMMARY.ablation.levels[0]
     assert plain.validation.ci95 is not None
     low, high = plain.validation.ci95
     assert f"{plain.validation.value:.2%}{low:.2%} to {high:.2%}\N{EN DASH}" in "".join(Reading(PAGE).text.split("\n"))
     gap = Mean(0.123, (0.1, 0.146))
     change = Contrast(0.3, 0.123, -0.177, (-0.2, -0.154))
-    seen = replace(STORY.ablation, levels=(replace(plain, fit=Mean(0.99, None), gap=gap, gap_change=change),))
-    text = "".join(Reading(render_report(replace(GIVEN, search=replace(STORY, ablation=seen)))).text.split("\n"))
+    seen = replace(SUMMARY.ablation, levels=(replace(plain, fit=Mean(0.99, None), gap=gap, gap_change=change),))
+    text = "".join(Reading(render_report(replace(RUN, search=replace(SUMMARY, ablation=seen)))).text.split("\n"))
     assert "99.00%" in text
     assert "+12.30+10.00 to +14.60-17.70-20.00 to -15.40" in text
 
 
-def test_a_search_without_a_story_has_no_section() -> None:
-    page = render_report(GIVEN)
+def test_a_search_without_a_summary_has_no_section() -> None:
+    page = render_report(RUN)
     assert SearchSummary().is_empty
     assert lay_out(SearchSummary()) is None
     assert "The search" not in headings(page)
@@ -55,8 +55,8 @@ def test_a_search_without_a_story_has_no_section() -> None:
 
 
 def test_the_section_stands_before_the_trials_and_is_in_the_navigation() -> None:
-    told = headings(PAGE)
-    assert told.index("The search") == told.index("All trials") - 1
+    titles = headings(PAGE)
+    assert titles.index("The search") == titles.index("All trials") - 1
     assert '<li><a href="#search">Search</a></li>' in PAGE
     assert subheadings(PAGE) == [
         "Decisions",
@@ -70,7 +70,7 @@ def test_the_section_stands_before_the_trials_and_is_in_the_navigation() -> None
 
 
 def test_parts_that_are_missing_leave_no_heading() -> None:
-    page = render_report(replace(GIVEN, search=replace(SearchSummary(), audit=STORY.audit)))
+    page = render_report(replace(RUN, search=replace(SearchSummary(), audit=SUMMARY.audit)))
     assert subheadings(page) == ["What pruning missed"]
 
 
@@ -80,7 +80,7 @@ def test_the_page_stays_whole_with_everything_on_it() -> None:
     assert len(ids) == len(set(ids))
     anchors = {value[1:] for tag, name, value in seen.attributes if tag == "a" and name == "href"}
     assert anchors <= set(ids)
-    assert render_report(replace(make_run(), search=make_story(make_run()))) == PAGE
+    assert render_report(replace(make_run(), search=make_summary(make_run()))) == PAGE
 
 
 def test_every_table_scrolls_in_a_region_of_its_own() -> None:
@@ -88,10 +88,10 @@ def test_every_table_scrolls_in_a_region_of_its_own() -> None:
     assert len(tables) == PAGE.count("<table")
 
 
-def test_differences_are_told_with_their_intervals() -> None:
+def test_differences_are_shown_with_their_intervals() -> None:
     text = Reading(PAGE).text
-    assert STORY.ablation is not None
-    for row in STORY.ablation.rows:
+    assert SUMMARY.ablation is not None
+    for row in SUMMARY.ablation.rows:
         assert row.validation is not None
         assert row.validation.ci95 is not None
         low, high = row.validation.ci95
@@ -112,12 +112,12 @@ def test_ties_are_marked_in_the_table_of_seed_noise() -> None:
 
 
 def test_a_decision_leads_to_its_trial_if_that_is_on_the_page() -> None:
-    assert f'<a class="id" href="#trial-1">{GIVEN.records[0].trial_id}</a>' in section(PAGE)
+    assert f'<a class="id" href="#trial-1">{RUN.records[0].trial_id}</a>' in section(PAGE)
     assert '<span class="id">abababababab</span>' in PAGE
 
 
 def test_many_decisions_are_folded_between_the_first_and_the_last() -> None:
-    page = section(render_report(replace(GIVEN, search=numbered(500))))
+    page = section(render_report(replace(RUN, search=numbered(500))))
     before, _, rest = page.partition("<details>")
     folded, _, after = rest.partition("</details>")
     assert before.count("decision &lt;") == FIRST_DECISIONS
@@ -129,7 +129,7 @@ def test_many_decisions_are_folded_between_the_first_and_the_last() -> None:
 
 
 def test_ten_thousand_decisions_do_not_make_a_large_page() -> None:
-    page = render_report(replace(GIVEN, search=numbered(10_000)))
+    page = render_report(replace(RUN, search=numbered(10_000)))
     assert page.count("decision &lt;") == FIRST_DECISIONS + MOST_FOLDED + LAST_DECISIONS
     assert "9,482 more are not on this page" in page
     assert "decision &lt;10000&gt;" in page
@@ -148,7 +148,7 @@ def test_many_configurations_and_range_tests_are_bounded() -> None:
         tuple(make_record((0.5 + 0.001 * width,), seed=seed, model=ModelConfig(width=width)) for seed in (0, 1))
         for width in range(1, 101)
     ]
-    curves = tuple(replace(STORY.range_tests[0], label=f"model {number}") for number in range(15))
+    curves = tuple(replace(SUMMARY.range_tests[0], label=f"model {number}") for number in range(15))
     shown = lay_out(SearchSummary(noise=measure_noise(groups), range_tests=curves))
     assert shown is not None
     assert shown.noise is not None
@@ -156,24 +156,24 @@ def test_many_configurations_and_range_tests_are_bounded() -> None:
     assert (len(shown.charts), [curve.label for curve in shown.undrawn]) == (12, ["model 12", "model 13", "model 14"])
 
 
-def test_a_range_test_without_a_curve_is_told_by_its_bounds() -> None:
-    page = render_report(replace(GIVEN, search=SearchSummary(range_tests=(RangeCurve("small", (), (), 0.001, 0.02),))))
+def test_a_range_test_without_a_curve_is_shown_by_its_bounds() -> None:
+    page = render_report(replace(RUN, search=SearchSummary(range_tests=(RangeCurve("small", (), (), 0.001, 0.02),))))
     assert "1 that is not drawn" in page
     assert '<th scope="row" class="wrap">small</th><td>0.001</td><td>0.02</td>' in page
 
 
-def test_strangers_words_are_shown_as_words() -> None:
-    assert STORY.ablation is not None
-    arm = replace(STORY.ablation.rows[0], name=HOSTILE)
+def test_untrusted_text_is_shown_as_text() -> None:
+    assert SUMMARY.ablation is not None
+    arm = replace(SUMMARY.ablation.rows[0], name=HOSTILE)
     hostile = replace(
-        STORY,
+        SUMMARY,
         decisions=(SearchDecision(HOSTILE, HOSTILE, HOSTILE, HOSTILE),),
         stages=(StageRow(HOSTILE, HOSTILE, 1, 1, None, {HOSTILE: HOSTILE}),),
-        ablation=replace(STORY.ablation, rows=(arm,), levels=(replace(STORY.ablation.levels[0], name=HOSTILE),)),
-        range_tests=(replace(STORY.range_tests[0], label=HOSTILE), RangeCurve(HOSTILE, (), (), 0.1, 1.0)),
-        lineage=(replace(STORY.lineage[0], trial_id=HOSTILE, values={HOSTILE: HOSTILE}),),
+        ablation=replace(SUMMARY.ablation, rows=(arm,), levels=(replace(SUMMARY.ablation.levels[0], name=HOSTILE),)),
+        range_tests=(replace(SUMMARY.range_tests[0], label=HOSTILE), RangeCurve(HOSTILE, (), (), 0.1, 1.0)),
+        lineage=(replace(SUMMARY.lineage[0], trial_id=HOSTILE, values={HOSTILE: HOSTILE}),),
     )
-    seen = Reading(render_report(replace(GIVEN, search=hostile)))
+    seen = Reading(render_report(replace(RUN, search=hostile)))
     assert seen.tags.count("script") == 1
     assert "img" not in seen.tags
     assert not [name for _, name, _ in seen.attributes if name.startswith("on")]

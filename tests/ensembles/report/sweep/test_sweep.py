@@ -13,15 +13,15 @@ from ensembles.report.charts.charts import draw_learning_curves
 from ensembles.report.charts.sweep import choose_drawn, draw_parallel, draw_rate_map
 from ensembles.report.sweep import sweep as sweep_section
 from ensembles.team import Team
-from tests.ensembles.samples import make_choice, make_record, make_run
+from tests.ensembles.samples import make_record, make_run, make_team
 from trainables.config.model import ModelConfig
 from trainables.config.training import OptimizerConfig
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord, rank
 
-GIVEN = make_run()
-RANKED = rank(GIVEN.records)
-VOTING = {member.trial_id for member in GIVEN.choice.members}
+RUN = make_run()
+RANKED = rank(RUN.records)
+VOTING = {member.trial_id for member in RUN.team.members}
 KEYS = ["model.blocks", "model.batch_norm", "optimizer.lr"]
 
 
@@ -66,7 +66,7 @@ def test_a_value_lies_where_its_axis_says() -> None:
     ]  # a step for each value, the lowest below
 
 
-def test_lines_beyond_the_most_are_told_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_beyond_the_limit_are_mentioned_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep_charts, "MOST_LINES", 10)
     monkeypatch.setattr(sweep_charts, "MOST_AXES", 2)
     chart = draw_parallel(RANKED, VOTING, KEYS)
@@ -76,7 +76,7 @@ def test_lines_beyond_the_most_are_told_not_drawn(monkeypatch: pytest.MonkeyPatc
     assert draw_parallel(RANKED, set(), []) is None
 
 
-def test_strangers_values_are_words_on_an_axis() -> None:
+def test_untrusted_values_are_text_on_an_axis() -> None:
     names = ("<b>x", 'a"&c')
     records = [
         make_record((0.9 - number / 10,), seed=number, model=ModelConfig().model_copy(update={"name": name}))
@@ -121,8 +121,8 @@ def test_where_both_do_not_vary_there_is_no_map() -> None:
 
 
 def test_rungs_are_marked_on_the_curves() -> None:
-    chart = draw_learning_curves(GIVEN.records, GIVEN.choice, (1, 3, 9, 27))
-    plain = draw_learning_curves(GIVEN.records, GIVEN.choice)
+    chart = draw_learning_curves(RUN.records, RUN.team, (1, 3, 9, 27))
+    plain = draw_learning_curves(RUN.records, RUN.team)
     assert chart is not None
     assert plain is not None
     assert "Rungs, at which trials are ended: 1, 3, 9." in chart.caption  # the last epoch ends every trial
@@ -131,17 +131,17 @@ def test_rungs_are_marked_on_the_curves() -> None:
 
 
 def test_curves_name_their_trials() -> None:
-    chart = draw_learning_curves(GIVEN.records, GIVEN.choice)
+    chart = draw_learning_curves(RUN.records, RUN.team)
     assert chart is not None
     assert set(re.findall(r'<g data-t="([0-9a-f]{12})">', chart.svg)) == {
-        record.trial_id for record in GIVEN.records if record.epochs
+        record.trial_id for record in RUN.records if record.epochs
     }
 
 
 def test_members_that_were_ended_early_are_listed() -> None:
     first, second = make_record((0.95,), seed=0), make_record((0.8, 0.9), "pruned", seed=1)
     second = replace(second, reason="pruned at epoch 2")
-    choice = Team(
+    team = Team(
         (CheckpointId(first.trial_id, 1), CheckpointId(second.trial_id, 1)),
         (0.75, 0.25),
         "all",
@@ -150,7 +150,7 @@ def test_members_that_were_ended_early_are_listed() -> None:
         (),
         0.9,
     )
-    found = sweep_section.lay_out([first, second], choice, SearchSummary(), [])
+    found = sweep_section.lay_out([first, second], team, SearchSummary(), [])
     assert found is not None
     (early,) = found.early
     assert (early.member.trial_id, early.told, early.weight, early.accuracy, early.rank) == (
@@ -163,7 +163,7 @@ def test_members_that_were_ended_early_are_listed() -> None:
     assert found.early_sentence == (
         "1 of 2 members, with 25% of the weight, comes from a trial that was ended early: every checkpoint may vote."
     )
-    assert sweep_section.lay_out([], make_choice(1.0), SearchSummary(), []) is None
+    assert sweep_section.lay_out([], make_team(1.0), SearchSummary(), []) is None
 
 
 def test_importance_says_what_it_is_and_how_much_is_explained() -> None:
@@ -177,7 +177,7 @@ def test_importance_says_what_it_is_and_how_much_is_explained() -> None:
             for number in range(40)
         ]
     )
-    found = sweep_section.lay_out(records, make_choice(1.0), SearchSummary(), ["model.width"])
+    found = sweep_section.lay_out(records, make_team(1.0), SearchSummary(), ["model.width"])
     assert found is not None
     assert found.importance is not None
     assert [row.key for row in found.importance.rows] == ["model.width"]

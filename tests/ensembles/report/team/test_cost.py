@@ -9,8 +9,8 @@ from ensembles.report.team.cost import frontier, lay_out
 from tests.ensembles.samples import make_run
 from trainables.results.record import TrialCost, rank
 
-GIVEN = make_run()
-RANKED = rank(GIVEN.records)
+RUN = make_run()
+RANKED = rank(RUN.records)
 
 
 def cost(parameters: int) -> TrialCost:
@@ -24,10 +24,10 @@ def test_the_frontier_is_whom_no_smaller_net_beats() -> None:
 
 
 def test_trials_that_were_not_measured_are_left_out() -> None:
-    assert lay_out(RANKED, GIVEN.choice) is None
-    assert "What accuracy costs" not in render_report(GIVEN)
+    assert lay_out(RANKED, RUN.team) is None
+    assert "What accuracy costs" not in render_report(RUN)
     one = [replace(RANKED[0], cost=cost(650)), *RANKED[1:]]
-    section = lay_out(one, GIVEN.choice)
+    section = lay_out(one, RUN.team)
     assert section
     assert (section.measured, section.charts, section.more) == (1, (), 0)  # one point is no chart
     (line,) = section.lines
@@ -37,12 +37,12 @@ def test_trials_that_were_not_measured_are_left_out() -> None:
 
 def test_the_page_shows_both_charts_and_the_table() -> None:
     records = [replace(record, cost=cost(1000 * (at + 1))) for at, record in enumerate(reversed(RANKED))]
-    page = render_report(replace(GIVEN, records=records))
-    assert page == render_report(replace(GIVEN, records=records))
+    page = render_report(replace(RUN, records=records))
+    assert page == render_report(replace(RUN, records=records))
     assert page.count('<a href="#cost">Cost</a>') == page.count("What accuracy costs") == 1
     assert "over the parameters of their nets" in page
     assert "over the operations of one prediction of their nets" in page
-    section = lay_out(records, GIVEN.choice)
+    section = lay_out(records, RUN.team)
     assert section
     assert len(section.charts) == 2
     assert all(line.trial_id in page for line in section.lines)

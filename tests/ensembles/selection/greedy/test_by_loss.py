@@ -17,10 +17,10 @@ from trainables.errors import MismatchedPredictions
 def test_true_class_probabilities_alone_give_the_same_picks() -> None:
     rng = np.random.default_rng(2)
     pool = make_pool(rng.dirichlet(np.full(5, 0.3), (9, 300)), rng.integers(0, 5, 300))
-    choice = select(pool, EnsembleConfig(size=7))
+    team = select(pool, EnsembleConfig(size=7))
     steps = list(greedy_by_loss(take_true_class(pool.probabilities, pool.labels), 7))
-    assert choice.picks == tuple(member(position) for position, _ in steps)
-    assert choice.path == tuple(loss for _, loss in steps)
+    assert team.picks == tuple(member(position) for position, _ in steps)
+    assert team.path == tuple(loss for _, loss in steps)
 
 
 def test_the_true_class_is_taken_from_every_row() -> None:
@@ -55,8 +55,8 @@ def test_the_sieve_errs_by_no_more_than_it_says(members: int, images: int, shape
 
 def test_candidates_that_cannot_win_are_not_scored_unless_asked() -> None:
     costs = LossCosts(np.float32([[0.9, 0.9], [0.1, 0.2], [0.9, 0.9]]))
-    assert np.isinf(costs.look(np.ones(3, bool))).tolist() == [False, True, False]
-    assert costs.look(np.ones(3, bool), everyone=True).tolist() == pytest.approx(
+    assert np.isinf(costs.costs_with_each(np.ones(3, bool))).tolist() == [False, True, False]
+    assert costs.costs_with_each(np.ones(3, bool), everyone=True).tolist() == pytest.approx(
         [-np.log(0.9), -np.log(0.02) / 2, -np.log(0.9)], rel=1e-6
     )
-    assert np.isinf(costs.look(np.array([False, True, False]))).tolist() == [True, False, True]
+    assert np.isinf(costs.costs_with_each(np.array([False, True, False]))).tolist() == [True, False, True]

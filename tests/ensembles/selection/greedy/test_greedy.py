@@ -63,12 +63,14 @@ def test_picks_are_those_of_the_library(
     pool: PredictionPool, ties: Literal["autogluon", "auto-sklearn"], metric: Literal["log_loss", "accuracy"], seed: int
 ) -> None:
     picks, path, kept = SLOW[ties](pool.probabilities, pool.labels, 9, metric, seed)
-    choice = select(pool, EnsembleConfig(size=9, ties=ties, metric=metric, seed=seed))
-    assert choice.picks == tuple(pool.members[position] for position in picks)
-    assert [cost_of(metric, score) + (metric == "accuracy") for score in choice.path] == pytest.approx(path, abs=1e-12)
-    assert choice.kept_picks == kept
+    selected = select(pool, EnsembleConfig(size=9, ties=ties, metric=metric, seed=seed))
+    assert selected.picks == tuple(pool.members[position] for position in picks)
+    assert [cost_of(metric, score) + (metric == "accuracy") for score in selected.path] == pytest.approx(
+        path, abs=1e-12
+    )
+    assert selected.kept_picks == kept
     team = [pool.members[position] for position in picks[:kept]]
-    assert dict(zip(choice.members, choice.weights, strict=True)) == pytest.approx(
+    assert dict(zip(selected.members, selected.weights, strict=True)) == pytest.approx(
         {each: team.count(each) / kept for each in team}
     )
 
@@ -81,9 +83,9 @@ def test_picks_are_those_of_the_library_on_a_larger_pool(
 ) -> None:
     pool = large_pool(40, 1500, 10, kind)
     picks, _, kept = SLOW[ties](pool.probabilities, pool.labels, 20, metric, 1)
-    choice = select(pool, EnsembleConfig(size=20, ties=ties, metric=metric, seed=1))
-    assert choice.picks == tuple(pool.members[position] for position in picks)
-    assert choice.kept_picks == kept
+    selected = select(pool, EnsembleConfig(size=20, ties=ties, metric=metric, seed=1))
+    assert selected.picks == tuple(pool.members[position] for position in picks)
+    assert selected.kept_picks == kept
 
 
 def large_pool(members: int, images: int, classes: int, kind: str) -> PredictionPool:
@@ -109,9 +111,9 @@ def slow_costs(pool: PredictionPool, team: list[int], metric: Metric) -> npt.NDA
 @settings(deadline=None, max_examples=60)
 @given(pools(), st.sampled_from(METRICS))
 def test_by_every_metric_each_pick_is_the_one_that_leaves_the_best_team(pool: PredictionPool, metric: Metric) -> None:
-    choice = select(pool, EnsembleConfig(size=4, metric=metric))
+    selected = select(pool, EnsembleConfig(size=4, metric=metric))
     team: list[int] = []
-    for pick, score in zip(choice.picks, choice.path, strict=True):
+    for pick, score in zip(selected.picks, selected.path, strict=True):
         costs = slow_costs(pool, team, metric)
         position = pool.position(pick)
         assert cost_of(metric, score) == pytest.approx(costs[position], rel=1e-9, abs=1e-12)
@@ -127,28 +129,28 @@ def test_every_kind_of_greedy_knows_every_metric(
     pool = large_pool(8, 60, 3, "soft")
     for changes in ({}, {"select": "greedy-once"}, {"start": 2}, {"bags": 3}, {"diverse": True}):
         config = EnsembleConfig.model_validate({"size": 4, "metric": metric, "ties": ties, **changes})
-        choice = select(pool, config)
-        positions = [pool.position(each) for each in choice.members]
-        mean = np.tensordot(choice.weights, pool.probabilities[positions].astype(np.float64), 1)
-        assert choice.validation_score == pytest.approx(measure(metric, mean, pool.labels), abs=2e-6)
+        selected = select(pool, config)
+        positions = [pool.position(each) for each in selected.members]
+        mean = np.tensordot(selected.weights, pool.probabilities[positions].astype(np.float64), 1)
+        assert selected.validation_score == pytest.approx(measure(metric, mean, pool.labels), abs=2e-6)
 
 
-def test_greedy_once_picks_nobody_twice_and_ends_with_the_last() -> None:
+def test_greedy_once_picks_no_candidate_twice_and_ends_with_the_last() -> None:
     pool = large_pool(5, 100, 4, "soft")
-    choice = select(pool, EnsembleConfig(select="greedy-once", size=8))
-    assert len(set(choice.picks)) == len(choice.picks) == 5
-    assert set(choice.weights) == {1 / len(choice.members)}
+    selected = select(pool, EnsembleConfig(select="greedy-once", size=8))
+    assert len(set(selected.picks)) == len(selected.picks) == 5
+    assert set(selected.weights) == {1 / len(selected.members)}
 
 
 def test_a_sorted_start_takes_the_best_alone_and_keeps_them() -> None:
     pool = large_pool(10, 200, 4, "soft")
     alone = slow_costs(pool, [], "log_loss")
     best = [member(int(position)) for position in np.argsort(alone)[:4]]
-    choice = select(pool, EnsembleConfig(start=4, size=7))
-    assert list(choice.picks[:4]) == best
-    assert choice.kept_picks >= 4
-    assert list(choice.members[:4]) == best
-    assert choice.path[4] == pytest.approx(slow_costs(pool, [pool.position(each) for each in best], "log_loss").min())
+    selected = select(pool, EnsembleConfig(start=4, size=7))
+    assert list(selected.picks[:4]) == best
+    assert selected.kept_picks >= 4
+    assert list(selected.members[:4]) == best
+    assert selected.path[4] == pytest.approx(slow_costs(pool, [pool.position(each) for each in best], "log_loss").min())
 
 
 def test_bags_count_the_picks_of_random_halves_together() -> None:
@@ -179,6 +181,6 @@ def test_of_equals_the_least_alike_goes_first_and_only_of_equals() -> None:
 
 def test_the_library_that_keeps_the_last_team_says_so() -> None:
     pool = make_pool(np.array([[[0.9, 0.1], [0.2, 0.8]], [[0.5, 0.5], [0.5, 0.5]]]), [0, 1])
-    choice = select(pool, EnsembleConfig(size=3, ties="auto-sklearn"))
-    assert choice.kept_picks == 3
-    assert choice.picks == (member(0),) * 3
+    selected = select(pool, EnsembleConfig(size=3, ties="auto-sklearn"))
+    assert selected.kept_picks == 3
+    assert selected.picks == (member(0),) * 3

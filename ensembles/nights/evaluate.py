@@ -1,4 +1,4 @@
-"""The verdict on a night, in a word and in a sentence."""
+"""The verdict on a night, as a word and a sentence."""
 
 from __future__ import annotations
 
@@ -11,43 +11,46 @@ from ensembles.nights.summary import Cause, NightVerdict
 VERDICTS: dict[str, NightVerdict] = {"better": "accepted", "alike": "no worse", "worse": "worse"}
 
 
-def judge_night(
+def decide_verdict(
     test_accuracy: float,
     test_images: int,
     against: str | None,
     comparison: NightComparison | None,
     causes: Sequence[Cause],
 ) -> tuple[NightVerdict, str]:
-    """The verdict and why. `against` is the last accepted night, None where there is none; `comparison` is None where the
-    two have no test image in common: a night that nothing can be said against is accepted, and it says so."""
+    """The verdict and its reason. `against` is the last accepted night, None if there is none; `comparison` is None if the two
+    have no test image in common: a night that cannot be compared is accepted, and the sentence says so."""
     worth = f"right on {test_accuracy:.2%} of {test_images:,} test images"
     if against is None:
         return "accepted", f"accepted: {worth}; no night was accepted before it"
     if comparison is None:
         return "accepted", f"accepted: {worth}; none of them was a test image of {against}, so nothing compares the two"
     change = comparison.change
-    told = f"{describe_change(change)}, on {_images(comparison)}"
+    described = f"{describe_change(change)}, on {_images(comparison)}"
     match verdict := VERDICTS[change.direction]:
         case "accepted":
-            return verdict, f"accepted: better than {against} by {told}"
+            return verdict, f"accepted: better than {against} by {described}"
         case "worse":
             return (
                 verdict,
-                f"worse than {against} by {told}. {describe_causes(causes)}; {against} stays the accepted night",
+                f"worse than {against} by {described}. {describe_causes(causes)}; {against} stays the accepted night",
             )
     if comparison.gained == comparison.lost == 0:
         return verdict, f"no worse than {against}, and no better: each of {_images(comparison)} has the same outcome"
-    return verdict, f"no worse than {against}, and not better beyond doubt: {told}; {against} stays the accepted night"
+    return (
+        verdict,
+        f"no worse than {against}, and not better beyond doubt: {described}; {against} stays the accepted night",
+    )
 
 
 def describe_change(change: Change) -> str:
-    """A difference in points with what says how sure it is."""
+    """A difference in points with its interval and p-value."""
     points, (low, high) = 100 * change.difference, (100 * end for end in change.ci95)
     return f"{points:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}, McNemar p {change.mcnemar_p:.2g})"
 
 
 def describe_causes(causes: Sequence[Cause]) -> str:
-    """The likeliest cause, and what else changed, without a full stop."""
+    """The likeliest cause and the other changes, without a full stop."""
     if not causes:
         return "Nothing that is on record changed: likely what training scatters by"
     first, *others = causes

@@ -1,10 +1,10 @@
-"""What watching a net costs: the share of an epoch's time, training and evaluation, beside the same trial with nobody watching.
+"""Measures what monitoring a net costs: the share of an epoch's time, against the same trial without a monitor.
 
-    python -m benchmarks.watch            a minute on one core
+    python -m benchmarks.monitor_cost            a minute on one core
 
 Both trials train the same epochs in turn, each first every other time, on one thread; the figure is the median over pairs
-of epochs. The time is the processor's: that of a machine with other work to do would measure the other work. Their
-weights must be the same bits at the end.
+of epochs. The time is processor time: wall time would include other work of the machine. Their weights must be bit-identical
+at the end.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FASHION_TRAIN, DIGITS_PAIRS, FASHION_PAIRS = 6_000, 81, 11
 
 
 class Blind(Watch):
-    """A watch that looks at nothing."""
+    """A monitor that records nothing."""
 
     def wants(self, step: int, steps: int) -> bool:
         return False
@@ -50,11 +50,11 @@ class Blind(Watch):
         yield
 
     def close(self, logits: Tensor, labels: Tensor, rate: float) -> EpochStatistics:
-        raise AssertionError("nothing is looked at")
+        raise AssertionError("nothing is monitored")
 
 
 class BlindTraining(Training):
-    """The same training with nobody watching."""
+    """The same training without a monitor."""
 
     def __init__(self, config: TrialConfig, images: DeviceImages) -> None:
         super().__init__(config, images)
@@ -65,7 +65,7 @@ class BlindTraining(Training):
 
 
 def fashion_sized(train: int, seed: int = 0) -> ImageArrays:
-    """Noise of the size of Fashion-MNIST: what an epoch takes does not depend on what is to be seen."""
+    """Noise of the size of Fashion-MNIST: the time of an epoch does not depend on the pixels."""
     rng = np.random.default_rng(seed)
     count = train + 200
     splits = np.repeat(np.array([0, 1, 2], np.int8), [train, 100, 100])
@@ -73,8 +73,8 @@ def fashion_sized(train: int, seed: int = 0) -> ImageArrays:
     return ImageArrays(pixels, rng.integers(0, 10, count), splits, 10)
 
 
-def share_of_watching(config: TrialConfig, arrays: ImageArrays, pairs: int) -> tuple[float, float]:
-    """Median over pairs of epochs of the time added by watching over the time without it, and that time in seconds."""
+def share_of_monitoring(config: TrialConfig, arrays: ImageArrays, pairs: int) -> tuple[float, float]:
+    """Median over pairs of epochs of the time added by the monitor relative to the time without it, and that time in seconds."""
     images = place_images(arrays, torch.device("cpu"))
     seeing, blind = Training(config, images), BlindTraining(config, images)
     shares, alone_s = [], []
@@ -90,7 +90,7 @@ def share_of_watching(config: TrialConfig, arrays: ImageArrays, pairs: int) -> t
             shares.append(took[seeing] / took[blind] - 1)
             alone_s.append(took[blind])
     if seeing.weights() != blind.weights():
-        raise AssertionError("watching has changed the weights")
+        raise AssertionError("monitoring has changed the weights")
     return statistics.median(shares), statistics.median(alone_s)
 
 
@@ -106,7 +106,7 @@ def measure() -> dict[str, Any]:
     for name, (arrays, model, size, pairs) in cases.items():
         optimizer = OptimizerConfig(lr=0.01, batch_size=size)
         config = TrialConfig(data_id=name, seed=1, model=model, optimizer=optimizer)
-        share, epoch_s = share_of_watching(config, arrays, pairs)
+        share, epoch_s = share_of_monitoring(config, arrays, pairs)
         figures[f"watch/{name}_share_of_epoch"] = at_most(share, "share", GOAL) | {"epoch_s": round(epoch_s, 4)}
     return figures
 
