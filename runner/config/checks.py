@@ -18,7 +18,7 @@ from runner.config.sweep import SweepSpec, stage_scheduler, trial_keys
 from runner.config.time_zone import find_zone
 from runner.config.yaml_file import read_sweep_file
 from runner.space.conditions import conditions_of, in_order
-from trainables.config.conditions import OWN, Condition, condition_of
+from trainables.config.conditions import CUSTOM_ONLY, Condition, condition_of
 from trainables.config.model import is_custom_model
 from trainables.errors import SweepFileError
 from trainables.plugins.trust import trust
@@ -156,7 +156,7 @@ def _check_key(place: str, key: str, known: list[str], own: list[str]) -> None:
 
 
 def _check_value(spec: SweepSpec, place: str, key: str, value: Any, own: list[str]) -> None:
-    is_own_key = condition_of(key) is OWN and own and not is_custom_model(spec.model.name)
+    is_own_key = condition_of(key) is CUSTOM_ONLY and own and not is_custom_model(spec.model.name)
     try:
         spec.trial("", {key: value} | ({"model.name": own[0]} if is_own_key else {}))
     except ValidationError as error:

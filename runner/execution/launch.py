@@ -82,9 +82,9 @@ def launch(
         TuneTrial,
         images=images,
         store=store,
-        own_models=trusted(),
+        custom_models=trusted(),
         gpus=cluster.slot.gpus,
-        is_asked=spec.resources.gpus is not None,
+        is_explicit=spec.resources.gpus is not None,
         is_pretended=pretends_gpus(),
     )
     trainable = tune.with_resources(trainable, {"cpu": cluster.slot.cpus, "gpu": cluster.slot.gpus})

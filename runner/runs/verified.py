@@ -60,7 +60,7 @@ def read_verified(store: Store, name: str, run: str) -> Verified:
     if not store.has_etags:
         return Verified()
     try:
-        told = get_json(store, layout.run_key(name, run, layout.PROVED))
+        told = get_json(store, layout.run_key(name, run, layout.VERIFIED))
         return _understand(told)
     except (ObjectMissing, DamagedObject, KeyError, TypeError, ValueError, AttributeError):
         return Verified()
@@ -74,7 +74,7 @@ def write_verified(store: Store, name: str, run: str, proved: Verified, before: 
     for member, look in proved.checkpoints.items():
         epochs = trials.setdefault(member.trial_id, {}).setdefault("epochs", {})
         epochs[str(member.epoch)] = [look.mark, round(look.at_unix_s), int(look.is_read)]
-    store.put(layout.run_key(name, run, layout.PROVED), seal_json({"trials": trials}))
+    store.put(layout.run_key(name, run, layout.VERIFIED), seal_json({"trials": trials}))
 
 
 def _understand(told: Mapping[str, Any]) -> Verified:

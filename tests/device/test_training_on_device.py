@@ -65,7 +65,7 @@ def test_a_trial_comes_to_the_bits_of_the_cpu_and_resumes_to_them(device: torch.
         second = Training(config, images)
         second.restore(1, first.weights(), first.optimizer_state())
         second.train_epoch()
-        assert second.watched == training.watched
+        assert second.statistics == training.statistics
         second.evaluate("validation")
         assert state_of(second) == found[-1]
     assert found[0] == found[1]

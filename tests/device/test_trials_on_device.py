@@ -53,7 +53,7 @@ EPOCHS = 2
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PARENT_WAIT_S", "PARENT_POLL_S", "OWN_WAIT_S", "OWN_POLL_S"):
+    for name in ("PARENT_WAIT_S", "PARENT_POLL_S", "CHECKPOINT_WAIT_S", "CHECKPOINT_POLL_S"):
         monkeypatch.setattr(f"trainables.training.trial.{name}", 0.0)
 
 
@@ -70,7 +70,7 @@ def advance(store: Store, config: TrialConfig, images: DeviceImages, epochs: int
 
 def bits(store: Store, config: TrialConfig) -> dict[tuple[int, str], bytes]:
     """All that checkpoints hold but times."""
-    parts = [layout.WEIGHTS, layout.OPTIMIZER, layout.predictions_part("test"), layout.METRICS, layout.WATCHED]
+    parts = [layout.WEIGHTS, layout.OPTIMIZER, layout.predictions_part("test"), layout.METRICS, layout.LAYER_STATISTICS]
     parts += [layout.BOOST] if config.boost.kind == "samme" else []
     return {
         (epoch, part): read_part(store, CheckpointId(config.trial_id, epoch), part)

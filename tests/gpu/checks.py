@@ -62,7 +62,7 @@ def train_trial(store: Folder, config: TrialConfig, images: ImageSet, placed: De
         step = trial.advance()
         assert step.end is None, step.reason
     committer.close()
-    parts = (layout.WEIGHTS, layout.OPTIMIZER, layout.METRICS, layout.predictions_part("test"), layout.WATCHED)
+    parts = (layout.WEIGHTS, layout.OPTIMIZER, layout.METRICS, layout.predictions_part("test"), layout.LAYER_STATISTICS)
     digest = hashlib.sha256()
     for part in parts:
         digest.update(read_part(store, CheckpointId(config.trial_id, epochs), part))

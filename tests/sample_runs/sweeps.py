@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainables.store.keys import OWN
+from trainables.store.keys import RESERVED_PREFIX
 
 CAUCUS = [sys.executable, "-m", "runner.cli.main"]
 
@@ -125,7 +125,7 @@ def trial_bits(store: Path) -> dict[str, bytes]:
     Writes that a SIGKILL cut off lie beside it under names that no reader sees.
     """
     root = store / "trials"
-    paths = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(OWN)]
+    paths = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(RESERVED_PREFIX)]
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in paths

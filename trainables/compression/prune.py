@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from trainables.compression.prune_channels import check_channels, remove_channels
-from trainables.compression.prune_magnitude import hold_zeros, prune_magnitude
+from trainables.compression.prune_magnitude import freeze_zeros, prune_magnitude
 from trainables.compression.pruned_size import measure_size
 from trainables.config.training import AverageConfig, ScheduleConfig
 from trainables.config.trial import TrialConfig
@@ -51,7 +51,7 @@ def prune_checkpoint(task: PruningTask, wanted: PrunedId) -> dict[str, bytes]:
     whole = load_net(task.config, task.images.shape, task.weights).to(task.images.pixels.device)
     net = prune_net(whole, task.config, wanted.method, wanted.sparsity)
     training = Training(fine_tuning_config(task.config), task.images, task.parts, net=net)
-    hold_zeros(net)
+    freeze_zeros(net)
     training.epoch = wanted.epoch
     before = training.evaluate("validation")
     for _ in range(wanted.epochs):

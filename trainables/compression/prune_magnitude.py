@@ -37,7 +37,7 @@ def prune_magnitude(net: nn.Module, sparsity: float) -> None:
         weight.masked_fill_(mine.reshape(weight.shape), 0.0)
 
 
-def hold_zeros(net: nn.Module) -> None:
+def freeze_zeros(net: nn.Module) -> None:
     """Weights that are zero now stay zero in every later training of `net`, with an optimizer that begins afresh; frozen ones do anyway.
 
     Their gradients are held at zero, so momentum and second moments begin at zero and stay there, and decay of any kind

@@ -29,7 +29,7 @@ class Condition:
         return " or ".join([*map(repr, sorted(map(str, self.values))), *([self.told] if self.told else [])])
 
 
-OWN = Condition("model.name", frozenset(), r".+:.+", "module:function")
+CUSTOM_ONLY = Condition("model.name", frozenset(), r".+:.+", "module:function")
 """Of keys that only a person's own model has."""
 
 PLAIN = Condition("model.name", frozenset({"cnn"}), r".+:.+", "module:function")
@@ -66,5 +66,5 @@ def condition_of(key: str) -> Condition | None:
     """Where a dotted key of a trial has an effect; None where that is everywhere."""
     room, _, name = key.partition(".")
     if room == "model" and name not in ModelConfig.model_fields:
-        return OWN
+        return CUSTOM_ONLY
     return CONDITIONS.get(key)

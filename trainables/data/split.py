@@ -26,7 +26,7 @@ def split_images(
     validation: float,
     test: float,
     seed: int,
-    given_test: npt.NDArray[np.bool_] | None = None,
+    published_test: npt.NDArray[np.bool_] | None = None,
 ) -> npt.NDArray[np.int8]:
     """The split of each image, int8 (images,), positions in `layout.SPLITS`.
 
@@ -35,13 +35,13 @@ def split_images(
     dealt as one, under the lowest of their labels, so that no image is trained on and judged by. A class with at least
     three distinct images has one in each split; one with fewer has one in `train`.
 
-    `given_test` marks a published test split, bool (images,). It stays as it is, even where an image outside equals
+    `published_test` marks a published test split, bool (images,). It stays as it is, even where an image outside equals
     one inside; `test` is not used, and `validation` is the share of the images outside.
 
     Raises `DataError` where a split that is dealt here would hold fewer images than there are classes.
     """
-    outside = np.flatnonzero(~given_test) if given_test is not None else np.arange(len(labels))
-    dealt_splits = (TRAIN, VALIDATION, TEST) if given_test is None else (TRAIN, VALIDATION)
+    outside = np.flatnonzero(~published_test) if published_test is not None else np.arange(len(labels))
+    dealt_splits = (TRAIN, VALIDATION, TEST) if published_test is None else (TRAIN, VALIDATION)
     number: dict[str, int] = {}
     group = np.array([number.setdefault(image_sha256[row], len(number)) for row in outside.tolist()], np.int64)
     keys = [hashlib.sha256(f"{seed}:{digest}".encode()).digest() for digest in number]
@@ -55,10 +55,10 @@ def split_images(
     _require_enough_asked(
         len(outside),
         len(classes),
-        {VALIDATION: validation} if given_test is not None else {VALIDATION: validation, TEST: test},
+        {VALIDATION: validation} if published_test is not None else {VALIDATION: validation, TEST: test},
     )
     wanted_validation = _quotas(images, validation)
-    wanted_test = _quotas(images, test) if given_test is None else np.zeros_like(images)
+    wanted_test = _quotas(images, test) if published_test is None else np.zeros_like(images)
     by_class = order[np.argsort(place[order], kind="stable")]
     groups_of = np.split(by_class, np.cumsum(np.bincount(place, minlength=len(classes)))[:-1])
     of_group = np.empty(len(keys), np.int8)

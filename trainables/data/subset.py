@@ -18,7 +18,7 @@ from trainables.store import layout
 TRAIN = layout.SPLITS.index("train")
 
 
-def keep_classes(images: ImageSet, wanted: Sequence[str | int]) -> ImageSet:
+def select_classes(images: ImageSet, wanted: Sequence[str | int]) -> ImageSet:
     """The images of some classes, named as in `class_names` (case does not count) or by their positions there.
 
     Classes stay in the order of the set, whatever the order of `wanted`: the same choice is the same data. A number

@@ -72,11 +72,11 @@ class FoundImages:
 
 
 def find_new_images(told: str, endpoint_url: str | None = None) -> list[NewImage]:
-    """The images that `look_for_images` finds."""
-    return list(look_for_images(told, endpoint_url).images)
+    """The images that `locate_images` finds."""
+    return list(locate_images(told, endpoint_url).images)
 
 
-def look_for_images(told: str, endpoint_url: str | None = None) -> FoundImages:
+def locate_images(told: str, endpoint_url: str | None = None) -> FoundImages:
     """The images that `told` names: a folder with all that is below it, an image file, a table, an `.npz`, or either in S3.
 
     Names are paths relative to the folder, what the table says, or positions in the array. Raises `DataError` where there

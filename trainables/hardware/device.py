@@ -12,7 +12,7 @@ from trainables.hardware.gpu_share import choose_device
 
 
 def open_device(
-    threads: int | None = None, gpus: float | None = None, *, is_asked: bool = True, is_pretended: bool = False
+    threads: int | None = None, gpus: float | None = None, *, is_explicit: bool = True, is_pretended: bool = False
 ) -> torch.device:
     """The device of `choose_device`, with torch set as in every slot: so many `threads` of the CPU, and sums that do not vary.
 
@@ -23,7 +23,7 @@ def open_device(
         torch.set_num_threads(threads)
     # As use_deterministic_algorithms(True, warn_only=True), which imports torch's compiler: 2 s that prediction can do without.
     torch.set_deterministic_debug_mode("warn")
-    return choose_device(gpus, is_asked=is_asked, is_pretended=is_pretended)
+    return choose_device(gpus, is_explicit=is_explicit, is_pretended=is_pretended)
 
 
 def slot_threads() -> int:

@@ -37,7 +37,7 @@ def pretends_gpus() -> bool:
     return os.environ.get(PRETEND, "") not in ("", "0")
 
 
-def show_own_gpus(given: Iterable[str]) -> None:
+def restrict_to_assigned_gpus(given: Iterable[str]) -> None:
     """Let this process see the GPUs alone that Ray has `given` it, where Ray was told not to see to that.
 
     Else all trials of a node would train on its first GPU. To be called before torch looks for any.
@@ -48,11 +48,11 @@ def show_own_gpus(given: Iterable[str]) -> None:
                 os.environ[variable] = own
 
 
-def choose_device(gpus: float | None, *, is_asked: bool = True, is_pretended: bool = False) -> torch.device:
+def choose_device(gpus: float | None, *, is_explicit: bool = True, is_pretended: bool = False) -> torch.device:
     """The device for a trial that Ray has given `gpus` GPUs or a share of one; None where no Ray is asked: what torch sees.
 
-    Ray sets CUDA_VISIBLE_DEVICES where it gives a GPU, or `show_own_gpus` does, so `cuda` is the trial's own. Where it gives none it leaves the variable
-    alone: torch then sees all GPUs of the node, which belong to other trials. `is_asked` says whether the sweep itself names the
+    Ray sets CUDA_VISIBLE_DEVICES where it gives a GPU, or `restrict_to_assigned_gpus` does, so `cuda` is the trial's own. Where it gives none it leaves the variable
+    alone: torch then sees all GPUs of the node, which belong to other trials. `is_explicit` says whether the sweep itself names the
     number of GPUs. Raises `GpuMismatch` where there is no GPU to use, and where one would lie idle that nobody counts.
     """
     import torch
@@ -64,7 +64,7 @@ def choose_device(gpus: float | None, *, is_asked: bool = True, is_pretended: bo
         return torch.device("cuda" if sees and gpus else "cpu")
     if gpus and not sees:
         raise GpuMismatch(describe_unseen_gpu(gpus, torch.__version__, torch.version.cuda or torch.version.hip))
-    if not gpus and sees and not is_asked:
+    if not gpus and sees and not is_explicit:
         raise GpuMismatch(describe_uncounted_gpus(torch.cuda.device_count()))
     return torch.device("cuda" if gpus else "cpu")
 

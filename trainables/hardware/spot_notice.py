@@ -84,7 +84,7 @@ class SpotNotice:
             time.sleep(self._poll_s)
 
 
-def look_for_notice(environ: Mapping[str, str]) -> Look | None:
+def choose_notice_source(environ: Mapping[str, str]) -> Look | None:
     """What to ask, by `environ`; None where nothing is to be asked. Raises `NoticeUnknown`.
 
     `AWS_EC2_METADATA_SERVICE_ENDPOINT` and `GCE_METADATA_HOST` name other addresses of the services, as for their own libraries.

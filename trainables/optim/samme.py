@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 
 @dataclass(frozen=True, eq=False)
-class JudgedRound:
+class RoundOutcome:
     """What a round of SAMME comes to.
 
     error      share of the weights whose images it has wrong, 0 to 1
@@ -26,13 +26,13 @@ class JudgedRound:
     weights: npt.NDArray[np.float64]
 
 
-def judge_round(weights: npt.NDArray[np.float64], wrong: npt.NDArray[np.bool_], classes: int) -> JudgedRound:
+def evaluate_round(weights: npt.NDArray[np.float64], wrong: npt.NDArray[np.bool_], classes: int) -> RoundOutcome:
     """The round that had the images `wrong` (images,), trained with `weights` (images,) that add up to one.
 
     A round without an error counts as if it had half an image of equal weight wrong: its vote would be infinite, where
     scikit-learn's `AdaBoostClassifier` gives it 1.
 
-    >>> judged = judge_round(np.full(4, 0.25), np.array([True, False, False, False]), classes=3)
+    >>> judged = evaluate_round(np.full(4, 0.25), np.array([True, False, False, False]), classes=3)
     >>> round(judged.weight, 4), judged.weights.round(4).tolist()  # log 3 + log 2 = log 6
     (1.7918, [0.6667, 0.1111, 0.1111, 0.1111])
     """
@@ -41,4 +41,4 @@ def judge_round(weights: npt.NDArray[np.float64], wrong: npt.NDArray[np.bool_], 
     bounded = min(max(error, least), 1 - least)
     vote = math.log((1 - bounded) / bounded) + math.log(classes - 1)
     raised = np.where(wrong, weights * math.exp(vote), weights)
-    return JudgedRound(error, vote, raised / raised.sum())
+    return RoundOutcome(error, vote, raised / raised.sum())

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from trainables.store.keys import OWN
+from trainables.store.keys import RESERVED_PREFIX
 
 FOR_ALL = 0o666
 """Permissions of a new file, of which the umask takes away."""
@@ -19,7 +19,7 @@ def write_whole(path: Path, data: bytes, place: Callable[[Path, Path], None] = o
     """Put `data` at `path`, with the folders above it.
 
     `place` gives the temporary file beside it its name: `os.replace` whatever lies there, `os.link` only where nothing does.
-    Raises `OSError`, with nothing left behind; a process that is killed may leave that file, whose name starts with `OWN`.
+    Raises `OSError`, with nothing left behind; a process that is killed may leave that file, whose name starts with `RESERVED_PREFIX`.
     """
     temporary = _beside(path)
     try:
@@ -72,7 +72,7 @@ def replace_whole(path: Path, data: bytes) -> None:
 
 def _beside(path: Path) -> Path:
     """A new name in the same folder. It does not repeat the file's own, which may be as long as a name can be."""
-    return path.parent / f"{OWN}{secrets.token_hex(8)}"
+    return path.parent / f"{RESERVED_PREFIX}{secrets.token_hex(8)}"
 
 
 def _mode_of(path: Path) -> int | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from trainables.errors import ObjectMissing, StoreError
 from trainables.store.atomic_file import write_whole
 from trainables.store.base import Store, StoredObject
-from trainables.store.keys import OWN, check_key, check_prefix, is_key
+from trainables.store.keys import RESERVED_PREFIX, check_key, check_prefix, is_key
 
 LEAST_FREE_BYTES = 16 * 2**20
 """With less than this a run would stop at its first checkpoints."""
@@ -120,7 +120,7 @@ class Folder(Store):
         for folder, below, names in os.walk(self.root):
             below.sort()
             for name in sorted(names):
-                if name.startswith(OWN):
+                if name.startswith(RESERVED_PREFIX):
                     path = Path(folder, name)
                     with contextlib.suppress(*_ABSENT):
                         found = path.lstat()
@@ -160,7 +160,7 @@ class Folder(Store):
         self.check()
         place = self.nearest()
         try:
-            probe = place / f"{OWN}probe-{secrets.token_hex(8)}"
+            probe = place / f"{RESERVED_PREFIX}probe-{secrets.token_hex(8)}"
             probe.touch(exist_ok=False)
             probe.unlink()
             free = shutil.disk_usage(place).free

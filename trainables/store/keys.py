@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trainables.errors import StoreError
 
-OWN = ".caucus-"
+RESERVED_PREFIX = ".caucus-"
 """Names that start so are a store's own: unfinished writes and probes. Never listed, never a part of a key."""
 
 LONGEST_NAME_BYTES = 255
@@ -37,7 +37,7 @@ def is_key(text: str) -> bool:
     return (
         text.isprintable()
         and "\\" not in text
-        and all(name not in ("", ".", "..") and not name.startswith(OWN) for name in text.split("/"))
+        and all(name not in ("", ".", "..") and not name.startswith(RESERVED_PREFIX) for name in text.split("/"))
         and max(sizes) <= LONGEST_NAME_BYTES
         and sum(sizes) + len(sizes) - 1 <= LONGEST_KEY_BYTES
     )
@@ -48,7 +48,7 @@ def check_key(key: str) -> str:
     if not is_key(key):
         raise StoreError(
             f"key {key[:200]!r} cannot name an object: keys are relative, with single forward slashes, without '.', '..', "
-            f"backslashes, unprintable characters and names that start with {OWN!r}, "
+            f"backslashes, unprintable characters and names that start with {RESERVED_PREFIX!r}, "
             f"of at most {LONGEST_KEY_BYTES} bytes and {LONGEST_NAME_BYTES} a name: rename it"
         )
     return key

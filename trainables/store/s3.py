@@ -27,7 +27,7 @@ from botocore.config import Config
 from trainables.errors import ObjectMissing, StoreError
 from trainables.store.base import Store, StoredObject, sha256_of
 from trainables.store.held_body import Gate, HeldBody, begin_to_send
-from trainables.store.keys import OWN, check_key, check_prefix, is_key
+from trainables.store.keys import RESERVED_PREFIX, check_key, check_prefix, is_key
 from trainables.store.s3_errors import (
     FAILURES,
     NotConfirmed,
@@ -75,7 +75,7 @@ class S3Store(Store):
 
     # What one process has built and learnt, not part of the value: the client with the process that it belongs to
     # (its connections do not survive a fork), and whether the bucket ever answered as it should.
-    _held: tuple[int, Any] | None = field(default=None, init=False, repr=False, compare=False)
+    _cached_client: tuple[int, Any] | None = field(default=None, init=False, repr=False, compare=False)
     _worked: bool = field(default=False, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -90,7 +90,7 @@ class S3Store(Store):
             _check_endpoint(self.endpoint_url)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_held": None}
+        return {**self.__dict__, "_cached_client": None}
 
     @property
     def uri(self) -> str:
@@ -145,7 +145,7 @@ class S3Store(Store):
             finally:
                 if gate and held:
                     gate.end(held)
-            is_custom_model = self._look(client, name) == (len(data), sha256_of(data))
+            is_custom_model = self._read_back(client, name) == (len(data), sha256_of(data))
             return Created.IS_THERE if is_custom_model else Created.IS_GONE
 
         return self._repeat(f"creating {key}", write)
@@ -247,7 +247,7 @@ class S3Store(Store):
         """See `Store.check_writable`. Writes an empty object and deletes it, where deleting is allowed."""
         if not self._worked:
             self.check()
-        probe, impatient = f"{OWN}probe-{secrets.token_hex(8)}", self._impatient()
+        probe, impatient = f"{RESERVED_PREFIX}probe-{secrets.token_hex(8)}", self._impatient()
         impatient._put(probe, b"")
         with contextlib.suppress(StoreError):
             impatient._delete(probe)
@@ -258,14 +258,14 @@ class S3Store(Store):
 
         def write(client: Any) -> StoredObject:
             client.put_object(Bucket=self.bucket, Key=name, Body=data, ContentMD5=md5, Metadata={"sha256": sha256})
-            size_bytes, seen = self._look(client, name)
+            size_bytes, seen = self._read_back(client, name)
             if (size_bytes, seen) != (len(data), sha256):
                 raise NotConfirmed(f"is there with {size_bytes} bytes and sha256 {seen}")
             return StoredObject(key, len(data))
 
         return self._repeat(f"writing {key} ({len(data)} bytes)", write)
 
-    def _look(self, client: Any, name: str) -> tuple[int, str | None]:
+    def _read_back(self, client: Any, name: str) -> tuple[int, str | None]:
         """Size and SHA-256 of what was written a moment ago, as the server shows it. Raises `NotConfirmed` where nothing is there."""
         try:
             seen = client.head_object(Bucket=self.bucket, Key=name)
@@ -327,14 +327,14 @@ class S3Store(Store):
                 time.sleep(wait_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
                 if refused:
-                    self._remember("_held", None)
+                    self._remember("_cached_client", None)
             else:
                 self._remember("_worked", True)
                 return result
 
     def _client(self) -> Any:
         """The client of this process. Two threads may each build one at first: the later one stays."""
-        if self._held is None or self._held[0] != os.getpid():
+        if self._cached_client is None or self._cached_client[0] != os.getpid():
             config = Config(
                 connect_timeout=self.connect_timeout_s,
                 read_timeout=self.read_timeout_s,
@@ -350,15 +350,15 @@ class S3Store(Store):
                     f"store {self.uri}: the endpoint is no URL: correct AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL"
                 ) from None
             client.meta.events.register("before-send.s3.PutObject", begin_to_send)
-            self._remember("_held", (os.getpid(), client))
+            self._remember("_cached_client", (os.getpid(), client))
             return client
-        return self._held[1]
+        return self._cached_client[1]
 
     def _remember(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
 
     def _failure(self, error: Exception, doing: str) -> StoreError:
-        endpoint = self._held[1].meta.endpoint_url if self._held else self.endpoint_url or "Amazon S3"
+        endpoint = self._cached_client[1].meta.endpoint_url if self._cached_client else self.endpoint_url or "Amazon S3"
         return explain(error, doing, Place(self.uri, self.bucket, endpoint))
 
 

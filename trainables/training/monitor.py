@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from trainables.results.layer_statistics import EpochStatistics, LayerStatistics
 
-WATCHED_EVERY = 64
+MONITOR_EVERY = 64
 """In each so many steps of an epoch one is watched, at most four in all: a look takes half a step's time."""
 
 SAMPLE_SHARE, SMALLEST_SAMPLE, LARGEST_SAMPLE = 0.04, 32, 2000
@@ -49,7 +49,7 @@ DEAD_BELOW: dict[type[nn.Module], float | None] = {
 GELU and SiLU are flat, within 5e-4, below what is said here; units of the last two cannot die."""
 
 
-class Watch:
+class TrainingMonitor:
     """Watches `net` for one epoch after the other."""
 
     def __init__(self, net: nn.Module) -> None:
@@ -65,9 +65,9 @@ class Watch:
         self._losses: list[Tensor] = []
         self._seen: list[LayerStatistics] = []
 
-    def wants(self, step: int, steps: int) -> bool:
+    def should_monitor(self, step: int, steps: int) -> bool:
         """Whether `step` of so many `steps` is one that is watched: the last, and up to three before, evenly spread."""
-        watched = min(4, 1 + steps // WATCHED_EVERY)
+        watched = min(4, 1 + steps // MONITOR_EVERY)
         return (steps - 1 - step) % (steps // watched) == 0 and (steps - 1 - step) < watched * (steps // watched)
 
     def take_loss(self, loss: Tensor) -> None:
@@ -97,7 +97,7 @@ class Watch:
         return rows[epoch % parts :: parts][:wanted]
 
     @contextlib.contextmanager
-    def looking(self) -> Iterator[None]:
+    def recording_activations(self) -> Iterator[None]:
         """What goes through the net meanwhile is looked at before each non-linearity."""
         self._seen = []
         passes: Counter[str] = Counter()

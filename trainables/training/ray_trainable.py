@@ -20,8 +20,8 @@ from ray import tune
 from trainables.config.trial import TrialConfig
 from trainables.data.images import ImageArrays, hash_labels
 from trainables.errors import DataError, DeviceFault, StoreError
-from trainables.hardware.gpu_share import GpuMismatch, show_own_gpus
-from trainables.hardware.spot_notice import Notice, NoticeUnknown, SpotNotice, look_for_notice
+from trainables.hardware.gpu_share import GpuMismatch, restrict_to_assigned_gpus
+from trainables.hardware.spot_notice import Notice, NoticeUnknown, SpotNotice, choose_notice_source
 from trainables.plugins.trust import trust
 from trainables.results.config_file import write_config
 from trainables.store.base import Store
@@ -69,19 +69,19 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         *,
         images: ImageArrays | None = None,
         store: Store | None = None,
-        own_models: tuple[str, ...] = (),
+        custom_models: tuple[str, ...] = (),
         gpus: float | None = None,
-        is_asked: bool = True,
+        is_explicit: bool = True,
         is_pretended: bool = False,
     ) -> None:
         """Once an actor: pin the threads, place the images, then begin the first trial.
 
-        `own_models` are those of a person's own that it may import: a journal could name others. `gpus` and the words after it
+        `custom_models` are those of a person's own that it may import: a journal could name others. `gpus` and the words after it
         are those of `choose_device`.
         """
-        trust(own_models)
+        trust(custom_models)
         if ray.is_initialized():
-            show_own_gpus(ray.get_runtime_context().get_accelerator_ids().get("GPU", ()))
+            restrict_to_assigned_gpus(ray.get_runtime_context().get_accelerator_ids().get("GPU", ()))
         import torch
 
         from trainables.hardware.device import open_device, slot_threads
@@ -92,7 +92,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             raise ValueError("images and store were not handed to the trainable")
         self._fault, self._unfit = "", ""
         try:
-            device = open_device(slot_threads(), gpus, is_asked=is_asked, is_pretended=is_pretended)
+            device = open_device(slot_threads(), gpus, is_explicit=is_explicit, is_pretended=is_pretended)
         except GpuMismatch as error:  # raised here it would count as the death of a worker
             self._unfit = str(error)
             device = torch.device("cpu")
@@ -106,7 +106,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         self._committer = Committer(self._store)
         self._unheard = ""
         try:
-            if look := look_for_notice(os.environ):
+            if look := choose_notice_source(os.environ):
                 self._spot = SpotNotice(look, _drain_node)
         except NoticeUnknown as error:
             self._unheard = str(error)

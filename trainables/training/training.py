@@ -36,7 +36,7 @@ from trainables.results.record import TrialCost
 from trainables.training.average import Average, measure_statistics, split_state
 from trainables.training.device_images import DeviceImages, choose_training_rows
 from trainables.training.memory import PredictionBatch
-from trainables.training.monitor import Watch
+from trainables.training.monitor import TrainingMonitor
 from trainables.training.precision import resolve_precision
 
 EVALUATION_BATCH = {"cpu": 125, "cuda": 2000}
@@ -119,9 +119,9 @@ class Training:
         self._losses: list[float] = []
         self._prediction_batch = prediction_batch(self._device)
         self._augment = Augment(config.augment, images.shape, self._device)
-        self._watch = Watch(trained_part(self._net))
+        self._monitor = TrainingMonitor(trained_part(self._net))
         self._peak_bytes: int | None = None
-        self.watched: EpochStatistics | None = None
+        self.statistics: EpochStatistics | None = None
         """What was seen in the epoch before."""
 
     @property
@@ -146,8 +146,8 @@ class Training:
         for step, batch in enumerate(batches):
             at = self.epoch * steps + step
             rate = learning_rate(self.config.schedule, self.config.optimizer.lr, at, steps, falls)
-            loss, right = self.train_batch(batch, rate, watched=self._watch.wants(step, steps))
-            self._watch.take_loss(loss)
+            loss, right = self.train_batch(batch, rate, watched=self._monitor.should_monitor(step, steps))
+            self._monitor.take_loss(loss)
             total_loss += loss
             total_right += right
             if step % CHECK_EVERY == CHECK_EVERY - 1 or step == steps - 1:
@@ -162,7 +162,7 @@ class Training:
         if self._average.wants_statistics:
             seed = derive_seed(self.config.seed, "statistics", self.epoch)
             self._average.measure_statistics(self._rows, seed, self._prediction_batch, self._logits)
-        self.watched = self._close_epoch(rate)
+        self.statistics = self._close_epoch(rate)
         return float(total_loss) / steps, float(total_right) / (steps * size)
 
     def open_epoch(self, epoch: int) -> Tensor:
@@ -192,10 +192,10 @@ class Training:
             told = [self._descend(part, len(part) / len(batch)) for part in batch.tensor_split(self.parts)]
             loss, right = (torch.stack(values).sum() for values in zip(*told, strict=True))
         if watched:
-            self._watch.before_step()
+            self._monitor.before_step()
         self._optimizer.step()
         if watched:
-            self._watch.after_step()
+            self._monitor.after_step()
         if self._average.follows_steps:
             self._average.after_step()
         return loss, right
@@ -218,16 +218,16 @@ class Training:
     def _close_epoch(self, rate: float) -> EpochStatistics:
         """Look at the net as it is now, in evaluation mode, with some of the training images."""
         self._net.eval()
-        rows = self._watch.sample(self._rows, self.epoch)
+        rows = self._monitor.sample(self._rows, self.epoch)
 
         def look(size: int) -> Tensor:
             parts = torch.split(rows, size)
-            with self._watch.looking():
+            with self._monitor.recording_activations():
                 first = self._logits(parts[0])
             return torch.cat([first, *(self._logits(part) for part in parts[1:])])
 
         with self._average.shown(), torch.inference_mode():
-            return self._watch.close(self._prediction_batch.fit(look), self._images.labels[rows], rate)
+            return self._monitor.close(self._prediction_batch.fit(look), self._images.labels[rows], rate)
 
     def measure_statistics(self, seed: int) -> None:
         """Give the net batch-norm statistics of its own activations on training images, unvaried, that `seed` chooses.

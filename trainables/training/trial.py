@@ -18,7 +18,7 @@ from trainables.config.trial import ParentConfig, TrialConfig
 from trainables.errors import CaucusError, CheckpointMismatch, DamagedObject, ObjectMissing, StoreError, TrialDiverged
 from trainables.hardware.device import check_device
 from trainables.models.pretrained import load_initial_weights
-from trainables.optim.samme import JudgedRound, judge_round
+from trainables.optim.samme import RoundOutcome, evaluate_round
 from trainables.results.boost_table import BoostTable, boost_from_arrow, boost_to_arrow
 from trainables.results.checkpoint import CheckpointId, committed_epochs, read_json_part, read_part
 from trainables.results.committer import Committer
@@ -37,9 +37,9 @@ PARENT_WAIT_S = 60.0
 """So long a trial waits for its parent's checkpoint, which another process may still be writing, and asks so often:"""
 PARENT_POLL_S = 0.1
 
-OWN_WAIT_S = 5.0
+CHECKPOINT_WAIT_S = 5.0
 """The same for its own newest checkpoint: whoever trained that epoch told of it before it was stored."""
-OWN_POLL_S = 0.05
+CHECKPOINT_POLL_S = 0.05
 
 
 class ParentUnusable(CaucusError, ValueError):
@@ -146,7 +146,7 @@ class Trial:
     def _restore(self, epoch: int, should_stop: Callable[[], bool]) -> Training:
         """A training from the newest whole checkpoint at `epoch` or before; from the beginning where there is none."""
         if self._start < epoch == self._on_record and epoch not in self._committed:
-            if self._wait_for(self._id(epoch), OWN_WAIT_S, OWN_POLL_S, should_stop):
+            if self._wait_for(self._id(epoch), CHECKPOINT_WAIT_S, CHECKPOINT_POLL_S, should_stop):
                 self._committed.add(epoch)
             self._on_record = 0  # waited for once: what has not come by now was lost
         self._committer.flush()  # the newest checkpoint may still be on its way, where the epoch after it has failed
@@ -258,7 +258,7 @@ class Trial:
             validation_accuracy=validation.accuracy,
             train_s=train_s,
             evaluate_s=seconds_since(start_s),
-            **(training.watched.scalars() if training.watched else {}),
+            **(training.statistics.scalars() if training.statistics else {}),
             round_error=judged.error if judged else None,
             round_weight=judged.weight if judged else self._weight_in_sum(),
         )
@@ -281,7 +281,7 @@ class Trial:
             ),
             layout.predictions_part("test"): to_arrow(self._predictions("test", test)),
             layout.METRICS: to_json(measured),
-            layout.WATCHED: layers_to_arrow(training.watched.layers if training.watched else ()),
+            layout.LAYER_STATISTICS: layers_to_arrow(training.statistics.layers if training.statistics else ()),
             layout.TIMING: to_json(timing),
         }
         if judged:
@@ -291,13 +291,13 @@ class Trial:
         self._committed.add(training.epoch)
         return result
 
-    def _judge_round(self, training: Training) -> JudgedRound | None:
+    def _judge_round(self, training: Training) -> RoundOutcome | None:
         """What a round of SAMME would come to if it ended now: any epoch may be its last one."""
         if self.config.boost.kind != "samme":
             return None
         wrong = training.find_wrong()
         weights = np.full(len(wrong), 1 / len(wrong)) if self._image_weights is None else self._image_weights
-        return judge_round(weights, wrong, self._images.shape.classes)
+        return evaluate_round(weights, wrong, self._images.shape.classes)
 
     def _weight_in_sum(self) -> float | None:
         """Of a round of gradient boosting."""

@@ -5,7 +5,13 @@ import os
 import pytest
 import torch
 
-from trainables.hardware.gpu_share import GpuMismatch, choose_device, describe_unseen_gpu, pretends_gpus, show_own_gpus
+from trainables.hardware.gpu_share import (
+    GpuMismatch,
+    choose_device,
+    describe_unseen_gpu,
+    pretends_gpus,
+    restrict_to_assigned_gpus,
+)
 
 
 @pytest.fixture
@@ -23,13 +29,13 @@ def sees(monkeypatch):
         (0, None, {}, "cpu"),
         (1, None, {}, "cuda"),
         (0, 0, {}, "cpu"),
-        (0, 0, {"is_asked": False}, "cpu"),
+        (0, 0, {"is_explicit": False}, "cpu"),
         (4, 1, {}, "cuda"),
-        (4, 0.25, {"is_asked": False}, "cuda"),
+        (4, 0.25, {"is_explicit": False}, "cuda"),
         (4, 0, {}, "cpu"),  # torch sees the GPUs of other trials
         (0, 1, {"is_pretended": True}, "cpu"),
         (1, 1, {"is_pretended": True}, "cuda"),
-        (1, 0, {"is_pretended": True, "is_asked": False}, "cpu"),
+        (1, 0, {"is_pretended": True, "is_explicit": False}, "cpu"),
     ],
 )
 def test_a_trial_has_the_gpu_that_ray_gave_it_and_no_other(sees, seen, gpus, words, expected):
@@ -55,7 +61,7 @@ def test_a_gpu_that_torch_sees_and_ray_does_not_count_is_said(sees):
     with pytest.raises(
         GpuMismatch, match=r"torch sees 2 GPUs on .*, but Ray counts none there: start Ray with --num-gpus"
     ):
-        choose_device(0, is_asked=False)
+        choose_device(0, is_explicit=False)
 
 
 @pytest.mark.parametrize(("told", "expected"), [(None, False), ("", False), ("0", False), ("1", True)])
@@ -85,6 +91,6 @@ def test_where_ray_leaves_all_gpus_of_a_node_visible_a_trial_sees_its_own_alone(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
     for kind, value in told.items():
         monkeypatch.setenv(f"RAY_EXPERIMENTAL_NOSET_{kind}_VISIBLE_DEVICES", value)
-    show_own_gpus(given)
+    restrict_to_assigned_gpus(given)
     assert {kind: os.environ[f"{kind}_VISIBLE_DEVICES"] for kind in expected} == expected
     assert ("HIP_VISIBLE_DEVICES" in os.environ) is ("HIP" in expected)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.services.metadata_service import MetadataService, serving_metadata
-from trainables.hardware.spot_notice import FILE_LEFT_S, LEFT_S, NoticeUnknown, SpotNotice, look_for_notice
+from trainables.hardware.spot_notice import FILE_LEFT_S, LEFT_S, NoticeUnknown, SpotNotice, choose_notice_source
 
 NOTICE = '{"action": "terminate", "time": "2026-11-30T01:02:00Z"}'
 
@@ -29,18 +29,20 @@ def service(running: MetadataService) -> MetadataService:
 
 
 def test_nothing_is_asked_where_nobody_said_so():
-    assert look_for_notice({}) is None
-    assert look_for_notice({"CAUCUS_SPOT_NOTICE": ""}) is None
+    assert choose_notice_source({}) is None
+    assert choose_notice_source({"CAUCUS_SPOT_NOTICE": ""}) is None
 
 
 @pytest.mark.parametrize("told", ["AWS", "azure", "notice", "./notice", "aws,gce", " "])
 def test_what_cannot_be_listened_to_is_one_sentence(told):
     with pytest.raises(NoticeUnknown, match="it must be aws, gce or the absolute path of a file"):
-        look_for_notice({"CAUCUS_SPOT_NOTICE": told})
+        choose_notice_source({"CAUCUS_SPOT_NOTICE": told})
 
 
 def test_aws_is_asked_with_a_token_that_is_asked_for_again_when_it_ends(service):
-    look = look_for_notice({"CAUCUS_SPOT_NOTICE": "aws", "AWS_EC2_METADATA_SERVICE_ENDPOINT": service.endpoint + "/"})
+    look = choose_notice_source(
+        {"CAUCUS_SPOT_NOTICE": "aws", "AWS_EC2_METADATA_SERVICE_ENDPOINT": service.endpoint + "/"}
+    )
     assert look
     assert (look(), look(), len(service.tokens)) == (None, None, 1)
     service.tokens.clear()  # six hours later
@@ -54,7 +56,7 @@ def test_aws_is_asked_with_a_token_that_is_asked_for_again_when_it_ends(service)
 
 @pytest.mark.parametrize("answer", ["", "x" * 10_000, '{"action":\n "stop"', "[]"])
 def test_a_notice_that_nobody_understands_is_one_all_the_same(answer, service):
-    look = look_for_notice({"CAUCUS_SPOT_NOTICE": "aws", "AWS_EC2_METADATA_SERVICE_ENDPOINT": service.endpoint})
+    look = choose_notice_source({"CAUCUS_SPOT_NOTICE": "aws", "AWS_EC2_METADATA_SERVICE_ENDPOINT": service.endpoint})
     assert look
     service.notice = answer or " "
     found = look()
@@ -64,7 +66,7 @@ def test_a_notice_that_nobody_understands_is_one_all_the_same(answer, service):
 
 
 def test_google_is_asked_with_its_flavour(service):
-    look = look_for_notice({"CAUCUS_SPOT_NOTICE": "gce", "GCE_METADATA_HOST": f"127.0.0.1:{service.port}"})
+    look = choose_notice_source({"CAUCUS_SPOT_NOTICE": "gce", "GCE_METADATA_HOST": f"127.0.0.1:{service.port}"})
     assert look
     assert look() is None
     service.notice = "yes"
@@ -75,7 +77,7 @@ def test_google_is_asked_with_its_flavour(service):
     ("text", "left_s"), [("100\n", 100), ("", FILE_LEFT_S), ("soon", FILE_LEFT_S), ("-1", FILE_LEFT_S), ("nan", 25)]
 )
 def test_a_file_that_is_there_is_a_notice(text, left_s, tmp_path):
-    look = look_for_notice({"CAUCUS_SPOT_NOTICE": str(tmp_path / "leave")})
+    look = choose_notice_source({"CAUCUS_SPOT_NOTICE": str(tmp_path / "leave")})
     assert look
     assert look() is None
     (tmp_path / "leave").write_text(text)
@@ -103,7 +105,7 @@ def test_whoever_listens_hears_it_once_though_the_service_was_away(service):
 def test_a_service_that_is_not_there_is_no_notice(service):
     with serving_metadata() as gone:
         told = {"CAUCUS_SPOT_NOTICE": "aws", "AWS_EC2_METADATA_SERVICE_ENDPOINT": gone.endpoint}
-    look = look_for_notice(told)
+    look = choose_notice_source(told)
     assert look
     with pytest.raises(OSError, match="refused"):  # which the listener takes for no answer
         look()

@@ -60,7 +60,7 @@ CHAIN = (FIRST, SECOND, THIRD)
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PARENT_WAIT_S", "PARENT_POLL_S", "OWN_WAIT_S", "OWN_POLL_S"):
+    for name in ("PARENT_WAIT_S", "PARENT_POLL_S", "CHECKPOINT_WAIT_S", "CHECKPOINT_POLL_S"):
         monkeypatch.setattr(f"trainables.training.trial.{name}", 0.0)
 
 
@@ -324,10 +324,10 @@ def test_the_watch_sees_the_newest_net_alone_under_the_names_of_its_model(traine
     )
     for training in (first, second):
         training.train_epoch()
-    assert first.watched is not None
-    assert second.watched is not None
-    assert [layer.layer for layer in second.watched.layers] == [layer.layer for layer in first.watched.layers]
-    assert second.watched.update_ratio > 0  # the median of frozen weights would be none
+    assert first.statistics is not None
+    assert second.statistics is not None
+    assert [layer.layer for layer in second.statistics.layers] == [layer.layer for layer in first.statistics.layers]
+    assert second.statistics.update_ratio > 0  # the median of frozen weights would be none
 
 
 def test_its_cost_is_that_of_all_rounds(trained: Folder) -> None:

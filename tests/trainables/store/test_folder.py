@@ -16,7 +16,7 @@ import pytest
 
 from trainables.errors import ObjectMissing, StoreError
 from trainables.store.folder import Folder
-from trainables.store.keys import OWN
+from trainables.store.keys import RESERVED_PREFIX
 
 Mount = Callable[[str], Path]
 
@@ -224,8 +224,8 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
 def test_unfinished_writes_and_unspeakable_names_are_not_listed(tmp_path: Path) -> None:
     store = Folder(tmp_path)
     store.put("trials/a", b"1")
-    (tmp_path / f"trials/{OWN}0123").write_bytes(b"half of it")
-    (tmp_path / f"{OWN}folder").mkdir()
+    (tmp_path / f"trials/{RESERVED_PREFIX}0123").write_bytes(b"half of it")
+    (tmp_path / f"{RESERVED_PREFIX}folder").mkdir()
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/trials/\xff")).write_bytes(b"")
     (tmp_path / "trials/new\nline").write_bytes(b"")
     os.mkfifo(tmp_path / "trials/pipe")

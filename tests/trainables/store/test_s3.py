@@ -329,7 +329,7 @@ def test_credentials_are_no_part_of_a_store(store: S3Store, moto_s3: S3Server) -
     for text in (repr(store), str(store.__getstate__()), str(seen["Metadata"])):
         assert SECRET_KEY not in text
         assert ACCESS_KEY not in text
-    assert store.__getstate__()["_held"] is None
+    assert store.__getstate__()["_cached_client"] is None
 
 
 def test_a_forked_process_does_not_share_connections_with_its_parent(store: S3Store) -> None:

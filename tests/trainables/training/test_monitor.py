@@ -12,15 +12,15 @@ from tests.trainables.training.tiny_trials import make_config, make_images
 from trainables.results.layer_statistics import EpochStatistics
 from trainables.training import training as training_module
 from trainables.training.device_images import place_images
-from trainables.training.monitor import Watch, highest_of, surge_of
+from trainables.training.monitor import TrainingMonitor, highest_of, surge_of
 from trainables.training.training import Training
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def look(net: nn.Module, images: Tensor) -> EpochStatistics:
-    watch = Watch(net)
-    with torch.inference_mode(), watch.looking():
+    watch = TrainingMonitor(net)
+    with torch.inference_mode(), watch.recording_activations():
         logits = net(images)
     return watch.close(logits, torch.zeros(len(logits), dtype=torch.int64), 0.1)
 
@@ -68,7 +68,7 @@ def test_the_update_ratio_is_the_norm_of_the_step_over_that_of_the_weights():
     net = nn.Linear(2, 1)
     with torch.no_grad():
         net.weight.copy_(torch.tensor([[3.0, 4.0]]))
-    watch = Watch(net)
+    watch = TrainingMonitor(net)
     net.weight.grad, net.bias.grad = torch.tensor([[0.0, 12.0]]), torch.tensor([5.0])
     watch.before_step()
     with torch.no_grad():
@@ -89,14 +89,14 @@ def test_a_surge_is_the_worst_stretch_over_the_usual_one():
 
 @pytest.mark.parametrize("steps", [1, 2, 39, 64, 130, 1000])
 def test_at_most_four_steps_of_an_epoch_are_watched_the_last_among_them(steps):
-    watch = Watch(nn.Linear(1, 1))
-    watched = [step for step in range(steps) if watch.wants(step, steps)]
+    watch = TrainingMonitor(nn.Linear(1, 1))
+    watched = [step for step in range(steps) if watch.should_monitor(step, steps)]
     assert watched[-1] == steps - 1
     assert len(watched) == min(4, 1 + steps // 64)
 
 
 def test_each_epoch_looks_at_other_training_images_until_all_were_seen():
-    watch = Watch(nn.Linear(1, 1))
+    watch = TrainingMonitor(nn.Linear(1, 1))
     rows = torch.arange(1000)
     parts = [watch.sample(rows, epoch) for epoch in range(1, 26)]
     assert {len(part) for part in parts} == {40}
@@ -105,13 +105,13 @@ def test_each_epoch_looks_at_other_training_images_until_all_were_seen():
     assert len(watch.sample(torch.arange(7), 3)) == 7
 
 
-class Blind(Watch):
+class Blind(TrainingMonitor):
     """Sees nothing of the steps and the layers."""
 
-    def wants(self, step: int, steps: int) -> bool:
+    def should_monitor(self, step: int, steps: int) -> bool:
         return False
 
-    def looking(self):
+    def recording_activations(self):
         import contextlib
 
         return contextlib.nullcontext()
@@ -122,15 +122,15 @@ def test_watching_changes_no_bit(monkeypatch):
     config = make_config(images.data_id, seed=3, model={"dropout": 0.3})
     placed = place_images(images.arrays, torch.device("cpu"))
     seen = Training(config, placed)
-    monkeypatch.setattr(training_module, "Watch", Blind)
+    monkeypatch.setattr(training_module, "TrainingMonitor", Blind)
     blind = Training(config, placed)
     for _ in range(3):
         seen.train_epoch()
         blind.train_epoch()
     assert seen.weights() == blind.weights()
     assert seen.optimizer_state() == blind.optimizer_state()
-    assert seen.watched.update_ratio > 0
-    assert blind.watched.update_ratio is None
+    assert seen.statistics.update_ratio > 0
+    assert blind.statistics.update_ratio is None
 
 
 def test_training_images_are_scored_as_those_of_validation_are():
@@ -139,12 +139,12 @@ def test_training_images_are_scored_as_those_of_validation_are():
         make_config(images.data_id, seed=3, model={"dropout": 0.5}), place_images(images.arrays, torch.device("cpu"))
     )
     training.train_epoch()
-    rows = training._watch.sample(training._rows, 1)
+    rows = training._monitor.sample(training._rows, 1)
     training._net.eval()
     with torch.inference_mode():
         logits = training._logits(rows)
         wanted = float(nn.functional.cross_entropy(logits, training._images.labels[rows]))
-    assert training.watched.fit_loss == pytest.approx(wanted, rel=1e-5)
+    assert training.statistics.fit_loss == pytest.approx(wanted, rel=1e-5)
 
 
 @pytest.mark.parametrize("images", [1, 2, 3, 7, 35])

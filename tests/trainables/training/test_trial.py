@@ -58,7 +58,7 @@ Bits = dict[int, dict[str, bytes]]
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not in the store has been lost, unless a test says otherwise."""
-    for name in ("PARENT_WAIT_S", "PARENT_POLL_S", "OWN_WAIT_S", "OWN_POLL_S"):
+    for name in ("PARENT_WAIT_S", "PARENT_POLL_S", "CHECKPOINT_WAIT_S", "CHECKPOINT_POLL_S"):
         monkeypatch.setattr(f"trainables.training.trial.{name}", 0.0)
 
 
@@ -380,8 +380,8 @@ def test_a_trial_waits_for_its_own_newest_checkpoint_to_arrive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Bits
 ) -> None:
     advance(Folder(tmp_path), 3)
-    monkeypatch.setattr("trainables.training.trial.OWN_WAIT_S", 30.0)
-    monkeypatch.setattr("trainables.training.trial.OWN_POLL_S", 0.01)
+    monkeypatch.setattr("trainables.training.trial.CHECKPOINT_WAIT_S", 30.0)
+    monkeypatch.setattr("trainables.training.trial.CHECKPOINT_POLL_S", 0.01)
     trained = trained_epochs(monkeypatch)
     store = Late(tmp_path, late="epoch-0003/manifest.json")
     advance(store, 2, epoch=3)
@@ -396,7 +396,7 @@ def test_a_checkpoint_written_by_another_thread_is_waited_for(
 ) -> None:
     store = Gated(tmp_path, held="epoch-0002/manifest")
     trained = trained_epochs(monkeypatch)
-    monkeypatch.setattr("trainables.training.trial.OWN_WAIT_S", 30.0)
+    monkeypatch.setattr("trainables.training.trial.CHECKPOINT_WAIT_S", 30.0)
     with started(store) as writer:
         writer.advance()
         writer.advance()
@@ -414,8 +414,8 @@ def test_a_checkpoint_that_does_not_arrive_is_trained_again_and_waited_for_only_
     advance(Folder(tmp_path), 3)
     trained = trained_epochs(monkeypatch)
     store = Late(tmp_path, late="epoch-0003/manifest.json", times=10**9)
-    monkeypatch.setattr("trainables.training.trial.OWN_WAIT_S", 0.03)
-    monkeypatch.setattr("trainables.training.trial.OWN_POLL_S", 0.01)
+    monkeypatch.setattr("trainables.training.trial.CHECKPOINT_WAIT_S", 0.03)
+    monkeypatch.setattr("trainables.training.trial.CHECKPOINT_POLL_S", 0.01)
     with started(store, epoch=3) as trial:
         assert trial.advance(lambda: bool(trained)).end == "stopped"  # in the middle of training epoch 3 again
         asked = len(store.asked)
@@ -440,7 +440,7 @@ def test_nothing_is_waited_for_that_is_there_or_that_nobody_told_of(
 
 
 def test_told_to_stop_a_trial_waits_no_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainables.training.trial.OWN_WAIT_S", 1e9)
+    monkeypatch.setattr("trainables.training.trial.CHECKPOINT_WAIT_S", 1e9)
     monkeypatch.setattr("trainables.training.trial.PARENT_WAIT_S", 1e9)
     for config, epoch in [(CONFIG, 3), (child_of(CONFIG, 2), 0)]:
         with started(Folder(tmp_path), config, epoch) as trial:
