@@ -168,12 +168,12 @@ def _agree_on(
     configs = [state.trials[member.trial_id].config for member in choice.members]
     probabilities = _predict_all(store, spec, cluster, choice.members, configs, images.arrays, unlabelled.pixels)
     pool = PredictionPool(
-        images.data_id, "unlabelled", choice.members, probabilities, unlabelled.truth, images.class_names
+        images.data_id, "unlabelled", choice.members, probabilities, unlabelled.true_class, images.class_names
     )
     found = agree(pool, choice, spec.ensemble.vote, asked.confidence, asked.agreement)
     figures = count_labels(
         found,
-        unlabelled.truth,
+        unlabelled.true_class,
         images.class_names,
         asked.confidence,
         asked.agreement,

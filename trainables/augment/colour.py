@@ -37,11 +37,11 @@ def recolour(pixels: Tensor, values: Values) -> Tensor:
         offset = (1 - values["contrast"]) * factor * grey
         factor = factor * values["contrast"]
     if "hue" in values or "saturation" in values:
-        told = torch.matmul(flat, colour_maps(values, count, pixels.device) * factor[:, None, None])
+        colours = torch.matmul(flat, colour_maps(values, count, pixels.device) * factor[:, None, None])
     else:
-        told = flat * factor[:, None, None]
-    told = told.view(count, -1)
-    return (told if offset is None else told.add_(offset[:, None])).view(pixels.shape)
+        colours = flat * factor[:, None, None]
+    colours = colours.view(count, -1)
+    return (colours if offset is None else colours.add_(offset[:, None])).view(pixels.shape)
 
 
 def colour_maps(values: Values, count: int, device: torch.device) -> Tensor:

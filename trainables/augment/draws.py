@@ -115,13 +115,13 @@ def _reach(config: AugmentConfig, shape: ImageShape, count: int, generator: torc
     """
     device = generator.device
     names = [name for name in GREATEST if name not in COLOURED or shape.channels == 3]
-    own = {name: float(getattr(config, name)) for name in names}
+    configured = {name: float(getattr(config, name)) for name in names}
     if not config.strength:
-        return {name: torch.full((count,), value, device=device) for name, value in own.items() if value}
-    chosen = torch.rand(count, len(names), generator=generator, device=device).topk(2, dim=1).indices
-    given = torch.zeros(count, len(names), device=device).scatter_(1, chosen, config.strength)
-    shares = zip(names, given.unbind(1), strict=True)
-    return {name: (share * GREATEST[name]).clamp_(min=own[name]) for name, share in shares}
+        return {name: torch.full((count,), value, device=device) for name, value in configured.items() if value}
+    picked = torch.rand(count, len(names), generator=generator, device=device).topk(2, dim=1).indices
+    strengths = torch.zeros(count, len(names), device=device).scatter_(1, picked, config.strength)
+    shares = zip(names, strengths.unbind(1), strict=True)
+    return {name: (share * GREATEST[name]).clamp_(min=configured[name]) for name, share in shares}
 
 
 def _draw_rectangles(uniform: Tensor, probability: Tensor, shape: ImageShape) -> Tensor:

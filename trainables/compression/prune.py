@@ -41,23 +41,23 @@ class PruningTask:
     parts: int = 1
 
 
-def prune_checkpoint(task: PruningTask, wanted: PrunedId) -> dict[str, bytes]:
-    """The parts of the pruned checkpoint `wanted`: weights, predictions on validation and test, metrics.
+def prune_checkpoint(task: PruningTask, pruned_id: PrunedId) -> dict[str, bytes]:
+    """The parts of the pruned checkpoint `pruned_id`: weights, predictions on validation and test, metrics.
 
     The same task gives the same bits on the same machine: the epochs of fine-tuning draw what the trial would have drawn
     in its next epochs, at every sparsity alike. Metrics hold figures of validation alone. Raises `TrialDiverged`,
     `CheckpointMismatch` where the weights are of another model, `ModelUnusable` where channels of it cannot be pruned.
     """
     whole = load_net(task.config, task.images.shape, task.weights).to(task.images.pixels.device)
-    net = prune_net(whole, task.config, wanted.method, wanted.sparsity)
+    net = prune_net(whole, task.config, pruned_id.method, pruned_id.sparsity)
     training = Training(fine_tuning_config(task.config), task.images, task.parts, net=net)
     freeze_zeros(net)
-    training.epoch = wanted.epoch
+    training.epoch = pruned_id.epoch
     before = training.evaluate("validation")
-    for _ in range(wanted.epochs):
+    for _ in range(pruned_id.epochs):
         training.train_epoch()
     after = training.evaluate("validation")
-    told = {"validation": after, "test": training.evaluate("test")}
+    evaluations = {"validation": after, "test": training.evaluate("test")}
     file = training.weights()
     size = measure_size(net, task.images.shape, file)
     measured: dict[str, Any] = {
@@ -67,7 +67,7 @@ def prune_checkpoint(task: PruningTask, wanted: PrunedId) -> dict[str, bytes]:
         **asdict(size),
     }
     parts = {layout.WEIGHTS: file, layout.METRICS: to_json(measured)}
-    for split, evaluation in told.items():
+    for split, evaluation in evaluations.items():
         rows = task.images.rows[split].cpu().numpy().astype("int32")
         found = Predictions(task.config.data_id, split, task.labels_sha256[split], rows, evaluation.probabilities)
         parts[layout.predictions_part(split)] = to_arrow(found)

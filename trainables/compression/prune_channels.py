@@ -45,7 +45,7 @@ def remove_channels(net: nn.Module, share: float) -> nn.Sequential:
     layers = list(_sequence(net))
     kept, channels = None, 0
     tensors = {name: value.detach() for name, value in net.state_dict().items()}
-    chosen = dict(tensors)
+    smaller = dict(tensors)
     weighted = [number for number, layer in enumerate(layers) if isinstance(layer, nn.Conv2d | nn.Linear)]
     for number, layer in enumerate(layers):
         if isinstance(layer, nn.Conv2d | nn.Linear):
@@ -54,13 +54,13 @@ def remove_channels(net: nn.Module, share: float) -> nn.Sequential:
                 weight = weight[:, _spread(kept, weight.shape[1] // channels)]
             channels = len(weight)
             kept = None if number == weighted[-1] else _choose(layer, _norm_after(layers, number), share)
-            chosen[f"{number}.weight"] = weight if kept is None else weight[kept]
+            smaller[f"{number}.weight"] = weight if kept is None else weight[kept]
             if layer.bias is not None:
-                chosen[f"{number}.bias"] = layer.bias.detach() if kept is None else layer.bias.detach()[kept]
+                smaller[f"{number}.bias"] = layer.bias.detach() if kept is None else layer.bias.detach()[kept]
         elif isinstance(layer, nn.BatchNorm2d) and kept is not None:
             for name in ("weight", "bias", "running_mean", "running_var"):
-                chosen[f"{number}.{name}"] = tensors[f"{number}.{name}"][kept]
-    return fit_channels(net, chosen)
+                smaller[f"{number}.{name}"] = tensors[f"{number}.{name}"][kept]
+    return fit_channels(net, smaller)
 
 
 def fit_channels(net: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Sequential:

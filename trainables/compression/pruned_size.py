@@ -52,8 +52,8 @@ def count_nonzero_flops(net: nn.Module, shape: ImageShape) -> int:
     """
     counted: list[int] = []
 
-    def count(layer: Any, given: tuple[Tensor, ...], made: Tensor) -> None:
-        places = made.numel() // layer.weight.shape[0]
+    def count(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        places = output.numel() // layer.weight.shape[0]
         counted.append(2 * places * int(torch.count_nonzero(layer.weight)))
 
     hooks = [

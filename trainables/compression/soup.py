@@ -64,8 +64,8 @@ class Soup:
     parts: dict[str, bytes]
 
 
-def make_soup(kitchen: SoupTask, wanted: SoupId, ordered: Sequence[Ingredient], score: Score) -> Soup:
-    """The soup `wanted` of `ordered`, the best on validation first.
+def make_soup(task: SoupTask, soup_id: SoupId, ordered: Sequence[Ingredient], score: Score) -> Soup:
+    """The soup `soup_id` of `ordered`, the best on validation first.
 
     `uniform` takes all. `greedy` begins with the first, tries the others in their order, and takes each with which
     `score` on validation is no lower than before. A soup of one is that checkpoint, with its own statistics. So greedy
@@ -74,28 +74,28 @@ def make_soup(kitchen: SoupTask, wanted: SoupId, ordered: Sequence[Ingredient], 
     Metrics hold figures of validation alone. Raises `CheckpointMismatch` where the ingredients do not belong together.
     """
     check_ingredients(ordered)
-    seed = derive_seed(kitchen.config.seed, "soup", wanted.digest)
-    taken = list(ordered if wanted.kind == "uniform" else ordered[:1])
-    soup, found = _taste(kitchen, taken, seed)
-    if wanted.kind == "greedy":
+    seed = derive_seed(task.config.seed, "soup", soup_id.digest)
+    taken = list(ordered if soup_id.kind == "uniform" else ordered[:1])
+    soup, found = _evaluate_mean(task, taken, seed)
+    if soup_id.kind == "greedy":
         highest = score(found)
         for candidate in ordered[1:]:
-            more, tasted = _taste(kitchen, [*taken, candidate], seed)
-            reached = score(tasted)
+            more, evaluated = _evaluate_mean(task, [*taken, candidate], seed)
+            reached = score(evaluated)
             if reached >= highest:
-                taken, soup, found, highest = [*taken, candidate], more, tasted, reached
+                taken, soup, found, highest = [*taken, candidate], more, evaluated, reached
     names = tuple(each.checkpoint for each in taken)
     measured = {
-        "kind": wanted.kind,
+        "kind": soup_id.kind,
         "ingredients": [str(name) for name in names],
         "tried": [str(each.checkpoint) for each in ordered],
         "validation_accuracy": found.accuracy,
         "validation_loss": found.loss,
     }
     parts = {layout.WEIGHTS: soup.weights(), layout.METRICS: to_json(measured)}
-    for split, told in (("validation", found), ("test", soup.evaluate("test"))):
-        rows = kitchen.images.rows[split].cpu().numpy().astype("int32")
-        predictions = Predictions(kitchen.config.data_id, split, kitchen.labels_sha256[split], rows, told.probabilities)
+    for split, evaluation in (("validation", found), ("test", soup.evaluate("test"))):
+        rows = task.images.rows[split].cpu().numpy().astype("int32")
+        predictions = Predictions(task.config.data_id, split, task.labels_sha256[split], rows, evaluation.probabilities)
         parts[layout.predictions_part(split)] = to_arrow(predictions)
     return Soup(names, parts)
 
@@ -143,15 +143,15 @@ def _kin(config: TrialConfig) -> frozenset[str]:
     return frozenset([config.trial_id, *([config.parent.trial_id] if config.parent else [])])
 
 
-def _taste(kitchen: SoupTask, taken: Sequence[Ingredient], seed: int) -> tuple[Training, Evaluation]:
+def _evaluate_mean(task: SoupTask, taken: Sequence[Ingredient], seed: int) -> tuple[Training, Evaluation]:
     """The mean of these, and what it says of validation."""
     weights = taken[0].weights
     if len(taken) > 1:
         weights = save_tensors(mean_tensors([_load(each) for each in taken]))
     # No average of its own: what is put together here is what predicts.
-    plain = kitchen.config.model_copy(update={"average": AverageConfig(), "schedule": ScheduleConfig()})
-    net = load_net(kitchen.config, kitchen.images.shape, weights).to(kitchen.images.pixels.device)
-    soup = Training(plain, kitchen.images, kitchen.parts, net=net)
+    plain = task.config.model_copy(update={"average": AverageConfig(), "schedule": ScheduleConfig()})
+    net = load_net(task.config, task.images.shape, weights).to(task.images.pixels.device)
+    soup = Training(plain, task.images, task.parts, net=net)
     soup.epoch = max(each.checkpoint.epoch for each in taken)
     if len(taken) > 1:
         soup.measure_statistics(seed)

@@ -84,7 +84,7 @@ def read_data_table(store: Store, data_id: str) -> DataTable:
     """The record of a data set. Raises `ObjectMissing` where the store has none, `DamagedObject` where it is not readable."""
     summary = get_json(store, layout.data_key(data_id, "data.json"))
     raw = store.get(layout.data_key(data_id, "images.parquet"))
-    with _telling_damage(store, data_id):
+    with _naming_damage(store, data_id):
         if sha256_of(raw) != summary.get("images_sha256", sha256_of(raw)):
             raise ValueError("images.parquet is not what was written")
         table = read_columns(raw, ["image_id", "label", "split"])
@@ -104,12 +104,12 @@ def read_data_table(store: Store, data_id: str) -> DataTable:
 def read_image_sha256(store: Store, data_id: str) -> tuple[str, ...]:
     """Hexadecimal SHA-256 of each image's pixels, in the order of the table. Raises as `read_data_table` does."""
     raw = store.get(layout.data_key(data_id, "images.parquet"))
-    with _telling_damage(store, data_id):
+    with _naming_damage(store, data_id):
         return tuple(digest.hex() for digest in to_objects(read_columns(raw, ["sha256"])["sha256"]))
 
 
 @contextlib.contextmanager
-def _telling_damage(store: Store, data_id: str) -> Iterator[None]:
+def _naming_damage(store: Store, data_id: str) -> Iterator[None]:
     """Whatever a damaged record leads to becomes a `DamagedObject` that names it."""
     try:
         yield

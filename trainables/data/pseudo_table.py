@@ -60,7 +60,7 @@ def write_pseudo_table(store: Store, table: PseudoTable) -> str:
     data = _to_parquet(table)
     name = sha256_of(data)[:NAME_DIGITS]
     try:
-        _read_proved(store, table.data_id, name)
+        _read_verified(store, table.data_id, name)
     except (ObjectMissing, DamagedObject):
         store.put(layout.pseudo_key(table.data_id, name), data)
     return name
@@ -68,14 +68,14 @@ def write_pseudo_table(store: Store, table: PseudoTable) -> str:
 
 def read_pseudo_table(store: Store, data_id: str, name: str) -> PseudoTable:
     """The table of that name. Raises `ObjectMissing` where there is none, `DamagedObject` where it is not what its name promises."""
-    data = _read_proved(store, data_id, name)
+    data = _read_verified(store, data_id, name)
     try:
         found = read_columns(data, ["image_id", "label", "confidence", "agreeing", "pixels"])
-        told = {key.decode(): value.decode() for key, value in (found.schema.metadata or {}).items()}
-        shape = tuple(int(told[side]) for side in ("height", "width", "channels"))
+        metadata = {key.decode(): value.decode() for key, value in (found.schema.metadata or {}).items()}
+        shape = tuple(int(metadata[side]) for side in ("height", "width", "channels"))
         pixels = np.frombuffer(b"".join(found["pixels"].to_pylist()), np.uint8)
         return PseudoTable(
-            data_id=told["data_id"],
+            data_id=metadata["data_id"],
             pixels=pixels.reshape(len(found), *shape),
             labels=found["label"].to_numpy().astype(np.int64),
             confidence=found["confidence"].to_numpy().astype(np.float32),
@@ -105,7 +105,7 @@ def _to_parquet(table: PseudoTable) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _read_proved(store: Store, data_id: str, name: str) -> bytes:
+def _read_verified(store: Store, data_id: str, name: str) -> bytes:
     data = store.get(layout.pseudo_key(data_id, name))
     if sha256_of(data)[:NAME_DIGITS] != name:
         raise _damaged(store, data_id, name, f"its {len(data)} bytes have another hash than its name")

@@ -52,18 +52,18 @@ def split_images(
 
     classes, place = np.unique(class_of, return_inverse=True)
     images = np.bincount(place, weights=sizes, minlength=len(classes)).astype(np.int64)
-    _require_enough_asked(
+    _require_large_enough_shares(
         len(outside),
         len(classes),
         {VALIDATION: validation} if published_test is not None else {VALIDATION: validation, TEST: test},
     )
-    wanted_validation = _quotas(images, validation)
-    wanted_test = _quotas(images, test) if published_test is None else np.zeros_like(images)
+    validation_quotas = _quotas(images, validation)
+    test_quotas = _quotas(images, test) if published_test is None else np.zeros_like(images)
     by_class = order[np.argsort(place[order], kind="stable")]
     groups_of = np.split(by_class, np.cumsum(np.bincount(place, minlength=len(classes)))[:-1])
     of_group = np.empty(len(keys), np.int8)
     for mine, for_validation, for_test in zip(
-        groups_of, wanted_validation.tolist(), wanted_test.tolist(), strict=False
+        groups_of, validation_quotas.tolist(), test_quotas.tolist(), strict=False
     ):
         of_group[mine] = _deal(sizes[mine], for_validation, for_test, dealt_splits)
 
@@ -73,14 +73,14 @@ def split_images(
     return splits
 
 
-def _require_enough_asked(images: int, classes: int, shares: dict[int, float]) -> None:
+def _require_large_enough_shares(images: int, classes: int, shares: dict[int, float]) -> None:
     """Refuse a share that is too small before it is rounded up to one image a class."""
     for split, share in shares.items():
-        asked = int(images * share + 0.5)
-        if asked < classes:
+        count = int(images * share + 0.5)
+        if count < classes:
             name = layout.SPLITS[split]
             raise DataError(
-                f"{name} split would hold {asked} images for {classes} classes (data.{name} is {share:g} of {images} images): "
+                f"{name} split would hold {count} images for {classes} classes (data.{name} is {share:g} of {images} images): "
                 f"at least one image a class is needed: {_ADVICE[split]}"
             )
 
@@ -105,9 +105,9 @@ def _deal(sizes: npt.NDArray[np.int64], validation: int, test: int, splits: tupl
     middle = np.cumsum(sizes) - sizes / 2
     dealt = np.select([middle < test, middle < test + validation], [TEST, VALIDATION], TRAIN).astype(np.int8)
     for split in splits:
-        held = np.bincount(dealt, minlength=len(layout.SPLITS))
-        richest = int(held.argmax())
-        if held[split] == 0 and (held[richest] > 1 or split == TRAIN):
+        counts = np.bincount(dealt, minlength=len(layout.SPLITS))
+        richest = int(counts.argmax())
+        if counts[split] == 0 and (counts[richest] > 1 or split == TRAIN):
             candidates = np.flatnonzero(dealt == richest)
             dealt[candidates[sizes[candidates].argmin()]] = split
     return dealt
@@ -115,9 +115,9 @@ def _deal(sizes: npt.NDArray[np.int64], validation: int, test: int, splits: tupl
 
 def _require_one_a_class(splits: npt.NDArray[np.int8], classes: int, dealt_splits: tuple[int, ...]) -> None:
     for split in dealt_splits:
-        held = int((splits == split).sum())
-        if held < classes:
+        count = int((splits == split).sum())
+        if count < classes:
             raise DataError(
-                f"{layout.SPLITS[split]} split would hold {held} images for {classes} classes: "
+                f"{layout.SPLITS[split]} split would hold {count} images for {classes} classes: "
                 f"at least one image a class is needed: {_ADVICE[split]}"
             )

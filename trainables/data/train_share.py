@@ -17,8 +17,8 @@ def choose_share(labels: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], sha
     if share >= 1:
         return rows
     order = np.array(sorted(rows.tolist(), key=lambda row: hashlib.sha256(f"share/{row}".encode()).digest()), np.int64)
-    chosen = []
+    selected = []
     for label in np.unique(labels[rows]):
         of_class = order[labels[order] == label]
-        chosen.append(of_class[: max(1, int(share * len(of_class) + 0.5))])
-    return np.sort(np.concatenate(chosen))
+        selected.append(of_class[: max(1, int(share * len(of_class) + 0.5))])
+    return np.sort(np.concatenate(selected))

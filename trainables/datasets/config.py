@@ -11,11 +11,11 @@ from trainables.config.base import Frozen
 Share = Annotated[float, Field(gt=0, lt=0.9)]
 
 
-def _split_words(told: object) -> object:
+def _split_list(raw: object) -> object:
     """Words of the command line, where a shell would make something else of brackets."""
-    if not isinstance(told, str):
-        return told
-    return [int(word) if word.isdecimal() else word for word in (part.strip() for part in told.split(","))]
+    if not isinstance(raw, str):
+        return raw
+    return [int(item) if item.isdecimal() else item for item in (part.strip() for part in raw.split(","))]
 
 
 class DataConfig(Frozen):
@@ -38,7 +38,7 @@ class DataConfig(Frozen):
     """Height and width in pixels; images are resized to it. Left out: their own size if all are equal, else 64."""
     channels: Literal[1, 3] | None = None
     """1 for grey, 3 for colour. Left out: 1 if all images are stored as grey, else 3."""
-    classes: Annotated[Annotated[list[str | int], Field(min_length=2)] | None, BeforeValidator(_split_words)] = None
+    classes: Annotated[Annotated[list[str | int], Field(min_length=2)] | None, BeforeValidator(_split_list)] = None
     """These classes alone, by name (case does not count) or by number from 0: `[shirt, pullover]`, on the command line
     `data.classes=shirt,pullover`. Left out: all."""
     train: Annotated[int, Field(ge=1)] | None = None

@@ -62,8 +62,8 @@ def read_table(table: Path, root: Path, image_column: str, label_column: str) ->
     if twice:
         raise DataError(f"{table} names files twice: {some_of(twice)}: keep one line a file")
     if len(found := sorted(set(class_of.values()))) < 2:
-        told = f"one label, {found[0]!r}," if found else "no label"
-        raise DataError(f"{table} holds {told} in column {label_column!r}, at least 2 classes are needed")
+        found_labels = f"one label, {found[0]!r}," if found else "no label"
+        raise DataError(f"{table} holds {found_labels} in column {label_column!r}, at least 2 classes are needed")
     return class_of
 
 

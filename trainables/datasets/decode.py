@@ -67,11 +67,11 @@ def decode_files(root: Path, files: Sequence[str], size: int | None, channels: i
     Image.init()  # here, because loading the readers is not safe from several threads at once
     height = width = size or MIXED_SIZE_PX
     if size is None or channels is None:
-        looks = _each(lambda row: _look(root / files[row]), files)
-        shapes = {(tall, wide) for tall, wide, _ in looks}
+        heads = _each(lambda row: _read_head(root / files[row]), files)
+        shapes = {(tall, wide) for tall, wide, _ in heads}
         if size is None and len(shapes) == 1:
             ((height, width),) = shapes
-        channels = channels or (1 if all(grey for _, _, grey in looks) else 3)
+        channels = channels or (1 if all(grey for _, _, grey in heads) else 3)
     pixels = np.empty((len(files), height, width, channels), np.uint8)
 
     def fill(row: int) -> None:
@@ -130,7 +130,7 @@ def reason_of(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _look(path: Path) -> tuple[int, int, bool]:
+def _read_head(path: Path) -> tuple[int, int, bool]:
     """Height and width of the upright image, and whether it is stored as grey: from the file's head alone."""
     with open_regular(path) as file, _open_image(file) as image:
         width, height = image.size
@@ -156,7 +156,7 @@ def _decode(path: Path, height: int, width: int, channels: int) -> npt.NDArray[n
 
 def open_regular(path: str | Path) -> BinaryIO:
     """A file for reading, links followed. Raises `OSError`, also for a pipe or a device, which could keep a reader for ever."""
-    file: BinaryIO = open(path, "rb", opener=lambda told, flags: os.open(told, flags | os.O_NONBLOCK))  # noqa: SIM115
+    file: BinaryIO = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(errno.EINVAL, "a pipe or a device, no file")

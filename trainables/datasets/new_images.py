@@ -71,23 +71,23 @@ class FoundImages:
     """Folders that cannot be read, whose images are therefore missing."""
 
 
-def find_new_images(told: str, endpoint_url: str | None = None) -> list[NewImage]:
+def find_new_images(source: str, endpoint_url: str | None = None) -> list[NewImage]:
     """The images that `locate_images` finds."""
-    return list(locate_images(told, endpoint_url).images)
+    return list(locate_images(source, endpoint_url).images)
 
 
-def locate_images(told: str, endpoint_url: str | None = None) -> FoundImages:
-    """The images that `told` names: a folder with all that is below it, an image file, a table, an `.npz`, or either in S3.
+def locate_images(source: str, endpoint_url: str | None = None) -> FoundImages:
+    """The images that `source` names: a folder with all that is below it, an image file, a table, an `.npz`, or either in S3.
 
     Names are paths relative to the folder, what the table says, or positions in the array. Raises `DataError` where there
     are none, and `StoreError` where a bucket does not answer.
     """
-    found = _find_in_bucket(told, endpoint_url) if "://" in told else _find_here(told)
+    found = _find_in_bucket(source, endpoint_url) if "://" in source else _find_here(source)
     if not found.images:
         others = [f"{one.name} ({one.reason})" for one in (*found.unread, *found.passed_over)]
         held = f"; it holds {some_of(others)}" if others else ""
         raise DataError(
-            f"{told} holds no image ({' '.join(SUFFIXES)}){held}: name a folder, a table or a file with some"
+            f"{source} holds no image ({' '.join(SUFFIXES)}){held}: name a folder, a table or a file with some"
         )
     return found
 
@@ -131,22 +131,24 @@ def _gather(images: Sequence[NewImage], loaded: Sequence[Pixels | BadImage], siz
     return Chunk(tuple(name for name, _ in good), pixels, tuple(one for one in loaded if isinstance(one, BadImage)))
 
 
-def _find_here(told: str) -> FoundImages:
+def _find_here(source: str) -> FoundImages:
     try:
-        path = Path(told).expanduser()
+        path = Path(source).expanduser()
         if path.is_dir():
             return _find_in_folder(path)
         if not path.exists():
-            raise DataError(f"{told} does not exist: name a folder, an image, a table ({' '.join(TABLES)}) or s3://…")
+            raise DataError(f"{source} does not exist: name a folder, an image, a table ({' '.join(TABLES)}) or s3://…")
         suffix = path.suffix.lower()
         if suffix in TABLES:
             data = path.read_bytes()
-            return FoundImages(_find_in_table(told, suffix, data, lambda cell: partial(_from_file, path.parent / cell)))
+            return FoundImages(
+                _find_in_table(source, suffix, data, lambda cell: partial(_from_file, path.parent / cell))
+            )
     except (OSError, RuntimeError) as error:  # `~nobody` is a RuntimeError
-        raise DataError(f"{told} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise DataError(f"{source} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if suffix not in SUFFIXES:
-        raise DataError(f"{told} ends with {path.suffix or 'nothing'}: {_known()}")
-    return FoundImages((NewImage(told, partial(_from_file, path)),))
+        raise DataError(f"{source} ends with {path.suffix or 'nothing'}: {_known()}")
+    return FoundImages((NewImage(source, partial(_from_file, path)),))
 
 
 def _find_in_folder(path: Path) -> FoundImages:
@@ -164,17 +166,17 @@ def _find_in_folder(path: Path) -> FoundImages:
     )
 
 
-def _find_in_bucket(told: str, endpoint_url: str | None) -> FoundImages:
-    folder, _, name = told.rstrip("/").rpartition("/")
+def _find_in_bucket(source: str, endpoint_url: str | None) -> FoundImages:
+    folder, _, name = source.rstrip("/").rpartition("/")
     suffix = Path(name).suffix.lower()
-    if not folder.endswith("/") and not told.endswith("/") and suffix in (*TABLES, *SUFFIXES):
+    if not folder.endswith("/") and not source.endswith("/") and suffix in (*TABLES, *SUFFIXES):
         store = open_store(folder, endpoint_url)
         if suffix in TABLES:
-            cells = _find_in_table(told, suffix, store.get(name), lambda cell: partial(_from_store, store, cell))
+            cells = _find_in_table(source, suffix, store.get(name), lambda cell: partial(_from_store, store, cell))
             return FoundImages(cells)
         store.get(name)  # a typing error is no bad image
-        return FoundImages((NewImage(told, partial(_from_store, store, name)),))
-    store = open_store(told.rstrip("/"), endpoint_url)
+        return FoundImages((NewImage(source, partial(_from_store, store, name)),))
+    store = open_store(source.rstrip("/"), endpoint_url)
     store.check()
     keys = [found.key for found in store.find("")]
     return FoundImages(
@@ -194,15 +196,15 @@ def _why_no_image(key: str) -> str:
 
 
 def _find_in_table(
-    told: str, suffix: str, data: bytes, locate: Callable[[str], Callable[[Size], Pixels]]
+    source: str, suffix: str, data: bytes, locate: Callable[[str], Callable[[Size], Pixels]]
 ) -> tuple[NewImage, ...]:
     match suffix:
         case ".csv":
-            cells: Sequence[Any] = read_csv(told, data)
+            cells: Sequence[Any] = read_csv(source, data)
         case ".parquet":
-            cells = read_parquet(told, data)
+            cells = read_parquet(source, data)
         case _:
-            pixels = read_arrays(told, data)
+            pixels = read_arrays(source, data)
             return tuple(NewImage(str(row), partial(_from_array, pixels, row)) for row in range(len(pixels)))
     return tuple(_from_cell(row, cell, locate) for row, cell in enumerate(cells))
 

@@ -47,8 +47,8 @@ class UnlabelledConfig(Frozen):
     def _check(self) -> Self:
         named = [f"`{key}`" for key in ("name", "path", "csv") if getattr(self, key) is not None]
         if len(named) != 1:
-            told = " and ".join(named) or "no images"
-            raise ValueError(f"pseudo_labels.data names {told}: give one of `name`, `path` and `csv`, or `rest`")
+            sources = " and ".join(named) or "no images"
+            raise ValueError(f"pseudo_labels.data names {sources}: give one of `name`, `path` and `csv`, or `rest`")
         for key in ("path", "csv", "root"):
             if "://" in (place := getattr(self, key) or ""):
                 raise ValueError(f"pseudo_labels.data.{key} is {place}: images are read from local folders only")
@@ -57,8 +57,8 @@ class UnlabelledConfig(Frozen):
         return self
 
 
-def _spell_out(told: Any) -> Any:
-    return {"name": told} if isinstance(told, str) else told
+def _spell_out(raw: Any) -> Any:
+    return {"name": raw} if isinstance(raw, str) else raw
 
 
 UnlabelledData = Annotated[UnlabelledConfig, BeforeValidator(_spell_out)]
@@ -79,7 +79,7 @@ class UnlabelledImages:
 
     pixels: npt.NDArray[np.uint8]
     image_ids: tuple[str, ...]
-    truth: npt.NDArray[np.int64]
+    true_class: npt.NDArray[np.int64]
     found: int
     held_out: int
     trained: int
@@ -95,16 +95,16 @@ def load_unlabelled(
     missing or damaged, are of another size or have other channels, or where none is left.
     """
     if config.name == "rest":
-        pixels, image_ids, truth, trained = _rest_of(images, train_share)
+        pixels, image_ids, true_class, trained = _rest_of(images, train_share)
     else:
-        pixels, image_ids, truth = _read(config, images.class_names, size, channels)
+        pixels, image_ids, true_class = _read(config, images.class_names, size, channels)
         trained = images.rows("train")
     if pixels.shape[1:] != images.pixels.shape[1:]:
         raise DataError(
             f"the images of pseudo_labels.data are {_describe_shape(pixels)}, those of data {_describe_shape(images.pixels)}: "
             "set data.size and data.channels, by which both are read"
         )
-    return _leave_out(images, trained, pixels, image_ids, truth)
+    return _leave_out(images, trained, pixels, image_ids, true_class)
 
 
 def _leave_out(
@@ -112,7 +112,7 @@ def _leave_out(
     trained: npt.NDArray[np.int64],
     pixels: npt.NDArray[np.uint8],
     image_ids: tuple[str, ...],
-    truth: npt.NDArray[np.int64],
+    true_class: npt.NDArray[np.int64],
 ) -> UnlabelledImages:
     hashes = images.image_sha256
     held_out = {hashes[row] for split in ("validation", "test") for row in images.rows(split)}
@@ -136,7 +136,7 @@ def _leave_out(
     return UnlabelledImages(
         pixels=pixels[kept],
         image_ids=tuple(image_ids[row] for row in kept),
-        truth=truth[kept],
+        true_class=true_class[kept],
         found=len(pixels),
         held_out=counts["held_out"],
         trained=counts["trained"],
@@ -185,8 +185,8 @@ def _read_folder(
     if not files:
         raise DataError(f"pseudo_labels.data.path {path} holds no image ({' '.join(SUFFIXES)}): name another folder")
     place: Mapping[str, int] = {name: label for label, name in enumerate(class_names)}
-    truth = [place.get(file.split("/")[0], UNKNOWN) if "/" in file else UNKNOWN for file in files]
-    return decode_files(path, files, size, channels), tuple(files), np.array(truth, np.int64)
+    true_class = [place.get(file.split("/")[0], UNKNOWN) if "/" in file else UNKNOWN for file in files]
+    return decode_files(path, files, size, channels), tuple(files), np.array(true_class, np.int64)
 
 
 def _images_in(path: Path) -> Iterator[str]:

@@ -47,8 +47,8 @@ def write_program(net: nn.Module, shape: ImageShape) -> bytes:
             traced = torch.export.export(net, (images,), dynamic_shapes=({0: count},))
             program = traced.run_decompositions({})
     except Exception as error:  # torch.export raises nearly anything on code that it cannot follow
-        said = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise CannotTrace(f"torch.export cannot follow this net ({type(error).__name__}: {said})") from error
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise CannotTrace(f"torch.export cannot follow this net ({type(error).__name__}: {reason})") from error
     for module in program.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
             _strip(module)

@@ -17,18 +17,18 @@ OWN_ORDER = 1e-9
 """Share of the vote's own probability that an isotonic calibration adds, as in `ensembles.calibration.isotonic`."""
 
 
-def build_calibration(told: Mapping[str, Any]) -> nn.Module:
+def build_calibration(parameters: Mapping[str, Any]) -> nn.Module:
     """The calibration that `Calibrator.to_dict` tells. Raises `ValueError` for a kind that it does not know."""
-    match told["kind"]:
+    match parameters["kind"]:
         case "none":
             return nn.Identity()
         case "temperature":
-            return ScaledLogs([1 / told["temperature"]], [0.0])
+            return ScaledLogs([1 / parameters["temperature"]], [0.0])
         case "vector":
-            return ScaledLogs(told["scale"], told["bias"])
+            return ScaledLogs(parameters["scale"], parameters["bias"])
         case "isotonic":
-            return Curves(told["curves"])
-    raise ValueError(f"a calibration by {told['kind']!r} is not known")
+            return Curves(parameters["curves"])
+    raise ValueError(f"a calibration by {parameters['kind']!r} is not known")
 
 
 class ScaledLogs(nn.Module):
@@ -68,13 +68,13 @@ class Curves(nn.Module):
 
     def forward(self, probabilities: Tensor) -> Tensor:
         """See the module."""
-        told = probabilities.t().contiguous()
-        right = torch.searchsorted(self.given, told, right=True).clamp(1, self.given.shape[1] - 1)
+        by_class = probabilities.t().contiguous()
+        right = torch.searchsorted(self.given, by_class, right=True).clamp(1, self.given.shape[1] - 1)
         low, high = self.given.gather(1, right - 1), self.given.gather(1, right)
         before, after = self.shares.gather(1, right - 1), self.shares.gather(1, right)
         width = high - low
         way = torch.where(
-            width > 0, (told - low) / width.clamp(min=torch.finfo(torch.float64).tiny), torch.ones_like(told)
+            width > 0, (by_class - low) / width.clamp(min=torch.finfo(torch.float64).tiny), torch.ones_like(by_class)
         )
         found = (before + way.clamp(0, 1) * (after - before)).t() + OWN_ORDER * probabilities
         return found / found.sum(1, keepdim=True)

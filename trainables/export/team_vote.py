@@ -23,15 +23,15 @@ UNSURE = 1e-9
 """Certainty below this is rounding, as in `ensembles.voting.means`."""
 
 
-def build_vote(told: Mapping[str, Any]) -> nn.Module:
+def build_vote(parameters: Mapping[str, Any]) -> nn.Module:
     """The vote that `Voter.to_dict` tells. Raises `ValueError` for a method that it does not know."""
-    match told["method"]:
+    match parameters["method"]:
         case "soft":
-            return WeightedMean([1 / len(told["members"])] * len(told["members"]))
+            return WeightedMean([1 / len(parameters["members"])] * len(parameters["members"]))
         case "weighted":
-            return WeightedMean(told["weights"])
+            return WeightedMean(parameters["weights"])
         case "geometric":
-            members = len(told["members"])
+            members = len(parameters["members"])
             return PooledLogs([1 / members] * members)
         case "confidence":
             return ConfidentMean()
@@ -42,8 +42,8 @@ def build_vote(told: Mapping[str, Any]) -> nn.Module:
         case "majority":
             return Majority()
         case "stacked":
-            return PooledLogs(told["stacking"]["weights"], told["stacking"]["bias"])
-    raise ValueError(f"a vote by {told['method']!r} is not known")
+            return PooledLogs(parameters["stacking"]["weights"], parameters["stacking"]["bias"])
+    raise ValueError(f"a vote by {parameters['method']!r} is not known")
 
 
 class WeightedMean(nn.Module):
@@ -81,15 +81,15 @@ class ConfidentMean(nn.Module):
 
     def forward(self, answers: Tensor) -> Tensor:
         """See the module."""
-        told = answers.double()
-        if told.shape[2] == 1:
-            return told.mean(0)
-        shares = told / told.sum(2, keepdim=True)
-        sure = 1 + (shares * floored_log(shares)).sum(2) / math.log(told.shape[2])
+        probabilities = answers.double()
+        if probabilities.shape[2] == 1:
+            return probabilities.mean(0)
+        shares = probabilities / probabilities.sum(2, keepdim=True)
+        sure = 1 + (shares * floored_log(shares)).sum(2) / math.log(probabilities.shape[2])
         sure = torch.where(sure > UNSURE, sure.clamp(max=1), torch.zeros_like(sure))[:, :, None]
         weight = sure.sum(0)
         # Where nobody is sure of anything, all count the same.
-        return torch.where(weight > 0, (sure * told).sum(0) / weight.clamp(min=UNSURE), told.mean(0))
+        return torch.where(weight > 0, (sure * probabilities).sum(0) / weight.clamp(min=UNSURE), probabilities.mean(0))
 
 
 class MeanRank(nn.Module):
@@ -105,8 +105,8 @@ class MeanRank(nn.Module):
         beaten = torch.searchsorted(rising, answers)
         not_above = torch.searchsorted(rising, answers, right=True)
         points = (beaten + not_above - 1).double() / 2
-        given = members * classes * (classes - 1) / 2
-        return break_ties(points.sum(0) / given, answers, min(TIE_SHARE, 0.1 / given))
+        total = members * classes * (classes - 1) / 2
+        return break_ties(points.sum(0) / total, answers, min(TIE_SHARE, 0.1 / total))
 
 
 class Plurality(nn.Module):

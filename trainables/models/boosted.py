@@ -93,15 +93,15 @@ def take_former(net: BoostedNet, weights: bytes) -> None:
     if len(net.nets) == 2:  # the first round is a plain net
         stored = {f"nets.0.{name}": value for name, value in stored.items()}
     mine = f"nets.{len(net.nets) - 1}."
-    wanted = {name: value for name, value in net.state_dict().items() if not name.startswith(mine)}
-    _check(wanted, stored, len(net.nets) - 1)
-    for name, value in wanted.items():
+    expected = {name: value for name, value in net.state_dict().items() if not name.startswith(mine)}
+    _check(expected, stored, len(net.nets) - 1)
+    for name, value in expected.items():
         value.copy_(stored[name])
 
 
-def _check(wanted: Mapping[str, Tensor], stored: Mapping[str, Tensor], rounds: int) -> None:
-    for name in [*wanted, *stored]:
-        here, there = (tuple(each[name].shape) if name in each else "missing" for each in (wanted, stored))
+def _check(expected: Mapping[str, Tensor], stored: Mapping[str, Tensor], rounds: int) -> None:
+    for name in [*expected, *stored]:
+        here, there = (tuple(each[name].shape) if name in each else "missing" for each in (expected, stored))
         if here != there:
             raise CheckpointMismatch(
                 f"its weights are not those of {rounds} round(s) of this model: {name} is {there} there and {here} here"

@@ -62,11 +62,11 @@ def check_model(config: ModelConfig, shape: ImageShape, initial: bytes | None = 
             f"{where}: given images of shape {tuple(images.shape)} it raised {type(error).__name__}: "
             f"{' '.join(str(error).split())}"
         ) from error
-    wanted = (IMAGES, shape.classes)
-    if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
+    expected = (IMAGES, shape.classes)
+    if not isinstance(logits, Tensor) or tuple(logits.shape) != expected:
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ModelUnusable(
-            f"{where}: of {IMAGES} images in {shape.classes} classes it tells {found}, but logits are {wanted}: "
+            f"{where}: of {IMAGES} images in {shape.classes} classes it tells {found}, but logits are {expected}: "
             "give its last layer `shape.classes` outputs and return them alone"
         )
     loss = functional.cross_entropy(logits.float(), labels)
@@ -106,7 +106,7 @@ def find_device_fault(net: nn.Module, images: Tensor) -> str:
     try:
         copy.deepcopy(net).to("meta")(images.to("meta"))
     except Exception as error:
-        if any(words in str(error) for words in TWO_DEVICES):
+        if any(text in str(error) for text in TWO_DEVICES):
             return (
                 "on a GPU it would fail in every trial, for its `forward` mixes tensors of two devices: make tensors where the images are "
                 "(torch.zeros(…, device=images.device)), or register them with register_buffer"

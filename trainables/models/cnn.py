@@ -38,8 +38,8 @@ class Residual(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Float (images, channels, height, width), before and after."""
-        told: Tensor = self.body(images) + self.fit(images)
-        return told
+        summed: Tensor = self.body(images) + self.fit(images)
+        return summed
 
 
 def build_cnn(config: ModelConfig, shape: ImageShape) -> nn.Module:

@@ -116,24 +116,24 @@ def trace(net: nn.Module, shape: ImageShape) -> tuple[int, int]:
     Operations are those of convolutions, matrix products and attention, a multiplication and an addition counting as two
     (as torch.utils.flop_counter has them). `net` is in evaluation mode.
     """
-    own = {value.untyped_storage().data_ptr() for value in [*net.parameters(), *net.buffers()]}
-    kept: dict[int, int] = {}
+    parameter_storage = {value.untyped_storage().data_ptr() for value in [*net.parameters(), *net.buffers()]}
+    saved: dict[int, int] = {}
 
-    def keep(tensor: Tensor) -> Tensor:
+    def record_saved(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
+        if storage.data_ptr() not in parameter_storage:
+            saved[storage.data_ptr()] = storage.nbytes()
         return tensor.detach()  # its graph would hold itself for ever: 8 KB an architecture of the smallest nets
 
     device = next(net.parameters()).device
     with (
         torch.enable_grad(),
         FlopCount() as counter,
-        saved_tensors_hooks(keep, lambda tensor: tensor),
+        saved_tensors_hooks(record_saved, lambda tensor: tensor),
     ):
-        told = net(_images(1, shape, device))  # what is kept lives as long as this, so no address is used twice
-    del told
-    return counter.flops, sum(kept.values())
+        output = net(_images(1, shape, device))  # what is kept lives as long as this, so no address is used twice
+    del output
+    return counter.flops, sum(saved.values())
 
 
 def estimate_step_bytes(

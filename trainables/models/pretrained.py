@@ -30,48 +30,48 @@ CONVERT = (
 )
 
 
-def read_weights(told: str, store: Store, endpoint_url: str | None = None) -> bytes:
-    """The safetensors file that `told` names: `sha256:…` and a key in `store`, an `s3://` URI, or a path.
+def read_weights(source: str, store: Store, endpoint_url: str | None = None) -> bytes:
+    """The safetensors file that `source` names: `sha256:…` and a key in `store`, an `s3://` URI, or a path.
 
     Raises `ModelUnusable` where there is none, or where it is no safetensors file.
     """
     try:
-        data = _read(told, store, endpoint_url)
+        data = _read(source, store, endpoint_url)
     except (OSError, StoreError) as error:
-        said = error.strerror if isinstance(error, OSError) and error.strerror else error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise ModelUnusable(
-            f"model.weights is {told}: {said}; name a safetensors file by its path, its s3:// URI or its key in {store.uri}"
+            f"model.weights is {source}: {reason}; name a safetensors file by its path, its s3:// URI or its key in {store.uri}"
         ) from None
-    check_safetensors(data, told)
+    check_safetensors(data, source)
     return data
 
 
-def _read(told: str, store: Store, endpoint_url: str | None) -> bytes:
-    if told.startswith(BY_HASH):
-        return load_initial_weights(store, told) or b""
-    if "://" in told:
-        folder, _, name = told.rpartition("/")
+def _read(source: str, store: Store, endpoint_url: str | None) -> bytes:
+    if source.startswith(BY_HASH):
+        return load_initial_weights(store, source) or b""
+    if "://" in source:
+        folder, _, name = source.rpartition("/")
         return open_store(folder, endpoint_url).get(name)
-    path = Path(told).expanduser()
+    path = Path(source).expanduser()
     if path.is_file():
         return path.read_bytes()
     try:
-        return store.get(told)
+        return store.get(source)
     except StoreError:
         return path.read_bytes()  # says that there is no such file
 
 
-def check_safetensors(data: bytes, told: str) -> None:
+def check_safetensors(data: bytes, source: str) -> None:
     """Raise `ModelUnusable` where `data` is no safetensors file, and say how to make one of a pickle."""
     if data[:4] == b"PK\x03\x04" or data[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
-        raise ModelUnusable(f"model.weights is {told}, a pickle of torch: {CONVERT.format(path=told)}")
+        raise ModelUnusable(f"model.weights is {source}, a pickle of torch: {CONVERT.format(path=source)}")
     size = int.from_bytes(data[:8], "little")
     try:
         header = json.loads(data[8 : 8 + size]) if 0 < size <= min(LONGEST_HEADER_BYTES, len(data) - 8) else None
     except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict):
-        raise ModelUnusable(f"model.weights is {told}, which is no safetensors file: name one")
+        raise ModelUnusable(f"model.weights is {source}, which is no safetensors file: name one")
 
 
 def name_weights(data: bytes) -> str:
@@ -86,17 +86,19 @@ def store_weights(store: Store, data: bytes) -> None:
         store.put(key, data)
 
 
-def load_initial_weights(store: Store, told: str) -> bytes | None:
+def load_initial_weights(store: Store, source: str) -> bytes | None:
     """The file that a trial's `model.weights` names by its hash; None where it is empty.
 
     Raises `ObjectMissing`, or `DamagedObject` where it is not what the hash promises.
     """
-    if not told:
+    if not source:
         return None
-    sha256 = told.removeprefix(BY_HASH)
+    sha256 = source.removeprefix(BY_HASH)
     key = layout.initial_weights_key(sha256)
-    if not told.startswith(BY_HASH):
-        raise ObjectMissing(f"model.weights is {told}, which is not in the store: a run puts it there before it starts")
+    if not source.startswith(BY_HASH):
+        raise ObjectMissing(
+            f"model.weights is {source}, which is not in the store: a run puts it there before it starts"
+        )
     data = store.get(key)
     if sha256_of(data) != sha256:
         raise DamagedObject(f"{store.uri}/{key} is not what its name promises: delete it, the next run writes it again")

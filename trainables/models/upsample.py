@@ -21,7 +21,7 @@ def find_size(name: str, build: Callable[[], nn.Module], shape: ImageShape) -> t
     Nothing is computed: shapes alone are passed through the net, on torch's `meta` device, and no random number is drawn
     from the generator of the CPU. Raises `ModelUnusable` where no size is taken.
     """
-    said = ""
+    reason = ""
     with torch.random.fork_rng(devices=[]):
         try:
             with torch.device("meta"):
@@ -35,10 +35,10 @@ def find_size(name: str, build: Callable[[], nn.Module], shape: ImageShape) -> t
                     raise ModelUnusable(f"model.name is {name}: it does not tell logits of {shape.classes} classes")
                 return height, width
             except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
-                said = said or str(error).splitlines()[0]
+                reason = reason or str(error).splitlines()[0]
     raise ModelUnusable(
         f"model.name is {name}: it takes neither images of {shape.height} x {shape.width} pixels nor enlarged ones "
-        f"({said}): choose another model"
+        f"({reason}): choose another model"
     )
 
 
@@ -70,6 +70,6 @@ class Upsample:
     def __init__(self, size: tuple[int, int]) -> None:
         self.size = size
 
-    def __call__(self, net: nn.Module, given: tuple[Tensor]) -> tuple[Tensor]:
+    def __call__(self, net: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
         """Float (images, channels, height, width), in another height and width."""
-        return (functional.interpolate(given[0], size=self.size, mode="bilinear", align_corners=False),)
+        return (functional.interpolate(inputs[0], size=self.size, mode="bilinear", align_corners=False),)

@@ -43,5 +43,5 @@ def boost_to_arrow(table: BoostTable) -> bytes:
 
 def boost_from_arrow(data: bytes) -> BoostTable:
     """The inverse of `boost_to_arrow`. Raises `DamagedObject` where `data` is something else."""
-    with reading_table(data, "a table of boosting", DamagedObject) as (found, told):
-        return BoostTable(told["data_id"], found["row"].to_numpy(), found["weight"].to_numpy())
+    with reading_table(data, "a table of boosting", DamagedObject) as (found, metadata):
+        return BoostTable(metadata["data_id"], found["row"].to_numpy(), found["weight"].to_numpy())

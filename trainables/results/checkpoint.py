@@ -38,13 +38,13 @@ def write_checkpoint(store: Store, checkpoint: CheckpointId, parts: dict[str, by
     if is_whole(store, checkpoint):
         return
     promises = {name: Promise(len(data), sha256_of(data)) for name, data in parts.items()}
-    told, key = _write_manifest(checkpoint, promises), checkpoint.key(layout.MANIFEST)
+    manifest, key = _write_manifest(checkpoint, promises), checkpoint.key(layout.MANIFEST)
     _write_parts(store, checkpoint, parts)
-    if store.create(key, told) or is_whole(store, checkpoint):
+    if store.create(key, manifest) or is_whole(store, checkpoint):
         return
     # Another writer came between parts and manifest, and their times differ if nothing else does: now it has ended.
     _write_parts(store, checkpoint, parts)
-    store.put(key, told)
+    store.put(key, manifest)
 
 
 def _write_manifest(checkpoint: CheckpointId, promises: Mapping[str, Promise]) -> bytes:
@@ -62,8 +62,8 @@ def _write_parts(store: Store, checkpoint: CheckpointId, parts: dict[str, bytes]
         store.put(checkpoint.key(name), data)
 
 
-TOLD = ("trial_id", "epoch", "parts")
-PROMISED = ("size_bytes", "sha256")
+MANIFEST_KEYS = ("trial_id", "epoch", "parts")
+PART_KEYS = ("size_bytes", "sha256")
 """All that this version writes into a manifest, and of each part."""
 
 
@@ -90,9 +90,9 @@ def parse_promises(data: bytes, where: str) -> dict[str, Promise]:
     manifest = unseal_json(data, where)
     parts = manifest.get("parts")
     found = {
-        name: Promise(told["size_bytes"], told["sha256"])
-        for name, told in (parts.items() if isinstance(parts, dict) else ())
-        if isinstance(told, dict) and isinstance(told.get("size_bytes"), int) and isinstance(told.get("sha256"), str)
+        name: Promise(entry["size_bytes"], entry["sha256"])
+        for name, entry in (parts.items() if isinstance(parts, dict) else ())
+        if isinstance(entry, dict) and isinstance(entry.get("size_bytes"), int) and isinstance(entry.get("sha256"), str)
     }
     is_short = not isinstance(parts, dict) or len(found) < len(parts)
     if is_short and (others := _unknown_keys(manifest)):
@@ -120,10 +120,10 @@ def why_not_understood(data: bytes, where: str) -> str:
 
 def _unknown_keys(manifest: Mapping[str, Any]) -> list[str]:
     """Keys of a manifest and, as `part.key`, of what it tells of its parts, that this version does not write."""
-    others = [key for key in manifest if key not in TOLD]
+    others = [key for key in manifest if key not in MANIFEST_KEYS]
     parts = manifest.get("parts")
-    for name, told in parts.items() if isinstance(parts, dict) else ():
-        others += [f"{name}.{key}" for key in told if key not in PROMISED] if isinstance(told, dict) else ()
+    for name, entry in parts.items() if isinstance(parts, dict) else ():
+        others += [f"{name}.{key}" for key in entry if key not in PART_KEYS] if isinstance(entry, dict) else ()
     return others
 
 

@@ -33,16 +33,16 @@ def read_config(store: Store, trial_id: str) -> TrialConfig:
     """
     key = layout.config_key(trial_id)
     where = f"{store.uri}/{key}"
-    told = get_json(store, key)
-    mend = "delete it, a run that trains this trial writes it again"
+    payload = get_json(store, key)
+    remedy = "delete it, a run that trains this trial writes it again"
     try:
-        config = read_trial(trial_id, told)
+        config = read_trial(trial_id, payload)
     except ValueError as error:
-        raise DamagedObject(f"{where} is not the configuration of {trial_id} ({error}): {mend}") from None
+        raise DamagedObject(f"{where} is not the configuration of {trial_id} ({error}): {remedy}") from None
     if not isinstance(config, NewerTrial):
         return config
     if config.known.trial_id == trial_id:  # of the rest each key is at its default, else its name would be another
         return config.known
     if not config.unknown:
-        raise DamagedObject(f"{where} is not the configuration of {trial_id}: {mend}")
+        raise DamagedObject(f"{where} is not the configuration of {trial_id}: {remedy}")
     raise StoreTooNew(f"{where} was written by a newer Caucus ({config.why}): use that version")

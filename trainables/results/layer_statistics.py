@@ -54,9 +54,9 @@ class EpochStatistics:
 
     def scalars(self) -> dict[str, float | None]:
         """All but the layers."""
-        told = asdict(self)
-        del told["layers"]
-        return told
+        values = asdict(self)
+        del values["layers"]
+        return values
 
 
 _SCHEMA = pa.schema(

@@ -53,7 +53,7 @@ class NewerTrial(TrialConfig):
         return super().flat() | {key: _plain(value) for key, value in self._unknown.items()}
 
 
-def read_trial(trial_id: str, told: object) -> TrialConfig:
+def read_trial(trial_id: str, payload: object) -> TrialConfig:
     """The configuration of the trial `trial_id` as a record has it: a `NewerTrial` where it has what this version does not know.
 
     Raises `ValueError`, with the key, the value and what is wrong, where it is no configuration of any version.
@@ -61,16 +61,16 @@ def read_trial(trial_id: str, told: object) -> TrialConfig:
     if not isinstance(trial_id, str) or not _NAME.fullmatch(trial_id):
         raise ValueError(f"trial_id is {_show(trial_id)}, no name of a trial")
     try:
-        config = TrialConfig.model_validate(told)
+        config = TrialConfig.model_validate(payload)
     except ValidationError:
-        return _read_newer(trial_id, told)
+        return _read_newer(trial_id, payload)
     return config if config.trial_id == trial_id else _newer(trial_id, config, {})
 
 
-def _read_newer(trial_id: str, told: object) -> NewerTrial:
-    if not isinstance(told, dict):
-        raise ValueError(f"config is {_show(told)}, not a mapping")
-    left, unknown = copy.deepcopy(told), dict[str, Any]()
+def _read_newer(trial_id: str, payload: object) -> NewerTrial:
+    if not isinstance(payload, dict):
+        raise ValueError(f"config is {_show(payload)}, not a mapping")
+    left, unknown = copy.deepcopy(payload), dict[str, Any]()
     for _ in range(_ROUNDS):
         try:
             return _newer(trial_id, TrialConfig.model_validate(left), unknown)

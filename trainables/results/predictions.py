@@ -78,9 +78,9 @@ def to_arrow(predictions: Predictions) -> bytes:
 
 def from_arrow(data: bytes) -> Predictions:
     """The inverse of `to_arrow`, zero-copy. Raises `MismatchedPredictions` where `data` is something else."""
-    with reading_table(data, "a predictions file", MismatchedPredictions) as (table, told):
+    with reading_table(data, "a predictions file", MismatchedPredictions) as (table, metadata):
         column = table["probabilities"]
         lists = column.chunk(0) if column.num_chunks else pa.array([], column.type)
         probabilities = to_array(lists.flatten()).reshape(len(lists), column.type.list_size)
         rows = to_array(table["row"])
-        return Predictions(told["data_id"], told["split"], told["labels_sha256"], rows, probabilities)
+        return Predictions(metadata["data_id"], metadata["split"], metadata["labels_sha256"], rows, probabilities)

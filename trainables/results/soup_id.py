@@ -36,6 +36,6 @@ class SoupId(CheckpointId):
 
 def name_soup(kind: SoupKind, ordered: Sequence[CheckpointId], metric: str) -> SoupId:
     """The soup of these candidates, the best first; `metric` is what greedy looks at, and uniform does not."""
-    told = "\n".join([kind, metric if kind == "greedy" else "", *map(str, ordered)])
+    text = "\n".join([kind, metric if kind == "greedy" else "", *map(str, ordered)])
     newest = max(each.epoch for each in ordered)
-    return SoupId(ordered[0].trial_id, newest, kind, sha256_of(told.encode())[:DIGEST_DIGITS])
+    return SoupId(ordered[0].trial_id, newest, kind, sha256_of(text.encode())[:DIGEST_DIGITS])

@@ -91,13 +91,13 @@ def true_class_to_arrow(truth: TrueClass) -> bytes:
 
 def true_class_from_arrow(data: bytes) -> TrueClass:
     """The inverse of `true_class_to_arrow`. Raises `MismatchedPredictions` where `data` is something else."""
-    with reading_table(data, "a file of true-class probabilities", MismatchedPredictions) as (table, told):
+    with reading_table(data, "a file of true-class probabilities", MismatchedPredictions) as (table, metadata):
         return TrueClass(
-            told["data_id"],
-            told["split"],
-            told["rows_sha256"],
-            told["labels_sha256"],
-            int(told["classes"]),
+            metadata["data_id"],
+            metadata["split"],
+            metadata["rows_sha256"],
+            metadata["labels_sha256"],
+            int(metadata["classes"]),
             to_array(table["truth"]),
             to_array(table["predicted"]),
         )

@@ -88,11 +88,11 @@ class Average:
             self._change_places()
 
     def measure_statistics(
-        self, rows: Tensor, seed: int, room: PredictionBatch, predict: Callable[[Tensor], Tensor]
+        self, rows: Tensor, seed: int, prediction_batch: PredictionBatch, predict: Callable[[Tensor], Tensor]
     ) -> None:
         """Batch-norm statistics of the averaged net; see `measure_statistics`."""
         with self.shown():
-            measure_statistics(self._net, rows, seed, room, predict)
+            measure_statistics(self._net, rows, seed, prediction_batch, predict)
 
     def state(self) -> dict[str, Tensor]:
         """What is needed to go on, beside the averaged weights; empty where there is no average yet.
@@ -131,19 +131,19 @@ class Average:
 
 
 def measure_statistics(
-    net: nn.Module, rows: Tensor, seed: int, room: PredictionBatch, predict: Callable[[Tensor], Tensor]
+    net: nn.Module, rows: Tensor, seed: int, prediction_batch: PredictionBatch, predict: Callable[[Tensor], Tensor]
 ) -> None:
     """Give `net` batch-norm statistics of its own activations, from images of `rows` that `seed` chooses; `predict` takes rows."""
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:STATISTICS_IMAGES]
-    chosen = rows[order.to(rows.device)]
+    sample = rows[order.to(rows.device)]
 
     def measure(size: int) -> None:
-        size = min(size, len(chosen))
+        size = min(size, len(sample))
         with _measuring(net), torch.no_grad():
-            for batch in torch.split(chosen[: len(chosen) // size * size], size):
+            for batch in torch.split(sample[: len(sample) // size * size], size):
                 predict(batch)
 
-    room.fit(measure)
+    prediction_batch.fit(measure)
 
 
 @contextlib.contextmanager
@@ -168,8 +168,8 @@ def split_state(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[
     """What `optimizer.safetensors` holds: tensors of the optimizer, the net's own weights, and all the rest."""
     raw = {key.removeprefix(RAW): value for key, value in tensors.items() if key.startswith(RAW)}
     rest = {key: value for key, value in tensors.items() if key.startswith(("average/", "schedule/"))}
-    kept = {key: value for key, value in tensors.items() if not key.startswith(RAW) and key not in rest}
-    return kept, raw, rest
+    optimizer = {key: value for key, value in tensors.items() if not key.startswith(RAW) and key not in rest}
+    return optimizer, raw, rest
 
 
 def _batch_norms(net: nn.Module) -> list[_BatchNorm]:

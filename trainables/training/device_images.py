@@ -134,6 +134,6 @@ def choose_training_rows(images: DeviceImages, share: float, bag: BagConfig = WH
     rows = images.rows["train"]
     if share < 1 or bag.kind != "none":
         labels = images.labels.cpu().numpy()
-        chosen = choose_bag(labels, choose_share(labels, rows.cpu().numpy(), share), bag, data_id)
-        rows = torch.from_numpy(chosen).to(rows.device)
+        selected = choose_bag(labels, choose_share(labels, rows.cpu().numpy(), share), bag, data_id)
+        rows = torch.from_numpy(selected).to(rows.device)
     return torch.cat([rows, images.rows["pseudo"]]) if "pseudo" in images.rows else rows

@@ -83,10 +83,10 @@ class RangeTest:
         return {**curves, "low": self.low, "high": self.high, "reason": self.reason}
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Self:
+    def from_json(cls, payload: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        curves = {name: np.array(told[name], np.float64) for name in ("rates", "losses", "smoothed")}
-        return cls(**curves, low=told["low"], high=told["high"], reason=told["reason"])
+        curves = {name: np.array(payload[name], np.float64) for name in ("rates", "losses", "smoothed")}
+        return cls(**curves, low=payload["low"], high=payload["high"], reason=payload["reason"])
 
 
 def range_test(
@@ -118,10 +118,10 @@ def range_test(
             if not is_out_of_memory(error):
                 check_device(images.pixels.device, error)
                 raise
-            said, batch_size = first_line(error), training.batch_size
+            message, batch_size = first_line(error), training.batch_size
         del training
         free_memory()
-        parts = more_parts(parts, batch_size, said)
+        parts = more_parts(parts, batch_size, message)
 
 
 def _climb(training: Training, rates: Curve) -> tuple[Curve, str]:

@@ -13,7 +13,7 @@ from trainables.errors import OutOfMemory
 SMALLEST_PART = 8
 """Images. A net whose steps do not fit with so few has no business on this device; a smaller batch is never divided."""
 
-SAID = (
+OUT_OF_MEMORY_TEXTS = (
     "DefaultCPUAllocator",
     "can't allocate memory",
     "CUDA error: out of memory",
@@ -34,15 +34,15 @@ def is_out_of_memory(error: BaseException) -> bool:
         return False
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in SAID)
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY_TEXTS)
 
 
-def more_parts(parts: int, batch_size: int, said: str) -> int:
+def more_parts(parts: int, batch_size: int, message: str) -> int:
     """Twice as many parts for a batch that did not fit in `parts`. Raises `OutOfMemory` where they would be too small."""
     if batch_size // (2 * parts) < SMALLEST_PART:
         tried = f"in {parts} parts of {-(-batch_size // parts)}" if parts > 1 else "as a whole"
         raise OutOfMemory(
-            f"out of memory: a batch of {batch_size} images does not fit {tried} ({said}): "
+            f"out of memory: a batch of {batch_size} images does not fit {tried} ({message}): "
             "take a smaller model or smaller images, or fewer trials at a time on this device"
         )
     return 2 * parts
@@ -65,10 +65,10 @@ class PredictionBatch:
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                said = first_line(error)
+                message = first_line(error)
             if self.images < 2 * SMALLEST_PART:
                 raise OutOfMemory(
-                    f"out of memory: not even {self.images} images at a time can be predicted ({said}): "
+                    f"out of memory: not even {self.images} images at a time can be predicted ({message}): "
                     "take a smaller model or smaller images, or fewer trials at a time on this device"
                 )
             self.images //= 2

@@ -67,8 +67,8 @@ class TrainingMonitor:
 
     def should_monitor(self, step: int, steps: int) -> bool:
         """Whether `step` of so many `steps` is one that is watched: the last, and up to three before, evenly spread."""
-        watched = min(4, 1 + steps // MONITOR_EVERY)
-        return (steps - 1 - step) % (steps // watched) == 0 and (steps - 1 - step) < watched * (steps // watched)
+        count = min(4, 1 + steps // MONITOR_EVERY)
+        return (steps - 1 - step) % (steps // count) == 0 and (steps - 1 - step) < count * (steps // count)
 
     def take_loss(self, loss: Tensor) -> None:
         """The loss of a step, still on the device."""
@@ -92,9 +92,9 @@ class TrainingMonitor:
 
     def sample(self, rows: Tensor, epoch: int) -> Tensor:
         """Of the training images' `rows` those to look at after `epoch`: evenly spread over them, others each epoch."""
-        wanted = min(max(int(SAMPLE_SHARE * len(rows)), SMALLEST_SAMPLE), LARGEST_SAMPLE, len(rows))
-        parts = len(rows) // wanted
-        return rows[epoch % parts :: parts][:wanted]
+        size = min(max(int(SAMPLE_SHARE * len(rows)), SMALLEST_SAMPLE), LARGEST_SAMPLE, len(rows))
+        parts = len(rows) // size
+        return rows[epoch % parts :: parts][:size]
 
     @contextlib.contextmanager
     def recording_activations(self) -> Iterator[None]:
@@ -102,7 +102,7 @@ class TrainingMonitor:
         self._seen = []
         passes: Counter[str] = Counter()
         hooks = [
-            module.register_forward_pre_hook(partial(self._look, name, passes))
+            module.register_forward_pre_hook(partial(self._record_inputs, name, passes))
             for name, module in self._net.named_modules()
             if type(module) in DEAD_BELOW
         ]
@@ -112,7 +112,7 @@ class TrainingMonitor:
             for hook in hooks:
                 hook.remove()
 
-    def _look(self, name: str, passes: Counter[str], module: nn.Module, entering: tuple[Tensor, ...]) -> None:
+    def _record_inputs(self, name: str, passes: Counter[str], module: nn.Module, entering: tuple[Tensor, ...]) -> None:
         """Before an in-place ReLU changes it."""
         passes[name] += 1
         values = entering[0].detach()
@@ -159,7 +159,7 @@ class TrainingMonitor:
         ]
         grad_norm = float(torch.stack(self._grad_norms).median()) if self._grad_norms else math.nan
         dead = [seen.dead_share for seen in self._seen if seen.dead_share is not None]
-        watched = EpochStatistics(
+        statistics = EpochStatistics(
             fit_loss=_rounded(loss),
             fit_accuracy=_rounded(accuracy),
             rate=_rounded(rate),
@@ -170,7 +170,7 @@ class TrainingMonitor:
             layers=(*self._seen, *updated),
         )
         self._begin()
-        return watched
+        return statistics
 
 
 def highest_of(values: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
     """None where the store would not even let the trial begin, or its images are corrupt; then this is said in its place:"""
     _refused: Step
     _architecture: str
-    _cost_told: bool
+    _cost_reported: bool
     _until_s: float
     """When it has to stop, on this machine's monotonic clock."""
     _spot: SpotNotice | None = None
@@ -106,8 +106,8 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         self._committer = Committer(self._store)
         self._unheard = ""
         try:
-            if look := choose_notice_source(os.environ):
-                self._spot = SpotNotice(look, _drain_node)
+            if source := choose_notice_source(os.environ):
+                self._spot = SpotNotice(source, _drain_node)
         except NoticeUnknown as error:
             self._unheard = str(error)
         self._begin(config)
@@ -144,11 +144,11 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             return self._leave(notice)
         if step.trained:
             self._epoch_s = time.monotonic() - self._began_s
-        told: dict[str, Any] = {"name": self._name, "trained": step.trained, "end": step.end, "reason": step.reason}
-        if self._trial and self._trial.cost and not self._cost_told:
-            told["cost"] = json.dumps(asdict(self._trial.cost))
-            self._cost_told = True
-        return told | (asdict(step.result) if step.result else {})
+        result: dict[str, Any] = {"name": self._name, "trained": step.trained, "end": step.end, "reason": step.reason}
+        if self._trial and self._trial.cost and not self._cost_reported:
+            result["cost"] = json.dumps(asdict(self._trial.cost))
+            self._cost_reported = True
+        return result | (asdict(step.result) if step.result else {})
 
     def cleanup(self) -> None:
         """Nothing that was reported may be lost when Tune stops the actor."""
@@ -165,7 +165,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         self._until_s = time.monotonic() + config.get("left_s", math.inf)
         trial = TrialConfig.model_validate(json.loads(config["trial"]))
         self._config = trial
-        self._cost_told = False
+        self._cost_reported = False
         self._architecture = config.get("range_test", "")
         if self._architecture:
             return
@@ -213,26 +213,26 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         from trainables.training.lr_range_test import range_test
 
         start_s = time.monotonic()
-        told: dict[str, Any] = {"key": architecture, "low": 0.0, "high": 0.0, "rates": [], "losses": []}
+        result: dict[str, Any] = {"key": architecture, "low": 0.0, "high": 0.0, "rates": [], "losses": []}
         try:
             if self._fault:
                 raise DataError(self._fault)
             initial = load_initial_weights(self._store, self._config.model.weights)
             found = range_test(self._config, self._images, initial=initial)
-            told |= {"low": found.low, "high": found.high, "reason": found.reason}
-            told |= {"rates": found.rates.tolist(), "losses": found.smoothed.tolist()}
+            result |= {"low": found.low, "high": found.high, "reason": found.reason}
+            result |= {"rates": found.rates.tolist(), "losses": found.smoothed.tolist()}
         except DeviceFault:
             raise
         except Exception as error:
-            told["reason"] = f"{type(error).__name__}: {error}"
-        return told | {"busy_s": round(time.monotonic() - start_s, 3)}
+            result["reason"] = f"{type(error).__name__}: {error}"
+        return result | {"busy_s": round(time.monotonic() - start_s, 3)}
 
     def _leave(self, notice: Notice) -> dict[str, Any]:
         """Let all that was reported reach the store; the next step ends the actor."""
         with contextlib.suppress(StoreError):  # then the driver finds it out, as after any loss of a worker
             self._committer.flush()
         self._has_left = True
-        return {"name": self._name, "trained": False, "end": "", "reason": "", "leaving": notice.told}
+        return {"name": self._name, "trained": False, "end": "", "reason": "", "leaving": notice.message}
 
     def _cut_short(self) -> Notice | None:
         """The notice for which the epoch under way is given up: it would not be over, or not be stored, in time."""
@@ -257,7 +257,7 @@ def _drain_node(notice: Notice) -> None:
     reason = DrainNodeReason.DRAIN_NODE_REASON_PREEMPTION
     with contextlib.suppress(Exception):  # whatever it is: trials leave all the same, and come back here at worst
         global_worker.gcs_client.drain_node(
-            global_worker.current_node_id.hex(), reason, notice.told, until_unix_ms, timeout=10
+            global_worker.current_node_id.hex(), reason, notice.message, until_unix_ms, timeout=10
         )
 
 

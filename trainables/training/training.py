@@ -146,7 +146,7 @@ class Training:
         for step, batch in enumerate(batches):
             at = self.epoch * steps + step
             rate = learning_rate(self.config.schedule, self.config.optimizer.lr, at, steps, falls)
-            loss, right = self.train_batch(batch, rate, watched=self._monitor.should_monitor(step, steps))
+            loss, right = self.train_batch(batch, rate, is_monitored=self._monitor.should_monitor(step, steps))
             self._monitor.take_loss(loss)
             total_loss += loss
             total_right += right
@@ -178,7 +178,7 @@ class Training:
         self._net.train()
         return order[: steps * size].reshape(steps, size)
 
-    def train_batch(self, batch: Tensor, rate: float, watched: bool = False) -> tuple[Tensor, Tensor]:
+    def train_batch(self, batch: Tensor, rate: float, is_monitored: bool = False) -> tuple[Tensor, Tensor]:
         """One step at a learning rate: mean loss of `batch` before it, and how many were right, on the device.
 
         Asks nothing of the device, so it does not wait for it.
@@ -189,12 +189,12 @@ class Training:
         if self.parts == 1:
             loss, right = self._descend(batch)
         else:
-            told = [self._descend(part, len(part) / len(batch)) for part in batch.tensor_split(self.parts)]
-            loss, right = (torch.stack(values).sum() for values in zip(*told, strict=True))
-        if watched:
+            parts_results = [self._descend(part, len(part) / len(batch)) for part in batch.tensor_split(self.parts)]
+            loss, right = (torch.stack(values).sum() for values in zip(*parts_results, strict=True))
+        if is_monitored:
             self._monitor.before_step()
         self._optimizer.step()
-        if watched:
+        if is_monitored:
             self._monitor.after_step()
         if self._average.follows_steps:
             self._average.after_step()
@@ -220,14 +220,14 @@ class Training:
         self._net.eval()
         rows = self._monitor.sample(self._rows, self.epoch)
 
-        def look(size: int) -> Tensor:
+        def predict_sample(size: int) -> Tensor:
             parts = torch.split(rows, size)
             with self._monitor.recording_activations():
                 first = self._logits(parts[0])
             return torch.cat([first, *(self._logits(part) for part in parts[1:])])
 
         with self._average.shown(), torch.inference_mode():
-            return self._monitor.close(self._prediction_batch.fit(look), self._images.labels[rows], rate)
+            return self._monitor.close(self._prediction_batch.fit(predict_sample), self._images.labels[rows], rate)
 
     def measure_statistics(self, seed: int) -> None:
         """Give the net batch-norm statistics of its own activations on training images, unvaried, that `seed` chooses.
@@ -297,8 +297,8 @@ class Training:
         """What its net costs, after an epoch, of whose steps the memory counts; measured once an architecture."""
         optimizer_bytes = sum(
             value.numel() * value.element_size()
-            for kept in self._optimizer.state.values()
-            for value in kept.values()
+            for buffers in self._optimizer.state.values()
+            for value in buffers.values()
             if isinstance(value, Tensor)
         )
         size = -(-self.batch_size // self.parts)
@@ -338,18 +338,18 @@ class Training:
         `CheckpointMismatch` where it is one of another model, of another optimizer, or without its losses.
         """
         stored = load_tensors(weights)
-        kept, raw, rest = split_state(load_tensors(optimizer_state))
+        buffers, raw, rest = split_state(load_tensors(optimizer_state))
         raw = raw or stored
         check_model(self._net, stored)
         check_model(self._net, raw)
-        check_tensors(self.config.optimizer, self._net, kept, epoch)
+        check_tensors(self.config.optimizer, self._net, buffers, epoch)
         losses: list[float] = []
         if self.config.schedule.name == "plateau" and epoch > self._start:
             losses = rest[LOSSES].tolist() if LOSSES in rest else []
             if len(losses) != epoch - self._start:
                 raise CheckpointMismatch(f"it holds {len(losses)} validation losses of {epoch - self._start} epochs")
         self._net.load_state_dict(raw)
-        restore_tensors(self._optimizer, self._net, kept)
+        restore_tensors(self._optimizer, self._net, buffers)
         self._average.restore(stored, rest, epoch)
         self._losses = losses
         self.epoch = epoch

@@ -91,7 +91,7 @@ class Trial:
         where nothing that this process asks of its GPU is answered any more.
         """
         try:
-            known = self._known_result(self.epoch + 1)
+            known = self._stored_result(self.epoch + 1)
             result = known or self._train_next(should_stop)
             self.epoch += 1
             return Step(result, trained=known is None)
@@ -105,7 +105,7 @@ class Trial:
             check_device(self._images.pixels.device, error)
             return Step(end="failed", reason=describe(error))
 
-    def _known_result(self, epoch: int) -> EpochResult | None:
+    def _stored_result(self, epoch: int) -> EpochResult | None:
         """What the store has of this epoch, or None where it must be trained (again)."""
         if epoch not in self._committed:
             return None
@@ -113,9 +113,9 @@ class Trial:
             metrics = read_json_part(self._store, self._id(epoch), layout.METRICS)
             timing = read_json_part(self._store, self._id(epoch), layout.TIMING)
             if self.cost is None and isinstance(timing.get("cost"), dict):
-                self.cost = TrialCost(**_known(TrialCost, timing["cost"]))
+                self.cost = TrialCost(**_known_fields(TrialCost, timing["cost"]))
             took = {"train_s": timing["train_s"], "evaluate_s": timing["evaluate_s"]}
-            return EpochResult(**_known(EpochResult, metrics) | took)
+            return EpochResult(**_known_fields(EpochResult, metrics) | took)
         except (DamagedObject, ObjectMissing, ValueError, KeyError, TypeError):
             self._committed.discard(epoch)
             return None
@@ -126,18 +126,18 @@ class Trial:
             training = self._restore(self.epoch, should_stop)
         # More than once where checkpoints before this epoch were damaged, or where a batch does not fit into memory.
         while True:
-            batch_size, said = training.batch_size, ""
+            batch_size, message = training.batch_size, ""
             try:
                 result = self._train_epoch(training, should_stop)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                said = first_line(error)
-            if said:
+                message = first_line(error)
+            if message:
                 # The whole epoch again, from the last good checkpoint: so its bits follow from the number of parts alone.
                 del training
                 free_memory()
-                self._parts = more_parts(self._parts, batch_size, said)
+                self._parts = more_parts(self._parts, batch_size, message)
                 training = self._restore(self.epoch, should_stop)
             elif training.epoch == self.epoch + 1:
                 self._training = training
@@ -249,7 +249,7 @@ class Trial:
         train_s = seconds_since(start_s)
         start_s = time.monotonic()
         validation, test = training.evaluate("validation"), training.evaluate("test")
-        judged = self._judge_round(training)
+        outcome = self._evaluate_round(training)
         result = EpochResult(
             epoch=training.epoch,
             train_loss=train_loss,
@@ -259,8 +259,8 @@ class Trial:
             train_s=train_s,
             evaluate_s=seconds_since(start_s),
             **(training.statistics.scalars() if training.statistics else {}),
-            round_error=judged.error if judged else None,
-            round_weight=judged.weight if judged else self._weight_in_sum(),
+            round_error=outcome.error if outcome else None,
+            round_weight=outcome.weight if outcome else self._weight_in_sum(),
         )
         measured = asdict(result)
         timing = {
@@ -275,23 +275,23 @@ class Trial:
         parts = {
             layout.WEIGHTS: training.weights(),
             layout.OPTIMIZER: training.optimizer_state(),
-            layout.predictions_part("validation"): to_arrow(told := self._predictions("validation", validation)),
+            layout.predictions_part("validation"): to_arrow(predictions := self._predictions("validation", validation)),
             layout.true_class_part("validation"): true_class_to_arrow(
-                take_true_class(told, self._labels("validation"))
+                take_true_class(predictions, self._labels("validation"))
             ),
             layout.predictions_part("test"): to_arrow(self._predictions("test", test)),
             layout.METRICS: to_json(measured),
             layout.LAYER_STATISTICS: layers_to_arrow(training.statistics.layers if training.statistics else ()),
             layout.TIMING: to_json(timing),
         }
-        if judged:
-            table = BoostTable(self.config.data_id, training.trained_rows.astype(np.int32), judged.weights)
+        if outcome:
+            table = BoostTable(self.config.data_id, training.trained_rows.astype(np.int32), outcome.weights)
             parts[layout.BOOST] = boost_to_arrow(table)
         self._committer.commit(self._id(training.epoch), parts)
         self._committed.add(training.epoch)
         return result
 
-    def _judge_round(self, training: Training) -> RoundOutcome | None:
+    def _evaluate_round(self, training: Training) -> RoundOutcome | None:
         """What a round of SAMME would come to if it ended now: any epoch may be its last one."""
         if self.config.boost.kind != "samme":
             return None
@@ -315,10 +315,10 @@ class Trial:
         return CheckpointId(self.config.trial_id, epoch)
 
 
-def _known(kind: type[Any], told: Mapping[str, Any]) -> dict[str, Any]:
+def _known_fields(kind: type[Any], measured: Mapping[str, Any]) -> dict[str, Any]:
     """Of what a newer version measured what this one knows."""
     names = {field.name for field in fields(kind)}
-    return {key: value for key, value in told.items() if key in names}
+    return {key: value for key, value in measured.items() if key in names}
 
 
 def seconds_since(start_s: float) -> float:

@@ -96,7 +96,7 @@ def test_whoever_listens_hears_it_once_though_the_service_was_away(service):
 
     spot = SpotNotice(look, lambda notice: (heard.append(notice), done.set()), poll_s=0.01)  # type: ignore[func-returns-value]
     assert done.wait(30)
-    assert [notice.told for notice in heard] == ["soon"]
+    assert [notice.message for notice in heard] == ["soon"]
     assert spot.notice is heard[0]
     assert math.isclose(heard[0].until_s, time.monotonic() + 5, abs_tol=5)
     assert len(answers) == 1

@@ -640,7 +640,7 @@ def make_exploding(training: Training, monkeypatch: pytest.MonkeyPatch, losses: 
     told = iter(losses)
     train_batch = training.train_batch
 
-    def exploding(batch: Tensor, rate: float, watched: bool = False) -> tuple[Tensor, Tensor]:
+    def exploding(batch: Tensor, rate: float, is_monitored: bool = False) -> tuple[Tensor, Tensor]:
         _, right = train_batch(batch, rate)
         return torch.tensor(next(told)), right
 
