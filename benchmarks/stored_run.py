@@ -131,7 +131,7 @@ def write_run_of(store: Store, spec: SweepSpec, data: ImageSet, with_truth: bool
                 truth = take_true_class(told["validation"], labels["validation"])
                 if with_truth:
                     parts[layout.true_class_part("validation")] = true_class_to_arrow(truth)
-                loss = float(-np.log(np.maximum(truth.truth, 1e-12)).mean())
+                loss = float(-np.log(np.maximum(truth.true_class, 1e-12)).mean())
                 accuracy = float((truth.predicted == labels["validation"]).mean())
                 result = EpochResult(epoch, 0.4, 0.9, loss, accuracy, 1.0, 0.5)
                 measured = {key: value for key, value in asdict(result).items() if key[-2:] != "_s"}

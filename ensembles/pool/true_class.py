@@ -133,7 +133,7 @@ def read_true_class_pool(
         found = _read(store, members[position], images, told)
         if isinstance(found, str):
             return found
-        truth[position], predicted[position] = found.truth, found.predicted
+        truth[position], predicted[position] = found.true_class, found.predicted
         return None
 
     with ThreadPoolExecutor(READERS) as readers:

@@ -1,4 +1,4 @@
-"""Which image is for training, which for validation, which for the test: stratified, and decided by pixels alone."""
+"""Splits images into training, validation and test: stratified, and by their pixels alone."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def split_images(
 ) -> npt.NDArray[np.int8]:
     """The split of each image, int8 (images,), positions in `layout.SPLITS`.
 
-    `validation` and `test` are shares, kept within each class and in total (largest remainder) to about one image a
-    class. Who goes where follows from `seed` and the images' hashes, not from their order or names. Equal images are
-    dealt as one, under the lowest of their labels, so that no image is trained on and judged by. A class with at least
-    three distinct images has one in each split; one with fewer has one in `train`.
+    `validation` and `test` are shares, which hold within each class and in total (largest remainder) to about one image a
+    class. The split of an image follows from `seed` and its hash, not from order or names. Equal images get the same split,
+    under the lowest of their labels, so that no image is both trained on and evaluated on. A class with at least three
+    distinct images has one in each split; one with fewer has one in `train`.
 
-    `published_test` marks a published test split, bool (images,). It stays as it is, even where an image outside equals
-    one inside; `test` is not used, and `validation` is the share of the images outside.
+    `published_test` marks a published test split, bool (images,). It is not changed, even where an image outside equals one
+    inside; `test` is not used, and `validation` is the share of the images outside.
 
-    Raises `DataError` where a split that is dealt here would hold fewer images than there are classes.
+    Raises `DataError` where a split that is assigned here would have fewer images than there are classes.
     """
     outside = np.flatnonzero(~published_test) if published_test is not None else np.arange(len(labels))
     dealt_splits = (TRAIN, VALIDATION, TEST) if published_test is None else (TRAIN, VALIDATION)
@@ -88,7 +88,7 @@ def _require_large_enough_shares(images: int, classes: int, shares: dict[int, fl
 def _quotas(images: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.int64]:
     """`share` of the images of each class, in whole images whose sum is `share` of all.
 
-    What rounding down leaves over goes to the largest remainders; of equals, to the first class.
+    The images that rounding down leaves over go to the largest remainders; of equals, to the first class.
     """
     exact = images.astype(np.float64) * share
     quotas: npt.NDArray[np.int64] = np.floor(exact).astype(np.int64)
@@ -100,7 +100,7 @@ def _quotas(images: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.int64
 def _deal(sizes: npt.NDArray[np.int64], validation: int, test: int, splits: tuple[int, ...]) -> npt.NDArray[np.int8]:
     """The split of each group of equal images of one class: first `test` images, then `validation`, the rest train.
 
-    A group that lies across a border goes to the side where its middle lies.
+    A group across a boundary goes to the side of its middle.
     """
     middle = np.cumsum(sizes) - sizes / 2
     dealt = np.select([middle < test, middle < test + validation], [TEST, VALIDATION], TRAIN).astype(np.int8)

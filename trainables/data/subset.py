@@ -1,4 +1,4 @@
-"""Less of a set of images: some of its classes, and a number of training images."""
+"""Subsets of an image set: some of its classes, and a limited number of training images."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ TRAIN = layout.SPLITS.index("train")
 
 
 def select_classes(images: ImageSet, classes: Sequence[str | int]) -> ImageSet:
-    """The images of some classes, named as in `class_names` (case does not count) or by their positions there.
+    """The images of `classes`, which are names in `class_names` (case-insensitive) or positions there.
 
-    Classes stay in the order of the set, whatever the order of `classes`: the same choice is the same data. A number
-    is a name where a class is called so. Raises `DataError` for a class that is not there, or is named twice.
+    Classes stay in the order of the set, whatever the order of `classes`: the same selection is the same data. A number is
+    taken for a name where a class has that name. Raises `DataError` for a class that does not exist, or is named twice.
     """
     labels = sorted(_find_class(images, class_name) for class_name in classes)
     if twice := [images.class_names[label] for label, after in pairwise(labels) if label == after]:
@@ -39,11 +39,11 @@ def select_classes(images: ImageSet, classes: Sequence[str | int]) -> ImageSet:
 
 
 def limit_train(images: ImageSet, count: int, seed: int) -> ImageSet:
-    """All of `images` but those in `train` that are more than `count`.
+    """`images` with only `count` images in `train`.
 
-    Each class keeps its share of them to about one image (largest remainder), and at least one. Who stays follows from
-    `seed` and the images' hashes, not from their order or names. Raises `DataError` where `train` holds fewer than
-    `count` images, or `count` is less than one a class.
+    Each class keeps its share of them to about one image (largest remainder), and at least one. The selection follows from
+    `seed` and the images' hashes, not from their order or names. Raises `DataError` where `train` has fewer than `count`
+    images, or `count` is less than one a class.
     """
     rows = images.rows("train")
     if count > len(rows):
@@ -62,11 +62,11 @@ def limit_train(images: ImageSet, count: int, seed: int) -> ImageSet:
 
 
 def _quotas(available: npt.NDArray[np.int64], count: int) -> list[int]:
-    """Of each class so many, `count` in all; of equal remainders the first class has the one image more."""
+    """The number of images of each class, `count` in all; of equal remainders the first class gets the additional image."""
     exact = available * (count / available.sum())
     quotas = np.minimum(available, np.maximum(np.floor(exact).astype(np.int64), (available > 0).astype(np.int64)))
     while (left := count - int(quotas.sum())) != 0:
-        # Too many only where rare classes were given their one image.
+        # There are too many only where rare classes got their minimum of one image.
         step, adjustable = (1, quotas < available) if left > 0 else (-1, quotas > 1)
         behind = np.where(adjustable, step * (exact - quotas), -np.inf)
         quotas[int(behind.argmax())] += step

@@ -1,4 +1,4 @@
-"""Tables that name images or hold them: CSV, Parquet and arrays, from their bytes."""
+"""Tables with names or contents of images: CSV, Parquet and arrays, from their bytes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from trainables.tables.unpacked_size import check_unpacked
 
 TABLES = (".csv", ".parquet", ".npz")
 COLUMN = "image"
-"""Of a table: file names, relative to its folder; in Parquet also the bytes of image files."""
+"""Column of a table: file names relative to its folder; in Parquet also the bytes of image files."""
 
 NAMED = 8
-"""Columns that a sentence about a table names; a binary file taken for one may have a million."""
+"""Columns that a message about a table names; a binary file that is taken for a table may have a million."""
 
 _NO_ARRAYS = (
     ValueError,
@@ -34,7 +34,7 @@ _NO_ARRAYS = (
     zlib.error,
     zipfile.BadZipFile,
 )
-"""What zipfile and numpy raise at damaged archives, at encrypted ones, and at packers that they do not know."""
+"""Exceptions of zipfile and numpy for damaged archives, encrypted archives, and unknown compression methods."""
 
 
 def read_csv(source: str, data: bytes) -> list[str]:
@@ -108,7 +108,7 @@ def read_arrays(source: str, data: bytes) -> npt.NDArray[np.uint8]:
 
 
 def _check_header(source: str, name: str, file: IO[bytes], size_bytes: int) -> None:
-    """Raise `DataError` unless an array is one of images: before memory is taken for the shape that it declares."""
+    """Raise `DataError` unless an array contains images, before memory is allocated for its declared shape."""
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, kind = read(file)

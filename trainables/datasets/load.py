@@ -19,7 +19,7 @@ from trainables.store import layout
 def load_images(config: DataConfig) -> ImageSet:
     """The images that `config` names, each in its split.
 
-    Raises `DataError` where they are missing or damaged, too few for such a split, or lack a class that is asked for.
+    Raises `DataError` where they are missing or damaged, too few for the split, or lack a class that `config` names.
     """
     whole = _load(config)
     if config.classes is not None:

@@ -1,4 +1,4 @@
-"""Images to be predicted: from a folder, a file, a table, an array or a bucket, brought to the shape that nets take."""
+"""Images to be predicted: from a folder, a file, a table, an array or a bucket, converted to the input shape of the nets."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Size = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class NewImage:
-    """One image by its name; `load` gives uint8 (height, width, channels) of that size, or raises what is wrong with it."""
+    """An image with its name; `load` returns uint8 (height, width, channels) of the given size, or raises an exception."""
 
     name: str
     load: Callable[[Size], Pixels]
@@ -53,7 +53,7 @@ class BadImage:
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Some images: names of those that are good, their pixels uint8 (images, height, width, channels), and the bad ones."""
+    """A batch of images: names of the readable ones, their pixels uint8 (images, height, width, channels), and the bad ones."""
 
     names: tuple[str, ...]
     pixels: Pixels
@@ -62,25 +62,25 @@ class Chunk:
 
 @dataclass(frozen=True)
 class FoundImages:
-    """What a person has named."""
+    """The images that a source names."""
 
     images: tuple[NewImage, ...]
     passed_over: tuple[BadImage, ...] = ()
-    """Files beside them that are no images by their names, and hidden ones."""
+    """Hidden files, and files whose names are not those of images."""
     unread: tuple[BadImage, ...] = ()
-    """Folders that cannot be read, whose images are therefore missing."""
+    """Unreadable folders, whose images are therefore missing."""
 
 
 def find_new_images(source: str, endpoint_url: str | None = None) -> list[NewImage]:
-    """The images that `locate_images` finds."""
+    """The images that `locate_images` finds, without the ignored files."""
     return list(locate_images(source, endpoint_url).images)
 
 
 def locate_images(source: str, endpoint_url: str | None = None) -> FoundImages:
-    """The images that `source` names: a folder with all that is below it, an image file, a table, an `.npz`, or either in S3.
+    """The images in `source`: a folder with all its subfolders, an image file, a table, an `.npz`, or any of these in S3.
 
-    Names are paths relative to the folder, what the table says, or positions in the array. Raises `DataError` where there
-    are none, and `StoreError` where a bucket does not answer.
+    Names are paths relative to the folder, names in the table, or positions in the array. Raises `DataError` where there
+    are no images, and `StoreError` where a bucket does not answer.
     """
     found = _find_in_bucket(source, endpoint_url) if "://" in source else _find_here(source)
     if not found.images:
@@ -93,9 +93,9 @@ def locate_images(source: str, endpoint_url: str | None = None) -> FoundImages:
 
 
 def read_chunks(images: Sequence[NewImage], shape: ImageShape) -> Iterator[Chunk]:
-    """The images in their order, some at a time; while one chunk is worked on the next is read.
+    """The images in their order, in chunks; the next chunk is read while one is processed.
 
-    Raises `StoreError` where a bucket does not answer any more: that is no fault of an image.
+    Raises `StoreError` where a bucket stops answering, which is not an error of an image.
     """
     size = (shape.height, shape.width, shape.channels)
     count = min(MOST_IN_CHUNK, max(1, CHUNK_BYTES // (shape.height * shape.width * shape.channels)))
@@ -174,7 +174,7 @@ def _find_in_bucket(source: str, endpoint_url: str | None) -> FoundImages:
         if suffix in TABLES:
             cells = _find_in_table(source, suffix, store.get(name), lambda cell: partial(_from_store, store, cell))
             return FoundImages(cells)
-        store.get(name)  # a typing error is no bad image
+        store.get(name)  # a mistyped name is an error, not a bad image
         return FoundImages((NewImage(source, partial(_from_store, store, name)),))
     store = open_store(source.rstrip("/"), endpoint_url)
     store.check()
@@ -210,7 +210,7 @@ def _find_in_table(
 
 
 def _from_cell(row: int, cell: Any, locate: Callable[[str], Callable[[Size], Pixels]]) -> NewImage:
-    """A file name, or what Parquet may hold instead: the bytes of a file, alone or with its name."""
+    """An image from a file name, or from the bytes of a file, alone or with its name, which Parquet may contain instead."""
     if isinstance(cell, dict):
         name, cell = cell.get("path"), cell.get("bytes") or cell.get("path")
     else:
@@ -231,7 +231,7 @@ def _from_file(path: str | Path, size: Size) -> Pixels:
 
 def _from_store(store: Store, key: str, size: Size) -> Pixels:
     key = posixpath.normpath(key)
-    if not is_key(key):  # of a table; the store would refuse it as if it were out of order itself
+    if not is_key(key):  # a key from a table: the error is the table's, not the store's
         raise ValueError("its name can be no key below the table's folder")
     return _from_bytes(store.get(key), size)
 
@@ -243,7 +243,7 @@ def _from_bytes(data: bytes, size: Size) -> Pixels:
 
 
 def _from_array(pixels: Pixels, row: int, size: Size) -> Pixels:
-    """As image files are converted and resized."""
+    """An image of an array, converted and resized like image files."""
     height, width, channels = size
     one = pixels[row]
     image = Image.fromarray(one[:, :, 0] if one.ndim == 3 and one.shape[2] == 1 else one)

@@ -1,4 +1,4 @@
-"""How weights are fitted: optimizers, learning rate schedules, losses, and the weights of boosting (SAMME)."""
+"""Optimizers, learning rate schedules, losses, and the image weights of boosting (SAMME)."""
 
 from typing import TYPE_CHECKING
 

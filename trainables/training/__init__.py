@@ -1,7 +1,7 @@
 """One trial: its net, its optimizer, its epochs, and its checkpoints.
 
-`training.Training` is plain PyTorch in memory; `trial.Trial` carries it forward from whatever the store has;
-`ray_trainable.TuneTrial` is the one door to Ray. `monitor`, `average`, `precision` and `memory` are parts of an epoch.
+`training.Training` is plain PyTorch in memory; `trial.Trial` continues it from the checkpoints in the store;
+`ray_trainable.TuneTrial` is the only use of Ray. `monitor`, `average`, `precision` and `memory` are parts of an epoch.
 """
 
 from typing import TYPE_CHECKING

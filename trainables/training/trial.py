@@ -1,7 +1,7 @@
-"""Carries one trial forward, epoch by epoch, from whatever the store already holds of it.
+"""Advances one trial, epoch by epoch, from its checkpoints in the store.
 
-An epoch that is committed is read, not trained; training begins from the newest whole checkpoint before the epoch that
-is asked for, or from its parent's. So a resumed, an extended and an undisturbed trial go the same way through this file.
+A committed epoch is read, not trained; training starts from the newest complete checkpoint before the requested epoch, or from
+that of its parent. So resumed, extended and undisturbed trials take the same code path.
 """
 
 from __future__ import annotations
@@ -34,31 +34,31 @@ from trainables.training.memory import first_line, free_memory, is_out_of_memory
 from trainables.training.training import Evaluation, OutOfTime, Training
 
 PARENT_WAIT_S = 60.0
-"""So long a trial waits for its parent's checkpoint, which another process may still be writing, and asks so often:"""
+"""How long a trial waits for its parent's checkpoint, which another process may still be writing; `PARENT_POLL_S` is the interval."""
 PARENT_POLL_S = 0.1
 
 CHECKPOINT_WAIT_S = 5.0
-"""The same for its own newest checkpoint: whoever trained that epoch told of it before it was stored."""
+"""How long a trial waits for its own newest checkpoint: the worker that trained that epoch reported it before it was stored."""
 CHECKPOINT_POLL_S = 0.05
 
 
 class ParentUnusable(CaucusError, ValueError):
-    """The checkpoint that a trial starts from is missing, damaged, or of another kind."""
+    """The checkpoint that a trial starts from is missing, damaged, or does not fit."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one call of `Trial.advance` brought: an epoch's result, or the end of the trial with its reason."""
+    """The result of a call of `Trial.advance`: an epoch's result, or the end of the trial with its reason."""
 
     result: EpochResult | None = None
     trained: bool = False
-    """False where the epoch was in the store already and cost nothing."""
+    """False where the epoch was in the store already."""
     end: TrialState | None = None
     reason: str = ""
 
 
 class Trial:
-    """One trial under way. `epoch` is the last one that was advanced to; that of a new child is its parent's."""
+    """A trial in progress. `epoch` is the last epoch that it has reached; that of a new child is its parent's."""
 
     def __init__(
         self,
@@ -82,13 +82,13 @@ class Trial:
         self._parts = 1
         self._image_weights: npt.NDArray[np.float64] | None = None
         self.cost: TrialCost | None = None
-        """What its net costs, once an epoch was trained, or read with it."""
+        """The costs of the net, after an epoch was trained, or read with its costs; None before."""
 
     def advance(self, should_stop: Callable[[], bool] = lambda: False) -> Step:
-        """The next epoch, from the store or by training. Never raises for what a trial can do wrong: that ends it.
+        """The next epoch, from the store or by training. An error of the trial is not raised, but ends the trial.
 
-        A store that stays unwilling ends it as `stopped`, not `failed`: the next run continues it. Raises `DeviceFault`
-        where nothing that this process asks of its GPU is answered any more.
+        A store that keeps failing ends it as `stopped`, not `failed`: the next run continues it. Raises `DeviceFault` where the
+        GPU has stopped working for this process.
         """
         try:
             known = self._stored_result(self.epoch + 1)
@@ -106,7 +106,7 @@ class Trial:
             return Step(end="failed", reason=describe(error))
 
     def _stored_result(self, epoch: int) -> EpochResult | None:
-        """What the store has of this epoch, or None where it must be trained (again)."""
+        """The stored result of this epoch, or None where it must be trained (again)."""
         if epoch not in self._committed:
             return None
         try:
@@ -134,7 +134,7 @@ class Trial:
                     raise
                 message = first_line(error)
             if message:
-                # The whole epoch again, from the last good checkpoint: so its bits follow from the number of parts alone.
+                # Repeat the whole epoch from the last good checkpoint, so that its bits depend on the number of parts alone.
                 del training
                 free_memory()
                 self._parts = more_parts(self._parts, batch_size, message)
@@ -144,12 +144,12 @@ class Trial:
                 return result
 
     def _restore(self, epoch: int, should_stop: Callable[[], bool]) -> Training:
-        """A training from the newest whole checkpoint at `epoch` or before; from the beginning where there is none."""
+        """A training from the newest complete checkpoint up to `epoch`; from the beginning where there is none."""
         if self._start < epoch == self._on_record and epoch not in self._committed:
             if self._wait_for(self._id(epoch), CHECKPOINT_WAIT_S, CHECKPOINT_POLL_S, should_stop):
                 self._committed.add(epoch)
-            self._on_record = 0  # waited for once: what has not come by now was lost
-        self._committer.flush()  # the newest checkpoint may still be on its way, where the epoch after it has failed
+            self._on_record = 0  # wait only once: a checkpoint that has not arrived by now is lost
+        self._committer.flush()  # the upload of the newest checkpoint may be in progress, where the epoch after it has failed
         for candidate in sorted((found for found in self._committed if found <= epoch), reverse=True):
             try:
                 weights = read_part(self._store, self._id(candidate), layout.WEIGHTS)
@@ -158,7 +158,9 @@ class Trial:
             except (DamagedObject, ObjectMissing, ValueError):
                 self._committed.discard(candidate)
                 continue
-            self._parts = max(self._parts, timing.get("parts", 1))  # as it began, so to the same bits
+            self._parts = max(
+                self._parts, timing.get("parts", 1)
+            )  # as in its earlier epochs, so that the bits are the same
             training = self._begin_training(should_stop)
             training.restore(candidate, weights, optimizer_state)
             return training
@@ -186,7 +188,7 @@ class Trial:
         )
 
     def _read_nets(self, former: ParentConfig | None, should_stop: Callable[[], bool]) -> bytes | None:
-        """The nets of the rounds of gradient boosting before; None in the first one. Every checkpoint of a round holds them too."""
+        """The nets of the previous rounds of gradient boosting; None in the first round. Every checkpoint of a round contains them."""
         if former is None:
             return None
         checkpoint = CheckpointId(former.trial_id, former.epoch)
@@ -197,7 +199,7 @@ class Trial:
             raise ParentUnusable(f"its former round {former} cannot be read: {error}") from None
 
     def _read_former(self, former: ParentConfig, should_stop: Callable[[], bool]) -> npt.NDArray[np.float64]:
-        """The weights of the images, from the round of boosting before."""
+        """The image weights from the previous round of boosting."""
         checkpoint = CheckpointId(former.trial_id, former.epoch)
         self._require(checkpoint, "former round", should_stop)
         try:
@@ -210,7 +212,7 @@ class Trial:
         return table.weights
 
     def _require(self, checkpoint: CheckpointId, what: str, should_stop: Callable[[], bool]) -> None:
-        """Raise `ParentUnusable` where the store neither has `checkpoint` nor gets it in time."""
+        """Raise `ParentUnusable` where `checkpoint` is not in the store and does not arrive in time."""
         if not self._wait_for(checkpoint, PARENT_WAIT_S, PARENT_POLL_S, should_stop):
             raise ParentUnusable(
                 f"its {what} {checkpoint} is not in the store {self._store.uri}, nor came within {PARENT_WAIT_S:g} s: "
@@ -233,7 +235,7 @@ class Trial:
     def _wait_for(
         self, checkpoint: CheckpointId, timeout_s: float, poll_s: float, should_stop: Callable[[], bool]
     ) -> bool:
-        """Whether the store has this checkpoint by now, or gets it in time. Raises `OutOfTime` if told to stop meanwhile."""
+        """Whether this checkpoint is in the store, or arrives in time. Raises `OutOfTime` if the trial must stop meanwhile."""
         give_up_s = time.monotonic() + timeout_s
         while self._store.stat(checkpoint.key(layout.MANIFEST)) is None:
             if should_stop():
@@ -292,7 +294,7 @@ class Trial:
         return result
 
     def _evaluate_round(self, training: Training) -> RoundOutcome | None:
-        """What a round of SAMME would come to if it ended now: any epoch may be its last one."""
+        """The outcome of a round of SAMME if it ended now, since any epoch may be its last one; None for other trials."""
         if self.config.boost.kind != "samme":
             return None
         wrong = training.find_wrong()
@@ -300,7 +302,7 @@ class Trial:
         return evaluate_round(weights, wrong, self._images.shape.classes)
 
     def _weight_in_sum(self) -> float | None:
-        """Of a round of gradient boosting."""
+        """The factor of the logits of a round of gradient boosting; None for other trials."""
         boost = self.config.boost
         return (boost.shrinkage if boost.former else 1.0) if boost.kind == "gradient" else None
 
@@ -316,7 +318,7 @@ class Trial:
 
 
 def _known_fields(kind: type[Any], measured: Mapping[str, Any]) -> dict[str, Any]:
-    """Of what a newer version measured what this one knows."""
+    """The entries of `measured` that are fields of `kind`; a newer version may have written others."""
     names = {field.name for field in fields(kind)}
     return {key: value for key, value in measured.items() if key in names}
 
@@ -327,7 +329,7 @@ def seconds_since(start_s: float) -> float:
 
 
 def describe(error: Exception) -> str:
-    """Why a trial failed, for a person."""
+    """Why a trial failed, as a message for people."""
     if isinstance(error, CaucusError):
         return str(error)
     if is_out_of_memory(error):

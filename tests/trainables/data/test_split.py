@@ -1,4 +1,4 @@
-"""Who trains, who steers, who judges."""
+"""The split into training, validation and test."""
 
 import hashlib
 import time

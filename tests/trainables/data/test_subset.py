@@ -1,4 +1,4 @@
-"""Some classes, some training images: who stays, and that it is the same whoever asks."""
+"""Some classes, some training images: which images stay, and that the selection is the same everywhere."""
 
 from dataclasses import replace
 from typing import Any

@@ -33,22 +33,22 @@ def test_nothing_is_asked_where_nobody_said_so():
     assert choose_notice_source({"CAUCUS_SPOT_NOTICE": ""}) is None
 
 
-@pytest.mark.parametrize("told", ["AWS", "azure", "notice", "./notice", "aws,gce", " "])
-def test_what_cannot_be_listened_to_is_one_sentence(told):
+@pytest.mark.parametrize("setting", ["AWS", "azure", "notice", "./notice", "aws,gce", " "])
+def test_an_unknown_source_of_notices_is_an_error_of_one_sentence(setting):
     with pytest.raises(NoticeUnknown, match="it must be aws, gce or the absolute path of a file"):
-        choose_notice_source({"CAUCUS_SPOT_NOTICE": told})
+        choose_notice_source({"CAUCUS_SPOT_NOTICE": setting})
 
 
 def test_aws_is_asked_with_a_token_that_is_asked_for_again_when_it_ends(service):
-    look = choose_notice_source(
+    source = choose_notice_source(
         {"CAUCUS_SPOT_NOTICE": "aws", "AWS_EC2_METADATA_SERVICE_ENDPOINT": service.endpoint + "/"}
     )
-    assert look
-    assert (look(), look(), len(service.tokens)) == (None, None, 1)
+    assert source
+    assert (source(), source(), len(service.tokens)) == (None, None, 1)
     service.tokens.clear()  # six hours later
     service.notice = NOTICE
-    assert look() is None
-    found = look()
+    assert source() is None
+    found = source()
     assert found
     assert found == (f"AWS says {NOTICE}", LEFT_S["aws"])
     assert len(service.tokens) == 1
@@ -56,45 +56,45 @@ def test_aws_is_asked_with_a_token_that_is_asked_for_again_when_it_ends(service)
 
 @pytest.mark.parametrize("answer", ["", "x" * 10_000, '{"action":\n "stop"', "[]"])
 def test_a_notice_that_nobody_understands_is_one_all_the_same(answer, service):
-    look = choose_notice_source({"CAUCUS_SPOT_NOTICE": "aws", "AWS_EC2_METADATA_SERVICE_ENDPOINT": service.endpoint})
-    assert look
+    source = choose_notice_source({"CAUCUS_SPOT_NOTICE": "aws", "AWS_EC2_METADATA_SERVICE_ENDPOINT": service.endpoint})
+    assert source
     service.notice = answer or " "
-    found = look()
+    found = source()
     assert found
     assert len(found[0].splitlines()) == 1
     assert len(found[0]) < 300
 
 
 def test_google_is_asked_with_its_flavour(service):
-    look = choose_notice_source({"CAUCUS_SPOT_NOTICE": "gce", "GCE_METADATA_HOST": f"127.0.0.1:{service.port}"})
-    assert look
-    assert look() is None
+    source = choose_notice_source({"CAUCUS_SPOT_NOTICE": "gce", "GCE_METADATA_HOST": f"127.0.0.1:{service.port}"})
+    assert source
+    assert source() is None
     service.notice = "yes"
-    assert look() == ("Google is to preempt it", LEFT_S["gce"])
+    assert source() == ("Google is to preempt it", LEFT_S["gce"])
 
 
 @pytest.mark.parametrize(
     ("text", "left_s"), [("100\n", 100), ("", FILE_LEFT_S), ("soon", FILE_LEFT_S), ("-1", FILE_LEFT_S), ("nan", 25)]
 )
 def test_a_file_that_is_there_is_a_notice(text, left_s, tmp_path):
-    look = choose_notice_source({"CAUCUS_SPOT_NOTICE": str(tmp_path / "leave")})
-    assert look
-    assert look() is None
+    source = choose_notice_source({"CAUCUS_SPOT_NOTICE": str(tmp_path / "leave")})
+    assert source
+    assert source() is None
     (tmp_path / "leave").write_text(text)
-    assert look() == (f"{tmp_path / 'leave'} is there", left_s)
+    assert source() == (f"{tmp_path / 'leave'} is there", left_s)
 
 
-def test_whoever_listens_hears_it_once_though_the_service_was_away(service):
+def test_a_notice_is_delivered_once_though_the_service_was_away(service):
     answers: list[object] = [OSError("no route"), ConnectionResetError(), None, ("soon", 5.0), ("never asked", 5.0)]
     heard, done = [], threading.Event()
 
-    def look():
+    def source():
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    spot = SpotNotice(look, lambda notice: (heard.append(notice), done.set()), poll_s=0.01)  # type: ignore[func-returns-value]
+    spot = SpotNotice(source, lambda notice: (heard.append(notice), done.set()), poll_s=0.01)  # type: ignore[func-returns-value]
     assert done.wait(30)
     assert [notice.message for notice in heard] == ["soon"]
     assert spot.notice is heard[0]
@@ -104,8 +104,8 @@ def test_whoever_listens_hears_it_once_though_the_service_was_away(service):
 
 def test_a_service_that_is_not_there_is_no_notice(service):
     with serving_metadata() as gone:
-        told = {"CAUCUS_SPOT_NOTICE": "aws", "AWS_EC2_METADATA_SERVICE_ENDPOINT": gone.endpoint}
-    look = choose_notice_source(told)
-    assert look
+        environment = {"CAUCUS_SPOT_NOTICE": "aws", "AWS_EC2_METADATA_SERVICE_ENDPOINT": gone.endpoint}
+    source = choose_notice_source(environment)
+    assert source
     with pytest.raises(OSError, match="refused"):  # which the listener takes for no answer
-        look()
+        source()
