@@ -29,24 +29,24 @@ from trainables.datasets.config import DataConfig
 from trainables.datasets.load import load_images
 from trainables.results.layer_statistics import EpochStatistics
 from trainables.training.device_images import DeviceImages, place_images
-from trainables.training.monitor import Watch
+from trainables.training.monitor import TrainingMonitor
 from trainables.training.training import Training
 
 GOAL = 0.03
 FASHION_TRAIN, DIGITS_PAIRS, FASHION_PAIRS = 6_000, 81, 11
 
 
-class Blind(Watch):
+class Blind(TrainingMonitor):
     """A monitor that records nothing."""
 
-    def wants(self, step: int, steps: int) -> bool:
+    def should_monitor(self, step: int, steps: int) -> bool:
         return False
 
     def take_loss(self, loss: Tensor) -> None:
         pass
 
     @contextlib.contextmanager
-    def looking(self) -> Iterator[None]:
+    def recording_activations(self) -> Iterator[None]:
         yield
 
     def close(self, logits: Tensor, labels: Tensor, rate: float) -> EpochStatistics:
@@ -58,7 +58,7 @@ class BlindTraining(Training):
 
     def __init__(self, config: TrialConfig, images: DeviceImages) -> None:
         super().__init__(config, images)
-        self._watch = Blind(self._net)
+        self._monitor = Blind(self._net)
 
     def _close_epoch(self, rate: float) -> None:  # type: ignore[override]
         return None

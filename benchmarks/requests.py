@@ -114,7 +114,7 @@ def _kind_of(method: str, url: str) -> tuple[str, str]:
 class HastyBucket(S3Store):
     """A bucket whose writes are not verified: for creating stored runs, not for measuring."""
 
-    def _look(self, client: Any, name: str) -> tuple[int, str | None]:
+    def _read_back(self, client: Any, name: str) -> tuple[int, str | None]:
         return self._written[name]
 
     def _put(self, key: str, data: bytes) -> StoredObject:

@@ -26,7 +26,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.sample_runs.promise import faults_of, look
+from tests.sample_runs.promise import faults_of, inspect_store
 from tests.sample_runs.sweeps import CAUCUS, DIGITS, RunningSweep, events, trial_bits
 from tests.services.nodes import Nodes, running_nodes
 
@@ -145,7 +145,7 @@ def disturb(nodes: Nodes, store: Path, trials: int, every_s: float, seed: int) -
                     kill(nodes, index, kind)
                     if kind != "worker":
                         due[index] = time.monotonic() + NODE_BACK_S
-                print(f"{now_s - start_s:6.0f} s  {kind:6}  {len(look(store).epochs)} epochs", flush=True)
+                print(f"{now_s - start_s:6.0f} s  {kind:6}  {len(inspect_store(store).epochs)} epochs", flush=True)
         return time.monotonic() - start_s, -1 if code is None else code, kills, drivers
     finally:
         driver.kill()

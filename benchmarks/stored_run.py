@@ -133,7 +133,7 @@ def write_run_of(store: Store, spec: SweepSpec, data: ImageSet, with_true_class:
                 true_class = take_true_class(predictions["validation"], labels["validation"])
                 if with_true_class:
                     parts[layout.true_class_part("validation")] = true_class_to_arrow(true_class)
-                loss = float(-np.log(np.maximum(true_class.truth, 1e-12)).mean())
+                loss = float(-np.log(np.maximum(true_class.true_class, 1e-12)).mean())
                 accuracy = float((true_class.predicted == labels["validation"]).mean())
                 result = EpochResult(epoch, 0.4, 0.9, loss, accuracy, 1.0, 0.5)
                 measured = {key: value for key, value in asdict(result).items() if key[-2:] != "_s"}

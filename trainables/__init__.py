@@ -1,7 +1,7 @@
-"""What one trial is made of: images, nets, training, checkpoints, and the store that they lie in.
+"""A single trial: its configuration, images, net, training, checkpoints, and the store.
 
-Start with `config` (what decides a trial), `training` (how it is carried out) and `store` (where it is kept).
-The other two top packages build on this one; it imports neither. Torch is loaded by what trains, not by this face.
+Start with `config` (the configuration of a trial), `training` (its epochs) and `store` (its storage).
+The other two top packages build on this one; it imports neither. Torch is imported by the modules that train, not by this one.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
 """The installed distribution: its name in a package index, its version, and how to install what is missing.
 
-The name is not `caucus`: in the package index that is another project's program, with a command of the same name.
+The name is not `caucus`, because the package index has another project of that name, whose command is `caucus` too.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
 
 NAME = "caucus-sweeps"
-"""What pip takes. The command, and the word in all records, stay `caucus`."""
+"""The name for pip. The command and the name in all records stay `caucus`."""
 
 COMMAND = "caucus"
 ENTRY = "runner.cli.main:main"
@@ -26,7 +26,7 @@ def installed_version() -> str:
 
 
 def install_command(extra: str) -> str:
-    """What to type to get the packages of the extra `extra`: from the checkout that this code runs from, else from an index.
+    """The command that installs the extra `extra`: from the checkout that this code runs from, else from a package index.
 
     >>> install_command("timm").startswith("pip install --editable ")
     True
@@ -37,11 +37,11 @@ def install_command(extra: str) -> str:
 
 
 def setup_command() -> str:
-    """What to type to install Caucus anew, with the versions that it was tested with where this is a checkout."""
+    """The command that installs Caucus again. In a checkout it installs the versions that Caucus was tested with."""
     return "make setup" if (CHECKOUT / "pyproject.toml").is_file() else f"pip install --upgrade {NAME}"
 
 
 def find_foreign_command() -> EntryPoint | None:
-    """The command `caucus` of another project that is installed beside ours, if there is one."""
+    """The entry point `caucus` of another installed project; None where there is none."""
     found = entry_points(group="console_scripts", name=COMMAND)
     return next((entry for entry in found if entry.value != ENTRY), None)

@@ -1,18 +1,18 @@
-"""Every error that Caucus raises on purpose. One base, and the builtin that each resembles."""
+"""Every error that Caucus raises on purpose. All have one base class, and each inherits the builtin that it resembles."""
 
 from __future__ import annotations
 
 
 class CaucusError(Exception):
-    """Base of all errors with a message meant for a person: what, the value, the rule, what to do."""
+    """Base of all errors whose message is meant for people: it names what is wrong, the value, the rule, and what to do."""
 
 
 class SweepFileError(CaucusError, ValueError):
-    """The sweep file or an override says something that cannot be run."""
+    """The sweep file or an override describes a sweep that cannot be run."""
 
 
 class DataError(CaucusError, ValueError):
-    """The data set is missing, damaged, or too small for what was asked."""
+    """The data set is missing, damaged, or too small for the requested split."""
 
 
 class StoreError(CaucusError, OSError):
@@ -30,11 +30,11 @@ class StoreTooNew(StoreError):
 
 
 class DamagedObject(StoreError, ValueError):
-    """Stored bytes that are not what their manifest promises, or a record that cannot be read."""
+    """Stored bytes that do not match their manifest, or a record that cannot be read."""
 
 
 class MismatchedPredictions(CaucusError, ValueError):
-    """Predictions that do not line up: other images, other labels, another split, or not probabilities."""
+    """Predictions that are not comparable: other images, other labels, another split, or no probabilities."""
 
 
 class PoolTooLarge(CaucusError, MemoryError):
@@ -42,7 +42,7 @@ class PoolTooLarge(CaucusError, MemoryError):
 
 
 class ClusterError(CaucusError, RuntimeError):
-    """A Ray cluster cannot be joined, or Ray has no room for a single trial."""
+    """A Ray cluster cannot be joined, or lacks the resources for a single trial."""
 
 
 class RunMissing(CaucusError, LookupError):
@@ -50,19 +50,19 @@ class RunMissing(CaucusError, LookupError):
 
 
 class RunMismatch(CaucusError, ValueError):
-    """A run of that name exists and was started with something else."""
+    """A run of that name exists, and was started with another sweep or other data."""
 
 
 class RunTaken(CaucusError, BlockingIOError):
-    """Another driver has the run."""
+    """Another driver holds the lease of the run."""
 
 
 class NightDropped(CaucusError, LookupError):
-    """A night that is over, and whose checkpoints retention has deleted."""
+    """A finished night whose checkpoints retention has deleted."""
 
 
 class RunCutShort(CaucusError, RuntimeError):
-    """A run that was under way cannot go on. What reached the store is kept, and the next execution continues it."""
+    """A run in progress cannot continue. Everything in the store is kept, and the next execution continues from there."""
 
 
 class CheckpointMismatch(CaucusError, ValueError):
@@ -70,7 +70,7 @@ class CheckpointMismatch(CaucusError, ValueError):
 
 
 class ModelMismatch(CaucusError, ValueError):
-    """A model whose answers do not have the shape that the data asks for."""
+    """A model whose output does not have the shape that the data requires."""
 
 
 class ModelUnusable(CaucusError, ValueError):
@@ -82,7 +82,7 @@ class OutOfMemory(CaucusError, MemoryError):
 
 
 class DeviceFault(CaucusError, RuntimeError):
-    """A GPU that refuses whatever this process asks from now on: the process has to end, and another one to go on."""
+    """A GPU that fails every further call of this process: only a new process can continue."""
 
 
 class TrialDiverged(CaucusError, ArithmeticError):

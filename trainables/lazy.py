@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first asked for (PEP 562): a package costs nothing until it is used."""
+"""Public names of a package that are imported when they are first used (PEP 562), so importing a package costs nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def lazy_names(package: str, modules: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
-    """The `__getattr__` of `package`, for which each of `modules` (relative names) has some of its public names.
+    """The `__getattr__` of `package`. `modules` maps the relative name of a module to the public names that it defines.
 
     A name is looked up once, and is a plain attribute of the package from then on.
     """

@@ -43,7 +43,7 @@ def was_monitored(record: TrialRecord) -> bool:
 def _read(store: Store, record: TrialRecord) -> MonitoredTrial:
     last = record.epochs[-1].epoch
     try:
-        data = read_part(store, CheckpointId(record.trial_id, last), layout.WATCHED)
+        data = read_part(store, CheckpointId(record.trial_id, last), layout.LAYER_STATISTICS)
         return MonitoredTrial(record, last, layers_from_arrow(data))
     except (ObjectMissing, DamagedObject):  # a report is worth having without it
         return MonitoredTrial(record, last)

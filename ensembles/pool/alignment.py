@@ -57,7 +57,7 @@ class SplitImages:
         """Why predictions do not line up, or None if they do."""
         images, classes = self.shape
         knows = found.classes if isinstance(found, TrueClass) else found.probabilities.shape[1]
-        count = len(found.truth) if isinstance(found, TrueClass) else len(found.rows)
+        count = len(found.true_class) if isinstance(found, TrueClass) else len(found.rows)
         if found.data_id != self.data_id:
             return f"its predictions are of data {found.data_id}, not {self.data_id}"
         if found.split != self.split:

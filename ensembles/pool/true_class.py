@@ -138,7 +138,7 @@ def read_true_class_pool(
         found = _read(store, members[position], images, known_manifests)
         if isinstance(found, str):
             return found
-        of_true_class[position], predicted[position] = found.truth, found.predicted
+        of_true_class[position], predicted[position] = found.true_class, found.predicted
         return None
 
     with ThreadPoolExecutor(READERS) as readers:

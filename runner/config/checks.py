@@ -18,7 +18,7 @@ from runner.config.sweep import SweepSpec, stage_scheduler, trial_keys
 from runner.config.time_zone import find_zone
 from runner.config.yaml_file import read_sweep_file
 from runner.space.conditions import conditions_of, in_order
-from trainables.config.conditions import OWN, Condition, condition_of
+from trainables.config.conditions import CUSTOM_ONLY, Condition, condition_of
 from trainables.config.model import is_custom_model
 from trainables.errors import SweepFileError
 from trainables.plugins.trust import trust
@@ -159,7 +159,7 @@ def _check_key(place: str, key: str, known: list[str], custom: list[str]) -> Non
 
 
 def _check_value(spec: SweepSpec, place: str, key: str, value: Any, custom: list[str]) -> None:
-    is_custom_key = condition_of(key) is OWN and custom and not is_custom_model(spec.model.name)
+    is_custom_key = condition_of(key) is CUSTOM_ONLY and custom and not is_custom_model(spec.model.name)
     try:
         spec.trial("", {key: value} | ({"model.name": custom[0]} if is_custom_key else {}))
     except ValidationError as error:

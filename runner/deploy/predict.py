@@ -18,7 +18,7 @@ from ensembles.bundle.cascade import Answers
 from ensembles.bundle.manifest import read_bundle
 from runner.deploy.loaded_bundle import make_ready
 from runner.output.out_file import check_out, write_out
-from trainables.datasets.new_images import BadImage, look_for_images, read_chunks
+from trainables.datasets.new_images import BadImage, locate_images, read_chunks
 from trainables.errors import DataError
 from trainables.store.open import open_store
 
@@ -81,7 +81,7 @@ def predict_images(
     endpoint_url: str | None = None,
     notify: Notify = lambda line: None,
 ) -> Predicted:
-    """Predict the images that `source` names (see `look_for_images`) and write one row each to `out`, a CSV or Parquet file.
+    """Predict the images that `source` names (see `locate_images`) and write one row each to `out`, a CSV or Parquet file.
 
     Columns: `image`, `class`, `probability` (calibrated), `agreement` (share of the asked members that name this class).
     `notify` gets a line for each image that cannot be predicted, and for each file that is passed over. Raises
@@ -89,7 +89,7 @@ def predict_images(
     """
     path = check_out(out, ENDINGS)
     bundle = read_bundle(open_store(bundle_uri, endpoint_url))
-    named = look_for_images(source, endpoint_url)
+    named = locate_images(source, endpoint_url)
     team = make_ready(bundle, cascade, custom_code)
     names: list[str] = []
     found: list[Answers] = []

@@ -14,7 +14,7 @@ from runner.control.price import find_prices
 from runner.doctor.finding import Finding
 from trainables.distribution import CHECKOUT
 from trainables.errors import SweepFileError
-from trainables.hardware.spot_notice import VARIABLE, NoticeUnknown, look_for_notice
+from trainables.hardware.spot_notice import VARIABLE, NoticeUnknown, choose_notice_source
 
 HEALTH = {"initial_delay_ms": 5000, "period_ms": 3000, "timeout_ms": 10000, "failure_threshold": 5}
 """Ray's defaults: a dead node is noticed after 65 s."""
@@ -102,7 +102,7 @@ def _check_spot_notice(config: dict[str, Any]) -> Iterator[Finding]:
     values = [found for one in texts for found in re.findall(rf"\b{VARIABLE}=['\"]?([^\s'\"]*)", one)]
     for value in dict.fromkeys(values):
         try:
-            look_for_notice({VARIABLE: value})
+            choose_notice_source({VARIABLE: value})
         except NoticeUnknown as error:
             near = nearest(value, ["aws", "gce"])
             advice = near[2:] if "did you mean" in near else "write aws on AWS, gce on Google's machines"

@@ -27,7 +27,7 @@ from trainables.data.images import ImageArrays, ImageSet
 from trainables.data.pseudo_table import PseudoTable, read_pseudo_table, write_pseudo_table
 from trainables.datasets.unlabelled import UnlabelledImages, load_unlabelled
 from trainables.errors import CaucusError, DamagedObject, ObjectMissing, RunCutShort, RunMismatch, StoreError
-from trainables.hardware.gpu_share import pretends_gpus, show_own_gpus
+from trainables.hardware.gpu_share import pretends_gpus, restrict_to_assigned_gpus
 from trainables.plugins.trust import trust, trusted
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord, rank
@@ -168,12 +168,12 @@ def _agree_on(
     configs = [state.trials[member.trial_id].config for member in team.members]
     probabilities = _predict_all(store, spec, cluster, team.members, configs, images.arrays, unlabelled.pixels)
     pool = PredictionPool(
-        images.data_id, "unlabelled", team.members, probabilities, unlabelled.truth, images.class_names
+        images.data_id, "unlabelled", team.members, probabilities, unlabelled.true_class, images.class_names
     )
     found = agree(pool, team, spec.ensemble.vote, config.confidence, config.agreement)
     figures = count_labels(
         found,
-        unlabelled.truth,
+        unlabelled.true_class,
         images.class_names,
         config.confidence,
         config.agreement,
@@ -230,7 +230,7 @@ def _predict(
     pixels: npt.NDArray[np.uint8],
     models: tuple[str, ...] = (),
     gpus: float | None = None,
-    is_asked: bool = True,
+    is_explicit: bool = True,
     is_pretended: bool = False,
 ) -> npt.NDArray[np.float32] | CaucusError:
     """Runs in a worker, which may import the user-defined models named `models`: predictions of `member` for `pixels`, or the error."""
@@ -242,9 +242,9 @@ def _predict(
     from trainables.training.predict import predict_images
 
     if ray.is_initialized():
-        show_own_gpus(ray.get_runtime_context().get_accelerator_ids().get("GPU", ()))
+        restrict_to_assigned_gpus(ray.get_runtime_context().get_accelerator_ids().get("GPU", ()))
     try:
-        device = open_device(slot_threads(), gpus, is_asked=is_asked, is_pretended=is_pretended)
+        device = open_device(slot_threads(), gpus, is_explicit=is_explicit, is_pretended=is_pretended)
         return predict_images(store, member, TrialConfig.model_validate(config), place_images(images, device), pixels)
     except CaucusError as error:
         return error

@@ -120,9 +120,9 @@ def _trainable(context: RunContext, cluster: Cluster) -> Any:
         TuneTrial,
         images=context.images.arrays,
         store=context.store,
-        own_models=trusted(),
+        custom_models=trusted(),
         gpus=cluster.slot.gpus,
-        is_asked=context.spec.resources.gpus is not None,
+        is_explicit=context.spec.resources.gpus is not None,
         is_pretended=pretends_gpus(),
     )
     return tune.with_resources(trainable, {"cpu": cluster.slot.cpus, "gpu": cluster.slot.gpus})

@@ -60,7 +60,7 @@ def read_verified(store: Store, name: str, run: str) -> Verified:
     if not store.has_etags:
         return Verified()
     try:
-        record = get_json(store, layout.run_key(name, run, layout.PROVED))
+        record = get_json(store, layout.run_key(name, run, layout.VERIFIED))
         return _parse(record)
     except (ObjectMissing, DamagedObject, KeyError, TypeError, ValueError, AttributeError):
         return Verified()
@@ -74,7 +74,7 @@ def write_verified(store: Store, name: str, run: str, verified: Verified, before
     for member, check in verified.checkpoints.items():
         epochs = trials.setdefault(member.trial_id, {}).setdefault("epochs", {})
         epochs[str(member.epoch)] = [check.mark, round(check.at_unix_s), int(check.is_read)]
-    store.put(layout.run_key(name, run, layout.PROVED), seal_json({"trials": trials}))
+    store.put(layout.run_key(name, run, layout.VERIFIED), seal_json({"trials": trials}))
 
 
 def _parse(record: Mapping[str, Any]) -> Verified:

@@ -28,7 +28,7 @@ def test_a_stored_run_is_one_that_any_reader_takes(tmp_path: Path) -> None:
         truth = read_true_class(store, checkpoint, "validation")
         assert record.best is not None
         assert 0.4 < record.best.validation_accuracy < 1
-        assert truth.truth.shape == (40,)
+        assert truth.true_class.shape == (40,)
         assert read_part(store, checkpoint, "weights.safetensors") == b"weights"
 
 

@@ -25,7 +25,7 @@ def device(opened: torch.device, monkeypatch: pytest.MonkeyPatch) -> Iterator[to
     """`torch.device("second:0")`, which all of Caucus takes for the one to train on meanwhile.
 
     Predictions go in batches as large as on a CPU, so that both come to the same bits. An architecture's cost is measured
-    anew. One thread: torch starts one for each device at the first backward pass of a process, before this one was there.
+    again. One thread: torch starts one for each device at the first backward pass of a process, before this one was there.
     """
     monkeypatch.setattr("trainables.hardware.device.choose_device", lambda *_, **__: opened)
     monkeypatch.setitem(training.EVALUATION_BATCH, "cuda", training.EVALUATION_BATCH["cpu"])

@@ -2,7 +2,7 @@
 
 `open_second_device()` gives `torch.device("second:0")`. Its tensors lie in the CPU's memory and meet the CPU's kernels, so
 results have the CPU's bits; but an operation that mixes devices is refused as on CUDA, memory has an end where a test
-sets one, and `watch_device` counts what a GPU would be waited for.
+sets one, and `count_waits` counts what a GPU would be waited for.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Wait:
 
 @dataclass
 class Waits:
-    """All that was heard while `watch_device` was open."""
+    """All that was heard while `count_waits` was open."""
 
     heard: list[Wait] = field(default_factory=list)
 
@@ -80,7 +80,7 @@ def open_second_device() -> torch.device:
 
 
 @contextlib.contextmanager
-def watch_device() -> Iterator[Waits]:
+def count_waits() -> Iterator[Waits]:
     """Meanwhile every wait for the device is written down."""
     waits = Waits()
 
@@ -123,11 +123,11 @@ def _build() -> Path:
         return built
     root = Path(torch.__file__).parent
     unfinished = folder / f"{key}-{os.getpid()}.so"  # two test processes may build at a time
-    words = [compiler, "-std=c++20", "-O1", "-fPIC", "-shared", "-w", str(SOURCE), "-o", str(unfinished)]
-    words += [f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}"]
-    words += [f"-I{root / 'include'}", f"-I{root / 'include/torch/csrc/api/include'}"]
-    words += [f"-L{root / 'lib'}", "-lc10", "-ltorch_cpu", f"-Wl,-rpath,{root / 'lib'}"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S)
+    command = [compiler, "-std=c++20", "-O1", "-fPIC", "-shared", "-w", str(SOURCE), "-o", str(unfinished)]
+    command += [f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}"]
+    command += [f"-I{root / 'include'}", f"-I{root / 'include/torch/csrc/api/include'}"]
+    command += [f"-L{root / 'lib'}", "-lc10", "-ltorch_cpu", f"-Wl,-rpath,{root / 'lib'}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S)
     if done.returncode:
         raise RuntimeError(
             f"second_device.cpp cannot be built against torch {torch.__version__}:\n{done.stderr[-3000:]}"

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from tests.device.second_device import allocated_bytes, limit_memory, watch_device
+from tests.device.second_device import allocated_bytes, count_waits, limit_memory
 from tests.gpu import checks, test_gpu
 
 
 @contextlib.contextmanager
 def forbid_waits() -> Iterator[None]:
-    with watch_device() as waits:
+    with count_waits() as waits:
         yield
     assert waits.by_place() == {}
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tests.device.second_device import allocated_bytes, limit_memory, watch_device
+from tests.device.second_device import allocated_bytes, count_waits, limit_memory
 from trainables.training.memory import is_out_of_memory
 
 Act = Callable[[Tensor, Tensor], object]
@@ -66,7 +66,7 @@ WAITS: dict[str, tuple[Callable[[Tensor], object], list[str]]] = {
 def test_what_a_gpu_is_waited_for_is_counted(device: torch.device, name: str) -> None:
     act, expected = WAITS[name]
     there = torch.ones(3, device=device)
-    with watch_device() as waits:
+    with count_waits() as waits:
         act(there)
     assert [wait.operation for wait in waits.heard] == expected
 

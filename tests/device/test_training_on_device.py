@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.device.second_device import Waits, watch_device
+from tests.device.second_device import Waits, count_waits
 from tests.trainables.training.tiny_trials import CPU, make_config, make_images
 from trainables.training.device_images import place_images
 from trainables.training.training import CHECK_EVERY, Training
@@ -35,7 +35,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }
 
 LARGE_BATCH = {"batch_size": 2049, "augment": {"strength": 0.5, "crop": 1, "mixup": 0.2, "noise": 0.1}}
-"""Beyond the pool of draws: each of its batches draws anew."""
+"""Beyond the pool of draws: each of its batches draws again."""
 
 
 QUICK = {"plain", "ema", "strength"}
@@ -65,7 +65,7 @@ def test_a_trial_comes_to_the_bits_of_the_cpu_and_resumes_to_them(device: torch.
         second = Training(config, images)
         second.restore(1, first.weights(), first.optimizer_state())
         second.train_epoch()
-        assert second.watched == training.watched
+        assert second.statistics == training.statistics
         second.evaluate("validation")
         assert state_of(second) == found[-1]
     assert found[0] == found[1]
@@ -91,7 +91,7 @@ def test_weights_of_images_and_what_is_wrong_come_to_the_bits_of_the_cpu(device:
 
 
 @pytest.mark.long
-def test_group_norm_whose_input_torch_lays_out_anew_on_all_devices_but_the_cpu_comes_close_to_it(
+def test_group_norm_whose_input_torch_copies_to_another_layout_on_all_devices_but_the_cpu_comes_close_to_it(
     device: torch.device,
 ) -> None:
     found = []
@@ -112,16 +112,16 @@ def steps_and_epoch(training: Training) -> tuple[int, Waits, Waits]:
     train_batch = training.train_batch
     steps = 0
 
-    def watched(*given: Any, **named: Any) -> Any:
+    def counted(*given: Any, **named: Any) -> Any:
         nonlocal steps
         begun = len(waits)
-        told = train_batch(*given, **named)
+        result = train_batch(*given, **named)
         within.heard += waits.heard[begun:]
         steps += 1
-        return told
+        return result
 
-    training.train_batch = watched  # type: ignore[method-assign]
-    with watch_device() as waits:
+    training.train_batch = counted  # type: ignore[method-assign]
+    with count_waits() as waits:
         training.train_epoch()
     return steps, within, waits
 
@@ -145,12 +145,12 @@ def test_an_epoch_waits_once_in_sixteen_steps_and_at_its_end_a_number_of_times_t
         counts[steps] = len(waits)
     assert list(counts) == [32, 96]
     assert counts[96] - counts[32] == (96 - 32) / CHECK_EVERY
-    assert counts[32] <= 2 + 20  # layers: two are watched, four questions each
+    assert counts[32] <= 2 + 20  # layers: two are monitored, four synchronisations each
 
 
 def test_prediction_waits_for_its_answers_alone_however_many_batches_there_are(device: torch.device) -> None:
     training = Training(make_config(), place_images(make_images(train=400).arrays, device))
-    with watch_device() as waits:
+    with count_waits() as waits:
         training.evaluate("train")
     assert len(waits) == 4, waits.by_place()
 

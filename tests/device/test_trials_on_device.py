@@ -53,7 +53,7 @@ EPOCHS = 2
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PARENT_WAIT_S", "PARENT_POLL_S", "OWN_WAIT_S", "OWN_POLL_S"):
+    for name in ("PARENT_WAIT_S", "PARENT_POLL_S", "CHECKPOINT_WAIT_S", "CHECKPOINT_POLL_S"):
         monkeypatch.setattr(f"trainables.training.trial.{name}", 0.0)
 
 
@@ -70,7 +70,7 @@ def advance(store: Store, config: TrialConfig, images: DeviceImages, epochs: int
 
 def bits(store: Store, config: TrialConfig) -> dict[tuple[int, str], bytes]:
     """All that checkpoints hold but times."""
-    parts = [layout.WEIGHTS, layout.OPTIMIZER, layout.predictions_part("test"), layout.METRICS, layout.WATCHED]
+    parts = [layout.WEIGHTS, layout.OPTIMIZER, layout.predictions_part("test"), layout.METRICS, layout.LAYER_STATISTICS]
     parts += [layout.BOOST] if config.boost.kind == "samme" else []
     return {
         (epoch, part): read_part(store, CheckpointId(config.trial_id, epoch), part)
@@ -134,8 +134,8 @@ def test_its_checkpoint_is_predicted_with_and_labels_as_on_the_cpu(device: torch
     stored = read_predictions(store, checkpoint, "test").probabilities
     found = predict_images(store, checkpoint, PLAIN, place_images(IMAGES.arrays, device), pixels)
     assert np.array_equal(found, stored)
-    told = label._predict(store, checkpoint, PLAIN.model_dump(mode="json"), IMAGES.arrays, pixels)
-    assert np.array_equal(told, stored)
+    predicted = label._predict(store, checkpoint, PLAIN.model_dump(mode="json"), IMAGES.arrays, pixels)
+    assert np.array_equal(predicted, stored)
 
 
 @pytest.mark.long
@@ -163,13 +163,13 @@ def test_soups_and_pruned_nets_are_those_of_the_cpu(device: torch.device) -> Non
     for where in (CPU, device):
         images = place_images(IMAGES.arrays, where)
         training = Training(make_config(), images)
-        cooked = []
+        ingredients = []
         for epoch in (1, 2):
             training.train_epoch()
-            cooked.append(Ingredient(CheckpointId("0123456789ab", epoch), training.config, training.weights()))
-        kitchen = SoupTask(training.config, images, hash_labels(IMAGES))
-        wanted = name_soup("uniform", [each.checkpoint for each in cooked], "accuracy")
-        soup = make_soup(kitchen, wanted, cooked, lambda told: told.accuracy)
+            ingredients.append(Ingredient(CheckpointId("0123456789ab", epoch), training.config, training.weights()))
+        task = SoupTask(training.config, images, hash_labels(IMAGES))
+        wanted = name_soup("uniform", [each.checkpoint for each in ingredients], "accuracy")
+        soup = make_soup(task, wanted, ingredients, lambda evaluation: evaluation.accuracy)
         task = PruningTask(training.config, training.weights(), images, hash_labels(IMAGES))
         pruned = [
             prune_checkpoint(task, PrunedId("0123456789ab", 2, method, 0.5, 1)) for method in ("magnitude", "channel")
@@ -309,7 +309,7 @@ def test_a_batch_that_does_not_fit_is_trained_in_parts_and_as_many_on_every_atte
     assert read_json_part(store, CheckpointId(config.trial_id, 1), layout.TIMING)["parts"] == 2
 
 
-def test_images_that_do_not_fit_are_told_in_a_sentence_with_their_size(device: torch.device) -> None:
+def test_images_that_do_not_fit_are_an_error_of_one_sentence_with_their_size(device: torch.device) -> None:
     placed = place_images(IMAGES.arrays, device)
     with (
         limit_memory(allocated_bytes() + 1000),
@@ -340,17 +340,17 @@ def test_labelling_without_memory_says_so(device: torch.device, tmp_path: Path) 
     advance(store, PLAIN, place_images(IMAGES.arrays, device))
     checkpoint = CheckpointId(PLAIN.trial_id, EPOCHS)
     with limit_memory(allocated_bytes() + 1000):
-        told = label._predict(store, checkpoint, PLAIN.model_dump(mode="json"), IMAGES.arrays, IMAGES.pixels)
-    assert isinstance(told, DataError)
+        predicted = label._predict(store, checkpoint, PLAIN.model_dump(mode="json"), IMAGES.arrays, IMAGES.pixels)
+    assert isinstance(predicted, DataError)
 
 
-def words(config: TrialConfig) -> dict[str, Any]:
+def tune_config(config: TrialConfig) -> dict[str, Any]:
     return {"name": config.trial_id, "trial": config.model_dump_json(), "epoch": 0}
 
 
 def set_up(store: Store, config: TrialConfig) -> TuneTrial:
     trainable = TuneTrial.__new__(TuneTrial)  # its own constructor asks Ray where it runs
-    trainable.setup(words(config), images=IMAGES.arrays, store=store)
+    trainable.setup(tune_config(config), images=IMAGES.arrays, store=store)
     return trainable
 
 
@@ -373,7 +373,7 @@ def test_memory_is_given_back_between_trials_and_while_a_slot_stands_by(
     for config in (large, other):
         worker.reset_config({"name": "standby", "standby": 0.001})
         idle.append(allocated_bytes())
-        worker.reset_config(words(config))
+        worker.reset_config(tune_config(config))
         assert worker.step()["end"] is None
         assert allocated_bytes() > idle[-1] + 200_000
     worker.reset_config({"name": "standby", "standby": 0.001})
@@ -404,7 +404,7 @@ def test_a_device_that_answers_no_more_ends_its_process_and_not_one_trial_after_
         DeviceFault, match=r"^device second:0 answers this process no more \(CUDA error: an illegal mem"
     ):
         worker.step()  # which Tune takes for the death of the worker, and the trial begins again in a new one
-    worker.reset_config({**words(PLAIN), "range_test": "architecture"})
+    worker.reset_config({**tune_config(PLAIN), "range_test": "architecture"})
     with pytest.raises(DeviceFault):
         worker.step()
     worker.cleanup()

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.sample_runs.promise import back_s, check_promise, look
+from tests.sample_runs.promise import back_s, check_promise, inspect_store
 from tests.sample_runs.sweeps import ROOT
 from tests.services.hosts import Hosts, running_hosts
 from tests.services.servers import S3Server, running_weed
@@ -174,7 +174,7 @@ def test_a_night_during_which_a_node_drops_off_the_network_ends_as_if_it_had_not
     night = cluster.submit("cut")
     wait_for(lambda: cluster.reported("cut") >= 6, night)
     lost = next(name for name in WORKERS if cluster.trainers(name))
-    seen, cut_s = look(cluster.copy("cut", tmp_path / "then")), time.time()
+    seen, cut_s = inspect_store(cluster.copy("cut", tmp_path / "then")), time.time()
     cluster.hosts.cut(lost)
     meanwhile = cluster.status("cut")
     assert (meanwhile["state"], meanwhile["trials"]["planned"]) == ("running", 4)
@@ -211,7 +211,7 @@ def test_a_node_that_is_cut_off_and_comes_back_as_an_orphan_changes_nothing(
     orphans = cluster.trainers(lost)
     if held:  # in the middle of an epoch, which they end when another worker has long taken their trial over
         send(signal.SIGSTOP, orphans)
-    seen, cut_s, used_s = look(cluster.copy(store, tmp_path / "then")), time.time(), busy_s(orphans)
+    seen, cut_s, used_s = inspect_store(cluster.copy(store, tmp_path / "then")), time.time(), busy_s(orphans)
     cluster.hosts.cut(lost, *peers)
     if not held:
         wait_for(lambda: busy_s(orphans) > used_s + 0.05, night)

@@ -348,10 +348,10 @@ OTHER_MANIFESTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a further key": (reseal_manifest(mood="good"), "was written by a newer Caucus (key mood)"),
     "a format": (reseal_manifest(format=2), "was written by a newer Caucus (key format)"),
     "a further key of a part": (add_keys_to_parts, ".codec)"),
-    "parts of another kind": (reseal_manifest(parts=["weights"]), "does not tell size and hash of parts"),
+    "parts of another kind": (reseal_manifest(parts=["weights"]), "does not give size and hash of parts"),
     "a part without a hash": (
         reseal_manifest(parts={"all.bin": {"size_bytes": 3}}),
-        "does not tell size and hash of all.bin",
+        "does not give size and hash of all.bin",
     ),
     "parts and a shard list": (reseal_manifest(parts=None, shards=[1]), "was written by a newer Caucus (key shards)"),
     "no JSON": (lambda data: b"\x81\xa5parts\x80", "is not readable as JSON"),

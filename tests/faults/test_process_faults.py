@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sample_runs.promise import Seen, back_s, check_promise, first_epoch_s, look
+from tests.sample_runs.promise import Seen, back_s, check_promise, first_epoch_s, inspect_store
 from tests.sample_runs.sweeps import DIGITS, RunningSweep, caucus, events, reported_epochs, run_sweep, start_sweep
 from tests.services.nodes import OBJECT_STORE_BYTES, Nodes, running_nodes
 from tests.services.servers import S3Server
@@ -133,7 +133,7 @@ class Run:
 
     def hit(self) -> None:
         """From now on something is wrong."""
-        self.seen.append(look(self.store))
+        self.seen.append(inspect_store(self.store))
         self.hit_unix_s = time.time()
 
     def end(self) -> int:
@@ -181,14 +181,14 @@ def trap(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cluster(trap: Path) -> Iterator[Nodes]:
     # Nothing may be moved from a full object store to the disk: that would be no fault.
     spilling = '--system-config={"automatic_object_spilling_enabled":false}'
-    with running_nodes(workers=3, env={"CAUCUS_TEST_TRAP": str(trap)}, head_words=(spilling,)) as nodes:
+    with running_nodes(workers=3, env={"CAUCUS_TEST_TRAP": str(trap)}, head_arguments=(spilling,)) as nodes:
         yield nodes
 
 
 @pytest.fixture(params=range(TIMES))
 def run(cluster: Nodes, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
     """A sweep under way on a whole cluster, with two trials in the middle."""
-    cluster.mend()
+    cluster.restart_missing()
     with driven(Run(cluster, tmp_path / "runs", list(WORDS))) as run:
         run.reach(6 + request.param)
         yield run
@@ -271,7 +271,7 @@ def test_a_driver_elsewhere_ends_when_the_head_is_lost(run: Run, undisturbed: Pa
 
 
 def test_a_worker_that_stands_still_is_replaced(cluster: Nodes, undisturbed: Path, tmp_path: Path) -> None:
-    cluster.mend()
+    cluster.restart_missing()
     with driven(Run(cluster, tmp_path / "runs", [*WORDS, "resources.hang=10s"])) as run:
         run.reach(6)
         run.hit()
@@ -287,7 +287,7 @@ def test_a_worker_that_stands_still_is_replaced(cluster: Nodes, undisturbed: Pat
 
 
 def test_a_batch_that_never_ends_is_given_up_and_trained_again(cluster: Nodes, trap: Path, tmp_path: Path) -> None:
-    cluster.mend()
+    cluster.restart_missing()
     (tmp_path / "trapped.py").write_text(TRAPPED)
     (tmp_path / "trapped.yaml").write_text(TRAPPED_SWEEP)
     words = [str(tmp_path / "trapped.yaml")]
@@ -356,7 +356,7 @@ def test_a_full_object_store_stops_nothing(run: Run, undisturbed: Path) -> None:
 
 
 def test_clocks_that_are_an_hour_apart_end_nothing(cluster: Nodes, undisturbed: Path, tmp_path: Path) -> None:
-    cluster.mend()
+    cluster.restart_missing()
     (tmp_path / "sitecustomize.py").write_text(SKEWED)
     for index, skew_s in ((1, "3600"), (2, "-3600")):
         cluster.kill_node(index)

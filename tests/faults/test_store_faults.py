@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 
 from tests.sample_runs.damage import HARMS, behind_folder
-from tests.sample_runs.promise import Seen, check_promise, faults_of, look
+from tests.sample_runs.promise import Seen, check_promise, faults_of, inspect_store
 from tests.sample_runs.sweeps import (
     SMALL,
     RunningSweep,
@@ -140,7 +140,7 @@ def disturb(
     )
     try:
         sweep.wait_for(lambda: reported_epochs(bucket.download(copy, "sweeps/")) >= BEGINS_AT)
-        seen = look(bucket.download(copy))
+        seen = inspect_store(bucket.download(copy))
     except BaseException:
         sweep.kill()
         raise
@@ -222,7 +222,7 @@ def test_damaged_checkpoints_are_trained_again_before_a_run_is_done(
         sweep.wait_for(lambda: sum(1 for _ in store.glob("trials/*/epoch-*/manifest.json")) >= BEGINS_AT)
         if is_killed:
             sweep.kill()
-        seen = look(store)
+        seen = inspect_store(store)
         damaged = dice.sample(sorted(seen.manifests), k=3)
         for folder, part, harm in zip(
             damaged, ("weights.safetensors", "test.arrow", "manifest.json"), HARMS, strict=True
@@ -240,7 +240,7 @@ def test_damaged_checkpoints_are_trained_again_before_a_run_is_done(
     assert trial_bits(store) == trial_bits(undisturbed[0])
     assert outcome(json.loads(output)) == outcome(undisturbed[1])
     whole = {name: data for name, data in seen.manifests.items() if name not in damaged}
-    assert whole.items() <= look(store).manifests.items()
+    assert whole.items() <= inspect_store(store).manifests.items()
 
 
 @contextmanager
@@ -271,7 +271,7 @@ def test_a_temporary_folder_that_is_full_for_a_while_costs_nothing(
         try:
             sweep.wait_for(lambda: reported_epochs(store) >= BEGINS_AT)
             assert any(disk.iterdir()), "nothing of the run lies there"
-            seen = look(store)
+            seen = inspect_store(store)
             filled = subprocess.run(
                 ["dd", "if=/dev/zero", f"of={disk}/full", "bs=64K"], capture_output=True, check=False
             )

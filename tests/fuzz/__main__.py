@@ -104,9 +104,9 @@ def serve(seed: int, numbers: range, out: int) -> None:
         while at < len(numbers):
             part = numbers[at : at + BATCH]
             done = 0
-            for told in _watch(kinds, seed, part):
-                told["may_die"] = bool(told.get("died")) and by_name[told["kind"]].may_die
-                os.write(out, json.dumps(told).encode() + b"\n")
+            for report in _monitor(kinds, seed, part):
+                report["may_die"] = bool(report.get("died")) and by_name[report["kind"]].may_die
+                os.write(out, json.dumps(report).encode() + b"\n")
                 done += 1
             at += max(1, done)
 
@@ -137,7 +137,7 @@ def read_right(kind: Kind, folder: Path, dice: random.Random) -> None:
         kind.read(kind.seeds[dice.randrange(len(kind.seeds))], scratch, dice)
 
 
-def _watch(kinds: list[Kind], seed: int, part: range) -> Any:
+def _monitor(kinds: list[Kind], seed: int, part: range) -> Any:
     """What a fork said of each number of `part`, up to the one that it died of."""
     here, there = os.pipe()
     pid = os.fork()
@@ -165,13 +165,13 @@ def _watch(kinds: list[Kind], seed: int, part: range) -> Any:
         buffer += chunk
         *lines, buffer = buffer.split(b"\n")
         for line in lines:
-            told = json.loads(line)
+            report = json.loads(line)
             since_s = time.monotonic()
-            if "begins" in told:
-                begun = told
+            if "begins" in report:
+                begun = report
             else:
                 begun = None
-                yield told
+                yield report
     os.close(here)
     _, status = os.waitpid(pid, 0)
     if begun is not None:
@@ -184,15 +184,15 @@ def _watch(kinds: list[Kind], seed: int, part: range) -> Any:
 
 def main() -> int:
     """Read all inputs; returns 1 where one was answered as it must not be."""
-    words = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    words.add_argument("--inputs", type=int, default=20_000)
-    words.add_argument("--seed", type=int, default=1)
-    words.add_argument("--seconds", type=float, default=1800.0, help="no further input is begun after so long")
-    words.add_argument("--only", type=int, help="read this input alone, here, and show what is raised")
-    words.add_argument("--out", type=Path, default=Path("fuzz-found"), help="a folder for the inputs that were found")
-    told = words.parse_args()
-    if told.only is not None:
-        return _show(told.seed, told.only)
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--inputs", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=1800.0, help="no further input is begun after so long")
+    parser.add_argument("--only", type=int, help="read this input alone, here, and show what is raised")
+    parser.add_argument("--out", type=Path, default=Path("fuzz-found"), help="a folder for the inputs that were found")
+    options = parser.parse_args()
+    if options.only is not None:
+        return _show(options.seed, options.only)
     start_s = time.monotonic()
     pipes = []
     for server in range(SERVERS):
@@ -200,7 +200,7 @@ def main() -> int:
         pid = os.fork()
         if not pid:
             os.close(here)
-            serve(told.seed, range(server, told.inputs, SERVERS), there)
+            serve(options.seed, range(server, options.inputs, SERVERS), there)
             os._exit(0)
         os.close(there)
         pipes.append((pid, here))
@@ -212,7 +212,7 @@ def main() -> int:
     buffers = {here: b"" for _, here in pipes}
     open_ends = set(buffers)
     while open_ends:
-        if time.monotonic() - start_s > told.seconds:
+        if time.monotonic() - start_s > options.seconds:
             for pid, _ in pipes:
                 os.kill(pid, signal.SIGTERM)
             break
@@ -241,12 +241,12 @@ def main() -> int:
     for mark, one in found.items():
         print(f"--- {one['kind']}, input {one['n']}, {one['times']} times: {mark}")
     if found:
-        _keep(told.seed, found, told.out)
+        _keep(options.seed, found, options.out)
     for kind in sorted(kinds):
         print(f"{kind:40} {kinds[kind]:6} inputs, {refused[kind]:6} refused")
     seconds = time.monotonic() - start_s
     print(
-        f"seed {told.seed}: {counts['inputs']} inputs in {seconds:.0f} s: {counts['tracebacks']} tracebacks, {counts['deaths']} deaths, "
+        f"seed {options.seed}: {counts['inputs']} inputs in {seconds:.0f} s: {counts['tracebacks']} tracebacks, {counts['deaths']} deaths, "
         f"{counts['deaths of the process that may die']} deaths of the process that reads strangers' tables, "
         f"slowest {slowest['seconds']:.1f} s (input {slowest.get('n')}, {slowest.get('kind')})"
     )
@@ -279,11 +279,11 @@ def _show(seed: int, number: int) -> int:
 
     with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
         kinds = make_kinds(Path(place) / "made")
-        told = read_one(kinds, seed, number, Path(place))
+        result = read_one(kinds, seed, number, Path(place))
         _, data, _ = make_input(kinds, seed, number)
         print(data[:3000])
-        print(told["said"] or f"{told['kind']}: {'refused' if told['refused'] else 'read'}")
-    return int(bool(told["said"]))
+        print(result["said"] or f"{result['kind']}: {'refused' if result['refused'] else 'read'}")
+    return int(bool(result["said"]))
 
 
 if __name__ == "__main__":

@@ -242,13 +242,13 @@ def _strangers(folder: Path) -> list[Kind]:
         store = Folder(folder / "bundle", "bundle")
         for name, held in files.items():
             store.put(name, held)
-        told = data
+        manifest = data
         with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):  # most with a hash that holds
             plain = json.loads(data)
             if dice.random() < 0.9:
                 plain.pop("sha256", None)
-                told = to_json({**plain, "sha256": sha256_of(to_json(plain))})
-        store.put("manifest.json", told)
+                manifest = to_json({**plain, "sha256": sha256_of(to_json(plain))})
+        store.put("manifest.json", manifest)
         read_bundle(store)
 
     return [
@@ -364,16 +364,16 @@ def _records(run: SampleRun, place: Path) -> list[Kind]:
     ]
 
 
-def run_verb(words: tuple[str, ...], folder: Path) -> None:
+def run_verb(arguments: tuple[str, ...], folder: Path) -> None:
     """A verb as a person types it; raises what it does not say as a sentence."""
     os.chdir(folder)
-    done = CliRunner().invoke(app, list(words))
+    done = CliRunner().invoke(app, list(arguments))
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
     if done.exit_code not in (0, 2):
-        raise Broken(f"{' '.join(words)} ends with {done.exit_code}: {done.output[-500:]}")
+        raise Broken(f"{' '.join(arguments)} ends with {done.exit_code}: {done.output[-500:]}")
     if "Traceback" in done.output or (done.exit_code == 2 and "caucus: " not in done.output):
-        raise Broken(f"{' '.join(words)} says {done.output[-500:]!r}")
+        raise Broken(f"{' '.join(arguments)} says {done.output[-500:]!r}")
 
 
 def _picture(suffix: str) -> bytes:

@@ -93,16 +93,16 @@ def _part(data: bytes, dice: random.Random) -> tuple[int, int]:
     return start, min(len(data), start + dice.choice((1, 4, 8, 16, 64, 256, 4096)))
 
 
-def mutate_json(told: Any, others: Sequence[Any], dice: random.Random) -> Any:
-    """`told` after one to three changes of its keys and values."""
-    told = copy.deepcopy(told)
+def mutate_json(value: Any, others: Sequence[Any], dice: random.Random) -> Any:
+    """`value` after one to three changes of its keys and values."""
+    value = copy.deepcopy(value)
     for _ in range(dice.choice((1, 1, 1, 2, 3))):
-        told = _change(told, others, dice)
-    return told
+        value = _change(value, others, dice)
+    return value
 
 
-def _change(told: Any, others: Sequence[Any], dice: random.Random) -> Any:
-    places = list(_places(told))
+def _change(value: Any, others: Sequence[Any], dice: random.Random) -> Any:
+    places = list(_places(value))
     if not places or dice.random() < 0.02:
         return copy.deepcopy(dice.choice(ODD_VALUES))
     holder, key = dice.choice(places)
@@ -121,12 +121,12 @@ def _change(told: Any, others: Sequence[Any], dice: random.Random) -> Any:
             if found:
                 there, at = dice.choice(found)
                 holder[key] = copy.deepcopy(there[at])
-    return told
+    return value
 
 
-def _places(told: Any) -> list[tuple[Any, Any]]:
+def _places(value: Any) -> list[tuple[Any, Any]]:
     found: list[tuple[Any, Any]] = []
-    below: list[Any] = [told]
+    below: list[Any] = [value]
     while below:
         one = below.pop()
         keys = list(one) if isinstance(one, dict) else range(len(one)) if isinstance(one, list) else ()
@@ -140,20 +140,20 @@ def mutate_record(data: bytes, others: Sequence[bytes], dice: random.Random) -> 
     """A JSON record: its bytes changed, or its keys and values with a seal that holds."""
     if dice.random() < 0.25:
         return mutate_bytes(data, others, dice)
-    told = mutate_json(_unsealed(data), [_unsealed(other) for other in others], dice)
-    if isinstance(told, dict) and dice.random() < 0.8:
+    value = mutate_json(_unsealed(data), [_unsealed(other) for other in others], dice)
+    if isinstance(value, dict) and dice.random() < 0.8:
         try:
-            return seal_json(told)
+            return seal_json(value)
         except (ValueError, TypeError):
             pass
-    return json.dumps(told, indent=dice.choice((None, 1))).encode()
+    return json.dumps(value, indent=dice.choice((None, 1))).encode()
 
 
 def _unsealed(data: bytes) -> Any:
-    told = json.loads(data)
-    if isinstance(told, dict):
-        told.pop("sha256", None)
-    return told
+    value = json.loads(data)
+    if isinstance(value, dict):
+        value.pop("sha256", None)
+    return value
 
 
 def mutate_journal(data: bytes, others: Sequence[bytes], dice: random.Random) -> bytes:
@@ -174,7 +174,9 @@ def mutate_journal(data: bytes, others: Sequence[bytes], dice: random.Random) ->
                 events[at] = mutate_json(events[at], events, dice)
     lines, chained = [], 0
     for event in events:
-        told = {key: value for key, value in event.items() if key != "sum"} if isinstance(event, dict) else {"x": event}
-        line, chained = seal(json.dumps(told, separators=(",", ":")).encode() + b"\n", chained)
+        fields = (
+            {key: value for key, value in event.items() if key != "sum"} if isinstance(event, dict) else {"x": event}
+        )
+        line, chained = seal(json.dumps(fields, separators=(",", ":")).encode() + b"\n", chained)
         lines.append(line)
     return b"".join(lines)

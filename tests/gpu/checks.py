@@ -62,7 +62,7 @@ def train_trial(store: Folder, config: TrialConfig, images: ImageSet, placed: De
         step = trial.advance()
         assert step.end is None, step.reason
     committer.close()
-    parts = (layout.WEIGHTS, layout.OPTIMIZER, layout.METRICS, layout.predictions_part("test"), layout.WATCHED)
+    parts = (layout.WEIGHTS, layout.OPTIMIZER, layout.METRICS, layout.predictions_part("test"), layout.LAYER_STATISTICS)
     digest = hashlib.sha256()
     for part in parts:
         digest.update(read_part(store, CheckpointId(config.trial_id, epochs), part))
@@ -70,7 +70,7 @@ def train_trial(store: Folder, config: TrialConfig, images: ImageSet, placed: De
 
 
 def check_resuming_in_another_process(name: str, folder: Path, device: torch.device) -> None:
-    """A trial that is cut off after its first epoch comes to the bits of an undisturbed one, in a process that begins anew."""
+    """A trial that is cut off after its first epoch comes to the bits of an undisturbed one, in a new process."""
     images = make_images(train=200)
     config = make_config(images.data_id, **CONFIGS[name])
     placed = place_images(images.arrays, device)
@@ -143,14 +143,14 @@ def check_memory_between_trials(folder: Path, device: torch.device) -> None:
     small = make_config(images.data_id, augment={"strength": 0.5})
     large = make_config(images.data_id, **LARGE, l1=1e-4, decay="decoupled", average={"name": "ema"})
 
-    def words(config: TrialConfig) -> dict[str, Any]:
+    def tune_config(config: TrialConfig) -> dict[str, Any]:
         return {"name": config.trial_id, "trial": config.model_dump_json(), "epoch": 0}
 
     worker = TuneTrial.__new__(TuneTrial)  # its own constructor asks Ray where it runs
-    worker.setup(words(small), images=images.arrays, store=Folder(folder))
+    worker.setup(tune_config(small), images=images.arrays, store=Folder(folder))
     held = []
     for config in (small, large):
-        worker.reset_config(words(config))
+        worker.reset_config(tune_config(config))
         assert worker.step()["end"] is None
         peak = int(module_of(device).max_memory_allocated(device))
         worker.reset_config({"name": "standby", "standby": 0.001})
@@ -174,7 +174,7 @@ def check_out_of_memory(folder: Path, device: torch.device, limit: Callable[[int
 
 
 def check_fault(device: torch.device, break_device: Callable[[torch.device], None]) -> None:
-    """After a fault that CUDA does not forgive, whoever asks is told that the process has to end. Ends this process's device."""
+    """After a fault from which CUDA does not recover, the error says that the process has to end. Ends this process's device."""
     try:
         break_device(device)
     except Exception as error:
@@ -251,11 +251,11 @@ def in_processes(device: torch.device, work: list[Work]) -> list[str]:
         there.close()
         running.append((process, here))
     try:
-        told = []
+        messages = []
         for _, pipe in running:
             assert pipe.poll(CHILD_S), "a process that trains has said nothing for too long"
-            told.append(str(pipe.recv()))
-        return told
+            messages.append(str(pipe.recv()))
+        return messages
     finally:
         for process, _ in running:
             process.terminate()

@@ -70,7 +70,7 @@ def test_the_memory_of_a_step_is_what_the_gpu_measures(gpu: torch.device) -> Non
     assert training.circumstances()["device"] == torch.cuda.get_device_name(gpu)
 
 
-def test_a_gpu_that_answers_no_more_is_told_from_a_trial_that_fails(gpu: torch.device) -> None:
+def test_a_gpu_that_stops_working_is_distinguished_from_a_trial_that_fails(gpu: torch.device) -> None:
     process = multiprocessing.get_context("spawn").Process(target=_break)
     process.start()
     process.join(checks.CHILD_S)

@@ -31,7 +31,7 @@ def harm_bytes(data: bytes, harm: Harm, dice: random.Random) -> bytes | None:
 
 @dataclass(frozen=True)
 class Behind:
-    """The objects of a store as whoever damages them sees them."""
+    """The objects of a store, for tests that damage them."""
 
     read: Callable[[str], bytes]
     write: Callable[[str, bytes], Any]

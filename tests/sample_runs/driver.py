@@ -24,7 +24,7 @@ from trainables.store.folder import Folder
 A, B, C = (make_trial(number) for number in range(3))
 
 
-class Given:
+class FixedTrials:
     """A search that proposes the trials it is given, all at once."""
 
     def __init__(self, trials: list[TrialConfig], stage: str = "") -> None:
@@ -57,7 +57,7 @@ class Driver:
         self.log = open_log(Folder(folder, "runs"))
         self.log.open({}, slots=2)
         self.spec = make_spec("runs", scheduler=scheduler.model_dump(exclude_none=True), **parts)
-        search = Given(trials) if isinstance(trials, list) else trials
+        search = FixedTrials(trials) if isinstance(trials, list) else trials
         self.controller = TrialController(self.spec, search, self.log, lost)
         self.scheduler = RayScheduler(self.controller)
 
@@ -68,14 +68,16 @@ class Driver:
             tasks.append(task)
         return tasks
 
-    def tell(self, trial: TrialConfig, epoch: int, accuracy: float, trained: bool = True, loss: float = 0.5) -> str:
-        """The end of an epoch; returns what Tune is told."""
-        told = {"name": trial.trial_id, "trained": trained, "end": None, "reason": "", "done": False, "pid": 1}
-        return self._describe(told | asdict(make_result(epoch, accuracy, loss)))
+    def report_epoch(
+        self, trial: TrialConfig, epoch: int, accuracy: float, trained: bool = True, loss: float = 0.5
+    ) -> str:
+        """Report the end of an epoch; returns the decision for Tune."""
+        result = {"name": trial.trial_id, "trained": trained, "end": None, "reason": "", "done": False, "pid": 1}
+        return self._on_result(result | asdict(make_result(epoch, accuracy, loss)))
 
     def report_end(self, trial: TrialConfig, state: str, reason: str) -> str:
         """A trial's own end."""
-        return self._describe({"name": trial.trial_id, "trained": False, "end": state, "reason": reason})
+        return self._on_result({"name": trial.trial_id, "trained": False, "end": state, "reason": reason})
 
     def lose(self, trial: TrialConfig, error: str | None, failures: int = 4) -> None:
         """Its worker has died for the last time."""
@@ -87,9 +89,9 @@ class Driver:
     def record(self, trial: TrialConfig) -> TrialRecord:
         return self.log.state.trials[trial.trial_id]
 
-    def told(self, kind: type[Event]) -> list[Any]:
+    def events_of(self, kind: type[Event]) -> list[Any]:
         """The events of one kind, in order."""
         return [event for event in self.log.events if isinstance(event, kind)]
 
-    def _describe(self, result: dict[str, Any]) -> str:
+    def _on_result(self, result: dict[str, Any]) -> str:
         return self.scheduler.on_trial_result(None, SimpleNamespace(trial_id="tune1"), result)

@@ -25,11 +25,11 @@ class Seen:
     """Trials that a slot was busy with."""
 
 
-def look(store: Path) -> Seen:
+def inspect_store(store: Path) -> Seen:
     """What a folder store holds now."""
     running: set[str] = set()
     epochs = set()
-    # Before the journal: an epoch that is committed in between is then told by neither.
+    # Before the journal: an epoch that is committed in between is then in neither.
     manifests = {
         str(path.parent.relative_to(store / "trials")): path.read_bytes()
         for path in store.glob("trials/*/epoch-*/manifest.json")
@@ -56,10 +56,10 @@ def faults_of(store: Path) -> list[str]:
         if not (store / "trials" / trial_id / f"epoch-{epoch:04d}" / "manifest.json").is_file():
             found.append(f"{trial_id}@{epoch} is on record and not in the store")
     for path in sorted(store.glob("trials/*/epoch-*/manifest.json")):
-        for name, told in json.loads(path.read_bytes())["parts"].items():
+        for name, entry in json.loads(path.read_bytes())["parts"].items():
             part = path.parent / name
             data = part.read_bytes() if part.is_file() else b""
-            if (len(data), hashlib.sha256(data).hexdigest()) != (told["size_bytes"], told["sha256"]):
+            if (len(data), hashlib.sha256(data).hexdigest()) != (entry["size_bytes"], entry["sha256"]):
                 found.append(f"{part.relative_to(store)} is not what its manifest promises")
     return found
 
@@ -90,7 +90,7 @@ def check_promise(store: Path, undisturbed: Path, seen: list[Seen]) -> None:
 
 
 def back_s(store: Path, since_unix_s: float, trials: frozenset[str]) -> float:
-    """Seconds from `since_unix_s` until each of `trials` has told of another epoch: how long the slowest of them was away."""
+    """Seconds from `since_unix_s` until each of `trials` has reported another epoch: how long the slowest of them was away."""
     first: dict[str, float] = {}
     for event in _epochs_after(store, since_unix_s):
         first.setdefault(event["trial_id"], event["at_unix_s"] - since_unix_s)
@@ -103,5 +103,5 @@ def first_epoch_s(store: Path, since_unix_s: float) -> float:
 
 
 def _epochs_after(store: Path, since_unix_s: float) -> list[dict[str, Any]]:
-    told = [event for event in events(store) if event["kind"] == "epoch-repeated" or event.get("trained")]
-    return [event for event in told if event["at_unix_s"] > since_unix_s]
+    trained = [event for event in events(store) if event["kind"] == "epoch-repeated" or event.get("trained")]
+    return [event for event in trained if event["at_unix_s"] > since_unix_s]

@@ -22,22 +22,22 @@ def check_decisions(
     places = [place for place, event in enumerate(events) if isinstance(event, EpochReported)][::every]
     halts = 0
     for place in places:
-        told = events[place]
-        assert isinstance(told, EpochReported)
+        report = events[place]
+        assert isinstance(report, EpochReported)
         log = RunLog(UnwrittenJournal(events[:place]), [])
         controller = TrialController(spec, choose(), log)
-        controller.report(told.trial_id, told.result, told.trained)
-        expected = [_decision(event, told) for event in events[place + 1 : place + 2]]
-        found = [_decision(event, told) for event in log.events[place + 1 : place + 2]]
-        assert (found or [None]) == (expected or [None]), (place, told.trial_id, told.result.epoch)
+        controller.report(report.trial_id, report.result, report.trained)
+        expected = [_decision(event, report) for event in events[place + 1 : place + 2]]
+        found = [_decision(event, report) for event in log.events[place + 1 : place + 2]]
+        assert (found or [None]) == (expected or [None]), (place, report.trial_id, report.result.epoch)
         halts += found not in ([], [None])
     return len(places), halts
 
 
-def _decision(event: Event, told: EpochReported) -> tuple[str, str] | None:
+def _decision(event: Event, report: EpochReported) -> tuple[str, str] | None:
     """The end or the pause that a result brought, with its reason; None where it brought none."""
-    if isinstance(event, TrialEnded) and event.trial_id == told.trial_id and event.state != "stopped":
+    if isinstance(event, TrialEnded) and event.trial_id == report.trial_id and event.state != "stopped":
         return event.state, event.reason
-    if isinstance(event, TrialPaused) and event.trial_id == told.trial_id:
+    if isinstance(event, TrialPaused) and event.trial_id == report.trial_id:
         return "paused", event.reason
     return None

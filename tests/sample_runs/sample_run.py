@@ -87,7 +87,7 @@ def make_images() -> ImageSet:
 
 def make_spec(store_uri: str, **parts: Any) -> SweepSpec:
     """A grid over seven learning rates, ended by successive halving at epochs 1 and 3; `parts` replace parts of it."""
-    told: dict[str, Any] = {
+    payload: dict[str, Any] = {
         "name": "dots",
         "data": {"path": "images/of/dots"},
         "store": store_uri,
@@ -95,12 +95,12 @@ def make_spec(store_uri: str, **parts: Any) -> SweepSpec:
         "scheduler": {"method": "asha", "max_epochs": 3, "reduction": 3},
         "ensemble": {"size": 3},
     }
-    return parse_spec(told | parts, "dots.yaml")
+    return parse_spec(payload | parts, "dots.yaml")
 
 
-def make_trial(number: int = 0, **told: Any) -> TrialConfig:
+def make_trial(number: int = 0, **keys: Any) -> TrialConfig:
     """A trial that differs from the others by its seed."""
-    return TrialConfig(data_id="0123456789abcdef", seed=number, **told)
+    return TrialConfig(data_id="0123456789abcdef", seed=number, **keys)
 
 
 def make_result(epoch: int, accuracy: float, loss: float = 0.5, seconds: float = 1.0) -> EpochResult:
@@ -137,15 +137,17 @@ def write_sample_run(folder: Path, listeners: list[Callable[..., None]] | None =
 
 def write_epoch(store: Folder, images: ImageSet, trial: TrialConfig, epoch: int, strength: float) -> EpochResult:
     """A checkpoint with random predictions that lean to the truth by `strength`; returns what it would have measured."""
-    told = {split: _predict(images, split, trial.seed % 1000 + epoch, strength) for split in ("validation", "test")}
+    predictions = {
+        split: _predict(images, split, trial.seed % 1000 + epoch, strength) for split in ("validation", "test")
+    }
     labels = images.labels[images.rows("validation")]
-    right = told["validation"][np.arange(len(labels)), labels]
+    right = predictions["validation"][np.arange(len(labels)), labels]
     result = EpochResult(
         epoch=epoch,
         train_loss=0.4,
         train_accuracy=0.9,
         validation_loss=float(-np.log(right).mean()),
-        validation_accuracy=float((told["validation"].argmax(1) == labels).mean()),
+        validation_accuracy=float((predictions["validation"].argmax(1) == labels).mean()),
         train_s=1.0,
         evaluate_s=0.5,
     )
@@ -154,7 +156,7 @@ def write_epoch(store: Folder, images: ImageSet, trial: TrialConfig, epoch: int,
     parts = {
         layout.WEIGHTS: b"weights",
         layout.OPTIMIZER: b"optimizer",
-        **{layout.predictions_part(split): _arrow(images, split, shares) for split, shares in told.items()},
+        **{layout.predictions_part(split): _arrow(images, split, shares) for split, shares in predictions.items()},
         layout.METRICS: to_json(measured),
         layout.TIMING: to_json(timing),
     }

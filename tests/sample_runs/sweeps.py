@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainables.store.keys import OWN
+from trainables.store.keys import RESERVED_PREFIX
 
 CAUCUS = [sys.executable, "-m", "runner.cli.main"]
 
@@ -76,11 +76,11 @@ class RunningSweep:
             time.sleep(0.02)
 
 
-def start_sweep(*words: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> RunningSweep:
+def start_sweep(*arguments: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> RunningSweep:
     """Start `caucus run WORDS --json` and return at once."""
     mark = secrets.token_hex(8)
     process = subprocess.Popen(
-        [*CAUCUS, "run", *words, "--json"],
+        [*CAUCUS, "run", *arguments, "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -90,20 +90,20 @@ def start_sweep(*words: str, env: dict[str, str] | None = None, cwd: Path | None
     return RunningSweep(process, mark)
 
 
-def caucus(*words: str, env: dict[str, str] | None = None, code: int = 0) -> dict[str, Any]:
+def caucus(*arguments: str, env: dict[str, str] | None = None, code: int = 0) -> dict[str, Any]:
     """The JSON object that `caucus WORDS --json` prints. Asserts that it prints that alone, and the exit code."""
     done = subprocess.run(
-        [*CAUCUS, *words, "--json"], capture_output=True, text=True, env={**os.environ, **(env or {})}, check=False
+        [*CAUCUS, *arguments, "--json"], capture_output=True, text=True, env={**os.environ, **(env or {})}, check=False
     )
     assert done.returncode == code, done.stderr
     assert len(done.stdout.splitlines()) == 1, done.stdout
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    output: dict[str, Any] = json.loads(done.stdout)
+    return output
 
 
-def run_sweep(*words: str, env: dict[str, str] | None = None, code: int = 0) -> dict[str, Any]:
+def run_sweep(*arguments: str, env: dict[str, str] | None = None, code: int = 0) -> dict[str, Any]:
     """The JSON object of a `caucus run` that is waited for."""
-    return caucus("run", *words, env=env, code=code)
+    return caucus("run", *arguments, env=env, code=code)
 
 
 def events(store: Path, name: str = "digits") -> list[dict[str, Any]]:
@@ -125,7 +125,7 @@ def trial_bits(store: Path) -> dict[str, bytes]:
     Writes that a SIGKILL cut off lie beside it under names that no reader sees.
     """
     root = store / "trials"
-    paths = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(OWN)]
+    paths = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(RESERVED_PREFIX)]
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in paths

@@ -1,4 +1,4 @@
-"""The check that all faults are judged by finds what it is there to find."""
+"""The check that all fault tests use finds each violation of the promise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.sample_runs.promise import back_s, check_promise, faults_of, first_epoch_s, look
+from tests.sample_runs.promise import back_s, check_promise, faults_of, first_epoch_s, inspect_store
 
 EVENTS = [
     {"kind": "fence", "read": {}},
@@ -24,8 +24,8 @@ def write(store, events=EVENTS, epochs=(1, 2)):
         folder.mkdir(parents=True)
         data = f"weights of {epoch}".encode()
         (folder / "weights").write_bytes(data)
-        told = {"weights": {"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}}
-        (folder / "manifest.json").write_text(json.dumps({"parts": told}))
+        parts = {"weights": {"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}}
+        (folder / "manifest.json").write_text(json.dumps({"parts": parts}))
     journal = store / "sweeps" / "digits" / "r1" / "events"
     journal.mkdir(parents=True)
     (journal / "000001-000000.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
@@ -38,7 +38,7 @@ def good(tmp_path):
 
 
 def test_a_store_that_is_whole_passes(good, tmp_path):
-    seen = look(good)
+    seen = inspect_store(good)
     assert (seen.running, seen.epochs) == ({"t1"}, {("t1", 1), ("t1", 2)})
     check_promise(good, write(tmp_path / "same"), [seen])
 
@@ -54,7 +54,7 @@ def test_an_epoch_on_record_without_a_checkpoint_is_found(tmp_path):
 
 
 def test_a_checkpoint_that_was_written_again_is_found(good, tmp_path):
-    seen = look(good)
+    seen = inspect_store(good)
     path = good / "trials" / "t1" / "epoch-0001" / "manifest.json"
     path.write_text(path.read_text() + "\n")
     with pytest.raises(AssertionError, match="committed before the fault"):
@@ -65,14 +65,14 @@ def test_an_epoch_that_was_done_again_more_than_once_a_fault_is_found(tmp_path):
     again = {"kind": "epoch-repeated", "at_unix_s": 15.0, "trial_id": "t1", "epoch": 2}
     store, same = write(tmp_path / "runs", [*EVENTS, again, again]), write(tmp_path / "same")
     with pytest.raises(AssertionError, match="done again"):
-        check_promise(store, same, [look(store)])
-    check_promise(store, same, [look(store)] * 2)
+        check_promise(store, same, [inspect_store(store)])
+    check_promise(store, same, [inspect_store(store)] * 2)
 
 
 def test_an_epoch_that_is_on_record_twice_is_found(tmp_path):
     store = write(tmp_path / "runs", [*EVENTS, EVENTS[-1]])
     with pytest.raises(AssertionError, match="on record twice"):
-        check_promise(store, write(tmp_path / "same"), [look(store)])
+        check_promise(store, write(tmp_path / "same"), [inspect_store(store)])
 
 
 def test_other_bits_are_found(good, tmp_path):

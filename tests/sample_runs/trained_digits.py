@@ -39,7 +39,7 @@ class TrainedRun:
 
 def write_trained_run(folder: Path, epochs: int = 2, **parts: Any) -> TrainedRun:
     """Four trials on the digits, of one and two blocks; `parts` replace parts of the sweep. Takes some seconds."""
-    told: dict[str, Any] = {
+    payload: dict[str, Any] = {
         "name": "small",
         "data": {"name": "digits", "validation": 0.25, "test": 0.25},
         "store": "runs",
@@ -51,7 +51,7 @@ def write_trained_run(folder: Path, epochs: int = 2, **parts: Any) -> TrainedRun
         "scheduler": {"method": "none", "max_epochs": epochs},
         "ensemble": {"select": "top", "size": 3, "bootstraps": 0},
     }
-    store, spec = Folder(folder, str(folder)), parse_spec(told | parts, "small.yaml")
+    store, spec = Folder(folder, str(folder)), parse_spec(payload | parts, "small.yaml")
     images = load_images(spec.data)
     run_id = spec.run_id(images.data_id)
     write_head(store, spec, run_id, images, "caucus run small.yaml")

@@ -100,9 +100,9 @@ def safetensors(header: bytes, body: bytes = b"", size: int | None = None) -> by
     return struct.pack("<Q", len(header) if size is None else size) + header + body
 
 
-def tensors(told: dict[str, Any], body: bytes = b"") -> bytes:
-    """A safetensors file whose header says `told`."""
-    return safetensors(json.dumps(told).encode(), body)
+def tensors(header: dict[str, Any], body: bytes = b"") -> bytes:
+    """A safetensors file whose header says `header`."""
+    return safetensors(json.dumps(header).encode(), body)
 
 
 def arrow(table: pa.Table, **options: Any) -> bytes:
@@ -126,17 +126,17 @@ PROOF = {"data_id": "d", "split": "test", "labels_sha256": "0", "rows_sha256": "
 class Unpickled(pa.ExtensionType):
     """A type whose parameters are a pickle, as old versions of Arrow had one."""
 
-    def __init__(self, told: bytes) -> None:
-        self._told = told
+    def __init__(self, payload: bytes) -> None:
+        self._payload = payload
         super().__init__(pa.int32(), "caucus.unpickled")
 
     def __arrow_ext_serialize__(self) -> bytes:
-        return self._told
+        return self._payload
 
     @classmethod
-    def __arrow_ext_deserialize__(cls, storage: pa.DataType, told: bytes) -> Unpickled:
-        pickle.loads(told)  # noqa: S301
-        return cls(told)
+    def __arrow_ext_deserialize__(cls, storage: pa.DataType, payload: bytes) -> Unpickled:
+        pickle.loads(payload)  # noqa: S301
+        return cls(payload)
 
 
 def extended(folder: Path) -> bytes:
@@ -216,8 +216,8 @@ def data_record(folder: Path) -> None:
         {"image_id": pa.DictionaryArray.from_arrays(pa.array(rows, pa.int8()), ["x"]), "label": rows, "split": rows}
     )
     put("data/d/images.parquet", lambda _: parquet(table))(folder)
-    told = {"name": "d", "class_names": ["a", "b"]}
-    put("data/d/data.json", lambda _: json.dumps(told).encode())(folder)
+    record = {"name": "d", "class_names": ["a", "b"]}
+    put("data/d/data.json", lambda _: json.dumps(record).encode())(folder)
 
 
 def long_texts() -> bytes:
@@ -387,8 +387,8 @@ def main(folder: Path) -> None:
         child = os.fork()
         if not child:
             os.close(here)
-            told = attempt(poison, folder / str(number))
-            os.write(there, json.dumps({"name": name, **told}).encode()[:60_000])
+            outcome = attempt(poison, folder / str(number))
+            os.write(there, json.dumps({"name": name, **outcome}).encode()[:60_000])
             os._exit(0)
         os.close(there)
         with os.fdopen(here, "rb") as answer:

@@ -54,35 +54,35 @@ class Searched:
         self.found: set[str] = set()
         self.files: set[str] = set()
 
-    def look(self) -> None:
+    def search(self) -> None:
         for folder in self._folders:
             for here, _, names in os.walk(folder):
                 for name in names:
-                    self._look_at(Path(here, name))
+                    self._check_file(Path(here, name))
 
-    def _look_at(self, path: Path) -> None:
+    def _check_file(self, path: Path) -> None:
         try:
-            told = path.lstat()
-            if not path.is_file() or self._seen.get(str(path)) == (told.st_mtime_ns, told.st_size):
+            status = path.lstat()
+            if not path.is_file() or self._seen.get(str(path)) == (status.st_mtime_ns, status.st_size):
                 return
-            self._seen[str(path)] = told.st_mtime_ns, told.st_size
+            self._seen[str(path)] = status.st_mtime_ns, status.st_size
             data = path.read_bytes()
         except OSError:  # gone in the meantime, or a socket
             return
         self.files.add(str(path))
-        self.look_into(data, str(path))
+        self.search_in(data, str(path))
 
-    def look_into(self, data: bytes, where: str) -> None:
+    def search_in(self, data: bytes, where: str) -> None:
         self.found |= {f"{name} in {where}" for name, form in self._wanted if form in data}
 
 
 class Webhook(BaseHTTPRequestHandler):
     """Takes what a night says at its end."""
 
-    told: ClassVar[list[tuple[str, bytes]]] = []
+    received: ClassVar[list[tuple[str, bytes]]] = []
 
     def do_POST(self) -> None:
-        self.told.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+        self.received.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
         self.send_response(200)
         self.end_headers()
 
@@ -92,7 +92,7 @@ class Webhook(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def webhook() -> Iterator[str]:
-    Webhook.told.clear()
+    Webhook.received.clear()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Webhook)
     thread = Thread(target=server.serve_forever)
     thread.start()
@@ -111,16 +111,16 @@ def short_folder() -> Iterator[Path]:
 
 
 def test_every_form_of_a_secret_is_found(tmp_path: Path) -> None:
-    told = {"secret": "a/s+cret-0f-41ne"}
-    for number, form in enumerate(forms(told["secret"])):
-        searched = Searched(told, [tmp_path])
+    secrets = {"secret": "a/s+cret-0f-41ne"}
+    for number, form in enumerate(forms(secrets["secret"])):
+        searched = Searched(secrets, [tmp_path])
         (tmp_path / f"{number}.bin").write_bytes(b"\xff" * number + form + b"\xff")
-        searched.look()
+        searched.search()
         assert searched.found, form
         (tmp_path / f"{number}.bin").unlink()
     for shift in range(3):
-        searched = Searched(told, [])
-        searched.look_into(base64.b64encode(b"x" * shift + b"a/s+cret-0f-41ne and more"), "here")
+        searched = Searched(secrets, [])
+        searched.search_in(base64.b64encode(b"x" * shift + b"a/s+cret-0f-41ne and more"), "here")
         assert searched.found, shift
 
 
@@ -152,10 +152,10 @@ def test_a_night_leaves_no_secret_behind(weed_s3: S3Server, short_folder: Path, 
     bucket = weed_s3.new_bucket()
     store = f"s3://{bucket}/runs"
     searched = Searched(wanted, [short_folder])
-    words = [str(sweep), *QUICK, f"store={store}", "--run-id", "2026-01-02", "--address", "local", "--json"]
-    run(searched, [*NIGHTLY, *words], env)
-    assert [path for path, _ in Webhook.told] == [f"/services/T0/{hidden}"]
-    searched.look_into(Webhook.told[0][1], "what the webhook got")
+    arguments = [str(sweep), *QUICK, f"store={store}", "--run-id", "2026-01-02", "--address", "local", "--json"]
+    run(searched, [*NIGHTLY, *arguments], env)
+    assert [path for path, _ in Webhook.received] == [f"/services/T0/{hidden}"]
+    searched.search_in(Webhook.received[0][1], "what the webhook got")
     run(searched, [*CAUCUS, "report", f"{store}/sweeps/digits/2026-01-02"], env)
     run(searched, [*CAUCUS, "status", f"{store}/sweeps/digits/2026-01-02", "--json"], env)
     run(searched, [*CAUCUS, "export", f"{store}/sweeps/digits/2026-01-02", str(short_folder / "bundle")], env)
@@ -166,9 +166,9 @@ def test_a_night_leaves_no_secret_behind(weed_s3: S3Server, short_folder: Path, 
         for found in page.get("Contents", ())
     ]
     for key in keys:
-        told = client.get_object(Bucket=bucket, Key=key)
-        searched.look_into(told["Body"].read(), key)
-        searched.look_into(json.dumps(told["Metadata"]).encode(), f"metadata of {key}")
+        received = client.get_object(Bucket=bucket, Key=key)
+        searched.search_in(received["Body"].read(), key)
+        searched.search_in(json.dumps(received["Metadata"]).encode(), f"metadata of {key}")
     assert any(key.endswith("report.html") for key in keys)
     assert any(key.endswith("weights.safetensors") for key in keys)
     assert any("/logs/" in file for file in searched.files), "no log of Ray was seen"
@@ -184,15 +184,15 @@ def run(searched: Searched, command: list[str], env: dict[str, str]) -> None:
         try:
             while process.poll() is None:
                 assert time.monotonic() < end_s, f"{command} takes too long"
-                searched.look()
+                searched.search()
                 time.sleep(0.2)
         finally:
             process.kill()
             process.wait()
-        searched.look()
+        searched.search()
         out.seek(0)
         said = out.read()
-    searched.look_into(said, f"what {command[1]} printed")
+    searched.search_in(said, f"what {command[1]} printed")
     assert process.returncode == 0, said.decode()[-3000:]
 
 
@@ -224,7 +224,7 @@ def test_a_ray_of_our_own_refuses_whoever_has_no_token(short_folder: Path) -> No
         assert driver.stdin is not None
         assert driver.stdout is not None
         address = driver.stdout.readline().strip()
-        asked = [
+        requested = [
             subprocess.run(
                 [sys.executable, "-c", STRANGER, address], env=who, capture_output=True, text=True, check=False
             )
@@ -237,6 +237,6 @@ def test_a_ray_of_our_own_refuses_whoever_has_no_token(short_folder: Path) -> No
         driver.stdin.write("\n")
         driver.stdin.close()
         driver.wait(LIMIT_S)
-    assert [one.returncode for one in asked] == [1, 1, 0], asked[-1].stderr
-    assert "InvalidAuthToken" in asked[0].stderr
+    assert [one.returncode for one in requested] == [1, 1, 0], requested[-1].stderr
+    assert "InvalidAuthToken" in requested[0].stderr
     assert (short_folder / "home" / ".ray" / "auth_token").stat().st_mode & 0o777 == 0o600

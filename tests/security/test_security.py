@@ -52,20 +52,20 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.words
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    return {one["name"]: one for one in told}
+    assert done.returncode == 0, done.output
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return {one["name"]: one for one in lines}
 
 
 @pytest.mark.parametrize("name", POISONS)
 def test_what_is_poisoned_is_refused_with_its_reason_in_little_memory(
     answers: dict[str, dict[str, Any]], name: str
 ) -> None:
-    told = answers[name]
-    assert told["refused"], told["said"]
-    assert re.search(POISONS[name].said, told["said"])
-    assert not told["ran"]
-    assert told["took_mb"] < LIMIT_BYTES / 1e6
+    answer = answers[name]
+    assert answer["refused"], answer["said"]
+    assert re.search(POISONS[name].said, answer["said"])
+    assert not answer["ran"]
+    assert answer["took_mb"] < LIMIT_BYTES / 1e6
 
 
 @pytest.mark.parametrize("name", INERT)
@@ -87,17 +87,17 @@ class Said:
     """What a verb came to."""
 
     returncode: int
-    words: str
+    output: str
 
 
 @pytest.fixture
 def caucus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
-    """Runs a verb as a person types it, in `tmp_path`; what is raised and not told is raised."""
+    """Runs a verb as a person types it, in `tmp_path`; unhandled exceptions are raised."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(trusted_code, "_TRUSTED", set())
 
-    def run_verb(*words: str) -> Said:
-        done = CliRunner().invoke(app, list(words))
+    def run_verb(*arguments: str) -> Said:
+        done = CliRunner().invoke(app, list(arguments))
         if done.exception and not isinstance(done.exception, SystemExit):
             raise done.exception
         return Said(done.exit_code, done.output)
@@ -124,9 +124,9 @@ def rewrite(run: SampleRun, change: Callable[[dict[str, Any]], dict[str, Any]]) 
         if found.key.endswith(".jsonl"):
             lines, chained = [], 0
             for line in run.store.get(found.key).splitlines():
-                told = json.loads(line)
-                del told["sum"]
-                sealed, chained = seal(json.dumps(change(told)).encode() + b"\n", chained)
+                record = json.loads(line)
+                del record["sum"]
+                sealed, chained = seal(json.dumps(change(record)).encode() + b"\n", chained)
                 lines.append(sealed)
             run.store.put(found.key, b"".join(lines))
 
@@ -137,7 +137,7 @@ def test_fields_that_ray_tune_would_unpickle_are_words(run: SampleRun, caucus: C
     def spoil(value: Any) -> Any:
         return fallback | {key: spoil(below) for key, below in value.items()} if isinstance(value, dict) else value
 
-    rewrite(run, lambda told: {"_type": fallback["_type"], "value": fallback["value"], **told})
+    rewrite(run, lambda record: {"_type": fallback["_type"], "value": fallback["value"], **record})
     check_that_nothing_runs(caucus, tmp_path)
     rewrite(run, spoil)
     check_that_nothing_runs(caucus, tmp_path)
@@ -166,7 +166,7 @@ def test_pickles_in_checkpoints_whose_manifests_hold_are_not_run(
 
 
 def write_part(store: Folder, checkpoint: CheckpointId, part: str, data: bytes) -> None:
-    """Put `data` into a checkpoint, with a manifest that proves it."""
+    """Put `data` into a checkpoint, with a manifest that matches it."""
     parts = {
         found.key.rpartition("/")[2]: store.get(found.key)
         for found in store.find(checkpoint.key(""))
@@ -190,11 +190,11 @@ def test_a_model_that_a_store_names_is_not_imported_unless_a_person_says_so(
             write_part(run.store, CheckpointId(trial.trial_id, epoch), layout.WEIGHTS, tensors({}))
     done = caucus("export", "dots", "bundle")
     assert done.returncode == 2
-    assert "evil:build: a store or a bundle says so, and not you" in done.words
+    assert "evil:build: a store or a bundle says so, and not you" in done.output
     assert not (tmp_path / "ran").exists()
     done = caucus("export", "dots", "bundle", "--custom-code")
     assert done.returncode == 2
-    assert "it returned NoneType" in done.words
+    assert "it returned NoneType" in done.output
     assert (tmp_path / "ran").exists()
 
 
@@ -216,7 +216,7 @@ def test_a_run_whose_name_leads_elsewhere_is_refused(run: SampleRun, caucus: Cau
     for verb in VERBS[:4]:
         done = caucus(*verb)
         assert done.returncode == 2
-        assert "dots/latest is not what was written" in done.words
+        assert "dots/latest is not what was written" in done.output
 
 
 def test_a_link_in_a_folder_store_is_not_written_through(tmp_path: Path) -> None:
@@ -234,9 +234,9 @@ def test_a_link_in_a_folder_store_is_not_written_through(tmp_path: Path) -> None
 def test_a_part_that_a_manifest_names_elsewhere_is_not_read(run: SampleRun, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"secret")
     checkpoint = CheckpointId(run.trials[0].trial_id, 3)
-    told = get_json(run.store, checkpoint.key(layout.MANIFEST))
-    told["parts"] = {"../../../../secret": {"size_bytes": 6, "sha256": sha256_of(b"secret")}}
-    run.store.put(checkpoint.key(layout.MANIFEST), seal_json(told))
+    manifest = get_json(run.store, checkpoint.key(layout.MANIFEST))
+    manifest["parts"] = {"../../../../secret": {"size_bytes": 6, "sha256": sha256_of(b"secret")}}
+    run.store.put(checkpoint.key(layout.MANIFEST), seal_json(manifest))
     with pytest.raises(StoreError, match="cannot name an object"):
         read_part(run.store, checkpoint, "../../../../secret")
 
@@ -257,7 +257,7 @@ def test_strangers_words_in_a_report_run_nothing_ask_for_nothing_and_lead_nowher
 ) -> None:
     rewrite(run, poison_words)
     done = caucus("report", "dots", "--out", "report.html")
-    assert done.returncode == 0, done.words
+    assert done.returncode == 0, done.output
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert text.count("&lt;script&gt;document.title") > 3, "the poison did not reach the report"
     page.requests.clear()
@@ -274,9 +274,9 @@ def test_strangers_words_in_a_report_run_nothing_ask_for_nothing_and_lead_nowher
     assert page.requests == [(tmp_path / "report.html").resolve().as_uri()]
 
 
-def poison_words(told: dict[str, Any]) -> dict[str, Any]:
+def poison_words(record: dict[str, Any]) -> dict[str, Any]:
     """Names, reasons, notes, commands and versions become scripts and links."""
-    return told | {
+    return record | {
         key: value
         for key, value in {
             "reason": SCRIPT + LINK,
@@ -285,18 +285,18 @@ def poison_words(told: dict[str, Any]) -> dict[str, Any]:
             "class_names": [SCRIPT, LINK, SCRIPT + LINK],
             "command": SCRIPT + LINK,
         }.items()
-        if told.get(key)
+        if record.get(key)
     }
 
 
 def test_words_of_a_store_are_no_commands_to_a_terminal(run: SampleRun, caucus: Caucus) -> None:
-    words = "\x1b[2J\x1b]8;;//evil\x07x[/no]"
-    rewrite(run, lambda told: told | ({"reason": words} if told.get("reason") else {}))
+    payload = "\x1b[2J\x1b]8;;//evil\x07x[/no]"
+    rewrite(run, lambda record: record | ({"reason": payload} if record.get("reason") else {}))
     for verb in VERBS[:3]:
         done = caucus(*verb)
-        assert done.returncode == 0, done.words
-        assert not set(done.words) & set("\x1b\x07")
-    assert "x[/n" in caucus("top", "dots").words
+        assert done.returncode == 0, done.output
+        assert not set(done.output) & set("\x1b\x07")
+    assert "x[/n" in caucus("top", "dots").output
 
 
 # The program itself
@@ -336,18 +336,18 @@ def test_nothing_in_the_sources_unpickles_evaluates_or_starts_a_shell() -> None:
                 called = ast.unparse(node.func)
                 assert called not in FORBIDDEN_CALLS, f"{where}: {called}"
                 assert called != "importlib.import_module" or where in KNOWN_IMPORTS, where
-                words = {word.arg: ast.unparse(word.value) for word in node.keywords}
-                assert words.get("shell", "False") == "False", where
-                assert words.get("allow_pickle", "False") == "False", where
+                options = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                assert options.get("shell", "False") == "False", where
+                assert options.get("allow_pickle", "False") == "False", where
                 if called == "np.load":
-                    assert words.get("allow_pickle") == "False", where
+                    assert options.get("allow_pickle") == "False", where
 
 
 def test_what_is_written_is_not_for_everybody_to_change_whatever_the_shell_says(run: SampleRun, tmp_path: Path) -> None:
     command = ["sh", "-c", 'umask 000; exec "$@"', "sh", *CAUCUS, "report", "dots"]
     (tmp_path / "runs" / "sweeps" / "dots" / run.run_id / layout.REPORT).unlink(missing_ok=True)
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.words
+    assert done.returncode == 0, done.output
     written = tmp_path / "runs" / "sweeps" / "dots" / run.run_id / layout.REPORT
     assert not stat.S_IMODE(written.stat().st_mode) & stat.S_IWOTH
     ledger = next((tmp_path / "runs").glob("data/*/ledger"))

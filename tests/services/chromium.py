@@ -43,7 +43,7 @@ class Page:
 
     def __init__(self, writes: int, reads: int) -> None:
         self._writes, self._reads = writes, reads
-        self._rest, self._asked, self._session = b"", 0, ""
+        self._rest, self._requested, self._session = b"", 0, ""
         self.requests: list[str] = []
         """Addresses that were asked for, the page's own included."""
         self.complaints: list[str] = []
@@ -58,12 +58,12 @@ class Page:
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """What the browser answers to `method`. Raises `RuntimeError` where it refuses, `TimeoutError` where it is silent."""
-        self._asked += 1
-        told = {"id": self._asked, "method": method, "params": parameters}
+        self._requested += 1
+        request = {"id": self._requested, "method": method, "params": parameters}
         if self._session:
-            told["sessionId"] = self._session
-        os.write(self._writes, json.dumps(told).encode() + b"\0")
-        asked = self._asked
+            request["sessionId"] = self._session
+        os.write(self._writes, json.dumps(request).encode() + b"\0")
+        asked = self._requested
         until_s = time.monotonic() + ANSWER_S
         while True:
             answer = self._next(until_s, method)
@@ -116,23 +116,23 @@ class Page:
             if not (part := os.read(self._reads, 2**16)):
                 raise TimeoutError(f"the browser has gone after {waiting_for}")
             self._rest += part
-        told, _, self._rest = self._rest.partition(b"\0")
-        message: dict[str, Any] = json.loads(told)
+        raw, _, self._rest = self._rest.partition(b"\0")
+        message: dict[str, Any] = json.loads(raw)
         self._note(message.get("method", ""), message.get("params", {}))
         return message
 
-    def _note(self, method: str, told: dict[str, Any]) -> None:
+    def _note(self, method: str, parameters: dict[str, Any]) -> None:
         match method:
             case "Page.loadEventFired":
                 self._loaded = True
             case "Network.requestWillBeSent":
-                self.requests.append(told["request"]["url"])
+                self.requests.append(parameters["request"]["url"])
             case "Runtime.exceptionThrown":
-                self.complaints.append(str(told["exceptionDetails"]))
+                self.complaints.append(str(parameters["exceptionDetails"]))
             case "Log.entryAdded":
-                self.complaints.append(f"{told['entry']['level']}: {told['entry']['text']}")
-            case "Runtime.consoleAPICalled" if told["type"] in ("error", "warning", "assert"):
-                self.complaints.append(str(told["args"]))
+                self.complaints.append(f"{parameters['entry']['level']}: {parameters['entry']['text']}")
+            case "Runtime.consoleAPICalled" if parameters["type"] in ("error", "warning", "assert"):
+                self.complaints.append(str(parameters["args"]))
 
 
 @contextlib.contextmanager
@@ -149,8 +149,8 @@ def browser() -> Iterator[Page]:
         (os.POSIX_SPAWN_DUP2, reads, 3),
         (os.POSIX_SPAWN_DUP2, writes, 4),
     ]
-    words = [PROGRAM, *_FLAGS, f"--user-data-dir={home}", "about:blank"]
-    process = os.posix_spawn(PROGRAM, words, dict(os.environ) | {"HOME": home}, file_actions=actions, setsid=True)
+    command = [PROGRAM, *_FLAGS, f"--user-data-dir={home}", "about:blank"]
+    process = os.posix_spawn(PROGRAM, command, dict(os.environ) | {"HOME": home}, file_actions=actions, setsid=True)
     for end in (reads, writes, to_browser[0], from_browser[1]):
         os.close(end)
     try:

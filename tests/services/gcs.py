@@ -22,17 +22,17 @@ def running_gcs(folder: Path, token: str | None) -> Iterator[int]:
 
     (port,) = free_ports(1)
     folder.mkdir(parents=True, exist_ok=True)
-    words = [str(Path(ray.__file__).parent / "core" / "src" / "ray" / "gcs" / "gcs_server"), f"--log_dir={folder}"]
-    words += [
+    command = [str(Path(ray.__file__).parent / "core" / "src" / "ray" / "gcs" / "gcs_server"), f"--log_dir={folder}"]
+    command += [
         "--config_list=e30=",
         f"--gcs_server_port={port}",
         "--metrics-agent-port=0",
         "--node-ip-address=127.0.0.1",
     ]
-    words += ["--session-name=test", f"--session-dir={folder}", f"--node-id={'0' * 56}"]
-    words += [f"--stdout_filepath={folder / 'out'}", f"--stderr_filepath={folder / 'err'}"]
+    command += ["--session-name=test", f"--session-dir={folder}", f"--node-id={'0' * 56}"]
+    command += [f"--stdout_filepath={folder / 'out'}", f"--stderr_filepath={folder / 'err'}"]
     env = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token} if token else {"RAY_AUTH_MODE": "disabled"}
-    process = subprocess.Popen(words, env={**os.environ, **env}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env={**os.environ, **env}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         end_s = time.monotonic() + START_S
         while time.monotonic() < end_s and process.poll() is None:

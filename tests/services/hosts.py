@@ -103,8 +103,8 @@ class Host:
     def start(self, command: str) -> subprocess.Popen[str]:
         """Start a shell command there, with a person's environment; its output is a pipe for each."""
         env = {"HOME": HOME, "USER": "root", "PATH": PATH, "LANG": "C.UTF-8", "TERM": "dumb", **self.env}
-        words = [f"{name}={value}" for name, value in env.items()]
-        inside = ["env", "-i", *words, "bash", "-c", f"cd\n{command}"]
+        variables = [f"{name}={value}" for name, value in env.items()]
+        inside = ["env", "-i", *variables, "bash", "-c", f"cd\n{command}"]
         return subprocess.Popen(
             [*MORTAL, *_enter(self.pid, "-m", "-p", "-u"), *inside],
             stdin=subprocess.DEVNULL,
@@ -121,8 +121,8 @@ class Host:
             except BaseException:
                 process.kill()
                 raise
-        told = f"{command!r} on {self.name}: exit code {process.returncode}\n{output[-8000:]}\n{errors[-8000:]}"
-        assert code is None or process.returncode == code, told
+        report = f"{command!r} on {self.name}: exit code {process.returncode}\n{output[-8000:]}\n{errors[-8000:]}"
+        assert code is None or process.returncode == code, report
         return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
@@ -196,7 +196,7 @@ class Hosts:
             time.sleep(0.02)
 
     def cut(self, name: str, *peers: str) -> None:
-        """Cut a host off the switch, or off its `peers` alone. Nobody is told: what is sent is lost."""
+        """Cut a host off the switch, or off its `peers` alone. Nobody is notified: sent packets are lost."""
         if not peers:
             _ip(f"link set {self._port(name)} down", self.switch.pid)
         for here, there in self._pairs(name, peers):
@@ -327,9 +327,9 @@ def _enter(pid: int, *more: str) -> list[str]:
     return ["nsenter", "-t", str(pid), "-n", *more, "--"]
 
 
-def _ip(words: str, pid: int | None = None) -> str:
+def _ip(arguments: str, pid: int | None = None) -> str:
     """What `ip WORDS` prints, in the network of process `pid`, of this machine where that is None."""
-    return _do(*(_enter(pid) if pid else []), "ip", *words.split())
+    return _do(*(_enter(pid) if pid else []), "ip", *arguments.split())
 
 
 def _do(*command: str) -> str:

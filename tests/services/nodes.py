@@ -92,8 +92,8 @@ class Nodes:
     env: dict[str, str] = field(default_factory=dict)
     """Beside what is inherited, for each node."""
     head_env: dict[str, str] = field(default_factory=lambda: dict(HEALTH))
-    head_words: tuple[str, ...] = ()
-    """More words of the head's `ray start`."""
+    head_arguments: tuple[str, ...] = ()
+    """Further arguments of the head's `ray start`."""
     _nodes: dict[int, Node] = field(default_factory=dict)
 
     @property
@@ -104,24 +104,24 @@ class Nodes:
     def start(self, index: int, env: dict[str, str] | None = None, cpus: int = 1, gpus: int = 0) -> None:
         """Start node `index`, with `env` added to its environment; a head has no cores. Raises `NodeFailed`."""
         mark = f"{secrets.token_hex(8)}-{index}"
-        words = [str(Path(sys.executable).parent / "ray"), "start", f"--node-ip-address={self.ip(index)}"]
-        words += [
+        command = [str(Path(sys.executable).parent / "ray"), "start", f"--node-ip-address={self.ip(index)}"]
+        command += [
             f"--num-cpus={cpus if index else 0}",
             f"--num-gpus={gpus}",
             f"--object-store-memory={OBJECT_STORE_BYTES}",
         ]
-        words += ["--min-worker-port=0", "--max-worker-port=0", "--disable-usage-stats"]
+        command += ["--min-worker-port=0", "--max-worker-port=0", "--disable-usage-stats"]
         ports = free_ports(3)
-        words += [f"--dashboard-agent-listen-port={ports[0]}", f"--dashboard-agent-grpc-port={ports[1]}"]
-        words += [f"--metrics-export-port={ports[2]}"]
+        command += [f"--dashboard-agent-listen-port={ports[0]}", f"--dashboard-agent-grpc-port={ports[1]}"]
+        command += [f"--metrics-export-port={ports[2]}"]
         # A folder of its own: nodes that start together in one take each other's sockets.
-        words += [f"--temp-dir={tempfile.mkdtemp(prefix=f'{index}-', dir=self.folder)}"]
+        command += [f"--temp-dir={tempfile.mkdtemp(prefix=f'{index}-', dir=self.folder)}"]
         if index:
-            words += [f"--address={self.address}"]
+            command += [f"--address={self.address}"]
         else:
-            words += ["--head", f"--port={self.port}", "--include-dashboard=false", *self.head_words]
-        told = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-        told |= {
+            command += ["--head", f"--port={self.port}", "--include-dashboard=false", *self.head_arguments]
+        environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+        environment |= {
             "RAY_AUTH_MODE": "disabled",
             **self.env,
             **({} if index else self.head_env),
@@ -130,12 +130,12 @@ class Nodes:
         }
         log = (self.folder / f"node-{index}.log").open("a")
         process = subprocess.Popen(
-            [*own_processes(), sys.executable, "-c", FIRST_PROCESS, *words],
+            [*own_processes(), sys.executable, "-c", FIRST_PROCESS, *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             text=True,
-            env=told,
+            env=environment,
         )
         log.close()
         self._nodes[index] = Node(self.ip(index), mark, process, env or {}, cpus, gpus)
@@ -149,8 +149,8 @@ class Nodes:
             for index in filter(self.has_ended, list(self._nodes)):
                 self.restart(index)
             if time.monotonic() > end_s:
-                told = "".join(path.read_text()[-2000:] for path in sorted(self.folder.glob("node-*.log")))
-                raise NodeFailed(f"{found} of {wanted} nodes came up in {START_S:g} s: {told}")
+                logs = "".join(path.read_text()[-2000:] for path in sorted(self.folder.glob("node-*.log")))
+                raise NodeFailed(f"{found} of {wanted} nodes came up in {START_S:g} s: {logs}")
             time.sleep(0.2)
 
     def processes(self, index: int) -> dict[int, str]:
@@ -165,7 +165,7 @@ class Nodes:
 
     def raylets_of(self, index: int) -> list[int]:
         """The same in a list, which is empty where the node has none, or none yet."""
-        return [pid for pid, words in self.processes(index).items() if words.split(" ")[0].endswith("/raylet")]
+        return [pid for pid, command in self.processes(index).items() if command.split(" ")[0].endswith("/raylet")]
 
     def has_ended(self, index: int) -> bool:
         """Whether a node that was started could not begin, or is gone."""
@@ -174,15 +174,15 @@ class Nodes:
     def workers_of(self, index: int) -> list[int]:
         """Process ids of a node's workers that hold a trial or stand by for one."""
         titles = ("ray::TuneTrial", "ray::ResourceTrainable")
-        return [pid for pid, words in self.processes(index).items() if words.startswith(titles)]
+        return [pid for pid, command in self.processes(index).items() if command.startswith(titles)]
 
     def kill_node(self, index: int) -> None:
         """All of a node at once."""
         node = self._nodes.pop(index, None)
         if node is None:
             return
-        for pid, words in _marked(node.mark).items():
-            if "os.wait()" in words and pid != node.process.pid:
+        for pid, command in _marked(node.mark).items():
+            if "os.wait()" in command and pid != node.process.pid:
                 _kill(pid)  # the first process of its namespace: Linux kills the others with it
         node.process.kill()
         node.process.wait()
@@ -201,7 +201,7 @@ class Nodes:
             time.sleep(0.2)
 
     def restart(self, index: int) -> None:
-        """Kill what is left of a node and start it anew, with the same environment."""
+        """Kill what is left of a node and start it again, with the same environment."""
         node = self._nodes.get(index)
         self.kill_node(index)
         self.start(index, *((node.env, node.cpus, node.gpus) if node else ()))
@@ -218,8 +218,8 @@ class Nodes:
             self.start(index)
             self.wait(done)
 
-    def mend(self) -> None:
-        """Start anew what has died since, so that all nodes are there."""
+    def restart_missing(self) -> None:
+        """Restart the nodes that have died, so that all nodes are there."""
         if not self._is_head_alive():
             self.restart_head()
             return
@@ -240,28 +240,28 @@ class Nodes:
         return f"127.0.0.{index + 2}"
 
     def _is_head_alive(self) -> bool:
-        return any(told.split(" ")[0].endswith("/gcs_server") for told in self.processes(0).values())
+        return any(command.split(" ")[0].endswith("/gcs_server") for command in self.processes(0).values())
 
     def _alive(self) -> int:
         """Nodes that the head knows and has not given up, itself among them; 0 while there is no head."""
         if not self._is_head_alive():
             return 0
-        words = [sys.executable, "-c", COUNT_NODES, self.address]
+        command = [sys.executable, "-c", COUNT_NODES, self.address]
         env = {**os.environ, "RAY_AUTH_MODE": "disabled", **self.env}
-        done = subprocess.run(words, capture_output=True, text=True, env=env, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
         return int(done.stdout) if done.returncode == 0 and done.stdout.strip().isdigit() else 0
 
 
 @contextlib.contextmanager
 def running_nodes(
-    workers: int = 2, env: dict[str, str] | None = None, head_words: tuple[str, ...] = ()
+    workers: int = 2, env: dict[str, str] | None = None, head_arguments: tuple[str, ...] = ()
 ) -> Iterator[Nodes]:
     """A head without slots and `workers` nodes of one slot each; nothing of them is left behind.
 
     Raises `NodeFailed` where they do not come up.
     """
     root = Path(tempfile.mkdtemp(prefix="cn-", dir="/tmp"))
-    nodes = Nodes(workers + 1, root, free_ports(1)[0], env or {}, head_words=head_words)
+    nodes = Nodes(workers + 1, root, free_ports(1)[0], env or {}, head_arguments=head_arguments)
     try:
         for index in range(nodes.count):
             nodes.start(index)
@@ -277,10 +277,10 @@ def own_processes() -> list[str]:
 
     Nobody outside takes its Ray for one of this machine, nor does it see one there.
     """
-    words = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+    command = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
     if _has_namespaces():
-        words += ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL", "--"]
-    return words
+        command += ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL", "--"]
+    return command
 
 
 @functools.cache

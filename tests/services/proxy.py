@@ -1,4 +1,4 @@
-"""An HTTP proxy before an S3 server that misbehaves when told to."""
+"""An HTTP proxy before an S3 server that misbehaves on demand."""
 
 from __future__ import annotations
 

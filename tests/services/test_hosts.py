@@ -33,11 +33,11 @@ def comes_to_reach(hosts, name: str, other: str) -> bool:
 
 
 def test_each_has_its_own_name_home_processes_and_memory(hosts):
-    told = hosts["one"].run("hostname; echo $HOME; ls -A ~ /tmp /dev/shm; ps -e -o comm=").stdout.split()
-    assert told[:2] == ["one", HOME]
+    output = hosts["one"].run("hostname; echo $HOME; ls -A ~ /tmp /dev/shm; ps -e -o comm=").stdout.split()
+    assert output[:2] == ["one", HOME]
     assert (
         {"bash", "sshd"}
-        <= set(told)
+        <= set(output)
         <= {"one", HOME, f"{HOME}:", ".ssh", "/tmp:", "/dev/shm:", "bash", "sshd", "sleep", "ps"}
     )
     hosts["one"].run("echo hers > ~/mine; echo hers > /tmp/mine; echo hers > /dev/shm/mine")

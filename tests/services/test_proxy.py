@@ -1,4 +1,4 @@
-"""The proxy does what it is told, for as long as it is told, and the same every time."""
+"""The proxy misbehaves as it is configured, for as long as it is configured, and the same every time."""
 
 from __future__ import annotations
 

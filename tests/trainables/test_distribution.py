@@ -28,9 +28,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 def hints() -> list[tuple[str, str]]:
     """Every line of what is shipped or printed that tells somebody to install something, with its file."""
-    words = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
+    command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
     found = []
-    for name in subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines():
+    for name in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
         path = ROOT / name
         if path.suffix in {".png", ".parquet", ".arrow", ".gz"} or not path.is_file() or name.startswith("tests/"):
             continue
@@ -56,7 +56,7 @@ def test_no_hint_of_ours_installs_another_projects_program() -> None:
         ("pip install --constraint ~/caucus/constraints.txt --editable '.[dev]'", False),
     ],
 )
-def test_a_hint_that_installs_a_strangers_code_is_told_from_ours(hint: str, is_foreign: bool) -> None:
+def test_a_hint_that_installs_another_projects_code_is_distinguished_from_ours(hint: str, is_foreign: bool) -> None:
     assert INSTALLS.fullmatch(hint)
     assert bool(FOREIGN.search(hint)) == is_foreign
 
@@ -101,12 +101,12 @@ def test_doctor_says_that_the_shell_finds_another_caucus(
 
 @pytest.mark.long
 def test_a_wheel_has_its_licence_its_types_and_its_command(tmp_path) -> None:
-    words = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path)]
     copy = tmp_path / "copy"
     copy.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE", "caucus.py", "trainables", "ensembles", "runner"):
         subprocess.run(["cp", "-r", str(ROOT / name), str(copy)], check=True)
-    subprocess.run([*words, str(copy)], check=True, capture_output=True)
+    subprocess.run([*command, str(copy)], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.name.startswith("caucus_sweeps-")
     with zipfile.ZipFile(wheel) as archive:

@@ -1,6 +1,6 @@
-"""Training images varied, each by its own draw, in batches on the device that trains.
+"""Augmentation of training images, with draws for each image, in batches on the device that trains.
 
-`pipeline` applies what `draws` has drawn, by the pixel operations of `geometry`, `colour` and `mix`. A draw depends on
+`pipeline` applies the values from `draws` with the pixel operations of `geometry`, `colour` and `mix`. A draw depends on
 seed, epoch and image alone, so a resumed trial sees the same images.
 """
 

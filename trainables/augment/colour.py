@@ -1,4 +1,5 @@
-"""Colours and brightness changed, as one linear map an image. All on `pixels`, float32 (images, height, width, channels)."""
+"""Changes of colours and brightness, as one linear map for each image. All operate on `pixels`, float32 (images, height, width,
+channels)."""
 
 from __future__ import annotations
 
@@ -12,20 +13,20 @@ from torch import Tensor
 from trainables.augment.draws import Values
 
 LUMA = (0.299, 0.587, 0.114)
-"""Grey of red, green and blue (ITU-R BT.601)."""
+"""Weights of red, green and blue in the grey value (ITU-R BT.601)."""
 
 COLOURS = ("hue", "saturation", "exposure", "contrast")
 
 _TO_YIQ = ((0.299, 0.587, 0.114), (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135))
-"""Grey, and the two axes of colour about which a hue turns (NTSC, 1953)."""
+"""Grey, and the two colour axes of the plane in which a hue rotates (NTSC, 1953)."""
 
 
 def recolour(pixels: Tensor, values: Values) -> Tensor:
-    """Each with its hue turned, then saturation, exposure and contrast multiplied; may leave the range from 0 to 1.
+    """Rotate the hue of each image, then scale saturation, exposure and contrast; values may leave the range from 0 to 1.
 
-    Hue turns in the plane of colours of equal grey (YIQ), in place of HSV's hexagon: linear, and the grey stays. Contrast
-    is about the mean grey of the image, as torchvision's is. Nothing is cut off between the steps, all of which are one
-    map `factor x colours + offset`.
+    Hue rotates in the plane of colours of equal grey (YIQ), in place of HSV's hexagon: this is linear, and keeps the grey value.
+    Contrast is relative to the mean grey of the image, as in torchvision. Values are not clipped between the steps, which
+    together are one map `factor x colours + offset`.
     """
     count, height, width, channels = pixels.shape
     flat = pixels.reshape(count, height * width, channels)
@@ -37,15 +38,15 @@ def recolour(pixels: Tensor, values: Values) -> Tensor:
         offset = (1 - values["contrast"]) * factor * grey
         factor = factor * values["contrast"]
     if "hue" in values or "saturation" in values:
-        told = torch.matmul(flat, colour_maps(values, count, pixels.device) * factor[:, None, None])
+        colours = torch.matmul(flat, colour_maps(values, count, pixels.device) * factor[:, None, None])
     else:
-        told = flat * factor[:, None, None]
-    told = told.view(count, -1)
-    return (told if offset is None else told.add_(offset[:, None])).view(pixels.shape)
+        colours = flat * factor[:, None, None]
+    colours = colours.view(count, -1)
+    return (colours if offset is None else colours.add_(offset[:, None])).view(pixels.shape)
 
 
 def colour_maps(values: Values, count: int, device: torch.device) -> Tensor:
-    """Float32 (images, 3, 3), by which a row (red, green, blue) is multiplied from the right."""
+    """Matrices float32 (images, 3, 3), which multiply a row (red, green, blue) from the right."""
     known = _on(device)
     turn = torch.zeros(count, 3, 3, device=device)
     turn[:, 0, 0] = 1
@@ -59,7 +60,7 @@ def colour_maps(values: Values, count: int, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class _Constants:
-    """Float32, on one device: `LUMA`, `_TO_YIQ` and its inverse."""
+    """`LUMA`, `_TO_YIQ` and its inverse, in float32 on one device."""
 
     luma: Tensor
     forth: Tensor
@@ -68,9 +69,9 @@ class _Constants:
 
 @lru_cache(maxsize=8)
 def _on(device: torch.device) -> _Constants:
-    """Copied there once: a copy a batch would be waited for."""
+    """The constants on `device`, copied once: a copy for each batch would synchronise with the device."""
     forth = torch.tensor(_TO_YIQ, dtype=torch.float64)
-    with torch.inference_mode(False):  # else they could never be used outside of it
+    with torch.inference_mode(False):  # tensors made in inference mode cannot be used for training
         return _Constants(
             torch.tensor(LUMA, device=device),
             forth.to(device, torch.float32),

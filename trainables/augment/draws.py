@@ -1,4 +1,4 @@
-"""What augmentation draws: one value of each operation an image, many images at a time."""
+"""The random values of augmentation: one value of each operation for each image, drawn for many images at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainables.config.augment import AugmentConfig
 from trainables.data.image_shape import ImageShape
 
 POOL = 2048
-"""Images whose values are drawn at once: the forty small operations that this takes cost 0.3 ms, however many they are."""
+"""Images whose values are drawn at once: the forty small operations that this takes cost 0.3 ms for any number of images."""
 
 GREATEST: Mapping[str, float] = {
     "rotation": 30.0,
@@ -26,36 +26,36 @@ GREATEST: Mapping[str, float] = {
     "hue": 0.1,
     "saturation": 0.9,
 }
-"""The operations that `strength` draws from, each with what strength 1 stands for: RandAugment's own ranges where it has
-the operation (rotation, shear of 0.3, shift, and 0.9 of exposure, contrast and saturation)."""
+"""The operations that `strength` draws from, each with its range at strength 1: RandAugment's ranges where it has the
+operation (rotation, shear of 0.3, shift, and 0.9 for exposure, contrast and saturation)."""
 
 COLOURED = ("hue", "saturation")
 """Operations that need three channels."""
 
 AREA = (0.02, 0.4)
-"""Of an erased rectangle, as a share of the image (Zhong et al. 2020)."""
+"""Range of the area of an erased rectangle, as a share of the image (Zhong et al. 2020)."""
 
 ASPECT = (0.3, 1 / 0.3)
-"""Height over width of an erased rectangle."""
+"""Range of height over width of an erased rectangle."""
 
 Values = Mapping[str, Tensor]
-"""Tensors (images, ...) by what they are."""
+"""Tensors (images, ...), by the name of the value."""
 
 
 class Draws:
-    """Values of images, drawn by `draw` for many images at a time and handed out in that order."""
+    """Values of images, drawn by `draw` for many images at a time and returned in that order."""
 
     def __init__(self, draw: Callable[[int], Values]) -> None:
         self._draw = draw
         self.begin()
 
     def begin(self) -> None:
-        """Forget what was drawn."""
+        """Discard all drawn values."""
         self._values: Values = {}
         self._at = self._count = 0
 
     def take(self, count: int) -> Values:
-        """The values of the next `count` images. Fewer that are left are thrown away."""
+        """The values of the next `count` images. If fewer are left, these are discarded."""
         if self._at + count > self._count:
             self._count = max(count, POOL)
             self._values, self._at = self._draw(self._count), 0
@@ -64,7 +64,7 @@ class Draws:
 
 
 def draw_values(config: AugmentConfig, shape: ImageShape, count: int, generator: torch.Generator) -> Values:
-    """Of each operation that is on what it does to each of `count` images; operations that are off are left out.
+    """The values of each enabled operation for each of `count` images; disabled operations are left out.
 
     flip                 bool (images,)
     crop                 int64 (images, 2), pixels down and to the right
@@ -108,27 +108,27 @@ def draw_values(config: AugmentConfig, shape: ImageShape, count: int, generator:
 
 
 def _reach(config: AugmentConfig, shape: ImageShape, count: int, generator: torch.Generator) -> dict[str, Tensor]:
-    """Float32 (images,): how far each operation that is on may go with each image.
+    """The range of each enabled operation for each image, float32 (images,).
 
-    With `strength`, two operations drawn for an image go at least as far as that share of their greatest. Numbers of the
-    configuration are filled in on the device: each tensor made of them here would be a copy to it, for which a GPU is waited.
+    With `strength`, the ranges of two operations, drawn for each image, are at least that share of their maximum. Numbers of the
+    configuration are filled in on the device: a tensor made of them on the host would be a copy, which synchronises with a GPU.
     """
     device = generator.device
     names = [name for name in GREATEST if name not in COLOURED or shape.channels == 3]
-    own = {name: float(getattr(config, name)) for name in names}
+    configured = {name: float(getattr(config, name)) for name in names}
     if not config.strength:
-        return {name: torch.full((count,), value, device=device) for name, value in own.items() if value}
-    chosen = torch.rand(count, len(names), generator=generator, device=device).topk(2, dim=1).indices
-    given = torch.zeros(count, len(names), device=device).scatter_(1, chosen, config.strength)
-    shares = zip(names, given.unbind(1), strict=True)
-    return {name: (share * GREATEST[name]).clamp_(min=own[name]) for name, share in shares}
+        return {name: torch.full((count,), value, device=device) for name, value in configured.items() if value}
+    picked = torch.rand(count, len(names), generator=generator, device=device).topk(2, dim=1).indices
+    strengths = torch.zeros(count, len(names), device=device).scatter_(1, picked, config.strength)
+    shares = zip(names, strengths.unbind(1), strict=True)
+    return {name: (share * GREATEST[name]).clamp_(min=configured[name]) for name, share in shares}
 
 
 def _draw_rectangles(uniform: Tensor, probability: Tensor, shape: ImageShape) -> Tensor:
-    """Int64 (images, 4): top, left, height and width, from five numbers an image.
+    """Rectangles int64 (images, 4): top, left, height and width, from five random numbers for each image.
 
-    Area and aspect as Zhong et al. (2020) draw them; the aspect evenly by its logarithm, so that high ones are as
-    frequent as wide ones. Where they draw again because a side does not fit, ours ends at the image's own.
+    Area and aspect are drawn as by Zhong et al. (2020); the logarithm of the aspect is uniform, so that tall rectangles are as
+    frequent as wide ones. Where a side does not fit, they draw again; here the rectangle is clipped to the image.
     """
     whether, area, aspect, down, right = uniform.unbind(1)
     area = (AREA[0] + area * (AREA[1] - AREA[0])) * shape.height * shape.width

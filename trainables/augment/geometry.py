@@ -1,4 +1,4 @@
-"""Images moved, turned and covered. All of it on `pixels`, float32 (images, height, width, channels), contiguous."""
+"""Translation, rotation and erasing of images. All operate on `pixels`, float32 (images, height, width, channels), contiguous."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch.nn import functional
 from trainables.augment.draws import Values
 
 AFFINE = ("rotation", "shear", "shift", "scale")
-"""Operations that take pixels from between pixels."""
+"""Operations that interpolate between pixels."""
 
 
 def flip_images(pixels: Tensor, flip: Tensor) -> Tensor:
-    """Those mirrored, left and right, whose `flip`, bool (images,), is true."""
+    """Mirror the images, left and right, whose `flip`, bool (images,), is true."""
     return torch.where(flip[:, None, None, None], pixels.flip(2), pixels)
 
 
 def crop_images(pixels: Tensor, by: Tensor, flip: Tensor | None = None) -> Tensor:
-    """Each moved by whole pixels, int64 (images, 2), down and to the right, after its flip.
+    """Move each image by whole pixels, int64 (images, 2), down and to the right, after its flip.
 
-    What comes in at the border is the image reflected about its outermost pixels, as often as it takes.
+    The border is filled with the image reflected about its outermost pixels, as often as needed.
     """
     count, height, width, channels = pixels.shape
     rows = _reflect(torch.arange(height, device=pixels.device) - by[:, :1], height)
@@ -35,7 +35,7 @@ def crop_images(pixels: Tensor, by: Tensor, flip: Tensor | None = None) -> Tenso
 
 
 def _reflect(places: Tensor, length: int) -> Tensor:
-    """Positions outside 0 to `length` - 1 mirrored into it: -1 is 1, -2 is 2."""
+    """Positions outside 0 to `length` - 1, mirrored into that range: -1 becomes 1, -2 becomes 2."""
     if length == 1:
         return torch.zeros_like(places)
     period = 2 * (length - 1)
@@ -44,11 +44,11 @@ def _reflect(places: Tensor, length: int) -> Tensor:
 
 
 def affine_maps(values: Values, count: int, height: int, width: int, device: torch.device) -> Tensor:
-    """Float32 (images, 2, 3), which takes a place (x, y, 1) of the new image to (x, y) of the old one.
+    """Matrices float32 (images, 2, 3), which map a position (x, y, 1) of the new image to (x, y) of the old one.
 
-    Both from -1 to 1 over the image, as `grid_sample` has them. The image is flipped, scaled, sheared, turned (to the
-    left by positive degrees) and moved, in this order; all about its middle and in pixels, so that a turn keeps the shape
-    of what is on an image that is not square.
+    Both coordinates run from -1 to 1 over the image, as in `grid_sample`. The image is flipped, scaled, sheared, rotated
+    (counter-clockwise for positive degrees) and moved, in this order; all about its centre and in pixels, so that a rotation
+    does not distort an image that is not square.
     """
     one, zero = torch.ones(count, device=device), torch.zeros(count, device=device)
     angle = values["rotation"] * (math.pi / 180) if "rotation" in values else zero
@@ -73,7 +73,7 @@ def affine_maps(values: Values, count: int, height: int, width: int, device: tor
 
 
 def places_of(height: int, width: int, device: torch.device) -> Tensor:
-    """Float32 (3, height x width): (x, y, 1) of every pixel's middle, from -1 to 1 over the image."""
+    """Positions float32 (3, height x width): (x, y, 1) of the centre of every pixel, from -1 to 1 over the image."""
     y = (2 * torch.arange(height, device=device) + 1) / height - 1
     x = (2 * torch.arange(width, device=device) + 1) / width - 1
     grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
@@ -81,9 +81,10 @@ def places_of(height: int, width: int, device: torch.device) -> Tensor:
 
 
 def sample_images(pixels: Tensor, maps: Tensor, places: Tensor) -> Tensor:
-    """Each of `pixels` as its map of `affine_maps` sees it, between pixels linearly; outside, reflected about its edge."""
+    """Transform each of `pixels` by its matrix of `affine_maps`, with bilinear interpolation; outside, it is reflected about its
+    edge."""
     count, height, width, _ = pixels.shape
-    # All x before all y: one product for the batch, and `grid_sample` reads it in order.
+    # All x before all y: one matrix product for the batch, and `grid_sample` reads it in order.
     grid = torch.mm(maps.reshape(2 * count, 3), places).view(count, 2, height, width).permute(0, 2, 3, 1)
     sampled = functional.grid_sample(
         pixels.permute(0, 3, 1, 2), grid, mode="bilinear", padding_mode="reflection", align_corners=False
@@ -92,17 +93,17 @@ def sample_images(pixels: Tensor, maps: Tensor, places: Tensor) -> Tensor:
 
 
 def erase_images(pixels: Tensor, rectangles: Tensor) -> Tensor:
-    """Each with a rectangle, int64 (images, 4) of top, left, height and width, filled with its own mean of each channel."""
+    """Fill a rectangle of each image, int64 (images, 4) of top, left, height and width, with the image's mean of each channel."""
     count, height, width, channels = pixels.shape
     mask = cover(rectangles, height, width)
     flat = pixels.view(count, height, width * channels)
     mean = pixels.view(count, height * width, channels).mean(1)
-    # Channels are made part of the width: a loop over three of them at a time takes 10 times as long.
+    # Channels are merged into the width: a loop over three of them at a time takes 10 times as long.
     return torch.where(_widen(mask, channels), mean.repeat(1, width)[:, None], flat).view(pixels.shape)
 
 
 def cover(rectangles: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Rows and columns of rectangles, bool (images, height, 1) and (images, 1, width)."""
+    """Masks of the rows and columns of rectangles, bool (images, height, 1) and (images, 1, width)."""
     top, left, high, wide = rectangles[:, :, None].unbind(1)
     rows, columns = torch.arange(height, device=rectangles.device), torch.arange(width, device=rectangles.device)
     inside_rows = (rows >= top) & (rows < top + high)
@@ -116,7 +117,7 @@ def _widen(mask: tuple[Tensor, Tensor], channels: int) -> Tensor:
 
 
 def paste(pixels: Tensor, others: Tensor, rectangles: Tensor) -> Tensor:
-    """`pixels` with the rectangles of `others` in their place."""
+    """`pixels` with the contents of `rectangles` replaced by those of `others`."""
     count, height, width, channels = pixels.shape
     mask = _widen(cover(rectangles, height, width), channels)
     flat, other = (images.reshape(count, height, width * channels) for images in (pixels, others))

@@ -1,4 +1,4 @@
-"""Images blended with, or pasted over by, another one of their batch."""
+"""Mixup and CutMix: images are blended with another image of their batch, or a part of it is pasted into them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from trainables.config.augment import AugmentConfig
 from trainables.data.image_shape import ImageShape
 
 QUANTILES = 4096
-"""Values that a share is drawn from, at even steps of the Beta distribution's cumulative one: torch draws Beta from its
-one stream alone, which is dropout's, and on each device otherwise."""
+"""Number of quantiles of the Beta distribution from which a share is drawn. Torch draws Beta only from its global generator,
+which dropout uses, and differently on each device."""
 
 
 @dataclass(frozen=True, eq=False)
 class Mixed:
-    """Images that were blended or pasted together, two and two.
+    """Pairs of images that were blended or pasted together.
 
     images  float32 (images, channels, height, width)
-    others  int64 (images,), the second label of each
-    share   float32 (images,), how much the first one counts
+    others  int64 (images,), the second label of each image
+    share   float32 (images,), the weight of the first label
     """
 
     images: Tensor
@@ -32,7 +32,7 @@ class Mixed:
 
 
 def beta_quantiles(alpha: float, device: torch.device) -> Tensor:
-    """Float32 (`QUANTILES`,) of the Beta distribution with both parameters `alpha`, at the middle of each step."""
+    """Quantiles float32 (`QUANTILES`,) of the Beta distribution with both parameters `alpha`, at the middle of each step."""
     from scipy.stats import beta
 
     middles = (torch.arange(QUANTILES, dtype=torch.float64) + 0.5) / QUANTILES
@@ -42,11 +42,11 @@ def beta_quantiles(alpha: float, device: torch.device) -> Tensor:
 def draw_mixes(
     config: AugmentConfig, shape: ImageShape, quantiles: dict[str, Tensor], count: int, generator: torch.Generator
 ) -> Values:
-    """For each of `count` images how it is mixed.
+    """The values by which each of `count` images is mixed.
 
-    share      float32 (images,), how much of itself stays
-    rectangle  int64 (images, 4), top, left, height, width of what is pasted; left out without `cutmix`
-    pasted     bool (images,), whether it is pasted, where there are both: an even draw for each image
+    share      float32 (images,), share of the image itself
+    rectangle  int64 (images, 4), top, left, height, width of the pasted part; left out without `cutmix`
+    pasted     bool (images,), whether CutMix is applied, not mixup; only with both, with equal probability
     """
     device = generator.device
     drawn: dict[str, Tensor] = {}
@@ -67,9 +67,9 @@ def draw_mixes(
 
 
 def draw_rectangles(stay: Tensor, middle: Tensor, shape: ImageShape) -> Tensor:
-    """Rectangles of the image's own proportions that leave the share `stay`, about `middle` (images, 2) from 0 to 1.
+    """Rectangles with the proportions of the image that leave the share `stay`, around `middle` (images, 2) from 0 to 1.
 
-    They end at the image's edge (Yun et al. 2019), so that more may stay.
+    They are clipped to the image (Yun et al. 2019), so that more may stay.
     """
     side = (1 - stay).clamp(min=0).sqrt()
     edges = []
@@ -84,7 +84,7 @@ def draw_rectangles(stay: Tensor, middle: Tensor, shape: ImageShape) -> Tensor:
 
 
 def mix_pixels(pixels: Tensor, partner: Tensor, values: Values) -> Tensor:
-    """Each of `pixels`, float32 (images, height, width, channels), mixed with that at its place in `partner`, int64 (images,)."""
+    """Mix each of `pixels`, float32 (images, height, width, channels), with the image that `partner`, int64 (images,), names."""
     others = pixels[partner]
     blended = paste(pixels, others, values["rectangle"]) if "rectangle" in values else pixels
     if "rectangle" not in values or "pasted" in values:

@@ -1,7 +1,7 @@
-"""Training images varied, each by its own draw, in batches on the device that trains.
+"""Augmentation of training images, with draws for each image, in batches on the device that trains.
 
-torchvision's transforms of a batch draw once for all its images. Here every image has its own values, drawn from a
-generator of our own: so an epoch's images follow from its seed alone, whatever dropout draws beside.
+torchvision's transforms draw once for all images of a batch. Here every image has values of its own, from a separate
+generator: so the images of an epoch follow from its seed alone, independently of dropout.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["Augment", "Mixed", "check_channels"]
 
 
 def check_channels(keys: list[str], channels: int) -> None:
-    """Raise `DataError` where one of `keys`, such as `hue`, turns colours that images with so many channels do not have."""
+    """Raise `DataError` where one of `keys`, such as `hue`, needs colours, and the images do not have three channels."""
     for key in keys:
         if key in COLOURED and channels != 3:
             raise DataError(
@@ -39,7 +39,7 @@ def check_channels(keys: list[str], channels: int) -> None:
 
 
 class Augment:
-    """Varies batches of images. All draws come from one generator, which `begin` seeds for an epoch."""
+    """Augments batches of images. All draws come from one generator, which `begin` seeds for an epoch."""
 
     def __init__(self, config: AugmentConfig, shape: ImageShape, device: torch.device) -> None:
         """Raises `DataError` as `check_channels`."""
@@ -68,16 +68,15 @@ class Augment:
         return bool(self._quantiles)
 
     def begin(self, seed: int) -> None:
-        """Draw from `seed` on."""
+        """Seed the generator and discard earlier draws."""
         self._generator.manual_seed(seed)
         self._values.begin()
         self._mixes.begin()
 
     def vary(self, images: Tensor) -> Tensor:
-        """`images` float32 (images, channels, height, width) from 0 to 1, each varied by itself; the same shape and range.
+        """Augment `images`, float32 (images, channels, height, width) from 0 to 1; the result has the same shape and range.
 
-        Moved and turned first, then recoloured, then noise, then a rectangle erased. In channels_last, as they should
-        come. They themselves stay as they are.
+        The order is geometry, colour, noise, erasing. Input and output are in channels_last. `images` is not modified.
         """
         values = self._values.take(len(images))
         pixels = images.permute(0, 2, 3, 1).contiguous()
@@ -99,7 +98,8 @@ class Augment:
         return pixels.permute(0, 3, 1, 2)
 
     def mix(self, images: Tensor, labels: Tensor) -> Mixed:
-        """Each of `images` with another one of the batch. Both as one draw has it: an image may meet itself."""
+        """Mix each of `images` with another one of the batch. The pairs are a random permutation: an image may be paired with
+        itself."""
         values = self._mixes.take(len(images))
         partner = torch.randperm(len(images), generator=self._generator, device=self._device)
         pixels = mix_pixels(images.permute(0, 2, 3, 1).contiguous(), partner, values)

@@ -1,6 +1,6 @@
 """Smaller nets from trained ones: pruning by weight or by channel, and soups of several epochs.
 
-Each is a function from checkpoints in a store to a new checkpoint that reads and votes as any other.
+Each is a function from checkpoints in a store to a new checkpoint, which readers and votes treat as any other.
 """
 
 from typing import TYPE_CHECKING

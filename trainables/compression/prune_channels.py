@@ -1,4 +1,4 @@
-"""Pruning by channel: whole channels of the plain `cnn` are taken out, and what is left is a smaller net of the same kind."""
+"""Channel pruning: whole channels of the plain `cnn` are removed, which gives a smaller net of the same kind."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from trainables.models.cnn import build_cnn
 
 
 def check_channels(config: ModelConfig, rounds: int = 1) -> None:
-    """Raise `ModelUnusable` where channels of a net cannot be taken out without changing what the others compute.
+    """Raise `ModelUnusable` where channels of a net cannot be removed without changing the results of the others.
 
-    `rounds` is how many nets of this model a round of gradient boosting adds up.
+    `rounds` is the number of nets in the sum of a round of gradient boosting.
     """
     if rounds > 1:
         why = f"boost.round is {rounds}: a round of gradient boosting is a sum of nets, all of them frozen but one"
@@ -35,17 +35,17 @@ def check_channels(config: ModelConfig, rounds: int = 1) -> None:
 def remove_channels(net: nn.Module, share: float) -> nn.Sequential:
     """A smaller copy of a plain `cnn` without the least important `share` of the channels of each layer.
 
-    Of a convolution that are filters, of a hidden dense layer neurons; the same share of each, rounded, and one at least
-    is kept (Li et al. 2017 prune a stage's layers alike). Importance is the magnitude of the batch norm's scale where
-    there is one, since it undoes the scale of a filter (Liu et al. 2017, whose L1 penalty on scales is not asked for: on
-    four nets of digits at three shares it kept more accuracy than the L1 norm 9 times in 12, before fine-tuning); else
-    the L1 norm of the filter's or the neuron's weights (Li et al. 2017). Of equals the first are kept. The last layer's
-    outputs are the classes, and the first one's inputs are the images' channels: both stay.
+    The channels are the filters of a convolution, and the neurons of a hidden dense layer; the same share of each layer is
+    removed, rounded, and at least one channel stays (Li et al. 2017 prune the layers of a stage alike). Importance is the
+    magnitude of the batch norm's scale where there is one, since it cancels the scale of a filter (Liu et al. 2017; their L1
+    penalty on scales is not required: on four nets of digits at three shares this kept more accuracy than the L1 norm 9 times
+    in 12, before fine-tuning); else the L1 norm of the filter's or the neuron's weights (Li et al. 2017). Of equals the first
+    are kept. The outputs of the last layer are the classes, and the inputs of the first one the images' channels: both stay.
     """
     layers = list(_sequence(net))
     kept, channels = None, 0
     tensors = {name: value.detach() for name, value in net.state_dict().items()}
-    chosen = dict(tensors)
+    smaller = dict(tensors)
     weighted = [number for number, layer in enumerate(layers) if isinstance(layer, nn.Conv2d | nn.Linear)]
     for number, layer in enumerate(layers):
         if isinstance(layer, nn.Conv2d | nn.Linear):
@@ -54,19 +54,19 @@ def remove_channels(net: nn.Module, share: float) -> nn.Sequential:
                 weight = weight[:, _spread(kept, weight.shape[1] // channels)]
             channels = len(weight)
             kept = None if number == weighted[-1] else _choose(layer, _norm_after(layers, number), share)
-            chosen[f"{number}.weight"] = weight if kept is None else weight[kept]
+            smaller[f"{number}.weight"] = weight if kept is None else weight[kept]
             if layer.bias is not None:
-                chosen[f"{number}.bias"] = layer.bias.detach() if kept is None else layer.bias.detach()[kept]
+                smaller[f"{number}.bias"] = layer.bias.detach() if kept is None else layer.bias.detach()[kept]
         elif isinstance(layer, nn.BatchNorm2d) and kept is not None:
             for name in ("weight", "bias", "running_mean", "running_var"):
-                chosen[f"{number}.{name}"] = tensors[f"{number}.{name}"][kept]
-    return fit_channels(net, chosen)
+                smaller[f"{number}.{name}"] = tensors[f"{number}.{name}"][kept]
+    return fit_channels(net, smaller)
 
 
 def fit_channels(net: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Sequential:
-    """A copy of a plain `cnn` whose layers are as large as `tensors` are, and hold them.
+    """A copy of a plain `cnn` whose layers have the sizes and the values of `tensors`.
 
-    Raises `CheckpointMismatch` where these are not of such a net.
+    Raises `CheckpointMismatch` where these do not belong to such a net.
     """
     layers: list[nn.Module] = []
     try:
@@ -82,13 +82,13 @@ def fit_channels(net: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Sequential
 
 
 def load_smaller(config: ModelConfig, shape: ImageShape, tensors: Mapping[str, Tensor]) -> nn.Sequential:
-    """The net of `config` as `remove_channels` has left it, from the tensors of its weights. Raises as `fit_channels`."""
+    """The net of `config` after `remove_channels`, rebuilt from its weights. Raises as `fit_channels`."""
     with torch.random.fork_rng(devices=[]):
         return fit_channels(build_cnn(config, shape), tensors)
 
 
 def kept_channels(size: int, share: float) -> int:
-    """How many of `size` channels are left when `share` of them goes.
+    """How many of `size` channels are left when `share` of them is removed.
 
     >>> kept_channels(16, 0.9), kept_channels(4, 0.95), kept_channels(8, 0)
     (2, 1, 8)
@@ -103,7 +103,7 @@ def _sequence(net: nn.Module) -> nn.Sequential:
 
 
 def _choose(layer: nn.Conv2d | nn.Linear, norm: nn.BatchNorm2d | None, share: float) -> Tensor:
-    """Positions of the channels that are kept, rising: int64 (channels,)."""
+    """Positions of the channels that are kept, ascending: int64 (channels,)."""
     weight = norm.weight if norm is not None else layer.weight
     importance = weight.detach().abs().flatten(1).sum(1) if weight.ndim > 1 else weight.detach().abs()
     order = torch.sort(importance, descending=True, stable=True).indices
@@ -116,7 +116,7 @@ def _norm_after(layers: list[nn.Module], number: int) -> nn.BatchNorm2d | None:
 
 
 def _spread(kept: Tensor, places: int) -> Tensor:
-    """Positions of the inputs that come from `kept` channels: behind a Flatten each channel has several, one after the other.
+    """Positions of the inputs that come from `kept` channels: after a Flatten each channel has several consecutive inputs.
 
     >>> _spread(torch.tensor([0, 2]), 3).tolist()
     [0, 1, 2, 6, 7, 8]
@@ -125,7 +125,7 @@ def _spread(kept: Tensor, places: int) -> Tensor:
 
 
 def _resize(layer: nn.Module, weight: Tensor) -> nn.Module:
-    """A fresh layer like this one for weights of another shape."""
+    """A new layer like `layer` for weights of another shape."""
     if isinstance(layer, nn.Conv2d):
         return nn.Conv2d(
             weight.shape[1],

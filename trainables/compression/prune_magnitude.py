@@ -1,7 +1,7 @@
-"""Magnitude pruning: the weights nearest to zero become zero, wherever in the net they are.
+"""Global magnitude pruning: the weights of smallest magnitude in the whole net become zero.
 
-`torch.nn.utils.prune.global_unstructured` would choose the same ones, but refuses weights in channels_last, which are
-what trains here, and names the tensors of the net anew.
+`torch.nn.utils.prune.global_unstructured` would select the same weights, but it refuses weights in channels_last, which are
+used in training here, and renames the tensors of the net.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 def prunable_weights(net: nn.Module) -> list[Tensor]:
     """The weights that can be pruned: those of convolutions and linear layers, each tensor once.
 
-    The first and the last layer's are among them, as in Han et al. (2015): in a small net the last one may hold most
-    weights. Biases and norms are not: they are few, and each of them moves a whole channel.
+    They include those of the first and the last layer, as in Han et al. (2015): in a small net the last one may have most
+    weights. Biases and norms are not included: they are few, and each of them affects a whole channel.
     """
     weights = (module.weight for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear))
     return list(dict.fromkeys(weights))
@@ -24,8 +24,8 @@ def prunable_weights(net: nn.Module) -> list[Tensor]:
 def prune_magnitude(net: nn.Module, sparsity: float) -> None:
     """Set the share `sparsity` of the prunable weights to zero, in place: those of smallest magnitude in the whole net.
 
-    One threshold for all layers (Han et al. 2015 take one a layer, from its standard deviation; a global one keeps more
-    accuracy, Blalock et al. 2020). The count is rounded; of equals the first go. A layer of small weights may lose all.
+    One threshold holds for all layers (Han et al. 2015 take one a layer, from its standard deviation; a global one keeps more
+    accuracy, Blalock et al. 2020). The count is rounded; of equals the first are pruned. A layer of small weights may lose all.
     """
     weights = prunable_weights(net)
     if not weights:
@@ -37,11 +37,11 @@ def prune_magnitude(net: nn.Module, sparsity: float) -> None:
         weight.masked_fill_(mine.reshape(weight.shape), 0.0)
 
 
-def hold_zeros(net: nn.Module) -> None:
-    """Weights that are zero now stay zero in every later training of `net`, with an optimizer that begins afresh; frozen ones do anyway.
+def freeze_zeros(net: nn.Module) -> None:
+    """Keep the weights that are zero now at zero in later training of `net` with a new optimizer. Frozen weights need no hook.
 
-    Their gradients are held at zero, so momentum and second moments begin at zero and stay there, and decay of any kind
-    has nothing to shrink. Clipping sees the gradient of what is left alone.
+    Their gradients are masked, so momentum and second moments start at zero and stay there, and decay of any kind leaves them at
+    zero. Clipping takes only the gradients of the other weights into account.
     """
     for weight in prunable_weights(net):
         mask = weight.detach() != 0

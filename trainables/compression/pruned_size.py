@@ -1,4 +1,4 @@
-"""How large a net is when zeros are counted: weights, bytes of its file, arithmetic."""
+"""The size of a pruned net: non-zero weights, bytes of its file, arithmetic."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ ZLIB_LEVEL = 6
 
 @dataclass(frozen=True)
 class PrunedSize:
-    """Of one net."""
+    """The size of one net."""
 
     weights: int
-    """Parameters, biases and norms among them."""
+    """Number of parameters, including biases and norms."""
     nonzero: int
-    """Those that are not zero."""
+    """Number of parameters that are not zero."""
     size_bytes: int
-    """Of the safetensors file."""
+    """Size of the safetensors file."""
     compressed_bytes: int
-    """Of the same file after zlib (level 6): what a download or an archive of it takes."""
+    """Size of the same file after zlib (level 6): that of a download or an archive."""
     flops: int
-    """Floating-point operations of one image's prediction with dense arithmetic, which computes zeros too."""
+    """Floating-point operations of the prediction of one image with dense arithmetic, which computes zeros, too."""
     nonzero_flops: int
-    """Those that have a weight that is not zero: what arithmetic that leaves zeros out would need."""
+    """Operations with a non-zero weight: those that sparse arithmetic would need."""
 
 
 def measure_size(net: nn.Module, shape: ImageShape, file: bytes) -> PrunedSize:
-    """The size of `net`, which is in evaluation mode; `file` is its safetensors file."""
+    """The size of `net`, which must be in evaluation mode; `file` is its safetensors file."""
     parameters = [value.detach() for value in net.parameters()]
     return PrunedSize(
         weights=sum(value.numel() for value in parameters),
@@ -47,13 +47,13 @@ def measure_size(net: nn.Module, shape: ImageShape, file: bytes) -> PrunedSize:
 
 
 def count_nonzero_flops(net: nn.Module, shape: ImageShape) -> int:
-    """Of one image: two operations, a multiplication and an addition, for each weight of a convolution or a linear layer
-    that is not zero, at each place where it is used. Other layers are not counted, as in `trace`.
+    """Operations for one image: two, a multiplication and an addition, for each non-zero weight of a convolution or a linear
+    layer, at each position where it is used. Other layers are not counted, as in `trace`.
     """
     counted: list[int] = []
 
-    def count(layer: Any, given: tuple[Tensor, ...], made: Tensor) -> None:
-        places = made.numel() // layer.weight.shape[0]
+    def count(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        places = output.numel() // layer.weight.shape[0]
         counted.append(2 * places * int(torch.count_nonzero(layer.weight)))
 
     hooks = [

@@ -1,7 +1,7 @@
-"""Several checkpoints of one trajectory as one net: the mean of their weights, with batch-norm statistics computed again.
+"""Soups: several checkpoints of one trajectory as one net, the mean of their weights, with batch-norm statistics computed again.
 
 Wortsman et al. (2022) average nets that were fine-tuned from the same weights. Epochs of one trial, and of trials that
-go on from the same checkpoint, lie in one basin as well; other nets do not, and their mean is worth nothing.
+start from the same checkpoint, lie in one basin as well; other nets do not, and their mean does not predict anything.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from trainables.training.device_images import DeviceImages
 from trainables.training.training import Evaluation, Training
 
 Score = Callable[[Evaluation], float]
-"""Of an evaluation on validation; high is good."""
+"""The score of an evaluation on validation; higher is better."""
 
 
 @dataclass(frozen=True, eq=False)
 class Ingredient:
-    """A checkpoint that may go into a soup: of which trial, and its `weights`, a safetensors file."""
+    """A checkpoint that may go into a soup, with the configuration of its trial and its `weights`, a safetensors file."""
 
     checkpoint: CheckpointId
     config: TrialConfig
@@ -44,10 +44,10 @@ class Ingredient:
 
 @dataclass(frozen=True, eq=False)
 class SoupTask:
-    """What every soup of a trial has in common.
+    """The inputs that all soups of a trial share.
 
-    labels_sha256   of each split, for the predictions
-    parts           that a batch is taken in, as the trial was trained
+    labels_sha256   hash of the labels of each split, for the predictions
+    parts           number of parts of a batch, as in the training of the trial
     """
 
     config: TrialConfig
@@ -58,50 +58,50 @@ class SoupTask:
 
 @dataclass(frozen=True, eq=False)
 class Soup:
-    """A soup, ready to be stored: its parts by file name, and who went into it, in the order in which they did."""
+    """A soup, ready to be stored: its parts by file name, and its ingredients in the order in which they were added."""
 
     ingredients: tuple[CheckpointId, ...]
     parts: dict[str, bytes]
 
 
-def make_soup(kitchen: SoupTask, wanted: SoupId, ordered: Sequence[Ingredient], score: Score) -> Soup:
-    """The soup `wanted` of `ordered`, the best on validation first.
+def make_soup(task: SoupTask, soup_id: SoupId, ordered: Sequence[Ingredient], score: Score) -> Soup:
+    """The soup `soup_id` of the candidates `ordered`, the best on validation first.
 
-    `uniform` takes all. `greedy` begins with the first, tries the others in their order, and takes each with which
-    `score` on validation is no lower than before. A soup of one is that checkpoint, with its own statistics. So greedy
-    is never worse on validation than the first alone. The same kitchen gives the same bits on the same machine.
+    `uniform` takes all candidates. `greedy` starts with the first, tries the others in their order, and adds each one with
+    which `score` on validation is not lower than before. A soup of one checkpoint keeps the checkpoint's statistics, so greedy
+    is never worse on validation than the first candidate alone. The same task gives the same bits on the same machine.
 
-    Metrics hold figures of validation alone. Raises `CheckpointMismatch` where the ingredients do not belong together.
+    Metrics contain figures of validation alone. Raises `CheckpointMismatch` where the candidates do not belong together.
     """
     check_ingredients(ordered)
-    seed = derive_seed(kitchen.config.seed, "soup", wanted.digest)
-    taken = list(ordered if wanted.kind == "uniform" else ordered[:1])
-    soup, found = _taste(kitchen, taken, seed)
-    if wanted.kind == "greedy":
+    seed = derive_seed(task.config.seed, "soup", soup_id.digest)
+    taken = list(ordered if soup_id.kind == "uniform" else ordered[:1])
+    soup, found = _evaluate_mean(task, taken, seed)
+    if soup_id.kind == "greedy":
         highest = score(found)
         for candidate in ordered[1:]:
-            more, tasted = _taste(kitchen, [*taken, candidate], seed)
-            reached = score(tasted)
+            more, evaluated = _evaluate_mean(task, [*taken, candidate], seed)
+            reached = score(evaluated)
             if reached >= highest:
-                taken, soup, found, highest = [*taken, candidate], more, tasted, reached
+                taken, soup, found, highest = [*taken, candidate], more, evaluated, reached
     names = tuple(each.checkpoint for each in taken)
     measured = {
-        "kind": wanted.kind,
+        "kind": soup_id.kind,
         "ingredients": [str(name) for name in names],
         "tried": [str(each.checkpoint) for each in ordered],
         "validation_accuracy": found.accuracy,
         "validation_loss": found.loss,
     }
     parts = {layout.WEIGHTS: soup.weights(), layout.METRICS: to_json(measured)}
-    for split, told in (("validation", found), ("test", soup.evaluate("test"))):
-        rows = kitchen.images.rows[split].cpu().numpy().astype("int32")
-        predictions = Predictions(kitchen.config.data_id, split, kitchen.labels_sha256[split], rows, told.probabilities)
+    for split, evaluation in (("validation", found), ("test", soup.evaluate("test"))):
+        rows = task.images.rows[split].cpu().numpy().astype("int32")
+        predictions = Predictions(task.config.data_id, split, task.labels_sha256[split], rows, evaluation.probabilities)
         parts[layout.predictions_part(split)] = to_arrow(predictions)
     return Soup(names, parts)
 
 
 def check_ingredients(ingredients: Sequence[Ingredient]) -> None:
-    """Raise `CheckpointMismatch` unless all are of one architecture and data, and of one trial or of relatives."""
+    """Raise `CheckpointMismatch` unless all have the same architecture and data, and belong to one trial or share a parent."""
     first = ingredients[0]
     for other in ingredients[1:]:
         pair = f"{first.checkpoint} and {other.checkpoint}"
@@ -120,7 +120,7 @@ def check_ingredients(ingredients: Sequence[Ingredient]) -> None:
 
 
 def mean_tensors(nets: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of each tensor, summed in float64. Counts (of batch norm) are the largest: of whom was trained longest.
+    """The mean of each tensor, summed in float64. Counts (of batch norm) are the largest one, of the longest training.
 
     Raises `CheckpointMismatch` where names, shapes or types differ.
     """
@@ -143,15 +143,15 @@ def _kin(config: TrialConfig) -> frozenset[str]:
     return frozenset([config.trial_id, *([config.parent.trial_id] if config.parent else [])])
 
 
-def _taste(kitchen: SoupTask, taken: Sequence[Ingredient], seed: int) -> tuple[Training, Evaluation]:
-    """The mean of these, and what it says of validation."""
+def _evaluate_mean(task: SoupTask, taken: Sequence[Ingredient], seed: int) -> tuple[Training, Evaluation]:
+    """The net with the mean weights of these checkpoints, and its evaluation on validation."""
     weights = taken[0].weights
     if len(taken) > 1:
         weights = save_tensors(mean_tensors([_load(each) for each in taken]))
-    # No average of its own: what is put together here is what predicts.
-    plain = kitchen.config.model_copy(update={"average": AverageConfig(), "schedule": ScheduleConfig()})
-    net = load_net(kitchen.config, kitchen.images.shape, weights).to(kitchen.images.pixels.device)
-    soup = Training(plain, kitchen.images, kitchen.parts, net=net)
+    # Without averaging in training: the mean that is computed here predicts.
+    plain = task.config.model_copy(update={"average": AverageConfig(), "schedule": ScheduleConfig()})
+    net = load_net(task.config, task.images.shape, weights).to(task.images.pixels.device)
+    soup = Training(plain, task.images, task.parts, net=net)
     soup.epoch = max(each.checkpoint.epoch for each in taken)
     if len(taken) > 1:
         soup.measure_statistics(seed)

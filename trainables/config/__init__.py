@@ -1,6 +1,6 @@
-"""What decides the result of a trial, as frozen pydantic models; the trial's id is a hash of them.
+"""The configuration of a trial as frozen pydantic models; the trial's id is a hash of them.
 
-Start with `trial.TrialConfig`; each of its parts has a file. A key is documented where it stands. Imports no other package
+Start with `trial.TrialConfig`; each of its sections has a file. Each key is documented at its field. Imports no other package
 of Caucus, and neither torch nor Ray.
 """
 

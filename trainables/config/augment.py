@@ -10,7 +10,7 @@ from trainables.config.base import Frozen
 
 
 class AugmentConfig(Frozen):
-    """Training images are varied, each by its own draw, on the device. All of it is off by default.
+    """Augmentation of training images on the device; every image has draws of its own. Everything is off by default.
 
     A range is symmetric: `rotation: 10` turns by -10 to 10 degrees.
     """
@@ -18,31 +18,31 @@ class AugmentConfig(Frozen):
     flip: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Probability of mirroring left and right."""
     rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
-    """Degrees."""
+    """Rotation, in degrees."""
     shear: Annotated[float, Field(ge=0, le=60)] = 0.0
-    """Degrees, along height and width."""
+    """Shear along height and width, in degrees."""
     shift: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of height and width."""
+    """Translation, as a share of height and width."""
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """0.1 makes the image 0.9 to 1.1 times as large."""
     crop: Annotated[int, Field(ge=0, le=64)] = 0
     """Whole pixels of shift, the border filled by reflection: padding and a random crop."""
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-    """Share of the colour circle. Needs three channels."""
+    """Rotation of the hue, as a share of the colour circle. Needs three channels."""
     saturation: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share. Needs three channels."""
+    """Change of the saturation, as a share. Needs three channels."""
     exposure: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Brightness, as a share."""
+    """Change of the brightness, as a share."""
     contrast: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share."""
+    """Change of the contrast, as a share."""
     noise: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Standard deviation at most, of Gaussian noise on pixels from 0 to 1."""
+    """Largest standard deviation of the Gaussian noise that is added to pixels from 0 to 1."""
     erasing: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Probability of filling a random rectangle with the mean (Zhong et al. 2020)."""
     mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
-    """Alpha of the Beta distribution that two images are blended by (Zhang et al. 2018)."""
+    """Alpha of the Beta distribution of the share by which two images are blended (Zhang et al. 2018)."""
     cutmix: Annotated[float, Field(ge=0, le=10)] = 0.0
     """Alpha of the Beta distribution that decides how much of another image is pasted in (Yun et al. 2019)."""
     strength: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """One number for all: each image gets two of the operations above, drawn at random, at this share of their usual
-    greatest strength (after RandAugment, Cubuk et al. 2020)."""
+    """One number for all operations: each image gets two of the operations above, drawn at random, at this share of their
+    usual maximum (after RandAugment, Cubuk et al. 2020)."""

@@ -1,4 +1,4 @@
-"""What every configuration is built on: a frozen pydantic model, dotted keys, a hash of canonical JSON."""
+"""The basis of every configuration: a frozen pydantic model, dotted keys, a hash of canonical JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """Base of all configuration: immutable, no unknown keys, only finite numbers, no silent `"3"` for 3."""
+    """Base of all configurations: immutable, no unknown keys, only finite numbers, no silent conversion of `"3"` to 3."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True, validate_default=True)
 
@@ -22,7 +22,7 @@ def short_hash(value: object, digits: int) -> str:
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys as dotted ones.
+    """`config` with dotted keys in place of nested mappings.
 
     >>> flatten({"optimizer": {"lr": 0.1}, "seed": 3})
     {'optimizer.lr': 0.1, 'seed': 3}

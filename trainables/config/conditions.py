@@ -1,4 +1,4 @@
-"""Which keys of a trial have an effect under which values of others: `optimizer.momentum` only with SGD."""
+"""Conditions under which a key of a trial has an effect: `optimizer.momentum` has one only with SGD."""
 
 from __future__ import annotations
 
@@ -11,33 +11,35 @@ from trainables.config.model import ModelConfig
 
 @dataclass(frozen=True)
 class Condition:
-    """A key has an effect only where another one has one of some values, or is a text that `pattern` matches wholly."""
+    """A key has an effect only where the key `key` has one of `values`, or is a string that `pattern` matches as a whole."""
 
     key: str
     values: frozenset[object]
     pattern: str = ""
-    told: str = ""
-    """`pattern` in words."""
+    pattern_label: str = ""
+    """How messages show `pattern`."""
 
     def holds(self, value: object) -> bool:
-        """Whether the key has an effect where the other one has this value."""
+        """Whether the key has an effect where `key` has this value."""
         return value in self.values or bool(
             self.pattern and isinstance(value, str) and re.fullmatch(self.pattern, value)
         )
 
     def __str__(self) -> str:
-        return " or ".join([*map(repr, sorted(map(str, self.values))), *([self.told] if self.told else [])])
+        return " or ".join(
+            [*map(repr, sorted(map(str, self.values))), *([self.pattern_label] if self.pattern_label else [])]
+        )
 
 
-OWN = Condition("model.name", frozenset(), r".+:.+", "module:function")
-"""Of keys that only a person's own model has."""
+CUSTOM_ONLY = Condition("model.name", frozenset(), r".+:.+", "module:function")
+"""Condition of keys that only a user-defined model has."""
 
-PLAIN = Condition("model.name", frozenset({"cnn"}), r".+:.+", "module:function")
-"""Of keys that `cnn` has, and a person's own model where it asks for them."""
+CNN_OR_CUSTOM = Condition("model.name", frozenset({"cnn"}), r".+:.+", "module:function")
+"""Condition of keys that `cnn` has, and a user-defined model whose signature names them."""
 
 CONDITIONS: Mapping[str, Condition] = {
     **{
-        f"model.{key}": PLAIN
+        f"model.{key}": CNN_OR_CUSTOM
         for key in ModelConfig.model_fields
         if key not in ("name", "weights", "batch_norm", "growth", "widest", "neurons")
     },
@@ -59,12 +61,13 @@ CONDITIONS: Mapping[str, Condition] = {
     "average.decay": Condition("average.name", frozenset({"ema"})),
     "average.start": Condition("average.name", frozenset({"ema", "swa"})),
 }
-"""Keys that are without effect elsewhere: a search leaves them at their defaults there. Such a key may have a condition itself."""
+"""Condition of each key that is not always in effect. Where it does not hold, a search leaves the key at its default. The key
+that a condition names may have a condition itself."""
 
 
 def condition_of(key: str) -> Condition | None:
-    """Where a dotted key of a trial has an effect; None where that is everywhere."""
-    room, _, name = key.partition(".")
-    if room == "model" and name not in ModelConfig.model_fields:
-        return OWN
+    """The condition under which a dotted key of a trial has an effect; None where it always has one."""
+    section, _, name = key.partition(".")
+    if section == "model" and name not in ModelConfig.model_fields:
+        return CUSTOM_ONLY
     return CONDITIONS.get(key)

@@ -13,11 +13,12 @@ from trainables.config.base import Frozen
 MODEL_PATTERN = r"^(cnn|(torchvision|timm)/[A-Za-z0-9_.]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
 
 CustomValue = str | int | float | bool | None
-"""What a key of a person's own model can be."""
+"""Types that a key of a user-defined model can have."""
 
 
 def is_custom_model(model_name: object) -> bool:
-    """Whether a model's name is that of a person's own, `module:function`. False for what can be no name, before it is refused."""
+    """Whether a model's name is that of a user-defined one, `module:function`. False for values of other types, which
+    validation refuses later."""
     return isinstance(model_name, str) and ":" in model_name
 
 
@@ -28,21 +29,21 @@ def _check_model_name(name: str) -> str:
 
 
 class ModelConfig(Frozen):
-    """Which network. `cnn` is a plain one: `blocks` of convolution, norm, activation, pooling, dropout, then a linear layer.
+    """The network. `cnn` is a plain one: `blocks` of convolution, norm, activation, pooling, dropout, then a linear layer.
 
-    The keys after `name` and `weights` are those of `cnn`. A person's own model is called with those that its signature
-    names, and may have further ones of its own here; no other model may.
+    The keys after `name` and `weights` are those of `cnn`. A user-defined model is called with those that its signature
+    names, and may define further keys here; no other model may.
     """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, CustomValue] = Field(init=False)
 
     name: Annotated[str, AfterValidator(_check_model_name)] = "cnn"
-    """`cnn`, `torchvision/resnet18` and the like, `timm/resnet18` (needs timm), or a person's own `module:function`."""
+    """`cnn`, `torchvision/resnet18` and the like, `timm/resnet18` (needs timm), or a user-defined `module:function`."""
     weights: str = ""
-    """A safetensors file (a path, or a URI in a store) that the weights start from; a last layer of another size starts afresh."""
+    """A safetensors file (a path, or a URI in a store) with the initial weights; a last layer of another size is initialised."""
     blocks: Annotated[int, Field(ge=1, le=5)] = 2
-    """Blocks; each halves height and width where they still can be halved."""
+    """Number of blocks; each halves height and width as long as they can be halved."""
     convs: Annotated[int, Field(ge=1, le=4)] = 1
     """Convolutions in each block."""
     width: Annotated[int, Field(ge=1, le=1024)] = 16
@@ -56,24 +57,24 @@ class ModelConfig(Frozen):
     batch_norm: bool = True
     """Batch normalisation after each convolution (Ioffe and Szegedy 2015)."""
     group_norm: bool = False
-    """Group normalisation in its place (Wu and He 2018): the same for any batch size."""
+    """Group normalisation in place of batch normalisation (Wu and He 2018): independent of the batch size."""
     activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu"] = "relu"
     residual: bool = False
-    """Adds what enters a block to what its convolutions make of it (He et al. 2016); a 1 x 1 convolution fits the channels."""
+    """Adds the input of a block to the output of its convolutions (He et al. 2016); a 1 x 1 convolution fits the channels."""
     pooling: Literal["max", "average", "stride"] = "max"
     """How a block halves height and width; `stride`: its last convolution does."""
     head: Literal["flatten", "average"] = "flatten"
-    """What the first dense layer sees: every position, or the average over positions (Lin et al. 2014)."""
+    """Input of the first dense layer: every position, or the average over positions (Lin et al. 2014)."""
     dense: Annotated[int, Field(ge=0, le=4)] = 0
     """Dense layers with an activation, before the last linear layer."""
     neurons: Annotated[int, Field(ge=1, le=8192)] = 128
-    """Of each of these."""
+    """Neurons of each of these dense layers."""
     init: Literal["he", "xavier", "orthogonal"] = "he"
-    """First weights (He 2015, Glorot and Bengio 2010, Saxe et al. 2014)."""
+    """Initialisation of the weights (He 2015, Glorot and Bengio 2010, Saxe et al. 2014)."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability of dropping a channel after each block, and a feature before each dense layer (Srivastava 2014)."""
     head_dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """The latter alone; left out, as `dropout`."""
+    """Dropout before dense layers alone; left out: the same as `dropout`."""
 
     @model_validator(mode="after")
     def _keep_extra_keys_for_custom_models(self) -> Self:

@@ -1,4 +1,4 @@
-"""Seeds for single purposes, from the one of a trial."""
+"""Seeds for single purposes, derived from the seed of a trial."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import hashlib
 
 
 def derive_seed(seed: int, *parts: object) -> int:
-    """A seed of 63 bits for one purpose, as good as independent of those for other purposes."""
+    """A seed of 63 bits for the purpose that `parts` name, practically independent of the seeds for other purposes."""
     digest = hashlib.sha256("/".join(str(part) for part in (seed, *parts)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

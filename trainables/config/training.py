@@ -10,13 +10,13 @@ from trainables.config.base import Frozen
 
 
 class OptimizerConfig(Frozen):
-    """How weights are fitted."""
+    """The optimizer and its loss."""
 
     name: Literal["sgd", "adam", "adamw", "rmsprop"] = "sgd"
     lr: Annotated[float, Field(gt=0, le=100)] = 0.05
     """Learning rate at its peak."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """For `sgd` alone."""
+    """For `sgd` alone: momentum."""
     nesterov: bool = True
     """For `sgd` alone: Nesterov's form of the momentum."""
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -28,22 +28,23 @@ class OptimizerConfig(Frozen):
     weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
     """L2: decay of weights, not of biases and norms."""
     l1: Annotated[float, Field(ge=0, le=10)] = 0.0
-    """L1: pull of weights towards zero, not of biases and norms."""
+    """L1: shrinkage of weights towards zero, not of biases and norms."""
     decay: Literal["auto", "coupled", "decoupled"] = "auto"
     """Whether L1 and L2 are part of the gradient, or a step of their own (Loshchilov and Hutter 2019). `auto`: decoupled with `adamw` alone."""
     decay_all: bool = False
-    """L1 and L2 hold for biases and norms too."""
+    """Applies L1 and L2 to biases and norms, too."""
     clip: Annotated[float, Field(ge=0)] = 0.0
-    """Norm of the gradient over all parameters at most (Pascanu et al. 2013); 0 for no limit."""
+    """Largest norm of the gradient over all parameters (Pascanu et al. 2013); 0 for no limit."""
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 64
-    """Images a step. The last, incomplete batch of an epoch is left out. One too large for the memory is taken in parts."""
+    """Images in a step. The last, incomplete batch of an epoch is left out. A batch that does not fit into memory is
+    computed in parts."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced`: each class counts as much as any other, however few images it has."""
 
 
 class ScheduleConfig(Frozen):
-    """How the learning rate moves over the epochs."""
+    """The learning rate schedule."""
 
     name: Literal["constant", "step", "exponential", "cosine", "cyclic", "one-cycle", "plateau"] = "constant"
     """`cosine` falls from the peak to zero; `cyclic` does so `cycles` times (Huang et al. 2017); `one-cycle` climbs in the
@@ -51,22 +52,23 @@ class ScheduleConfig(Frozen):
     epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Length of `cosine`, `one-cycle` and all cycles of `cyclic` in epochs; left out, `scheduler.max_epochs`."""
     cycles: Annotated[int, Field(ge=1, le=1000)] = 5
-    """Of `cyclic`: so many falls, each of whole epochs, at most one an epoch. The end of each is a snapshot."""
+    """For `cyclic` alone: number of cycles, each of whole epochs. The end of each cycle is a snapshot."""
     every: Annotated[int, Field(ge=1)] = 10
-    """Epochs after which `step` and `exponential` have fallen by `factor`; of `plateau`, epochs without improvement that are too many."""
+    """Epochs after which `step` and `exponential` have fallen by `factor`; for `plateau`, epochs without improvement before
+    it falls."""
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """What `step`, `exponential` and `plateau` multiply the rate by."""
+    """Factor by which `step`, `exponential` and `plateau` multiply the rate."""
     warm_up: Annotated[float, Field(ge=0, le=1000)] = 0.0
-    """Epochs in which the rate climbs linearly from zero to where the schedule has it."""
+    """Epochs in which the rate rises linearly from zero to the rate of the schedule."""
 
 
 class AverageConfig(Frozen):
-    """Averaging of the weights over steps: the averaged net predicts and votes, the other one trains on."""
+    """Averaging of the weights: the averaged net predicts and votes, the net itself is trained on."""
 
     name: Literal["none", "ema", "swa"] = "none"
     """`ema`: exponential moving average after each step; `swa`: plain average after each epoch, with batch-norm statistics
     computed again (Izmailov et al. 2018)."""
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.998
-    """Of `ema`, a step."""
+    """For `ema` alone: decay per step."""
     start: Annotated[int, Field(ge=0)] = 0
     """Epochs before the average begins; until then the net itself predicts."""

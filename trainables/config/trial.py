@@ -1,4 +1,4 @@
-"""What decides the result of a trial, as one frozen value, and the name that follows from it.
+"""The configuration that decides the result of a trial, as one frozen value, and the id that follows from it.
 
 A trial is a pure function of its `TrialConfig`. Its `trial_id` is a hash of the keys that differ from their
 defaults, so that a key added later, off by default, does not rename the trials of the past. It follows that a
@@ -19,18 +19,18 @@ from trainables.config.model import ModelConfig
 from trainables.config.training import AverageConfig, OptimizerConfig, ScheduleConfig
 
 RECIPE = 1
-"""Part of every trial's name. Raised when the same configuration starts to train to other numbers."""
+"""Version of the training code; part of every trial's id. Raised when the same configuration trains to other numbers."""
 
 
 class BagConfig(Frozen):
-    """Which of the training images are trained on, for members of a team that see different ones. Validation and test stay."""
+    """The subset of the training images for one member of a bag. Validation and test stay as they are."""
 
     kind: Literal["none", "bootstrap", "fold"] = "none"
     """`bootstrap`: as many as there are, drawn with replacement (Breiman 1996); `fold`: all but one of `of` folds."""
     number: Annotated[int, Field(ge=1, le=10_000)] = 1
-    """Which bootstrap; of `fold` the fold that is left out. The same images for every configuration."""
+    """Number of the bootstrap; for `fold`, of the fold that is left out. The images are the same for every configuration."""
     of: Annotated[int, Field(ge=2, le=1000)] = 10
-    """Folds that the training images are dealt into, for `fold` alone."""
+    """For `fold` alone: number of folds."""
 
     @model_validator(mode="after")
     def _is_one_of_the_folds(self) -> Self:
@@ -40,7 +40,7 @@ class BagConfig(Frozen):
 
 
 class ParentConfig(Frozen):
-    """A checkpoint that a trial goes on from, instead of from fresh weights."""
+    """A checkpoint that a trial starts from, instead of from initial weights."""
 
     trial_id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
     epoch: Annotated[int, Field(ge=1)]
@@ -50,17 +50,17 @@ class ParentConfig(Frozen):
 
 
 class BoostConfig(Frozen):
-    """A round of boosting, and the round that it follows. Set by `search.method: boosting` alone."""
+    """A round of boosting, and its previous round. Set by `search.method: boosting` alone."""
 
     kind: Literal["none", "samme", "gradient"] = "none"
-    """`samme`: images that the round before had wrong count more in the loss (Zhu et al. 2009); `gradient`: a new net is added
-    to those of the rounds before, which stay as they are (Friedman 2001)."""
+    """`samme`: images that the previous round misclassifies get larger weights in the loss (Zhu et al. 2009); `gradient`: a
+    new net is added to those of the previous rounds, which are frozen (Friedman 2001)."""
     former: ParentConfig | None = None
-    """The checkpoint of the round before, which has the weights of the images, or the nets; None of the first."""
+    """The checkpoint of the previous round, which stores the image weights or the nets; None for the first round."""
     round: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Of `gradient`: so many nets the trial's own holds, one of each round up to this one."""
+    """For `gradient` alone: number of this round, which is the number of nets in the sum."""
     shrinkage: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Of `gradient`: what the logits of each net after the first are multiplied by."""
+    """For `gradient` alone: factor of the logits of each net after the first."""
 
     @model_validator(mode="after")
     def _later_rounds_have_a_former(self) -> Self:
@@ -84,34 +84,34 @@ class TrialConfig(Frozen):
     average: AverageConfig = AverageConfig()
     augment: AugmentConfig = AugmentConfig()
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the training images that are trained on, of each class alike: how accuracy grows with data."""
+    """Share of the training images that are used, the same for each class: for learning curves over data."""
     bag: BagConfig = BagConfig()
     pseudo_table: Annotated[str, Field(pattern=r"^([0-9a-f]{16})?$")] = ""
-    """Name of a table of pseudo-labelled images in the store, which are trained on too."""
+    """Name of a table of pseudo-labelled images in the store, which are added to the training images."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of convolutions. `auto`: bfloat16 where the device has units for it (AMX, recent GPUs), else float32."""
     parent: ParentConfig | None = None
-    """The checkpoint that weights and optimizer start from; epochs go on counting from there."""
+    """The checkpoint that weights and optimizer start from; the count of epochs continues from its epoch."""
     boost: BoostConfig = BoostConfig()
 
     @cached_property
     def trial_id(self) -> str:
-        """Twelve hexadecimal digits: the name under which everything that this trial leaves behind lies.
+        """Twelve hexadecimal digits: the name of the folder that holds everything this trial stores.
 
         >>> TrialConfig(data_id="d", seed=0).trial_id == TrialConfig(data_id="d", seed=0, precision="auto").trial_id
         True
         """
-        told = {"recipe": RECIPE, **self.model_dump(mode="json", exclude_defaults=True)}
-        return short_hash(told, digits=12)
+        payload = {"recipe": RECIPE, **self.model_dump(mode="json", exclude_defaults=True)}
+        return short_hash(payload, digits=12)
 
     def flat(self) -> dict[str, Any]:
-        """Dotted keys with their values; the parent, and the round of boosting before, as `0f3a…@3`."""
-        told = flatten(self.model_dump(mode="json", exclude={"parent": True, "boost": {"former"}}))
+        """Dotted keys with their values; parent and previous round of boosting are strings such as `0f3a…@3`."""
+        values = flatten(self.model_dump(mode="json", exclude={"parent": True, "boost": {"former"}}))
         named = {"parent": self.parent, "boost.former": self.boost.former}
-        return told | {key: str(value) if value else None for key, value in named.items()}
+        return values | {key: str(value) if value else None for key, value in named.items()}
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy with the fields of `update`; pydantic's own would keep the name of the original."""
+        """A copy with the fields of `update`. Pydantic's method alone would keep the cached id of the original."""
         copied = super().model_copy(update=update, deep=deep)
         copied.__dict__.pop("trial_id", None)
         return copied

@@ -1,6 +1,6 @@
-"""Images in memory, and which of them are for training, validation and test.
+"""Images in memory, and their splits into training, validation and test.
 
-`images.ImageSet` is valid by construction; `split`, `subset`, `train_share` and `bagging` choose rows of it;
+`images.ImageSet` is valid by construction; `split`, `subset`, `train_share` and `bagging` select rows of it;
 `data_table` and `pseudo_table` are its records in a store.
 """
 

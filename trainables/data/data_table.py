@@ -1,4 +1,4 @@
-"""The data set's own record in the store: class names, and for each image its id, content hash, label and split."""
+"""The record of a data set in the store: class names, and for each image its id, content hash, label and split."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from trainables.tables.parquet_limits import read_columns, to_objects, trust_wri
 
 @dataclass(frozen=True, eq=False)
 class DataTable:
-    """What voting and reporting know of the data: no pixels.
+    """The data set without pixels, for voting and reporting.
 
-    image_ids    one a row; `rows` in predictions are positions here
+    image_ids    one for each row; `rows` in predictions are positions here
     labels       int64 (images,), positions in `class_names`
     splits       int8 (images,), positions in `layout.SPLITS`
     """
@@ -37,7 +37,7 @@ class DataTable:
     splits: npt.NDArray[np.int8]
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
-        """Positions of the images of `split`, rising."""
+        """Positions of the images of `split`, ascending."""
         return np.flatnonzero(self.splits == layout.SPLITS.index(split))
 
     def labels_of(self, split: str) -> npt.NDArray[np.int64]:
@@ -45,12 +45,12 @@ class DataTable:
         return self.labels[self.rows(split)]
 
     def labels_sha256(self, split: str) -> str:
-        """What predictions on `split` must carry to line up with this table."""
+        """The hash that aligned predictions on `split` have."""
         return labels_sha256(self.labels_of(split))
 
 
 def write_data_table(store: Store, images: ImageSet) -> None:
-    """Record `images` under its `data_id`, once: nothing is written where the record is there already, and whole."""
+    """Write the record of `images` under its `data_id`, unless it exists undamaged."""
     table = pa.table(
         {
             "image_id": pa.array(images.image_ids),
@@ -84,7 +84,7 @@ def read_data_table(store: Store, data_id: str) -> DataTable:
     """The record of a data set. Raises `ObjectMissing` where the store has none, `DamagedObject` where it is not readable."""
     summary = get_json(store, layout.data_key(data_id, "data.json"))
     raw = store.get(layout.data_key(data_id, "images.parquet"))
-    with _telling_damage(store, data_id):
+    with _naming_damage(store, data_id):
         if sha256_of(raw) != summary.get("images_sha256", sha256_of(raw)):
             raise ValueError("images.parquet is not what was written")
         table = read_columns(raw, ["image_id", "label", "split"])
@@ -104,13 +104,13 @@ def read_data_table(store: Store, data_id: str) -> DataTable:
 def read_image_sha256(store: Store, data_id: str) -> tuple[str, ...]:
     """Hexadecimal SHA-256 of each image's pixels, in the order of the table. Raises as `read_data_table` does."""
     raw = store.get(layout.data_key(data_id, "images.parquet"))
-    with _telling_damage(store, data_id):
+    with _naming_damage(store, data_id):
         return tuple(digest.hex() for digest in to_objects(read_columns(raw, ["sha256"])["sha256"]))
 
 
 @contextlib.contextmanager
-def _telling_damage(store: Store, data_id: str) -> Iterator[None]:
-    """Whatever a damaged record leads to becomes a `DamagedObject` that names it."""
+def _naming_damage(store: Store, data_id: str) -> Iterator[None]:
+    """Turns the exceptions of reading a damaged record into a `DamagedObject` that names it."""
     try:
         yield
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:

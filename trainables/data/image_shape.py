@@ -1,4 +1,4 @@
-"""What a net must know of the images."""
+"""The shape of the images and the number of classes, which a net depends on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ImageShape:
-    """Height, width and channels of the images, and how many classes they fall into."""
+    """Height, width and channels of the images, and the number of classes."""
 
     height: int
     width: int

@@ -16,7 +16,7 @@ from trainables.store import layout
 
 @dataclass(frozen=True, eq=False)
 class ImageArrays:
-    """What training needs of an image set, and nothing that is slow to send to another process. Shapes as in `ImageSet`."""
+    """The arrays of an image set that training needs, without objects that are slow to serialise. Shapes as in `ImageSet`."""
 
     pixels: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
@@ -24,7 +24,7 @@ class ImageArrays:
     classes: int
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
-        """Positions of the images of `split`, rising."""
+        """Positions of the images of `split`, ascending."""
         return np.flatnonzero(self.splits == layout.SPLITS.index(split))
 
 
@@ -34,7 +34,7 @@ class ImageSet:
 
     pixels       uint8 (images, height, width, channels)
     labels       int64 (images,), positions in `class_names`
-    image_ids    one unique name an image: a relative path, or the split and number in a bundled set
+    image_ids    a unique name for each image: a relative path, or the split and number in a bundled set
     splits       int8 (images,), positions in `layout.SPLITS`
     """
 
@@ -69,7 +69,7 @@ class ImageSet:
             )
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
-        """Positions of the images of `split`, rising."""
+        """Positions of the images of `split`, ascending."""
         return np.flatnonzero(self.splits == layout.SPLITS.index(split))
 
     @property
@@ -84,9 +84,9 @@ class ImageSet:
 
     @cached_property
     def data_id(self) -> str:
-        """Sixteen hexadecimal digits that name these images, labels, class names and this split.
+        """Sixteen hexadecimal digits that identify images, labels, class names and split.
 
-        The name of the set and the place where it was read from do not count.
+        They do not depend on the name of the set and the place it was read from.
         """
         columns = hashlib.sha256()
         for part in (self.image_ids, self.image_sha256):
@@ -101,8 +101,8 @@ class ImageSet:
 def channel_statistics(images: ImageArrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Mean and standard deviation of each channel over the training images, pixels from 0 to 1: float64 (channels,).
 
-    From the counts of the 256 grey levels: exact, and no float copy of the whole set. A channel that hardly varies gets a
-    deviation of 0.001.
+    Computed from the counts of the 256 grey levels: exact, without a float copy of the set. The deviation of a channel that
+    hardly varies is 0.001.
     """
     channels = images.pixels.shape[3]
     train = images.pixels[images.rows("train")].reshape(-1, channels)
@@ -119,7 +119,7 @@ def hash_images(pixels: npt.NDArray[np.uint8]) -> tuple[str, ...]:
 
 
 def labels_sha256(labels: npt.NDArray[np.int64]) -> str:
-    """Hexadecimal SHA-256 of labels in their order: what predictions carry to prove that they line up."""
+    """Hexadecimal SHA-256 of labels in their order, by which predictions show that they are aligned."""
     return hashlib.sha256(np.ascontiguousarray(labels, "<i8").tobytes()).hexdigest()
 
 

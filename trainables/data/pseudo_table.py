@@ -1,7 +1,7 @@
-"""A table of pseudo-labelled images in the store: what an ensemble agreed on, for a second stage to be trained with.
+"""A table of pseudo-labelled images in the store: images that an ensemble has labelled, for the training of a second stage.
 
-The table's name is the hash of its bytes. So a trial that names it in its configuration names every pixel and label,
-and what is read is proved by its own name.
+The table's name is the hash of its bytes. So a trial whose configuration contains the name depends on every pixel and label,
+and the name verifies the table when it is read.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ NAME_DIGITS = 16
 
 @dataclass(frozen=True, eq=False)
 class PseudoTable:
-    """Images with labels that nobody but an ensemble has given them, valid by construction.
+    """Images with labels from an ensemble, valid by construction.
 
     pixels       uint8 (images, height, width, channels)
     labels       int64 (images,), positions in the data set's class names
     confidence   float32 (images,), the vote's probability of that class
-    agreeing     int64 (images,), members that each say that class
-    image_ids    one unique name an image
+    agreeing     int64 (images,), number of members that predict that class
+    image_ids    a unique name for each image
     """
 
     data_id: str
@@ -56,26 +56,26 @@ class PseudoTable:
 
 
 def write_pseudo_table(store: Store, table: PseudoTable) -> str:
-    """Write `table`, unless it is there and whole; returns its name. Raises `StoreError`."""
+    """Write `table`, unless it exists undamaged; returns its name. Raises `StoreError`."""
     data = _to_parquet(table)
     name = sha256_of(data)[:NAME_DIGITS]
     try:
-        _read_proved(store, table.data_id, name)
+        _read_verified(store, table.data_id, name)
     except (ObjectMissing, DamagedObject):
         store.put(layout.pseudo_key(table.data_id, name), data)
     return name
 
 
 def read_pseudo_table(store: Store, data_id: str, name: str) -> PseudoTable:
-    """The table of that name. Raises `ObjectMissing` where there is none, `DamagedObject` where it is not what its name promises."""
-    data = _read_proved(store, data_id, name)
+    """The table called `name`. Raises `ObjectMissing` where there is none, `DamagedObject` where it does not match its name."""
+    data = _read_verified(store, data_id, name)
     try:
         found = read_columns(data, ["image_id", "label", "confidence", "agreeing", "pixels"])
-        told = {key.decode(): value.decode() for key, value in (found.schema.metadata or {}).items()}
-        shape = tuple(int(told[side]) for side in ("height", "width", "channels"))
+        metadata = {key.decode(): value.decode() for key, value in (found.schema.metadata or {}).items()}
+        shape = tuple(int(metadata[side]) for side in ("height", "width", "channels"))
         pixels = np.frombuffer(b"".join(found["pixels"].to_pylist()), np.uint8)
         return PseudoTable(
-            data_id=told["data_id"],
+            data_id=metadata["data_id"],
             pixels=pixels.reshape(len(found), *shape),
             labels=found["label"].to_numpy().astype(np.int64),
             confidence=found["confidence"].to_numpy().astype(np.float32),
@@ -87,7 +87,7 @@ def read_pseudo_table(store: Store, data_id: str, name: str) -> PseudoTable:
 
 
 def _to_parquet(table: PseudoTable) -> bytes:
-    """The same table gives the same bytes with the same version of Arrow."""
+    """The table as a Parquet file. The same table gives the same bytes with the same version of Arrow."""
     height, width, channels = table.pixels.shape[1:]
     shape = {"height": str(height), "width": str(width), "channels": str(channels)}
     columns = pa.table(
@@ -105,7 +105,7 @@ def _to_parquet(table: PseudoTable) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _read_proved(store: Store, data_id: str, name: str) -> bytes:
+def _read_verified(store: Store, data_id: str, name: str) -> bytes:
     data = store.get(layout.pseudo_key(data_id, name))
     if sha256_of(data)[:NAME_DIGITS] != name:
         raise _damaged(store, data_id, name, f"its {len(data)} bytes have another hash than its name")
@@ -116,5 +116,5 @@ def _damaged(store: Store, data_id: str, name: str, why: str) -> DamagedObject:
     key = layout.pseudo_key(data_id, name)
     return DamagedObject(
         f"the table of pseudo-labels {store.uri}/{key} is damaged ({why}): restore it, or run the sweep again, "
-        "which labels the images anew"
+        "which labels the images again"
     )

@@ -1,4 +1,4 @@
-"""Which image is for training, which for validation, which for the test: stratified, and decided by pixels alone."""
+"""Splits images into training, validation and test: stratified, and by their pixels alone."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def split_images(
     validation: float,
     test: float,
     seed: int,
-    given_test: npt.NDArray[np.bool_] | None = None,
+    published_test: npt.NDArray[np.bool_] | None = None,
 ) -> npt.NDArray[np.int8]:
     """The split of each image, int8 (images,), positions in `layout.SPLITS`.
 
-    `validation` and `test` are shares, kept within each class and in total (largest remainder) to about one image a
-    class. Who goes where follows from `seed` and the images' hashes, not from their order or names. Equal images are
-    dealt as one, under the lowest of their labels, so that no image is trained on and judged by. A class with at least
-    three distinct images has one in each split; one with fewer has one in `train`.
+    `validation` and `test` are shares, which hold within each class and in total (largest remainder) to about one image a
+    class. The split of an image follows from `seed` and its hash, not from order or names. Equal images get the same split,
+    under the lowest of their labels, so that no image is both trained on and evaluated on. A class with at least three
+    distinct images has one in each split; one with fewer has one in `train`.
 
-    `given_test` marks a published test split, bool (images,). It stays as it is, even where an image outside equals
-    one inside; `test` is not used, and `validation` is the share of the images outside.
+    `published_test` marks a published test split, bool (images,). It is not changed, even where an image outside equals one
+    inside; `test` is not used, and `validation` is the share of the images outside.
 
-    Raises `DataError` where a split that is dealt here would hold fewer images than there are classes.
+    Raises `DataError` where a split that is assigned here would have fewer images than there are classes.
     """
-    outside = np.flatnonzero(~given_test) if given_test is not None else np.arange(len(labels))
-    dealt_splits = (TRAIN, VALIDATION, TEST) if given_test is None else (TRAIN, VALIDATION)
+    outside = np.flatnonzero(~published_test) if published_test is not None else np.arange(len(labels))
+    dealt_splits = (TRAIN, VALIDATION, TEST) if published_test is None else (TRAIN, VALIDATION)
     number: dict[str, int] = {}
     group = np.array([number.setdefault(image_sha256[row], len(number)) for row in outside.tolist()], np.int64)
     keys = [hashlib.sha256(f"{seed}:{digest}".encode()).digest() for digest in number]
@@ -52,18 +52,18 @@ def split_images(
 
     classes, place = np.unique(class_of, return_inverse=True)
     images = np.bincount(place, weights=sizes, minlength=len(classes)).astype(np.int64)
-    _require_enough_asked(
+    _require_large_enough_shares(
         len(outside),
         len(classes),
-        {VALIDATION: validation} if given_test is not None else {VALIDATION: validation, TEST: test},
+        {VALIDATION: validation} if published_test is not None else {VALIDATION: validation, TEST: test},
     )
-    wanted_validation = _quotas(images, validation)
-    wanted_test = _quotas(images, test) if given_test is None else np.zeros_like(images)
+    validation_quotas = _quotas(images, validation)
+    test_quotas = _quotas(images, test) if published_test is None else np.zeros_like(images)
     by_class = order[np.argsort(place[order], kind="stable")]
     groups_of = np.split(by_class, np.cumsum(np.bincount(place, minlength=len(classes)))[:-1])
     of_group = np.empty(len(keys), np.int8)
     for mine, for_validation, for_test in zip(
-        groups_of, wanted_validation.tolist(), wanted_test.tolist(), strict=False
+        groups_of, validation_quotas.tolist(), test_quotas.tolist(), strict=False
     ):
         of_group[mine] = _deal(sizes[mine], for_validation, for_test, dealt_splits)
 
@@ -73,14 +73,14 @@ def split_images(
     return splits
 
 
-def _require_enough_asked(images: int, classes: int, shares: dict[int, float]) -> None:
+def _require_large_enough_shares(images: int, classes: int, shares: dict[int, float]) -> None:
     """Refuse a share that is too small before it is rounded up to one image a class."""
     for split, share in shares.items():
-        asked = int(images * share + 0.5)
-        if asked < classes:
+        count = int(images * share + 0.5)
+        if count < classes:
             name = layout.SPLITS[split]
             raise DataError(
-                f"{name} split would hold {asked} images for {classes} classes (data.{name} is {share:g} of {images} images): "
+                f"{name} split would hold {count} images for {classes} classes (data.{name} is {share:g} of {images} images): "
                 f"at least one image a class is needed: {_ADVICE[split]}"
             )
 
@@ -88,7 +88,7 @@ def _require_enough_asked(images: int, classes: int, shares: dict[int, float]) -
 def _quotas(images: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.int64]:
     """`share` of the images of each class, in whole images whose sum is `share` of all.
 
-    What rounding down leaves over goes to the largest remainders; of equals, to the first class.
+    The images that rounding down leaves over go to the largest remainders; of equals, to the first class.
     """
     exact = images.astype(np.float64) * share
     quotas: npt.NDArray[np.int64] = np.floor(exact).astype(np.int64)
@@ -100,14 +100,14 @@ def _quotas(images: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.int64
 def _deal(sizes: npt.NDArray[np.int64], validation: int, test: int, splits: tuple[int, ...]) -> npt.NDArray[np.int8]:
     """The split of each group of equal images of one class: first `test` images, then `validation`, the rest train.
 
-    A group that lies across a border goes to the side where its middle lies.
+    A group across a boundary goes to the side of its middle.
     """
     middle = np.cumsum(sizes) - sizes / 2
     dealt = np.select([middle < test, middle < test + validation], [TEST, VALIDATION], TRAIN).astype(np.int8)
     for split in splits:
-        held = np.bincount(dealt, minlength=len(layout.SPLITS))
-        richest = int(held.argmax())
-        if held[split] == 0 and (held[richest] > 1 or split == TRAIN):
+        counts = np.bincount(dealt, minlength=len(layout.SPLITS))
+        richest = int(counts.argmax())
+        if counts[split] == 0 and (counts[richest] > 1 or split == TRAIN):
             candidates = np.flatnonzero(dealt == richest)
             dealt[candidates[sizes[candidates].argmin()]] = split
     return dealt
@@ -115,9 +115,9 @@ def _deal(sizes: npt.NDArray[np.int64], validation: int, test: int, splits: tupl
 
 def _require_one_a_class(splits: npt.NDArray[np.int8], classes: int, dealt_splits: tuple[int, ...]) -> None:
     for split in dealt_splits:
-        held = int((splits == split).sum())
-        if held < classes:
+        count = int((splits == split).sum())
+        if count < classes:
             raise DataError(
-                f"{layout.SPLITS[split]} split would hold {held} images for {classes} classes: "
+                f"{layout.SPLITS[split]} split would hold {count} images for {classes} classes: "
                 f"at least one image a class is needed: {_ADVICE[split]}"
             )

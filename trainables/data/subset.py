@@ -1,4 +1,4 @@
-"""Less of a set of images: some of its classes, and a number of training images."""
+"""Subsets of an image set: some of its classes, and a limited number of training images."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from trainables.store import layout
 TRAIN = layout.SPLITS.index("train")
 
 
-def keep_classes(images: ImageSet, wanted: Sequence[str | int]) -> ImageSet:
-    """The images of some classes, named as in `class_names` (case does not count) or by their positions there.
+def select_classes(images: ImageSet, classes: Sequence[str | int]) -> ImageSet:
+    """The images of `classes`, which are names in `class_names` (case-insensitive) or positions there.
 
-    Classes stay in the order of the set, whatever the order of `wanted`: the same choice is the same data. A number
-    is a name where a class is called so. Raises `DataError` for a class that is not there, or is named twice.
+    Classes stay in the order of the set, whatever the order of `classes`: the same selection is the same data. A number is
+    taken for a name where a class has that name. Raises `DataError` for a class that does not exist, or is named twice.
     """
-    kept = sorted(_find_class(images, word) for word in wanted)
-    if twice := [images.class_names[label] for label, after in pairwise(kept) if label == after]:
+    labels = sorted(_find_class(images, class_name) for class_name in classes)
+    if twice := [images.class_names[label] for label, after in pairwise(labels) if label == after]:
         raise DataError(f"data.classes names {twice[0]!r} twice: keep one")
     label_of = np.full(len(images.class_names), -1, np.int64)
-    label_of[kept] = np.arange(len(kept))
+    label_of[labels] = np.arange(len(labels))
     rows = np.flatnonzero(label_of[images.labels] >= 0)
-    chosen = _take(images, rows)
+    selected = _take(images, rows)
     return replace(
-        chosen,
-        labels=label_of[chosen.labels],
-        class_names=tuple(images.class_names[label] for label in kept),
+        selected,
+        labels=label_of[selected.labels],
+        class_names=tuple(images.class_names[label] for label in labels),
     )
 
 
 def limit_train(images: ImageSet, count: int, seed: int) -> ImageSet:
-    """All of `images` but those in `train` that are more than `count`.
+    """`images` with only `count` images in `train`.
 
-    Each class keeps its share of them to about one image (largest remainder), and at least one. Who stays follows from
-    `seed` and the images' hashes, not from their order or names. Raises `DataError` where `train` holds fewer than
-    `count` images, or `count` is less than one a class.
+    Each class keeps its share of them to about one image (largest remainder), and at least one. The selection follows from
+    `seed` and the images' hashes, not from their order or names. Raises `DataError` where `train` has fewer than `count`
+    images, or `count` is less than one a class.
     """
     rows = images.rows("train")
     if count > len(rows):
@@ -51,45 +51,45 @@ def limit_train(images: ImageSet, count: int, seed: int) -> ImageSet:
             f"data.train is {count}, but only {len(rows)} images of {images.name} are left to train on: "
             "lower data.train, data.validation or data.test, or leave data.train out"
         )
-    held = np.bincount(images.labels[rows], minlength=len(images.class_names))
-    if count < (classes := int((held > 0).sum())):
+    available = np.bincount(images.labels[rows], minlength=len(images.class_names))
+    if count < (classes := int((available > 0).sum())):
         raise DataError(f"data.train is {count}, but {classes} classes need at least one image each: raise data.train")
     key = {row: hashlib.sha256(f"{seed}:train:{images.image_sha256[row]}".encode()).digest() for row in rows.tolist()}
     order = np.array(sorted(key, key=key.__getitem__), np.int64)
-    chosen = [order[images.labels[order] == label][:quota] for label, quota in enumerate(_quotas(held, count))]
+    selected = [order[images.labels[order] == label][:quota] for label, quota in enumerate(_quotas(available, count))]
     others = np.flatnonzero(images.splits != TRAIN)
-    return _take(images, np.sort(np.concatenate([others, *chosen])))
+    return _take(images, np.sort(np.concatenate([others, *selected])))
 
 
-def _quotas(held: npt.NDArray[np.int64], count: int) -> list[int]:
-    """Of each class so many, `count` in all; of equal remainders the first class has the one image more."""
-    exact = held * (count / held.sum())
-    quotas = np.minimum(held, np.maximum(np.floor(exact).astype(np.int64), (held > 0).astype(np.int64)))
+def _quotas(available: npt.NDArray[np.int64], count: int) -> list[int]:
+    """The number of images of each class, `count` in all; of equal remainders the first class gets the additional image."""
+    exact = available * (count / available.sum())
+    quotas = np.minimum(available, np.maximum(np.floor(exact).astype(np.int64), (available > 0).astype(np.int64)))
     while (left := count - int(quotas.sum())) != 0:
-        # Too many only where rare classes were given their one image.
-        step, room = (1, quotas < held) if left > 0 else (-1, quotas > 1)
-        behind = np.where(room, step * (exact - quotas), -np.inf)
+        # There are too many only where rare classes got their minimum of one image.
+        step, adjustable = (1, quotas < available) if left > 0 else (-1, quotas > 1)
+        behind = np.where(adjustable, step * (exact - quotas), -np.inf)
         quotas[int(behind.argmax())] += step
     return [int(quota) for quota in quotas]
 
 
-def _find_class(images: ImageSet, word: str | int) -> int:
+def _find_class(images: ImageSet, wanted: str | int) -> int:
     names = [name.casefold() for name in images.class_names]
-    told = str(word).casefold()
-    if names.count(told) == 1:
-        return names.index(told)
-    if str(word) in images.class_names:
-        return images.class_names.index(str(word))
-    if isinstance(word, int) and 0 <= word < len(names):
-        return word
+    name = str(wanted).casefold()
+    if names.count(name) == 1:
+        return names.index(name)
+    if str(wanted) in images.class_names:
+        return images.class_names.index(str(wanted))
+    if isinstance(wanted, int) and 0 <= wanted < len(names):
+        return wanted
     known = ", ".join(images.class_names[:20]) + (" …" if len(names) > 20 else "")
-    if isinstance(word, int):
+    if isinstance(wanted, int):
         raise DataError(
-            f"data.classes names class {word}, but {images.name} has {len(names)} classes, 0 to {len(names) - 1}: {known}"
+            f"data.classes names class {wanted}, but {images.name} has {len(names)} classes, 0 to {len(names) - 1}: {known}"
         )
-    near = [name for name in names if told in name][:1] or difflib.get_close_matches(told, names, 1)
+    near = [known_name for known_name in names if name in known_name][:1] or difflib.get_close_matches(name, names, 1)
     hint = f"; did you mean {images.class_names[names.index(near[0])]!r}?" if near else ""
-    raise DataError(f"data.classes names {word!r}, which is no class of {images.name}, only {known}{hint}")
+    raise DataError(f"data.classes names {wanted!r}, which is no class of {images.name}, only {known}{hint}")
 
 
 def _take(images: ImageSet, rows: npt.NDArray[np.int64]) -> ImageSet:

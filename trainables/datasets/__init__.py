@@ -1,7 +1,7 @@
-"""Where images come from: folders, tables, arrays, and data sets by name.
+"""Loaders of images: from folders, tables, arrays, and data sets by name.
 
-`load.load_images` goes from a `DataConfig` to an `ImageSet`; each kind of source has a file. `new_images` reads what is to be
-predicted, `unlabelled` what is to be labelled.
+`load.load_images` turns a `DataConfig` into an `ImageSet`; each kind of source has a file. `new_images` reads images to be
+predicted, `unlabelled` images to be labelled.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The `data` part of a sweep: which images it is about, and how they are split."""
+"""The `data` section of a sweep: the source of the images, and their split."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from trainables.config.base import Frozen
 Share = Annotated[float, Field(gt=0, lt=0.9)]
 
 
-def _split_words(told: object) -> object:
-    """Words of the command line, where a shell would make something else of brackets."""
-    if not isinstance(told, str):
-        return told
-    return [int(word) if word.isdecimal() else word for word in (part.strip() for part in told.split(","))]
+def _split_list(raw: object) -> object:
+    """Splits a comma-separated list of the command line, where a shell would interpret brackets."""
+    if not isinstance(raw, str):
+        return raw
+    return [int(item) if item.isdecimal() else item for item in (part.strip() for part in raw.split(","))]
 
 
 class DataConfig(Frozen):
@@ -25,33 +25,33 @@ class DataConfig(Frozen):
     """A well-known set. `digits` comes with scikit-learn; `fashion-mnist` is read from `root`, or downloaded;
     `arrays` are images that a program hands over (`Sweep(data=(images, labels))`)."""
     path: str | None = None
-    """A local folder that holds one folder of images a class."""
+    """A local folder with one folder of images for each class."""
     csv: str | None = None
     """A local table of file names and labels, with a header."""
     image_column: str = "image"
-    """Column of `csv` with the file names, relative to `root`."""
+    """Column of `csv` with file names relative to `root`."""
     label_column: str = "label"
     """Column of `csv` with the labels."""
     root: str | None = None
-    """With `csv`: where file names start from; default: the table's folder. With `fashion-mnist`: the folder of its
-    four `*-ubyte.gz` files; default: `data/` or the Debian package's folder, else a download to `data/`."""
+    """With `csv`: the folder that file names are relative to; default: the table's folder. With `fashion-mnist`: the folder of
+    its four `*-ubyte.gz` files; default: `data/` or the Debian package's folder, else a download to `data/`."""
     size: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Height and width in pixels; images are resized to it. Left out: their own size if all are equal, else 64."""
+    """Height and width in pixels, to which images are resized. Left out: their own size if all are equal, else 64."""
     channels: Literal[1, 3] | None = None
     """1 for grey, 3 for colour. Left out: 1 if all images are stored as grey, else 3."""
-    classes: Annotated[Annotated[list[str | int], Field(min_length=2)] | None, BeforeValidator(_split_words)] = None
-    """These classes alone, by name (case does not count) or by number from 0: `[shirt, pullover]`, on the command line
+    classes: Annotated[Annotated[list[str | int], Field(min_length=2)] | None, BeforeValidator(_split_list)] = None
+    """Only these classes, by name (case-insensitive) or by number from 0: `[shirt, pullover]`, on the command line
     `data.classes=shirt,pullover`. Left out: all."""
     train: Annotated[int, Field(ge=1)] | None = None
-    """So many training images, of each class by its share, drawn with `split_seed`; the other ones are left out. They are
-    drawn after the split: validation and test stay as large as they are. Left out: all."""
+    """Number of training images, stratified and drawn with `split_seed`; the others are left out. They are drawn after the split:
+    the sizes of validation and test do not change. Left out: all."""
     validation: Share = 0.15
-    """Share of all images that steers the search and picks the voters; where a set brings its own test split, share of
-    the images outside it."""
+    """Share of the images that steers the search and selects the team; of all images, or, where a set has a test split, of the
+    images outside it."""
     test: Share = 0.15
-    """Share of all images that only the report looks at. Not used where a set brings its own test split."""
+    """Share of the images that only the final evaluation uses. Ignored where a set has a test split."""
     split_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Another seed deals other images to the splits."""
+    """Seed of the split."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

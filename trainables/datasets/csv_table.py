@@ -13,7 +13,8 @@ from trainables.datasets.decode import decode_images, some_of
 from trainables.errors import DataError
 
 DELIMITERS = ",;\t"
-"""The one that the header holds most often is taken, of equals the first: spreadsheets write `;` in half of Europe."""
+"""Possible delimiters. The one that occurs most often in the header is used, of equals the first: spreadsheets write `;` in half
+of Europe."""
 
 
 def load_csv_table(
@@ -26,9 +27,9 @@ def load_csv_table(
 ) -> ImageSet:
     """The images that `table` names, in `train`; the id is the path relative to `root` (default: the table's folder).
 
-    Labels are strings; class names are the labels that occur, sorted. `size` and `channels` as in `decode_files`.
-    Raises `DataError` where the table is not readable, lacks a column or a value, names a file twice, one outside
-    `root`, one that is missing, or one that is no image.
+    Labels are strings; class names are the distinct labels, sorted. `size` and `channels` as in `decode_files`.
+    Raises `DataError` where the table is not readable, lacks a column or a value, names a file twice, a file outside
+    `root`, a missing file, or a file that is no image.
     """
     root = root or table.parent
     class_of = read_table(table, root, image_column, label_column)
@@ -41,7 +42,7 @@ def load_csv_table(
 
 
 def read_table(table: Path, root: Path, image_column: str, label_column: str) -> dict[str, str]:
-    """Path relative to `root` of every image, to its label. Raises `DataError` as `load_csv_table` does."""
+    """Labels of the images by path relative to `root`. Raises `DataError` as `load_csv_table` does."""
     class_of: dict[str, str] = {}
     line_of: dict[str, int] = {}
     outside, twice = [], []
@@ -62,8 +63,8 @@ def read_table(table: Path, root: Path, image_column: str, label_column: str) ->
     if twice:
         raise DataError(f"{table} names files twice: {some_of(twice)}: keep one line a file")
     if len(found := sorted(set(class_of.values()))) < 2:
-        told = f"one label, {found[0]!r}," if found else "no label"
-        raise DataError(f"{table} holds {told} in column {label_column!r}, at least 2 classes are needed")
+        found_labels = f"one label, {found[0]!r}," if found else "no label"
+        raise DataError(f"{table} holds {found_labels} in column {label_column!r}, at least 2 classes are needed")
     return class_of
 
 

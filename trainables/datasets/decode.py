@@ -1,4 +1,4 @@
-"""Image files to pixels of one size, by Pillow alone."""
+"""Decodes image files to pixels of one size, with Pillow alone."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from trainables.errors import DataError
 from trainables.store import layout
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-"""Endings, in lower case, that make a file of a folder tree an image."""
+"""Suffixes, in lower case, of the image files in a folder tree."""
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-"""What Pillow may take a file for, whatever its name: its readers of rarer formats start other programs (EPS)."""
+"""Formats that Pillow may detect, whatever the file name: its readers of rarer formats start other programs (EPS)."""
 
 MIXED_SIZE_PX = 64
-"""Height and width of images that differ in size, where none is asked for."""
+"""Height and width for images of different sizes, where the sweep sets no size."""
 
 MOST_PIXELS = 89_478_485
-"""Of an image file; Pillow warns from here on. Decoded and converted they take half a gigabyte, in each of up to 8 threads."""
+"""Largest number of pixels in an image file, at which Pillow warns. Decoded and converted they take half a gigabyte, in each of
+up to 8 threads."""
 
 _GREY_MODES = ("1", "L", "LA", "F")
 _TURNED = (5, 6, 7, 8)
@@ -44,7 +45,7 @@ def decode_images(
 ) -> ImageSet:
     """The files `class_of` (path relative to `root`, which becomes the image id, to class name), all in `train`.
 
-    Sorted by id, so that nothing depends on the order in which a disk or a table lists them; class names sorted too.
+    The images are sorted by id, so that nothing depends on the order of a disk or a table; class names are sorted, too.
     Raises `DataError` as `decode_files` does.
     """
     image_ids = tuple(sorted(class_of))
@@ -59,19 +60,19 @@ def decode_images(
 def decode_files(root: Path, files: Sequence[str], size: int | None, channels: int | None) -> npt.NDArray[np.uint8]:
     """Pixels of image files, uint8 (files, height, width, channels).
 
-    Upright as EXIF says, 16-bit grey scaled to 8, transparency dropped, the first frame of several; resized bilinearly
-    with antialiasing. `size` (pixels) None: the files' own size where all are equal, else `MIXED_SIZE_PX`.
-    `channels` None: 1 where every file is stored as grey, else 3.
-    Raises `DataError` that names files which Pillow cannot read or refuses as decompression bombs.
+    Images are rotated by their EXIF orientation, 16-bit grey is scaled to 8 bits, transparency is dropped, and only the first of
+    several frames is read; resizing is bilinear with antialiasing. `size` (pixels) None: the files' own size where all are equal,
+    else `MIXED_SIZE_PX`. `channels` None: 1 where every file is stored as grey, else 3.
+    Raises `DataError`, which names files that Pillow cannot read or refuses as decompression bombs.
     """
     Image.init()  # here, because loading the readers is not safe from several threads at once
     height = width = size or MIXED_SIZE_PX
     if size is None or channels is None:
-        looks = _each(lambda row: _look(root / files[row]), files)
-        shapes = {(tall, wide) for tall, wide, _ in looks}
+        heads = _each(lambda row: _read_head(root / files[row]), files)
+        shapes = {(tall, wide) for tall, wide, _ in heads}
         if size is None and len(shapes) == 1:
             ((height, width),) = shapes
-        channels = channels or (1 if all(grey for _, _, grey in looks) else 3)
+        channels = channels or (1 if all(grey for _, _, grey in heads) else 3)
     pixels = np.empty((len(files), height, width, channels), np.uint8)
 
     def fill(row: int) -> None:
@@ -82,7 +83,8 @@ def decode_files(root: Path, files: Sequence[str], size: int | None, channels: i
 
 
 def fit_grey(grey: npt.NDArray[np.uint8], size: int | None, channels: int | None) -> npt.NDArray[np.uint8]:
-    """Grey images (images, height, width) as (images, `size`, `size`, `channels`); None keeps size, and one channel."""
+    """Grey images (images, height, width) as (images, `size`, `size`, `channels`). None stands for the size as it is, and for one
+    channel."""
     if size is not None and grey.shape[1:] != (size, size):
         resized = (Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR) for image in grey)
         grey = np.stack([np.asarray(image) for image in resized])
@@ -90,7 +92,7 @@ def fit_grey(grey: npt.NDArray[np.uint8], size: int | None, channels: int | None
 
 
 def some_of(names: Sequence[str]) -> str:
-    """The first three names, and how many more there are.
+    """The first three names, and the number of the others.
 
     >>> some_of(["a", "b", "c", "d", "e"]), some_of(["a", "b"])
     ('a, b, c and 2 more', 'a, b')
@@ -100,7 +102,7 @@ def some_of(names: Sequence[str]) -> str:
 
 
 def _each(work: Callable[[int], T], files: Sequence[str]) -> list[T]:
-    """`work` of every row, on a small thread pool (Pillow decodes without Python's lock)."""
+    """The results of `work` for every row, from a small thread pool (Pillow decodes without Python's lock)."""
 
     def attempt(row: int) -> T | Exception:
         try:
@@ -122,7 +124,7 @@ def _each(work: Callable[[int], T], files: Sequence[str]) -> list[T]:
 
 
 def reason_of(error: Exception) -> str:
-    """What Pillow complains of, without the path that its message may repeat."""
+    """The reason of an exception of Pillow, without the path that its message may repeat."""
     if isinstance(error, UnidentifiedImageError):
         return f"none of {', '.join(FORMATS)}"
     if isinstance(error, OSError) and error.strerror:
@@ -130,8 +132,8 @@ def reason_of(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _look(path: Path) -> tuple[int, int, bool]:
-    """Height and width of the upright image, and whether it is stored as grey: from the file's head alone."""
+def _read_head(path: Path) -> tuple[int, int, bool]:
+    """Height and width of the upright image, and whether it is stored as grey, from the file's header alone."""
     with open_regular(path) as file, _open_image(file) as image:
         width, height = image.size
         if _orientation(image) in _TURNED:
@@ -140,23 +142,23 @@ def _look(path: Path) -> tuple[int, int, bool]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation that is left for us to apply, 1 where there is none."""
+    """The EXIF orientation that remains to be applied, 1 where there is none."""
     if image.format == "TIFF":
-        return 1  # Pillow tells the upright size and turns the pixels itself
+        return 1  # Pillow returns the upright size and rotates the pixels itself
     if image.format == "PNG" and "exif" not in image.info:
-        return 1  # Pillow would decode the whole image to look for an EXIF block behind it, which nobody writes
+        return 1  # Pillow would decode the whole image to search an EXIF block after it, which no program writes
     return int(image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
 def _decode(path: Path, height: int, width: int, channels: int) -> npt.NDArray[np.uint8]:
-    # a file, not a path: Pillow 13 maps a turned, uncompressed TIFF that it opens by path with height and width swapped
+    # a file, not a path: Pillow 13 swaps height and width of a rotated, uncompressed TIFF that it opens by path
     with open_regular(path) as file:
         return decode_image(file, height, width, channels)
 
 
 def open_regular(path: str | Path) -> BinaryIO:
-    """A file for reading, links followed. Raises `OSError`, also for a pipe or a device, which could keep a reader for ever."""
-    file: BinaryIO = open(path, "rb", opener=lambda told, flags: os.open(told, flags | os.O_NONBLOCK))  # noqa: SIM115
+    """Open a file for reading and follow links. Raises `OSError`, also for a pipe or a device, which could block a reader for ever."""
+    file: BinaryIO = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(errno.EINVAL, "a pipe or a device, no file")
@@ -164,7 +166,7 @@ def open_regular(path: str | Path) -> BinaryIO:
 
 
 def _open_image(file: BinaryIO) -> Image.Image:
-    """The head of an image file. Raises `ValueError` where it declares more pixels than any photograph has."""
+    """Open an image file and read its header. Raises `ValueError` where it declares more pixels than any photograph has."""
     image = Image.open(file, formats=FORMATS)
     if image.width * image.height > MOST_PIXELS:
         image.close()
@@ -175,7 +177,7 @@ def _open_image(file: BinaryIO) -> Image.Image:
 
 
 def decode_image(file: BinaryIO, height: int, width: int, channels: int) -> npt.NDArray[np.uint8]:
-    """Pixels of one image file, uint8 (height, width, channels), as `decode_files` makes them; `reason_of` tells what it raises."""
+    """Pixels of one image file, uint8 (height, width, channels), as in `decode_files`; `reason_of` describes its exceptions."""
     with _open_image(file) as opened:
         upright = opened if _orientation(opened) == 1 else ImageOps.exif_transpose(opened)
         plain = _eight_bits(upright).convert("L" if channels == 1 else "RGB")
@@ -193,7 +195,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     stored = np.asarray(image)
     if stored.min() < 0 or stored.max() > _DEEPEST:
         raise ValueError("32-bit pixels: save it with 8 or 16 bits")
-    deep = stored.astype(np.uint32)  # one copy that is worked on in place: an image may be large
+    deep = stored.astype(np.uint32)  # one copy that is modified in place: an image may be large
     deep *= 255
     deep += _DEEPEST // 2
     deep //= _DEEPEST

@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits of 8 x 8 pixels that scikit-learn carries (Alpaydin and Kaynak 1998): no download."""
+"""The 1,797 handwritten digits of 8 x 8 pixels in scikit-learn (Alpaydin and Kaynak 1998): no download."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def load_digits(size: int | None = None, channels: int | None = None) -> ImageSe
 
 
 Digits = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
-"""Steps of grey, (images, 8, 8), and labels."""
+"""Grey levels, (images, 8, 8), and labels."""
 
 
 def _read_file() -> Digits | None:
-    """From the file in scikit-learn's folder, where it lies today: importing the library for it takes longer than all else
-    that a driver does before Ray starts. None where the file is elsewhere."""
+    """The digits from the file in scikit-learn's folder: importing the library takes longer than all other work of a driver before
+    Ray starts. None where the file is not at its present place."""
     found = find_spec("sklearn")
     folders = found.submodule_search_locations if found else None
     path = Path(folders[0], "datasets", "data", "digits.csv.gz") if folders else None

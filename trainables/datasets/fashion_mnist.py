@@ -29,10 +29,10 @@ CLASS_NAMES = (
 )
 
 DOWNLOADS = Path("data")
-"""Where torchvision downloads to, and finds it again."""
+"""Folder of torchvision's download."""
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-"""Where the Debian package `dataset-fashion-mnist` puts its files."""
+"""Folder of the Debian package `dataset-fashion-mnist`."""
 
 _READ_BYTES = 2**24
 
@@ -79,9 +79,9 @@ def load_fashion_mnist(root: Path | None = None, size: int | None = None, channe
 
 
 def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
-    """The bytes of an IDX file (LeCun 1998), gzipped or not: big-endian magic and sizes, then one byte a value.
+    """The values of an IDX file (LeCun 1998), gzipped or not: big-endian magic and sizes, then one byte for each value.
 
-    Raises `DataError` that names the file and what is wrong with it.
+    Raises `DataError`, which names the file and the problem.
     """
     try:
         data = _unpack(path) if path.suffix == ".gz" else path.read_bytes()
@@ -102,7 +102,7 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
 
 
 def _unpack(path: Path) -> bytes:
-    """The content of a gzip file. Raises `DecompressionBomb` once it has come to more than such a file can honestly hold."""
+    """The content of a gzip file. Raises `DecompressionBomb` as soon as it exceeds the limit for a file of that size."""
     packed_bytes, parts, unpacked_bytes = path.stat().st_size, [], 0
     with gzip.open(path) as file:
         while part := file.read(_READ_BYTES):
@@ -113,7 +113,7 @@ def _unpack(path: Path) -> bytes:
 
 
 def _find(root: Path) -> dict[str, Path]:
-    """Those of the four files that lie under `root`, by name without `.gz`."""
+    """Paths of those of the four files that exist under `root`, by name without `.gz`."""
     places = (root, root / "FashionMNIST" / "raw")
     candidates = ((name, place / f"{name}{end}") for name in _NAMES for place in places for end in (".gz", ""))
     found: dict[str, Path] = {}

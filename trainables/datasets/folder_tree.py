@@ -16,26 +16,25 @@ _SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "te
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Something in a folder that is not among its images."""
+    """An entry of a folder that is not read as an image."""
 
     path: str
     reason: str
     is_failure: bool = False
-    """Whether there may be images that were wanted."""
+    """Whether it may contain images that should have been read."""
 
 
 def load_folder_tree(path: Path, size: int | None = None, channels: int | None = None) -> ImageSet:
     """All images under the class folders of `path`, in `train`; the id is the path relative to `path`.
 
-    Hidden files and folders, files directly in `path` and files that do not end like an image are passed over.
-    `size` and `channels` as in `decode_files`. Raises `DataError` where the tree is missing or not such a tree, a class
-    is empty, or a file is no image.
+    Hidden files and folders, files directly in `path` and files without an image suffix are ignored. `size` and `channels` as in
+    `decode_files`. Raises `DataError` where the tree is missing or has another structure, a class is empty, or a file is no image.
     """
     return decode_images(path.resolve().name, path, find_images(path), size, channels)
 
 
 def find_images(path: Path) -> dict[str, str]:
-    """Path relative to `path` of every image, to the name of its class. Raises `DataError` as `load_folder_tree` does."""
+    """Class names of the images by path relative to `path`. Raises `DataError` as `load_folder_tree` does."""
     if not path.is_dir():
         what = "is a file, not a folder" if path.exists() else "does not exist"
         raise DataError(f"data.path {path} {what}: name a folder that holds one folder of images a class")
@@ -75,9 +74,10 @@ def _require_classes(path: Path, classes: list[str]) -> None:
 
 
 def images_in(folder: str, left_out: list[LeftOut] | None = None) -> Iterator[str]:
-    """Every image below `folder`, at any depth, hidden ones left out.
+    """Every image below `folder`, at any depth, except hidden ones.
 
-    `left_out` gets what is no image and why, and the folders that cannot be read; without it, one of these raises `OSError`.
+    Entries that are not images, and unreadable folders, are appended to `left_out` with the reason; without `left_out`, an unreadable
+    folder raises `OSError`.
     """
     notes: list[LeftOut] = [] if left_out is None else left_out
 
@@ -101,7 +101,7 @@ def images_in(folder: str, left_out: list[LeftOut] | None = None) -> Iterator[st
 
 
 def why_no_image(name: str) -> str:
-    """Why a file of this name is passed over."""
+    """Why a file of this name is ignored."""
     if name.startswith("."):
         return "a hidden file"
     ending = os.path.splitext(name)[1]  # noqa: PTH122 a key of a bucket is no path
@@ -109,7 +109,7 @@ def why_no_image(name: str) -> str:
 
 
 def _leads_back(here: str, name: str) -> bool:
-    """Whether a folder is a link to one that it lies in: walking it would never end."""
+    """Whether a folder is a link to one of its parents: walking it would never end."""
     child = Path(here, name)
     return child.is_symlink() and Path(here).resolve().is_relative_to(child.resolve())
 

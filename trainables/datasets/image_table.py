@@ -1,4 +1,4 @@
-"""Tables that name images or hold them: CSV, Parquet and arrays, from their bytes."""
+"""Tables with names or contents of images: CSV, Parquet and arrays, from their bytes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from trainables.tables.unpacked_size import check_unpacked
 
 TABLES = (".csv", ".parquet", ".npz")
 COLUMN = "image"
-"""Of a table: file names, relative to its folder; in Parquet also the bytes of image files."""
+"""Column of a table: file names relative to its folder; in Parquet also the bytes of image files."""
 
 NAMED = 8
-"""Columns that a sentence about a table names; a binary file taken for one may have a million."""
+"""Columns that a message about a table names; a binary file that is taken for a table may have a million."""
 
 _NO_ARRAYS = (
     ValueError,
@@ -34,10 +34,10 @@ _NO_ARRAYS = (
     zlib.error,
     zipfile.BadZipFile,
 )
-"""What zipfile and numpy raise at damaged archives, at encrypted ones, and at packers that they do not know."""
+"""Exceptions of zipfile and numpy for damaged archives, encrypted archives, and unknown compression methods."""
 
 
-def read_csv(told: str, data: bytes) -> list[str]:
+def read_csv(source: str, data: bytes) -> list[str]:
     """File names in the column `image` of a CSV file, "" where a row has none. Raises `DataError`."""
     try:
         lines = data.decode("utf-8-sig")
@@ -45,14 +45,14 @@ def read_csv(told: str, data: bytes) -> list[str]:
         delimiter = max(DELIMITERS, key=header.count)
         reader = csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter, strict=True)
         columns = [column.strip() for column in next(reader, [])]
-        _check_column(told, columns)
+        _check_column(source, columns)
         place = columns.index(COLUMN)
         return [row[place].strip() if len(row) > place else "" for row in reader if any(cell.strip() for cell in row)]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{told} is no CSV in UTF-8 ({error}): save it as such") from None
+        raise DataError(f"{source} is no CSV in UTF-8 ({error}): save it as such") from None
 
 
-def read_parquet(told: str, data: bytes) -> list[Any]:
+def read_parquet(source: str, data: bytes) -> list[Any]:
     """Cells of the column `image` of a Parquet file: names, bytes of image files, both (`bytes`, `path`), or None. Raises `DataError`."""
     import pyarrow as pa
 
@@ -61,26 +61,28 @@ def read_parquet(told: str, data: bytes) -> list[Any]:
     try:
         cells = to_objects(read_columns(data, [COLUMN])[COLUMN])
     except ColumnsMissing as error:
-        raise _no_column(told, error.names) from None
+        raise _no_column(source, error.names) from None
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{told} cannot be read as Parquet ({error}): write it again") from None
+        raise DataError(f"{source} cannot be read as Parquet ({error}): write it again") from None
     if other := next((cell for cell in cells if not isinstance(cell, str | bytes | dict | None)), None):
-        raise DataError(f"column {COLUMN!r} of {told} holds {other!r}: it must hold file names or bytes of image files")
+        raise DataError(
+            f"column {COLUMN!r} of {source} holds {other!r}: it must hold file names or bytes of image files"
+        )
     return cells
 
 
-def _check_column(told: str, columns: Sequence[str]) -> None:
+def _check_column(source: str, columns: Sequence[str]) -> None:
     if list(columns).count(COLUMN) != 1:
-        raise _no_column(told, columns)
+        raise _no_column(source, columns)
 
 
-def _no_column(told: str, columns: Sequence[str]) -> DataError:
+def _no_column(source: str, columns: Sequence[str]) -> DataError:
     named = ", ".join(repr(name[:60]) for name in columns[:NAMED]) + (", …" if len(columns) > NAMED else "")
     has = f"has columns {named}" if columns else "has no header"
-    return DataError(f"{told} {has}: it needs one called {COLUMN!r} with the images' file names")
+    return DataError(f"{source} {has}: it needs one called {COLUMN!r} with the images' file names")
 
 
-def read_arrays(told: str, data: bytes) -> npt.NDArray[np.uint8]:
+def read_arrays(source: str, data: bytes) -> npt.NDArray[np.uint8]:
     """Images of an `.npz` file, uint8 (images, height, width) or (images, height, width, 1, 3 or 4). Raises `DataError`."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -90,27 +92,29 @@ def read_arrays(told: str, data: bytes) -> npt.NDArray[np.uint8]:
                 (known for known in ("images", COLUMN, "pixels") if known in names), names[0] if len(names) == 1 else ""
             )
             if not name:
-                raise DataError(f"{told} holds arrays {', '.join(names) or 'none'}: call the one with images 'images'")
+                raise DataError(
+                    f"{source} holds arrays {', '.join(names) or 'none'}: call the one with images 'images'"
+                )
             part = archive.getinfo(f"{name}.npy")
             with archive.open(part) as file:
-                _check_header(told, name, file, part.file_size)
+                _check_header(source, name, file, part.file_size)
             with archive.open(part) as file:
                 found: npt.NDArray[np.uint8] = np.lib.format.read_array(file, allow_pickle=False)
             return found
     except DataError:
         raise
     except _NO_ARRAYS as error:
-        raise DataError(f"{told} cannot be read as arrays ({error}): save it again with numpy.savez") from None
+        raise DataError(f"{source} cannot be read as arrays ({error}): save it again with numpy.savez") from None
 
 
-def _check_header(told: str, name: str, file: IO[bytes], size_bytes: int) -> None:
-    """Raise `DataError` unless an array is one of images: before memory is taken for the shape that it declares."""
+def _check_header(source: str, name: str, file: IO[bytes], size_bytes: int) -> None:
+    """Raise `DataError` unless an array contains images, before memory is allocated for its declared shape."""
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, kind = read(file)
     if kind != np.uint8 or len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3, 4)):
         raise DataError(
-            f"{name} of {told} is {kind}{shape}: it must be uint8 (images, height, width) or "
+            f"{name} of {source} is {kind}{shape}: it must be uint8 (images, height, width) or "
             "(images, height, width, channels), with 1, 3 or 4 channels and values from 0 to 255"
         )
     if math.prod(shape) != size_bytes - file.tell():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trainables.data.images import ImageSet
 from trainables.data.split import split_images
-from trainables.data.subset import keep_classes, limit_train
+from trainables.data.subset import limit_train, select_classes
 from trainables.datasets.arrays import MEMORY
 from trainables.datasets.config import DataConfig
 from trainables.datasets.csv_table import load_csv_table
@@ -21,7 +21,7 @@ from trainables.store import layout
 def load_images(config: DataConfig) -> ImageSet:
     """The images that `config` names, each in its split.
 
-    Raises `DataError` where they are missing or damaged, too few for such a split, or lack a class that is asked for.
+    Raises `DataError` where they are missing or damaged, too few for the split, or lack a class that `config` names.
     """
     if config.name == MEMORY:
         raise DataError(
@@ -30,15 +30,15 @@ def load_images(config: DataConfig) -> ImageSet:
         )
     whole = _load(config)
     if config.classes is not None:
-        whole = keep_classes(whole, config.classes)
-    given_test = whole.splits == layout.SPLITS.index("test")
+        whole = select_classes(whole, config.classes)
+    published_test = whole.splits == layout.SPLITS.index("test")
     splits = split_images(
         whole.labels,
         whole.image_sha256,
         config.validation,
         config.test,
         config.split_seed,
-        given_test=given_test if given_test.any() else None,
+        published_test=published_test if published_test.any() else None,
     )
     images = replace(whole, splits=splits)
     return images if config.train is None else limit_train(images, config.train, config.split_seed)

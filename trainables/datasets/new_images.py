@@ -1,4 +1,4 @@
-"""Images to be predicted: from a folder, a file, a table, an array or a bucket, brought to the shape that nets take."""
+"""Images to be predicted: from a folder, a file, a table, an array or a bucket, converted to the input shape of the nets."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Size = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class NewImage:
-    """One image by its name; `load` gives uint8 (height, width, channels) of that size, or raises what is wrong with it."""
+    """An image with its name; `load` returns uint8 (height, width, channels) of the given size, or raises an exception."""
 
     name: str
     load: Callable[[Size], Pixels]
@@ -53,7 +53,7 @@ class BadImage:
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Some images: names of those that are good, their pixels uint8 (images, height, width, channels), and the bad ones."""
+    """A batch of images: names of the readable ones, their pixels uint8 (images, height, width, channels), and the bad ones."""
 
     names: tuple[str, ...]
     pixels: Pixels
@@ -62,40 +62,40 @@ class Chunk:
 
 @dataclass(frozen=True)
 class FoundImages:
-    """What a person has named."""
+    """The images that a source names."""
 
     images: tuple[NewImage, ...]
     passed_over: tuple[BadImage, ...] = ()
-    """Files beside them that are no images by their names, and hidden ones."""
+    """Hidden files, and files whose names are not those of images."""
     unread: tuple[BadImage, ...] = ()
-    """Folders that cannot be read, whose images are therefore missing."""
+    """Unreadable folders, whose images are therefore missing."""
 
 
-def find_new_images(told: str, endpoint_url: str | None = None) -> list[NewImage]:
-    """The images that `look_for_images` finds."""
-    return list(look_for_images(told, endpoint_url).images)
+def find_new_images(source: str, endpoint_url: str | None = None) -> list[NewImage]:
+    """The images that `locate_images` finds, without the ignored files."""
+    return list(locate_images(source, endpoint_url).images)
 
 
-def look_for_images(told: str, endpoint_url: str | None = None) -> FoundImages:
-    """The images that `told` names: a folder with all that is below it, an image file, a table, an `.npz`, or either in S3.
+def locate_images(source: str, endpoint_url: str | None = None) -> FoundImages:
+    """The images in `source`: a folder with all its subfolders, an image file, a table, an `.npz`, or any of these in S3.
 
-    Names are paths relative to the folder, what the table says, or positions in the array. Raises `DataError` where there
-    are none, and `StoreError` where a bucket does not answer.
+    Names are paths relative to the folder, names in the table, or positions in the array. Raises `DataError` where there
+    are no images, and `StoreError` where a bucket does not answer.
     """
-    found = _find_in_bucket(told, endpoint_url) if "://" in told else _find_here(told)
+    found = _find_in_bucket(source, endpoint_url) if "://" in source else _find_here(source)
     if not found.images:
         others = [f"{one.name} ({one.reason})" for one in (*found.unread, *found.passed_over)]
         held = f"; it holds {some_of(others)}" if others else ""
         raise DataError(
-            f"{told} holds no image ({' '.join(SUFFIXES)}){held}: name a folder, a table or a file with some"
+            f"{source} holds no image ({' '.join(SUFFIXES)}){held}: name a folder, a table or a file with some"
         )
     return found
 
 
 def read_chunks(images: Sequence[NewImage], shape: ImageShape) -> Iterator[Chunk]:
-    """The images in their order, some at a time; while one chunk is worked on the next is read.
+    """The images in their order, in chunks; the next chunk is read while one is processed.
 
-    Raises `StoreError` where a bucket does not answer any more: that is no fault of an image.
+    Raises `StoreError` where a bucket stops answering, which is not an error of an image.
     """
     size = (shape.height, shape.width, shape.channels)
     count = min(MOST_IN_CHUNK, max(1, CHUNK_BYTES // (shape.height * shape.width * shape.channels)))
@@ -131,22 +131,24 @@ def _gather(images: Sequence[NewImage], loaded: Sequence[Pixels | BadImage], siz
     return Chunk(tuple(name for name, _ in good), pixels, tuple(one for one in loaded if isinstance(one, BadImage)))
 
 
-def _find_here(told: str) -> FoundImages:
+def _find_here(source: str) -> FoundImages:
     try:
-        path = Path(told).expanduser()
+        path = Path(source).expanduser()
         if path.is_dir():
             return _find_in_folder(path)
         if not path.exists():
-            raise DataError(f"{told} does not exist: name a folder, an image, a table ({' '.join(TABLES)}) or s3://…")
+            raise DataError(f"{source} does not exist: name a folder, an image, a table ({' '.join(TABLES)}) or s3://…")
         suffix = path.suffix.lower()
         if suffix in TABLES:
             data = path.read_bytes()
-            return FoundImages(_find_in_table(told, suffix, data, lambda cell: partial(_from_file, path.parent / cell)))
+            return FoundImages(
+                _find_in_table(source, suffix, data, lambda cell: partial(_from_file, path.parent / cell))
+            )
     except (OSError, RuntimeError) as error:  # `~nobody` is a RuntimeError
-        raise DataError(f"{told} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise DataError(f"{source} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if suffix not in SUFFIXES:
-        raise DataError(f"{told} ends with {path.suffix or 'nothing'}: {_known()}")
-    return FoundImages((NewImage(told, partial(_from_file, path)),))
+        raise DataError(f"{source} ends with {path.suffix or 'nothing'}: {_known()}")
+    return FoundImages((NewImage(source, partial(_from_file, path)),))
 
 
 def _find_in_folder(path: Path) -> FoundImages:
@@ -164,17 +166,17 @@ def _find_in_folder(path: Path) -> FoundImages:
     )
 
 
-def _find_in_bucket(told: str, endpoint_url: str | None) -> FoundImages:
-    folder, _, name = told.rstrip("/").rpartition("/")
+def _find_in_bucket(source: str, endpoint_url: str | None) -> FoundImages:
+    folder, _, name = source.rstrip("/").rpartition("/")
     suffix = Path(name).suffix.lower()
-    if not folder.endswith("/") and not told.endswith("/") and suffix in (*TABLES, *SUFFIXES):
+    if not folder.endswith("/") and not source.endswith("/") and suffix in (*TABLES, *SUFFIXES):
         store = open_store(folder, endpoint_url)
         if suffix in TABLES:
-            cells = _find_in_table(told, suffix, store.get(name), lambda cell: partial(_from_store, store, cell))
+            cells = _find_in_table(source, suffix, store.get(name), lambda cell: partial(_from_store, store, cell))
             return FoundImages(cells)
-        store.get(name)  # a typing error is no bad image
-        return FoundImages((NewImage(told, partial(_from_store, store, name)),))
-    store = open_store(told.rstrip("/"), endpoint_url)
+        store.get(name)  # a mistyped name is an error, not a bad image
+        return FoundImages((NewImage(source, partial(_from_store, store, name)),))
+    store = open_store(source.rstrip("/"), endpoint_url)
     store.check()
     keys = [found.key for found in store.find("")]
     return FoundImages(
@@ -194,21 +196,21 @@ def _why_no_image(key: str) -> str:
 
 
 def _find_in_table(
-    told: str, suffix: str, data: bytes, locate: Callable[[str], Callable[[Size], Pixels]]
+    source: str, suffix: str, data: bytes, locate: Callable[[str], Callable[[Size], Pixels]]
 ) -> tuple[NewImage, ...]:
     match suffix:
         case ".csv":
-            cells: Sequence[Any] = read_csv(told, data)
+            cells: Sequence[Any] = read_csv(source, data)
         case ".parquet":
-            cells = read_parquet(told, data)
+            cells = read_parquet(source, data)
         case _:
-            pixels = read_arrays(told, data)
+            pixels = read_arrays(source, data)
             return tuple(NewImage(str(row), partial(_from_array, pixels, row)) for row in range(len(pixels)))
     return tuple(_from_cell(row, cell, locate) for row, cell in enumerate(cells))
 
 
 def _from_cell(row: int, cell: Any, locate: Callable[[str], Callable[[Size], Pixels]]) -> NewImage:
-    """A file name, or what Parquet may hold instead: the bytes of a file, alone or with its name."""
+    """An image from a file name, or from the bytes of a file, alone or with its name, which Parquet may contain instead."""
     if isinstance(cell, dict):
         name, cell = cell.get("path"), cell.get("bytes") or cell.get("path")
     else:
@@ -229,7 +231,7 @@ def _from_file(path: str | Path, size: Size) -> Pixels:
 
 def _from_store(store: Store, key: str, size: Size) -> Pixels:
     key = posixpath.normpath(key)
-    if not is_key(key):  # of a table; the store would refuse it as if it were out of order itself
+    if not is_key(key):  # a key from a table: the error is the table's, not the store's
         raise ValueError("its name can be no key below the table's folder")
     return _from_bytes(store.get(key), size)
 
@@ -241,7 +243,7 @@ def _from_bytes(data: bytes, size: Size) -> Pixels:
 
 
 def _from_array(pixels: Pixels, row: int, size: Size) -> Pixels:
-    """As image files are converted and resized."""
+    """An image of an array, converted and resized like image files."""
     height, width, channels = size
     one = pixels[row]
     image = Image.fromarray(one[:, :, 0] if one.ndim == 3 and one.shape[2] == 1 else one)

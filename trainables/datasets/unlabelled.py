@@ -1,4 +1,4 @@
-"""Images without labels, for an ensemble to label: read as the labelled ones are, and none of those among them."""
+"""Unlabelled images, for an ensemble to label: read like the labelled images, which are excluded."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ from trainables.datasets.fashion_mnist import load_fashion_mnist
 from trainables.errors import DataError
 
 UNKNOWN = -1
-"""The true class of an image that nobody has labelled, or whose class the labelled images do not have."""
+"""The true class of an image without a label, or with a class that the labelled images do not have."""
 
 
 class UnlabelledConfig(Frozen):
-    """Where unlabelled images come from: exactly one of `name`, `path` and `csv`.
+    """The source of unlabelled images: exactly one of `name`, `path` and `csv`.
 
-    Labels that come with them are never trained on: they only say how good the ensemble's labels are.
+    True labels in the source are never used for training: they only measure the quality of the ensemble's labels.
     """
 
     name: Literal["rest", "digits", "fashion-mnist"] | None = None
-    """`rest`: the training images that `train_share` leaves out; or a well-known set. `data: rest` is short for it."""
+    """`rest`: the training images that `train_share` leaves out; or a well-known set. `data: rest` is short for `name: rest`."""
     path: str | None = None
-    """A local folder of images, at any depth. Folders directly in it that are called like a class tell true labels."""
+    """A local folder of images, at any depth. Folders directly in it that have the name of a class give true labels."""
     csv: str | None = None
     """A local table of file names and true labels, with a header."""
     image_column: str = "image"
     label_column: str = "label"
     root: str | None = None
-    """As in `data`."""
+    """The same as `data.root`."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         named = [f"`{key}`" for key in ("name", "path", "csv") if getattr(self, key) is not None]
         if len(named) != 1:
-            told = " and ".join(named) or "no images"
-            raise ValueError(f"pseudo_labels.data names {told}: give one of `name`, `path` and `csv`, or `rest`")
+            sources = " and ".join(named) or "no images"
+            raise ValueError(f"pseudo_labels.data names {sources}: give one of `name`, `path` and `csv`, or `rest`")
         for key in ("path", "csv", "root"):
             if "://" in (place := getattr(self, key) or ""):
                 raise ValueError(f"pseudo_labels.data.{key} is {place}: images are read from local folders only")
@@ -57,8 +57,8 @@ class UnlabelledConfig(Frozen):
         return self
 
 
-def _spell_out(told: Any) -> Any:
-    return {"name": told} if isinstance(told, str) else told
+def _spell_out(raw: Any) -> Any:
+    return {"name": raw} if isinstance(raw, str) else raw
 
 
 UnlabelledData = Annotated[UnlabelledConfig, BeforeValidator(_spell_out)]
@@ -66,20 +66,20 @@ UnlabelledData = Annotated[UnlabelledConfig, BeforeValidator(_spell_out)]
 
 @dataclass(frozen=True, eq=False)
 class UnlabelledImages:
-    """Images to be labelled, none of which equals one that is trained on, chosen by or judged by.
+    """Images to be labelled, none of which equals a training, validation or test image.
 
-    pixels      uint8 (images, height, width, channels), of the labelled images' shape
-    image_ids   one unique name an image
-    truth       int64 (images,), positions in the labelled images' class names; `UNKNOWN` where nobody knows
-    found       images that there were
-    held_out    of these, left out because they are among the validation or the test images
-    trained     of these, left out because they are among the training images
-    twice       of these, left out because they equal one that is kept
+    pixels      uint8 (images, height, width, channels), with the shape of the labelled images
+    image_ids   a unique name for each image
+    true_class  int64 (images,), positions in the labelled images' class names; `UNKNOWN` where there is no label
+    found       number of images in the source
+    held_out    number of these that are left out because they are among the validation or the test images
+    trained     number of these that are left out because they are among the training images
+    twice       number of these that are left out because they equal another one
     """
 
     pixels: npt.NDArray[np.uint8]
     image_ids: tuple[str, ...]
-    truth: npt.NDArray[np.int64]
+    true_class: npt.NDArray[np.int64]
     found: int
     held_out: int
     trained: int
@@ -89,22 +89,22 @@ class UnlabelledImages:
 def load_unlabelled(
     config: UnlabelledConfig, images: ImageSet, train_share: float, size: int | None, channels: int | None
 ) -> UnlabelledImages:
-    """The images that `config` names, without those that occur among `images`, by the hash of their pixels.
+    """The images that `config` names, without those whose pixels have the hash of one of `images`.
 
-    `size` and `channels` are those of the sweep's `data`: both are read alike. Raises `DataError` where images are
-    missing or damaged, are of another size or have other channels, or where none is left.
+    `size` and `channels` are those of the sweep's `data` section, so both sets are read alike. Raises `DataError` where images
+    are missing or damaged, have another size or other channels, or where none is left.
     """
     if config.name == "rest":
-        pixels, image_ids, truth, trained = _rest_of(images, train_share)
+        pixels, image_ids, true_class, trained = _rest_of(images, train_share)
     else:
-        pixels, image_ids, truth = _read(config, images.class_names, size, channels)
+        pixels, image_ids, true_class = _read(config, images.class_names, size, channels)
         trained = images.rows("train")
     if pixels.shape[1:] != images.pixels.shape[1:]:
         raise DataError(
             f"the images of pseudo_labels.data are {_describe_shape(pixels)}, those of data {_describe_shape(images.pixels)}: "
             "set data.size and data.channels, by which both are read"
         )
-    return _leave_out(images, trained, pixels, image_ids, truth)
+    return _leave_out(images, trained, pixels, image_ids, true_class)
 
 
 def _leave_out(
@@ -112,7 +112,7 @@ def _leave_out(
     trained: npt.NDArray[np.int64],
     pixels: npt.NDArray[np.uint8],
     image_ids: tuple[str, ...],
-    truth: npt.NDArray[np.int64],
+    true_class: npt.NDArray[np.int64],
 ) -> UnlabelledImages:
     hashes = images.image_sha256
     held_out = {hashes[row] for split in ("validation", "test") for row in images.rows(split)}
@@ -121,7 +121,7 @@ def _leave_out(
     counts: Counter[str] = Counter()
     seen: set[str] = set()
     for row, digest in enumerate(hash_images(pixels)):
-        # An image in both counts as held out: that is the reason that always holds.
+        # An image in both counts as held out, because that reason always applies.
         why = "held_out" if digest in held_out else "trained" if digest in known else "twice" if digest in seen else ""
         if why:
             counts[why] += 1
@@ -136,7 +136,7 @@ def _leave_out(
     return UnlabelledImages(
         pixels=pixels[kept],
         image_ids=tuple(image_ids[row] for row in kept),
-        truth=truth[kept],
+        true_class=true_class[kept],
         found=len(pixels),
         held_out=counts["held_out"],
         trained=counts["trained"],
@@ -147,7 +147,7 @@ def _leave_out(
 def _rest_of(
     images: ImageSet, train_share: float
 ) -> tuple[npt.NDArray[np.uint8], tuple[str, ...], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Pixels, ids and labels of the training images that are not trained on; and the rows of those that are."""
+    """Pixels, ids and labels of the training images that `train_share` leaves out; and the rows of the others."""
     trained = choose_share(images.labels, images.rows("train"), train_share)
     rest = np.setdiff1d(images.rows("train"), trained)
     if not len(rest):
@@ -160,7 +160,7 @@ def _rest_of(
 def _read(
     config: UnlabelledConfig, class_names: tuple[str, ...], size: int | None, channels: int | None
 ) -> tuple[npt.NDArray[np.uint8], tuple[str, ...], npt.NDArray[np.int64]]:
-    """Pixels, ids and true labels of images from elsewhere."""
+    """Pixels, ids and true labels of images from a folder, a table or a well-known set."""
     root = Path(config.root).expanduser() if config.root else None
     if config.path:
         return _read_folder(Path(config.path).expanduser(), class_names, size, channels)
@@ -185,12 +185,12 @@ def _read_folder(
     if not files:
         raise DataError(f"pseudo_labels.data.path {path} holds no image ({' '.join(SUFFIXES)}): name another folder")
     place: Mapping[str, int] = {name: label for label, name in enumerate(class_names)}
-    truth = [place.get(file.split("/")[0], UNKNOWN) if "/" in file else UNKNOWN for file in files]
-    return decode_files(path, files, size, channels), tuple(files), np.array(truth, np.int64)
+    true_class = [place.get(file.split("/")[0], UNKNOWN) if "/" in file else UNKNOWN for file in files]
+    return decode_files(path, files, size, channels), tuple(files), np.array(true_class, np.int64)
 
 
 def _images_in(path: Path) -> Iterator[str]:
-    """Paths relative to `path`; hidden files and folders are passed over."""
+    """Paths of the images relative to `path`, without hidden files and folders."""
     for here, folders, names in os.walk(path):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:

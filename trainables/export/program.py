@@ -17,27 +17,27 @@ from trainables.data.image_shape import ImageShape
 from trainables.errors import CaucusError
 
 TRACED_IMAGES = 2
-"""Of one alone torch.export would take it that there is always one."""
+"""Images of the traced batch: with a single one torch.export would assume that there is always one."""
 
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-"""torch's own archive around a pickle, and pickles themselves."""
+"""First bytes of torch's archives, which contain a pickle, and of pickles."""
 
 _ORIGINS = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node")
-"""What a node of the graph tells of the source that it came from, with paths of the machine it was traced on."""
+"""Metadata of a graph node about its source code, with paths of the machine on which it was traced."""
 
 _VIEWS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default)
 
 
 class CannotTrace(CaucusError, ValueError):
-    """A net that torch.export cannot follow."""
+    """A net that torch.export cannot trace."""
 
 
 def write_program(net: nn.Module, shape: ImageShape) -> bytes:
     """`net` (images to a tensor) as the bytes of a `.pt2` file; equal nets give equal bytes.
 
-    It takes images (any number, height, width, channels) with values from 0 to 255, uint8 or float32, and runs wherever
-    torch does: what autocast did is written out as conversions, so the arithmetic is the same on any device. The weights
-    of `net` are laid out anew in memory, which changes no value. Raises `CannotTrace`.
+    The program takes images (any number, height, width, channels) with values from 0 to 255, uint8 or float32, and runs wherever
+    torch does: autocast is written out as conversions, so the arithmetic is the same on any device. The weights of `net` are
+    converted to contiguous memory, which changes no value. Raises `CannotTrace`.
     """
     net = net.to(memory_format=torch.contiguous_format)
     images = torch.zeros((TRACED_IMAGES, shape.height, shape.width, shape.channels), dtype=torch.uint8)
@@ -47,8 +47,8 @@ def write_program(net: nn.Module, shape: ImageShape) -> bytes:
             traced = torch.export.export(net, (images,), dynamic_shapes=({0: count},))
             program = traced.run_decompositions({})
     except Exception as error:  # torch.export raises nearly anything on code that it cannot follow
-        said = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise CannotTrace(f"torch.export cannot follow this net ({type(error).__name__}: {said})") from error
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise CannotTrace(f"torch.export cannot follow this net ({type(error).__name__}: {reason})") from error
     for module in program.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
             _strip(module)
@@ -69,10 +69,10 @@ def find_pickles(data: bytes) -> list[str]:
 
 
 def _strip(module: torch.fx.GraphModule) -> None:
-    """Forget where nodes came from, and that pixels were bytes: floats are taken too.
+    """Remove the nodes' source metadata and the check that pixels are uint8, so that floats are accepted, too.
 
-    Views become reshapes: the memory format that tracing foresaw is not always that of the kernel which runs (a
-    convolution of one channel in bfloat16 on a CPU), and then there is no such view.
+    Views become reshapes: the traced memory format is not always that of the kernel which runs (a convolution of one channel in
+    bfloat16 on a CPU), and then the view is impossible.
     """
     for node in list(module.graph.nodes):
         for key in _ORIGINS:

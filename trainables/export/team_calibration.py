@@ -1,6 +1,6 @@
-"""The calibration of a team's vote as torch modules, from the parameters that a calibrator tells: `ensembles.calibration` in torch.
+"""The calibration of a team's vote as torch modules, from the parameters of a calibrator: `ensembles.calibration` in torch.
 
-Each takes and gives float64 (images, classes), as that does to 1e-6. A test compares them.
+Input and output are float64 (images, classes). A test checks that results agree with `ensembles.calibration` to 1e-6.
 """
 
 from __future__ import annotations
@@ -10,29 +10,30 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from trainables.export.team_vote import floored_log
 
 OWN_ORDER = 1e-9
-"""Share of the vote's own probability that an isotonic calibration adds, as in `ensembles.calibration.isotonic`."""
+"""Share of the vote's probability that an isotonic calibration adds, as in `ensembles.calibration.isotonic`."""
 
 
-def build_calibration(told: Mapping[str, Any]) -> nn.Module:
-    """The calibration that `Calibrator.to_dict` tells. Raises `ValueError` for a kind that it does not know."""
-    match told["kind"]:
+def build_calibration(parameters: Mapping[str, Any]) -> nn.Module:
+    """The calibration with the parameters of `Calibrator.to_dict`. Raises `ValueError` for an unknown kind."""
+    match parameters["kind"]:
         case "none":
             return nn.Identity()
         case "temperature":
-            return ScaledLogs([1 / told["temperature"]], [0.0])
+            return ScaledLogs([1 / parameters["temperature"]], [0.0])
         case "vector":
-            return ScaledLogs(told["scale"], told["bias"])
+            return ScaledLogs(parameters["scale"], parameters["bias"])
         case "isotonic":
-            return Curves(told["curves"])
-    raise ValueError(f"a calibration by {told['kind']!r} is not known")
+            return Curves(parameters["curves"])
+    raise ValueError(f"a calibration by {parameters['kind']!r} is not known")
 
 
 class ScaledLogs(nn.Module):
-    """Log-probabilities times `scale` plus `bias`, of each class or of all alike, through a softmax."""
+    """Log-probabilities times `scale` plus `bias`, for each class or one for all, through a softmax."""
 
     scale: Tensor
     bias: Tensor
@@ -42,15 +43,15 @@ class ScaledLogs(nn.Module):
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64), persistent=False)
         self.register_buffer("bias", torch.tensor(bias, dtype=torch.float64), persistent=False)
 
+    @override
     def forward(self, probabilities: Tensor) -> Tensor:
-        """See the module."""
         return (floored_log(probabilities) * self.scale + self.bias).softmax(1)
 
 
 class Curves(nn.Module):
-    """A curve for each class, straight between its knots and flat beyond; then rows are scaled to a sum of one.
+    """A piecewise linear curve for each class, constant beyond its knots; then rows are scaled to a sum of one.
 
-    Tables are (classes, knots): shorter curves repeat their last knot, a class without one has the line from 0 to 1.
+    Tables are (classes, knots): shorter curves repeat their last knot, a class without a curve has the line from 0 to 1.
     """
 
     given: Tensor
@@ -66,15 +67,15 @@ class Curves(nn.Module):
         for name, table in zip(("given", "shares"), tables, strict=True):
             self.register_buffer(name, torch.tensor(table, dtype=torch.float64), persistent=False)
 
+    @override
     def forward(self, probabilities: Tensor) -> Tensor:
-        """See the module."""
-        told = probabilities.t().contiguous()
-        right = torch.searchsorted(self.given, told, right=True).clamp(1, self.given.shape[1] - 1)
+        by_class = probabilities.t().contiguous()
+        right = torch.searchsorted(self.given, by_class, right=True).clamp(1, self.given.shape[1] - 1)
         low, high = self.given.gather(1, right - 1), self.given.gather(1, right)
         before, after = self.shares.gather(1, right - 1), self.shares.gather(1, right)
         width = high - low
         way = torch.where(
-            width > 0, (told - low) / width.clamp(min=torch.finfo(torch.float64).tiny), torch.ones_like(told)
+            width > 0, (by_class - low) / width.clamp(min=torch.finfo(torch.float64).tiny), torch.ones_like(by_class)
         )
         found = (before + way.clamp(0, 1) * (after - before)).t() + OWN_ORDER * probabilities
         return found / found.sum(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""A team as one torch module: from pixels to what each member says, and on to the calibrated vote."""
+"""A team as one torch module: from pixels to each member's probabilities, and on to the calibrated vote."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from trainables.models.load import load_net
 
 @dataclass(frozen=True, eq=False)
 class MemberWeights:
-    """One member as it is stored.
+    """A stored member.
 
     weights      a safetensors file
-    precision    float32 or bfloat16: what its stored predictions were computed in
+    precision    float32 or bfloat16: the precision of its stored predictions
     """
 
     config: TrialConfig
@@ -28,7 +28,7 @@ class MemberWeights:
 
 
 class TeamNet(nn.Module):
-    """Members, and how their answers become one.
+    """The members, their vote and its calibration.
 
     Images are (images, height, width, channels) with values from 0 to 255, uint8 or of any float type; they are prepared
     as in training. `vote` takes float32 (members, images, classes) and gives float64 (images, classes), which
@@ -59,12 +59,12 @@ class TeamNet(nn.Module):
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32), persistent=False)
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Float32 (images, channels, height, width) in channels_last, as the nets were trained on."""
+        """Normalised float32 (images, channels, height, width) in channels_last, as in training."""
         pixels = images.to(torch.float32).div(255).permute(0, 3, 1, 2)
         return pixels.sub(self.mean[:, None, None]).div(self.std[:, None, None])
 
     def ask(self, position: int, pixels: Tensor) -> Tensor:
-        """What one member says of prepared images: probabilities float32 (images, classes), as those that it stored."""
+        """A member's probabilities float32 (images, classes) for prepared images, equal to its stored predictions."""
         reduced = self.precisions[position] == "bfloat16"
         with torch.autocast(pixels.device.type, torch.bfloat16) if reduced else contextlib.nullcontext():
             logits = self.nets[position](pixels)
@@ -72,7 +72,7 @@ class TeamNet(nn.Module):
         return answers
 
     def forward(self, images: Tensor) -> Tensor:
-        """Calibrated probabilities of the team, float64 (images, classes). In float32 the tie rule of a hard vote would be lost."""
+        """Calibrated probabilities of the team, float64 (images, classes): float32 would lose the tie rule of a hard vote."""
         if self.vote is None or self.calibrate is None:
             raise ValueError("this team was made without a vote: ask its members")
         pixels = self.prepare(images)

@@ -1,4 +1,4 @@
-"""The device that trains: how torch is set on it, and whether it still answers."""
+"""The device that trains: how torch is configured for it, and whether it still works."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from trainables.hardware.gpu_share import choose_device
 
 
 def open_device(
-    threads: int | None = None, gpus: float | None = None, *, is_asked: bool = True, is_pretended: bool = False
+    threads: int | None = None, gpus: float | None = None, *, is_explicit: bool = True, is_pretended: bool = False
 ) -> torch.device:
-    """The device of `choose_device`, with torch set as in every slot: so many `threads` of the CPU, and sums that do not vary.
+    """The device of `choose_device`, with torch configured as in every slot: `threads` CPU threads, and deterministic sums.
 
-    Raises `GpuMismatch` as `choose_device` does; torch is set by then.
+    Raises `GpuMismatch` as `choose_device` does; torch is configured by then.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once by CUDA; without it its sums vary
     if threads is not None:
         torch.set_num_threads(threads)
     # As use_deterministic_algorithms(True, warn_only=True), which imports torch's compiler: 2 s that prediction can do without.
     torch.set_deterministic_debug_mode("warn")
-    return choose_device(gpus, is_asked=is_asked, is_pretended=is_pretended)
+    return choose_device(gpus, is_explicit=is_explicit, is_pretended=is_pretended)
 
 
 def slot_threads() -> int:
-    """Threads of a slot: as many as Ray gave it cores, for more of them run at a tenth of the speed."""
+    """Threads of a slot: the number of cores that Ray assigned to it; with more threads training runs at a tenth of the speed."""
     return max(1, int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 
 def name_device(device: torch.device) -> str:
-    """As checkpoints have it: "cpu", or the name of the GPU."""
+    """The device's name in checkpoints: "cpu", or the name of the GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def wait_for(device: torch.device) -> None:
-    """Until the device has done all that was asked of it. Raises what its kernels have come to meanwhile."""
+    """Block until the device has finished all queued work. Raises the errors of kernels that failed meanwhile."""
     if device.type != "cpu":
         module_of(device).synchronize(device)
 
 
 def check_device(device: torch.device, error: BaseException) -> None:
-    """Raise `DeviceFault` where the device does not answer any more since `error`.
+    """Raise `DeviceFault` where the device has stopped working since `error`.
 
-    After an illegal access, a failed assertion in a kernel or a fault of its memory, CUDA refuses all that a process asks.
+    After an illegal access, a failed assertion in a kernel or a memory fault, CUDA fails every further call of the process.
     """
     try:
         wait_for(device)
@@ -57,5 +57,5 @@ def check_device(device: torch.device, error: BaseException) -> None:
 
 
 def module_of(device: torch.device) -> Any:
-    """What torch has for devices of this kind alone, such as `torch.cuda`."""
+    """Torch's module for devices of this kind, such as `torch.cuda`."""
     return torch.get_device_module(device)

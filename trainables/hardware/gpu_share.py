@@ -1,4 +1,4 @@
-"""The device of a trial: the GPU that Ray has given it, or the CPU where it was given none."""
+"""The device of a trial: the GPU that Ray has assigned to it, or the CPU where Ray has assigned none."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     import torch
 
 PRETEND = "CAUCUS_PRETEND_GPUS"
-"""Set to 1 where a run is started, its trials train on the CPU of nodes whose GPUs are invented (`ray start --num-gpus=4`), for tests
-and rehearsals."""
+"""Environment variable for tests and rehearsals. If it is 1 where a run is started, trials train on the CPU of nodes whose GPUs
+are simulated (`ray start --num-gpus=4`)."""
 
 
 LEFT_ALONE = {
     "RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "CUDA_VISIBLE_DEVICES",
     "RAY_EXPERIMENTAL_NOSET_HIP_VISIBLE_DEVICES": "HIP_VISIBLE_DEVICES",
 }
-"""With the first Ray is told to leave the second alone, by which it shows a worker its own GPUs and no others."""
+"""With the first variable set, Ray leaves the second one alone, by which it otherwise shows a worker only the GPUs assigned to it."""
 
 
 HIDDEN = ("", "-1", "NoDevFiles")
-"""Values of CUDA_VISIBLE_DEVICES with which a person hides all GPUs."""
+"""Values of CUDA_VISIBLE_DEVICES that hide all GPUs."""
 
 
 class GpuMismatch(CaucusError, RuntimeError):
@@ -33,27 +33,29 @@ class GpuMismatch(CaucusError, RuntimeError):
 
 
 def pretends_gpus() -> bool:
-    """Whether the person who started this process says that GPUs are invented."""
+    """Whether this process was started with simulated GPUs."""
     return os.environ.get(PRETEND, "") not in ("", "0")
 
 
-def show_own_gpus(given: Iterable[str]) -> None:
-    """Let this process see the GPUs alone that Ray has `given` it, where Ray was told not to see to that.
+def restrict_to_assigned_gpus(assigned: Iterable[str]) -> None:
+    """Restrict this process to the GPUs that Ray has `assigned` to it, where Ray is configured not to do so itself.
 
-    Else all trials of a node would train on its first GPU. To be called before torch looks for any.
+    Otherwise all trials of a node would train on its first GPU. Call this before torch initialises CUDA.
     """
-    if own := ",".join(sorted(given)):
-        for told, variable in LEFT_ALONE.items():
-            if os.environ.get(told):
-                os.environ[variable] = own
+    if visible := ",".join(sorted(assigned)):
+        for switch, variable in LEFT_ALONE.items():
+            if os.environ.get(switch):
+                os.environ[variable] = visible
 
 
-def choose_device(gpus: float | None, *, is_asked: bool = True, is_pretended: bool = False) -> torch.device:
-    """The device for a trial that Ray has given `gpus` GPUs or a share of one; None where no Ray is asked: what torch sees.
+def choose_device(gpus: float | None, *, is_explicit: bool = True, is_pretended: bool = False) -> torch.device:
+    """The device for a trial to which Ray has assigned `gpus` GPUs or a share of one. None stands for no Ray: the device is
+    what torch sees.
 
-    Ray sets CUDA_VISIBLE_DEVICES where it gives a GPU, or `show_own_gpus` does, so `cuda` is the trial's own. Where it gives none it leaves the variable
-    alone: torch then sees all GPUs of the node, which belong to other trials. `is_asked` says whether the sweep itself names the
-    number of GPUs. Raises `GpuMismatch` where there is no GPU to use, and where one would lie idle that nobody counts.
+    Where Ray assigns a GPU, it or `restrict_to_assigned_gpus` sets CUDA_VISIBLE_DEVICES, so `cuda` is the trial's GPU. Where it
+    assigns none it leaves the variable alone: torch then sees all GPUs of the node, which belong to other trials. `is_explicit`
+    is true if the sweep itself sets the number of GPUs. Raises `GpuMismatch` where there is no usable GPU, and where a GPU that
+    Ray does not count would stay idle.
     """
     import torch
 
@@ -64,13 +66,13 @@ def choose_device(gpus: float | None, *, is_asked: bool = True, is_pretended: bo
         return torch.device("cuda" if sees and gpus else "cpu")
     if gpus and not sees:
         raise GpuMismatch(describe_unseen_gpu(gpus, torch.__version__, torch.version.cuda or torch.version.hip))
-    if not gpus and sees and not is_asked:
+    if not gpus and sees and not is_explicit:
         raise GpuMismatch(describe_uncounted_gpus(torch.cuda.device_count()))
     return torch.device("cuda" if gpus else "cpu")
 
 
 def describe_unseen_gpu(gpus: float, torch_version: str, built_for: str | None) -> str:
-    """One sentence: Ray has given a GPU that torch cannot use, and what to install."""
+    """One sentence that says that torch cannot use the GPU that Ray has assigned, and what to install."""
     remedy = (
         f"install an NVIDIA driver there that is new enough for CUDA {built_for} (`nvidia-smi` shows it), or give the container its GPUs"
         if built_for
@@ -83,7 +85,7 @@ def describe_unseen_gpu(gpus: float, torch_version: str, built_for: str | None) 
 
 
 def describe_uncounted_gpus(seen: int, by: str = "torch sees") -> str:
-    """One sentence: there are GPUs that Ray does not count, `by` whom they are known, and what to do."""
+    """One sentence that says that Ray does not count the GPUs there, and what to do; `by` names who has seen them."""
     return (
         f"{by} {seen} GPU{'s' * (seen != 1)} on {platform.node()} (CUDA_VISIBLE_DEVICES={_visible()}), but Ray counts none there: start "
         "Ray with --num-gpus there, or install the driver's libnvidia-ml.so.1, by which Ray counts them (in a container: "

@@ -1,7 +1,7 @@
-"""A machine that is to be taken away says so beforehand; who trains on it hears of it here.
+"""Notices that the machine under a worker is about to be taken away (spot interruption, preemption, eviction).
 
-Listened to only where `CAUCUS_SPOT_NOTICE` says where: `aws` and `gce` are the metadata services of the two clouds, a path is a
-file that something else creates (on Kubernetes the pod's preStop). On a laptop nothing is asked for.
+`CAUCUS_SPOT_NOTICE` names the source: `aws` and `gce` are the metadata services of the two clouds, a path is a file that another
+program creates (on Kubernetes the pod's preStop hook). Where it is not set, nothing is polled.
 """
 
 from __future__ import annotations
@@ -21,51 +21,51 @@ from trainables.errors import CaucusError
 VARIABLE = "CAUCUS_SPOT_NOTICE"
 
 POLL_S = 5.0
-"""As often as AWS recommends to look."""
+"""Seconds between two polls, as AWS recommends."""
 
 TIMEOUT_S = 2.0
-"""For one answer of a metadata service, which is on the same machine."""
+"""Timeout of one request to a metadata service, which is on the same machine."""
 
 LEFT_S = {"aws": 110.0, "gce": 25.0}
-"""What is left when the notice is heard: two minutes on AWS and half a minute on Google's machines, less what polling takes. The
-time that AWS tells is not compared with this machine's clock."""
+"""Seconds that are left when a notice arrives: two minutes on AWS and half a minute on Google's machines, less the polling
+interval. The time in AWS's answer is not compared with this machine's clock."""
 
 FILE_LEFT_S = 25.0
-"""The same where a file says nothing: Kubernetes gives a pod half a minute."""
+"""Seconds that are left where the file does not say so: Kubernetes gives a pod half a minute."""
 
-MOST_TOLD = 200
-"""So many letters of what was said are passed on."""
+LONGEST_MESSAGE = 200
+"""Characters of a service's answer that are passed on."""
 
 TOKEN_S = 21600
-"""How long a token of AWS's metadata service lasts."""
+"""Lifetime of a token of AWS's metadata service, in seconds."""
 
 
 class NoticeUnknown(CaucusError, ValueError):
-    """`CAUCUS_SPOT_NOTICE` names nothing that can be listened to."""
+    """`CAUCUS_SPOT_NOTICE` does not name a source of notices."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """That this machine is to be taken away."""
+    """This machine is about to be taken away."""
 
-    told: str
-    """What was said, for a person."""
+    message: str
+    """The notice as a text for people."""
     until_s: float
-    """Until when it is there, on this machine's monotonic clock."""
+    """When the machine goes away, on its own monotonic clock."""
 
 
-Look = Callable[[], tuple[str, float] | None]
-"""Asks once; what was said, and how many seconds are left."""
+NoticeSource = Callable[[], tuple[str, float] | None]
+"""Polls once; returns the message and the seconds that are left, or None without a notice."""
 
 
 class SpotNotice:
-    """Listens in a thread of its own until a notice comes; `notice` is None before."""
+    """Polls a source in a thread until a notice arrives; `notice` is None before."""
 
     def __init__(
-        self, look: Look, on_notice: Callable[[Notice], None] = lambda _: None, poll_s: float = POLL_S
+        self, source: NoticeSource, on_notice: Callable[[Notice], None] = lambda _: None, poll_s: float = POLL_S
     ) -> None:
         self.notice: Notice | None = None
-        self._look = look
+        self._source = source
         self._on_notice = on_notice
         self._poll_s = poll_s
         self._thread = threading.Thread(target=self._listen, name="spot-notice", daemon=True)
@@ -74,7 +74,7 @@ class SpotNotice:
     def _listen(self) -> None:
         while True:
             try:
-                found = self._look()
+                found = self._source()
             except (OSError, HTTPException):  # a service that does not answer now may answer in five seconds
                 found = None
             if found:
@@ -84,26 +84,27 @@ class SpotNotice:
             time.sleep(self._poll_s)
 
 
-def look_for_notice(environ: Mapping[str, str]) -> Look | None:
-    """What to ask, by `environ`; None where nothing is to be asked. Raises `NoticeUnknown`.
+def choose_notice_source(environ: Mapping[str, str]) -> NoticeSource | None:
+    """The source that `environ` names; None where it names none. Raises `NoticeUnknown`.
 
-    `AWS_EC2_METADATA_SERVICE_ENDPOINT` and `GCE_METADATA_HOST` name other addresses of the services, as for their own libraries.
+    `AWS_EC2_METADATA_SERVICE_ENDPOINT` and `GCE_METADATA_HOST` override the addresses of the services, as in the clouds' own
+    libraries.
     """
-    told = environ.get(VARIABLE, "")
-    if not told:
+    setting = environ.get(VARIABLE, "")
+    if not setting:
         return None
-    if told == "aws":
+    if setting == "aws":
         return _Aws(environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/"))
-    if told == "gce":
+    if setting == "gce":
         host = environ.get("GCE_METADATA_HOST", "metadata.google.internal")
         return lambda: _ask_gce(f"http://{host}/computeMetadata/v1/instance/preempted")
-    if told.startswith("/"):
-        return lambda: _look_at(Path(told))
-    raise NoticeUnknown(f"{VARIABLE} is {told!r}: it must be aws, gce or the absolute path of a file")
+    if setting.startswith("/"):
+        return lambda: _check_file(Path(setting))
+    raise NoticeUnknown(f"{VARIABLE} is {setting!r}: it must be aws, gce or the absolute path of a file")
 
 
 class _Aws:
-    """The metadata service of EC2, version 2, which wants a token."""
+    """The metadata service of EC2, version 2, which requires a token."""
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
@@ -120,7 +121,7 @@ class _Aws:
             if error.code == 401:
                 self._token = ""
             return None  # 404: no notice, which is how it is all the time
-        return f"AWS says {' '.join(answer.split())[:MOST_TOLD]}", LEFT_S["aws"]
+        return f"AWS says {' '.join(answer.split())[:LONGEST_MESSAGE]}", LEFT_S["aws"]
 
 
 def _ask_gce(url: str) -> tuple[str, float] | None:
@@ -129,8 +130,8 @@ def _ask_gce(url: str) -> tuple[str, float] | None:
     return "Google is to preempt it", LEFT_S["gce"]
 
 
-def _look_at(path: Path) -> tuple[str, float] | None:
-    """A file that is there is a notice; it may hold how many seconds are left."""
+def _check_file(path: Path) -> tuple[str, float] | None:
+    """If the file exists, that is a notice; it may contain the number of seconds that are left."""
     if not path.exists():
         return None
     try:
@@ -146,5 +147,5 @@ def _get(url: str, headers: dict[str, str], method: str = "GET") -> str:
     request = urllib.request.Request(url, headers=headers, method=method)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy reaches this machine's own service
     with opener.open(request, timeout=TIMEOUT_S) as answer:
-        told: bytes = answer.read(65536)
-    return told.decode(errors="replace")
+        body: bytes = answer.read(65536)
+    return body.decode(errors="replace")

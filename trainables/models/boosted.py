@@ -1,9 +1,10 @@
-"""The net of a round of gradient boosting (Friedman 2001): the nets of the rounds before, frozen, and the one that trains.
+"""The net of a round of gradient boosting (Friedman 2001): the frozen nets of the previous rounds, and the net in training.
 
-Friedman fits each new part to the negative gradient of the loss at what the parts before say, then searches its step. A
-net is fitted by gradients anyway, so here it descends the loss of the sum itself, as BoostCNN (Moghimi et al. 2016) and
-GrowNet (Badirli et al. 2020) come down to; the gradient that reaches it is softmax of the sum minus the label, that is
-Friedman's. Unlike GrowNet it sees the image alone, its weight in the sum is fixed, and the nets before are not tuned again.
+Friedman fits each new learner to the negative gradient of the loss at the sum of the previous ones, then searches its step. A
+net is fitted by gradients anyway, so here it minimises the loss of the sum itself, as BoostCNN (Moghimi et al. 2016) and
+GrowNet (Badirli et al. 2020) essentially do; the gradient that reaches it is softmax of the sum minus the label, which is
+Friedman's. Unlike in GrowNet the new net's input is the image alone, its weight in the sum is fixed, and the previous nets are
+not tuned again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
+from typing_extensions import override
 
 from trainables.config.seed import derive_seed
 from trainables.config.trial import TrialConfig
@@ -24,10 +26,10 @@ from trainables.results.newer_trial import NewerTrial
 
 
 class BoostedNet(nn.Module):
-    """The logits of the first net, plus `shrinkage` times those of each net after it; the last one alone trains.
+    """The logits of the first net, plus `shrinkage` times those of each later net; only the last one is trained.
 
-    The others stay in evaluation mode, whatever mode the whole is in: no dropout, batch norm with the statistics that
-    they predict with. They need no gradients. Sums are float32, also where the nets compute in bfloat16.
+    The others stay in evaluation mode, whatever mode the module is in: without dropout, and with their batch-norm statistics.
+    They need no gradients. Sums are float32, also where the nets compute in bfloat16.
     """
 
     def __init__(self, nets: Sequence[nn.Module], shrinkage: float) -> None:
@@ -44,8 +46,9 @@ class BoostedNet(nn.Module):
         """The net of this round."""
         return self.nets[-1]
 
+    @override
     def train(self, mode: bool = True) -> BoostedNet:
-        """Training or evaluation mode, of the newest net alone."""
+        """Sets training or evaluation mode of the newest net alone."""
         super().train(mode)
         for net in self.nets[:-1]:
             net.eval()
@@ -60,10 +63,10 @@ class BoostedNet(nn.Module):
 
 
 def build_net(config: TrialConfig, shape: ImageShape) -> nn.Module:
-    """The net of a trial, its first weights decided by its seed: that of its model, for a later round of gradient boosting all.
+    """The net of a trial, with initial weights that follow from its seed; for a later round of gradient boosting the sum of all nets.
 
-    The nets of the rounds before are then still without their weights: `take_former`, or a checkpoint, has them. Raises
-    `ModelUnusable`, and `StoreTooNew` where the trial is a newer version's: then it would be another net.
+    The nets of the previous rounds then still lack their weights, which `take_former` or a checkpoint sets. Raises
+    `ModelUnusable`, and `StoreTooNew` for a trial of a newer version, which would be another net.
     """
     if isinstance(config, NewerTrial):
         raise StoreTooNew(
@@ -76,15 +79,15 @@ def build_net(config: TrialConfig, shape: ImageShape) -> nn.Module:
 
 
 def trained_part(net: nn.Module) -> nn.Module:
-    """What of `net` trains: of a round of gradient boosting the newest net, else all."""
+    """The part of `net` that is trained: the newest net of a round of gradient boosting, else the whole net."""
     return net.newest if isinstance(net, BoostedNet) else net
 
 
 @torch.no_grad()
 def take_former(net: BoostedNet, weights: bytes) -> None:
-    """Give all nets but the newest the weights of the round before, a safetensors file.
+    """Load the weights of the previous round, a safetensors file, into all nets but the newest.
 
-    Raises `CheckpointMismatch`, with `net` as it was, where it holds another number of nets, or those of another model.
+    Raises `CheckpointMismatch`, with `net` unchanged, where the file has another number of nets, or nets of another model.
     """
     try:
         stored = load_tensors(weights)
@@ -93,15 +96,15 @@ def take_former(net: BoostedNet, weights: bytes) -> None:
     if len(net.nets) == 2:  # the first round is a plain net
         stored = {f"nets.0.{name}": value for name, value in stored.items()}
     mine = f"nets.{len(net.nets) - 1}."
-    wanted = {name: value for name, value in net.state_dict().items() if not name.startswith(mine)}
-    _check(wanted, stored, len(net.nets) - 1)
-    for name, value in wanted.items():
+    expected = {name: value for name, value in net.state_dict().items() if not name.startswith(mine)}
+    _check(expected, stored, len(net.nets) - 1)
+    for name, value in expected.items():
         value.copy_(stored[name])
 
 
-def _check(wanted: Mapping[str, Tensor], stored: Mapping[str, Tensor], rounds: int) -> None:
-    for name in [*wanted, *stored]:
-        here, there = (tuple(each[name].shape) if name in each else "missing" for each in (wanted, stored))
+def _check(expected: Mapping[str, Tensor], stored: Mapping[str, Tensor], rounds: int) -> None:
+    for name in [*expected, *stored]:
+        here, there = (tuple(each[name].shape) if name in each else "missing" for each in (expected, stored))
         if here != there:
             raise CheckpointMismatch(
                 f"its weights are not those of {rounds} round(s) of this model: {name} is {there} there and {here} here"

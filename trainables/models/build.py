@@ -11,9 +11,10 @@ from trainables.models.cnn import build_cnn
 
 
 def build_model(config: ModelConfig, shape: ImageShape, seed: int) -> nn.Module:
-    """The network that `config` names, its first weights decided by `seed` alone: float (images, channels, height, width) to logits.
+    """The network that `config` names, with initial weights that follow from `seed` alone: float (images, channels, height, width)
+    to logits.
 
-    Raises `ModelUnusable` where there is none of that name, or none for images of that shape.
+    Raises `ModelUnusable` where there is no network of that name, or none for images of that shape.
     """
     torch.manual_seed(seed)
     if is_custom_model(config.name):

@@ -1,4 +1,4 @@
-"""One batch through a net, before a sweep spends hours on it: shapes, loss, gradients, and what it takes."""
+"""Checks a net with one batch, before a sweep spends hours on it: shapes, loss, gradients, and its cost."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from trainables.models.cost import estimate_step_bytes, trace
 from trainables.models.pretrained import start_from
 
 TWO_DEVICES = ("is not on the expected device", "Expected all tensors to be on the same device")
-"""In what torch raises where tensors lie on two devices."""
+"""Parts of torch's messages where tensors are on two devices."""
 
 IMAGES = 4
-"""Of the batch: more than one, for batch norm."""
+"""Images in the batch: more than one, for batch norm."""
 
 
 @dataclass(frozen=True)
 class ModelCheck:
-    """What a net that passed takes: its parameters, and time and memory of one step over `images`."""
+    """The costs of a net that passed: its parameters, and time and memory of one step over `images`."""
 
     parameters: int
     images: int
     step_s: float
     step_bytes: int
     only_on_cpu: str = ""
-    """Why a person's own net would fail on any other device, in a sentence; "" where nothing speaks against it."""
+    """Why a user-defined net would fail on any other device, in a sentence; "" where no problem was found."""
 
 
 def check_model(config: ModelConfig, shape: ImageShape, initial: bytes | None = None) -> ModelCheck:
-    """Build the net and take one step over random images. Raises `ModelUnusable`, which says what to mend.
+    """Build the net and take one step over random images. Raises `ModelUnusable`, which says what to repair.
 
-    It must tell finite logits (images, classes), get a finite gradient for each parameter, and have tensors that a
-    checkpoint can hold: no two names for one.
+    The net must return logits (images, classes) with a finite loss, have a finite gradient for each parameter, and tensors that a
+    checkpoint can store: no two names for one tensor.
     """
     where = f"model.name is {config.name}"
     net = build_model(config, shape, seed=0)
@@ -62,16 +62,16 @@ def check_model(config: ModelConfig, shape: ImageShape, initial: bytes | None = 
             f"{where}: given images of shape {tuple(images.shape)} it raised {type(error).__name__}: "
             f"{' '.join(str(error).split())}"
         ) from error
-    wanted = (IMAGES, shape.classes)
-    if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
+    expected = (IMAGES, shape.classes)
+    if not isinstance(logits, Tensor) or tuple(logits.shape) != expected:
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ModelUnusable(
-            f"{where}: of {IMAGES} images in {shape.classes} classes it tells {found}, but logits are {wanted}: "
+            f"{where}: of {IMAGES} images in {shape.classes} classes it returns {found}, but logits are {expected}: "
             "give its last layer `shape.classes` outputs and return them alone"
         )
     loss = functional.cross_entropy(logits.float(), labels)
     if not math.isfinite(loss.item()):
-        raise ModelUnusable(f"{where}: its loss on fresh weights is {loss.item()}: mend its first weights")
+        raise ModelUnusable(f"{where}: its loss on fresh weights is {loss.item()}: correct its initialisation")
     if not loss.requires_grad:
         raise ModelUnusable(f"{where}: its logits know no gradient: do not detach them")
     loss.backward()  # type: ignore[no-untyped-call]
@@ -82,7 +82,9 @@ def check_model(config: ModelConfig, shape: ImageShape, initial: bytes | None = 
                 f"{where}: no gradient reaches {name}: use it in `forward`, remove it, or set its requires_grad to False"
             )
         if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
-            raise ModelUnusable(f"{where}: the gradient of {name} is no finite number on fresh weights: mend those")
+            raise ModelUnusable(
+                f"{where}: the gradient of {name} is no finite number on fresh weights: correct its initialisation"
+            )
     try:
         save({name: value.detach().contiguous() for name, value in net.state_dict().items()})
     except (RuntimeError, ValueError) as error:
@@ -98,15 +100,15 @@ def check_model(config: ModelConfig, shape: ImageShape, initial: bytes | None = 
 
 
 def find_device_fault(net: nn.Module, images: Tensor) -> str:
-    """Why a net that works on the CPU would fail on a GPU, found without one; "" where nothing speaks against it.
+    """Why a net that works on the CPU would fail on a GPU, found without one; "" where no problem was found.
 
-    It is asked on torch's `meta` device, where shapes alone are computed, by the rules of CUDA for tensors of two devices. What
-    cannot be done there, such as a question about a value, says nothing.
+    The net runs on torch's `meta` device, which computes only shapes, by CUDA's rules for tensors on two devices. Operations that
+    this device does not support, such as reading a value, are no evidence.
     """
     try:
         copy.deepcopy(net).to("meta")(images.to("meta"))
     except Exception as error:
-        if any(words in str(error) for words in TWO_DEVICES):
+        if any(text in str(error) for text in TWO_DEVICES):
             return (
                 "on a GPU it would fail in every trial, for its `forward` mixes tensors of two devices: make tensors where the images are "
                 "(torch.zeros(…, device=images.device)), or register them with register_buffer"

@@ -12,7 +12,8 @@ from trainables.config.model import ModelConfig
 from trainables.data.image_shape import ImageShape
 
 GROUPS = 8
-"""Of group normalisation, or as many as divide the channels: Wu and He (2018) lose 0.5 points with 8 in place of 32."""
+"""Groups of group normalisation, or the largest smaller number that divides the channels: Wu and He (2018) lose 0.5 points with 8
+in place of 32."""
 
 LEAK = 0.01
 
@@ -25,11 +26,12 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 RISING = {"relu", "leaky_relu", "elu"}
-"""Max-pooling before one of these gives the same numbers as after it, for a quarter of its work."""
+"""Monotonic activations: max-pooling before one of these gives the same result as after it, for a quarter of the activation's
+work."""
 
 
 class Residual(nn.Module):
-    """Adds what enters to what `body` makes of it (He et al. 2016), where `fit` brings it to the same shape."""
+    """Adds the input, converted by `fit` to the same shape, to the output of `body` (He et al. 2016)."""
 
     def __init__(self, body: nn.Module, fit: nn.Module) -> None:
         super().__init__()
@@ -37,9 +39,9 @@ class Residual(nn.Module):
         self.fit = fit
 
     def forward(self, images: Tensor) -> Tensor:
-        """Float (images, channels, height, width), before and after."""
-        told: Tensor = self.body(images) + self.fit(images)
-        return told
+        """Float (images, channels, height, width) to the same layout."""
+        summed: Tensor = self.body(images) + self.fit(images)
+        return summed
 
 
 def build_cnn(config: ModelConfig, shape: ImageShape) -> nn.Module:
@@ -78,7 +80,7 @@ def channels_of(config: ModelConfig, block: int) -> int:
 
 
 def _body(config: ModelConfig, before: int, channels: int, stride: int) -> list[nn.Module]:
-    """The convolutions of a block; the norm of the last one is there, its activation not yet."""
+    """The convolutions of a block, with the norm of the last one, but without its activation."""
     layers: list[nn.Module] = []
     for number in range(config.convs):
         is_last = number == config.convs - 1
@@ -132,11 +134,11 @@ def _dense(config: ModelConfig, features: int, classes: int) -> list[nn.Module]:
 
 
 def initialise(net: nn.Module, config: ModelConfig) -> None:
-    """First weights as `config.init` says, biases of zero.
+    """Initialise the weights by `config.init`, and biases with zero.
 
-    `he` is He's normal one by what leaves a convolution (2015), and leaves linear layers to torch's own uniform one;
-    `xavier` is Glorot and Bengio's uniform one (2010), `orthogonal` Saxe's (2014), both of linear layers too, with
-    the gain of the activation (ReLU's, for those that are close to it) but for the last layer.
+    `he` is the normal initialisation of He (2015) by fan-out, and leaves linear layers to torch's uniform one; `xavier` is the
+    uniform one of Glorot and Bengio (2010), `orthogonal` that of Saxe (2014), both for linear layers, too, with the gain of the
+    activation (that of ReLU for similar ones), except for the last layer.
     """
     gain = nn.init.calculate_gain("leaky_relu", LEAK if config.activation == "leaky_relu" else 0.0)
     found = [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear)]

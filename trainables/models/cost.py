@@ -1,7 +1,7 @@
-"""What a net costs: parameters, arithmetic, time and memory, measured once at the beginning of a trial.
+"""The costs of a net: parameters, arithmetic, time and memory, measured once at the beginning of a trial.
 
-All of it comes from a few predictions in evaluation mode, which change nothing and draw nothing: a trial trains to the same
-bits with and without.
+They come from a few predictions in evaluation mode, which change nothing and use no random numbers: a trial trains to the same
+bits with and without them.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from trainables.hardware.device import module_of, wait_for
 from trainables.results.record import TrialCost
 
 REPEATS = 3
-"""Of each time the fastest counts: what else the machine does can only add to it."""
+"""Repetitions of a measurement, of which the fastest counts: other load can only add to it."""
 
 SLOW_S = 0.02
-"""A time that is above this already is not taken again."""
+"""A measurement above this is not repeated."""
 
 BATCH, BATCH_S = 64, 0.2
-"""Images of the batch that is timed; fewer of a net that would take longer than `BATCH_S`."""
+"""Images in the timed batch; fewer for a net that would take longer than `BATCH_S`."""
 
 
 _known: dict[Hashable, TrialCost] = {}
 
 
 def measure_once(key: Hashable, measure: Callable[[], TrialCost]) -> TrialCost:
-    """What `measure` says, asked once in this process for each `key`, which names an architecture and its circumstances."""
+    """The result of `measure`, cached in this process by `key`, which names an architecture and its circumstances."""
     if key not in _known:
         _known[key] = measure()
     return _known[key]
 
 
 def begin_peak(device: torch.device) -> None:
-    """From now on the device watches for its peak of memory, if it is one that does."""
+    """Reset the device's statistics of peak memory, if it has them."""
     if device.type != "cpu":
         module_of(device).reset_peak_memory_stats(device)
 
 
 def measured_peak(device: torch.device) -> int | None:
-    """Bytes allocated at most since `begin_peak`; None on a CPU, which does not tell."""
+    """Peak of allocated bytes since `begin_peak`; None on a CPU, which does not measure it."""
     return int(module_of(device).max_memory_allocated(device)) if device.type != "cpu" else None
 
 
@@ -59,10 +59,10 @@ def measure_cost(
     autocast: torch.dtype | None = None,
     measured_bytes: int | None = None,
 ) -> TrialCost:
-    """What `net` costs on its device, predicting, and in a training step over `batch_size` images.
+    """The costs of `net` on its device, for prediction and for a training step over `batch_size` images.
 
-    `optimizer_bytes` is what the optimizer keeps, `autocast` the arithmetic of convolutions, `measured_bytes` the peak
-    memory of a step where the device tells it: else it is estimated, see `estimate_step_bytes`. `net` comes back as it was.
+    `optimizer_bytes` is the size of the optimizer's buffers, `autocast` the precision of convolutions, `measured_bytes` the peak
+    memory of a step where the device measures it: else it is estimated, see `estimate_step_bytes`. `net` is not changed.
     """
     device = next(net.parameters()).device
     modes = {module: module.training for module in net.modules()}
@@ -89,7 +89,7 @@ def measure_cost(
 
 
 class FlopCount(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts as torch's own FlopCounterMode does, whose first use in a process imports torch's compiler for 2 s."""
+    """Counts like torch's FlopCounterMode, whose first use in a process takes 2 s to import torch's compiler."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -97,12 +97,12 @@ class FlopCount(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # what skips it is what imports it
+        return False  # torch imports the compiler in order to skip it
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Each operation on its way to the device."""
+        """Counts each operation that is dispatched to the device."""
         made = func(*args, **(kwargs or {}))
         formula = flop_registry.get(func.overloadpacket)
         if formula:
@@ -111,37 +111,39 @@ class FlopCount(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def trace(net: nn.Module, shape: ImageShape) -> tuple[int, int]:
-    """Of one image: floating-point operations of its prediction, and bytes that are kept of it for the backward pass.
+    """For one image: floating-point operations of its prediction, and bytes that are saved for the backward pass.
 
-    Operations are those of convolutions, matrix products and attention, a multiplication and an addition counting as two
-    (as torch.utils.flop_counter has them). `net` is in evaluation mode.
+    Operations are those of convolutions, matrix products and attention; a multiplication and an addition count as two, as in
+    torch.utils.flop_counter. `net` must be in evaluation mode.
     """
-    own = {value.untyped_storage().data_ptr() for value in [*net.parameters(), *net.buffers()]}
-    kept: dict[int, int] = {}
+    parameter_storage = {value.untyped_storage().data_ptr() for value in [*net.parameters(), *net.buffers()]}
+    saved: dict[int, int] = {}
 
-    def keep(tensor: Tensor) -> Tensor:
+    def record_saved(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor.detach()  # its graph would hold itself for ever: 8 KB an architecture of the smallest nets
+        if storage.data_ptr() not in parameter_storage:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return (
+            tensor.detach()
+        )  # its graph would reference itself for ever: a leak of 8 KB for each of the smallest architectures
 
     device = next(net.parameters()).device
     with (
         torch.enable_grad(),
         FlopCount() as counter,
-        saved_tensors_hooks(keep, lambda tensor: tensor),
+        saved_tensors_hooks(record_saved, lambda tensor: tensor),
     ):
-        told = net(_images(1, shape, device))  # what is kept lives as long as this, so no address is used twice
-    del told
-    return counter.flops, sum(kept.values())
+        output = net(_images(1, shape, device))  # saved tensors live as long as this, so no address is used twice
+    del output
+    return counter.flops, sum(saved.values())
 
 
 def estimate_step_bytes(
     net: nn.Module, shape: ImageShape, batch_size: int, optimizer_bytes: int, saved_bytes: int
 ) -> int:
-    """Memory of a training step: weights, gradients and optimizer, and for each image what is kept for the backward pass.
+    """Memory of a training step: weights, gradients and optimizer, and for each image the tensors saved for the backward pass.
 
-    What convolutions need for themselves, masks of dropout and the allocator's gaps come on top.
+    Workspaces of convolutions, masks of dropout and fragmentation of the allocator are not included.
     """
     weights = sum(value.numel() * value.element_size() for value in [*net.parameters(), *net.buffers()])
     gradients = sum(value.numel() * value.element_size() for value in net.parameters() if value.requires_grad)

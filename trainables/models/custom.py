@@ -1,11 +1,11 @@
-"""A person's own model: `model.name: module:function`.
+"""User-defined models: `model.name: module:function`.
 
     def build(shape, width=32, depth=3):
         '''`shape.height`, `.width`, `.channels`, `.classes`; returns a `torch.nn.Module`.'''
 
-is called with the shape of the images and with those keys of `model.*` that its signature names. Keys of `cnn` come with
-their defaults, others (`depth`) only where the sweep sets or searches them. `**keys` takes the latter all. Its random
-numbers are the trial's: torch is seeded before it is called.
+is called with the shape of the images and with those keys of `model.*` that its signature names. Keys of `cnn` are passed with
+their defaults, others (`depth`) only where the sweep sets or searches them. `**keys` receives all of the latter. Random
+initial weights follow from the trial: torch is seeded before the call.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ RESERVED = ("name", "weights")
 
 
 def build_custom(config: ModelConfig, shape: ImageShape) -> nn.Module:
-    """What the function that `config.name` names returns: float (images, channels, height, width) to logits (images, classes).
+    """The net that the function `config.name` returns: float (images, channels, height, width) to logits (images, classes).
 
-    Raises `ModelUnusable` where it cannot be found, does not take what the sweep sets, or returns no module.
+    Raises `ModelUnusable` where the function cannot be found, does not accept the sweep's keys, or returns no module.
     """
     function = find_function(config.name)
     keys = choose_keys(config, function)
@@ -41,7 +41,7 @@ def build_custom(config: ModelConfig, shape: ImageShape) -> nn.Module:
 
 
 def choose_keys(config: ModelConfig, function: Callable[..., Any]) -> dict[str, Any]:
-    """The keys of `model.*` that `function` is called with. Raises `ModelUnusable` where one is set that it does not take."""
+    """The keys of `model.*` for the call of `function`. Raises `ModelUnusable` where the sweep sets one that it does not accept."""
     try:
         _, *parameters = inspect.signature(function).parameters.values()
     except ValueError:

@@ -1,4 +1,4 @@
-"""The net of a checkpoint again, from its configuration and its weights."""
+"""Rebuilds the net of a checkpoint from its configuration and its weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainables.models.boosted import build_net
 
 
 def check_model(net: nn.Module, stored: dict[str, Tensor]) -> None:
-    """Raise `CheckpointMismatch` where `stored` are not tensors of `net`."""
+    """Raise `CheckpointMismatch` unless `stored` has the names and shapes of the tensors of `net`."""
     theirs = {name: tuple(value.shape) for name, value in stored.items()}
     ours = {name: tuple(value.shape) for name, value in net.state_dict().items()}
     for name in [*ours, *theirs]:
@@ -27,16 +27,16 @@ def check_model(net: nn.Module, stored: dict[str, Tensor]) -> None:
 
 
 def load_net(config: TrialConfig, shape: ImageShape, weights: bytes) -> nn.Module:
-    """The net with the tensors of `weights`, a safetensors file; on the CPU, and in training mode as every new one.
+    """The net with the tensors of `weights`, a safetensors file; on the CPU, and in training mode like every new net.
 
-    Raises `CheckpointMismatch` where `weights` are not of it.
+    Raises `CheckpointMismatch` where `weights` belong to another net.
     """
     try:
         tensors = load_tensors(weights)
     except (SafetensorError, ValueError, KeyError) as error:
         raise CheckpointMismatch(f"its weights are no safetensors file ({error})") from None
     if not is_custom_model(config.model.name):
-        # A configuration of a few bytes can ask for a net of terabytes: so shapes first, which take no memory.
+        # A configuration of a few bytes can describe a net of terabytes: so shapes are checked first, which takes no memory.
         with torch.random.fork_rng(devices=[]), contextlib.suppress(NotImplementedError), torch.device("meta"):
             check_model(build_net(config, shape), tensors)
     net = build_net(config, shape)

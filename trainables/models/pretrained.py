@@ -1,7 +1,7 @@
-"""Weights from elsewhere that trials start from: `model.weights`, a safetensors file.
+"""Initial weights of trials from elsewhere: `model.weights`, a safetensors file.
 
-Before a sweep starts the file is copied into its store under the hash of its bytes, and that hash takes the place of its
-name in the trials' configurations: so their names follow from what is in the file, and workers need the store alone.
+Before a sweep starts, the file is copied into its store under the hash of its bytes, and that hash replaces its name in the
+trials' configurations: so the trial ids follow from the content of the file, and workers need the store alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 BY_HASH = "sha256:"
-"""How `model.weights` begins where it names the content of a file that is in the store."""
+"""Prefix of `model.weights` where it names a file in the store by its hash."""
 
 LONGEST_HEADER_BYTES = 100_000_000
 
@@ -30,73 +30,75 @@ CONVERT = (
 )
 
 
-def read_weights(told: str, store: Store, endpoint_url: str | None = None) -> bytes:
-    """The safetensors file that `told` names: `sha256:…` and a key in `store`, an `s3://` URI, or a path.
+def read_weights(source: str, store: Store, endpoint_url: str | None = None) -> bytes:
+    """The safetensors file that `source` names: `sha256:…` or a key in `store`, an `s3://` URI, or a path.
 
-    Raises `ModelUnusable` where there is none, or where it is no safetensors file.
+    Raises `ModelUnusable` where there is no such file, or where it is no safetensors file.
     """
     try:
-        data = _read(told, store, endpoint_url)
+        data = _read(source, store, endpoint_url)
     except (OSError, StoreError) as error:
-        said = error.strerror if isinstance(error, OSError) and error.strerror else error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise ModelUnusable(
-            f"model.weights is {told}: {said}; name a safetensors file by its path, its s3:// URI or its key in {store.uri}"
+            f"model.weights is {source}: {reason}; name a safetensors file by its path, its s3:// URI or its key in {store.uri}"
         ) from None
-    check_safetensors(data, told)
+    check_safetensors(data, source)
     return data
 
 
-def _read(told: str, store: Store, endpoint_url: str | None) -> bytes:
-    if told.startswith(BY_HASH):
-        return load_initial_weights(store, told) or b""
-    if "://" in told:
-        folder, _, name = told.rpartition("/")
+def _read(source: str, store: Store, endpoint_url: str | None) -> bytes:
+    if source.startswith(BY_HASH):
+        return load_initial_weights(store, source) or b""
+    if "://" in source:
+        folder, _, name = source.rpartition("/")
         return open_store(folder, endpoint_url).get(name)
-    path = Path(told).expanduser()
+    path = Path(source).expanduser()
     if path.is_file():
         return path.read_bytes()
     try:
-        return store.get(told)
+        return store.get(source)
     except StoreError:
-        return path.read_bytes()  # says that there is no such file
+        return path.read_bytes()  # raises the error that there is no such file
 
 
-def check_safetensors(data: bytes, told: str) -> None:
-    """Raise `ModelUnusable` where `data` is no safetensors file, and say how to make one of a pickle."""
+def check_safetensors(data: bytes, source: str) -> None:
+    """Raise `ModelUnusable` where `data` is no safetensors file; the message says how to convert a pickle."""
     if data[:4] == b"PK\x03\x04" or data[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
-        raise ModelUnusable(f"model.weights is {told}, a pickle of torch: {CONVERT.format(path=told)}")
+        raise ModelUnusable(f"model.weights is {source}, a pickle of torch: {CONVERT.format(path=source)}")
     size = int.from_bytes(data[:8], "little")
     try:
         header = json.loads(data[8 : 8 + size]) if 0 < size <= min(LONGEST_HEADER_BYTES, len(data) - 8) else None
     except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict):
-        raise ModelUnusable(f"model.weights is {told}, which is no safetensors file: name one")
+        raise ModelUnusable(f"model.weights is {source}, which is no safetensors file: name one")
 
 
 def name_weights(data: bytes) -> str:
-    """What stands for this file in a trial's configuration: `sha256:<64 hexadecimal digits>`."""
+    """The name of this file in a trial's configuration: `sha256:<64 hexadecimal digits>`."""
     return BY_HASH + sha256_of(data)
 
 
 def store_weights(store: Store, data: bytes) -> None:
-    """Put the file into the store, unless it is there."""
+    """Write the file to the store, unless it exists there."""
     key = layout.initial_weights_key(sha256_of(data))
     if store.stat(key) is None:
         store.put(key, data)
 
 
-def load_initial_weights(store: Store, told: str) -> bytes | None:
-    """The file that a trial's `model.weights` names by its hash; None where it is empty.
+def load_initial_weights(store: Store, source: str) -> bytes | None:
+    """The file that a trial's `model.weights` names by its hash; None where that is "".
 
-    Raises `ObjectMissing`, or `DamagedObject` where it is not what the hash promises.
+    Raises `ObjectMissing`, or `DamagedObject` where the file does not match the hash.
     """
-    if not told:
+    if not source:
         return None
-    sha256 = told.removeprefix(BY_HASH)
+    sha256 = source.removeprefix(BY_HASH)
     key = layout.initial_weights_key(sha256)
-    if not told.startswith(BY_HASH):
-        raise ObjectMissing(f"model.weights is {told}, which is not in the store: a run puts it there before it starts")
+    if not source.startswith(BY_HASH):
+        raise ObjectMissing(
+            f"model.weights is {source}, which is not in the store: a run puts it there before it starts"
+        )
     data = store.get(key)
     if sha256_of(data) != sha256:
         raise DamagedObject(f"{store.uri}/{key} is not what its name promises: delete it, the next run writes it again")
@@ -104,10 +106,10 @@ def load_initial_weights(store: Store, told: str) -> bytes | None:
 
 
 def start_from(net: nn.Module, data: bytes) -> None:
-    """Give `net` the tensors of a safetensors file. A last layer of another size keeps its own fresh weights.
+    """Load the tensors of a safetensors file into `net`. A last layer of another size keeps its initial weights.
 
-    Raises `ModelUnusable`, with `net` as it was, where a tensor is missing, unknown, or has another shape, and that is not
-    the last layer's.
+    Raises `ModelUnusable`, with `net` unchanged, where a tensor other than those of the last layer is missing, unknown, or has
+    another shape.
     """
     import torch
     from safetensors import SafetensorError

@@ -1,4 +1,4 @@
-"""timm's classifiers by name, from scratch. timm is an extra: it is imported where one is named."""
+"""timm's classifiers by name, with random initial weights. timm is an extra: it is imported only where a model of it is named."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainables.models.upsample import find_size, upsample_to
 def build_timm(config: ModelConfig, shape: ImageShape) -> nn.Module:
     """The classifier after `timm/`: float (images, channels, height, width) to logits (images, classes).
 
-    Images that are too small for it are enlarged. Raises `ModelUnusable` where timm is not installed, or has no such name.
+    Images that are too small for it are upsampled. Raises `ModelUnusable` where timm is not installed, or has no such name.
     """
     try:
         import timm

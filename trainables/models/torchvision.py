@@ -1,4 +1,4 @@
-"""torchvision's classifiers by name, from scratch, fitted to the images and their classes."""
+"""torchvision's classifiers by name, with random initial weights, adapted to the images and their classes."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from trainables.errors import ModelUnusable
 from trainables.models.upsample import find_size, upsample_to
 
 SMALL = 64
-"""Pixels: of smaller images a ResNet's first layers would leave a sixteenth before its first block (He et al. 2016, for CIFAR-10)."""
+"""Pixels. A ResNet's first layers would reduce smaller images to a sixteenth before its first block (He et al. 2016, for
+CIFAR-10)."""
 
 AUXILIARY = ("googlenet", "inception_v3")
-"""Have further heads for training, which are left out: their loss is another one."""
+"""Nets with additional heads for training, which are left out because they need another loss."""
 
 
 def build_torchvision(config: ModelConfig, shape: ImageShape) -> nn.Module:
     """The classifier after `torchvision/`: float (images, channels, height, width) to logits (images, classes).
 
-    The first convolution gets the images' channels, the last layer their classes. For images smaller than 64 pixels a
-    ResNet gets a first convolution of 3 x 3 with stride 1, and no first pooling; another net is fed enlarged ones if it
-    takes none so small. Raises `ModelUnusable` for a name that torchvision does not have.
+    The first convolution is adapted to the images' channels, the last layer to their classes. For images smaller than 64 pixels
+    a ResNet gets a first convolution of 3 x 3 with stride 1, and no first pooling; for other nets that do not accept such small
+    images they are upsampled. Raises `ModelUnusable` for a name that torchvision does not have.
     """
     make = _maker(config.name, shape)
     size = find_size(config.name, make, shape)
@@ -55,14 +56,14 @@ def _maker(name: str, shape: ImageShape) -> Callable[[], nn.Module]:
 
 
 def _take_channels(net: nn.Module, channels: int) -> None:
-    """Another first convolution, alike but for the channels that it takes."""
+    """Replace the first convolution by one with other input channels."""
     name, first = next((name, module) for name, module in net.named_modules() if isinstance(module, nn.Conv2d))
     parent, _, last = name.rpartition(".")
     _replace(net.get_submodule(parent), last, first, channels, first.kernel_size, first.stride, first.padding)
 
 
 def _take_small(net: nn.Module, channels: int) -> None:
-    """A ResNet's stem for small images."""
+    """Replace a ResNet's stem by one for small images."""
     _replace(net, "conv1", net.get_submodule("conv1"), channels, (3, 3), (1, 1), (1, 1))
     net.add_module("maxpool", nn.Identity())
 

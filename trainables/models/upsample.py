@@ -1,4 +1,4 @@
-"""Images that are too small for a net are enlarged before it: some nets halve height and width five times or more."""
+"""Upsamples images that are too small for a net: some nets halve height and width five times or more."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from trainables.data.image_shape import ImageShape
 from trainables.errors import ModelUnusable
 
 SIDES = (32, 48, 64, 80, 96, 128, 160, 192, 224, 256, 299, 384, 448, 512)
-"""Pixels of the shorter side that are tried in turn. 224, 299 and 384 are those that most nets were made for."""
+"""Pixels of the shorter side, tried in turn. Most nets were designed for 224, 299 or 384."""
 
 
 def find_size(name: str, build: Callable[[], nn.Module], shape: ImageShape) -> tuple[int, int]:
-    """Height and width that the net which `build` makes takes: those of the images, else the smallest larger ones.
+    """Height and width that the net of `build` accepts: those of the images, else the smallest larger ones.
 
-    Nothing is computed: shapes alone are passed through the net, on torch's `meta` device, and no random number is drawn
-    from the generator of the CPU. Raises `ModelUnusable` where no size is taken.
+    Only shapes are computed, on torch's `meta` device, and no random number is drawn from the generator of the CPU. Raises
+    `ModelUnusable` where the net accepts no size.
     """
-    said = ""
+    reason = ""
     with torch.random.fork_rng(devices=[]):
         try:
             with torch.device("meta"):
@@ -32,18 +32,18 @@ def find_size(name: str, build: Callable[[], nn.Module], shape: ImageShape) -> t
             try:
                 found = net(torch.empty(2, shape.channels, height, width, device="meta"))
                 if not isinstance(found, Tensor) or tuple(found.shape) != (2, shape.classes):
-                    raise ModelUnusable(f"model.name is {name}: it does not tell logits of {shape.classes} classes")
+                    raise ModelUnusable(f"model.name is {name}: it does not return logits of {shape.classes} classes")
                 return height, width
             except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
-                said = said or str(error).splitlines()[0]
+                reason = reason or str(error).splitlines()[0]
     raise ModelUnusable(
         f"model.name is {name}: it takes neither images of {shape.height} x {shape.width} pixels nor enlarged ones "
-        f"({said}): choose another model"
+        f"({reason}): choose another model"
     )
 
 
 def _sizes(shape: ImageShape) -> Iterator[tuple[int, int]]:
-    """First the images' own, then larger ones of the same proportions, then squares."""
+    """The size of the images, then larger ones of the same proportions, then squares."""
     yield shape.height, shape.width
     shorter = min(shape.height, shape.width)
     for side in SIDES:
@@ -55,9 +55,9 @@ def _sizes(shape: ImageShape) -> Iterator[tuple[int, int]]:
 
 
 def upsample_to(net: nn.Module, size: tuple[int, int], shape: ImageShape) -> nn.Module:
-    """`net`, whose images are brought to `size` first, linearly, if they are of another one.
+    """`net` with a hook that first resizes its images to `size`, bilinearly, if they have another size.
 
-    A hook, and no layer around it: the names of its tensors stay those that files of weights have.
+    A hook and not a wrapping module, so that the names of its tensors are still those in files of weights.
     """
     if size != (shape.height, shape.width):
         net.register_forward_pre_hook(Upsample(size))
@@ -65,11 +65,11 @@ def upsample_to(net: nn.Module, size: tuple[int, int], shape: ImageShape) -> nn.
 
 
 class Upsample:
-    """A hook that enlarges images."""
+    """A hook that upsamples images."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.size = size
 
-    def __call__(self, net: nn.Module, given: tuple[Tensor]) -> tuple[Tensor]:
-        """Float (images, channels, height, width), in another height and width."""
-        return (functional.interpolate(given[0], size=self.size, mode="bilinear", align_corners=False),)
+    def __call__(self, net: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        """The images, float (images, channels, height, width), resized."""
+        return (functional.interpolate(inputs[0], size=self.size, mode="bilinear", align_corners=False),)

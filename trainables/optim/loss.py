@@ -1,4 +1,4 @@
-"""What training makes small: cross-entropy, with smoothed labels, weighted classes, mixed images."""
+"""The training loss: cross-entropy, with label smoothing, class weights and mixed images."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ class Loss:
     """The mean loss of a batch, in nats."""
 
     def __init__(self, config: OptimizerConfig, labels: Tensor, classes: int) -> None:
-        """`labels` int64 (images,), of all images that are trained on, decide the weights of the classes."""
+        """The class weights follow from `labels`, int64 (images,), the labels of all training images."""
         self._smoothing = config.label_smoothing
         self._weights = balance(labels, classes) if config.class_weights == "balanced" else None
 
     def __call__(
         self, logits: Tensor, labels: Tensor, mixed: Mixed | None = None, weights: Tensor | None = None
     ) -> Tensor:
-        """Of float32 (images, classes) and int64 (images,); `weights` float32 (images,), 1 for an image that counts as usual.
+        """The mean loss of `logits` float32 (images, classes) and `labels` int64 (images,); `weights` float32 (images,), usually 1.
 
-        Of mixed images both labels count by their share (Zhang et al. 2018). With class weights an image counts by that
-        of its label, and the sum is divided by the number of images, not by that of weights as torch's own does: so the
-        weights hold from batch to batch too, down to batches of one image.
+        For mixed images both labels count by their share (Zhang et al. 2018). With class weights an image is weighted by its
+        label, and the sum is divided by the number of images, not by the sum of weights as in torch's loss: so the weights
+        hold across batches, too, down to batches of one image.
         """
         if mixed is None and self._weights is None and weights is None:
             return functional.cross_entropy(logits, labels, label_smoothing=self._smoothing)
@@ -40,9 +40,9 @@ class Loss:
 
 
 def balance(labels: Tensor, classes: int) -> Tensor:
-    """Weights float32 (classes,) by which all classes count alike and an image counts 1 on average: images / (classes x images of the class).
+    """Weights float32 (classes,) that balance the classes, with a mean of 1 over images: images / (classes x images of the class).
 
-    That is scikit-learn's `balanced` (King and Zeng 2001); here classes without an image are left out.
+    This is scikit-learn's `balanced` (King and Zeng 2001), except that classes without an image are left out.
 
     >>> balance(torch.tensor([0, 0, 0, 1]), 3).tolist()  # 4 / (2 x 3) and 4 / (2 x 1)
     [0.6666666865348816, 2.0, 0.0]

@@ -1,4 +1,4 @@
-"""How weights are fitted: torch's own optimizers, what they leave out, and their tensors on the way to a file and back."""
+"""Torch's optimizers with L1, decoupled decay and clipping, and the conversion of their state to named tensors and back."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from trainables.errors import CheckpointMismatch
 _ADAM = {"exp_avg", "exp_avg_sq", "step"}
 
 BUFFERS = {"sgd": {"momentum_buffer"}, "adam": _ADAM, "adamw": _ADAM, "rmsprop": {"square_avg", "step"}}
-"""What each optimizer keeps of a parameter; `sgd` without momentum keeps nothing. A checkpoint of `adam` fits `adamw`."""
+"""The buffers of each optimizer for a parameter; `sgd` without momentum has none. A checkpoint of `adam` fits `adamw`."""
 
 
 def build_optimizer(config: OptimizerConfig, net: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer over all parameters of `net` that need a gradient. L1 and L2 spare biases and norms (all tensors of one dimension), unless `decay_all`.
+    """The optimizer over all parameters of `net` that require a gradient. L1 and L2 spare biases and norms (all tensors of one
+    dimension), unless `decay_all` is set.
 
-    What torch's own step leaves out hangs on it as hooks, so that `step()` does all. In this order: the gradient of the
-    loss is clipped; coupled L1 and L2 are added to it; decoupled L2 shrinks the weights by rate x weight_decay, as
+    Operations that torch's step does not have are registered as hooks, so `step()` does everything. In this order: the gradient
+    of the loss is clipped; coupled L1 and L2 are added to it; decoupled L2 shrinks the weights by rate x weight_decay, as
     torch's AdamW does (Loshchilov and Hutter 2019); the optimizer's own step; decoupled L1 moves each weight towards
     zero by rate x l1 and stops there (the soft threshold; Duchi and Singer 2009). So L1 sets weights to exactly zero
     only where it is decoupled.
@@ -96,7 +97,7 @@ def _soften(optimizer: torch.optim.Optimizer, decayed: list[nn.Parameter], l1: f
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, net: nn.Module) -> dict[str, Tensor]:
-    """What `optimizer` keeps, named `<parameter>/<buffer>`."""
+    """The buffers of `optimizer`, named `<parameter>/<buffer>`."""
     names = [name for name, _ in _ordered_parameters(optimizer, net)]
     return {
         f"{names[position]}/{buffer}": value.detach().contiguous()
@@ -107,11 +108,11 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, net: nn.Module) -> dict[
 
 
 def check_tensors(config: OptimizerConfig, net: nn.Module, tensors: Mapping[str, Tensor], epoch: int) -> None:
-    """Raise `CheckpointMismatch` where `tensors`, of the end of `epoch`, are not what this optimizer keeps of `net`."""
+    """Raise `CheckpointMismatch` where `tensors`, from the end of `epoch`, are not the buffers of this optimizer for `net`."""
     kind = config.name
     trained = [name for name, parameter in net.named_parameters() if parameter.requires_grad]
     expected = {f"{name}/{buffer}" for name in trained for buffer in BUFFERS[kind]}
-    may_be_empty = epoch == 0 or kind == "sgd"  # which keeps nothing where it has no momentum
+    may_be_empty = epoch == 0 or kind == "sgd"  # which has no buffers without momentum
     if tensors.keys() != expected and (tensors or not may_be_empty):
         found = ", ".join(sorted({key.rsplit("/", 1)[-1] for key in tensors})) or "nothing"
         raise CheckpointMismatch(
@@ -122,7 +123,7 @@ def check_tensors(config: OptimizerConfig, net: nn.Module, tensors: Mapping[str,
 def restore_tensors(optimizer: torch.optim.Optimizer, net: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """The inverse of `optimizer_tensors`. Rates, momentum, betas and decay of `optimizer` stay as they are."""
     if isinstance(optimizer, torch.optim.SGD) and not optimizer.defaults["momentum"]:
-        tensors = {}  # of a parent with momentum: kept unused, they would come back to life in a grandchild
+        tensors = {}  # those of a parent with momentum: stored unused, they would take effect again in a grandchild
     places = {name: (at, parameter) for at, (name, parameter) in enumerate(_ordered_parameters(optimizer, net))}
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():

@@ -1,4 +1,4 @@
-"""The learning rate as a pure function of the step and, for `plateau`, of the validation losses so far: no scheduler has a state."""
+"""The learning rate as a pure function of the step and, for `plateau`, of the validation losses so far: schedules have no state."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from trainables.config.training import ScheduleConfig
 from trainables.config.trial import TrialConfig
 
 WARM_UP = 0.25
-"""Share of a one-cycle schedule that climbs."""
+"""Share of a one-cycle schedule in which the rate rises."""
 
 NOTICEABLE = 1e-4
-"""A validation loss has improved if it is below the best one by more than this share of it, as in torch's ReduceLROnPlateau."""
+"""A validation loss has improved if it is lower than the best one by more than this share, as in torch's ReduceLROnPlateau."""
 
 
 def learning_rate(schedule: ScheduleConfig, peak: float, step: int, steps_per_epoch: int, falls: int = 0) -> float:
-    """The rate for `step` (counted from 0 over all epochs). Past the end of its cycle a schedule stays at its last rate.
+    """The rate for `step` (counted from 0 over all epochs). After the end of its cycle a schedule keeps its last rate.
 
-    `falls` is what `count_falls` says at the beginning of the epoch; it counts for `plateau` alone. `cosine` is
-    Loshchilov and Hutter's (2017) without restarts, `cyclic` with them as in Huang et al. (2017), except that a cycle
-    is of whole epochs; `one-cycle` is Smith's (2018) in its linear form, without the cycle
-    of the momentum. `warm_up` multiplies any of them by a line from zero to one (Goyal et al. 2017).
+    `falls` is the result of `count_falls` at the beginning of the epoch; it matters for `plateau` alone. `cosine` is that of
+    Loshchilov and Hutter (2017) without restarts, `cyclic` has restarts as in Huang et al. (2017), except that a cycle
+    consists of whole epochs; `one-cycle` is that of Smith (2018) in its linear form, without the cycle of the momentum.
+    `warm_up` multiplies any of them by a line from zero to one (Goyal et al. 2017).
 
     >>> [round(learning_rate(ScheduleConfig(name="one-cycle", epochs=2), 1.0, step, 4), 2) for step in range(8)]
     [0.5, 1.0, 0.86, 0.71, 0.57, 0.43, 0.29, 0.14]
@@ -58,7 +58,7 @@ def _without_warm_up(schedule: ScheduleConfig, peak: float, step: int, steps_per
 
 
 def snapshot_epochs(config: TrialConfig, max_epochs: int) -> tuple[int, ...]:
-    """The last epoch of each cycle of a trial with a `cyclic` schedule, up to `max_epochs`, rising; of others none.
+    """The last epoch of each cycle of a trial with a `cyclic` schedule, up to `max_epochs`, ascending; none for other schedules.
 
     Cycles are as equal as whole epochs allow.
 
@@ -79,7 +79,7 @@ def _cycle_ends(schedule: ScheduleConfig) -> list[int]:
 
 
 def _cycle(schedule: ScheduleConfig, epochs: int) -> tuple[int, int]:
-    """After so many whole epochs: the epochs before the cycle under way, and those at its end."""
+    """After `epochs` whole epochs: the number of epochs before the current cycle, and the number at its end."""
     begin = 0
     for end in _cycle_ends(schedule):
         if epochs < end:
@@ -89,10 +89,10 @@ def _cycle(schedule: ScheduleConfig, epochs: int) -> tuple[int, int]:
 
 
 def count_falls(schedule: ScheduleConfig, losses: Sequence[float]) -> int:
-    """How often a `plateau` schedule has let the rate fall after epochs with these validation `losses`.
+    """How often the rate of a `plateau` schedule has fallen after epochs with these validation `losses`.
 
-    It falls after `every` epochs in a row without a noticeably lower loss than the best so far; then the count begins
-    anew. That is torch's ReduceLROnPlateau with a patience of `every` - 1.
+    It falls after `every` successive epochs whose loss is not noticeably lower than the best so far; then the count starts
+    again. This is torch's ReduceLROnPlateau with a patience of `every` - 1.
 
     >>> count_falls(ScheduleConfig(name="plateau", every=2), [1.0, 0.5, 0.6, 0.5, 0.7, 0.4])
     1

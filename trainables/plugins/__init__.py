@@ -1,4 +1,4 @@
-"""Code of a person's own: which `module:function` may be imported, and how."""
+"""User-defined code: which `module:function` may be imported, and how."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Imports a function that a person has named as `module:function`."""
+"""Imports a user-defined function that is named as `module:function`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from trainables.plugins.trust import check_trusted
 
 
 def find_function(name: str) -> Callable[..., Any]:
-    """The function that `module:function` names. Modules are looked for where Python does, and in the current folder.
+    """The function that `module:function` names. Modules are searched on Python's path, and in the current folder.
 
-    Raises `ModelUnusable`, with nothing imported, where nobody but a store has named it.
+    Raises `ModelUnusable`, with nothing imported, where the name comes from a store alone.
     """
     check_trusted(name)
     module_name, _, function_name = name.partition(":")

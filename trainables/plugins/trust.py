@@ -1,8 +1,8 @@
-"""Which models of a person's own (`module:function`) this process may import: those that a person has named, no others.
+"""The user-defined models (`module:function`) that this process may import: those that a person has named, no others.
 
-Configurations are read from stores and bundles too, and whoever wrote those could name any function of any installed
-package, with keys of their choice. So a name is believed where it comes from a sweep file, the command line or
-`--custom-code`, never where it comes from a store. Processes that this one starts are told its names.
+Configurations are also read from stores and bundles, and the author of one could name any function of any installed
+package, with arguments of their choice. A name is therefore trusted where it comes from a sweep file, the command line or
+`--custom-code`, never where it comes from a store. Processes that this one starts inherit its trusted names.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _TRUSTED: set[str] = set()
 
 
 def trust(names: Iterable[str]) -> None:
-    """From now on this process may import the models of these names."""
+    """Allow this process to import the models of these names."""
     _TRUSTED.update(names)
 
 
 def trusted() -> tuple[str, ...]:
-    """The names so far, sorted: what a process that is started by this one is told."""
+    """The trusted names, sorted, for processes that this one starts."""
     return tuple(sorted(_TRUSTED))
 
 

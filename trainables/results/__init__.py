@@ -1,6 +1,6 @@
-"""What a trial leaves behind: records, checkpoints, predictions, layer statistics; and their names.
+"""The results of a trial: records, checkpoints, predictions, layer statistics; and their names.
 
-A checkpoint is written part by part, its manifest last: what has a manifest is whole. Needs no torch.
+A checkpoint is written part by part, its manifest last: a checkpoint with a manifest is complete. Needs no torch.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What a round of boosting leaves to the one after it: a part of its checkpoint, proved by its manifest."""
+"""The image weights that a round of boosting passes to the next one: a part of its checkpoint, verified by its manifest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainables.tables.arrow_file import reading_table, write_table
 
 @dataclass(frozen=True, eq=False)
 class BoostTable:
-    """Weights of the images that are trained on, valid by construction.
+    """Weights of the training images, valid by construction.
 
     rows       int32 (images,), positions in the data set's table
     weights    float64 (images,), above zero, adding up to one
@@ -43,5 +43,5 @@ def boost_to_arrow(table: BoostTable) -> bytes:
 
 def boost_from_arrow(data: bytes) -> BoostTable:
     """The inverse of `boost_to_arrow`. Raises `DamagedObject` where `data` is something else."""
-    with reading_table(data, "a table of boosting", DamagedObject) as (found, told):
-        return BoostTable(told["data_id"], found["row"].to_numpy(), found["weight"].to_numpy())
+    with reading_table(data, "a table of boosting", DamagedObject) as (found, metadata):
+        return BoostTable(metadata["data_id"], found["row"].to_numpy(), found["weight"].to_numpy())

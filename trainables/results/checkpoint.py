@@ -1,4 +1,4 @@
-"""A checkpoint in a store: its parts, and last its manifest with the sizes and hashes that prove it whole."""
+"""A checkpoint in a store: its parts, and last its manifest with the sizes and hashes that verify them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainables.store.json_records import parse_json, seal_json, unseal_json
 
 @dataclass(frozen=True, order=True)
 class CheckpointId:
-    """Names one checkpoint: a trial at the end of an epoch (counted from 1)."""
+    """The name of a checkpoint: a trial at the end of an epoch (counted from 1)."""
 
     trial_id: str
     epoch: int
@@ -25,26 +25,26 @@ class CheckpointId:
         return f"{self.trial_id}@{self.epoch}"
 
     def key(self, part: str) -> str:
-        """Key of one part in the store."""
+        """Key of a part in the store."""
         return layout.checkpoint_prefix(self.trial_id, self.epoch) + part
 
 
 def write_checkpoint(store: Store, checkpoint: CheckpointId, parts: dict[str, bytes]) -> None:
-    """Store all `parts` (file name to bytes), then the manifest that makes them a checkpoint.
+    """Store all `parts` (file name to bytes), then the manifest, which makes them a checkpoint.
 
-    A checkpoint that is there and whole stays as it is: a worker that was cut off, and whose trial another one took up,
-    comes back and writes what it had. Raises `StoreError` when the store stays unwilling; then no reader sees this checkpoint.
+    A complete checkpoint is not written again: a worker that was cut off, and whose trial another worker took over, may come
+    back and write the same epoch. Raises `StoreError` where the store keeps failing; then no reader sees this checkpoint.
     """
     if is_whole(store, checkpoint):
         return
     promises = {name: Promise(len(data), sha256_of(data)) for name, data in parts.items()}
-    told, key = _write_manifest(checkpoint, promises), checkpoint.key(layout.MANIFEST)
+    manifest, key = _write_manifest(checkpoint, promises), checkpoint.key(layout.MANIFEST)
     _write_parts(store, checkpoint, parts)
-    if store.create(key, told) or is_whole(store, checkpoint):
+    if store.create(key, manifest) or is_whole(store, checkpoint):
         return
-    # Another writer came between parts and manifest, and their times differ if nothing else does: now it has ended.
+    # Another writer came between parts and manifest, whose `timing.json` differs at least. By now it has finished.
     _write_parts(store, checkpoint, parts)
-    store.put(key, told)
+    store.put(key, manifest)
 
 
 def _write_manifest(checkpoint: CheckpointId, promises: Mapping[str, Promise]) -> bytes:
@@ -53,7 +53,7 @@ def _write_manifest(checkpoint: CheckpointId, promises: Mapping[str, Promise]) -
 
 
 def manifest_bytes(checkpoint: CheckpointId, sizes: Mapping[str, int]) -> int:
-    """How large the manifest is that this version writes of parts of these sizes: one with further keys has another size."""
+    """Size of the manifest that this version writes for parts of these sizes: a manifest with further keys has another size."""
     return len(_write_manifest(checkpoint, {name: Promise(size, "0" * 64) for name, size in sizes.items()}))
 
 
@@ -62,37 +62,37 @@ def _write_parts(store: Store, checkpoint: CheckpointId, parts: dict[str, bytes]
         store.put(checkpoint.key(name), data)
 
 
-TOLD = ("trial_id", "epoch", "parts")
-PROMISED = ("size_bytes", "sha256")
-"""All that this version writes into a manifest, and of each part."""
+MANIFEST_KEYS = ("trial_id", "epoch", "parts")
+PART_KEYS = ("size_bytes", "sha256")
+"""All keys that this version writes into a manifest, and into its entry for a part."""
 
 
 @dataclass(frozen=True)
 class Promise:
-    """What a manifest says of one part."""
+    """The manifest's entry for a part."""
 
     size_bytes: int
     sha256: str
 
 
 def read_promises(store: Store, checkpoint: CheckpointId) -> dict[str, Promise]:
-    """The parts that the manifest of `checkpoint` proves, by file name; what it does not tell in full is left out.
+    """The entries of the manifest of `checkpoint`, by file name; incomplete entries are left out.
 
     Raises `ObjectMissing` where there is no such checkpoint, `DamagedObject` where its manifest is not readable, and `StoreTooNew`
-    where a newer version tells of parts in another way: that is never written over.
+    where a newer version describes parts in another way: such a manifest is never overwritten.
     """
     key = checkpoint.key(layout.MANIFEST)
     return parse_promises(store.get(key), f"{store.uri}/{key}")
 
 
 def parse_promises(data: bytes, where: str) -> dict[str, Promise]:
-    """The same of the bytes of a manifest. Raises `DamagedObject` and `StoreTooNew`, naming `where`."""
+    """The entries in the bytes of a manifest, as `read_promises`. Raises `DamagedObject` and `StoreTooNew`, which name `where`."""
     manifest = unseal_json(data, where)
     parts = manifest.get("parts")
     found = {
-        name: Promise(told["size_bytes"], told["sha256"])
-        for name, told in (parts.items() if isinstance(parts, dict) else ())
-        if isinstance(told, dict) and isinstance(told.get("size_bytes"), int) and isinstance(told.get("sha256"), str)
+        name: Promise(entry["size_bytes"], entry["sha256"])
+        for name, entry in (parts.items() if isinstance(parts, dict) else ())
+        if isinstance(entry, dict) and isinstance(entry.get("size_bytes"), int) and isinstance(entry.get("sha256"), str)
     }
     is_short = not isinstance(parts, dict) or len(found) < len(parts)
     if is_short and (others := _unknown_keys(manifest)):
@@ -101,9 +101,9 @@ def parse_promises(data: bytes, where: str) -> dict[str, Promise]:
 
 
 def why_not_understood(data: bytes, where: str) -> str:
-    """What of a manifest this version would not write, as a sentence that names `where`; "" where it understands all of it.
+    """A sentence that names `where` and a part of the manifest that this version does not understand; "" if it understands all.
 
-    Stricter than `parse_promises`: who reads may leave a key out, who deletes may not.
+    Stricter than `parse_promises`: a reader may ignore a key, a deletion may not.
     """
     try:
         manifest = unseal_json(data, where)
@@ -114,25 +114,25 @@ def why_not_understood(data: bytes, where: str) -> str:
         return f"{where} was written by a newer Caucus (key {others[0][:60]})"
     parts = manifest.get("parts")
     if odd := [name for name in parts if name not in promises] if isinstance(parts, dict) else ["parts"]:
-        return f"{where} does not tell size and hash of {odd[0][:60]}"
+        return f"{where} does not give size and hash of {odd[0][:60]}"
     return ""
 
 
 def _unknown_keys(manifest: Mapping[str, Any]) -> list[str]:
-    """Keys of a manifest and, as `part.key`, of what it tells of its parts, that this version does not write."""
-    others = [key for key in manifest if key not in TOLD]
+    """Keys of a manifest, and keys of its entries as `part.key`, that this version does not write."""
+    others = [key for key in manifest if key not in MANIFEST_KEYS]
     parts = manifest.get("parts")
-    for name, told in parts.items() if isinstance(parts, dict) else ():
-        others += [f"{name}.{key}" for key in told if key not in PROMISED] if isinstance(told, dict) else ()
+    for name, entry in parts.items() if isinstance(parts, dict) else ():
+        others += [f"{name}.{key}" for key in entry if key not in PART_KEYS] if isinstance(entry, dict) else ()
     return others
 
 
 def read_part(
     store: Store, checkpoint: CheckpointId, part: str, promises: Mapping[str, Promise] | None = None
 ) -> bytes:
-    """One part of a checkpoint, proved by the manifest; `promises` is what `read_promises` said, where that is known.
+    """One part of a checkpoint, verified by the manifest; `promises` is the result of `read_promises`, where that is known.
 
-    Raises `ObjectMissing` where there is no such checkpoint or part, and `DamagedObject` where it is not what was written.
+    Raises `ObjectMissing` where there is no such checkpoint or part, and `DamagedObject` where it does not match the manifest.
     """
     promised = (read_promises(store, checkpoint) if promises is None else promises).get(part)
     if promised is None:
@@ -147,12 +147,12 @@ def read_part(
 
 
 def read_json_part(store: Store, checkpoint: CheckpointId, part: str) -> dict[str, Any]:
-    """One part that is a JSON object. Raises as `read_part` does."""
+    """A part of a checkpoint that is a JSON object. Raises as `read_part` does."""
     return parse_json(read_part(store, checkpoint, part), f"{store.uri}/{checkpoint.key(part)}")
 
 
 def is_whole(store: Store, checkpoint: CheckpointId) -> bool:
-    """Whether the store has this checkpoint with all that its manifest promises. One question where there is no manifest."""
+    """Whether the store has this checkpoint and all parts match its manifest. Takes one request where there is no manifest."""
     if store.stat(checkpoint.key(layout.MANIFEST)) is None:
         return False
     try:
@@ -165,13 +165,13 @@ def is_whole(store: Store, checkpoint: CheckpointId) -> bool:
 
 
 def committed_epochs(store: Store, trial_id: str) -> list[int]:
-    """Epochs of a trial whose checkpoints are whole (have a manifest), rising."""
+    """Epochs of a trial whose checkpoints are complete (have a manifest), ascending."""
     keys = (found.key for found in store.find(layout.trial_prefix(trial_id)))
     return sorted(epoch for key in keys if key.endswith("/" + layout.MANIFEST) and (epoch := layout.epoch_of(key)))
 
 
 def committed(store: Store, trial_ids: Iterable[str]) -> list[CheckpointId]:
-    """All whole checkpoints of the given trials, sorted."""
+    """All complete checkpoints of the given trials, sorted."""
     return sorted(CheckpointId(name, epoch) for name in trial_ids for epoch in committed_epochs(store, name))
 
 
@@ -185,8 +185,8 @@ def read_predictions(
 def read_true_class(
     store: Store, checkpoint: CheckpointId, split: str, promises: Mapping[str, Promise] | None = None
 ) -> TrueClass:
-    """Those columns of a checkpoint's predictions on `split` that choosing needs. Raises as `read_predictions` does.
+    """Those columns of a checkpoint's predictions on `split` that selection needs. Raises as `read_predictions` does.
 
-    Checkpoints that were written before there were such parts have none: `ObjectMissing`.
+    Raises `ObjectMissing` for checkpoints of older versions, which have no such part.
     """
     return true_class_from_arrow(read_part(store, checkpoint, layout.true_class_part(split), promises))

@@ -1,4 +1,4 @@
-"""Checkpoints go to the store beside the training, one at a time and in order."""
+"""Uploads checkpoints in the background during training, one at a time and in order."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from trainables.store.base import Store
 
 
 class Committer:
-    """Writes checkpoints in a thread of its own. At most one is under way; handing over the next waits for it.
+    """Writes checkpoints in a background thread. At most one upload is in progress; committing the next one waits for it.
 
-    An error of the store comes out of the next call, whichever that is. `flush` before a trial ends, so that nothing
-    it reported is still on its way.
+    The next call, whichever it is, raises an error of the store. Call `flush` before a trial ends, so that everything that it
+    reported is stored.
     """
 
     def __init__(self, store: Store) -> None:
@@ -21,12 +21,12 @@ class Committer:
         self._under_way: Future[None] | None = None
 
     def commit(self, checkpoint: CheckpointId, parts: dict[str, bytes]) -> None:
-        """Start to write one checkpoint. Raises the `StoreError` of the one before, if it failed."""
+        """Start to write a checkpoint. Raises the `StoreError` of the previous one, if that failed."""
         self.flush()
         self._under_way = self._thread.submit(write_checkpoint, self._store, checkpoint, parts)
 
     def flush(self) -> None:
-        """Wait until everything handed over is stored. Raises `StoreError` where the store stayed unwilling."""
+        """Wait until all committed checkpoints are stored. Raises `StoreError` where the store kept failing."""
         under_way, self._under_way = self._under_way, None
         if under_way is not None:
             under_way.result()

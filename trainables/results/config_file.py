@@ -1,4 +1,4 @@
-"""config.json of a trial: what it is, for those who know no more than its name."""
+"""config.json of a trial: its configuration, for readers that know only the trial's id."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from trainables.store.json_records import get_json, seal_json
 
 
 def write_config(store: Store, config: TrialConfig) -> bool:
-    """Record `config`, once: nothing is written where its record is there already, and whole, or a newer version's; whether
-    it was. Raises `StoreError`.
+    """Write the record of `config`, unless it exists undamaged or was written by a newer version. Returns whether it was
+    written. Raises `StoreError`.
     """
     if isinstance(config, NewerTrial):
         return False
@@ -27,22 +27,22 @@ def write_config(store: Store, config: TrialConfig) -> bool:
 
 
 def read_config(store: Store, trial_id: str) -> TrialConfig:
-    """The record of a trial, which its name proves: keys of a newer version, too, where they are as if they were not there.
+    """The configuration of a trial, verified by its id. Unknown keys of a newer version are accepted at their defaults.
 
-    Raises `ObjectMissing`, `DamagedObject`, and `StoreTooNew` where it has what this version does not know.
+    Raises `ObjectMissing`, `DamagedObject`, and `StoreTooNew` where the record has keys or values that this version does not know.
     """
     key = layout.config_key(trial_id)
     where = f"{store.uri}/{key}"
-    told = get_json(store, key)
-    mend = "delete it, a run that trains this trial writes it again"
+    payload = get_json(store, key)
+    remedy = "delete it, a run that trains this trial writes it again"
     try:
-        config = read_trial(trial_id, told)
+        config = read_trial(trial_id, payload)
     except ValueError as error:
-        raise DamagedObject(f"{where} is not the configuration of {trial_id} ({error}): {mend}") from None
+        raise DamagedObject(f"{where} is not the configuration of {trial_id} ({error}): {remedy}") from None
     if not isinstance(config, NewerTrial):
         return config
-    if config.known.trial_id == trial_id:  # of the rest each key is at its default, else its name would be another
+    if config.known.trial_id == trial_id:  # the unknown keys are at their defaults, else the id would differ
         return config.known
     if not config.unknown:
-        raise DamagedObject(f"{where} is not the configuration of {trial_id}: {mend}")
+        raise DamagedObject(f"{where} is not the configuration of {trial_id}: {remedy}")
     raise StoreTooNew(f"{where} was written by a newer Caucus ({config.why}): use that version")

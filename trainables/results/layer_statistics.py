@@ -1,4 +1,4 @@
-"""What was seen of a trial in one epoch, as values, and its layers as columns of a table. No torch."""
+"""Statistics of an epoch as values, and statistics of its layers as a table. Needs no torch."""
 
 from __future__ import annotations
 
@@ -13,50 +13,50 @@ from trainables.tables.arrow_file import reading_table, write_table
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """What was seen of one layer: a non-linearity by what enters it, or a layer with weights by its updates."""
+    """Statistics of one layer: of the inputs of a non-linearity, or of the updates of a layer with weights."""
 
     layer: str
-    """Its name in the net; `…#2` is the second time that an image passes through it."""
+    """Name of the layer in the net; `…#2` stands for the second pass through it."""
     kind: str
-    """Its class: `ReLU`, `Conv2d`."""
+    """Class of the layer: `ReLU`, `Conv2d`."""
     mean: float | None = None
     std: float | None = None
     dead_share: float | None = None
-    """Of its units (channels, or neurons) those that none of the images looked at activates."""
+    """Share of the layer's units (channels, or neurons) that no image of the sample activates."""
     low: float | None = None
     high: float | None = None
-    """Edges of the histogram."""
+    """`low` and `high` are the edges of the histogram."""
     histogram: tuple[int, ...] = ()
-    """Values before the non-linearity, in bins of equal width."""
+    """Counts of the values before the non-linearity, in bins of equal width."""
     update_ratio: float | None = None
-    """Norm of a step over norm of the weights, the median over the watched steps."""
+    """Norm of a step over norm of the weights, the median over the monitored steps."""
 
 
 @dataclass(frozen=True)
 class EpochStatistics:
-    """What was seen of one epoch. Numbers are rounded to six digits; None stands for one that is not finite."""
+    """Statistics of one epoch. Numbers are rounded to six digits; None stands for a number that is not finite."""
 
     fit_loss: float | None
-    """Mean cross-entropy of some training images, in nats, in evaluation mode as that of validation is."""
+    """Mean cross-entropy of a sample of the training images, in nats, in evaluation mode as on validation."""
     fit_accuracy: float | None
-    """Of the same images."""
+    """Accuracy on the same sample."""
     rate: float | None
     """Learning rate of the last step."""
     grad_norm: float | None
-    """Norm of the gradient over all parameters, before it is clipped; the median of the watched steps."""
+    """Norm of the gradient over all parameters, before clipping; the median over the monitored steps."""
     update_ratio: float | None
-    """Norm of a step over norm of the weights; the median over layers, of the median over watched steps."""
+    """Norm of a step over norm of the weights; the median over layers, of the median over monitored steps."""
     dead_share: float | None
-    """Share of units that no image activates, in the layer that has most of them."""
+    """Share of units that no image activates, in the layer with the largest share."""
     surge: float | None
-    """Highest mean loss of eight steps in a row over the median of such means; 1 where an epoch has fewer than 16."""
+    """Highest mean loss of eight successive steps over the median of such means; 1 where an epoch has fewer than 16 steps."""
     layers: tuple[LayerStatistics, ...] = field(default=(), compare=False)
 
     def scalars(self) -> dict[str, float | None]:
-        """All but the layers."""
-        told = asdict(self)
-        del told["layers"]
-        return told
+        """All fields but the layers."""
+        values = asdict(self)
+        del values["layers"]
+        return values
 
 
 _SCHEMA = pa.schema(
@@ -81,7 +81,7 @@ def layers_to_arrow(layers: tuple[LayerStatistics, ...]) -> bytes:
 
 def layers_from_arrow(data: bytes) -> tuple[LayerStatistics, ...]:
     """The inverse of `layers_to_arrow`. Raises `DamagedObject` where `data` is something else."""
-    with reading_table(data, "a table of watched layers", DamagedObject) as (table, _):
+    with reading_table(data, "a table of layer statistics", DamagedObject) as (table, _):
         rows: list[dict[str, Any]] = table.to_pylist()
         names = {one.name for one in fields(LayerStatistics)}
         return tuple(

@@ -1,4 +1,4 @@
-"""What a store's listing says of the checkpoints of some trials, and a mark of each that changes with any of its objects."""
+"""The listing of the checkpoints of some trials, and a mark of each checkpoint that changes with any of its objects."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from trainables.store.base import Store, StoredObject
 
 @dataclass(frozen=True)
 class Listing:
-    """The objects of `trials`, as they were when they were listed."""
+    """The objects of `trials` at the time of the listing."""
 
     trials: frozenset[str] = frozenset()
     objects: Mapping[str, StoredObject] = field(default_factory=dict)
-    """By key."""
+    """All objects, by key."""
     committed: Mapping[str, set[int]] = field(default_factory=dict)
-    """Of each trial the epochs whose checkpoints have a manifest."""
+    """Epochs whose checkpoints have a manifest, by trial id."""
     _folders: Mapping[str, list[StoredObject]] = field(default_factory=dict)
 
     def mark(self, member: CheckpointId) -> str:
-        """Names, sizes and ETags of all that lies in a checkpoint's folder, as a hash; "" where the store has no ETags."""
+        """A hash of names, sizes and ETags of all objects in a checkpoint's folder; "" where the store has no ETags."""
         return mark_of(self._folders.get(member.key(""), ()))
 
     def config_mark(self, trial_id: str) -> str:
-        """The same of the trial's configuration."""
+        """The mark of the trial's configuration."""
         found = self.objects.get(layout.config_key(trial_id))
         return mark_of([found] if found else [])
 
     def with_more(self, other: Listing) -> Listing:
-        """This listing and that of other trials."""
+        """This listing merged with that of other trials."""
         return Listing(
             self.trials | other.trials,
             {**self.objects, **other.objects},
@@ -41,7 +41,7 @@ class Listing:
         )
 
     def without(self, gone: Iterable[CheckpointId]) -> Listing:
-        """This listing as if these checkpoints were not there."""
+        """This listing without the objects of these checkpoints."""
         folders = {member.key("") for member in gone}
         return list_objects(
             self.trials, (each for key, each in self.objects.items() if key.rpartition("/")[0] + "/" not in folders)
@@ -52,7 +52,7 @@ NOT_LISTED = Listing()
 
 
 def mark_of(objects: Iterable[StoredObject]) -> str:
-    """A hash of names, sizes and ETags; "" where there is nothing, or one has no ETag."""
+    """A hash of names, sizes and ETags; "" where there are no objects, or one has no ETag."""
     lines = []
     for each in objects:
         if not each.etag:
@@ -62,13 +62,13 @@ def mark_of(objects: Iterable[StoredObject]) -> str:
 
 
 def list_checkpoints(store: Store, trial_ids: Iterable[str]) -> Listing:
-    """Everything that lies under these trials now. Raises `StoreError`."""
+    """The listing of these trials in the store. Raises `StoreError`."""
     trials = frozenset(trial_ids)
     return list_objects(trials, store.find_many([layout.trial_prefix(trial_id) for trial_id in sorted(trials)]))
 
 
 def list_objects(trials: Iterable[str], objects: Iterable[StoredObject]) -> Listing:
-    """The listing of `trials` that has these objects and no others."""
+    """The listing of `trials` that consists of `objects`."""
     found = {each.key: each for each in objects}
     folders: dict[str, list[StoredObject]] = {}
     committed: dict[str, set[int]] = {}

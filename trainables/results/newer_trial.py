@@ -1,4 +1,4 @@
-"""A trial of a newer version: it has keys, or values, that this one does not know. It is shown as it is, and never trained or deleted."""
+"""Trials of a newer version, with keys or values that this version does not know. They are shown, and never trained or deleted."""
 
 from __future__ import annotations
 
@@ -17,60 +17,61 @@ from trainables.config.trial import TrialConfig
 _NAME = re.compile(r"[0-9a-f]{8,64}")
 
 _ROUNDS = 50
-"""Each takes out all that is found wrong at once; what is below a wrong key shows only then."""
+"""Largest number of validation rounds. Each removes all invalid keys that it finds; errors below an invalid key appear only in
+the next round."""
 
 
 class NewerTrial(TrialConfig):
-    """What is known of it is as in any trial; `unknown` are the dotted keys that this version does not know, with their values."""
+    """A trial whose known keys are those of any trial; `unknown` has the keys that this version does not know."""
 
     _name: str = PrivateAttr("")
     _unknown: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @cached_property
     def trial_id(self) -> str:
-        """The name that its own version gave it: it follows from all keys."""
+        """The id that the newer version computed from all keys."""
         return self._name
 
     @property
     def unknown(self) -> Mapping[str, Any]:
-        """Dotted keys with their values; empty where its name alone is another than this version would give it."""
+        """Unknown dotted keys with their values; empty where all keys are known, and only the id differs."""
         return self._unknown
 
     @property
     def known(self) -> TrialConfig:
-        """A trial of what is known of it."""
+        """A trial with the known keys alone."""
         return TrialConfig(**{name: getattr(self, name) for name in TrialConfig.model_fields})
 
     @property
     def why(self) -> str:
-        """What is not known, as words of a sentence."""
+        """The unknown keys, as a part of a sentence."""
         if not self._unknown:
             return "the rule by which it is named"
         return name_keys(f"{key}={_show(value)}" for key, value in self._unknown.items())
 
     def flat(self) -> dict[str, Any]:
-        """As of any trial, with the keys that are not known as they are."""
+        """Dotted keys as for any trial, with the unknown keys unchanged."""
         return super().flat() | {key: _plain(value) for key, value in self._unknown.items()}
 
 
-def read_trial(trial_id: str, told: object) -> TrialConfig:
-    """The configuration of the trial `trial_id` as a record has it: a `NewerTrial` where it has what this version does not know.
+def read_trial(trial_id: str, payload: object) -> TrialConfig:
+    """The configuration of the trial `trial_id` from a record: a `NewerTrial` where it has unknown keys or values.
 
-    Raises `ValueError`, with the key, the value and what is wrong, where it is no configuration of any version.
+    Raises `ValueError`, with the key, the value and the problem, where the record is no configuration of any version.
     """
     if not isinstance(trial_id, str) or not _NAME.fullmatch(trial_id):
         raise ValueError(f"trial_id is {_show(trial_id)}, no name of a trial")
     try:
-        config = TrialConfig.model_validate(told)
+        config = TrialConfig.model_validate(payload)
     except ValidationError:
-        return _read_newer(trial_id, told)
+        return _read_newer(trial_id, payload)
     return config if config.trial_id == trial_id else _newer(trial_id, config, {})
 
 
-def _read_newer(trial_id: str, told: object) -> NewerTrial:
-    if not isinstance(told, dict):
-        raise ValueError(f"config is {_show(told)}, not a mapping")
-    left, unknown = copy.deepcopy(told), dict[str, Any]()
+def _read_newer(trial_id: str, payload: object) -> NewerTrial:
+    if not isinstance(payload, dict):
+        raise ValueError(f"config is {_show(payload)}, not a mapping")
+    left, unknown = copy.deepcopy(payload), dict[str, Any]()
     for _ in range(_ROUNDS):
         try:
             return _newer(trial_id, TrialConfig.model_validate(left), unknown)
@@ -85,7 +86,7 @@ def _read_newer(trial_id: str, told: object) -> NewerTrial:
 
 
 def _take_out(left: dict[str, Any], key: Sequence[str], unknown: dict[str, Any]) -> None:
-    """Move what lies under `key`, or as near to it as there is anything, from `left` to `unknown`."""
+    """Move the value of `key`, or of its nearest existing parent key, from `left` to `unknown`."""
     at, place = left, 0
     while place < len(key) - 1 and isinstance(at.get(key[place]), dict) and key[place + 1] in at[key[place]]:
         at, place = at[key[place]], place + 1
@@ -105,7 +106,7 @@ def _newer(trial_id: str, config: TrialConfig, unknown: dict[str, Any]) -> Newer
 
 
 def name_keys(keys: Any) -> str:
-    """The first three, and how many more there are."""
+    """The first three keys, and the number of the others."""
     named = list(keys)
     more = f" and {len(named) - 3} more" if len(named) > 3 else ""
     return ", ".join(named[:3]) + more

@@ -1,4 +1,4 @@
-"""What one checkpoint says of one split: class probabilities, with the proof of which images they are for."""
+"""Predictions of a checkpoint on a split: class probabilities, with hashes that identify the images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainables.tables.arrow_column import to_array
 from trainables.tables.arrow_file import reading_table, write_table
 
 SUM_TOLERANCE = 1e-3
-"""How far a row of probabilities may be from a sum of one: bfloat16 logits through a float32 softmax stay below 1e-5."""
+"""Tolerance for the sum of a row of probabilities: bfloat16 logits through a float32 softmax are off by less than 1e-5."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class Predictions:
 
     rows             int32 (images,), the images' positions in the data set's table
     probabilities    float32 (images, classes), finite, not negative, each row adds up to one
-    labels_sha256    of the true labels of these rows, so that members of an ensemble can be shown to line up
+    labels_sha256    hash of the true labels of these rows, which shows that the members of an ensemble are aligned
     """
 
     data_id: str
@@ -53,11 +53,11 @@ class Predictions:
 
 
 def _is_surely_fine(found: npt.NDArray[np.float32]) -> bool:
-    """Whether every row is a distribution beyond doubt, in a tenth of the time of the exact look: a NaN or an infinity
-    anywhere shows in its row's sum, and sums in float32 are off by less than half of the tolerance."""
+    """Whether every row is certainly a distribution, in a tenth of the time of the exact check: a NaN or an infinity shows in
+    the sum of its row, and sums in float32 are off by less than half of the tolerance."""
     if not found.size:
         return False
-    sums = np.einsum("ij->i", found)  # no matrix product, whose threads would fight with those that read files
+    sums = np.einsum("ij->i", found)  # not a matrix product, whose threads would compete with those that read files
     return bool(found.min() >= 0 and np.abs(sums - 1).max() <= SUM_TOLERANCE / 2)
 
 
@@ -78,9 +78,9 @@ def to_arrow(predictions: Predictions) -> bytes:
 
 def from_arrow(data: bytes) -> Predictions:
     """The inverse of `to_arrow`, zero-copy. Raises `MismatchedPredictions` where `data` is something else."""
-    with reading_table(data, "a predictions file", MismatchedPredictions) as (table, told):
+    with reading_table(data, "a predictions file", MismatchedPredictions) as (table, metadata):
         column = table["probabilities"]
         lists = column.chunk(0) if column.num_chunks else pa.array([], column.type)
         probabilities = to_array(lists.flatten()).reshape(len(lists), column.type.list_size)
         rows = to_array(table["row"])
-        return Predictions(told["data_id"], told["split"], told["labels_sha256"], rows, probabilities)
+        return Predictions(metadata["data_id"], metadata["split"], metadata["labels_sha256"], rows, probabilities)

@@ -1,4 +1,4 @@
-"""What became of a trial, as every later stage sees it."""
+"""The record of a trial, for all later stages: its configuration, state, epochs and cost."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import Literal, get_args
 from trainables.config.trial import TrialConfig
 
 TrialState = Literal["waiting", "running", "paused", "finished", "pruned", "diverged", "failed", "stopped"]
-"""paused: waits at a rung to be promoted; finished: reached its last epoch; pruned: ended by the scheduler; diverged: a loss that is no number, or
-explodes; failed: raised, or its worker died too often; stopped: cut off by the budget, to be continued by a larger one."""
+"""paused: waits at a rung for promotion; finished: reached its last epoch; pruned: ended by the scheduler; diverged: its loss is
+not finite, or explodes; failed: raised an exception, or its worker died too often; stopped: ended by the budget, a larger budget
+continues it."""
 
 STATES: tuple[TrialState, ...] = get_args(TrialState)
 OUT_OF_BUDGET = "the budget ran out"
-"""How the reason of a trial, or of a run, begins that a larger budget continues."""
+"""Prefix of the reason of a trial, or of a run, that a larger budget continues."""
 
 ENDED = ("finished", "pruned", "diverged", "failed")
-"""States that a later run of the same sweep leaves as they are."""
+"""States that a later run of the same sweep does not change."""
 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What a trial measured at the end of one epoch. Accuracies are shares of 1; losses mean cross-entropy in nats."""
+    """Measurements of a trial at the end of an epoch. Accuracies are shares of 1; losses are mean cross-entropies in nats."""
 
     epoch: int
     train_loss: float
@@ -32,9 +33,10 @@ class EpochResult:
     train_s: float
     """Seconds of training in this epoch."""
     evaluate_s: float
-    """Seconds of prediction on validation and test at its end."""
+    """Seconds of prediction on validation and test at the end of the epoch."""
     fit_loss: float | None = None
-    """Of some training images in evaluation mode, so on the same footing as `validation_loss`. This and what follows is what `EpochStatistics` says."""
+    """Loss on a sample of the training images in evaluation mode, comparable to `validation_loss`. This field and the next six
+    are those of `EpochStatistics`."""
     fit_accuracy: float | None = None
     rate: float | None = None
     grad_norm: float | None = None
@@ -42,32 +44,33 @@ class EpochResult:
     dead_share: float | None = None
     surge: float | None = None
     round_error: float | None = None
-    """Of a round of SAMME: share of the weights whose training images it has wrong."""
+    """For SAMME: share of the image weights that belong to misclassified training images."""
     round_weight: float | None = None
-    """Of its vote; not above zero where it is no better than guessing. Of gradient boosting what its logits are multiplied by."""
+    """For SAMME: weight of the round's vote; not above zero where it is no better than guessing. For gradient boosting: factor of
+    the round's logits."""
 
     @property
     def busy_s(self) -> float:
-        """Seconds that this epoch kept its slot busy."""
+        """Seconds for which this epoch occupied its slot."""
         return self.train_s + self.evaluate_s
 
 
 @dataclass(frozen=True)
 class TrialCost:
-    """What a trial's net costs where it was trained. Times are of its first epoch's worker, and differ between machines."""
+    """Costs of a trial's net. Times are measured on the worker of the first epoch, and differ between machines."""
 
     parameters: int
     flops: int
-    """Floating-point operations of one image's prediction, in convolutions, matrix products and attention."""
+    """Floating-point operations of the prediction of one image, in convolutions, matrix products and attention."""
     latency_s: float
-    """Seconds of the prediction of one image, alone."""
+    """Seconds of the prediction of a single image."""
     batch: int
     batch_latency_s: float
-    """Seconds of the prediction of `batch` images at once."""
+    """Seconds of the prediction of a batch of `batch` images."""
     step_bytes: int
-    """Memory of a training step: weights, gradients, optimizer, and what is kept for the backward pass."""
+    """Memory of a training step: weights, gradients, optimizer, and tensors saved for the backward pass."""
     step_bytes_measured: bool
-    """Whether the device told the peak; else it is estimated from what is kept of one image."""
+    """Whether the device reported the peak; else `step_bytes` is estimated from the tensors saved for one image."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,13 @@ class TrialRecord:
     reason: str = ""
     epochs: tuple[EpochResult, ...] = field(default=())
     stage: str = ""
-    """Of the search, the newest that it belongs to."""
+    """The newest stage of the search that the trial belongs to."""
     max_epochs: int | None = None
-    """Its last epoch, where it is not the sweep's own."""
+    """The last epoch of the trial; None where it is that of the sweep."""
     audited_from: int | None = None
-    """The epoch at which it was pruned, if it is trained on as an audit."""
+    """The epoch at which the trial was pruned, if training continues as an audit."""
     cost: TrialCost | None = None
-    """What its net costs; None where that was not measured."""
+    """The costs of the net; None where they were not measured."""
 
     @property
     def trial_id(self) -> str:
@@ -99,7 +102,7 @@ class TrialRecord:
 
 
 def rank(records: list[TrialRecord]) -> list[TrialRecord]:
-    """All trials, best validation accuracy first (ties: lower loss, then `trial_id`); those without an epoch last."""
+    """The trials sorted by validation accuracy, the best first (ties: lower loss, then `trial_id`); those without an epoch last."""
 
     def place(record: TrialRecord) -> tuple[float, float, str]:
         best = record.best

@@ -1,7 +1,7 @@
-"""Where everything is kept: bytes under keys, each write whole or absent.
+"""Storage for everything: bytes under keys, with atomic writes.
 
-`base.Store` is the protocol, `folder` and `s3` are its two kinds, `open.open_store` chooses by URI. `layout` is the one place
-where a key is spelled; `json_records` seals and checks JSON. boto3 is imported in `s3` and `s3_errors` alone.
+`base.Store` is the protocol, `folder` and `s3` implement it, `open.open_store` chooses by URI. `layout` is the one place
+that defines keys; `json_records` seals and checks JSON. boto3 is imported in `s3` and `s3_errors` alone.
 """
 
 from typing import TYPE_CHECKING

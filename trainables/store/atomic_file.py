@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: a reader, a crash, a full disk and a power cut see the old one or the new one."""
+"""Atomic writes of local files: after a crash, on a full disk and after a power cut, readers see the old file or the new one."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from trainables.store.keys import OWN
+from trainables.store.keys import RESERVED_PREFIX
 
 FOR_ALL = 0o666
-"""Permissions of a new file, of which the umask takes away."""
+"""Permissions of a new file, before the umask."""
 
 
 def write_whole(path: Path, data: bytes, place: Callable[[Path, Path], None] = os.replace, mode: int = FOR_ALL) -> None:
-    """Put `data` at `path`, with the folders above it.
+    """Write `data` to `path`, and create missing parent folders.
 
-    `place` gives the temporary file beside it its name: `os.replace` whatever lies there, `os.link` only where nothing does.
-    Raises `OSError`, with nothing left behind; a process that is killed may leave that file, whose name starts with `OWN`.
+    `place` moves the temporary file, which lies in the same folder, to `path`: `os.replace` replaces an existing file, `os.link`
+    fails if there is one. Raises `OSError`, with nothing left behind; a process that is killed may leave the temporary file,
+    whose name starts with `RESERVED_PREFIX`.
     """
     temporary = _beside(path)
     try:
@@ -36,11 +37,11 @@ def write_whole(path: Path, data: bytes, place: Callable[[Path, Path], None] = o
 
 
 def replace_whole(path: Path, data: bytes) -> None:
-    """Put `data` into the file at `path` that a person has asked for, in a folder that is there.
+    """Write `data` to the output file `path` of a command, in a folder that exists.
 
-    A link is followed, and a file that is there keeps its permissions. Even a process that is killed on the way leaves
-    nothing, where the file system knows files without a name. What is no file, such as /dev/stdout or a named pipe, is
-    written to: put in its place, a file would be gone with the next start of the machine, and the device with it. Raises `OSError`.
+    Symbolic links are followed, and an existing file keeps its permissions. Even a process that is killed leaves no temporary
+    file, where the file system supports files without a name (O_TMPFILE). Anything but a regular file, such as /dev/stdout or a
+    named pipe, is written to, not replaced: a file in the place of a device would destroy it. Raises `OSError`.
     """
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
     mode = _mode_of(path)
@@ -71,12 +72,12 @@ def replace_whole(path: Path, data: bytes) -> None:
 
 
 def _beside(path: Path) -> Path:
-    """A new name in the same folder. It does not repeat the file's own, which may be as long as a name can be."""
-    return path.parent / f"{OWN}{secrets.token_hex(8)}"
+    """A new name in the same folder. It does not contain the file's own name, which may have the maximal length."""
+    return path.parent / f"{RESERVED_PREFIX}{secrets.token_hex(8)}"
 
 
 def _mode_of(path: Path) -> int | None:
-    """Kind and permissions of what lies at `path`, None where nothing does."""
+    """File type and permissions (`st_mode`) of `path`, None where it does not exist."""
     try:
         return path.stat().st_mode
     except FileNotFoundError:
@@ -92,14 +93,14 @@ def _fill(fd: int, data: bytes, sync: bool = True) -> None:
 
 
 def _open_unnamed(folder: Path) -> int | None:
-    """A new file without a name, which is gone with whoever has it open; None where there is no such thing."""
+    """Descriptor of a new file without a name, which vanishes when it is closed; None where these are not supported."""
     with contextlib.suppress(OSError, AttributeError):  # macOS has none, and network file systems
         return os.open(folder, os.O_WRONLY | os.O_TMPFILE, FOR_ALL)
     return None
 
 
 def _name(fd: int, path: Path) -> bool:
-    """Give the file without a name one; whether that could be."""
+    """Give the unnamed file the name `path`. Returns whether that succeeded."""
     with contextlib.suppress(OSError):
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -112,9 +113,9 @@ def _name(fd: int, path: Path) -> bool:
 
 
 def _create(path: Path, mode: int) -> int:
-    """Open a new file at `path`, with its folders, which a `delete` in another process may sweep away meanwhile.
+    """Open a new file at `path` and create its folders, which a `delete` in another process may remove meanwhile.
 
-    `mkdir` says that a folder exists where it did a moment ago, was in the way, and is gone when it looks again.
+    `mkdir` raises `FileExistsError` where a folder existed at first and is gone when it checks again.
     """
     for _ in range(20):
         with contextlib.suppress(FileNotFoundError, FileExistsError):
@@ -124,8 +125,8 @@ def _create(path: Path, mode: int) -> int:
 
 
 def _sync(folder: Path) -> None:
-    """Without this a power cut may take the newest names back. It costs 0.5 ms beside the 0.7 ms of the file's own (ext4, 1 kB;
-    nothing measurable at 1 MB and more). Some network file systems refuse it."""
+    """Flush a folder: without this a power cut may lose the newest names. It costs 0.5 ms beside the 0.7 ms for the file itself
+    (ext4, 1 kB; nothing measurable at 1 MB and more). Some network file systems refuse it."""
     with contextlib.suppress(OSError):
         fd = os.open(folder, os.O_RDONLY)
         try:

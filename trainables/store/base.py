@@ -1,4 +1,4 @@
-"""What a store is: bytes under keys, each write whole or absent. Two kinds: a folder and an S3 bucket."""
+"""The protocol of a store: bytes under keys, with atomic writes. Implementations: a folder and an S3 bucket."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class StoredObject:
     key: str
     size_bytes: int
     etag: str = field(default="", compare=False)
-    """What a listing says of the bytes: it is another one whenever others were written. "" where the store has none
-    (`Store.has_etags`), or was not asked for a listing."""
+    """The ETag of a listing, which changes whenever other bytes are written. "" where the store has no ETags
+    (`Store.has_etags`), or where the object does not come from a listing."""
 
 
 LISTERS = 16
-"""Folders listed at a time."""
+"""Folders that are listed concurrently."""
 
 
 class Store(Protocol):
@@ -32,38 +32,38 @@ class Store(Protocol):
 
     @property
     def uri(self) -> str:
-        """What a person types to name this store: a folder or `s3://bucket/prefix`."""
+        """The store's name as people type it: a folder or `s3://bucket/prefix`."""
         ...
 
     def put(self, key: str, data: bytes) -> StoredObject:
-        """Write `data` whole under `key`, replacing what was there.
+        """Write `data` under `key` atomically, replacing an existing object.
 
-        Returns only when the store has confirmed size and content; a reader never sees half of it.
+        Returns only when the store has confirmed size and content; readers never see a part of it.
         """
         ...
 
     def create(self, key: str, data: bytes) -> bool:
-        """Write `data` whole under `key` if nothing lies there; False, with nothing changed, where something does.
+        """Write `data` under `key` atomically unless the object exists; returns False, with nothing changed, if it does.
 
-        Of any number of writers at the same time exactly one is told True, once the store has confirmed size and content.
-        `data` tells them apart: no two write the same.
+        Among any number of concurrent writers exactly one gets True, once the store has confirmed size and content. Writers
+        must write different `data`, by which the store distinguishes them.
         """
         ...
 
     def create_together(self, key: str, many: Sequence[bytes]) -> int:
-        """How many of these writers, who `create` the same object at the same time, are told that they did.
+        """How many of several writers, which `create` the same object concurrently, get True.
 
-        One, or none where somebody else was faster. More, where the store does not keep what `create` promises.
+        One, or none where another process was faster. More than one, where the store breaks the guarantee of `create`.
         """
         with ThreadPoolExecutor(len(many), thread_name_prefix="rival") as rivals:
             return sum(rivals.map(lambda data: self.create(key, data), many))
 
     def get(self, key: str) -> bytes:
-        """All bytes under `key`. Raises `ObjectMissing` where there are none."""
+        """The bytes under `key`. Raises `ObjectMissing` where there is no such object."""
         ...
 
     def stat(self, key: str) -> StoredObject | None:
-        """Size of what lies under `key`, or None."""
+        """Key and size of the object under `key`; None where there is none."""
         ...
 
     def find(self, prefix: str) -> list[StoredObject]:
@@ -71,14 +71,14 @@ class Store(Protocol):
         ...
 
     def find_many(self, prefixes: Sequence[str]) -> list[StoredObject]:
-        """What `find` says of each of `prefixes`, of which none lies in another, sorted by key: as few requests as there can be."""
+        """The results of `find` for all `prefixes`, none of which lies in another, sorted by key; with as few requests as possible."""
         with ThreadPoolExecutor(LISTERS, thread_name_prefix="list") as listers:
             found = [each for many in listers.map(self.find, prefixes) for each in many]
         return sorted(found, key=lambda each: each.key)
 
     @property
     def has_etags(self) -> bool:
-        """Whether listings have ETags. A server that has them keeps a checksum of each object; a disk does not."""
+        """Whether listings have ETags. A server that has them stores a checksum of each object; a disk does not."""
         return False
 
     def folders(self, prefix: str) -> list[str]:
@@ -86,19 +86,19 @@ class Store(Protocol):
         ...
 
     def written_unix_s(self, prefix: str) -> dict[str, float]:
-        """When each object whose key starts with `prefix` was written, by the store's own clock."""
+        """By key, when each object whose key starts with `prefix` was written, in Unix seconds on the store's own clock."""
         ...
 
     def delete(self, key: str) -> None:
-        """Remove what lies under `key`; nothing happens where nothing lies there."""
+        """Delete the object under `key`, if there is one."""
         ...
 
     def check(self) -> None:
-        """Raise `StoreError` unless the place answers and may be read. Writes nothing."""
+        """Raise `StoreError` unless the store answers and may be read. Writes nothing."""
         ...
 
     def check_writable(self, needed_bytes: int = 0) -> None:
-        """Raise `StoreError` unless an object could be written now (and `needed_bytes` fit, where that can be known)."""
+        """Raise `StoreError` unless an object can be written now (and `needed_bytes` fit, where the free space is known)."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""A store in a folder of this machine, or one that all machines of a cluster share."""
+"""A store in a local folder, or in a folder that all machines of a cluster share."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from typing_extensions import override
+
 from trainables.errors import ObjectMissing, StoreError
 from trainables.store.atomic_file import write_whole
 from trainables.store.base import Store, StoredObject
-from trainables.store.keys import OWN, check_key, check_prefix, is_key
+from trainables.store.keys import RESERVED_PREFIX, check_key, check_prefix, is_key
 
 LEAST_FREE_BYTES = 16 * 2**20
-"""With less than this a run would stop at its first checkpoints."""
+"""With less free space than this a run would stop at its first checkpoints."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -27,10 +29,10 @@ _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 @dataclass(frozen=True)
 class Folder(Store):
-    """A store in the folder `root`, which comes into being with the first write.
+    """A store in the folder `root`, which is created with the first write.
 
-    A write is an atomic rename. Links to folders below `root` are neither listed nor written through: a store that
-    someone else prepared cannot make a run write elsewhere, and a link to a folder above ends no listing in a loop.
+    A write is an atomic rename. Symbolic links to folders below `root` are neither listed nor written through: a store that
+    someone else prepared cannot make a run write elsewhere, and a link to a parent folder causes no endless listing.
     """
 
     root: Path
@@ -42,12 +44,14 @@ class Folder(Store):
         object.__setattr__(self, "root", self.root.absolute())
 
     @property
+    @override
     def uri(self) -> str:
         """The folder as a person typed it."""
         return self.typed
 
+    @override
     def put(self, key: str, data: bytes) -> StoredObject:
-        """See `Store.put`. Flushed to the disk before it is renamed into place."""
+        """Flushes the data to the disk before the rename."""
         path = self.root / check_key(key)
         self._refuse_links(path, key)
         try:
@@ -56,8 +60,9 @@ class Folder(Store):
             raise self._failure(error, f"writing {key} ({len(data)} bytes)") from None
         return StoredObject(key, len(data))
 
+    @override
     def create(self, key: str, data: bytes) -> bool:
-        """See `Store.create`. By a hard link, which unlike a rename takes no other file's place."""
+        """Uses a hard link, which unlike a rename replaces no file."""
         path = self.root / check_key(key)
         self._refuse_links(path, key)
         try:
@@ -68,8 +73,8 @@ class Folder(Store):
             raise self._failure(error, f"creating {key}") from None
         return True
 
+    @override
     def get(self, key: str) -> bytes:
-        """See `Store.get`."""
         try:
             path = self.root / check_key(key)
             if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, and a device may have no end
@@ -80,8 +85,8 @@ class Folder(Store):
         except OSError as error:
             raise self._failure(error, f"reading {key}") from None
 
+    @override
     def stat(self, key: str) -> StoredObject | None:
-        """See `Store.stat`."""
         try:
             found = (self.root / check_key(key)).stat()
         except _ABSENT:
@@ -90,15 +95,16 @@ class Folder(Store):
             raise self._failure(error, f"looking at {key}") from None
         return StoredObject(key, found.st_size) if stat.S_ISREG(found.st_mode) else None
 
+    @override
     def find(self, prefix: str) -> list[StoredObject]:
-        """See `Store.find`. Unfinished writes, and files whose names can be no keys, are left out."""
+        """Leaves out unfinished writes, and files whose names are not valid keys."""
         try:
             return sorted(self._walk(check_prefix(prefix)), key=lambda found: found.key)
         except OSError as error:
             raise self._failure(error, f"listing {prefix or 'it'}") from None
 
+    @override
     def folders(self, prefix: str) -> list[str]:
-        """See `Store.folders`."""
         try:
             return sorted(
                 entry.name for entry in self._entries(check_prefix(prefix)) if entry.is_dir(follow_symlinks=False)
@@ -106,30 +112,31 @@ class Folder(Store):
         except OSError as error:
             raise self._failure(error, f"listing {prefix or 'it'}") from None
 
+    @override
     def written_unix_s(self, prefix: str) -> dict[str, float]:
-        """See `Store.written_unix_s`."""
-        told: dict[str, float] = {}
+        times: dict[str, float] = {}
         for found in self.find(prefix):
             with contextlib.suppress(*_ABSENT):
-                told[found.key] = (self.root / found.key).stat().st_mtime
-        return told
+                times[found.key] = (self.root / found.key).stat().st_mtime
+        return times
 
     def unfinished(self) -> list[tuple[Path, int, float]]:
-        """Files that writers began and did not end, and probes: path, bytes, and when each was written (Unix seconds)."""
-        told = []
+        """Temporary files of unfinished writes, and probes: path, size in bytes, and modification time (Unix seconds)."""
+        leftovers = []
         for folder, below, names in os.walk(self.root):
             below.sort()
             for name in sorted(names):
-                if name.startswith(OWN):
+                if name.startswith(RESERVED_PREFIX):
                     path = Path(folder, name)
                     with contextlib.suppress(*_ABSENT):
                         found = path.lstat()
                         if stat.S_ISREG(found.st_mode):
-                            told.append((path, found.st_size, found.st_mtime))
-        return told
+                            leftovers.append((path, found.st_size, found.st_mtime))
+        return leftovers
 
+    @override
     def delete(self, key: str) -> None:
-        """See `Store.delete`. Folders that become empty go too, as they do in a bucket."""
+        """Removes folders that become empty, too, as a bucket does."""
         path = self.root / check_key(key)
         self._refuse_links(path, key)
         if path.is_dir() and not path.is_symlink():
@@ -144,8 +151,9 @@ class Folder(Store):
             while (path := path.parent) != self.root:
                 path.rmdir()
 
+    @override
     def check(self) -> None:
-        """See `Store.check`. A folder that does not exist yet is fine where it can be made."""
+        """Accepts a folder that does not exist yet, where it can be created."""
         place = self.nearest()
         if not place.is_dir():
             what = "a link to nothing" if place.is_symlink() and not place.exists() else "no folder"
@@ -155,12 +163,13 @@ class Folder(Store):
                 f"store {self.uri}: {place} may not be read: correct its permissions, or name another store"
             )
 
+    @override
     def check_writable(self, needed_bytes: int = 0) -> None:
-        """See `Store.check_writable`. Leaves nothing behind, not even the store's own folder."""
+        """Leaves nothing behind, not even the store's own folder."""
         self.check()
         place = self.nearest()
         try:
-            probe = place / f"{OWN}probe-{secrets.token_hex(8)}"
+            probe = place / f"{RESERVED_PREFIX}probe-{secrets.token_hex(8)}"
             probe.touch(exist_ok=False)
             probe.unlink()
             free = shutil.disk_usage(place).free
@@ -182,11 +191,11 @@ class Folder(Store):
                 path = path.parent
 
     def nearest(self) -> Path:
-        """`root`, or the nearest folder above it that something lies at."""
+        """`root`, or the nearest parent path that exists."""
         return next(path for path in (self.root, *self.root.parents) if os.path.lexists(path))
 
     def _refuse_links(self, path: Path, key: str) -> None:
-        """A link in place of `path` itself is harmless: it is replaced, not followed."""
+        """Raise `StoreError` where a parent folder is a link. A link at `path` itself is harmless: it is replaced, not followed."""
         try:
             real, expected = path.parent.resolve(), self.root.resolve() / path.parent.relative_to(self.root)
         except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
@@ -198,7 +207,7 @@ class Folder(Store):
             )
 
     def _entries(self, prefix: str) -> list[os.DirEntry[str]]:
-        """What lies directly under `prefix` and can be part of a key; nothing where there is no such folder."""
+        """The entries directly under `prefix` whose names are valid in keys; none where there is no such folder."""
         try:
             with os.scandir(self.root / prefix) as entries:
                 return [entry for entry in entries if is_key(prefix + entry.name)]

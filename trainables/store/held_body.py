@@ -1,7 +1,7 @@
-"""Uploads that are all under way, headers sent, before the first of them is whole; then they end one after the other.
+"""Concurrent uploads that have all sent their headers before the first one sends its body; then they finish one by one.
 
-So a server shows when it looks whether an object is there: one that looks at the end of an upload refuses all but the first,
-whatever the timing. One that looks at its beginning takes them all.
+This shows when a server evaluates `If-None-Match`: a server that checks at the end of an upload refuses all but the first one,
+whatever the timing. A server that checks at the beginning accepts them all.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import threading
 from typing import Any
 
 HOLD_S = 3.0
-"""Longest wait for all to come to the gate. Servers that let one upload of an object begin after the other answer the others'
-headers late: those come after the second that botocore waits for `100 Continue`."""
+"""Longest wait until all uploads have reached the gate. Servers that serialise the uploads of an object answer the headers of the
+later ones late: these arrive after the second that botocore waits for `100 Continue`."""
 
 TURN_S = 0.25
-"""Longest wait for the end of the upload before, which such a server may have put behind this one."""
+"""Longest wait for the end of the previous upload, which such a server may have queued behind this one."""
 
 
 class Gate:
-    """Where so many uploads wait for each other, and then for their turn, which is the order in which they came."""
+    """A barrier at which `many` uploads wait for each other, and then for their turn, in the order of their arrival."""
 
     def __init__(self, many: int) -> None:
         self._changed = threading.Condition()
@@ -29,7 +29,7 @@ class Gate:
         self._ended: set[HeldBody] = set()
 
     def wait(self, upload: HeldBody) -> None:
-        """Return when it is the turn of `upload`."""
+        """Block until it is the turn of `upload`."""
         with self._changed:
             place = len(self._came)
             self._came.append(upload)
@@ -40,7 +40,7 @@ class Gate:
             self._changed.wait_for(lambda: self._ended.issuperset(self._came[:place]), TURN_S * place)
 
     def end(self, upload: HeldBody) -> None:
-        """`upload` was answered, before or after it had its turn."""
+        """Record that the server has answered `upload`, before or after its turn."""
         with self._changed:
             self._ended.add(upload)
             self._changed.notify_all()
@@ -50,18 +50,18 @@ class Gate:
 
 
 class HeldBody(io.BytesIO):
-    """The body of an upload that waits at `gate` before its first byte leaves. What is not bytes is sent by botocore with
+    """The body of an upload that waits at `gate` before its first byte is sent. Bodies other than bytes are sent by botocore with
     `Expect: 100-continue`, after the server has answered to the headers, or after a second."""
 
     def __init__(self, data: bytes, gate: Gate) -> None:
         super().__init__(data)
         self.is_sending = False
-        """It is read before, too, for its signature."""
+        """False while botocore reads the body for its signature."""
         self._gate = gate
         self._had_its_turn = False
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As any file."""
+        """Read like a file; the first read while sending waits at the gate."""
         if self.is_sending and not self._had_its_turn:
             self._had_its_turn = True
             self._gate.wait(self)
@@ -69,6 +69,6 @@ class HeldBody(io.BytesIO):
 
 
 def begin_to_send(request: Any, **_: Any) -> None:
-    """What botocore calls before each attempt of an upload."""
+    """Handler of botocore's event before each attempt of an upload."""
     if isinstance(request.body, HeldBody):
         request.body.is_sending = True

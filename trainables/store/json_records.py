@@ -1,4 +1,4 @@
-"""JSON records of a store: sealed with a hash of themselves when they are written, checked when they are read."""
+"""JSON records of a store: sealed with a hash of their content when they are written, checked when they are read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainables.store.base import Store, sha256_of
 
 
 def to_json(value: object) -> bytes:
-    """`value` as the bytes of a JSON document that a person can read; equal values give equal bytes."""
+    """`value` as the bytes of an indented JSON document; equal values give equal bytes."""
     return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
@@ -22,16 +22,17 @@ _SEAL = "sha256"
 
 
 def seal_json(value: Mapping[str, object]) -> bytes:
-    """`to_json` with a hash of all else at its end, which `get_json` proves and leaves out.
+    """`to_json` with a hash of all other content at the end, which `get_json` verifies and removes.
 
-    A flipped bit may leave a document that is valid and says something else.
+    Without it, a flipped bit could leave a valid document with another content.
     """
     body = to_json(value).removesuffix(b"\n}\n")
     return body + f',\n "{_SEAL}": "{sha256_of(body)}"\n}}\n'.encode()
 
 
 def _unseal(value: dict[str, object], data: bytes) -> bool:
-    """Take the hash out of `value`, where it has one; whether `data` is what was sealed. Others pass: older versions sealed nothing."""
+    """Remove the hash from `value`, if it has one, and return whether `data` matches it. Documents without a hash pass, because
+    older versions sealed nothing."""
     name = next(reversed(value), "")
     if len(name) != len(_SEAL) or sum(map(operator.ne, name, _SEAL)) > 1:  # a bit of its name may be flipped as well
         return True
@@ -48,7 +49,7 @@ def get_json(store: Store, key: str) -> dict[str, object]:
 
 
 def unseal_json(data: bytes, where: str) -> dict[str, object]:
-    """The JSON object that `data` is, without its seal. Raises `DamagedObject`, naming `where`, as `get_json` does."""
+    """The JSON object in `data`, without its seal. Raises `DamagedObject`, which names `where`, as `get_json` does."""
     value = parse_json(data, where)
     try:
         is_whole = _unseal(value, data)
@@ -60,8 +61,8 @@ def unseal_json(data: bytes, where: str) -> dict[str, object]:
 
 
 def load_json(data: bytes | str) -> Any:
-    """The value of a JSON document. Raises `ValueError`, also for numbers that no record holds: NaN, infinities, integers of more
-    than 64 bits; and `RecursionError`."""
+    """The value of a JSON document. Raises `ValueError`, also for numbers that no record contains (NaN, infinities, integers of
+    more than 64 bits), and `RecursionError`."""
     return json.loads(data, parse_constant=_refuse, parse_float=_finite, parse_int=_small)
 
 
@@ -83,7 +84,7 @@ def _small(text: str) -> int:
 
 
 def parse_json(data: bytes, where: str) -> dict[str, Any]:
-    """The JSON object that `data` is. Raises `DamagedObject`, naming `where`, for anything else."""
+    """The JSON object in `data`. Raises `DamagedObject`, which names `where`, for anything else."""
     try:
         value = load_json(data)
     except (ValueError, RecursionError) as error:
@@ -94,7 +95,7 @@ def parse_json(data: bytes, where: str) -> dict[str, Any]:
 
 
 def check_format(store: Store) -> bool:
-    """Whether the store carries the mark of Caucus. Raises `StoreTooNew` if a newer version wrote it."""
+    """Whether the store has Caucus's format mark. Raises `StoreTooNew` if a newer version wrote it."""
     try:
         mark = get_json(store, layout.FORMAT_KEY)
     except ObjectMissing:
@@ -109,6 +110,6 @@ def check_format(store: Store) -> bool:
 
 
 def mark_format(store: Store, written_by: str) -> None:
-    """Write the store's format mark, unless it is there. Raises like `check_format`."""
+    """Write the store's format mark, unless it exists. Raises like `check_format`."""
     if not check_format(store):
         store.put(layout.FORMAT_KEY, seal_json({"format": layout.FORMAT, "written_by": written_by}))

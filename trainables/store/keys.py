@@ -1,11 +1,11 @@
-"""Which keys a store takes: the same rule in a folder and in a bucket, so that either can be copied into the other."""
+"""The rule for valid keys: the same for folders and buckets, so that a store of one kind can be copied into the other."""
 
 from __future__ import annotations
 
 from trainables.errors import StoreError
 
-OWN = ".caucus-"
-"""Names that start so are a store's own: unfinished writes and probes. Never listed, never a part of a key."""
+RESERVED_PREFIX = ".caucus-"
+"""Names with this prefix are reserved for unfinished writes and probes. They are never listed, and never part of a key."""
 
 LONGEST_NAME_BYTES = 255
 LONGEST_KEY_BYTES = 900
@@ -13,7 +13,7 @@ LONGEST_KEY_BYTES = 900
 
 
 def is_unicode(text: str) -> bool:
-    """Whether `text` can be written as UTF-8: a file name that the operating system hands over may hold bytes that are none.
+    """Whether `text` can be encoded as UTF-8: a file name from the operating system may contain bytes that are not UTF-8.
 
     >>> is_unicode("größer"), is_unicode("\\udcff")
     (True, False)
@@ -26,7 +26,7 @@ def is_unicode(text: str) -> bool:
 
 
 def is_key(text: str) -> bool:
-    """Whether `text` can name an object: relative, `/` between names, no `.` or `..`, nothing that cannot be printed.
+    """Whether `text` is a valid key: relative, `/` between names, no `.` or `..`, printable characters only.
 
     >>> is_key("trials/0f3a/config.json"), is_key("../secrets"), is_key("/etc/passwd"), is_key("a//b"), is_key("")
     (True, False, False, False, False)
@@ -37,25 +37,25 @@ def is_key(text: str) -> bool:
     return (
         text.isprintable()
         and "\\" not in text
-        and all(name not in ("", ".", "..") and not name.startswith(OWN) for name in text.split("/"))
+        and all(name not in ("", ".", "..") and not name.startswith(RESERVED_PREFIX) for name in text.split("/"))
         and max(sizes) <= LONGEST_NAME_BYTES
         and sum(sizes) + len(sizes) - 1 <= LONGEST_KEY_BYTES
     )
 
 
 def check_key(key: str) -> str:
-    """`key` itself. Raises `StoreError` where it cannot name an object."""
+    """Returns `key`. Raises `StoreError` where it is not a valid key."""
     if not is_key(key):
         raise StoreError(
             f"key {key[:200]!r} cannot name an object: keys are relative, with single forward slashes, without '.', '..', "
-            f"backslashes, unprintable characters and names that start with {OWN!r}, "
+            f"backslashes, unprintable characters and names that start with {RESERVED_PREFIX!r}, "
             f"of at most {LONGEST_KEY_BYTES} bytes and {LONGEST_NAME_BYTES} a name: rename it"
         )
     return key
 
 
 def check_prefix(prefix: str) -> str:
-    """`prefix` itself. Raises `StoreError` unless it is "" or a folder name that ends in a slash."""
+    """Returns `prefix`. Raises `StoreError` unless it is "" or a folder name that ends in a slash."""
     if prefix and not (prefix.endswith("/") and is_key(prefix[:-1])):
         raise StoreError(f"prefix {prefix[:200]!r} names no folder of a store: it is empty, or a key and a slash")
     return prefix

@@ -1,4 +1,4 @@
-"""Opening a store from what a person typed."""
+"""Opens a store by its URI."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from trainables.store.keys import is_unicode
 
 
 def open_store(uri: str, endpoint_url: str | None = None) -> Store:
-    """The store that `uri` names: a folder, or `s3://bucket/prefix` at `endpoint_url` (None: as boto3 finds it).
+    """The store that `uri` names: a folder, or `s3://bucket/prefix` at `endpoint_url` (None: boto3's default).
 
-    Touches neither disk nor network. Raises `StoreError` for anything else.
+    Accesses neither disk nor network. Raises `StoreError` for any other URI.
     """
     if not uri.strip() or "\0" in uri or not is_unicode(uri):
         raise StoreError(f"store is {uri!a}: name a folder (in UTF-8, as its runs record it), or s3://bucket/prefix")

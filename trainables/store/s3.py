@@ -1,7 +1,7 @@
-"""A store in an S3 bucket, at Amazon or at any server that speaks S3. With `s3_errors.py` all that knows boto3.
+"""A store in an S3 bucket, at Amazon or on any server that speaks S3. Only this file and `s3_errors.py` import boto3.
 
-Uploads are our own because pyarrow's, which Ray Tune uses, can fail without saying so. Each is confirmed by the server
-(MD5 of the body), then looked up (size and SHA-256), and repeated until that holds or a deadline is reached.
+Uploads do not use pyarrow, as Ray Tune does, because its uploads can fail silently. The server confirms each upload (MD5 of the
+body), then a HEAD request checks size and SHA-256, and the upload is repeated until both match or a deadline is reached.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from urllib.parse import urlsplit
 import boto3
 from botocore import exceptions as boto
 from botocore.config import Config
+from typing_extensions import override
 
 from trainables.errors import ObjectMissing, StoreError
 from trainables.store.base import Store, StoredObject, sha256_of
 from trainables.store.held_body import Gate, HeldBody, begin_to_send
-from trainables.store.keys import OWN, check_key, check_prefix, is_key
+from trainables.store.keys import RESERVED_PREFIX, check_key, check_prefix, is_key
 from trainables.store.s3_errors import (
     FAILURES,
     NotConfirmed,
@@ -44,38 +45,39 @@ from trainables.store.scan import Page, Unordered, common_folder, scan
 T = TypeVar("T")
 
 LONGEST_PAUSE_S = 2.0
-"""Between two attempts: what an outage costs beyond its end is this, or the time-out of an attempt that it swallowed."""
+"""Longest pause between two attempts. An outage costs at most this beyond its end, or the timeout of an attempt that it
+swallowed."""
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
 
 class Created(Enum):
-    """What became of bytes that were to be the first under their key."""
+    """The outcome of a conditional upload."""
 
     IS_THERE, IS_GONE, REFUSED = range(3)
-    """They lie there; they were taken, but others lie there now; others lay there."""
+    """The bytes are stored; the server accepted them, but others are stored now; others were stored before."""
 
 
 @dataclass(frozen=True)
 class S3Store(Store):
-    """A store in `bucket` under `prefix` (no slash at its ends), used by any number of threads.
+    """A store in `bucket` under `prefix` (no slash at its ends). It is thread-safe.
 
-    Credentials come from where boto3 looks for them (AWS_ACCESS_KEY_ID and its like, AWS_PROFILE, the role of the
-    machine) and are never part of this value, so it can be sent to another process. So does the endpoint, where
-    `endpoint_url` is None (AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, else Amazon's).
+    boto3 finds the credentials (AWS_ACCESS_KEY_ID and so on, AWS_PROFILE, the role of the machine). They are never part of
+    this value, so it can be sent to another process. boto3 finds the endpoint, too, where `endpoint_url` is None
+    (AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, else Amazon's).
     """
 
     bucket: str
     prefix: str = ""
     endpoint_url: str | None = None
     deadline_s: float = 300.0
-    """No attempt of an operation begins later than this after its first one: an outage of some minutes passes unnoticed."""
+    """No attempt of an operation starts later than this after its first one, so an operation survives an outage of some minutes."""
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 10.0
 
-    # What one process has built and learnt, not part of the value: the client with the process that it belongs to
-    # (its connections do not survive a fork), and whether the bucket ever answered as it should.
-    _held: tuple[int, Any] | None = field(default=None, init=False, repr=False, compare=False)
+    # Caches of one process, not part of the value: the client with the id of its process (connections do not survive a
+    # fork), and whether an operation on the bucket has ever succeeded.
+    _cached_client: tuple[int, Any] | None = field(default=None, init=False, repr=False, compare=False)
     _worked: bool = field(default=False, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -90,46 +92,49 @@ class S3Store(Store):
             _check_endpoint(self.endpoint_url)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_held": None}
+        return {**self.__dict__, "_cached_client": None}
 
     @property
+    @override
     def uri(self) -> str:
         """`s3://bucket/prefix`."""
         return f"s3://{self.bucket}/{self.prefix}" if self.prefix else f"s3://{self.bucket}"
 
+    @override
     def put(self, key: str, data: bytes) -> StoredObject:
-        """See `Store.put`."""
         return self._put(check_key(key), data)
 
+    @override
     def create(self, key: str, data: bytes) -> bool:
-        """See `Store.create`. Raises `StoreError` where the server does not know `If-None-Match`."""
+        """Raises `StoreError` where the server does not support `If-None-Match`."""
         return self._create(key, data) == Created.IS_THERE
 
+    @override
     def create_together(self, key: str, many: Sequence[bytes]) -> int:
-        """See `Store.create_together`.
+        """Count the concurrent writers that succeed, in the order that shows a server's mistakes.
 
-        All have sent their headers, and the server has answered `100 Continue`, before the first sends its body: a server that
-        looks whether the object is there when an upload begins, and not when it ends, then takes them all. OpenStack Swift does.
-        Who was taken, and finds another's bytes there, counts too: whoever had looked a moment before saw his own.
+        All uploads send their headers, and the server answers `100 Continue`, before the first one sends its body. A server that
+        checks whether the object exists when an upload begins, and not when it ends, then accepts them all, as OpenStack Swift
+        does. An accepted writer that then finds another writer's bytes counts, too: a moment earlier it would have found its own.
         """
         gate = Gate(len(many))
         with ThreadPoolExecutor(len(many), thread_name_prefix="rival") as rivals:
-            told = list(rivals.map(lambda data: self._create(key, data, gate), many))
-        taken = sum(each != Created.REFUSED for each in told)
-        return taken if taken != 1 or Created.IS_THERE in told else 2
+            outcomes = list(rivals.map(lambda data: self._create(key, data, gate), many))
+        taken = sum(each != Created.REFUSED for each in outcomes)
+        return taken if taken != 1 or Created.IS_THERE in outcomes else 2
 
     def _create(self, key: str, data: bytes, gate: Gate | None = None) -> Created:
         name, was_sent = self._name(check_key(key)), False
 
         def write(client: Any) -> Created:
             nonlocal was_sent
-            held = HeldBody(data, gate) if gate else None
+            gated = HeldBody(data, gate) if gate else None
             try:
                 was_sent, again = True, was_sent
                 client.put_object(
                     Bucket=self.bucket,
                     Key=name,
-                    Body=held or data,
+                    Body=gated or data,
                     ContentMD5=_md5(data),
                     Metadata={"sha256": sha256_of(data)},
                     IfNoneMatch="*",
@@ -138,20 +143,18 @@ class S3Store(Store):
                 if status_of(error) != 412:
                     raise
                 # An attempt whose answer was lost may have been the one that wrote it.
-                is_custom_model = (
-                    again and bytes(client.get_object(Bucket=self.bucket, Key=name)["Body"].read()) == data
-                )
-                return Created.IS_THERE if is_custom_model else Created.REFUSED
+                is_ours = again and bytes(client.get_object(Bucket=self.bucket, Key=name)["Body"].read()) == data
+                return Created.IS_THERE if is_ours else Created.REFUSED
             finally:
-                if gate and held:
-                    gate.end(held)
-            is_custom_model = self._look(client, name) == (len(data), sha256_of(data))
-            return Created.IS_THERE if is_custom_model else Created.IS_GONE
+                if gate and gated:
+                    gate.end(gated)
+            is_ours = self._read_back(client, name) == (len(data), sha256_of(data))
+            return Created.IS_THERE if is_ours else Created.IS_GONE
 
         return self._repeat(f"creating {key}", write)
 
+    @override
     def get(self, key: str) -> bytes:
-        """See `Store.get`."""
         name = self._name(check_key(key))
 
         def read(client: Any) -> bytes | None:
@@ -167,11 +170,11 @@ class S3Store(Store):
             raise ObjectMissing(f"store {self.uri} holds no {key}")
         return data
 
+    @override
     def stat(self, key: str) -> StoredObject | None:
-        """See `Store.stat`."""
         name = self._name(check_key(key))
 
-        def look(client: Any) -> StoredObject | None:
+        def head(client: Any) -> StoredObject | None:
             try:
                 return StoredObject(key, client.head_object(Bucket=self.bucket, Key=name)["ContentLength"])
             except boto.ClientError as error:
@@ -181,20 +184,22 @@ class S3Store(Store):
                     _listed(client.list_objects_v2(Bucket=self.bucket, Prefix=name, MaxKeys=1))
                 return None
 
-        return self._repeat(f"looking at {key}", look)
+        return self._repeat(f"looking at {key}", head)
 
+    @override
     def find(self, prefix: str) -> list[StoredObject]:
-        """See `Store.find`. Objects whose names can be no keys are left out."""
+        """Leaves out objects whose names are not valid keys."""
         found = (item for page in self._pages(check_prefix(prefix)) for item in self._objects(page))
         return sorted((item for item in found if is_key(item.key)), key=lambda item: item.key)
 
+    @override
     def find_many(self, prefixes: Sequence[str]) -> list[StoredObject]:
-        """See `Store.find_many`. Hardly more requests than pages of a thousand of these objects, whatever else lies between."""
+        """Takes hardly more requests than pages of a thousand of these objects, whatever other objects lie between."""
         within = common_folder([check_prefix(prefix) for prefix in prefixes])
 
         def page(after: str) -> Page:
-            told = next(self._pages(within, StartAfter=self._name(after)))
-            return Page(self._objects(told), not told.get("IsTruncated"))
+            listing = next(self._pages(within, StartAfter=self._name(after)))
+            return Page(self._objects(listing), not listing.get("IsTruncated"))
 
         try:
             found = scan(prefixes, page)
@@ -203,8 +208,8 @@ class S3Store(Store):
         return sorted((item for item in found if is_key(item.key)), key=lambda item: item.key)
 
     @property
+    @override
     def has_etags(self) -> bool:
-        """See `Store.has_etags`."""
         return True
 
     def _objects(self, page: dict[str, Any]) -> list[StoredObject]:
@@ -214,8 +219,9 @@ class S3Store(Store):
             for item in page.get("Contents", ())
         ]
 
+    @override
     def folders(self, prefix: str) -> list[str]:
-        """See `Store.folders`. SeaweedFS goes on naming a folder for a while after its last object was deleted."""
+        """SeaweedFS lists a folder for some time after its last object was deleted."""
         start = len(self._name(check_prefix(prefix)))
         found = (
             item["Prefix"][start:-1]
@@ -224,8 +230,8 @@ class S3Store(Store):
         )
         return sorted({name for name in found if is_key(name)})
 
+    @override
     def written_unix_s(self, prefix: str) -> dict[str, float]:
-        """See `Store.written_unix_s`."""
         start = len(self._name(""))
         found = (
             (item["Key"][start:], item["LastModified"].timestamp())
@@ -234,20 +240,23 @@ class S3Store(Store):
         )
         return {key: written for key, written in found if is_key(key)}
 
+    @override
     def delete(self, key: str) -> None:
-        """See `Store.delete`. A refusal is not repeated: roles that may write but not delete are common."""
+        """Does not retry after a refusal: roles that may write but not delete are common."""
         self._delete(check_key(key))
 
+    @override
     def check(self) -> None:
-        """See `Store.check`. Takes some 12 s at most, where the endpoint does not answer."""
+        """Takes some 12 s at most, where the endpoint does not answer."""
         next(self._impatient()._pages("", MaxKeys=1))
         self._remember("_worked", True)
 
+    @override
     def check_writable(self, needed_bytes: int = 0) -> None:
-        """See `Store.check_writable`. Writes an empty object and deletes it, where deleting is allowed."""
+        """Writes an empty object and deletes it, where deleting is allowed."""
         if not self._worked:
             self.check()
-        probe, impatient = f"{OWN}probe-{secrets.token_hex(8)}", self._impatient()
+        probe, impatient = f"{RESERVED_PREFIX}probe-{secrets.token_hex(8)}", self._impatient()
         impatient._put(probe, b"")
         with contextlib.suppress(StoreError):
             impatient._delete(probe)
@@ -258,15 +267,15 @@ class S3Store(Store):
 
         def write(client: Any) -> StoredObject:
             client.put_object(Bucket=self.bucket, Key=name, Body=data, ContentMD5=md5, Metadata={"sha256": sha256})
-            size_bytes, seen = self._look(client, name)
+            size_bytes, seen = self._read_back(client, name)
             if (size_bytes, seen) != (len(data), sha256):
                 raise NotConfirmed(f"is there with {size_bytes} bytes and sha256 {seen}")
             return StoredObject(key, len(data))
 
         return self._repeat(f"writing {key} ({len(data)} bytes)", write)
 
-    def _look(self, client: Any, name: str) -> tuple[int, str | None]:
-        """Size and SHA-256 of what was written a moment ago, as the server shows it. Raises `NotConfirmed` where nothing is there."""
+    def _read_back(self, client: Any, name: str) -> tuple[int, str | None]:
+        """Size and SHA-256 of a new object, as the server shows them. Raises `NotConfirmed` where there is no object."""
         try:
             seen = client.head_object(Bucket=self.bucket, Key=name)
         except boto.ClientError as error:
@@ -285,20 +294,20 @@ class S3Store(Store):
         self._repeat(f"deleting {key}", remove, believe_refusals=True)
 
     def _pages(self, prefix: str, **options: Any) -> Iterator[dict[str, Any]]:
-        wanted = {"Bucket": self.bucket, "Prefix": self._name(prefix), **options}
+        request = {"Bucket": self.bucket, "Prefix": self._name(prefix), **options}
         while True:
-            page = self._repeat(f"listing {prefix or 'it'}", lambda client: _listed(client.list_objects_v2(**wanted)))
+            page = self._repeat(f"listing {prefix or 'it'}", lambda client: _listed(client.list_objects_v2(**request)))
             yield page
             if not page.get("IsTruncated"):
                 return
-            wanted["ContinuationToken"] = page["NextContinuationToken"]
+            request["ContinuationToken"] = page["NextContinuationToken"]
 
     def _name(self, key: str) -> str:
         """The object's full name in the bucket."""
         return f"{self.prefix}/{key}" if self.prefix else key
 
     def _impatient(self) -> S3Store:
-        """This store without its experience: for the first contact, where a wrong answer is a wrong setting."""
+        """This store with short timeouts and empty caches, for the first contact, where a wrong answer means a wrong setting."""
         return replace(
             self,
             deadline_s=min(6.0, self.deadline_s),
@@ -307,7 +316,7 @@ class S3Store(Store):
         )
 
     def _repeat(self, doing: str, attempt: Callable[[Any], T], believe_refusals: bool = False) -> T:
-        """The result of `attempt`, begun again after passing failures until the deadline."""
+        """The result of `attempt`, which is retried after transient failures until the deadline."""
         began = time.monotonic()
         pause_s = 0.1
         while True:
@@ -315,11 +324,11 @@ class S3Store(Store):
                 result = attempt(self._client())
             except FAILURES as error:
                 refused = is_refusal(error)
-                # Credentials that are renewed are refused for a moment, and load balancers answer in HTML while they
-                # restart: both pass. Before the bucket has ever worked they are what they look like.
+                # Renewed credentials are refused for a moment, and load balancers answer in HTML while they restart: both
+                # are transient. Before the first success they are taken for permanent errors.
                 if not (self._worked and not believe_refusals if refused else is_passing(error)):
                     raise self._failure(error, doing) from None
-                # Not `random`, whose state may be a trial's seed: waiting must not change what a trial draws.
+                # Not `random`, whose state may be seeded by a trial: a retry must not change its draws.
                 wait_s = pause_s * (0.5 + secrets.randbelow(1000) / 2000)
                 spent_s = time.monotonic() - began
                 if spent_s + wait_s > self.deadline_s:
@@ -327,14 +336,14 @@ class S3Store(Store):
                 time.sleep(wait_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
                 if refused:
-                    self._remember("_held", None)
+                    self._remember("_cached_client", None)
             else:
                 self._remember("_worked", True)
                 return result
 
     def _client(self) -> Any:
-        """The client of this process. Two threads may each build one at first: the later one stays."""
-        if self._held is None or self._held[0] != os.getpid():
+        """The client of this process. Two threads may each build one at first: the later one is kept."""
+        if self._cached_client is None or self._cached_client[0] != os.getpid():
             config = Config(
                 connect_timeout=self.connect_timeout_s,
                 read_timeout=self.read_timeout_s,
@@ -350,20 +359,20 @@ class S3Store(Store):
                     f"store {self.uri}: the endpoint is no URL: correct AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL"
                 ) from None
             client.meta.events.register("before-send.s3.PutObject", begin_to_send)
-            self._remember("_held", (os.getpid(), client))
+            self._remember("_cached_client", (os.getpid(), client))
             return client
-        return self._held[1]
+        return self._cached_client[1]
 
     def _remember(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
 
     def _failure(self, error: Exception, doing: str) -> StoreError:
-        endpoint = self._held[1].meta.endpoint_url if self._held else self.endpoint_url or "Amazon S3"
+        endpoint = self._cached_client[1].meta.endpoint_url if self._cached_client else self.endpoint_url or "Amazon S3"
         return explain(error, doing, Place(self.uri, self.bucket, endpoint))
 
 
 def _md5(data: bytes) -> str:
-    """As the header of an upload has it."""
+    """The MD5 in base64, for the header of an upload."""
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 
@@ -379,7 +388,7 @@ def _check_endpoint(url: str) -> None:
 
 
 def _listed(page: dict[str, Any]) -> dict[str, Any]:
-    """`page` itself, if it is a listing: a web page that is well-formed XML would pass as an empty one."""
+    """Returns `page` if it is a listing, else raises `NotS3`: a web page in well-formed XML would pass for an empty listing."""
     if "Name" not in page or (page.get("IsTruncated") and not page.get("NextContinuationToken")):
         raise NotS3
     return page

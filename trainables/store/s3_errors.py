@@ -1,4 +1,4 @@
-"""What an S3 server's failures mean: which of them pass, which are refusals, and what to tell a person."""
+"""Classifies the failures of S3 servers as transient or as refusals, and explains them to people."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ NO_ANSWER = (
 
 
 class NotConfirmed(Exception):
-    """The server took the object, but does not show it as it was sent."""
+    """The server accepted the object, but does not show it as it was sent."""
 
 
 class NotS3(Exception):
-    """The endpoint answered with something that is no S3 answer."""
+    """The answer of the endpoint is not that of an S3 server."""
 
 
 FAILURES = (boto.ClientError, boto.BotoCoreError, ResponseParserError, NotConfirmed, NotS3)
@@ -53,7 +53,7 @@ FAILURES = (boto.ClientError, boto.BotoCoreError, ResponseParserError, NotConfir
 
 @dataclass(frozen=True)
 class Place:
-    """Which store a failure is about."""
+    """The store in which a failure occurred."""
 
     uri: str
     bucket: str
@@ -61,9 +61,9 @@ class Place:
 
 
 def explain(error: Exception, doing: str, store: Place) -> StoreError:
-    """`error` in words that name the store, the endpoint and what to do, and that can hold no credentials.
+    """`error` as a message that names the store, the endpoint and what to do, and that cannot contain credentials.
 
-    botocore's own words are left out: they hold the endpoint as it was typed, and whatever the server said.
+    botocore's own message is left out: it contains the endpoint as it was typed, and the server's text.
     """
     endpoint = re.sub(r"//[^/]*@", "//", store.endpoint)  # a login in the URL is a secret
     place = f"store {store.uri} at {endpoint}"
@@ -109,7 +109,7 @@ def explain(error: Exception, doing: str, store: Place) -> StoreError:
 
 
 def code_of(error: boto.ClientError) -> str:
-    """The server's own word for what went wrong, "" where it said none."""
+    """The server's error code, "" where it sent none."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
@@ -119,7 +119,7 @@ def status_of(error: boto.ClientError) -> int:
 
 
 def is_refusal(error: Exception) -> bool:
-    """Whether the answer is about who asks or who answers, not about what was asked."""
+    """Whether the failure is about the identity of the client or the server, not about the request."""
     if isinstance(error, boto.ClientError):
         # An expired token is a 400 at Amazon, and the answer to HEAD has no body to say so.
         return status_of(error) in (401, 403) or code_of(error) in (*IDENTITY_CODES, "400")

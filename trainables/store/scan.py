@@ -1,8 +1,8 @@
-"""Lists some folders of a bucket that has many others: each request begins at the first wanted name that is not seen yet.
+"""Lists some folders of a bucket that has many others: each request starts at the first wanted name that is not listed yet.
 
-A listing gives a thousand names a request, in order, from any name on. Where the wanted folders lie close together a page
-has many of them; where a million objects of others lie between, they are jumped over. So it takes no more requests than a
-listing of everything, and about none more than one a folder, without anyone having to know which is less.
+A listing returns a thousand names a request, in order, from any name on. Where the wanted folders lie close together a page
+contains many of them; where a million other objects lie between, the scan skips them. So it takes no more requests than a
+listing of everything, and hardly more than one a folder, without knowing in advance which is less.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trainables.errors import CaucusError
 from trainables.store.base import LISTERS, StoredObject
 
 PAGES_A_LISTER = 10
-"""One more at a time for so many pages that are left: where each stops, up to a page is read twice."""
+"""Remaining pages for each concurrent lister: at the end of each lister's part, up to a page is read twice."""
 
 
 class Unordered(CaucusError, ValueError):
@@ -27,16 +27,16 @@ class Unordered(CaucusError, ValueError):
 
 @dataclass(frozen=True)
 class Page:
-    """What one request gives: objects in the order of their keys, and whether there are none after them."""
+    """The result of one request: objects in the order of their keys, and whether there are none after them."""
 
     objects: Sequence[StoredObject]
     is_last: bool
 
 
 def scan(prefixes: Sequence[str], page: Callable[[str], Page]) -> list[StoredObject]:
-    """Every object under one of `prefixes`, of which none lies in another; `page` gives those after a key.
+    """Every object under one of `prefixes`, none of which lies in another; `page` returns the objects after a key.
 
-    Raises `Unordered`, where pages are not what a listing in order has.
+    Raises `Unordered` where pages are not in order.
     """
     wanted = sorted(set(prefixes))
     found, left, after = _scan(wanted, page, "", pages=1)
@@ -54,24 +54,24 @@ def scan(prefixes: Sequence[str], page: Callable[[str], Page]) -> list[StoredObj
 def _scan(
     wanted: Sequence[str], page: Callable[[str], Page], after: str, pages: float = math.inf
 ) -> tuple[list[StoredObject], Sequence[str], str]:
-    """What lies after `after` under the first folders of `wanted`, by at most so many pages; the folders that are not read
-    to their end, and the key up to which the first of them is."""
+    """Objects after `after` under the first folders of `wanted`, from at most `pages` pages; the folders that are not read
+    to their end; and the key up to which the first of these is read."""
     found: list[StoredObject] = []
     left = wanted
     while left and pages > 0:
         pages -= 1
         after = max(after, left[0])
-        told = page(after)
-        keys = [each.key for each in told.objects]
+        listing = page(after)
+        keys = [each.key for each in listing.objects]
         if any(one >= other for one, other in itertools.pairwise([after, *keys])):
             raise Unordered("a listing is not in the order of its names")
-        if not keys and not told.is_last:
+        if not keys and not listing.is_last:
             raise Unordered("a listing has a page of nothing that is not its last")
-        for each in told.objects:
+        for each in listing.objects:
             place = bisect.bisect_right(left, each.key) - 1
             if place >= 0 and each.key.startswith(left[place]):
                 found.append(each)
-        if told.is_last:
+        if listing.is_last:
             return found, (), ""
         after = keys[-1]
         # Folders before the last key are read to their end, but for the one that it lies in.

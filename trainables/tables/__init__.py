@@ -1,4 +1,4 @@
-"""Arrow and Parquet tables as files: written in one form, and read so that a damaged or forged one harms nobody."""
+"""Arrow and Parquet tables as files: written in one form, and read safely, even if they are damaged or forged."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""A column of numbers of an Arrow table as an array."""
+"""Numeric columns of Arrow tables as numpy arrays."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pyarrow as pa
 
 
 def to_array(column: pa.ChunkedArray | pa.Array) -> npt.NDArray[Any]:
-    """The numbers of `column`, read-only, and where they lie in one piece without a copy.
+    """The numbers of `column`, read-only, without a copy where they are contiguous.
 
-    Not pyarrow's own `to_numpy`: that imports pandas wherever it is installed, which is 0.3 s of every short command.
-    Raises `pyarrow.ArrowInvalid` where a number is missing, or where there are no numbers at all.
+    pyarrow's own `to_numpy` imports pandas wherever it is installed, which takes 0.3 s of every short command.
+    Raises `pyarrow.ArrowInvalid` where a number is missing, or where the column is not numeric.
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

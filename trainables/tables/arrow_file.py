@@ -1,4 +1,4 @@
-"""A table as an Arrow IPC file: the one form in which columns lie beside a checkpoint."""
+"""Tables as Arrow IPC files: the format of all columns in a checkpoint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trainables.errors import CaucusError
 from trainables.tables.arrow_limits import read_plain
 
 UNREADABLE = (pa.ArrowException, KeyError, AttributeError, TypeError, ValueError, IndexError, OSError)
-"""What pyarrow, a missing column and a missing key of the metadata raise."""
+"""Exceptions that pyarrow, a missing column and a missing metadata key raise."""
 
 
 def write_table(table: pa.Table) -> bytes:
@@ -24,10 +24,10 @@ def write_table(table: pa.Table) -> bytes:
 
 @contextmanager
 def reading_table(data: bytes, what: str, error: type[CaucusError]) -> Iterator[tuple[pa.Table, dict[str, str]]]:
-    """The table of an Arrow IPC file, zero-copy where it is one batch, and its metadata, for as long as they are looked at.
+    """The table of an Arrow IPC file, zero-copy where it is one batch, and its metadata, within a `with` block.
 
-    Raises `error`, as "not `what`", where `data` is something else, or lacks what is looked for; errors that are meant for
-    a person pass as they are.
+    Raises `error`, as "not `what`", where `data` is something else, or where the block finds a column or a metadata key missing;
+    instances of `CaucusError` pass unchanged.
     """
     try:
         table = read_plain(data).combine_chunks()

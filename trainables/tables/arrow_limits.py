@@ -1,10 +1,10 @@
-"""Arrow files as the store has them: what is in memory is what is in the file, whatever the file declares.
+"""Reads Arrow files so that they take memory for their actual content, whatever they declare.
 
-Arrow itself would also unpack compressed columns, build dictionaries, repeat one batch a million times and hand columns to
-types that other packages have registered. Nothing here writes those, so nobody who wrote one meant well.
+Arrow itself would also unpack compressed columns, build dictionaries, repeat one batch a million times and pass columns to
+extension types of other packages. Caucus writes none of these, so a file that has one is an attack or damaged.
 
-It also takes the kind of a file's first message on trust: two changed bytes make a batch of what was the schema, and pyarrow reads
-wild memory (SIGSEGV) or throws through C++ (SIGABRT). So each message is looked at here before pyarrow sees it.
+Arrow also trusts the kind of a file's first message: two changed bytes turn the schema into a batch, and pyarrow reads invalid
+memory (SIGSEGV) or throws a C++ exception (SIGABRT). Each message is therefore checked before pyarrow reads it.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ import pyarrow as pa
 MAGIC = b"ARROW1"
 
 MOST_MESSAGES = 100_000
-"""Of one file. Each costs time here, whatever little it holds; what is written here has one a batch."""
+"""Largest number of messages in a file. Each costs time, even an empty one; files of Caucus have one message a batch."""
 
 _SCHEMA, _RECORD_BATCH = 1, 3
 """Kinds of messages."""
 
 _KIND, _HEADER, _BODY_BYTES = 1, 2, 3
-"""Places of fields in the format's table `Message`."""
+"""Field indices of the format's table `Message`."""
 
 _ROWS, _NODES, _BUFFERS, _COMPRESSION = 0, 1, 2, 3
-"""Places of fields in the table `RecordBatch`."""
+"""Field indices of the format's table `RecordBatch`."""
 
 _CONTINUES = 0xFFFFFFFF
 
 
 def read_plain(data: bytes) -> pa.Table:
-    """The table of an Arrow IPC file, zero-copy, every length in it proved. Takes memory for what is there, not for what is declared.
+    """The table of an Arrow IPC file, zero-copy, with every length verified. Memory is allocated for actual, not for declared sizes.
 
-    Raises `pyarrow.ArrowInvalid` for anything else, and for what this project never writes: compressed columns,
+    Raises `pyarrow.ArrowInvalid` for anything else, and for features that this project never writes: compressed columns,
     dictionaries, and types other than numbers, strings and lists of them.
     """
     check_messages(data)
@@ -68,7 +68,7 @@ def _check_type(name: str, kind: pa.DataType) -> None:
 def check_messages(data: bytes) -> None:
     """Raise `pyarrow.ArrowInvalid` unless `data` is an Arrow IPC file of a schema and batches that lie within it.
 
-    Looks at a few numbers a message and at the places of the buffers, not at the columns: 5 microseconds a message.
+    Reads a few numbers of each message and the positions of the buffers, not the columns: 5 microseconds a message.
     """
     if not (data.startswith(MAGIC) and data.endswith(MAGIC) and len(data) >= 8 + len(MAGIC)):
         raise pa.ArrowInvalid("it does not begin and end as an Arrow file does")
@@ -86,7 +86,7 @@ def check_messages(data: bytes) -> None:
 
 
 def _messages(data: bytes) -> Iterator[tuple[memoryview, int]]:
-    """The head of each message up to the end of the stream, and how many bytes there are for its body."""
+    """The metadata of each message up to the end of the stream, and the size of its body in bytes."""
     view, at = memoryview(data), 8
     while at < len(data):
         (size,) = struct.unpack_from("<I", view, at)
@@ -114,8 +114,8 @@ def _check_message(head: memoryview, body_bytes: int, first: bool) -> None:
         name = {0: "nothing", _SCHEMA: "schema", 2: "dictionary", _RECORD_BATCH: "record batch"}.get(
             kind, f"kind {kind}"
         )
-        told = "it begins with" if first else "it holds"
-        raise pa.ArrowInvalid(f"{told} a {name}, which is never written here")
+        prefix = "it begins with" if first else "it holds"
+        raise pa.ArrowInvalid(f"{prefix} a {name}, which is never written here")
     batch = _pointed(head, root, _HEADER)
     if batch is None:
         raise pa.ArrowInvalid("a message is empty")
@@ -140,7 +140,7 @@ def _check_node(node: tuple[int, int]) -> None:
 
 
 def _vector(head: memoryview, table: int, place: int) -> Iterator[tuple[int, int]]:
-    """Pairs of 64-bit integers, as nodes and buffers are."""
+    """The pairs of 64-bit integers that nodes and buffers consist of."""
     at = _pointed(head, table, place)
     if at is None:
         return
@@ -156,19 +156,19 @@ def _root(head: memoryview) -> int:
 
 
 def _pointed(head: memoryview, table: int, place: int) -> int | None:
-    """Where the table or vector lies that a field points to."""
+    """Position of the table or vector that a field points to."""
     field = _field(head, table, place)
     return None if field is None else field + int(struct.unpack_from("<I", head, field)[0])
 
 
 def _number(head: memoryview, table: int, place: int, kind: str) -> int:
-    """A number of a table; 0 where it is left out."""
+    """A numeric field of a table; 0 where the table omits it."""
     field = _field(head, table, place)
     return 0 if field is None else int(struct.unpack_from(kind, head, field)[0])
 
 
 def _field(head: memoryview, table: int, place: int) -> int | None:
-    """Where the field at `place` of a flatbuffer's table lies; None where the table leaves it out."""
+    """Position of the field `place` of a flatbuffer table; None where the table omits it."""
     directory = table - struct.unpack_from("<i", head, table)[0]
     if directory < 0:  # else it would be counted from the end
         raise IndexError

@@ -1,6 +1,6 @@
-"""The process that reads a Parquet table: columns in its words, the file on its standard input, the table on its standard output.
+"""The child process that reads a Parquet table: column names as arguments, the file on standard input, the table on standard output.
 
-It may take memory for what an honest file of that size unpacks to, and no more. Whoever started it looks at how it ended.
+It may allocate the memory that a regular file of that size unpacks to, and no more. The parent checks how it ended.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import pyarrow.parquet as pq
 from trainables.tables.unpacked_size import MOST_TIMES, SURELY_FINE_BYTES, DecompressionBomb, check_unpacked
 
 TABLE, ERROR, MISSING = b"T", b"E", b"M"
-"""How an answer begins: a table as an Arrow stream, a sentence, or the names of the columns that there are, as JSON."""
+"""First byte of an answer: a table as an Arrow stream follows, an error message, or the existing column names as JSON."""
 
 ENDED = b"ended"
-"""How a whole answer ends."""
+"""Last bytes of a complete answer."""
 
 FREE_BYTES = 2**30
-"""Of memory that any table may take; a page of Parquet can lie about its size."""
+"""Memory that any table may take; a Parquet page can declare a wrong size."""
 
 
 def main() -> None:
-    """Answer for the file on standard input."""
+    """Read the file on standard input and write the answer to standard output."""
     data = sys.stdin.buffer.read()
     limit_memory(FREE_BYTES + 3 * (MOST_TIMES * len(data) + SURELY_FINE_BYTES))
     answer = sys.stdout.buffer
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def limit_memory(more_bytes: int) -> None:
-    """Let this process take so much more than it has."""
+    """Limit this process to `more_bytes` beyond the memory that it uses now."""
     with contextlib.suppress(ImportError, OSError, ValueError, IndexError):  # not on every system
         import resource
 
@@ -65,9 +65,9 @@ class _Missing(ValueError):
 
 
 def unpack(data: bytes, columns: Sequence[str]) -> pa.Table:
-    """The named columns of a Parquet file; texts and bytes are dictionaries.
+    """The named columns of a Parquet file; strings and bytes are dictionary-encoded.
 
-    Raises `pyarrow.ArrowException`, `ValueError`, or what else pyarrow raises; some files end the process.
+    Raises `pyarrow.ArrowException`, `ValueError`, and any other exception of pyarrow; some files crash the process.
     """
     # Not `pq.read_table`, which imports pandas where that is installed: 0.3 s of every verb that votes.
     file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
@@ -79,10 +79,10 @@ def unpack(data: bytes, columns: Sequence[str]) -> pa.Table:
         for place in range(len(file.schema.names))
         if (path := file.schema.column(place).path).partition(".")[0] in columns
     ]
-    told = file.metadata
-    groups = [told.row_group(place) for place in range(told.num_row_groups)]
+    metadata = file.metadata
+    groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
     unpacked = sum(group.column(place).total_uncompressed_size for group in groups for _, place in leaves)
-    unpacked += told.num_rows * sum(_width(name, schema.field(name).type) for name in columns)
+    unpacked += metadata.num_rows * sum(_width(name, schema.field(name).type) for name in columns)
     try:
         check_unpacked(len(data), unpacked)
     except DecompressionBomb as error:
@@ -95,7 +95,7 @@ def unpack(data: bytes, columns: Sequence[str]) -> pa.Table:
 
 
 def _width(name: str, kind: pa.DataType) -> int:
-    """Bytes in memory of a value; of a text those of its place in the dictionary."""
+    """Bytes of a value in memory; for a string, those of its dictionary index."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if (

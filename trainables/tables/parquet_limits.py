@@ -1,8 +1,8 @@
-"""Parquet tables, read in a process of their own: what a damaged or a forged one does there ends that process, and is one sentence here.
+"""Reads Parquet tables in a child process: a damaged or forged file can crash only the child, and gives one error message here.
 
-Arrow's reader of Parquet believes the file in more than it proves: of 3,568 files with one flipped bit 13 ended the process that
-read them. How much a file may unpack to is settled before it is unpacked, there: a file of a kilobyte can declare a thousand million
-rows that are all alike. So numbers are counted beforehand, and texts are kept as Parquet has them: each different one once.
+Arrow's Parquet reader trusts more of a file than it verifies: of 3,568 files with one flipped bit 13 crashed the process that
+read them. The child checks the unpacked size before it unpacks: a file of a kilobyte can declare a thousand million equal rows.
+Therefore numbers are counted beforehand, and strings stay dictionary-encoded as in Parquet, each distinct one once.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from trainables.store.base import sha256_of
 from trainables.tables.parquet_child import ENDED, ERROR, MISSING, TABLE, unpack
 
 START_S = 60.0
-"""A process may take so long to begin on a machine that is busy; beyond it each megabyte of the table has `MEGABYTE_S`."""
+"""Seconds that the child may take to start on a busy machine; each megabyte of the table adds `MEGABYTE_S`."""
 
 MEGABYTE_S = 1.0
 
-KEPT_BYTES = 16 * 2**20
-"""Tables of files up to this size are kept, the newest `KEPT` of them: verbs read a data set's record several times."""
+LARGEST_CACHED_BYTES = 16 * 2**20
+"""Tables of files up to this size are cached, the newest `CACHED_TABLES` of them: verbs read a data set's record several times."""
 
-KEPT = 8
+CACHED_TABLES = 8
 
-_kept: OrderedDict[tuple[str, tuple[str, ...]], pa.Table] = OrderedDict()
-_own: set[str] = set()
+_cache: OrderedDict[tuple[str, tuple[str, ...]], pa.Table] = OrderedDict()
+_trusted: set[str] = set()
 """Hashes of files that this process has written itself."""
 
 
 class ColumnsMissing(pa.ArrowInvalid):  # type: ignore[misc]  # pyarrow has no types
-    """A table without a column that is looked for, or with two of that name; `names` are those that it has."""
+    """A table lacks a requested column, or has two of that name; `names` are the columns that it has."""
 
     def __init__(self, message: str, names: Sequence[str]) -> None:
         super().__init__(message)
@@ -47,35 +47,35 @@ class ColumnsMissing(pa.ArrowInvalid):  # type: ignore[misc]  # pyarrow has no t
 
 
 def trust_written(data: bytes) -> None:
-    """Read this file here: this process has written these bytes itself."""
-    _own.add(sha256_of(data))
+    """Allow `data` to be read without a child process, because this process has written these bytes itself."""
+    _trusted.add(sha256_of(data))
 
 
 def read_columns(data: bytes, columns: Sequence[str]) -> pa.Table:
-    """The named columns of a Parquet file; texts and bytes are dictionaries, see `to_objects`.
+    """The named columns of a Parquet file; strings and bytes are dictionary-encoded, see `to_objects`.
 
-    Raises `ColumnsMissing`, and `pyarrow.ArrowInvalid` where a column is of a type that is never looked for, where the file would
-    unpack to far more than it holds, and where it cannot be read.
+    Raises `ColumnsMissing`, and `pyarrow.ArrowInvalid` where a column is of an unsupported type, where the file would unpack to
+    far more than its size, and where it cannot be read.
     """
     key = sha256_of(data), tuple(columns)
-    if key in _kept:
-        _kept.move_to_end(key)
-        return _kept[key]
-    table = unpack(data, columns) if key[0] in _own else _read_elsewhere(data, columns)
-    if len(data) <= KEPT_BYTES:
-        _kept[key] = table
-        while len(_kept) > KEPT:
-            _kept.popitem(last=False)
+    if key in _cache:
+        _cache.move_to_end(key)
+        return _cache[key]
+    table = unpack(data, columns) if key[0] in _trusted else _read_elsewhere(data, columns)
+    if len(data) <= LARGEST_CACHED_BYTES:
+        _cache[key] = table
+        while len(_cache) > CACHED_TABLES:
+            _cache.popitem(last=False)
     return table
 
 
 def to_objects(column: pa.ChunkedArray) -> list[Any]:
-    """The values of a column of `read_columns`; texts that are equal are one object."""
+    """The values of a column of `read_columns`; equal strings are one object."""
     return [value for chunk in column.chunks for value in _objects(chunk)]
 
 
 def _read_elsewhere(data: bytes, columns: Sequence[str]) -> pa.Table:
-    # -P: a file called pyarrow.py in the current folder is not what is meant. The paths are ours, and then those of this process.
+    # -P: do not import a pyarrow.py in the current folder. The search path is our own folder, then that of this process.
     command = [sys.executable, "-P", "-c", "from trainables.tables.parquet_child import main; main()", *columns]
     paths = os.pathsep.join([str(Path(__file__).parents[2]), *(path for path in sys.path if path)])
     # Arrow's own allocators reserve more addresses than the process may have.
@@ -94,13 +94,13 @@ def _read_elsewhere(data: bytes, columns: Sequence[str]) -> pa.Table:
         raise pa.ArrowInvalid(f"it is damaged: the process that read it {_describe_end(done.returncode)}")
     body = body.removesuffix(ENDED)
     if kind == MISSING:
-        told = json.loads(body)
-        raise ColumnsMissing(told["error"], told["names"])
+        answer = json.loads(body)
+        raise ColumnsMissing(answer["error"], answer["names"])
     if kind == ERROR:
         raise pa.ArrowInvalid(body.decode(errors="replace"))
     assert kind == TABLE
     messages = iter(pa.ipc.MessageReader.open_stream(pa.py_buffer(body)))
-    if b"ARROW:extension:" in next(messages).metadata.to_pybytes():  # looked for before such a type is made
+    if b"ARROW:extension:" in next(messages).metadata.to_pybytes():  # checked before pyarrow builds such a type
         raise pa.ArrowInvalid("it has a column of a type that another package defines")
     table = pa.ipc.open_stream(pa.py_buffer(body)).read_all()
     table.validate(full=True)

@@ -1,19 +1,19 @@
-"""How much a packed file may unpack to: told beforehand, so that a small file cannot fill the memory."""
+"""A limit on the unpacked size of a compressed file, checked beforehand, so that a small file cannot fill the memory."""
 
 from __future__ import annotations
 
 MOST_TIMES = 200
 SURELY_FINE_BYTES = 64 * 2**20
-"""This many times the file, and this much more. Images that are all blank come to some 50 times with the packers of Parquet,
-and to 1,000 times with the one of zip and gzip, which a real data set does not."""
+"""A file may unpack to `MOST_TIMES` its size plus `SURELY_FINE_BYTES`. Blank images compress some 50-fold with the codecs of
+Parquet, and 1,000-fold with that of zip and gzip, which no real data set reaches."""
 
 
 class DecompressionBomb(ValueError):
-    """A file that would unpack to far more than it holds."""
+    """A file that would unpack to far more than its size."""
 
 
 def check_unpacked(packed_bytes: int, unpacked_bytes: int) -> None:
-    """Raise `DecompressionBomb` where a file of so many bytes declares so many more.
+    """Raise `DecompressionBomb` where `unpacked_bytes` is beyond the limit for a file of `packed_bytes`.
 
     >>> check_unpacked(1_000_000, 200_000_000)
     >>> check_unpacked(1_000_000, 1_000_000_000)

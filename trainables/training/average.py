@@ -1,4 +1,4 @@
-"""Averages of the weights: the averaged net predicts and votes, the net itself is trained on."""
+"""Averages of the weights: the averaged net predicts and votes, the net itself is trained."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from trainables.models.boosted import trained_part
 from trainables.training.memory import PredictionBatch
 
 RAW = "raw/"
-"""Before the names of the net's own weights, where an average has taken their place."""
+"""Prefix of the names of the weights in training, where an average has taken their place."""
 
 STATISTICS_IMAGES = 4096
-"""So many training images at most, unvaried and without dropout, give `swa` its batch-norm statistics after an epoch. A
-forward pass costs 16 % of a training step on a CPU (digits, 1,257 images, so all of them): 1.2 % of an epoch of 54,000."""
+"""Largest number of training images, without augmentation and dropout, from which the batch-norm statistics of `swa` are computed
+after an epoch. A forward pass costs 16 % of a training step on a CPU (digits, 1,257 images, so all of them): 1.2 % of an epoch of
+54,000 images."""
 
 
 class Average:
-    """An average of the weights of `net`, as far as it has begun.
+    """An average of the weights of `net`, once it has started.
 
-    `ema` moves after each step by a share of 1 - `decay` towards the weights; at first by more, (1 + steps) / (10 +
-    steps) in place of `decay` while that is lower, so that the random weights at the start are soon forgotten
-    (TensorFlow's ExponentialMovingAverage does so with `num_updates`). Batch-norm statistics are averaged with the
+    `ema` moves after each step by a share of 1 - `decay` towards the weights; at first by more, with (1 + steps) / (10 +
+    steps) in place of `decay` while that is lower, so that the initial random weights soon lose their influence
+    (as in TensorFlow's ExponentialMovingAverage with `num_updates`). Batch-norm statistics are averaged with the
     weights: they are running means of the activations of just those weights, so they lag by as much as the weights do, and
-    that costs no forward pass. `swa` is the plain mean of the weights at the end of each epoch (Izmailov et al. 2018);
-    weights epochs apart have activations of another scale than their mean has, so its statistics are computed again.
+    no forward pass is needed. `swa` is the plain mean of the weights at the end of each epoch (Izmailov et al. 2018);
+    weights of distant epochs have activations of another scale than their mean has, so its statistics are computed again.
     """
 
     def __init__(self, config: AverageConfig, net: nn.Module) -> None:
@@ -40,7 +41,7 @@ class Average:
         self._weights: list[Tensor] = []
         self._averaged: list[Tensor] = []
         self.follows_steps = False
-        """Whether `after_step` is to be called after each step of the epoch."""
+        """Whether `after_step` must be called after each step of the epoch."""
 
     @property
     def begun(self) -> bool:
@@ -49,25 +50,25 @@ class Average:
 
     @property
     def wants_statistics(self) -> bool:
-        """Whether `measure_statistics` is to be called after `close_epoch`: `swa` of a net with batch norm."""
+        """Whether `measure_statistics` must be called after `close_epoch`: for `swa` of a net with batch norm."""
         return self._config.name == "swa" and self.begun and bool(_batch_norms(self._net))
 
     def open_epoch(self, epoch: int) -> None:
-        """`epoch` (counted from 1) is about to be trained."""
+        """Prepare for the training of `epoch` (counted from 1)."""
         self.follows_steps = self._config.name == "ema" and epoch > self._config.start
         if self.follows_steps and not self.begun:
             self._begin()
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """The weights have moved; `ema` follows."""
+        """Update `ema` after a step."""
         self._count += 1
         decay = min(self._config.decay, (1 + self._count) / (10 + self._count))
         torch._foreach_lerp_(self._averaged, self._weights, 1 - decay)
 
     @torch.no_grad()
     def close_epoch(self, epoch: int) -> None:
-        """`epoch` has been trained: `swa` takes its weights in. Counts (of batch norm) are the net's own."""
+        """Add the weights at the end of `epoch` to `swa`. Counts (of batch norm) are copied from the net."""
         if self._config.name == "swa" and epoch > self._config.start:
             if not self.begun:
                 self._begin()
@@ -80,7 +81,7 @@ class Average:
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
-        """Meanwhile the net has the averaged weights, if there are any. They change places; nothing is copied."""
+        """Within the `with` block the net has the averaged weights, if there are any. Storage is swapped, not copied."""
         self._change_places()
         try:
             yield
@@ -88,16 +89,16 @@ class Average:
             self._change_places()
 
     def measure_statistics(
-        self, rows: Tensor, seed: int, room: PredictionBatch, predict: Callable[[Tensor], Tensor]
+        self, rows: Tensor, seed: int, prediction_batch: PredictionBatch, predict: Callable[[Tensor], Tensor]
     ) -> None:
-        """Batch-norm statistics of the averaged net; see `measure_statistics`."""
+        """Compute the batch-norm statistics of the averaged net; see the function `measure_statistics`."""
         with self.shown():
-            measure_statistics(self._net, rows, seed, room, predict)
+            measure_statistics(self._net, rows, seed, prediction_batch, predict)
 
     def state(self) -> dict[str, Tensor]:
-        """What is needed to go on, beside the averaged weights; empty where there is no average yet.
+        """The state for a checkpoint, besides the averaged weights; empty where there is no average yet.
 
-        `raw/<name>` are the net's own weights and statistics, `average/<ema or swa>` counts what has been averaged.
+        `raw/<name>` are the weights and statistics in training, `average/<ema or swa>` is the number of averaged weights.
         """
         if not self.begun:
             return {}
@@ -105,7 +106,7 @@ class Average:
         return {**raw, f"average/{self._config.name}": torch.tensor(self._count)}
 
     def restore(self, averaged: Mapping[str, Tensor], state: Mapping[str, Tensor], epoch: int) -> None:
-        """Go on from the checkpoint of `epoch`. One with another average, or none, is no beginning: this one starts anew."""
+        """Continue from the checkpoint of `epoch`. Where it has another kind of average, or none, the average starts again."""
         count = state.get(f"average/{self._config.name}")
         self._tensors, self._count = {}, 0
         if count is not None and epoch > self._config.start:
@@ -131,30 +132,30 @@ class Average:
 
 
 def measure_statistics(
-    net: nn.Module, rows: Tensor, seed: int, room: PredictionBatch, predict: Callable[[Tensor], Tensor]
+    net: nn.Module, rows: Tensor, seed: int, prediction_batch: PredictionBatch, predict: Callable[[Tensor], Tensor]
 ) -> None:
-    """Give `net` batch-norm statistics of its own activations, from images of `rows` that `seed` chooses; `predict` takes rows."""
+    """Compute batch-norm statistics of the activations of `net`, on images of `rows` that `seed` selects; `predict` takes rows."""
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:STATISTICS_IMAGES]
-    chosen = rows[order.to(rows.device)]
+    sample = rows[order.to(rows.device)]
 
     def measure(size: int) -> None:
-        size = min(size, len(chosen))
+        size = min(size, len(sample))
         with _measuring(net), torch.no_grad():
-            for batch in torch.split(chosen[: len(chosen) // size * size], size):
+            for batch in torch.split(sample[: len(sample) // size * size], size):
                 predict(batch)
 
-    room.fit(measure)
+    prediction_batch.fit(measure)
 
 
 @contextlib.contextmanager
 def _measuring(net: nn.Module) -> Iterator[None]:
-    """Meanwhile batch norm takes its statistics from what goes through the net: the mean over batches, begun anew."""
+    """Within the `with` block batch norm collects new statistics from all forward passes: the mean over batches."""
     norms = _batch_norms(net)
     momenta = [norm.momentum for norm in norms]
     net.eval()
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # which is torch's word for a plain mean
+        norm.momentum = None  # by which torch computes a plain mean
         norm.train()
     try:
         yield
@@ -165,13 +166,13 @@ def _measuring(net: nn.Module) -> Iterator[None]:
 
 
 def split_state(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
-    """What `optimizer.safetensors` holds: tensors of the optimizer, the net's own weights, and all the rest."""
+    """Split the tensors of `optimizer.safetensors` into those of the optimizer, the weights in training, and all others."""
     raw = {key.removeprefix(RAW): value for key, value in tensors.items() if key.startswith(RAW)}
     rest = {key: value for key, value in tensors.items() if key.startswith(("average/", "schedule/"))}
-    kept = {key: value for key, value in tensors.items() if not key.startswith(RAW) and key not in rest}
-    return kept, raw, rest
+    optimizer = {key: value for key, value in tensors.items() if not key.startswith(RAW) and key not in rest}
+    return optimizer, raw, rest
 
 
 def _batch_norms(net: nn.Module) -> list[_BatchNorm]:
-    modules = trained_part(net).modules()  # those of frozen nets keep the statistics that they predict with
+    modules = trained_part(net).modules()  # norms of frozen nets keep their statistics
     return [layer for layer in modules if isinstance(layer, _BatchNorm) and layer.track_running_stats]

@@ -28,8 +28,8 @@ class DeviceImages:
 
     pixels    uint8 (images, height, width, channels)
     labels    int64 (images,)
-    rows      for each split the positions of its images; `pseudo`, where there are any: those with pseudo-labels
-    mean, std float32 (channels,), of the training images
+    rows      positions of the images by split; also `pseudo`, where there are images with pseudo-labels
+    mean, std float32 (channels,), statistics of the training images
     """
 
     pixels: Tensor
@@ -41,7 +41,8 @@ class DeviceImages:
 
 
 def place_images(images: ImageArrays, device: torch.device) -> DeviceImages:
-    """`images` as tensors on `device`; on a CPU without a copy. Raises `DataError` as `check_arrays`, and where they do not fit there."""
+    """`images` as tensors on `device`; without a copy on a CPU. Raises `DataError` as `check_arrays` does, and where the images do
+    not fit into the memory of the device."""
     check_arrays(images)
     _, height, width, channels = images.pixels.shape
     with warnings.catch_warnings():  # arrays from Ray's object store are read-only; nobody writes to these tensors
@@ -61,9 +62,9 @@ def place_images(images: ImageArrays, device: torch.device) -> DeviceImages:
 
 
 def check_arrays(images: ImageArrays) -> None:
-    """Raise `DataError` where training on `images` would go wrong without a word, or kill the process.
+    """Raise `DataError` where training on `images` would silently go wrong, or crash the process.
 
-    On a GPU a label outside the classes, or a position outside the images, ends the whole process and all that it trains.
+    On a GPU a label outside the classes, or a position outside the images, ends the whole process with all its trials.
     """
     pixels, labels, splits = images.pixels, images.labels, images.splits
     if pixels.ndim != 4 or pixels.dtype != np.uint8:
@@ -80,22 +81,23 @@ def check_arrays(images: ImageArrays) -> None:
     if len(wrong):
         raise DataError(
             f"wrong label: that of image {wrong[0]} is {labels[wrong[0]]}, and {len(wrong)} of {len(labels)} "
-            f"are outside the {images.classes} classes (0 to {images.classes - 1}): mend the data set and run again"
+            f"are outside the {images.classes} classes (0 to {images.classes - 1}): repair the data set and run again"
         )
 
 
 def add_pseudo_labelled(
     images: DeviceImages, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]
 ) -> DeviceImages:
-    """`images` with others behind them, to be trained on too. All positions, mean and std stay as they are.
+    """`images` with pseudo-labelled images appended, for training. Existing positions, mean and std do not change.
 
-    Raises `DataError` where both do not fit on the device.
+    Raises `DataError` where they do not fit into the memory of the device.
     """
     return _append(images, pixels, torch.from_numpy(labels.copy()), "pseudo")
 
 
 def show_as_validation(images: DeviceImages, pixels: npt.NDArray[np.uint8]) -> DeviceImages:
-    """`images` with others behind them, in the place of validation: so they are predicted as that is. Raises as `add_pseudo_labelled`."""
+    """`images` with others appended that replace the validation split, so that they are predicted like it. Raises as
+    `add_pseudo_labelled`."""
     return _append(images, pixels, torch.zeros(len(pixels), dtype=torch.int64), "validation")
 
 
@@ -127,13 +129,12 @@ WHOLE = BagConfig()
 
 
 def choose_training_rows(images: DeviceImages, share: float, bag: BagConfig = WHOLE, data_id: str = "") -> Tensor:
-    """Positions of the images that are trained on: of the training images this share, of these the bag's, and all with pseudo-labels.
-
-    int64 (images,); a bootstrap has some more than once.
+    """Positions of the images that are trained on, int64 (images,): `share` of the training images, of these the subset of `bag`,
+    and all images with pseudo-labels. A bootstrap contains some positions more than once.
     """
     rows = images.rows["train"]
     if share < 1 or bag.kind != "none":
         labels = images.labels.cpu().numpy()
-        chosen = choose_bag(labels, choose_share(labels, rows.cpu().numpy(), share), bag, data_id)
-        rows = torch.from_numpy(chosen).to(rows.device)
+        selected = choose_bag(labels, choose_share(labels, rows.cpu().numpy(), share), bag, data_id)
+        rows = torch.from_numpy(selected).to(rows.device)
     return torch.cat([rows, images.rows["pseudo"]]) if "pseudo" in images.rows else rows

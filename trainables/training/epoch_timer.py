@@ -1,4 +1,4 @@
-"""What one epoch of a trial takes on this machine, measured in a second or two, by the code that a slot runs."""
+"""Measures the duration of an epoch of a trial on this machine, in a second or two, with the code that a slot runs."""
 
 from __future__ import annotations
 
@@ -20,44 +20,45 @@ if TYPE_CHECKING:
     from trainables.training.device_images import DeviceImages
 
 WHOLE_EPOCHS = 6
-"""An epoch that fits so often into the time of a measurement is measured whole; a longer one is put together of steps."""
+"""An epoch that fits into the time of a measurement this many times is measured as a whole; a longer one is extrapolated from
+steps."""
 
 LEAST_WHOLE, MOST_WHOLE = 2, 10
-"""So many whole epochs are measured, however long or short they turn out to be."""
+"""Limits of the number of whole epochs that are measured."""
 
 TAME_RATE = 1e-3
-"""The learning rate of a measurement: a step takes as long with any, but must not diverge."""
+"""The learning rate of a measurement: the duration of a step does not depend on it, but the loss must not diverge."""
 
 BATCHES = 8
-"""At most so many batches of prediction stand for a long evaluation."""
+"""Largest number of measured prediction batches from which a long evaluation is extrapolated."""
 
 
 class ProbeFailed(CaucusError, RuntimeError):
-    """A trial cannot be timed, for a reason that would end it in a run as well."""
+    """A trial cannot be timed, for a reason that would end it in a run, too."""
 
 
 @dataclass(frozen=True)
 class EpochTime:
-    """What an epoch takes, in seconds of the wall clock."""
+    """The duration of an epoch, in seconds of the wall clock."""
 
     train_s: float
     evaluate_s: float
     """Prediction on validation and test."""
     rest_s: float
-    """What else keeps the slot: making the checkpoint's bytes, and waiting for the store to take the one before."""
+    """Other time of the slot: serialising the checkpoint, and waiting for the upload of the previous one."""
     begin_s: float
-    """Once a trial: building it, and what its first epoch takes longer than the others."""
+    """Once for each trial: building it, and the additional time of its first epoch."""
     step_s: float
     """One step of training."""
 
     @property
     def epoch_s(self) -> float:
-        """From one epoch of a trial to the next."""
+        """Total time of an epoch, after the first."""
         return self.train_s + self.evaluate_s + self.rest_s
 
 
 class EpochTimer:
-    """Times trials on the device, and with the threads, that a slot of `threads` cores has."""
+    """Measures trials on the device of a slot, with `threads` threads."""
 
     def __init__(self, images: ImageArrays, threads: int = 1) -> None:
         from trainables.hardware.device import open_device
@@ -70,17 +71,17 @@ class EpochTimer:
         self._labels_sha256 = hash_labels(images)
 
     def time_epoch(self, config: TrialConfig, limit_s: float = 1.0) -> EpochTime:
-        """What an epoch of `config` takes, from a measurement of about `limit_s`, and of four steps at the least.
+        """The duration of an epoch of `config`, from a measurement of about `limit_s`, and of at least four steps.
 
-        Short epochs are trained whole, by a `Trial` that commits them to a folder that is thrown away; of long ones
-        some steps and some batches of prediction, multiplied. Raises `ProbeFailed` where the trial cannot be trained.
+        Short epochs are trained as a whole, by a `Trial` that commits them to a temporary folder; long ones are extrapolated from
+        some steps and some batches of prediction. Raises `ProbeFailed` where the trial cannot be trained.
         """
         optimizer = config.optimizer.model_copy(update={"lr": TAME_RATE})
-        # `plateau` would predict validation within the time of training, after two steps as after a whole epoch.
+        # `plateau` would evaluate validation within the training time, after two steps just as after a whole epoch.
         config = config.model_copy(update={"optimizer": optimizer, "schedule": ScheduleConfig(), "parent": None})
-        # Weights cost nothing, and may not be in a store yet.
+        # Initial weights take no time, and may not be in the store yet.
         config = config.model_copy(update={"model": config.model.model_copy(update={"weights": ""})})
-        # A later round of gradient boosting keeps its number of nets, fresh ones, which take as long as trained ones.
+        # A later round of gradient boosting keeps its number of nets. Untrained nets take as long as trained ones.
         config = config.model_copy(update={"boost": config.boost.model_copy(update={"former": None})})
         try:
             sketch = self._time_steps(config, limit_s / WHOLE_EPOCHS)
@@ -93,12 +94,12 @@ class EpochTimer:
             raise ProbeFailed(f"an epoch cannot be timed: {type(error).__name__}: {error}") from None
 
     def _time_steps(self, config: TrialConfig, limit_s: float) -> EpochTime:
-        """By steps: two to warm up, two to find out how many fit into `limit_s`, then those."""
+        """Extrapolate from steps: two to warm up, two to find out how many fit into `limit_s`, then those."""
         from trainables.training.device_images import choose_training_rows
         from trainables.training.training import Training
 
         rows = choose_training_rows(self._images, config.train_share, config.bag, config.data_id)
-        # The few steps here are of a part of the images anyway.
+        # The few steps here use only a part of the images anyway.
         config = config.model_copy(update={"train_share": 1.0, "bag": BagConfig()})
         size = min(config.optimizer.batch_size, len(rows))
         steps = len(rows) // size
@@ -116,7 +117,7 @@ class EpochTimer:
         return EpochTime(steps * step_s, evaluate_s, rest_s, begin_s, step_s)
 
     def _time_trial(self, config: TrialConfig, limit_s: float, step_s: float) -> EpochTime:
-        """By whole epochs: what the first takes longer than the others counts as its beginning."""
+        """Measure whole epochs: the additional time of the first one counts as `begin_s`."""
         from trainables.results.committer import Committer
         from trainables.training.trial import Trial
 
@@ -145,7 +146,7 @@ class EpochTimer:
         return EpochTime(train_s, evaluate_s, max(0.0, epoch_s - train_s - evaluate_s), begin_s, step_s)
 
     def _evaluation_s(self, config: TrialConfig, limit_s: float) -> float:
-        """Prediction of validation and test, from one batch to warm up and as many more as fit into `limit_s`."""
+        """Seconds of prediction on validation and test, from one batch to warm up and as many more as fit into `limit_s`."""
         from trainables.training.training import Training
 
         rows = self._images.rows["validation"]
@@ -159,7 +160,7 @@ class EpochTimer:
         return batch_s * (len(rows) + len(self._images.rows["test"])) / size
 
     def _first(self, split: str, images: int) -> DeviceImages:
-        """The images, of which `split` has the first `images` alone."""
+        """The image set with only the first `images` images in `split`."""
         return replace(self._images, rows={**self._images.rows, split: self._images.rows[split][:images]})
 
 

@@ -1,9 +1,9 @@
-"""Between which learning rates to search: a short training whose rate climbs, and where its loss falls (Smith 2017).
+"""Bounds for a search of the learning rate: a short training with rising rate, and where its loss falls (Smith 2017).
 
-Smith's range test in the exponential form that Gugger and fastai use: fresh weights, one batch a rate, each rate higher
-than the last by the same factor. As fastai, the loss is smoothed by a running mean with decay 0.98 and the test stops
-at four times its minimum. We differ in what is read from the curve. They pick one rate; a search wants bounds, and the
-smoothed minimum says little: beyond the best rates the curve is flat, and where its minimum lies is chance. So the
+This is Smith's range test in the exponential form that Gugger and fastai use: initial weights, one batch for each rate, each rate
+higher than the last by the same factor. As in fastai, the loss is smoothed by a running mean with decay 0.98, and the test stops
+at four times its minimum. The evaluation of the curve differs. They pick one rate; a search needs bounds, and the
+smoothed minimum is not informative: beyond the best rates the curve is flat, and the place of its minimum is random. So the
 bounds are where the first tenth and where 95 % of the whole fall is reached, at least one decade apart, at most three.
 
 Measured with a plain CNN (width 8), one of three blocks without batch norm (8) and one of three with dropout 0.3
@@ -14,8 +14,8 @@ lies 1.1 decades above `low` (never less than 0.11) and 1.0 below `high` (never 
 fall one of the 60 misses, with `low` at 20 % another. The best rates went from 0.0032 (plain CNN, `adamw`,
 Fashion-MNIST; bounds 0.0002 and 0.14) to 0.1 (plain CNN, `sgd`, digits; bounds 0.001 and 0.54).
 
-Limits, on digits: with batches of one or two images the fall drowns in noise and the test says so; where one batch is
-the whole set, 200 steps learn it by heart, and `high` comes out too high (4.45 with `sgd`, 3.22 with `adamw`).
+Limits, on digits: with batches of one or two images the fall is lost in noise, and the test reports that; where one batch is
+the whole set, 200 steps memorise it, and `high` is too high (4.45 with `sgd`, 3.22 with `adamw`).
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ from trainables.training.training import Training
 Curve = npt.NDArray[np.float64]
 
 DECAY = 0.98
-"""Of the running mean of losses: it looks back over some fifty steps."""
+"""Decay of the running mean of losses, which covers some fifty steps."""
 
 HOPELESS = 4
-"""The test stops where the smoothed loss is so many times its minimum."""
+"""The test stops where the smoothed loss is this many times its minimum."""
 
 BEGINS, ENDS = 0.1, 0.95
 """Shares of the whole fall of the smoothed loss at which the bounds lie."""
 
 LEAST_FALL, CLEAR = 0.01, 3
-"""A fall by a smaller share of the loss shows nothing, nor one below so many standard errors of the loss at first. Of
-200 curves of nothing but noise 1 % pass for a fall; with a factor of 2 it is 7 %, without this rule 26 %."""
+"""A fall must be at least this share of the loss, and this many standard errors of the initial loss. Of 200 curves of pure
+noise 1 % pass for a fall; with a factor of 2 it is 7 %, without this rule 26 %."""
 
 NARROWEST, WIDEST = 10, 1000
-"""`high` is at least and at most so many times `low`."""
+"""Limits of the ratio of `high` to `low`."""
 
 
 class RangeTestFailed(CaucusError, ArithmeticError):
@@ -61,13 +61,13 @@ class RangeTestFailed(CaucusError, ArithmeticError):
 
 @dataclass(frozen=True, eq=False)
 class RangeTest:
-    """What a range test found, as far as it went.
+    """The result of a range test, up to the step at which it stopped.
 
     rates      float64 (steps,), rising by the same factor
-    losses     float64 (steps,), training loss of the one batch at that rate, before its step; all finite
+    losses     float64 (steps,), training loss of one batch at that rate, before its step; all finite
     smoothed   float64 (steps,), their running mean
     low, high  bounds for a search on a log scale, to three digits
-    reason     how they came about, in a sentence
+    reason     explanation of the bounds, in a sentence
     """
 
     rates: Curve
@@ -78,15 +78,15 @@ class RangeTest:
     reason: str
 
     def to_json(self) -> dict[str, Any]:
-        """As plain numbers, lists and text."""
+        """The result as JSON values."""
         curves = {name: getattr(self, name).tolist() for name in ("rates", "losses", "smoothed")}
         return {**curves, "low": self.low, "high": self.high, "reason": self.reason}
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Self:
+    def from_json(cls, payload: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        curves = {name: np.array(told[name], np.float64) for name in ("rates", "losses", "smoothed")}
-        return cls(**curves, low=told["low"], high=told["high"], reason=told["reason"])
+        curves = {name: np.array(payload[name], np.float64) for name in ("rates", "losses", "smoothed")}
+        return cls(**curves, low=payload["low"], high=payload["high"], reason=payload["reason"])
 
 
 def range_test(
@@ -97,11 +97,11 @@ def range_test(
     steps: int = 200,
     initial: bytes | None = None,
 ) -> RangeTest:
-    """Train the net of `config` from fresh weights, or `initial` ones, for `steps` batches, at rates from `lowest` to `highest`.
+    """Train the net of `config` from new weights, or `initial` ones, for `steps` batches, at rates from `lowest` to `highest`.
 
-    Rate, schedule, average and parent of `config` do not count, all else does, its seed included; where an epoch has
-    fewer batches, they go round; where one does not fit into memory, it is taken in parts. Raises `RangeTestFailed` where
-    the loss never falls noticeably, `OutOfMemory` where even small parts do not fit, and `ValueError` for rates that do
+    Rate, schedule, average and parent of `config` are ignored, everything else matters, including its seed; where an epoch has
+    fewer batches, further epochs follow; a batch that does not fit into memory is computed in parts. Raises `RangeTestFailed`
+    where the loss never falls noticeably, `OutOfMemory` where even small parts do not fit, and `ValueError` for rates that do
     not rise.
     """
     if not (0 < lowest < highest < math.inf and steps >= 2):
@@ -118,14 +118,14 @@ def range_test(
             if not is_out_of_memory(error):
                 check_device(images.pixels.device, error)
                 raise
-            said, batch_size = first_line(error), training.batch_size
+            message, batch_size = first_line(error), training.batch_size
         del training
         free_memory()
-        parts = more_parts(parts, batch_size, said)
+        parts = more_parts(parts, batch_size, message)
 
 
 def _climb(training: Training, rates: Curve) -> tuple[Curve, str]:
-    """A loss for each of `rates`, or of the first of them, and why it stopped there."""
+    """The losses at `rates`, or at the first of them, and the reason for stopping there."""
     losses: list[float] = []
     smoothed: list[float] = []
     stopped = ""
@@ -143,7 +143,7 @@ def _climb(training: Training, rates: Curve) -> tuple[Curve, str]:
 
 
 def read_bounds(rates: Curve, losses: Curve, stopped: str = "") -> RangeTest:
-    """The bounds from a loss for each of the first `rates`; fewer losses than rates where the test was `stopped`.
+    """The bounds from the losses at the first `rates`; there are fewer losses than rates where the test was `stopped`.
 
     Raises `RangeTestFailed` as `range_test`.
     """
@@ -159,7 +159,7 @@ def read_bounds(rates: Curve, losses: Curve, stopped: str = "") -> RangeTest:
             f"the training loss is {start:.4g} at first and {start - fall:.4g} at best, "
             f"at rates from {rates[0]:.3g} to {rates[len(losses) - 1]:.3g}: it does not fall noticeably{stopped}"
         )
-    # The last rate at which the fall had not begun, rather than the first at which it had: noise dips below, too.
+    # The last rate at which the fall had not begun, not the first one at which it had: noise dips below, too.
     before = np.flatnonzero(smoothed[:lowest_at] > start - BEGINS * fall)
     begins = float(rates[before[-1] + 1 if len(before) else 0])
     high = float(rates[np.argmax(smoothed <= start - ENDS * fall)])
@@ -175,7 +175,7 @@ def read_bounds(rates: Curve, losses: Curve, stopped: str = "") -> RangeTest:
 def running_mean(losses: Curve) -> float:
     """The mean of `losses`, each of which weighs 0.98 times the one after it.
 
-    It is the exponential running mean, free of its start at zero (the correction of Kingma and Ba 2015).
+    It is the exponential running mean without the bias of its start at zero (the correction of Kingma and Ba 2015).
 
     >>> round(running_mean(np.array([1.0, 2.0])), 4)  # (0.98 + 2) / 1.98
     1.5051

@@ -1,4 +1,4 @@
-"""What a device says when its memory is used up, and how a batch is taken in parts then."""
+"""Detects that a device is out of memory, and divides batches into parts then."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import torch
 from trainables.errors import OutOfMemory
 
 SMALLEST_PART = 8
-"""Images. A net whose steps do not fit with so few has no business on this device; a smaller batch is never divided."""
+"""Images in the smallest part. A net whose steps do not fit with so few is too large for the device; a smaller batch is never
+divided."""
 
-SAID = (
+OUT_OF_MEMORY_TEXTS = (
     "DefaultCPUAllocator",
     "can't allocate memory",
     "CUDA error: out of memory",
@@ -21,43 +22,43 @@ SAID = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUBLAS_STATUS_NOT_INITIALIZED",
 )
-"""In the messages of a RuntimeError: torch has a class of its own for CUDA's allocator alone. Where another process took the
-last of the memory, CUDA itself says so (as `torch.AcceleratorError`), and cuBLAS that it cannot begin."""
+"""Parts of the messages of a RuntimeError: torch has an exception class for CUDA's allocator alone. Where another process has
+taken the last memory, CUDA itself raises an error (`torch.AcceleratorError`), and cuBLAS cannot be initialised."""
 
 
 T = TypeVar("T")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` is what torch or numpy raise without memory. Where Linux kills the process instead, nothing is raised."""
+    """Whether torch or numpy raised `error` for lack of memory. Where Linux kills the process instead, nothing is raised."""
     if isinstance(error, OutOfMemory):
         return False
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in SAID)
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY_TEXTS)
 
 
-def more_parts(parts: int, batch_size: int, said: str) -> int:
+def more_parts(parts: int, batch_size: int, message: str) -> int:
     """Twice as many parts for a batch that did not fit in `parts`. Raises `OutOfMemory` where they would be too small."""
     if batch_size // (2 * parts) < SMALLEST_PART:
         tried = f"in {parts} parts of {-(-batch_size // parts)}" if parts > 1 else "as a whole"
         raise OutOfMemory(
-            f"out of memory: a batch of {batch_size} images does not fit {tried} ({said}): "
+            f"out of memory: a batch of {batch_size} images does not fit {tried} ({message}): "
             "take a smaller model or smaller images, or fewer trials at a time on this device"
         )
     return 2 * parts
 
 
 class PredictionBatch:
-    """How many images a batch of prediction has: fewer where so many do not fit into memory."""
+    """The number of images in a prediction batch, which is reduced where they do not fit into memory."""
 
     def __init__(self, images: int) -> None:
         self.images = images
 
     def fit(self, act: Callable[[int], T]) -> T:
-        """What `act` says with so many images a batch; it is begun anew with half of them where they do not fit.
+        """The result of `act` with the present number of images in a batch; it is repeated with half of them where they do not fit.
 
-        Raises `OutOfMemory` where even few do not.
+        Raises `OutOfMemory` where even few images do not fit.
         """
         while True:
             try:
@@ -65,10 +66,10 @@ class PredictionBatch:
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                said = first_line(error)
+                message = first_line(error)
             if self.images < 2 * SMALLEST_PART:
                 raise OutOfMemory(
-                    f"out of memory: not even {self.images} images at a time can be predicted ({said}): "
+                    f"out of memory: not even {self.images} images at a time can be predicted ({message}): "
                     "take a smaller model or smaller images, or fewer trials at a time on this device"
                 )
             self.images //= 2
@@ -76,12 +77,12 @@ class PredictionBatch:
 
 
 def free_memory() -> None:
-    """Give back what a failed step held."""
+    """Release the memory of a failed step."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def first_line(error: BaseException) -> str:
-    """Of its message; its class where there is none. CUDA adds a page on its allocator."""
+    """The first line of an exception's message; its class where there is none. CUDA appends a page about its allocator."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -1,7 +1,7 @@
-"""What is seen of a net while it trains, for little: how large its steps are, which of its units are dead.
+"""Monitors a net during training, at little cost: size of steps, gradient norms, dead units, training loss.
 
-Nothing here draws at random, and nothing changes a bit of the training. What is measured at a step stays on the device
-until the end of the epoch, so that no step waits for it.
+Nothing here uses random numbers, and nothing changes a bit of the training. Measurements of a step stay on the device until the
+end of the epoch, so that no step synchronises with it.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from torch.nn import functional
 
 from trainables.results.layer_statistics import EpochStatistics, LayerStatistics
 
-WATCHED_EVERY = 64
-"""In each so many steps of an epoch one is watched, at most four in all: a look takes half a step's time."""
+MONITOR_EVERY = 64
+"""One step in this many is monitored, at most four in an epoch: monitoring takes half of a step's time."""
 
 SAMPLE_SHARE, SMALLEST_SAMPLE, LARGEST_SAMPLE = 0.04, 32, 2000
-"""Training images that are predicted in evaluation mode after an epoch: a prediction costs a third of a training step,
-so 4 % of the images cost 1.3 % of the epoch. Another part of them each epoch: 25 epochs see all."""
+"""Sample of the training images that is predicted in evaluation mode after an epoch: a prediction costs a third of a training step,
+so 4 % of the images cost 1.3 % of the epoch. The sample is another one in each epoch: 25 epochs cover all images."""
 
 BINS, SPREAD = 32, 4.0
-"""A histogram has so many bins from `SPREAD` standard deviations below the mean to as many above; the outer bins hold
-what lies beyond."""
+"""Number of bins of a histogram, from `SPREAD` standard deviations below the mean to as many above; the outer bins contain the
+values beyond."""
 
 MOST_VALUES = 4_096
-"""Of a layer's values so many, evenly chosen, make its histogram, mean and deviation: a mean of them is off by a 64th of
-the deviation."""
+"""Number of evenly spaced values of a layer for its histogram, mean and deviation: the standard error of the mean is a 64th of the
+deviation."""
 
 WINDOW = 8
-"""Steps whose mean loss is one reading of it."""
+"""Steps whose mean loss is one value in the computation of `surge`."""
 
 DEAD_BELOW: dict[type[nn.Module], float | None] = {
     nn.ReLU: 0.0,
@@ -45,12 +45,12 @@ DEAD_BELOW: dict[type[nn.Module], float | None] = {
     nn.LeakyReLU: None,
     nn.ELU: None,
 }
-"""The non-linearities that are watched: a unit whose input never exceeds this passes nothing on and learns nothing.
-GELU and SiLU are flat, within 5e-4, below what is said here; units of the last two cannot die."""
+"""The monitored non-linearities, each with a threshold: a unit whose input never exceeds it has no output and no gradient.
+GELU and SiLU are flat, within 5e-4, below their thresholds; units of the last two cannot die."""
 
 
-class Watch:
-    """Watches `net` for one epoch after the other."""
+class TrainingMonitor:
+    """Collects statistics of `net`, epoch by epoch."""
 
     def __init__(self, net: nn.Module) -> None:
         self._net = net
@@ -65,18 +65,18 @@ class Watch:
         self._losses: list[Tensor] = []
         self._seen: list[LayerStatistics] = []
 
-    def wants(self, step: int, steps: int) -> bool:
-        """Whether `step` of so many `steps` is one that is watched: the last, and up to three before, evenly spread."""
-        watched = min(4, 1 + steps // WATCHED_EVERY)
-        return (steps - 1 - step) % (steps // watched) == 0 and (steps - 1 - step) < watched * (steps // watched)
+    def should_monitor(self, step: int, steps: int) -> bool:
+        """Whether `step` of `steps` is monitored: the last one, and up to three earlier ones, evenly spaced."""
+        count = min(4, 1 + steps // MONITOR_EVERY)
+        return (steps - 1 - step) % (steps // count) == 0 and (steps - 1 - step) < count * (steps // count)
 
     def take_loss(self, loss: Tensor) -> None:
-        """The loss of a step, still on the device."""
+        """Record the loss of a step, which stays on the device."""
         self._losses.append(loss)
 
     @torch.no_grad()
     def before_step(self) -> None:
-        """The gradients are there, the weights have not moved."""
+        """Record gradients and weights, between the backward pass and the optimizer's step."""
         gradients = [value.grad for value in self._net.parameters() if value.grad is not None]
         if gradients:
             self._grad_norms.append(torch.stack(torch._foreach_norm(gradients)).norm())
@@ -84,25 +84,25 @@ class Watch:
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """The weights have moved."""
+        """Record the updates of the weights after the optimizer's step."""
         steps = torch._foreach_sub(list[Tensor](self._weights.values()), self._before)
         ratios = torch._foreach_div(torch._foreach_norm(steps), torch._foreach_norm(self._before))
         self._ratios.append(torch.stack(list(ratios)))
         self._before = []
 
     def sample(self, rows: Tensor, epoch: int) -> Tensor:
-        """Of the training images' `rows` those to look at after `epoch`: evenly spread over them, others each epoch."""
-        wanted = min(max(int(SAMPLE_SHARE * len(rows)), SMALLEST_SAMPLE), LARGEST_SAMPLE, len(rows))
-        parts = len(rows) // wanted
-        return rows[epoch % parts :: parts][:wanted]
+        """The sample of `rows`, positions of training images, for `epoch`: evenly spaced, and another one in each epoch."""
+        size = min(max(int(SAMPLE_SHARE * len(rows)), SMALLEST_SAMPLE), LARGEST_SAMPLE, len(rows))
+        parts = len(rows) // size
+        return rows[epoch % parts :: parts][:size]
 
     @contextlib.contextmanager
-    def looking(self) -> Iterator[None]:
-        """What goes through the net meanwhile is looked at before each non-linearity."""
+    def recording_activations(self) -> Iterator[None]:
+        """Within the `with` block, record the inputs of each non-linearity in all forward passes."""
         self._seen = []
         passes: Counter[str] = Counter()
         hooks = [
-            module.register_forward_pre_hook(partial(self._look, name, passes))
+            module.register_forward_pre_hook(partial(self._record_inputs, name, passes))
             for name, module in self._net.named_modules()
             if type(module) in DEAD_BELOW
         ]
@@ -112,8 +112,8 @@ class Watch:
             for hook in hooks:
                 hook.remove()
 
-    def _look(self, name: str, passes: Counter[str], module: nn.Module, entering: tuple[Tensor, ...]) -> None:
-        """Before an in-place ReLU changes it."""
+    def _record_inputs(self, name: str, passes: Counter[str], module: nn.Module, entering: tuple[Tensor, ...]) -> None:
+        """A forward pre-hook, which runs before an in-place ReLU overwrites its input."""
         passes[name] += 1
         values = entering[0].detach()
         dead_below = DEAD_BELOW[type(module)]
@@ -122,11 +122,11 @@ class Watch:
             highest = highest_of(values)
             dead_share = float((highest <= dead_below).double().mean())
         few = (values.permute(0, 2, 3, 1) if values.ndim == 4 else values).reshape(-1)
-        # An odd step, or it would meet the same few of 32 channels again and again.
+        # An odd stride, or it would select the same few of 32 channels again and again.
         few = few[:: len(few) // MOST_VALUES | 1].float()
         centre = few.mean()
         rest = few - centre
-        # As `std_mean`, which takes 75 µs for 16,000 values on a CPU core, ten times as long.
+        # The same as `std_mean`, which takes 75 µs for 16,000 values on a CPU core, ten times as long.
         mean, std = float(centre), float((torch.dot(rest, rest) / len(rest)).sqrt())
         reach = SPREAD * std or 1.0
         low, high = mean - reach, mean + reach
@@ -148,7 +148,7 @@ class Watch:
         )
 
     def close(self, logits: Tensor, labels: Tensor, rate: float) -> EpochStatistics:
-        """All that was seen of the epoch; the next one begins. `logits` float32 (images, classes) of the sample."""
+        """The statistics of the epoch; then the next epoch begins. `logits` float32 (images, classes) are those of the sample."""
         loss = float(functional.cross_entropy(logits, labels))
         accuracy = float((logits.argmax(1) == labels).double().mean())
         ratios = torch.stack(self._ratios).median(0).values.tolist() if self._ratios else []
@@ -159,7 +159,7 @@ class Watch:
         ]
         grad_norm = float(torch.stack(self._grad_norms).median()) if self._grad_norms else math.nan
         dead = [seen.dead_share for seen in self._seen if seen.dead_share is not None]
-        watched = EpochStatistics(
+        statistics = EpochStatistics(
             fit_loss=_rounded(loss),
             fit_accuracy=_rounded(accuracy),
             rate=_rounded(rate),
@@ -170,14 +170,14 @@ class Watch:
             layers=(*self._seen, *updated),
         )
         self._begin()
-        return watched
+        return statistics
 
 
 def highest_of(values: Tensor) -> Tensor:
-    """Of `values` (images, units, …) the highest of each unit, (units,).
+    """The highest value of each unit, (units,), in `values` (images, units, …).
 
-    Images are folded in halves first: that runs over all lanes of a core, where `amax` over the images of channels_last
-    does not and takes three times as long.
+    Images are folded in halves first: this uses all SIMD lanes of a core, whereas `amax` over the images of channels_last does
+    not, and takes three times as long.
     """
     while len(values) > 1:
         half = len(values) // 2
@@ -189,7 +189,8 @@ def highest_of(values: Tensor) -> Tensor:
 
 
 def surge_of(losses: Tensor) -> float:
-    """Highest mean of eight losses in a row over the median of such means; `losses` float (steps,), the rest left out."""
+    """Highest mean of eight successive losses over the median of such means; `losses` float (steps,). A remainder of fewer than
+    eight steps is ignored."""
     windows = len(losses) // WINDOW
     if windows < 2:
         return 1.0

@@ -1,17 +1,18 @@
-"""Which arithmetic a device is fast in."""
+"""The precision in which a device is fast."""
 
 from __future__ import annotations
 
 import torch
 
 
-def resolve_precision(wanted: str, device: torch.device) -> str:
-    """`auto` as what this device is fast in: bfloat16 on AMX (2 to 3 times faster here) and on GPUs that have it.
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """`precision`, with `auto` resolved to the fast one on this device: bfloat16 on AMX (2 to 3 times faster here) and on GPUs
+    that support it.
 
-    GPUs before Ampere, such as a T4, only emulate it, and torch counts that as support unless told otherwise.
+    GPUs before Ampere, such as a T4, only emulate bfloat16, which torch counts as support by default.
     """
-    if wanted != "auto":
-        return wanted
+    if precision != "auto":
+        return precision
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:

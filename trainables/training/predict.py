@@ -1,4 +1,4 @@
-"""What a stored checkpoint says of images that are in no split."""
+"""Predictions of a stored checkpoint for images outside the splits."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ def predict_images(
     images: DeviceImages,
     pixels: npt.NDArray[np.uint8],
 ) -> npt.NDArray[np.float32]:
-    """Class probabilities float32 (images, classes) of `pixels` by the checkpoint of a trial, as it would predict a split.
+    """Class probabilities float32 (images, classes) of a checkpoint for `pixels`, computed like those for a split.
 
-    `images` are those that the trial was trained on. Raises `ObjectMissing`, `DamagedObject`, `DataError` and
-    `OutOfMemory`.
+    `images` is the image set of the trial. Raises `ObjectMissing`, `DamagedObject`, `DataError` and `OutOfMemory`.
     """
     weights = read_part(store, checkpoint, layout.WEIGHTS)
     optimizer_state = read_part(store, checkpoint, layout.OPTIMIZER)
-    # In the place of validation, so that they are predicted the way the checkpoint's own predictions were made.
+    # In the place of validation, so that they are predicted in the same way as the checkpoint's stored predictions.
     training = Training(config, show_as_validation(images, pixels))
     training.restore(checkpoint.epoch, weights, optimizer_state)
     return training.evaluate("validation").probabilities

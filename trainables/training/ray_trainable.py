@@ -1,7 +1,7 @@
-"""The one door to Ray: a `Trial` as a Tune trainable. Tune decides which trial advances where; nothing else.
+"""A `Trial` as a Tune trainable, the only use of Ray in this package. Tune decides where a trial runs, nothing else.
 
-Tune gets no checkpoint to keep. Its own copying loses uploads silently and its restore forgets what a scheduler
-decided; a trial's state lives in the store, and a trainable that is built anew continues from there.
+Tune gets no checkpoints. Its uploads can fail silently, and its restore loses the decisions of a scheduler; a trial's state is in
+the store, and a new trainable continues from there.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ray import tune
 from trainables.config.trial import TrialConfig
 from trainables.data.images import ImageArrays, hash_labels
 from trainables.errors import DataError, DeviceFault, StoreError
-from trainables.hardware.gpu_share import GpuMismatch, show_own_gpus
-from trainables.hardware.spot_notice import Notice, NoticeUnknown, SpotNotice, look_for_notice
+from trainables.hardware.gpu_share import GpuMismatch, restrict_to_assigned_gpus
+from trainables.hardware.spot_notice import Notice, NoticeUnknown, SpotNotice, choose_notice_source
 from trainables.plugins.trust import trust
 from trainables.results.config_file import write_config
 from trainables.store.base import Store
@@ -32,36 +32,36 @@ if TYPE_CHECKING:
 
 
 COMMIT_S = 30.0
-"""So long before its machine goes a trial is done with training: its checkpoint has to reach the store."""
+"""Seconds before the end of its machine at which a trial must have stopped training, so that its checkpoint can be uploaded."""
 
 
 class TuneTrial(tune.Trainable):  # type: ignore[misc]
     """Advances one trial by one epoch a step; reused for the next trial, so that torch is imported once a slot.
 
-    Its Tune configuration is {"name": its trial_id, "trial": JSON of a `TrialConfig`, "epoch": the last epoch that the run has on record,
-    "left_s": how many seconds later it has to stop (left out: never)};
-    or, with "range_test" in place of "epoch", names an architecture whose learning-rate range test is to be made with that trial;
-    or is {"name": …, "standby": seconds}: to wait so long, a step, until there is work.
-    A step's result holds "trial_id" of ours as "name", and either the fields of an `EpochResult` (with the first a "cost" as JSON), or "end" and "reason",
-    or "range_test" with what that has found, as JSON (Tune flattens what is nested), or "standby"; or "unfit", why nothing can be
-    trained in this worker; or "leaving" with the reason, where its machine
-    is to be taken away: then all that it reported is stored, the next step ends the actor, and the trial goes on from there elsewhere.
+    Its Tune configuration is {"name": the trial_id, "trial": JSON of a `TrialConfig`, "epoch": the last epoch in the run's journal,
+    "left_s": seconds until it must stop (left out: never)};
+    or it has "range_test" in place of "epoch", with the architecture whose learning-rate range test the trial performs;
+    or it is {"name": …, "standby": seconds}: each step waits that long, until there is work.
+    A step's result has the trial_id as "name", and one of: the fields of an `EpochResult` (the first one with "cost" as JSON);
+    "end" and "reason"; "range_test" with the result as JSON (Tune flattens nested values); "standby"; "unfit" with the reason why
+    this worker cannot train; "leaving" with the reason, where its machine is about to be taken away: then everything that it has
+    reported is stored, the next step ends the actor, and the trial continues elsewhere.
     """
 
     _trial: Trial | None
-    """None where the store would not even let the trial begin, or its images are corrupt; then this is said in its place:"""
+    """None where the store or corrupt images prevent the trial from starting; then each step returns `_refused`."""
     _refused: Step
     _architecture: str
-    _cost_told: bool
+    _cost_reported: bool
     _until_s: float
-    """When it has to stop, on this machine's monotonic clock."""
+    """When the trial must stop, on this machine's monotonic clock."""
     _spot: SpotNotice | None = None
-    """What tells that this machine is to be taken away; None where nobody says."""
+    """The source of notices that this machine will be taken away; None where none is configured."""
     _has_left: bool = False
     _began_s: float = 0.0
-    """When the step under way began."""
+    """When the current step began."""
     _epoch_s: float = math.inf
-    """What the last epoch took in all; before that nobody knows."""
+    """Total duration of the last epoch; infinite before the first one."""
 
     def setup(
         self,
@@ -69,19 +69,19 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         *,
         images: ImageArrays | None = None,
         store: Store | None = None,
-        own_models: tuple[str, ...] = (),
+        custom_models: tuple[str, ...] = (),
         gpus: float | None = None,
-        is_asked: bool = True,
+        is_explicit: bool = True,
         is_pretended: bool = False,
     ) -> None:
-        """Once an actor: pin the threads, place the images, then begin the first trial.
+        """Once for each actor: set the number of threads, place the images on the device, then begin the first trial.
 
-        `own_models` are those of a person's own that it may import: a journal could name others. `gpus` and the words after it
-        are those of `choose_device`.
+        `custom_models` are the user-defined models that it may import: a journal could name others. `gpus` and the arguments
+        after it are those of `choose_device`.
         """
-        trust(own_models)
+        trust(custom_models)
         if ray.is_initialized():
-            show_own_gpus(ray.get_runtime_context().get_accelerator_ids().get("GPU", ()))
+            restrict_to_assigned_gpus(ray.get_runtime_context().get_accelerator_ids().get("GPU", ()))
         import torch
 
         from trainables.hardware.device import open_device, slot_threads
@@ -92,7 +92,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             raise ValueError("images and store were not handed to the trainable")
         self._fault, self._unfit = "", ""
         try:
-            device = open_device(slot_threads(), gpus, is_asked=is_asked, is_pretended=is_pretended)
+            device = open_device(slot_threads(), gpus, is_explicit=is_explicit, is_pretended=is_pretended)
         except GpuMismatch as error:  # raised here it would count as the death of a worker
             self._unfit = str(error)
             device = torch.device("cpu")
@@ -106,22 +106,22 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         self._committer = Committer(self._store)
         self._unheard = ""
         try:
-            if look := look_for_notice(os.environ):
-                self._spot = SpotNotice(look, _drain_node)
+            if source := choose_notice_source(os.environ):
+                self._spot = SpotNotice(source, _drain_node)
         except NoticeUnknown as error:
             self._unheard = str(error)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Finish writing for the trial before, then begin the next one in the same process."""
-        # A checkpoint that the store did not take is no fault of the next trial: the driver looks for it at the end.
+        # A failed upload is not an error of the next trial: the driver detects the missing checkpoint at the end.
         with contextlib.suppress(StoreError):
             self._committer.flush()
         self._begin(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        """One epoch of the trial, or its end."""
+        """Train one epoch of the trial, or report its end."""
         if self._unfit:
             return {"name": self._name, "unfit": self._unfit}
         if self._has_left:
@@ -144,14 +144,14 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             return self._leave(notice)
         if step.trained:
             self._epoch_s = time.monotonic() - self._began_s
-        told: dict[str, Any] = {"name": self._name, "trained": step.trained, "end": step.end, "reason": step.reason}
-        if self._trial and self._trial.cost and not self._cost_told:
-            told["cost"] = json.dumps(asdict(self._trial.cost))
-            self._cost_told = True
-        return told | (asdict(step.result) if step.result else {})
+        result: dict[str, Any] = {"name": self._name, "trained": step.trained, "end": step.end, "reason": step.reason}
+        if self._trial and self._trial.cost and not self._cost_reported:
+            result["cost"] = json.dumps(asdict(self._trial.cost))
+            self._cost_reported = True
+        return result | (asdict(step.result) if step.result else {})
 
     def cleanup(self) -> None:
-        """Nothing that was reported may be lost when Tune stops the actor."""
+        """Store everything that was reported when Tune stops the actor."""
         with contextlib.suppress(StoreError):
             self._committer.close()
 
@@ -165,14 +165,14 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         self._until_s = time.monotonic() + config.get("left_s", math.inf)
         trial = TrialConfig.model_validate(json.loads(config["trial"]))
         self._config = trial
-        self._cost_told = False
+        self._cost_reported = False
         self._architecture = config.get("range_test", "")
         if self._architecture:
             return
         if self._fault:
             self._trial, self._refused = None, Step(end="failed", reason=self._fault)
             return
-        if self._unheard:  # as `stopped` the next run goes on with it
+        if self._unheard:  # as `stopped`, so that the next run continues it
             self._trial, self._refused = None, Step(end="stopped", reason=self._unheard)
             return
         try:
@@ -185,7 +185,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             self._trial, self._refused = None, Step(end="failed", reason=str(error))
 
     def _let_go(self) -> None:
-        """Give back what the trial before held on a GPU: with a fraction of it, its memory is another worker's, too."""
+        """Release the GPU memory of the previous trial: where workers share a GPU, others need it."""
         if getattr(self, "_trial", None) is None:
             return
         self._trial = None
@@ -195,7 +195,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             free_memory()
 
     def _with_pseudo_labelled(self, trial: TrialConfig) -> DeviceImages:
-        """The images that a trial trains on; those of the last table are kept, since a second stage has one for all."""
+        """The image set of a trial. That of the last pseudo-label table is cached, because all trials of a second stage share one."""
         from trainables.data.pseudo_table import read_pseudo_table
         from trainables.training.device_images import add_pseudo_labelled
 
@@ -208,34 +208,34 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         return self._with_table
 
     def _test_range(self, architecture: str) -> dict[str, Any]:
-        """What the journal keeps of a range test; one that fails says so."""
+        """The result of a range test for the journal; a failed test has a reason in place of bounds."""
         from trainables.models.pretrained import load_initial_weights
         from trainables.training.lr_range_test import range_test
 
         start_s = time.monotonic()
-        told: dict[str, Any] = {"key": architecture, "low": 0.0, "high": 0.0, "rates": [], "losses": []}
+        result: dict[str, Any] = {"key": architecture, "low": 0.0, "high": 0.0, "rates": [], "losses": []}
         try:
             if self._fault:
                 raise DataError(self._fault)
             initial = load_initial_weights(self._store, self._config.model.weights)
             found = range_test(self._config, self._images, initial=initial)
-            told |= {"low": found.low, "high": found.high, "reason": found.reason}
-            told |= {"rates": found.rates.tolist(), "losses": found.smoothed.tolist()}
+            result |= {"low": found.low, "high": found.high, "reason": found.reason}
+            result |= {"rates": found.rates.tolist(), "losses": found.smoothed.tolist()}
         except DeviceFault:
             raise
         except Exception as error:
-            told["reason"] = f"{type(error).__name__}: {error}"
-        return told | {"busy_s": round(time.monotonic() - start_s, 3)}
+            result["reason"] = f"{type(error).__name__}: {error}"
+        return result | {"busy_s": round(time.monotonic() - start_s, 3)}
 
     def _leave(self, notice: Notice) -> dict[str, Any]:
-        """Let all that was reported reach the store; the next step ends the actor."""
-        with contextlib.suppress(StoreError):  # then the driver finds it out, as after any loss of a worker
+        """Wait until everything that was reported is stored; the next step ends the actor."""
+        with contextlib.suppress(StoreError):  # then the driver notices it, as after any loss of a worker
             self._committer.flush()
         self._has_left = True
-        return {"name": self._name, "trained": False, "end": "", "reason": "", "leaving": notice.told}
+        return {"name": self._name, "trained": False, "end": "", "reason": "", "leaving": notice.message}
 
     def _cut_short(self) -> Notice | None:
-        """The notice for which the epoch under way is given up: it would not be over, or not be stored, in time."""
+        """The notice for which the current epoch is abandoned, because it would not be finished and stored in time; else None."""
         notice = self._spot.notice if self._spot else None
         if notice and self._began_s + self._epoch_s > notice.until_s - COMMIT_S:
             return notice
@@ -249,20 +249,22 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
 
 
 def _drain_node(notice: Notice) -> None:
-    """Tell Ray that this node is to be preempted: it places nothing here any more, and whoever dies here has not failed."""
+    """Drain this node in Ray as preempted: Ray schedules nothing here any more, and does not count deaths here as failures."""
     from ray._private.worker import global_worker
     from ray.core.generated.autoscaler_pb2 import DrainNodeReason
 
     until_unix_ms = int(1000 * (time.time() + max(0.0, notice.until_s - time.monotonic())))
     reason = DrainNodeReason.DRAIN_NODE_REASON_PREEMPTION
-    with contextlib.suppress(Exception):  # whatever it is: trials leave all the same, and come back here at worst
+    with contextlib.suppress(
+        Exception
+    ):  # without draining, trials leave all the same, and at worst are placed here again
         global_worker.gcs_client.drain_node(
-            global_worker.current_node_id.hex(), reason, notice.told, until_unix_ms, timeout=10
+            global_worker.current_node_id.hex(), reason, notice.message, until_unix_ms, timeout=10
         )
 
 
 def _end_actor() -> None:
-    """Never returns."""
+    """End the current actor; never returns."""
     from ray.actor import exit_actor
 
     exit_actor()

@@ -1,7 +1,7 @@
-"""One trial in memory: its net, its optimizer and how far they are. Plain torch; knows neither Ray nor the store.
+"""A trial in memory: its net, its optimizer and its epoch. Plain torch; independent of Ray and the store.
 
-Resuming is exact because nothing random survives an epoch: every epoch seeds torch from the trial's seed and its own
-number, and the learning rate is a function of the step and of validation losses. What is left to save are weights, their
+Resuming is exact because no random state survives an epoch: every epoch seeds torch from the trial's seed and its own
+number, and the learning rate is a function of the step and of validation losses. What remains to be saved are weights, their
 average, the optimizer and, for `plateau`, those losses.
 """
 
@@ -36,37 +36,38 @@ from trainables.results.record import TrialCost
 from trainables.training.average import Average, measure_statistics, split_state
 from trainables.training.device_images import DeviceImages, choose_training_rows
 from trainables.training.memory import PredictionBatch
-from trainables.training.monitor import Watch
+from trainables.training.monitor import TrainingMonitor
 from trainables.training.precision import resolve_precision
 
 EVALUATION_BATCH = {"cpu": 125, "cuda": 2000}
-"""Images a batch of prediction, at first; see `prediction_batch`. On a CPU core 2,000 images of 28 x 28 take 0.09 s in batches of 125 or 250, 0.21 s of
-500 and 0.28 s of 2,000: larger activations are mapped anew by the allocator each time."""
+"""Initial number of images in a prediction batch, see `prediction_batch`. On a CPU core 2,000 images of 28 x 28 take 0.09 s in
+batches of 125 or 250, 0.21 s in batches of 500 and 0.28 s in one of 2,000: the allocator maps larger activations again each time."""
 
 
 def prediction_batch(device: torch.device) -> PredictionBatch:
-    """How many images a batch of prediction has on `device`; all but the CPU are taken for a GPU."""
+    """The prediction batch for `device`; every device but the CPU is treated as a GPU."""
     return PredictionBatch(EVALUATION_BATCH["cpu" if device.type == "cpu" else "cuda"])
 
 
 CHECK_EVERY = 16
-"""Steps between two looks at the loss and the clock: each look waits for the device."""
+"""Steps between two checks of the loss and the clock: each check synchronises with the device."""
 
 EXPLODED = 10
-"""A loss above so many times that of guessing is given up. Guessing costs ln(classes), with smoothed labels too."""
+"""A trial whose loss is above this many times that of guessing diverges. The loss of guessing is ln(classes), also with smoothed
+labels."""
 
 
 LOSSES = "schedule/losses"
-"""Beside the optimizer's tensors of a `plateau` trial: float64 (epochs,), validation losses since it began."""
+"""Name of the validation losses of a `plateau` trial, float64 (epochs,), among the optimizer's tensors."""
 
 
 class OutOfTime(Exception):
-    """The epoch was given up because its trial was told to stop."""
+    """The epoch was abandoned because the trial had to stop."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a net says of one split: probabilities float32 (images, classes), mean cross-entropy in nats, accuracy."""
+    """Evaluation of a net on a split: probabilities float32 (images, classes), mean cross-entropy in nats, accuracy."""
 
     probabilities: npt.NDArray[np.float32]
     loss: float
@@ -74,11 +75,12 @@ class Evaluation:
 
 
 class Training:
-    """A trial between two epochs. `epoch` counts the epochs that its weights have seen.
+    """A trial between two epochs. `epoch` is the number of epochs that its weights were trained for.
 
-    A batch that does not fit into memory is taken in `parts`, whose gradients are added up. For the weights that is the
-    same step, but for rounding; batch norm sees each part by itself, its statistics are those of fewer images ("ghost"
-    batches, Hoffer et al. 2017); dropout and augmentation draw otherwise. So parts belong to the circumstances of an epoch.
+    A batch that does not fit into memory is computed in `parts`, whose gradients are added up. For the weights this is the
+    same step, except for rounding; batch norm normalises each part separately, with statistics of fewer images ("ghost"
+    batches, Hoffer et al. 2017); draws of dropout and augmentation differ. So the number of parts belongs to the circumstances of
+    an epoch.
     """
 
     def __init__(
@@ -91,10 +93,10 @@ class Training:
         image_weights: npt.NDArray[np.float64] | None = None,
         former: bytes | None = None,
     ) -> None:
-        """`initial` are weights to start from; `net` takes the place of the one that `config` names; `former` are the
-        weights of the round of gradient boosting before, without which `restore` has to bring them.
+        """`initial` are initial weights; `net` replaces the one that `config` names; `former` are the weights of the previous
+        round of gradient boosting, without which `restore` must load them.
 
-        `image_weights` float64 (images,), adding up to one, say how much each image of `trained_rows` counts in the loss.
+        `image_weights` float64 (images,), adding up to one, are the weights of the images of `trained_rows` in the loss.
         """
         self.config = config
         self.epoch = 0
@@ -110,7 +112,7 @@ class Training:
             start_from(trained_part(net), initial)
         if former is not None and isinstance(net, BoostedNet):
             take_former(net, former)
-        # channels_last makes a training step 1.5 times faster on a CPU core and is what tensor cores want.
+        # channels_last makes a training step 1.5 times faster on a CPU core, and tensor cores need it.
         self._net = net.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimizer = build_optimizer(config.optimizer, self._net)
         self._average = Average(config.average, self._net)
@@ -119,21 +121,21 @@ class Training:
         self._losses: list[float] = []
         self._prediction_batch = prediction_batch(self._device)
         self._augment = Augment(config.augment, images.shape, self._device)
-        self._watch = Watch(trained_part(self._net))
+        self._monitor = TrainingMonitor(trained_part(self._net))
         self._peak_bytes: int | None = None
-        self.watched: EpochStatistics | None = None
-        """What was seen in the epoch before."""
+        self.statistics: EpochStatistics | None = None
+        """Statistics of the last epoch; None before the first one."""
 
     @property
     def batch_size(self) -> int:
-        """Images a step."""
+        """Number of images in a step."""
         return min(self.config.optimizer.batch_size, len(self._rows))
 
     def train_epoch(self, should_stop: Callable[[], bool] = lambda: False) -> tuple[float, float]:
-        """One pass over the training images: mean loss and accuracy while training, weights moving.
+        """One pass over the training images; returns mean loss and accuracy during training, while the weights change.
 
-        Raises `TrialDiverged` soon after the loss is no finite number or far above that of guessing, and `OutOfTime`
-        soon after `should_stop` is true.
+        Raises `TrialDiverged` soon after the loss is not finite or far above that of guessing, and `OutOfTime` soon after
+        `should_stop` returns true.
         """
         falls = count_falls(self.config.schedule, self._validation_losses())
         self._average.open_epoch(self.epoch + 1)
@@ -146,8 +148,8 @@ class Training:
         for step, batch in enumerate(batches):
             at = self.epoch * steps + step
             rate = learning_rate(self.config.schedule, self.config.optimizer.lr, at, steps, falls)
-            loss, right = self.train_batch(batch, rate, watched=self._watch.wants(step, steps))
-            self._watch.take_loss(loss)
+            loss, right = self.train_batch(batch, rate, is_monitored=self._monitor.should_monitor(step, steps))
+            self._monitor.take_loss(loss)
             total_loss += loss
             total_right += right
             if step % CHECK_EVERY == CHECK_EVERY - 1 or step == steps - 1:
@@ -162,13 +164,13 @@ class Training:
         if self._average.wants_statistics:
             seed = derive_seed(self.config.seed, "statistics", self.epoch)
             self._average.measure_statistics(self._rows, seed, self._prediction_batch, self._logits)
-        self.watched = self._close_epoch(rate)
+        self.statistics = self._close_epoch(rate)
         return float(total_loss) / steps, float(total_right) / (steps * size)
 
     def open_epoch(self, epoch: int) -> Tensor:
-        """The batches of `epoch` in their order: int64 (steps, images a step), positions of training images.
+        """The batches of `epoch` in their order: int64 (steps, images in a step), positions of training images.
 
-        Seeds torch, so that dropout draws what it draws in that epoch: `train_batch` them before anything else is drawn.
+        Seeds torch for the dropout of that epoch: pass the batches to `train_batch` before using torch's generator otherwise.
         """
         rows, size = self._rows, self.batch_size
         steps = len(rows) // size
@@ -178,10 +180,9 @@ class Training:
         self._net.train()
         return order[: steps * size].reshape(steps, size)
 
-    def train_batch(self, batch: Tensor, rate: float, watched: bool = False) -> tuple[Tensor, Tensor]:
-        """One step at a learning rate: mean loss of `batch` before it, and how many were right, on the device.
-
-        Asks nothing of the device, so it does not wait for it.
+    def train_batch(self, batch: Tensor, rate: float, is_monitored: bool = False) -> tuple[Tensor, Tensor]:
+        """One step at a learning rate; returns the mean loss of `batch` before it, and the number of correct predictions, both on
+        the device, without synchronising with it.
         """
         for group in self._optimizer.param_groups:
             group["lr"] = rate
@@ -189,19 +190,20 @@ class Training:
         if self.parts == 1:
             loss, right = self._descend(batch)
         else:
-            told = [self._descend(part, len(part) / len(batch)) for part in batch.tensor_split(self.parts)]
-            loss, right = (torch.stack(values).sum() for values in zip(*told, strict=True))
-        if watched:
-            self._watch.before_step()
+            parts_results = [self._descend(part, len(part) / len(batch)) for part in batch.tensor_split(self.parts)]
+            loss, right = (torch.stack(values).sum() for values in zip(*parts_results, strict=True))
+        if is_monitored:
+            self._monitor.before_step()
         self._optimizer.step()
-        if watched:
-            self._watch.after_step()
+        if is_monitored:
+            self._monitor.after_step()
         if self._average.follows_steps:
             self._average.after_step()
         return loss, right
 
     def _descend(self, batch: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor]:
-        """Add the gradient of `batch`, which is this share of a step's; its share of the loss, and how many were right."""
+        """Add the gradient of `batch`, which is `share` of a step's batch; returns its share of the loss, and the number of correct
+        predictions."""
         labels = self._images.labels[batch]
         images = self._pixels(batch)
         if self._augment.varies:
@@ -216,28 +218,28 @@ class Training:
         return loss.detach(), (logits.detach().argmax(1) == labels).sum()
 
     def _close_epoch(self, rate: float) -> EpochStatistics:
-        """Look at the net as it is now, in evaluation mode, with some of the training images."""
+        """The statistics of the epoch, with a sample of the training images in evaluation mode."""
         self._net.eval()
-        rows = self._watch.sample(self._rows, self.epoch)
+        rows = self._monitor.sample(self._rows, self.epoch)
 
-        def look(size: int) -> Tensor:
+        def predict_sample(size: int) -> Tensor:
             parts = torch.split(rows, size)
-            with self._watch.looking():
+            with self._monitor.recording_activations():
                 first = self._logits(parts[0])
             return torch.cat([first, *(self._logits(part) for part in parts[1:])])
 
         with self._average.shown(), torch.inference_mode():
-            return self._watch.close(self._prediction_batch.fit(look), self._images.labels[rows], rate)
+            return self._monitor.close(self._prediction_batch.fit(predict_sample), self._images.labels[rows], rate)
 
     def measure_statistics(self, seed: int) -> None:
-        """Give the net batch-norm statistics of its own activations on training images, unvaried, that `seed` chooses.
+        """Compute the net's batch-norm statistics on training images that `seed` selects, without augmentation.
 
-        For weights that were put together from others, whose statistics are of other activations.
+        For averaged weights, whose activations are not those that the stored statistics come from.
         """
         measure_statistics(self._net, self._rows, seed, self._prediction_batch, self._logits)
 
     def evaluate(self, split: str) -> Evaluation:
-        """Predict every image of `split`, in the order of its rows. Raises `TrialDiverged` on a logit that is no finite number."""
+        """Predict every image of `split`, in the order of its rows. Raises `TrialDiverged` where a logit is not finite."""
         self._net.eval()
         rows = self._images.rows[split]
 
@@ -262,7 +264,7 @@ class Training:
         return self._rows.cpu().numpy()
 
     def find_wrong(self) -> npt.NDArray[np.bool_]:
-        """Which images of `trained_rows` the net as it is now, in evaluation mode, has wrong: (images,)."""
+        """Which images of `trained_rows` the net misclassifies in evaluation mode: (images,)."""
         self._net.eval()
 
         def predict(size: int) -> Tensor:
@@ -273,7 +275,7 @@ class Training:
         return wrong.cpu().numpy()
 
     def _spread(self, weights: npt.NDArray[np.float64] | None) -> Tensor | None:
-        """Float32, one for each position, that of an image with a usual share 1."""
+        """Image weights by position, float32 (images,), scaled to a mean of 1 over the training images."""
         if weights is None:
             return None
         spread = torch.ones(len(self._images.labels), dtype=torch.float32)
@@ -281,7 +283,7 @@ class Training:
         return spread.to(self._device)
 
     def _validation_losses(self) -> list[float]:
-        """Of `plateau`, one an epoch since this trial began, the last one included."""
+        """For `plateau`: the validation losses of all epochs since the start of this trial, including the last one."""
         if self.config.schedule.name != "plateau":
             return []
         if len(self._losses) < self.epoch - self._start:
@@ -289,16 +291,16 @@ class Training:
         return self._losses
 
     def circumstances(self) -> dict[str, str | int]:
-        """What the numbers were computed with, where that may differ from one machine to the next."""
+        """The circumstances of the computation that may differ between machines."""
         parts = {"parts": self.parts} if self.parts > 1 else {}
         return {"precision": self.precision, "device": name_device(self._device), "torch": torch.__version__, **parts}
 
     def cost(self) -> TrialCost:
-        """What its net costs, after an epoch, of whose steps the memory counts; measured once an architecture."""
+        """The costs of the net, measured once for each architecture, after an epoch whose peak memory is that of a step."""
         optimizer_bytes = sum(
             value.numel() * value.element_size()
-            for kept in self._optimizer.state.values()
-            for value in kept.values()
+            for buffers in self._optimizer.state.values()
+            for value in buffers.values()
             if isinstance(value, Tensor)
         )
         size = -(-self.batch_size // self.parts)
@@ -315,15 +317,15 @@ class Training:
         return measure_once((model, rounds, shape, size, optimizer_bytes, self.precision, str(self._device)), measure)
 
     def weights(self) -> bytes:
-        """Weights and batch-norm statistics that predict, so averaged ones where there are any, as a safetensors file."""
+        """The weights and batch-norm statistics for prediction, averaged if there is an average, as a safetensors file."""
         with self._average.shown():
             tensors = {name: value.detach().contiguous() for name, value in self._net.state_dict().items()}
             return bytes(save_tensors(tensors))
 
     def optimizer_state(self) -> bytes:
-        """The optimizer's tensors as a safetensors file, named `<parameter>/<buffer>`, and what else it takes to go on.
+        """The optimizer's tensors, named `<parameter>/<buffer>`, and the other state for resuming, as a safetensors file.
 
-        That are `Average.state`, and for `plateau` the validation losses.
+        The other state is `Average.state`, and for `plateau` the validation losses.
         """
         tensors = optimizer_tensors(self._optimizer, self._net) | self._average.state()
         if self.config.schedule.name == "plateau":
@@ -331,31 +333,31 @@ class Training:
         return bytes(save_tensors(tensors))
 
     def restore(self, epoch: int, weights: bytes, optimizer_state: bytes) -> None:
-        """Become the trial that `weights` and `optimizer_state` were taken from at the end of `epoch`.
+        """Load the checkpoint of the end of `epoch`.
 
-        Rate, momentum, betas and decay stay those of this training's own configuration: they may come from another
-        trial's checkpoint, of which the weights that it trained on count, not their average. Raises
-        `CheckpointMismatch` where it is one of another model, of another optimizer, or without its losses.
+        Rate, momentum, betas and decay are those of this training's configuration: the checkpoint may belong to another trial. In
+        that case its weights in training are used, not their average. Raises `CheckpointMismatch` where it is one of another
+        model, of another optimizer, or lacks validation losses.
         """
         stored = load_tensors(weights)
-        kept, raw, rest = split_state(load_tensors(optimizer_state))
+        buffers, raw, rest = split_state(load_tensors(optimizer_state))
         raw = raw or stored
         check_model(self._net, stored)
         check_model(self._net, raw)
-        check_tensors(self.config.optimizer, self._net, kept, epoch)
+        check_tensors(self.config.optimizer, self._net, buffers, epoch)
         losses: list[float] = []
         if self.config.schedule.name == "plateau" and epoch > self._start:
             losses = rest[LOSSES].tolist() if LOSSES in rest else []
             if len(losses) != epoch - self._start:
                 raise CheckpointMismatch(f"it holds {len(losses)} validation losses of {epoch - self._start} epochs")
         self._net.load_state_dict(raw)
-        restore_tensors(self._optimizer, self._net, kept)
+        restore_tensors(self._optimizer, self._net, buffers)
         self._average.restore(stored, rest, epoch)
         self._losses = losses
         self.epoch = epoch
 
     def _check_loss(self, total: float, mean: float, step: int, steps: int) -> None:
-        """Raise `TrialDiverged` where the sum of losses is no finite number, or their mean since the last look too high."""
+        """Raise `TrialDiverged` where the sum of losses is not finite, or their mean since the last check is too high."""
         where = f"in epoch {self.epoch + 1}, step {step + 1} of {steps}"
         if not math.isfinite(total):
             raise TrialDiverged(f"the training loss is {total} {where}")
@@ -369,11 +371,11 @@ class Training:
         return self._predict(self._normalise(self._pixels(batch)))
 
     def _pixels(self, batch: Tensor) -> Tensor:
-        """Float32 (images, channels, height, width) from 0 to 1, in channels_last."""
+        """The images of `batch`: float32 (images, channels, height, width) from 0 to 1, in channels_last."""
         return self._images.pixels[batch].to(torch.float32).div_(255).permute(0, 3, 1, 2)
 
     def _normalise(self, images: Tensor) -> Tensor:
-        """In place."""
+        """Normalise `images` in place by mean and deviation of the training images."""
         return images.sub_(self._images.mean[:, None, None]).div_(self._images.std[:, None, None])
 
     def _predict(self, images: Tensor) -> Tensor:
@@ -382,6 +384,6 @@ class Training:
         if logits.shape != (len(images), self._images.shape.classes):  # on a GPU the loss would end the whole process
             raise ModelMismatch(
                 f"the model gives {tuple(logits.shape)} for {len(images)} images of {self._images.shape.classes} classes, "
-                "not logits (images, classes): mend its last layer"
+                "not logits (images, classes): repair its last layer"
             )
         return logits.float()

@@ -1,7 +1,7 @@
-"""Carries one trial forward, epoch by epoch, from whatever the store already holds of it.
+"""Advances one trial, epoch by epoch, from its checkpoints in the store.
 
-An epoch that is committed is read, not trained; training begins from the newest whole checkpoint before the epoch that
-is asked for, or from its parent's. So a resumed, an extended and an undisturbed trial go the same way through this file.
+A committed epoch is read, not trained; training starts from the newest complete checkpoint before the requested epoch, or from
+that of its parent. So resumed, extended and undisturbed trials take the same code path.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trainables.config.trial import ParentConfig, TrialConfig
 from trainables.errors import CaucusError, CheckpointMismatch, DamagedObject, ObjectMissing, StoreError, TrialDiverged
 from trainables.hardware.device import check_device
 from trainables.models.pretrained import load_initial_weights
-from trainables.optim.samme import JudgedRound, judge_round
+from trainables.optim.samme import RoundOutcome, evaluate_round
 from trainables.results.boost_table import BoostTable, boost_from_arrow, boost_to_arrow
 from trainables.results.checkpoint import CheckpointId, committed_epochs, read_json_part, read_part
 from trainables.results.committer import Committer
@@ -34,31 +34,31 @@ from trainables.training.memory import first_line, free_memory, is_out_of_memory
 from trainables.training.training import Evaluation, OutOfTime, Training
 
 PARENT_WAIT_S = 60.0
-"""So long a trial waits for its parent's checkpoint, which another process may still be writing, and asks so often:"""
+"""How long a trial waits for its parent's checkpoint, which another process may still be writing; `PARENT_POLL_S` is the interval."""
 PARENT_POLL_S = 0.1
 
-OWN_WAIT_S = 5.0
-"""The same for its own newest checkpoint: whoever trained that epoch told of it before it was stored."""
-OWN_POLL_S = 0.05
+CHECKPOINT_WAIT_S = 5.0
+"""How long a trial waits for its own newest checkpoint: the worker that trained that epoch reported it before it was stored."""
+CHECKPOINT_POLL_S = 0.05
 
 
 class ParentUnusable(CaucusError, ValueError):
-    """The checkpoint that a trial starts from is missing, damaged, or of another kind."""
+    """The checkpoint that a trial starts from is missing, damaged, or does not fit."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one call of `Trial.advance` brought: an epoch's result, or the end of the trial with its reason."""
+    """The result of a call of `Trial.advance`: an epoch's result, or the end of the trial with its reason."""
 
     result: EpochResult | None = None
     trained: bool = False
-    """False where the epoch was in the store already and cost nothing."""
+    """False where the epoch was in the store already."""
     end: TrialState | None = None
     reason: str = ""
 
 
 class Trial:
-    """One trial under way. `epoch` is the last one that was advanced to; that of a new child is its parent's."""
+    """A trial in progress. `epoch` is the last epoch that it has reached; that of a new child is its parent's."""
 
     def __init__(
         self,
@@ -82,16 +82,16 @@ class Trial:
         self._parts = 1
         self._image_weights: npt.NDArray[np.float64] | None = None
         self.cost: TrialCost | None = None
-        """What its net costs, once an epoch was trained, or read with it."""
+        """The costs of the net, after an epoch was trained, or read with its costs; None before."""
 
     def advance(self, should_stop: Callable[[], bool] = lambda: False) -> Step:
-        """The next epoch, from the store or by training. Never raises for what a trial can do wrong: that ends it.
+        """The next epoch, from the store or by training. An error of the trial is not raised, but ends the trial.
 
-        A store that stays unwilling ends it as `stopped`, not `failed`: the next run continues it. Raises `DeviceFault`
-        where nothing that this process asks of its GPU is answered any more.
+        A store that keeps failing ends it as `stopped`, not `failed`: the next run continues it. Raises `DeviceFault` where the
+        GPU has stopped working for this process.
         """
         try:
-            known = self._known_result(self.epoch + 1)
+            known = self._stored_result(self.epoch + 1)
             result = known or self._train_next(should_stop)
             self.epoch += 1
             return Step(result, trained=known is None)
@@ -105,17 +105,17 @@ class Trial:
             check_device(self._images.pixels.device, error)
             return Step(end="failed", reason=describe(error))
 
-    def _known_result(self, epoch: int) -> EpochResult | None:
-        """What the store has of this epoch, or None where it must be trained (again)."""
+    def _stored_result(self, epoch: int) -> EpochResult | None:
+        """The stored result of this epoch, or None where it must be trained (again)."""
         if epoch not in self._committed:
             return None
         try:
             metrics = read_json_part(self._store, self._id(epoch), layout.METRICS)
             timing = read_json_part(self._store, self._id(epoch), layout.TIMING)
             if self.cost is None and isinstance(timing.get("cost"), dict):
-                self.cost = TrialCost(**_known(TrialCost, timing["cost"]))
+                self.cost = TrialCost(**_known_fields(TrialCost, timing["cost"]))
             took = {"train_s": timing["train_s"], "evaluate_s": timing["evaluate_s"]}
-            return EpochResult(**_known(EpochResult, metrics) | took)
+            return EpochResult(**_known_fields(EpochResult, metrics) | took)
         except (DamagedObject, ObjectMissing, ValueError, KeyError, TypeError):
             self._committed.discard(epoch)
             return None
@@ -126,30 +126,30 @@ class Trial:
             training = self._restore(self.epoch, should_stop)
         # More than once where checkpoints before this epoch were damaged, or where a batch does not fit into memory.
         while True:
-            batch_size, said = training.batch_size, ""
+            batch_size, message = training.batch_size, ""
             try:
                 result = self._train_epoch(training, should_stop)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                said = first_line(error)
-            if said:
-                # The whole epoch again, from the last good checkpoint: so its bits follow from the number of parts alone.
+                message = first_line(error)
+            if message:
+                # Repeat the whole epoch from the last good checkpoint, so that its bits depend on the number of parts alone.
                 del training
                 free_memory()
-                self._parts = more_parts(self._parts, batch_size, said)
+                self._parts = more_parts(self._parts, batch_size, message)
                 training = self._restore(self.epoch, should_stop)
             elif training.epoch == self.epoch + 1:
                 self._training = training
                 return result
 
     def _restore(self, epoch: int, should_stop: Callable[[], bool]) -> Training:
-        """A training from the newest whole checkpoint at `epoch` or before; from the beginning where there is none."""
+        """A training from the newest complete checkpoint up to `epoch`; from the beginning where there is none."""
         if self._start < epoch == self._on_record and epoch not in self._committed:
-            if self._wait_for(self._id(epoch), OWN_WAIT_S, OWN_POLL_S, should_stop):
+            if self._wait_for(self._id(epoch), CHECKPOINT_WAIT_S, CHECKPOINT_POLL_S, should_stop):
                 self._committed.add(epoch)
-            self._on_record = 0  # waited for once: what has not come by now was lost
-        self._committer.flush()  # the newest checkpoint may still be on its way, where the epoch after it has failed
+            self._on_record = 0  # wait only once: a checkpoint that has not arrived by now is lost
+        self._committer.flush()  # the upload of the newest checkpoint may be in progress, where the epoch after it has failed
         for candidate in sorted((found for found in self._committed if found <= epoch), reverse=True):
             try:
                 weights = read_part(self._store, self._id(candidate), layout.WEIGHTS)
@@ -158,7 +158,9 @@ class Trial:
             except (DamagedObject, ObjectMissing, ValueError):
                 self._committed.discard(candidate)
                 continue
-            self._parts = max(self._parts, timing.get("parts", 1))  # as it began, so to the same bits
+            self._parts = max(
+                self._parts, timing.get("parts", 1)
+            )  # as in its earlier epochs, so that the bits are the same
             training = self._begin_training(should_stop)
             training.restore(candidate, weights, optimizer_state)
             return training
@@ -186,7 +188,7 @@ class Trial:
         )
 
     def _read_nets(self, former: ParentConfig | None, should_stop: Callable[[], bool]) -> bytes | None:
-        """The nets of the rounds of gradient boosting before; None in the first one. Every checkpoint of a round holds them too."""
+        """The nets of the previous rounds of gradient boosting; None in the first round. Every checkpoint of a round contains them."""
         if former is None:
             return None
         checkpoint = CheckpointId(former.trial_id, former.epoch)
@@ -197,7 +199,7 @@ class Trial:
             raise ParentUnusable(f"its former round {former} cannot be read: {error}") from None
 
     def _read_former(self, former: ParentConfig, should_stop: Callable[[], bool]) -> npt.NDArray[np.float64]:
-        """The weights of the images, from the round of boosting before."""
+        """The image weights from the previous round of boosting."""
         checkpoint = CheckpointId(former.trial_id, former.epoch)
         self._require(checkpoint, "former round", should_stop)
         try:
@@ -210,7 +212,7 @@ class Trial:
         return table.weights
 
     def _require(self, checkpoint: CheckpointId, what: str, should_stop: Callable[[], bool]) -> None:
-        """Raise `ParentUnusable` where the store neither has `checkpoint` nor gets it in time."""
+        """Raise `ParentUnusable` where `checkpoint` is not in the store and does not arrive in time."""
         if not self._wait_for(checkpoint, PARENT_WAIT_S, PARENT_POLL_S, should_stop):
             raise ParentUnusable(
                 f"its {what} {checkpoint} is not in the store {self._store.uri}, nor came within {PARENT_WAIT_S:g} s: "
@@ -233,7 +235,7 @@ class Trial:
     def _wait_for(
         self, checkpoint: CheckpointId, timeout_s: float, poll_s: float, should_stop: Callable[[], bool]
     ) -> bool:
-        """Whether the store has this checkpoint by now, or gets it in time. Raises `OutOfTime` if told to stop meanwhile."""
+        """Whether this checkpoint is in the store, or arrives in time. Raises `OutOfTime` if the trial must stop meanwhile."""
         give_up_s = time.monotonic() + timeout_s
         while self._store.stat(checkpoint.key(layout.MANIFEST)) is None:
             if should_stop():
@@ -249,7 +251,7 @@ class Trial:
         train_s = seconds_since(start_s)
         start_s = time.monotonic()
         validation, test = training.evaluate("validation"), training.evaluate("test")
-        judged = self._judge_round(training)
+        outcome = self._evaluate_round(training)
         result = EpochResult(
             epoch=training.epoch,
             train_loss=train_loss,
@@ -258,9 +260,9 @@ class Trial:
             validation_accuracy=validation.accuracy,
             train_s=train_s,
             evaluate_s=seconds_since(start_s),
-            **(training.watched.scalars() if training.watched else {}),
-            round_error=judged.error if judged else None,
-            round_weight=judged.weight if judged else self._weight_in_sum(),
+            **(training.statistics.scalars() if training.statistics else {}),
+            round_error=outcome.error if outcome else None,
+            round_weight=outcome.weight if outcome else self._weight_in_sum(),
         )
         measured = asdict(result)
         timing = {
@@ -275,32 +277,32 @@ class Trial:
         parts = {
             layout.WEIGHTS: training.weights(),
             layout.OPTIMIZER: training.optimizer_state(),
-            layout.predictions_part("validation"): to_arrow(told := self._predictions("validation", validation)),
+            layout.predictions_part("validation"): to_arrow(predictions := self._predictions("validation", validation)),
             layout.true_class_part("validation"): true_class_to_arrow(
-                take_true_class(told, self._labels("validation"))
+                take_true_class(predictions, self._labels("validation"))
             ),
             layout.predictions_part("test"): to_arrow(self._predictions("test", test)),
             layout.METRICS: to_json(measured),
-            layout.WATCHED: layers_to_arrow(training.watched.layers if training.watched else ()),
+            layout.LAYER_STATISTICS: layers_to_arrow(training.statistics.layers if training.statistics else ()),
             layout.TIMING: to_json(timing),
         }
-        if judged:
-            table = BoostTable(self.config.data_id, training.trained_rows.astype(np.int32), judged.weights)
+        if outcome:
+            table = BoostTable(self.config.data_id, training.trained_rows.astype(np.int32), outcome.weights)
             parts[layout.BOOST] = boost_to_arrow(table)
         self._committer.commit(self._id(training.epoch), parts)
         self._committed.add(training.epoch)
         return result
 
-    def _judge_round(self, training: Training) -> JudgedRound | None:
-        """What a round of SAMME would come to if it ended now: any epoch may be its last one."""
+    def _evaluate_round(self, training: Training) -> RoundOutcome | None:
+        """The outcome of a round of SAMME if it ended now, since any epoch may be its last one; None for other trials."""
         if self.config.boost.kind != "samme":
             return None
         wrong = training.find_wrong()
         weights = np.full(len(wrong), 1 / len(wrong)) if self._image_weights is None else self._image_weights
-        return judge_round(weights, wrong, self._images.shape.classes)
+        return evaluate_round(weights, wrong, self._images.shape.classes)
 
     def _weight_in_sum(self) -> float | None:
-        """Of a round of gradient boosting."""
+        """The factor of the logits of a round of gradient boosting; None for other trials."""
         boost = self.config.boost
         return (boost.shrinkage if boost.former else 1.0) if boost.kind == "gradient" else None
 
@@ -315,10 +317,10 @@ class Trial:
         return CheckpointId(self.config.trial_id, epoch)
 
 
-def _known(kind: type[Any], told: Mapping[str, Any]) -> dict[str, Any]:
-    """Of what a newer version measured what this one knows."""
+def _known_fields(kind: type[Any], measured: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of `measured` that are fields of `kind`; a newer version may have written others."""
     names = {field.name for field in fields(kind)}
-    return {key: value for key, value in told.items() if key in names}
+    return {key: value for key, value in measured.items() if key in names}
 
 
 def seconds_since(start_s: float) -> float:
@@ -327,7 +329,7 @@ def seconds_since(start_s: float) -> float:
 
 
 def describe(error: Exception) -> str:
-    """Why a trial failed, for a person."""
+    """Why a trial failed, as a message for people."""
     if isinstance(error, CaucusError):
         return str(error)
     if is_out_of_memory(error):

@@ -88,7 +88,7 @@ def train(planted: Planted) -> tuple[TrialRecord, Setting]:
         for epoch in range(1, planted.epochs + 1):
             loss, accuracy = training.train_epoch()
             validation = training.evaluate("validation")
-            seen = training.watched.scalars() if training.watched else {}
+            seen = training.statistics.scalars() if training.statistics else {}
             results.append(EpochResult(epoch, loss, accuracy, validation.loss, validation.accuracy, 0.1, 0.0, **seen))
     except TrialDiverged as error:
         return TrialRecord(config, "diverged", str(error), tuple(results)), setting

@@ -84,7 +84,7 @@ def test_checkpoints_of_before_are_read_whole(tmp_path: Path) -> None:
     members = [write(store, 1, predict(1)), write(store, 2, predict(2), old=True)]
     pool = read_true_class_pool(store, members, "validation", TABLE)
     assert pool.members == tuple(members)
-    assert pool.probabilities[1].tolist() == take_true_class(predict(2), LABELS).truth.tolist()
+    assert pool.probabilities[1].tolist() == take_true_class(predict(2), LABELS).true_class.tolist()
     assert store.read.count("validation.arrow") == 1
 
 
@@ -99,14 +99,14 @@ GOOD = take_true_class(predict(1), LABELS)
         replace(GOOD, rows_sha256="00" * 32),
         replace(GOOD, labels_sha256="00" * 32),
         replace(GOOD, classes=4),
-        replace(GOOD, truth=GOOD.truth[:2], predicted=GOOD.predicted[:2]),
+        replace(GOOD, true_class=GOOD.true_class[:2], predicted=GOOD.predicted[:2]),
     ],
     ids=["data", "split", "rows", "labels", "classes", "images"],
 )
 def test_columns_that_do_not_line_up_are_passed_over_for_the_whole(tmp_path: Path, truth: TrueClass) -> None:
     store = Counting(tmp_path)
     pool = read_true_class_pool(store, [write(store, 1, predict(1), truth)], "validation", TABLE)
-    assert pool.probabilities[0].tolist() == GOOD.truth.tolist()
+    assert pool.probabilities[0].tolist() == GOOD.true_class.tolist()
     assert store.read.count("validation.arrow") == 1
 
 
@@ -117,7 +117,7 @@ def test_a_damaged_column_is_passed_over_for_the_whole(tmp_path: Path) -> None:
     store.delete(member(2).key("validation-truth.arrow"))
     pool = read_true_class_pool(store, members, "validation", TABLE)
     assert pool.members == tuple(members)
-    assert pool.probabilities[0].tolist() == GOOD.truth.tolist()
+    assert pool.probabilities[0].tolist() == GOOD.true_class.tolist()
 
 
 def test_who_cannot_be_used_is_left_out_by_name(tmp_path: Path) -> None:
@@ -175,8 +175,8 @@ def test_who_agrees_on_the_true_class_alone_is_no_duplicate(tmp_path: Path) -> N
     given[1] = [0.1, 0.8, 0.1]  # the true class of this image is the first
     members = [write(store, 0, said), write(store, 1, replace(said, probabilities=given))]
     assert (
-        take_true_class(said, LABELS).truth.tolist()
-        == take_true_class(replace(said, probabilities=given), LABELS).truth.tolist()
+        take_true_class(said, LABELS).true_class.tolist()
+        == take_true_class(replace(said, probabilities=given), LABELS).true_class.tolist()
     )
     assert read_true_class_pool(store, members, "validation", TABLE).members == tuple(members)
     assert read_pool(store, members, "validation", TABLE, merge=True).members == tuple(members)

@@ -17,7 +17,7 @@ from runner.journal.events import (
     TrialPlanned,
     TrialPromoted,
 )
-from tests.sample_runs.driver import A, B, C, Driver, Given
+from tests.sample_runs.driver import A, B, C, Driver, FixedTrials
 from tests.sample_runs.sample_run import make_result, make_trial
 from trainables.results.record import TrialCost
 
@@ -36,7 +36,7 @@ def begin(folder, config, trials=None, **parts):
 
 def test_a_trial_is_finished_at_its_last_epoch(tmp_path):
     driver = begin(tmp_path, NONE)
-    assert [driver.tell(A, epoch, 0.5) for epoch in (1, 2, 3)] == [CONTINUE, CONTINUE, STOP]
+    assert [driver.report_epoch(A, epoch, 0.5) for epoch in (1, 2, 3)] == [CONTINUE, CONTINUE, STOP]
     assert driver.record(A).state == "finished"
     assert driver.record(A).epochs == tuple(make_result(epoch, 0.5) for epoch in (1, 2, 3))
     assert driver.log.state.epochs_trained == 3
@@ -44,15 +44,15 @@ def test_a_trial_is_finished_at_its_last_epoch(tmp_path):
 
 def test_a_trial_at_its_last_epoch_is_finished_even_if_it_is_the_worst(tmp_path):
     driver = begin(tmp_path, SchedulerConfig(method="asha", max_epochs=1, reduction=3))
-    assert driver.tell(A, 1, 0.9) == STOP
-    assert driver.tell(B, 1, 0.1) == STOP
+    assert driver.report_epoch(A, 1, 0.9) == STOP
+    assert driver.report_epoch(B, 1, 0.1) == STOP
     assert [driver.record(trial).state for trial in (A, B)] == ["finished", "finished"]
 
 
 def test_a_trial_below_the_cut_off_is_pruned_and_the_log_says_why(tmp_path):
     driver = begin(tmp_path, ASHA)
-    assert driver.tell(A, 1, 0.9) == CONTINUE
-    assert driver.tell(B, 1, 0.5) == STOP
+    assert driver.report_epoch(A, 1, 0.9) == CONTINUE
+    assert driver.report_epoch(B, 1, 0.5) == STOP
     assert (driver.record(B).state, driver.record(B).reason) == ("pruned", "pruned at rung 1, rank 2 of 2")
     assert driver.record(A).state == "waiting"  # `Slots` tells of starts
 
@@ -60,14 +60,16 @@ def test_a_trial_below_the_cut_off_is_pruned_and_the_log_says_why(tmp_path):
 def test_the_scheduler_none_prunes_nobody(tmp_path):
     driver = begin(tmp_path, NONE)
     for epoch in (1, 2):
-        assert [driver.tell(trial, epoch, value) for trial, value in ((A, 0.9), (B, 0.1), (C, 0.0))] == [CONTINUE] * 3
-    assert driver.told(TrialEnded) == []
+        assert [driver.report_epoch(trial, epoch, value) for trial, value in ((A, 0.9), (B, 0.1), (C, 0.0))] == [
+            CONTINUE
+        ] * 3
+    assert driver.events_of(TrialEnded) == []
 
 
 @pytest.mark.parametrize("state", ["diverged", "failed", "stopped"])
 def test_a_trial_that_reports_its_own_end_is_stopped_with_its_reason(tmp_path, state):
     driver = begin(tmp_path, ASHA)
-    driver.tell(A, 1, 0.9)
+    driver.report_epoch(A, 1, 0.9)
     assert driver.report_end(A, state, "loss is nan") == STOP
     assert (driver.record(A).state, driver.record(A).reason) == (state, "loss is nan")
     assert len(driver.record(A).epochs) == 1
@@ -75,11 +77,11 @@ def test_a_trial_that_reports_its_own_end_is_stopped_with_its_reason(tmp_path, s
 
 def test_an_end_does_not_replace_the_one_on_record(tmp_path):
     driver = begin(tmp_path, ASHA)
-    driver.tell(A, 1, 0.9)
-    driver.tell(B, 1, 0.5)
+    driver.report_epoch(A, 1, 0.9)
+    driver.report_epoch(B, 1, 0.5)
     assert driver.report_end(B, "stopped", "the budget ran out") == STOP
     driver.lose(B, "killed")
-    assert (driver.record(B).state, len(driver.told(TrialEnded))) == ("pruned", 1)
+    assert (driver.record(B).state, len(driver.events_of(TrialEnded))) == ("pruned", 1)
 
 
 def test_a_lost_worker_is_a_failure_that_names_the_last_cause(tmp_path):
@@ -105,24 +107,24 @@ def test_a_lost_worker_without_a_message_is_a_failure_too(tmp_path, error):
 
 def test_an_epoch_that_is_reported_again_changes_nothing(tmp_path):
     driver = begin(tmp_path, ASHA)
-    driver.tell(A, 1, 0.9)
-    driver.tell(A, 2, 0.9)
+    driver.report_epoch(A, 1, 0.9)
+    driver.report_epoch(A, 2, 0.9)
     before = list(driver.log.events)
-    assert driver.tell(A, 1, 0.1, trained=False) == CONTINUE
+    assert driver.report_epoch(A, 1, 0.1, trained=False) == CONTINUE
     assert driver.log.events == before
-    assert driver.tell(B, 1, 0.89) == STOP  # the rung still has 0.9 of A
+    assert driver.report_epoch(B, 1, 0.89) == STOP  # the rung still has 0.9 of A
 
 
 def test_an_epoch_that_was_trained_again_counts_as_work_and_not_as_a_result(tmp_path):
     driver = begin(tmp_path, ASHA)
-    driver.tell(A, 1, 0.9)
-    driver.tell(A, 2, 0.9)
-    assert driver.tell(A, 1, 0.9, trained=True) == CONTINUE
-    assert [event.epoch for event in driver.told(EpochRepeated)] == [1]
-    assert len(driver.told(EpochReported)) == 2
+    driver.report_epoch(A, 1, 0.9)
+    driver.report_epoch(A, 2, 0.9)
+    assert driver.report_epoch(A, 1, 0.9, trained=True) == CONTINUE
+    assert [event.epoch for event in driver.events_of(EpochRepeated)] == [1]
+    assert len(driver.events_of(EpochReported)) == 2
     assert driver.log.state.epochs_trained == 3
-    assert driver.tell(A, 2, 0.9, trained=False) == CONTINUE
-    assert driver.tell(A, 3, 0.9) == CONTINUE
+    assert driver.report_epoch(A, 2, 0.9, trained=False) == CONTINUE
+    assert driver.report_epoch(A, 3, 0.9) == CONTINUE
     assert driver.log.state.last_epoch(A.trial_id) == 3
 
 
@@ -130,39 +132,39 @@ def test_a_trial_that_has_ended_is_repaired_up_to_its_last_epoch_and_stopped_the
     config = SchedulerConfig(method="asha", max_epochs=9, reduction=3, grace_epochs=3)
     driver = begin(tmp_path, config)
     for epoch in (1, 2, 3):
-        driver.tell(A, epoch, 0.9)
-    assert [driver.tell(B, epoch, 0.5) for epoch in (1, 2, 3)] == [CONTINUE, CONTINUE, STOP]
+        driver.report_epoch(A, epoch, 0.9)
+    assert [driver.report_epoch(B, epoch, 0.5) for epoch in (1, 2, 3)] == [CONTINUE, CONTINUE, STOP]
     again = begin(tmp_path, config)
-    assert [again.tell(B, epoch, 0.5) for epoch in (1, 2, 3)] == [CONTINUE, CONTINUE, STOP]
+    assert [again.report_epoch(B, epoch, 0.5) for epoch in (1, 2, 3)] == [CONTINUE, CONTINUE, STOP]
     assert (again.record(B).state, len(again.record(B).epochs)) == ("pruned", 3)
-    assert (len(again.told(TrialEnded)), len(again.told(EpochRepeated))) == (1, 3)
+    assert (len(again.events_of(TrialEnded)), len(again.events_of(EpochRepeated))) == (1, 3)
 
 
 def test_the_rungs_are_filled_from_the_record(tmp_path):
     first = begin(tmp_path, ASHA)
-    first.tell(A, 1, 0.9)
+    first.report_epoch(A, 1, 0.9)
     again = begin(tmp_path, ASHA)
-    assert again.tell(B, 1, 0.5) == STOP
+    assert again.report_epoch(B, 1, 0.5) == STOP
     assert again.record(B).reason == "pruned at rung 1, rank 2 of 2"
 
 
 def test_decisions_on_record_are_not_taken_a_second_time(tmp_path):
     first = begin(tmp_path, ASHA)
-    first.tell(A, 1, 0.5)  # alone at its rung
-    first.tell(B, 1, 0.8)
-    first.tell(C, 1, 0.9)
+    first.report_epoch(A, 1, 0.5)  # alone at its rung
+    first.report_epoch(B, 1, 0.8)
+    first.report_epoch(C, 1, 0.9)
     before = [event for event in first.log.events if isinstance(event, TrialEnded)]
     again = begin(tmp_path, ASHA)
-    assert again.told(TrialEnded) == before == []
-    assert again.tell(A, 1, 0.5, trained=False) == CONTINUE
-    assert again.tell(A, 2, 0.99) == STOP  # a new result, and by now two have beaten its only rung
+    assert again.events_of(TrialEnded) == before == []
+    assert again.report_epoch(A, 1, 0.5, trained=False) == CONTINUE
+    assert again.report_epoch(A, 2, 0.99) == STOP  # a new result, and by now two have beaten its only rung
     assert again.record(A).reason == "pruned at rung 1, rank 3 of 3"
 
 
 def test_epochs_from_the_store_are_decided_on_as_if_they_were_trained(tmp_path):
     driver = begin(tmp_path, ASHA)
-    driver.tell(A, 1, 0.9, trained=False)
-    assert driver.tell(B, 1, 0.5, trained=False) == STOP
+    driver.report_epoch(A, 1, 0.9, trained=False)
+    assert driver.report_epoch(B, 1, 0.5, trained=False) == STOP
     assert driver.log.state.epochs_trained == 0
     assert driver.record(B).state == "pruned"
 
@@ -184,7 +186,7 @@ def test_a_run_that_is_killed_between_results_ends_as_one_that_is_not(tmp_path_f
             trial = (A, B, C)[number]
             if not driver.log.state.has_ended(trial.trial_id):
                 epoch = driver.log.state.last_epoch(trial.trial_id) + 1
-                answers.append(driver.tell(trial, epoch, eighths / 8))
+                answers.append(driver.report_epoch(trial, epoch, eighths / 8))
         return answers, driver.log.state.trials
 
     assert run(killed_at) == run([])
@@ -193,7 +195,7 @@ def test_a_run_that_is_killed_between_results_ends_as_one_that_is_not(tmp_path_f
 def test_trials_come_in_the_order_of_the_search_and_then_no_more(tmp_path):
     driver = Driver(tmp_path, NONE)
     assert [task.name for task in driver.take_all()] == [A.trial_id, B.trial_id, C.trial_id]
-    assert [event.trial_id for event in driver.told(TrialPlanned)] == [A.trial_id, B.trial_id, C.trial_id]
+    assert [event.trial_id for event in driver.events_of(TrialPlanned)] == [A.trial_id, B.trial_id, C.trial_id]
     assert driver.controller.next_task() == "wait"  # they are running
     for trial in (A, B, C):
         driver.report_end(trial, "failed", "it broke")
@@ -203,9 +205,9 @@ def test_trials_come_in_the_order_of_the_search_and_then_no_more(tmp_path):
 
 def test_a_new_driver_begins_with_what_has_no_end_after_the_last_epoch_on_record(tmp_path):
     first = begin(tmp_path, NONE)
-    first.tell(A, 1, 0.5)
-    first.tell(B, 1, 0.5)
-    first.tell(B, 2, 0.5)
+    first.report_epoch(A, 1, 0.5)
+    first.report_epoch(B, 1, 0.5)
+    first.report_epoch(B, 2, 0.5)
     first.report_end(C, "diverged", "loss is nan")
     again = Driver(tmp_path, NONE)
     assert [(task.name, task.after_epoch) for task in again.take_all()] == [(A.trial_id, 1), (B.trial_id, 2)]
@@ -214,8 +216,8 @@ def test_a_new_driver_begins_with_what_has_no_end_after_the_last_epoch_on_record
 def test_epochs_whose_checkpoints_were_lost_are_trained_again_even_of_trials_that_have_ended(tmp_path):
     first = begin(tmp_path, NONE)
     for epoch in (1, 2, 3):
-        first.tell(A, epoch, 0.5)
-    first.tell(B, 1, 0.5)
+        first.report_epoch(A, epoch, 0.5)
+    first.report_epoch(B, 1, 0.5)
     again = Driver(tmp_path, NONE, lost={A.trial_id: {2, 3}})
     tasks = [(task.name, task.after_epoch) for task in again.take_all()]
     assert tasks == [(A.trial_id, 1), (B.trial_id, 1), (C.trial_id, 0)]
@@ -229,21 +231,21 @@ def test_trials_that_the_search_dropped_are_not_trained(tmp_path):
 
 def test_a_trial_that_pauses_releases_its_slot_and_continues_when_it_is_promoted(tmp_path):
     driver = begin(tmp_path, SchedulerConfig(method="asha-promote", max_epochs=4, reduction=2))
-    assert driver.tell(A, 1, 0.5) == STOP
+    assert driver.report_epoch(A, 1, 0.5) == STOP
     assert driver.record(A).state == "paused"
-    assert driver.tell(B, 1, 0.4) == STOP  # the better one of two may go on
+    assert driver.report_epoch(B, 1, 0.4) == STOP  # the better one of two may go on
     assert [(task.name, task.after_epoch) for task in driver.take_all()] == [(A.trial_id, 1)]
-    assert [event.trial_id for event in driver.told(TrialPromoted)] == [A.trial_id]
-    assert [event.trial_id for event in driver.told(TrialPaused)] == [A.trial_id, B.trial_id]
+    assert [event.trial_id for event in driver.events_of(TrialPromoted)] == [A.trial_id]
+    assert [event.trial_id for event in driver.events_of(TrialPaused)] == [A.trial_id, B.trial_id]
     assert driver.record(B).state == "paused"
 
 
 def test_paused_trials_are_pruned_once_nothing_more_can_come(tmp_path):
     driver = begin(tmp_path, SchedulerConfig(method="asha-promote", max_epochs=2, reduction=3))
     for trial, accuracy in ((A, 0.9), (B, 0.5), (C, 0.4)):
-        driver.tell(trial, 1, accuracy)
+        driver.report_epoch(trial, 1, accuracy)
     assert [task.name for task in driver.take_all()] == [A.trial_id]
-    assert driver.tell(A, 2, 0.9) == STOP
+    assert driver.report_epoch(A, 2, 0.9) == STOP
     assert driver.controller.next_task() == "over"
     assert [driver.record(trial).state for trial in (A, B, C)] == ["finished", "pruned", "pruned"]
     assert driver.record(C).reason == "pruned at rung 1, rank 3 of 3"
@@ -252,18 +254,18 @@ def test_paused_trials_are_pruned_once_nothing_more_can_come(tmp_path):
 def test_a_paused_trial_waits_over_a_restart(tmp_path):
     config = SchedulerConfig(method="asha-promote", max_epochs=4, reduction=3)
     first = begin(tmp_path, config)
-    first.tell(A, 1, 0.9)
-    first.tell(B, 1, 0.5)
+    first.report_epoch(A, 1, 0.9)
+    first.report_epoch(B, 1, 0.5)
     again = Driver(tmp_path, config)
     assert [task.name for task in again.take_all()] == [C.trial_id]
-    assert again.tell(C, 1, 0.4) == STOP
+    assert again.report_epoch(C, 1, 0.4) == STOP
     assert [(task.name, task.after_epoch) for task in again.take_all()] == [(A.trial_id, 1)]
 
 
 def test_patience_finishes_a_trial_early_and_says_so(tmp_path):
     config = SchedulerConfig(method="none", max_epochs=50, patience=PatienceConfig(epochs=3, smoothing=0.0))
     driver = begin(tmp_path, config)
-    answers = [driver.tell(A, epoch, 0.5, loss=1.0 if epoch < 3 else 2.0) for epoch in range(1, 12)]
+    answers = [driver.report_epoch(A, epoch, 0.5, loss=1.0 if epoch < 3 else 2.0) for epoch in range(1, 12)]
     assert STOP in answers
     assert driver.record(A).state == "finished"
     assert driver.record(A).reason.startswith("stopped early")
@@ -272,15 +274,15 @@ def test_patience_finishes_a_trial_early_and_says_so(tmp_path):
 def test_an_audit_trains_pruned_trials_to_the_end_and_ignores_the_scheduler(tmp_path):
     config = SchedulerConfig(method="asha", max_epochs=3, reduction=3, audit=1)
     driver = begin(tmp_path, config)
-    driver.tell(A, 1, 0.9)
-    assert [driver.tell(trial, 1, accuracy) for trial, accuracy in ((B, 0.5), (C, 0.4))] == [STOP, STOP]
+    driver.report_epoch(A, 1, 0.9)
+    assert [driver.report_epoch(trial, 1, accuracy) for trial, accuracy in ((B, 0.5), (C, 0.4))] == [STOP, STOP]
     for epoch in (2, 3):
-        driver.tell(A, epoch, 0.9)
+        driver.report_epoch(A, epoch, 0.9)
     (task,) = driver.take_all()
     assert task.after_epoch == 1
     trial = B if task.name == B.trial_id else C
-    assert [event.trial_id for event in driver.told(TrialAudited)] == [trial.trial_id]
-    assert (driver.tell(trial, 2, 0.99), driver.tell(trial, 3, 0.99)) == (CONTINUE, STOP)
+    assert [event.trial_id for event in driver.events_of(TrialAudited)] == [trial.trial_id]
+    assert (driver.report_epoch(trial, 2, 0.99), driver.report_epoch(trial, 3, 0.99)) == (CONTINUE, STOP)
     record = driver.record(trial)
     assert (record.state, record.audited_from, len(record.epochs)) == ("pruned", 1, 3)
     assert record.reason.startswith("pruned at rung 1")
@@ -291,13 +293,13 @@ def test_an_audit_trains_pruned_trials_to_the_end_and_ignores_the_scheduler(tmp_
 def test_an_audit_that_was_cut_short_continues(tmp_path):
     config = SchedulerConfig(method="asha", max_epochs=3, reduction=3, audit=2)
     first = begin(tmp_path, config)
-    first.tell(A, 1, 0.9)
-    first.tell(B, 1, 0.5)
-    first.tell(C, 1, 0.4)
-    first.tell(A, 2, 0.9)
-    first.tell(A, 3, 0.9)
+    first.report_epoch(A, 1, 0.9)
+    first.report_epoch(B, 1, 0.5)
+    first.report_epoch(C, 1, 0.4)
+    first.report_epoch(A, 2, 0.9)
+    first.report_epoch(A, 3, 0.9)
     first.take_all()
-    first.tell(B, 2, 0.6)
+    first.report_epoch(B, 2, 0.6)
     again = Driver(tmp_path, config)
     assert {(task.name, task.after_epoch) for task in again.take_all()} == {(B.trial_id, 2), (C.trial_id, 1)}
 
@@ -307,7 +309,7 @@ def test_a_budget_of_trials_begins_no_more_than_that(tmp_path):
     assert [task.name for task in driver.take_all()] == [A.trial_id, B.trial_id]
     for trial in (A, B):
         for epoch in (1, 2, 3):
-            driver.tell(trial, epoch, 0.5)
+            driver.report_epoch(trial, epoch, 0.5)
     assert driver.controller.next_task() == "over"
     assert driver.controller.is_capped
     more = Driver(tmp_path, NONE, budget={"trials": 3})
@@ -321,11 +323,11 @@ def test_a_later_stage_continues_a_trial_and_prunes_it_by_its_own_rungs(tmp_path
             {"name": "fine", "scheduler": {"method": "none", "max_epochs": 3}, "space": {}},
         ]
     }
-    first = begin(tmp_path, NONE, Given([A], "coarse"), search=stages)
-    assert first.tell(A, 1, 0.5) == STOP
-    later = Driver(tmp_path, NONE, Given([A], "fine"), search=stages)
+    first = begin(tmp_path, NONE, FixedTrials([A], "coarse"), search=stages)
+    assert first.report_epoch(A, 1, 0.5) == STOP
+    later = Driver(tmp_path, NONE, FixedTrials([A], "fine"), search=stages)
     assert [(task.name, task.after_epoch) for task in later.take_all()] == [(A.trial_id, 1)]
-    assert (later.tell(A, 2, 0.5), later.tell(A, 3, 0.5)) == (CONTINUE, STOP)
+    assert (later.report_epoch(A, 2, 0.5), later.report_epoch(A, 3, 0.5)) == (CONTINUE, STOP)
     assert later.record(A).stage == "fine"
 
 
@@ -336,10 +338,10 @@ def test_a_trial_that_has_had_the_epochs_of_a_later_stage_is_not_trained_again(t
             {"name": "short", "epochs": 1, "space": {}},
         ]
     }
-    first = begin(tmp_path, NONE, Given([A], "long"), search=stages)
-    first.tell(A, 1, 0.5)
-    first.tell(A, 2, 0.5)
-    later = Driver(tmp_path, NONE, Given([A], "short"), search=stages)
+    first = begin(tmp_path, NONE, FixedTrials([A], "long"), search=stages)
+    first.report_epoch(A, 1, 0.5)
+    first.report_epoch(A, 2, 0.5)
+    later = Driver(tmp_path, NONE, FixedTrials([A], "short"), search=stages)
     assert later.take_all() == []
     assert (later.record(A).state, later.record(A).reason) == ("finished", "it had 2 epochs already")
 
@@ -348,7 +350,7 @@ def test_a_trial_that_continues_a_checkpoint_counts_from_its_epoch(tmp_path):
     child = make_trial(7, parent={"trial_id": A.trial_id, "epoch": 2})
     driver = Driver(tmp_path, NONE, [child])
     assert [task.after_epoch for task in driver.take_all()] == [2]
-    assert driver.tell(child, 3, 0.5) == STOP
+    assert driver.report_epoch(child, 3, 0.5) == STOP
     assert driver.record(child).state == "finished"
 
 
@@ -373,7 +375,7 @@ def test_with_every_scheduler_a_run_that_is_killed_ends_as_one_that_is_not(tmp_p
             trial = trials[number]
             if trial.trial_id in running:
                 epoch = driver.log.state.last_epoch(trial.trial_id) + 1
-                if driver.tell(trial, epoch, eighths / 8) == STOP:
+                if driver.report_epoch(trial, epoch, eighths / 8) == STOP:
                     running.discard(trial.trial_id)
             running |= {task.name for task in driver.take_all()}
         return driver.log.state.trials

@@ -82,7 +82,7 @@ def test_what_the_team_agrees_on_is_in_the_store_by_the_name_in_the_decision(run
 def test_true_classes_are_not_in_the_table(run, monkeypatch):
     set_member_answers(monkeypatch, SURE, TORN, SURE, LOW)
     one = decide(run, spec_of(run))
-    other = decide(run, spec_of(run), replace(make_unlabelled(), truth=np.array([0, 0, 0, 0])))
+    other = decide(run, spec_of(run), replace(make_unlabelled(), true_class=np.array([0, 0, 0, 0])))
     assert one.values["table"] == other.values["table"]
     assert one.values["labelling"] != other.values["labelling"]
 

@@ -66,8 +66,8 @@ def test_a_slot_without_work_stands_by_until_there_is_some(tmp_path):
     ask = stand_by(driver, queue, ["slot1", "slot2", "slot3"])
     assert [ask(name) for name in ("slot1", "slot2", "slot3", "slot1", "slot2")][2:] == ["STOP", "STOP", "CONTINUE"]
     assert [queue.suggest(name)["name"] for name in ("tune1", "tune2")] == [B.trial_id, A.trial_id]
-    driver.tell(B, 1, 0.9)
-    driver.tell(A, 1, 0.5)
+    driver.report_epoch(B, 1, 0.9)
+    driver.report_epoch(A, 1, 0.5)
     queue.on_trial_complete("tune1")
     assert ask("slot2") == "STOP"
     assert ask("slot4") == "CONTINUE"  # what slot2 makes way for is not given out twice
@@ -104,8 +104,8 @@ def test_a_slot_that_is_given_back_late_does_not_release_the_trial_that_was_prom
     driver = Driver(tmp_path, promote, [B, A])
     queue = TrialQueue(driver.controller)
     assert [queue.suggest(name)["name"] for name in ("tune1", "tune2")] == [B.trial_id, A.trial_id]
-    driver.tell(B, 1, 0.9)
-    driver.tell(A, 1, 0.5)
+    driver.report_epoch(B, 1, 0.9)
+    driver.report_epoch(A, 1, 0.5)
     assert queue.suggest("tune3")["name"] == B.trial_id  # promoted
     queue.on_trial_complete("tune1")
     queue.on_trial_complete("tune2")

@@ -194,7 +194,7 @@ def test_a_claim_that_another_took_over_a_moment_later_was_not_the_only_one(moto
     """A server that checks too early may tell one driver that it was first, which then finds the claim of the other one."""
     moto_s3.login(monkeypatch)
     store = open_store(f"s3://{moto_s3.new_bucket()}/runs", moto_s3.endpoint_url)
-    monkeypatch.setattr(S3Store, "_look", lambda *_: (1, "of another"))
+    monkeypatch.setattr(S3Store, "_read_back", lambda *_: (1, "of another"))
     with pytest.raises(StoreError, match="let 2 writers be the first"):
         take_lease(store, "dots", "r1")
 

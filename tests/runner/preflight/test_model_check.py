@@ -66,7 +66,7 @@ def test_a_good_net_passes_and_a_wrong_one_is_refused(code):
     (found,) = check_models(spec, make_images(), [spec.trial("d", {"model.width": 5})], {})[:1]
     assert found["parameters"] == 65 * 5 + 6 * 3
     wrong = parse(model={"name": code, "depth": 2})
-    with pytest.raises(ModelUnusable, match=r"it tells \(4, 4\), but logits are \(4, 3\)"):
+    with pytest.raises(ModelUnusable, match=r"it returns \(4, 4\), but logits are \(4, 3\)"):
         check_models(wrong, make_images(), [], {})
 
 

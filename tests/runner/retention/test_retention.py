@@ -32,7 +32,7 @@ from trainables.store import layout
 from trainables.store.base import Store
 from trainables.store.folder import Folder
 from trainables.store.json_records import get_json, seal_json
-from trainables.store.keys import OWN
+from trainables.store.keys import RESERVED_PREFIX
 from trainables.store.open import open_store
 from trainables.store.s3 import S3Store
 
@@ -148,7 +148,7 @@ def test_what_no_run_has_goes_when_it_is_old(sample: SampleRun) -> None:
     write_epoch(sample.store, sample.images, orphan, 1, 2.0)
     write_epoch(sample.store, sample.images, orphan, 2, 2.0)
     sample.store.delete(CheckpointId(orphan.trial_id, 2).key(layout.MANIFEST))
-    begun = sample.store.root / "trials" / f"{OWN}0123"
+    begun = sample.store.root / "trials" / f"{RESERVED_PREFIX}0123"
     begun.write_bytes(b"half")
     carry_out(plan_retention(sample.store, 1))
     assert len(sample.store.find(layout.trial_prefix(orphan.trial_id))) == 13

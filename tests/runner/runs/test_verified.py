@@ -29,7 +29,7 @@ def members(sample):
 def test_what_was_read_back_is_not_read_again(bucket):
     _store, sample, behind = bucket
     for key in behind.names():
-        if key.endswith(layout.PROVED):
+        if key.endswith(layout.VERIFIED):
             behind.delete(key)
     assert verify(bucket).read == len(members(sample)) > 5
     verify(bucket)  # of configurations that were missing until now
@@ -98,7 +98,7 @@ def test_what_was_read_too_long_ago_or_in_the_future_is_read_again(bucket, monke
 def test_a_record_that_cannot_be_understood_verifies_nothing(bucket, record):
     store, sample, _ = bucket
     verify(bucket)
-    store.put(layout.run_key("dots", sample.run_id, layout.PROVED), record)
+    store.put(layout.run_key("dots", sample.run_id, layout.VERIFIED), record)
     assert read_verified(store, "dots", sample.run_id) == Verified()
     found = verify(bucket)
     assert (found.read, found.lost) == (len(members(sample)), {})
@@ -108,7 +108,7 @@ def test_a_record_that_cannot_be_understood_verifies_nothing(bucket, record):
 def test_a_record_with_a_flipped_bit_verifies_nothing(bucket):
     store, sample, behind = bucket
     verify(bucket)
-    key = layout.run_key("dots", sample.run_id, layout.PROVED)
+    key = layout.run_key("dots", sample.run_id, layout.VERIFIED)
     whole, dice = store.get(key), random.Random(1)
     for _ in range(6):
         behind.write(key, whole)
@@ -137,4 +137,4 @@ def test_a_folder_is_read_every_time_and_has_no_record(tmp_path):
     for _ in range(2):
         found = verify_run(sample.store, "dots", sample.run_id, sample.state.trials.values(), {})
         assert found.read == found.checkpoints
-    assert not [key for key in sample.files() if key.endswith(layout.PROVED)]
+    assert not [key for key in sample.files() if key.endswith(layout.VERIFIED)]

@@ -5,7 +5,7 @@ from runner.config.scheduler import SchedulerConfig
 from runner.journal.events import Decided, TrialPlanned
 from runner.search.base.protocol import Decide
 from runner.search.pseudo_labels import SecondStage
-from tests.sample_runs.driver import A, B, C, Driver, Given
+from tests.sample_runs.driver import A, B, C, Driver, FixedTrials
 
 NONE = SchedulerConfig(method="none", max_epochs=2)
 TABLE = "0123456789abcdef"
@@ -21,7 +21,7 @@ class Sweep:
 
     def renew(self, trials=None):
         self.trials = trials or self.trials
-        self.search = SecondStage(Given(self.trials))
+        self.search = SecondStage(FixedTrials(self.trials))
         self.driver = Driver(self.folder, NONE, self.search, **PARTS)
 
     @property
@@ -30,7 +30,7 @@ class Sweep:
 
     def train(self, trial, epochs=2):
         for epoch in range(1, epochs + 1):
-            self.driver.tell(trial, epoch, 0.5)
+            self.driver.report_epoch(trial, epoch, 0.5)
 
     def train_all(self):
         """Everything that there is to do now."""
@@ -38,7 +38,7 @@ class Sweep:
         for task in tasks:
             length = self.driver.record(task.trial).max_epochs or NONE.max_epochs
             for epoch in range(task.after_epoch + 1, length + 1):
-                self.driver.tell(task.trial, epoch, 0.5)
+                self.driver.report_epoch(task.trial, epoch, 0.5)
         return [task.trial for task in tasks]
 
     def decide(self, *trials, table=TABLE, candidates=None, max_epochs=2):
@@ -82,7 +82,7 @@ def test_the_second_stage_trains_the_same_trials_with_the_table_and_the_same_see
     assert sweep.train_all() == [again(B), again(A)]
     assert again(B).trial_id != B.trial_id
     assert again(B).seed == B.seed
-    planned = [event for event in sweep.driver.told(TrialPlanned) if event.stage == PSEUDO]
+    planned = [event for event in sweep.driver.events_of(TrialPlanned) if event.stage == PSEUDO]
     assert [event.config["pseudo_table"] for event in planned] == [TABLE, TABLE]
     assert sweep.driver.controller.is_over
     assert not sweep.is_due
@@ -120,11 +120,11 @@ def test_a_new_driver_continues_where_the_one_before_was(sweep):
     sweep.decide(A, C)
     sweep.renew()
     first, _ = sweep.driver.take_all()
-    sweep.driver.tell(first.trial, 1, 0.5)
+    sweep.driver.report_epoch(first.trial, 1, 0.5)
     sweep.renew()
     tasks = sweep.driver.take_all()
     assert [(task.trial, task.after_epoch) for task in tasks] == [(again(A), 1), (again(C), 0)]
-    assert len(sweep.driver.told(Decided)) == 1
+    assert len(sweep.driver.events_of(Decided)) == 1
 
 
 def test_a_first_stage_that_grows_is_labelled_again(tmp_path):
@@ -144,7 +144,7 @@ def test_a_first_stage_that_grows_is_labelled_again(tmp_path):
 def test_the_first_stage_does_not_hear_of_the_second(sweep):
     heard = []
 
-    class Listening(Given):
+    class Listening(FixedTrials):
         def observe(self, event):
             heard.append(event)
             super().observe(event)

@@ -15,8 +15,8 @@ RED = [[[[1.0, 0.0, 0.0]]]]
 
 
 def recoloured(pixels: list[list[list[list[float]]]], **values: float) -> list[float]:
-    told = recolour(torch.tensor(pixels), {key: torch.tensor([value]) for key, value in values.items()})
-    return [float(value) for value in told.flatten()]
+    changed = recolour(torch.tensor(pixels), {key: torch.tensor([value]) for key, value in values.items()})
+    return [float(value) for value in changed.flatten()]
 
 
 def test_exposure_multiplies_pixels() -> None:
@@ -38,8 +38,8 @@ def test_exposure_comes_before_contrast() -> None:
 
 
 def test_each_image_has_its_own_factor() -> None:
-    told = recolour(torch.full((2, 1, 1, 1), 0.4), {"exposure": torch.tensor([0.5, 2.0])})
-    assert told.flatten().tolist() == pytest.approx([0.2, 0.8])
+    changed = recolour(torch.full((2, 1, 1, 1), 0.4), {"exposure": torch.tensor([0.5, 2.0])})
+    assert changed.flatten().tolist() == pytest.approx([0.2, 0.8])
 
 
 def test_saturation_of_zero_is_grey_of_the_same_brightness_and_of_one_changes_nothing() -> None:

@@ -39,8 +39,8 @@ def rows(pixels: Tensor) -> list[list[float]]:
 def turn(image: list[list[float]], **values: Any) -> list[list[float]]:
     pixels = grey(image)
     _, height, width, _ = pixels.shape
-    told = {key: torch.tensor([value]) for key, value in values.items()}
-    return rows(sample_images(pixels, affine_maps(told, 1, height, width, CPU), places_of(height, width, CPU)))
+    tensors = {key: torch.tensor([value]) for key, value in values.items()}
+    return rows(sample_images(pixels, affine_maps(tensors, 1, height, width, CPU), places_of(height, width, CPU)))
 
 
 def draw(count: int = 4000, shape: tuple[int, int, int] = (10, 20, 3), **keys: Any) -> dict[str, Tensor]:
@@ -119,8 +119,12 @@ def test_a_shear_across_moves_rows_apart_and_leaves_the_middle_one() -> None:
 
 def test_a_shear_down_moves_columns_apart_and_leaves_the_middle_one() -> None:
     lines = [[0.0] * 3, [0.0] * 3, [1.0] * 3, [0.0] * 3, [0.0] * 3]
-    told = turn(lines, shear=[0.0, 45.0])
-    assert [[row[column] for row in told] for column in range(3)] == [[0, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 0]]
+    sheared = turn(lines, shear=[0.0, 45.0])
+    assert [[row[column] for row in sheared] for column in range(3)] == [
+        [0, 1, 0, 0, 0],
+        [0, 0, 1, 0, 0],
+        [0, 0, 0, 1, 0],
+    ]
 
 
 def test_a_flip_and_a_crop_with_a_turn_are_part_of_the_one_resampling() -> None:
@@ -135,7 +139,7 @@ def test_nothing_drawn_is_the_image_as_it_is() -> None:
 
 def test_draws_fill_their_ranges_and_go_no_further() -> None:
     values = draw(rotation=10.0, shear=5.0, shift=0.1, scale=0.2)
-    for told, low, high in (
+    for draws, low, high in (
         (values["rotation"], -10, 10),
         (values["shear"][:, 0], -5, 5),
         (values["shear"][:, 1], -5, 5),
@@ -143,8 +147,8 @@ def test_draws_fill_their_ranges_and_go_no_further() -> None:
         (values["shift"][:, 1], -2, 2),  # and of 20 of width
         (values["scale"], 0.8, 1.2),
     ):
-        assert low <= told.min() < low + 0.02 * (high - low)
-        assert high - 0.02 * (high - low) < told.max() <= high
+        assert low <= draws.min() < low + 0.02 * (high - low)
+        assert high - 0.02 * (high - low) < draws.max() <= high
 
 
 def test_an_erased_rectangle_is_filled_with_the_mean_of_each_channel_of_its_own_image() -> None:

@@ -89,10 +89,10 @@ def test_all_keys_together_keep_shape_range_and_layout_for_any_images(shape: tup
     varied = augment.vary(images)
     mixed = augment.mix(varied, torch.arange(7))
 
-    for told in (varied, mixed.images):
-        assert told.shape == images.shape
-        assert told.permute(0, 2, 3, 1).is_contiguous()
-        assert 0 <= told.min() <= told.max() <= 1
+    for batch in (varied, mixed.images):
+        assert batch.shape == images.shape
+        assert batch.permute(0, 2, 3, 1).is_contiguous()
+        assert 0 <= batch.min() <= batch.max() <= 1
 
 
 def test_without_any_key_nothing_varies_and_nothing_mixes() -> None:
@@ -118,12 +118,12 @@ def test_keys_that_mix_do_not_vary(key: str) -> None:
 def test_an_epoch_follows_from_its_seed_whatever_was_before() -> None:
     def epoch(augment: Augment, seed: int) -> list[Tensor]:
         augment.begin(seed)
-        told = []
+        tensors = []
         for _ in range(3):
             varied = augment.vary(images)
             mixed = augment.mix(varied, torch.arange(len(images)))
-            told += [varied, mixed.images, mixed.others, mixed.share]
-        return told
+            tensors += [varied, mixed.images, mixed.others, mixed.share]
+        return tensors
 
     keys = {**GREY, **COLOUR, **MIXING}
     images = noise_images(9)
@@ -163,7 +163,7 @@ def test_successive_batches_of_an_epoch_have_other_draws() -> None:
 
 
 @pytest.mark.parametrize("key", COLOUR)
-def test_hue_and_saturation_of_grey_images_are_refused_and_told_by_name(key: str) -> None:
+def test_hue_and_saturation_of_grey_images_are_refused_by_name(key: str) -> None:
     with pytest.raises(DataError, match=rf"augment\.{key} needs images with three channels, and these have 1"):
         make((6, 8, 1), **{key: 0.2})
     check_channels([key], 3)

@@ -39,8 +39,8 @@ def wanted(sparsity: float, epochs: int = 2, method: Any = "magnitude") -> Prune
 
 
 def measured(parts: dict[str, bytes]) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(parts[layout.METRICS])
-    return told
+    metrics: dict[str, Any] = json.loads(parts[layout.METRICS])
+    return metrics
 
 
 def zeros(file: bytes) -> dict[str, torch.Tensor]:
@@ -106,9 +106,9 @@ def test_fine_tuning_goes_at_a_tenth_of_the_rate_and_is_the_trials_own_otherwise
     )
     tuned = fine_tuning_config(config)
     assert tuned.optimizer.lr == 0.2 * RATE_SHARE
-    told, expected = tuned.model_dump(exclude_defaults=True), config.model_dump(exclude_defaults=True)
-    del told["optimizer"]["lr"], expected["optimizer"]["lr"], expected["schedule"], expected["average"]
-    assert told == expected
+    changed, expected = tuned.model_dump(exclude_defaults=True), config.model_dump(exclude_defaults=True)
+    del changed["optimizer"]["lr"], expected["optimizer"]["lr"], expected["schedule"], expected["average"]
+    assert changed == expected
 
 
 def test_a_first_epoch_of_fine_tuning_is_the_trials_next_epoch_at_that_rate() -> None:

@@ -58,8 +58,8 @@ def silence(net: nn.Sequential, share: float) -> None:
     for place in weighted[:-1]:
         layer, after = layers[place], layers[place + 1]
         norm = after if isinstance(after, nn.BatchNorm2d) else None
-        told = norm.weight if norm else layer.weight
-        sizes = [float(told[channel].detach().abs().sum()) for channel in range(len(told))]
+        importance = norm.weight if norm else layer.weight
+        sizes = [float(importance[channel].detach().abs().sum()) for channel in range(len(importance))]
         goes = sorted(range(len(sizes)), key=lambda channel: sizes[channel])[
             : len(sizes) - kept_channels(len(sizes), share)
         ]

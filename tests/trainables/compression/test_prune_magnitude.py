@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tests.trainables.training.tiny_trials import make_config
-from trainables.compression.prune_magnitude import hold_zeros, prunable_weights, prune_magnitude
+from trainables.compression.prune_magnitude import freeze_zeros, prunable_weights, prune_magnitude
 from trainables.optim.optimizer import build_optimizer
 
 
@@ -87,7 +87,7 @@ def test_zeros_stay_zero_with_any_optimizer_and_the_others_move(keys: dict[str, 
     net = net.to(memory_format=torch.channels_last)
     prune_magnitude(net, 0.7)
     before = [weight.detach().clone() for weight in prunable_weights(net)]
-    hold_zeros(net)
+    freeze_zeros(net)
     optimizer = build_optimizer(make_config(**keys).optimizer, net)
     for _ in range(5):
         optimizer.zero_grad()
@@ -113,7 +113,7 @@ def test_clipping_sees_the_gradient_of_what_is_left_alone() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(2, 1, bias=False))
     with torch.no_grad():
         net[1].weight.copy_(torch.tensor([[0.0, 1.0]]))
-    hold_zeros(net)
+    freeze_zeros(net)
     net(torch.tensor([[300.0, 4.0]])).sum().backward()
     assert net[1].weight.grad.tolist() == [[0, 4]]
 

@@ -44,7 +44,7 @@ def trained() -> list[Ingredient]:
     return train(make_config(lr=0.05))
 
 
-def kitchen(config: TrialConfig) -> SoupTask:
+def task_of(config: TrialConfig) -> SoupTask:
     return SoupTask(config, place(IMAGES), hash_labels(IMAGES))
 
 
@@ -89,7 +89,7 @@ def test_tensors_of_other_nets_are_named(other: dict[str, Tensor]) -> None:
 def test_a_uniform_soup_is_the_mean_with_statistics_of_its_own(trained: list[Ingredient]) -> None:
     ordered = trained[::-1][:3]
     wanted = name("uniform", ordered)
-    soup = make_soup(kitchen(ordered[0].config), wanted, ordered, accuracy)
+    soup = make_soup(task_of(ordered[0].config), wanted, ordered, accuracy)
     assert soup.ingredients == tuple(each.checkpoint for each in ordered)
     found = load_tensors(soup.parts[layout.WEIGHTS])
     plain = mean_tensors([load_tensors(each.weights) for each in ordered])
@@ -110,15 +110,15 @@ def test_a_uniform_soup_is_the_mean_with_statistics_of_its_own(trained: list[Ing
 
 def test_the_parts_are_predictions_of_the_soup_and_figures_of_validation_alone(trained: list[Ingredient]) -> None:
     ordered = trained[::-1]
-    soup = make_soup(kitchen(ordered[0].config), name("uniform", ordered), ordered, accuracy)
+    soup = make_soup(task_of(ordered[0].config), name("uniform", ordered), ordered, accuracy)
     measured = json.loads(soup.parts[layout.METRICS])
     assert measured["ingredients"] == measured["tried"] == [str(each.checkpoint) for each in ordered]
     assert not [key for key in measured if "test" in key]
-    told = from_arrow(soup.parts[layout.predictions_part("validation")])
+    predictions = from_arrow(soup.parts[layout.predictions_part("validation")])
     labels = IMAGES.labels[IMAGES.rows("validation")]
-    assert (told.probabilities.argmax(1) == labels).mean() == measured["validation_accuracy"]
+    assert (predictions.probabilities.argmax(1) == labels).mean() == measured["validation_accuracy"]
     net = Ingredient(ordered[0].checkpoint, ordered[0].config, soup.parts[layout.WEIGHTS])
-    assert (alone(net).probabilities == told.probabilities).all()
+    assert (alone(net).probabilities == predictions.probabilities).all()
     assert from_arrow(soup.parts[layout.predictions_part("test")]).split == "test"
 
 
@@ -129,32 +129,32 @@ def test_greedy_takes_who_does_not_lower_validation_and_none_else(trained: list[
         return -found.loss
 
     for score in (accuracy, loss):
-        soup = make_soup(kitchen(ordered[0].config), name("greedy", ordered), ordered, score)
+        soup = make_soup(task_of(ordered[0].config), name("greedy", ordered), ordered, score)
         measured = json.loads(soup.parts[layout.METRICS])
         best = score(alone(ordered[0]))
         assert (measured["validation_accuracy"] if score is accuracy else -measured["validation_loss"]) >= best
         assert soup.ingredients[0] == ordered[0].checkpoint
     falling = itertools.count(0, -1)
-    never = make_soup(kitchen(ordered[0].config), name("greedy", ordered), ordered, lambda _: float(next(falling)))
+    never = make_soup(task_of(ordered[0].config), name("greedy", ordered), ordered, lambda _: float(next(falling)))
     assert never.ingredients == (ordered[0].checkpoint,)
-    always = make_soup(kitchen(ordered[0].config), name("greedy", ordered), ordered, lambda _: 0.0)
+    always = make_soup(task_of(ordered[0].config), name("greedy", ordered), ordered, lambda _: 0.0)
     assert always.ingredients == tuple(each.checkpoint for each in ordered)
 
 
 def test_a_soup_of_one_is_that_checkpoint(trained: list[Ingredient]) -> None:
-    soup = make_soup(kitchen(trained[2].config), name("greedy", trained[2:3]), trained[2:3], accuracy)
+    soup = make_soup(task_of(trained[2].config), name("greedy", trained[2:3]), trained[2:3], accuracy)
     assert soup.parts[layout.WEIGHTS] == trained[2].weights
 
 
 def test_the_same_again_gives_the_same_bits(trained: list[Ingredient]) -> None:
     ordered = trained[::-1]
-    first, again = (make_soup(kitchen(ordered[0].config), name("greedy", ordered), ordered, accuracy) for _ in range(2))
+    first, again = (make_soup(task_of(ordered[0].config), name("greedy", ordered), ordered, accuracy) for _ in range(2))
     assert first.parts == again.parts
 
 
 def test_a_net_without_batch_norm_is_averaged_as_it_is() -> None:
     ordered = train(make_config(model={"batch_norm": False}), epochs=2)
-    soup = make_soup(kitchen(ordered[0].config), name("uniform", ordered), ordered, accuracy)
+    soup = make_soup(task_of(ordered[0].config), name("uniform", ordered), ordered, accuracy)
     plain = mean_tensors([load_tensors(each.weights) for each in ordered])
     found = load_tensors(soup.parts[layout.WEIGHTS])
     assert all(torch.equal(found[key], value) for key, value in plain.items())

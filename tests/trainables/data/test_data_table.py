@@ -101,7 +101,7 @@ def test_a_record_that_was_cut_off_is_written_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["data.json", "images.parquet"])
-def test_a_record_of_which_a_bit_has_flipped_is_told_and_written_again(tmp_path: Path, part: str) -> None:
+def test_a_record_with_a_flipped_bit_is_an_error_and_is_written_again(tmp_path: Path, part: str) -> None:
     images, store = make(), Folder(tmp_path)
     write_data_table(store, images)
     path = tmp_path / "data" / images.data_id / part
@@ -128,7 +128,7 @@ def parquet(columns: dict[str, list[object]]) -> bytes:
 @pytest.mark.parametrize(
     "data", [b"", b"PAR1 no more", parquet({"image_id": ["a"], "label": [0]})], ids=["empty", "cut", "no split"]
 )
-def test_a_damaged_table_is_told_with_what_to_do(tmp_path: Path, data: bytes) -> None:
+def test_a_damaged_table_is_an_error_that_says_what_to_do(tmp_path: Path, data: bytes) -> None:
     images, store = make(), Folder(tmp_path)
     write_data_table(store, images)
     store.put(f"data/{images.data_id}/images.parquet", data)
@@ -137,7 +137,7 @@ def test_a_damaged_table_is_told_with_what_to_do(tmp_path: Path, data: bytes) ->
 
 
 @pytest.mark.parametrize("summary", [{}, {"name": "tiny"}, {"name": "tiny", "class_names": "cat"}])
-def test_a_damaged_summary_is_told(tmp_path: Path, summary: dict[str, object]) -> None:
+def test_a_damaged_summary_is_an_error(tmp_path: Path, summary: dict[str, object]) -> None:
     images, store = make(), Folder(tmp_path)
     write_data_table(store, images)
     store.put(f"data/{images.data_id}/data.json", to_json(summary))

@@ -53,7 +53,7 @@ def test_one_that_is_there_is_not_written_again(store, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "other"])
-def test_damage_is_noticed_and_mended_by_writing_again(store, damage):
+def test_damage_is_noticed_and_repaired_by_writing_again(store, damage):
     table = make_table()
     name = write_pseudo_table(store, table)
     key = layout.pseudo_key(table.data_id, name)

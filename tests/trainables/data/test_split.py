@@ -1,4 +1,4 @@
-"""Who trains, who steers, who judges."""
+"""The split into training, validation and test."""
 
 import hashlib
 import time
@@ -88,10 +88,10 @@ def test_a_class_of_many_copies_and_two_more_images_has_each_split_filled() -> N
 
 def test_a_given_test_split_stays_and_the_rest_is_dealt() -> None:
     labels = np.tile([0, 1], 50)
-    given_test = np.arange(100) >= 80
+    published_test = np.arange(100) >= 80
     digests = hashes([*range(80), *range(20)])  # every test image equals one outside
-    splits = split_images(labels, digests, validation=0.25, test=0.5, seed=0, given_test=given_test)
-    assert (splits == TEST).tolist() == given_test.tolist()
+    splits = split_images(labels, digests, validation=0.25, test=0.5, seed=0, published_test=published_test)
+    assert (splits == TEST).tolist() == published_test.tolist()
     assert counts(labels, splits) == [[30, 10, 10], [30, 10, 10]]
 
 
@@ -101,7 +101,7 @@ def test_a_validation_split_smaller_than_the_number_of_classes_is_refused() -> N
         "validation split would hold 5 images for 10 classes: at least one .* raise data.validation or add images"
     )
     with pytest.raises(DataError, match=complaint):
-        split_images(labels, hashes(range(15)), 0.7, 0.0, seed=0, given_test=np.zeros(15, bool))
+        split_images(labels, hashes(range(15)), 0.7, 0.0, seed=0, published_test=np.zeros(15, bool))
 
 
 def test_a_share_that_asks_for_fewer_images_than_classes_is_refused() -> None:
@@ -122,7 +122,7 @@ def test_a_test_split_smaller_than_the_number_of_classes_is_refused() -> None:
 
 def test_a_given_test_split_that_leaves_nothing_is_refused() -> None:
     with pytest.raises(DataError, match="train split would hold 0 images for 2 classes"):
-        split_images(np.array([0, 1]), hashes(range(2)), 0.2, 0.2, seed=0, given_test=np.array([True, True]))
+        split_images(np.array([0, 1]), hashes(range(2)), 0.2, 0.2, seed=0, published_test=np.array([True, True]))
 
 
 @settings(max_examples=60, deadline=None)

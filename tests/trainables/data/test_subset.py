@@ -1,4 +1,4 @@
-"""Some classes, some training images: who stays, and that it is the same whoever asks."""
+"""Some classes, some training images: which images stay, and that the selection is the same everywhere."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from trainables.data.images import ImageSet
-from trainables.data.subset import keep_classes, limit_train
+from trainables.data.subset import limit_train, select_classes
 from trainables.datasets.config import DataConfig
 from trainables.datasets.fashion_mnist import DEBIAN
 from trainables.datasets.load import load_images
@@ -34,16 +34,16 @@ def held(images: ImageSet) -> list[int]:
 def test_classes_are_meant_by_name_in_any_case_or_by_number() -> None:
     images = make_images(4, 3, 2)
     for wanted in (["coat", "t-SHIRT/top"], [0, 2], ["T-shirt/top", 0]):
-        some = keep_classes(images, wanted)
+        some = select_classes(images, wanted)
         assert some.class_names == ("Coat", "T-shirt/top")
         assert held(some) == [4, 2]
-        assert some.data_id == keep_classes(images, ["Coat", "T-shirt/top"]).data_id
+        assert some.data_id == select_classes(images, ["Coat", "T-shirt/top"]).data_id
     assert some.data_id != images.data_id
 
 
 def test_images_keep_their_pixels_their_names_and_their_splits() -> None:
     images = make_images(4, 3, 2)
-    some = keep_classes(images, ["shirt", "coat"])
+    some = select_classes(images, ["shirt", "coat"])
     rows = [images.image_ids.index(name) for name in some.image_ids]
     assert np.array_equal(some.pixels, images.pixels[rows])
     assert np.array_equal(some.splits, images.splits[rows])
@@ -53,7 +53,7 @@ def test_images_keep_their_pixels_their_names_and_their_splits() -> None:
 
 
 def test_a_number_is_a_name_where_a_class_is_called_so() -> None:
-    some = keep_classes(make_images(4, 3, 2, names=("2", "1", "0")), [2, 1])
+    some = select_classes(make_images(4, 3, 2, names=("2", "1", "0")), [2, 1])
     assert some.class_names == ("2", "1")
 
 
@@ -73,7 +73,7 @@ def test_a_number_is_a_name_where_a_class_is_called_so() -> None:
 )
 def test_a_class_that_cannot_be_meant_is_refused_with_the_nearest_one(wanted: list[str | int], complaint: str) -> None:
     with pytest.raises(DataError, match=complaint):
-        keep_classes(make_images(4, 3, 2), wanted)
+        select_classes(make_images(4, 3, 2), wanted)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_digits_can_be_had_larger_and_in_three_channels() -> None:
     assert load_digits(size=16, channels=3).pixels.shape == (1797, 16, 16, 3)
 
 
-def test_they_are_those_that_scikit_learn_tells_whether_read_from_its_file_or_asked_for(monkeypatch) -> None:
+def test_they_are_those_of_scikit_learn_whether_read_from_its_file_or_through_its_api(monkeypatch) -> None:
     read, asked = digits._read_file(), digits._ask_library()
     for ours, theirs in zip(read, asked, strict=True):
         assert ours.dtype == theirs.dtype

@@ -108,9 +108,11 @@ def test_a_failed_download_says_what_was_tried_and_what_to_do(
     def download(root: str, download: bool) -> None:
         raise error
 
-    told = " ".join(str(error).split())  # in one line
+    message = " ".join(str(error).split())  # in one line
     stand_in_for_torchvision(monkeypatch, download)
-    with pytest.raises(DataError, match=f"neither in data/ nor in .*debian.*{told}.*dataset-fashion-mnist.*data.root="):
+    with pytest.raises(
+        DataError, match=f"neither in data/ nor in .*debian.*{message}.*dataset-fashion-mnist.*data.root="
+    ):
         load_fashion_mnist()
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.services.servers import S3Server
 from trainables.data.image_shape import ImageShape
 from trainables.datasets.decode import decode_files
-from trainables.datasets.new_images import NewImage, find_new_images, look_for_images, read_chunks
+from trainables.datasets.new_images import NewImage, find_new_images, locate_images, read_chunks
 from trainables.errors import DataError, StoreError
 from trainables.store.open import open_store
 
@@ -104,7 +104,7 @@ def test_everything_that_is_passed_over_is_named(tmp_path: Path, monkeypatch: py
         return real(path)
 
     monkeypatch.setattr(os, "scandir", scan)
-    found = look_for_images(str(tmp_path))
+    found = locate_images(str(tmp_path))
     assert [one.name for one in found.images] == ["a.png", "sub/b.PNG"]
     assert {one.name: one.reason for one in found.passed_over} == {
         ".git/": "a hidden folder",

@@ -27,8 +27,8 @@ def fresh(number, height=8, width=8):
     return np.random.default_rng(1000 + number).integers(0, 256, (height, width), dtype=np.uint8)
 
 
-def load(folder, images=IMAGES, **told):
-    return load_unlabelled(UnlabelledConfig(path=str(folder)), images, 1.0, told.get("size"), told.get("channels"))
+def load(folder, images=IMAGES, **keys):
+    return load_unlabelled(UnlabelledConfig(path=str(folder)), images, 1.0, keys.get("size"), keys.get("channels"))
 
 
 def test_the_rest_is_what_the_share_leaves_out_with_its_true_classes():
@@ -37,7 +37,7 @@ def test_the_rest_is_what_the_share_leaves_out_with_its_true_classes():
     rest = sorted(set(IMAGES.rows("train").tolist()) - set(trained.tolist()))
     assert found.image_ids == tuple(IMAGES.image_ids[row] for row in rest)
     assert np.array_equal(found.pixels, IMAGES.pixels[rest])
-    assert np.array_equal(found.truth, IMAGES.labels[rest])
+    assert np.array_equal(found.true_class, IMAGES.labels[rest])
     assert (found.found, found.held_out, found.trained, found.twice) == (len(rest), 0, 0, 0)
 
 
@@ -46,7 +46,7 @@ def test_a_share_that_leaves_nothing_out_has_no_rest():
         load_unlabelled(UnlabelledConfig(name="rest"), IMAGES, 1.0, None, None)
 
 
-def test_a_plain_folder_has_no_labels_and_class_folders_tell_the_truth(tmp_path):
+def test_a_plain_folder_has_no_labels_and_class_folders_give_true_labels(tmp_path):
     save(tmp_path, "0.png", fresh(0))
     save(tmp_path, "b/1.png", fresh(1))
     save(tmp_path, "night/2.png", fresh(2))
@@ -55,17 +55,17 @@ def test_a_plain_folder_has_no_labels_and_class_folders_tell_the_truth(tmp_path)
     (tmp_path / "notes.txt").write_text("no image")
     found = load(tmp_path)
     assert found.image_ids == ("0.png", "b/1.png", "night/2.png")
-    assert found.truth.tolist() == [UNKNOWN, 1, UNKNOWN]
+    assert found.true_class.tolist() == [UNKNOWN, 1, UNKNOWN]
     assert np.array_equal(found.pixels[1, :, :, 0], fresh(1))
 
 
-def test_a_table_tells_true_classes_by_name(tmp_path):
+def test_a_table_gives_true_classes_by_name(tmp_path):
     for number in range(3):
         save(tmp_path, f"{number}.png", fresh(number))
     with (tmp_path / "table.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("image", "label"), ("0.png", "c"), ("1.png", "a"), ("2.png", "z")])
     config = UnlabelledConfig(csv=str(tmp_path / "table.csv"))
-    assert load_unlabelled(config, IMAGES, 1.0, None, None).truth.tolist() == [2, 0, UNKNOWN]
+    assert load_unlabelled(config, IMAGES, 1.0, None, None).true_class.tolist() == [2, 0, UNKNOWN]
 
 
 def test_images_that_the_sweep_knows_and_copies_are_left_out_and_counted(tmp_path):
@@ -92,16 +92,16 @@ def test_no_image_of_validation_or_test_is_ever_labelled(seed, share, levels):
     pixels = rng.integers(0, levels, (len(IMAGES.labels), 2, 2, 1)).astype(np.uint8)
     images = replace(IMAGES, pixels=pixels)
     digests = images.image_sha256
-    judged = {digests[row] for split in ("validation", "test") for row in images.rows(split)}
+    evaluated = {digests[row] for split in ("validation", "test") for row in images.rows(split)}
     trained = {digests[row] for row in choose_share(images.labels, images.rows("train"), share)}
     rest = set(images.rows("train")) - set(choose_share(images.labels, images.rows("train"), share))
-    if {digests[row] for row in rest} <= judged | trained:
+    if {digests[row] for row in rest} <= evaluated | trained:
         with pytest.raises(DataError, match="all of them are among the labelled ones"):
             load_unlabelled(UnlabelledConfig(name="rest"), images, share, None, None)
         return
     found = load_unlabelled(UnlabelledConfig(name="rest"), images, share, None, None)
     kept = hash_images(found.pixels)
-    assert not set(kept) & (judged | trained)
+    assert not set(kept) & (evaluated | trained)
     assert len(set(kept)) == len(kept)
     assert found.found == len(kept) + found.held_out + found.trained + found.twice
 
@@ -114,7 +114,7 @@ def test_the_test_images_themselves_cannot_be_labelled(tmp_path):
         load(tmp_path)
 
 
-def test_another_size_and_other_channels_are_told_with_what_to_do(tmp_path):
+def test_another_size_and_other_channels_are_errors_that_say_what_to_do(tmp_path):
     save(tmp_path, "0.png", fresh(0, 12, 9))
     with pytest.raises(
         DataError, match=r"are 12 x 9 pixels in 1 channel, those of data 8 x 8 pixels in 1 channel: set data\.size"
@@ -127,7 +127,7 @@ def test_another_size_and_other_channels_are_told_with_what_to_do(tmp_path):
     assert load(tmp_path, channels=1).pixels.shape == (1, 8, 8, 1)
 
 
-def test_a_missing_or_an_empty_folder_is_told(tmp_path):
+def test_a_missing_or_an_empty_folder_is_an_error(tmp_path):
     with pytest.raises(DataError, match="is no folder"):
         load(tmp_path / "nowhere")
     with pytest.raises(DataError, match="holds no image"):
@@ -135,7 +135,7 @@ def test_a_missing_or_an_empty_folder_is_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("config", "message"),
     [
         ({}, "names no images"),
         ({"name": "digits", "path": "x"}, "names `name` and `path`"),
@@ -144,6 +144,6 @@ def test_a_missing_or_an_empty_folder_is_told(tmp_path):
         ({"name": "mnist"}, "'rest', 'digits' or 'fashion-mnist'"),
     ],
 )
-def test_a_source_that_says_nothing_or_too_much_is_refused(told, message):
+def test_a_source_that_says_nothing_or_too_much_is_refused(config, message):
     with pytest.raises(ValidationError, match=message):
-        UnlabelledConfig(**told)
+        UnlabelledConfig(**config)

@@ -32,9 +32,9 @@ class Member(nn.Module):
         return self.team.ask(0, self.team.prepare(images))
 
 
-def make_member(precision: str = "float32", **told: Any) -> nn.Module:
+def make_member(precision: str = "float32", **keys: Any) -> nn.Module:
     images = make_images()
-    return Member(make_team(images, train(images, precision, **told)[0]))
+    return Member(make_team(images, train(images, precision, **keys)[0]))
 
 
 MODELS = [
@@ -63,12 +63,12 @@ def test_a_program_says_what_the_net_says_of_any_number_of_images(
     images = torch.from_numpy(make_images().pixels)
     with torch.inference_mode():
         for count in (1, 2, 7, 64):
-            told = net(images[:count])
+            expected = net(images[:count])
             for given in (images[:count], images[:count].float()):
                 said = program(given)
                 assert said.shape == (count, 3)
                 # The same kernels; a convolution may be blocked otherwise where its weights lie otherwise in memory.
-                assert torch.allclose(said, told, atol=1e-5 if precision == "float32" else 5e-3)
+                assert torch.allclose(said, expected, atol=1e-5 if precision == "float32" else 5e-3)
 
 
 def test_there_is_no_pickle_in_a_program_and_no_path_of_this_machine() -> None:

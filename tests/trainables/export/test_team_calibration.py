@@ -49,8 +49,8 @@ class FromPixels(nn.Module):
         self.calibration = calibration
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        told = images.double().reshape(-1, 4) + 1
-        return self.calibration(told / told.sum(1, keepdim=True))
+        scores = images.double().reshape(-1, 4) + 1
+        return self.calibration(scores / scores.sum(1, keepdim=True))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -62,11 +62,11 @@ def test_every_calibration_can_be_a_program(kind: Calibration) -> None:
 
 
 def test_a_curve_of_one_knot_is_flat_and_a_class_without_a_curve_keeps_its_share() -> None:
-    told = {"kind": "isotonic", "curves": [[[0.5], [0.25]], None]}
+    parameters = {"kind": "isotonic", "curves": [[[0.5], [0.25]], None]}
     given = np.array([[0.2, 0.8], [0.9, 0.1]])
-    said = build_calibration(told)(torch.from_numpy(given)).numpy()
+    said = build_calibration(parameters)(torch.from_numpy(given)).numpy()
     assert np.allclose(said, [[0.25 / 1.05, 0.8 / 1.05], [0.25 / 0.35, 0.1 / 0.35]], atol=1e-8)
-    assert np.allclose(said, read_calibrator(told).apply(given), atol=1e-12)
+    assert np.allclose(said, read_calibrator(parameters).apply(given), atol=1e-12)
 
 
 def test_an_unknown_calibration_is_refused() -> None:

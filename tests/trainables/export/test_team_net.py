@@ -14,9 +14,9 @@ from trainables.export.team_net import MemberWeights, TeamNet
 from trainables.training.training import Training
 
 
-def train(images: ImageSet, precision: str = "float32", **told: Any) -> tuple[MemberWeights, np.ndarray]:
+def train(images: ImageSet, precision: str = "float32", **keys: Any) -> tuple[MemberWeights, np.ndarray]:
     """A member after one epoch, and what it said of the test images then."""
-    config = make_config(images.data_id, precision=precision, **told)
+    config = make_config(images.data_id, precision=precision, **keys)
     training = Training(config, place(images))
     training.train_epoch()
     return MemberWeights(config, training.weights(), training.precision), training.evaluate("test").probabilities
@@ -29,7 +29,7 @@ def make_team(images: ImageSet, *members: MemberWeights, **parts: Any) -> TeamNe
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
-    "told",
+    "keys",
     [
         {},
         {"average": {"name": "ema"}},
@@ -38,9 +38,9 @@ def make_team(images: ImageSet, *members: MemberWeights, **parts: Any) -> TeamNe
     ],
     ids=["plain", "averaged weights", "torchvision", "dropout"],
 )
-def test_a_member_says_what_it_stored_to_the_bit(one_thread: None, precision: str, told: dict[str, Any]) -> None:
+def test_a_member_says_what_it_stored_to_the_bit(one_thread: None, precision: str, keys: dict[str, Any]) -> None:
     images = make_images()
-    member, stored = train(images, precision, **told)
+    member, stored = train(images, precision, **keys)
     team = make_team(images, member)
     with torch.inference_mode():
         said = team.ask(0, team.prepare(torch.from_numpy(images.pixels[images.rows("test")])))
@@ -62,7 +62,7 @@ def test_members_of_different_shape_and_precision_vote_together(one_thread: None
     assert np.allclose(said.numpy(), (a + b) / 2, atol=1e-7)
 
 
-def test_a_team_without_a_vote_cannot_be_asked_as_one() -> None:
+def test_a_team_without_a_vote_has_no_joint_prediction() -> None:
     images = make_images()
     team = make_team(images, train(images)[0])
     with pytest.raises(ValueError, match="ask its members"):

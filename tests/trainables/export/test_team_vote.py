@@ -76,8 +76,8 @@ class FromPixels(nn.Module):
         self.vote = vote
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        told = images.float().squeeze(3) + 1
-        return self.vote((told / told.sum(2, keepdim=True)).permute(1, 0, 2))
+        scores = images.float().squeeze(3) + 1
+        return self.vote((scores / scores.sum(2, keepdim=True)).permute(1, 0, 2))
 
 
 @pytest.mark.parametrize("method", VOTES)

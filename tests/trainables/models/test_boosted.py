@@ -60,7 +60,7 @@ CHAIN = (FIRST, SECOND, THIRD)
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PARENT_WAIT_S", "PARENT_POLL_S", "OWN_WAIT_S", "OWN_POLL_S"):
+    for name in ("PARENT_WAIT_S", "PARENT_POLL_S", "CHECKPOINT_WAIT_S", "CHECKPOINT_POLL_S"):
         monkeypatch.setattr(f"trainables.training.trial.{name}", 0.0)
 
 
@@ -187,11 +187,13 @@ def test_shrinkage_decides_what_a_round_adds() -> None:
 
 
 def test_rounds_lower_the_loss_on_the_training_images(trained: Folder) -> None:
-    told = [json.loads(read_part(trained, CheckpointId(config.trial_id, EPOCHS), layout.METRICS)) for config in CHAIN]
-    losses = [each["train_loss"] for each in told]
+    metrics = [
+        json.loads(read_part(trained, CheckpointId(config.trial_id, EPOCHS), layout.METRICS)) for config in CHAIN
+    ]
+    losses = [each["train_loss"] for each in metrics]
     assert losses[0] > losses[1] > losses[2]
-    assert [each["round_weight"] for each in told] == [1.0, 0.5, 0.5]
-    assert [each["round_error"] for each in told] == [None] * 3
+    assert [each["round_weight"] for each in metrics] == [1.0, 0.5, 0.5]
+    assert [each["round_error"] for each in metrics] == [None] * 3
 
 
 @pytest.mark.parametrize("average", [{}, {"name": "swa"}], ids=["none", "swa"])
@@ -264,22 +266,22 @@ def test_the_round_before_its_number_and_its_share_are_part_of_a_trials_name() -
 
 
 @pytest.mark.parametrize(
-    ("told", "complaint"),
+    ("config", "complaint"),
     [
         ({"kind": "gradient", "round": 2}, "round is 2, but former is None"),
         ({"kind": "gradient", "former": FIRST.boost.former or {"trial_id": "0" * 12, "epoch": 1}}, "round is 1, but"),
         ({"kind": "samme", "shrinkage": 0.5}, "of gradient boosting, not of samme"),
     ],
 )
-def test_a_round_that_cannot_be_is_refused(told: dict[str, Any], complaint: str) -> None:
+def test_a_round_that_cannot_be_is_refused(config: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
-        BoostConfig.model_validate(told)
+        BoostConfig.model_validate(config)
 
 
 def test_a_stored_round_predicts_new_images_as_it_predicted_its_own(trained: Folder) -> None:
     checkpoint = CheckpointId(THIRD.trial_id, EPOCHS)
-    told = predict_images(trained, checkpoint, THIRD, PLACED, IMAGES.pixels[IMAGES.rows("test")])
-    assert np.array_equal(told, read_predictions(trained, checkpoint, "test").probabilities)
+    predicted = predict_images(trained, checkpoint, THIRD, PLACED, IMAGES.pixels[IMAGES.rows("test")])
+    assert np.array_equal(predicted, read_predictions(trained, checkpoint, "test").probabilities)
 
 
 class First(nn.Module):
@@ -317,17 +319,17 @@ def test_bfloat16_is_added_up_in_float32() -> None:
     assert np.array_equal(said.numpy(), second.evaluate("test").probabilities)
 
 
-def test_the_watch_sees_the_newest_net_alone_under_the_names_of_its_model(trained: Folder) -> None:
+def test_the_monitor_sees_the_newest_net_alone_under_the_names_of_its_model(trained: Folder) -> None:
     first, second = (
         Training(config, PLACED, former=former)
         for config, former in ((FIRST, None), (SECOND, weights_of(trained, FIRST)))
     )
     for training in (first, second):
         training.train_epoch()
-    assert first.watched is not None
-    assert second.watched is not None
-    assert [layer.layer for layer in second.watched.layers] == [layer.layer for layer in first.watched.layers]
-    assert second.watched.update_ratio > 0  # the median of frozen weights would be none
+    assert first.statistics is not None
+    assert second.statistics is not None
+    assert [layer.layer for layer in second.statistics.layers] == [layer.layer for layer in first.statistics.layers]
+    assert second.statistics.update_ratio > 0  # the median of frozen weights would be none
 
 
 def test_its_cost_is_that_of_all_rounds(trained: Folder) -> None:
@@ -365,7 +367,9 @@ def test_a_soup_of_a_rounds_epochs_keeps_the_rounds_before_as_they_were(trained:
         Ingredient(CheckpointId(SECOND.trial_id, epoch), SECOND, weights_of(trained, SECOND, epoch)) for epoch in (3, 2)
     ]
     wanted = name_soup("uniform", [each.checkpoint for each in found], "accuracy")
-    soup = make_soup(SoupTask(SECOND, PLACED, hash_labels(IMAGES)), wanted, found, lambda told: told.accuracy)
+    soup = make_soup(
+        SoupTask(SECOND, PLACED, hash_labels(IMAGES)), wanted, found, lambda evaluation: evaluation.accuracy
+    )
     tensors = load_tensors(soup.parts[layout.WEIGHTS])
     epochs = [load_tensors(each.weights) for each in found]
     for name, value in tensors.items():
@@ -375,7 +379,12 @@ def test_a_soup_of_a_rounds_epochs_keeps_the_rounds_before_as_they_were(trained:
             assert torch.allclose(value, (epochs[0][name] + epochs[1][name]) / 2)
     other = Ingredient(CheckpointId(THIRD.trial_id, 3), THIRD, weights_of(trained, THIRD))
     with pytest.raises(CheckpointMismatch, match="began from different weights"):
-        make_soup(SoupTask(SECOND, PLACED, hash_labels(IMAGES)), wanted, [found[0], other], lambda told: told.accuracy)
+        make_soup(
+            SoupTask(SECOND, PLACED, hash_labels(IMAGES)),
+            wanted,
+            [found[0], other],
+            lambda evaluation: evaluation.accuracy,
+        )
 
 
 def test_a_batch_in_parts_descends_as_a_whole_one_does(trained: Folder) -> None:
@@ -383,12 +392,12 @@ def test_a_batch_in_parts_descends_as_a_whole_one_does(trained: Folder) -> None:
     model = {"width": 1, "batch_norm": False}
     first = Training(make_round(model=model), PLACED)
     config = make_round(FIRST, seed=1, model=model)
-    told = []
+    weights = []
     for parts in (1, 3):
         training = Training(config, PLACED, parts, former=first.weights())
         training.train_epoch()
-        told.append(load_tensors(training.weights()))
-    assert all(torch.allclose(told[0][name], told[1][name], atol=1e-5) for name in told[0])
+        weights.append(load_tensors(training.weights()))
+    assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-5) for name in weights[0])
 
 
 def test_a_plain_net_is_its_own_trained_part() -> None:

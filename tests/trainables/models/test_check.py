@@ -33,22 +33,22 @@ class Net(nn.Module):
             nn.init.constant_(self.inner.weight, float("nan"))
 
     def forward(self, images):
-        told = self.inner(images.flatten(1))
+        logits = self.inner(images.flatten(1))
         if self.fault == "tied":
-            told = told + self.again(images.flatten(1))
+            logits = logits + self.again(images.flatten(1))
         if self.fault == "shape":
-            return told[:, :9]
+            return logits[:, :9]
         if self.fault == "pair":
-            return told, told
+            return logits, logits
         if self.fault == "detached":
-            return told.detach()
+            return logits.detach()
         if self.fault == "gradient":
-            return torch.sqrt(told * 0)
+            return torch.sqrt(logits * 0)
         if self.fault == "cpu":
-            return told + torch.zeros(len(told), 10)
+            return logits + torch.zeros(len(logits), 10)
         if self.fault == "raises":
-            return told.reshape(3, 3)
-        return told
+            return logits.reshape(3, 3)
+        return logits
 
 def build(shape, fault=""):
     return nn.Flatten() if fault == "empty" else Net(fault)
@@ -71,8 +71,8 @@ def check(folder: str, monkeypatch: pytest.MonkeyPatch, fault: str) -> object:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("shape", r"of 4 images in 10 classes it tells \(4, 9\), but logits are \(4, 10\): give its last layer"),
-        ("pair", "it tells tuple, but logits are"),
+        ("shape", r"of 4 images in 10 classes it returns \(4, 9\), but logits are \(4, 10\): give its last layer"),
+        ("pair", "it returns tuple, but logits are"),
         ("nan", "its loss on fresh weights is nan"),
         ("detached", "its logits know no gradient"),
         ("gradient", "the gradient of inner.weight is no finite number"),
@@ -82,7 +82,7 @@ def check(folder: str, monkeypatch: pytest.MonkeyPatch, fault: str) -> object:
         ("empty", "no parameters to train"),
     ],
 )
-def test_a_net_that_cannot_be_trained_is_refused_with_what_to_mend(
+def test_a_net_that_cannot_be_trained_is_refused_with_what_to_repair(
     name: str, monkeypatch: pytest.MonkeyPatch, fault: str, said: str
 ) -> None:
     with pytest.raises(ModelUnusable, match=said):
@@ -115,29 +115,29 @@ class Placed(nn.Module):
         self.register_buffer("registered", torch.ones(10))
 
     def forward(self, images: Tensor) -> Tensor:
-        told: Tensor = self.inner(images.flatten(1))
+        logits: Tensor = self.inner(images.flatten(1))
         match self.way:
             case "attribute":
-                return told + self.kept
+                return logits + self.kept
             case "made":
-                return told + torch.zeros(len(images), 10)
+                return logits + torch.zeros(len(images), 10)
             case "stacked":
-                return torch.cat([told[:, :9], torch.ones(len(told), 1)], 1)
+                return torch.cat([logits[:, :9], torch.ones(len(logits), 1)], 1)
             case "mask":
-                return told.masked_fill(torch.zeros(10, dtype=torch.bool), 0.0)
+                return logits.masked_fill(torch.zeros(10, dtype=torch.bool), 0.0)
             case "chosen":
-                return torch.where(self.kept > 0, told, torch.zeros(10))
+                return torch.where(self.kept > 0, logits, torch.zeros(10))
             case "registered":
-                return told * self.registered
+                return logits * self.registered
             case "made there":
-                return told + torch.zeros(len(images), 10, device=images.device)
+                return logits + torch.zeros(len(images), 10, device=images.device)
             case "moved":
-                return told + self.kept.to(told.device)
+                return logits + self.kept.to(logits.device)
             case "number":
-                return told * torch.tensor(2.0)
+                return logits * torch.tensor(2.0)
             case "value":
-                return told * 2 if float(told.detach().sum()) > 0 else told
-        return told
+                return logits * 2 if float(logits.detach().sum()) > 0 else logits
+        return logits
 
 
 @pytest.mark.parametrize("way", ["attribute", "made", "stacked", "mask", "chosen"])
@@ -154,7 +154,7 @@ def test_a_net_that_a_gpu_takes_is_not_suspected(way: str) -> None:
     assert {value.device.type for value in net.state_dict().values()} == {"cpu"}
 
 
-def test_the_check_of_a_persons_own_net_tells_where_it_works(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_of_a_user_defined_net_says_where_it_works(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path(name))
     assert check_model(ModelConfig(name="checked_nets:build"), SHAPE).only_on_cpu == ""
     found = check_model(ModelConfig(name="checked_nets:build", fault="cpu"), SHAPE)

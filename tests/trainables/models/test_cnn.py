@@ -1,4 +1,4 @@
-"""What each key of the plain net changes: layers, shapes, first weights, what it tells."""
+"""What each key of the plain net changes: layers, shapes, first weights, logits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.trainables.training.tiny_trials import make_config, make_images, place
-from trainables.config.conditions import CONDITIONS, PLAIN
+from trainables.config.conditions import CNN_OR_CUSTOM, CONDITIONS
 from trainables.config.model import ModelConfig
 from trainables.data.image_shape import ImageShape
 from trainables.models.cnn import ACTIVATIONS, LEAK, Residual, build_cnn
@@ -74,7 +74,7 @@ def test_every_key_changes_what_is_trained_where_its_condition_holds_and_nowhere
         return training.weights()
 
     condition = CONDITIONS[f"model.{key}"]
-    if condition is PLAIN:
+    if condition is CNN_OR_CUSTOM:
         assert weights(**{key: OTHERS[key]}) != weights()
         return
     other = condition.key.removeprefix("model.")
@@ -171,7 +171,7 @@ def test_any_depth_takes_any_size(side: int, pooling: str, residual: bool) -> No
     assert net(images(3, shape)).shape == (3, 5)
 
 
-def test_group_norm_tells_the_same_of_an_image_whatever_else_is_in_the_batch() -> None:
+def test_group_norm_gives_the_same_logits_for_an_image_whatever_else_is_in_the_batch() -> None:
     batch = images(6)
     for keys, same in (({"group_norm": True}, True), ({"batch_norm": True}, False)):
         net = build(**keys).train()
@@ -185,9 +185,9 @@ def test_group_norm_tells_the_same_of_an_image_whatever_else_is_in_the_batch() -
 
 def test_group_norm_leaves_mean_zero_and_variance_one_in_each_group() -> None:
     norm = layers(build(group_norm=True, width=16), nn.GroupNorm)[0]
-    told = norm(5 + 3 * torch.randn(2, 16, 8, 8)).reshape(2, 8, -1)
-    torch.testing.assert_close(told.mean(-1), torch.zeros(2, 8), rtol=0, atol=1e-5)
-    torch.testing.assert_close(told.var(-1, correction=0), torch.ones(2, 8), rtol=0, atol=1e-3)
+    normalised = norm(5 + 3 * torch.randn(2, 16, 8, 8)).reshape(2, 8, -1)
+    torch.testing.assert_close(normalised.mean(-1), torch.zeros(2, 8), rtol=0, atol=1e-5)
+    torch.testing.assert_close(normalised.var(-1, correction=0), torch.ones(2, 8), rtol=0, atol=1e-3)
 
 
 def test_a_residual_block_whose_convolutions_say_nothing_is_the_identity() -> None:
@@ -228,14 +228,14 @@ def test_the_average_head_is_the_mean_over_positions() -> None:
 
 
 def test_dropout_of_the_head_is_its_own_where_it_is_given() -> None:
-    def told(**keys: Any) -> tuple[list[float], list[float]]:
+    def dropouts(**keys: Any) -> tuple[list[float], list[float]]:
         net = build(dense=2, **keys)
         return [layer.p for layer in layers(net, nn.Dropout2d)], [layer.p for layer in layers(net, nn.Dropout)]
 
-    assert told(dropout=0.2) == ([0.2, 0.2], [0.2, 0.2, 0.2])
-    assert told(dropout=0.2, head_dropout=0.5) == ([0.2, 0.2], [0.5, 0.5, 0.5])
-    assert told(dropout=0.2, head_dropout=0.0) == ([0.2, 0.2], [])
-    assert told(head_dropout=0.5) == ([], [0.5, 0.5, 0.5])
+    assert dropouts(dropout=0.2) == ([0.2, 0.2], [0.2, 0.2, 0.2])
+    assert dropouts(dropout=0.2, head_dropout=0.5) == ([0.2, 0.2], [0.5, 0.5, 0.5])
+    assert dropouts(dropout=0.2, head_dropout=0.0) == ([0.2, 0.2], [])
+    assert dropouts(head_dropout=0.5) == ([], [0.5, 0.5, 0.5])
 
 
 @pytest.mark.parametrize("activation", get_args(ModelConfig.model_fields["activation"].annotation))

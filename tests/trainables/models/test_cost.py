@@ -65,8 +65,8 @@ def test_memory_grows_with_the_batch_and_a_measured_peak_takes_its_place() -> No
     net = build()
     small, large = (measure_cost(net, SHAPE, size, 0).step_bytes for size in (8, 80))
     assert large > 5 * small / 2
-    told = measure_cost(net, SHAPE, 8, 0, measured_bytes=12345)
-    assert (told.step_bytes, told.step_bytes_measured) == (12345, True)
+    cost = measure_cost(net, SHAPE, 8, 0, measured_bytes=12345)
+    assert (cost.step_bytes, cost.step_bytes_measured) == (12345, True)
 
 
 def test_times_are_of_predictions_and_larger_nets_take_longer() -> None:
@@ -124,7 +124,7 @@ def test_an_architecture_is_measured_once_in_a_process() -> None:
     assert len(calls) == 2
 
 
-def test_a_trial_tells_its_cost_with_its_first_epoch_and_finds_it_again_in_the_store(tmp_path: Path) -> None:
+def test_a_trial_reports_its_cost_with_its_first_epoch_and_finds_it_again_in_the_store(tmp_path: Path) -> None:
     images, config = make_images(), make_config()
 
     def begin() -> Trial:

@@ -104,7 +104,7 @@ def test_a_file_is_found_by_path_by_uri_by_key_and_by_hash(tmp_path: Path) -> No
         read_weights("nowhere.safetensors", store)
 
 
-def test_the_stored_file_is_proved_by_its_name(tmp_path: Path) -> None:
+def test_the_stored_file_is_verified_by_its_name(tmp_path: Path) -> None:
     store, data = Folder(tmp_path), as_file(build(1))
     name = name_weights(data)
     with pytest.raises(ObjectMissing):

@@ -24,7 +24,7 @@ def test_without_timm_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224"])
-def test_a_net_takes_the_images_and_tells_their_classes(name: str) -> None:
+def test_a_net_maps_the_images_to_logits_of_their_classes(name: str) -> None:
     pytest.importorskip("timm")
     first, again = (build_model(ModelConfig(name=f"timm/{name}"), SHAPE, 3).eval() for _ in range(2))
     images = torch.randn(2, 1, 28, 28)

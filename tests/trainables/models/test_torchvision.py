@@ -25,7 +25,7 @@ def build(name: str, shape: ImageShape = SMALL, seed: int = 0) -> nn.Module:
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "squeezenet1_1", "shufflenet_v2_x0_5"])
 @pytest.mark.parametrize("shape", [SMALL, ImageShape(32, 40, 3, 5)], ids=str)
-def test_a_net_takes_the_images_and_tells_their_classes(name: str, shape: ImageShape) -> None:
+def test_a_net_maps_the_images_to_logits_of_their_classes(name: str, shape: ImageShape) -> None:
     net = build(name, shape)
     assert net(torch.randn(2, shape.channels, shape.height, shape.width)).shape == (2, shape.classes)
 

@@ -34,7 +34,7 @@ def test_it_is_the_mean_of_what_the_true_class_costs() -> None:
 def test_smoothed_labels_give_a_share_to_all_classes_alike() -> None:
     # 0.7 of the label and 0.1 of each class
     flat = [math.log(2) + 2 * math.log(4), 2 * math.log(8) + math.log(4 / 3)]
-    expected = [0.7 * told + 0.1 * rest for told, rest in zip(OF_EACH, flat, strict=True)]
+    expected = [0.7 * unsmoothed + 0.1 * rest for unsmoothed, rest in zip(OF_EACH, flat, strict=True)]
     assert float(make_loss(label_smoothing=0.3)(LOGITS, LABELS)) == pytest.approx(sum(expected) / 2)
 
 
@@ -79,11 +79,11 @@ def test_both_labels_of_mixed_images_count_by_their_share() -> None:
 def test_images_mixed_with_themselves_cost_what_they_cost_alone() -> None:
     for config in ({}, {"label_smoothing": 0.1}, {"class_weights": "balanced"}):
         loss = make_loss([0, 0, 1], **config)
-        told = loss(LOGITS, LABELS, mix(others=LABELS.tolist(), share=[0.3, 0.9]))
-        assert float(told) == pytest.approx(float(loss(LOGITS, LABELS)))
+        mixed_loss = loss(LOGITS, LABELS, mix(others=LABELS.tolist(), share=[0.3, 0.9]))
+        assert float(mixed_loss) == pytest.approx(float(loss(LOGITS, LABELS)))
 
 
 def test_each_label_of_a_mixed_image_has_the_weight_of_its_class() -> None:
     loss = make_loss([0] * 6 + [1] * 3, class_weights="balanced")
-    told = loss(LOGITS[:1], LABELS[:1], Mixed(torch.zeros(1, 1, 1, 1), torch.tensor([1]), torch.tensor([0.75])))
-    assert float(told) == pytest.approx(0.75 * 0.75 * math.log(2) + 0.25 * 1.5 * math.log(4))
+    mixed_loss = loss(LOGITS[:1], LABELS[:1], Mixed(torch.zeros(1, 1, 1, 1), torch.tensor([1]), torch.tensor([0.75])))
+    assert float(mixed_loss) == pytest.approx(0.75 * 0.75 * math.log(2) + 0.25 * 1.5 * math.log(4))

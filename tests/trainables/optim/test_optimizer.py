@@ -133,29 +133,29 @@ def test_coupled_l1_and_l2_are_the_same_as_a_larger_gradient(name: Any) -> None:
     l1 = step([2.0, -2.0], [3.0, 3.0], l1=0.1, **keys)[0]
     assert l1 == pytest.approx(step([2.0, -2.0], [3.1, 2.9], **keys)[0])  # 3 + 0.1 x sign
     if name == "sgd":  # the others see no more than the sign in a first step
-        assert len({tuple(told) for told in (l1, l2, step([2.0, -2.0], [3.0, 3.0], **keys)[0])}) == 3
+        assert len({tuple(weights) for weights in (l1, l2, step([2.0, -2.0], [3.0, 3.0], **keys)[0])}) == 3
 
 
 def test_coupled_decay_of_adam_is_divided_by_the_root_of_squares_and_decoupled_is_not() -> None:
     # Over a first step Adam sees the sign of gradient and decay alone; over further ones their history.
-    told = {
+    weights = {
         decay: step([2.0], [1.0], steps=3, name="adam", lr=0.1, weight_decay=0.5, decay=decay)[0][0]
         for decay in ("coupled", "decoupled")
     }
-    assert told["coupled"] == pytest.approx(2 - 0.3, abs=0.01)
-    assert told["decoupled"] == pytest.approx(((2 * 0.95 - 0.1) * 0.95 - 0.1) * 0.95 - 0.1, rel=1e-5)
+    assert weights["coupled"] == pytest.approx(2 - 0.3, abs=0.01)
+    assert weights["decoupled"] == pytest.approx(((2 * 0.95 - 0.1) * 0.95 - 0.1) * 0.95 - 0.1, rel=1e-5)
 
 
 @pytest.mark.parametrize(
     ("name", "meant"), [("sgd", "coupled"), ("adam", "coupled"), ("rmsprop", "coupled"), ("adamw", "decoupled")]
 )
 def test_auto_is_decoupled_with_adamw_alone(name: Any, meant: Any) -> None:
-    told = {
+    weights = {
         decay: step([2.0], [1.0], steps=3, name=name, lr=0.1, weight_decay=0.5, l1=0.1, decay=decay)[0]
         for decay in ("auto", "coupled", "decoupled")
     }
-    assert told["auto"] == told[meant]
-    assert told["coupled"] != told["decoupled"]
+    assert weights["auto"] == weights[meant]
+    assert weights["coupled"] != weights["decoupled"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -197,28 +197,28 @@ def test_tensors_go_by_the_names_of_parameters_and_come_back_as_they_were(name: 
     optimizer = build_optimizer(config, net)
     net.weight.grad, net.bias.grad = torch.ones(1, 2), torch.ones(1)
     optimizer.step()
-    told = optimizer_tensors(optimizer, net)
-    assert set(told) == {f"{parameter}/{buffer}" for parameter in ("weight", "bias") for buffer in BUFFERS[name]}
-    check_tensors(config, net, told, epoch=1)
+    tensors = optimizer_tensors(optimizer, net)
+    assert set(tensors) == {f"{parameter}/{buffer}" for parameter in ("weight", "bias") for buffer in BUFFERS[name]}
+    check_tensors(config, net, tensors, epoch=1)
     other = build_optimizer(config, net)
-    restore_tensors(other, net, told)
+    restore_tensors(other, net, tensors)
     again = optimizer_tensors(other, net)
-    assert again.keys() == told.keys()
-    assert all(torch.equal(again[key], told[key]) for key in told)
+    assert again.keys() == tensors.keys()
+    assert all(torch.equal(again[key], tensors[key]) for key in tensors)
 
 
 @pytest.mark.parametrize("theirs", NAMES)
 @pytest.mark.parametrize("ours", NAMES)
 def test_tensors_of_another_optimizer_are_refused_but_adam_and_adamw_keep_the_same(theirs: Any, ours: Any) -> None:
     net = Point([1.0], [1.0])
-    told: dict[str, Tensor] = {
+    tensors: dict[str, Tensor] = {
         f"{name}/{buffer}": torch.zeros(1) for name in ("weight", "bias") for buffer in BUFFERS[theirs]
     }
     if BUFFERS[theirs] == BUFFERS[ours]:
-        check_tensors(OptimizerConfig(name=ours), net, told, epoch=1)
+        check_tensors(OptimizerConfig(name=ours), net, tensors, epoch=1)
         return
     with pytest.raises(CheckpointMismatch, match=f"its optimizer is another one: it keeps .*, {ours} keeps "):
-        check_tensors(OptimizerConfig(name=ours), net, told, epoch=1)
+        check_tensors(OptimizerConfig(name=ours), net, tensors, epoch=1)
 
 
 @pytest.mark.parametrize("name", NAMES)

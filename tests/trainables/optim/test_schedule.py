@@ -46,8 +46,8 @@ def test_snapshots_are_the_last_epochs_of_the_cycles(epochs: int, cycles: int, e
     assert snapshot_epochs(config, 100) == ends
     assert snapshot_epochs(config, ends[-1] - 1) == ends[:-1]
     # after each of them, and nowhere else, the rate is at its peak again
-    told = rates("cyclic", epochs, 1.0, 4, 4 * epochs, cycles=cycles)
-    assert [step // 4 for step in range(1, 4 * epochs) if told[step] == 1.0] == list(ends[:-1])
+    by_step = rates("cyclic", epochs, 1.0, 4, 4 * epochs, cycles=cycles)
+    assert [step // 4 for step in range(1, 4 * epochs) if by_step[step] == 1.0] == list(ends[:-1])
 
 
 def test_a_trial_without_cycles_has_no_snapshots() -> None:
@@ -86,8 +86,8 @@ def test_steps_fall_by_the_factor_at_the_beginning_of_every_so_many_epochs() -> 
 
 def test_exponential_falls_as_far_as_steps_do_but_smoothly() -> None:
     # 2 epochs of 2 steps are a fall by 1/16: each step halves
-    told = rates("exponential", None, 0.8, 2, 9, every=2, factor=1 / 16)
-    assert told == pytest.approx([0.8 / 2**step for step in range(9)])
+    by_step = rates("exponential", None, 0.8, 2, 9, every=2, factor=1 / 16)
+    assert by_step == pytest.approx([0.8 / 2**step for step in range(9)])
 
 
 @pytest.mark.parametrize("name", ["constant", "step", "exponential", "cosine", "cyclic", "one-cycle", "plateau"])
@@ -98,7 +98,7 @@ def test_warm_up_is_a_line_from_zero_to_where_the_schedule_has_it(name: str) -> 
     assert warm[5:] == cold[5:]
 
 
-def test_a_plateau_falls_by_the_factor_as_often_as_it_is_told() -> None:
+def test_a_plateau_falls_by_the_factor_for_each_fall() -> None:
     schedule = ScheduleConfig(name="plateau", factor=0.5)
     assert [learning_rate(schedule, 0.8, 7, 2, falls) for falls in range(3)] == pytest.approx([0.8, 0.4, 0.2])
 
@@ -110,7 +110,7 @@ def test_a_plateau_falls_by_the_factor_as_often_as_it_is_told() -> None:
         ([1.0], 0),
         ([1.0, 1.0], 0),
         ([1.0, 1.0, 1.0], 1),
-        ([1.0, 1.0, 0.9, 0.9, 0.8, 0.8], 0),  # each new best begins the count anew
+        ([1.0, 1.0, 0.9, 0.9, 0.8, 0.8], 0),  # each new best starts the count again
         ([1.0, 1.1, 1.0, 0.9, 0.95, 0.9, 0.9, 0.9], 3),
         ([1.0, 0.99995, 0.9999], 1),  # better, but not noticeably
     ],

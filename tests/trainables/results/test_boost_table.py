@@ -10,12 +10,12 @@ ROWS = np.array([3, 5, 9], np.int32)
 
 
 def test_a_table_is_read_as_it_was_written():
-    told = BoostTable("d", ROWS, np.array([0.1, 0.2, 0.7]))
-    read = boost_from_arrow(boost_to_arrow(told))
+    table = BoostTable("d", ROWS, np.array([0.1, 0.2, 0.7]))
+    read = boost_from_arrow(boost_to_arrow(table))
     assert read.data_id == "d"
     assert np.array_equal(read.rows, ROWS)
-    assert np.array_equal(read.weights, told.weights)
-    assert boost_to_arrow(read) == boost_to_arrow(told)
+    assert np.array_equal(read.weights, table.weights)
+    assert boost_to_arrow(read) == boost_to_arrow(table)
 
 
 @pytest.mark.parametrize("weights", [[0.5, 0.5], [0.5, 0.6, -0.1], [0.5, 0.5, 0.5], [0.5, 0.5, float("nan")]])

@@ -1,4 +1,4 @@
-"""A checkpoint is there when its manifest is, and is proved by it."""
+"""A checkpoint exists when its manifest does, and is verified by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trial's configuration in the store: written once, proved by its name."""
+"""A trial's configuration in the store: written once, verified by its id."""
 
 from __future__ import annotations
 

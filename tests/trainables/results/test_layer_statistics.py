@@ -15,13 +15,13 @@ def test_layers_are_read_back_as_they_were():
 
 
 def test_what_is_no_table_of_layers_is_refused():
-    with pytest.raises(DamagedObject, match="not a table of watched layers"):
+    with pytest.raises(DamagedObject, match="not a table of layer statistics"):
         layers_from_arrow(b"nothing of the kind")
 
 
 def test_scalars_are_all_but_the_layers():
-    watched = EpochStatistics(0.1, 0.9, 0.01, 1.0, 0.001, 0.0, 1.5, LAYERS)
-    assert watched.scalars() == {
+    statistics = EpochStatistics(0.1, 0.9, 0.01, 1.0, 0.001, 0.0, 1.5, LAYERS)
+    assert statistics.scalars() == {
         "fit_loss": 0.1,
         "fit_accuracy": 0.9,
         "rate": 0.01,

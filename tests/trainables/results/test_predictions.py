@@ -82,8 +82,8 @@ def test_a_split_that_does_not_exist_is_refused() -> None:
 
 
 def written(columns: dict[str, pa.Array], metadata: dict[str, str] | None = None) -> bytes:
-    told = {"data_id": "d1", "split": "test", "labels_sha256": "ab" * 32} if metadata is None else metadata
-    table = pa.table(columns, metadata=told)
+    written_metadata = {"data_id": "d1", "split": "test", "labels_sha256": "ab" * 32} if metadata is None else metadata
+    table = pa.table(columns, metadata=written_metadata)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)

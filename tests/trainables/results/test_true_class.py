@@ -30,7 +30,7 @@ def make() -> TrueClass:
 
 def test_it_is_the_column_of_the_true_class_and_the_first_of_the_likeliest() -> None:
     found = make()
-    assert found.truth.tolist() == [0.25, 0.375, 0]
+    assert found.true_class.tolist() == [0.25, 0.375, 0]
     assert found.predicted.tolist() == [0, 0, 2]
     assert (found.data_id, found.split, found.labels_sha256, found.classes) == ("d1", "validation", "ab" * 32, 3)
     assert found.rows_sha256 == rows_sha256(ROWS.astype(np.int64)) != rows_sha256(ROWS[::-1])
@@ -38,12 +38,12 @@ def test_it_is_the_column_of_the_true_class_and_the_first_of_the_likeliest() -> 
 
 def test_a_file_gives_back_what_was_written() -> None:
     read = true_class_from_arrow(true_class_to_arrow(make()))
-    assert read.truth.tolist() == [0.25, 0.375, 0]
-    assert read.truth.dtype == np.float32
+    assert read.true_class.tolist() == [0.25, 0.375, 0]
+    assert read.true_class.dtype == np.float32
     assert read.predicted.tolist() == [0, 0, 2]
     assert read.predicted.dtype == np.uint8
-    told = ("data_id", "split", "rows_sha256", "labels_sha256", "classes")
-    assert [getattr(read, name) for name in told] == [getattr(make(), name) for name in told]
+    names = ("data_id", "split", "rows_sha256", "labels_sha256", "classes")
+    assert [getattr(read, name) for name in names] == [getattr(make(), name) for name in names]
 
 
 @pytest.mark.parametrize(("classes", "dtype"), [(2, np.uint8), (256, np.uint8), (257, np.uint16)])
@@ -63,7 +63,7 @@ def test_of_ten_classes_it_is_a_ninth_of_the_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("truth", "predicted", "message"),
+    ("true_class", "predicted", "message"),
     [
         ([np.nan], [0], "NaN, negative or above one"),
         ([0.5, np.nan], [0, 0], "NaN, negative or above one"),
@@ -74,22 +74,22 @@ def test_of_ten_classes_it_is_a_ninth_of_the_bytes() -> None:
         ([0.5], [0, 1], r"float32\(1,\) and predicted classes uint8\(2,\)"),
     ],
 )
-def test_what_cannot_be_is_refused(truth: list[float], predicted: list[int], message: str) -> None:
+def test_what_cannot_be_is_refused(true_class: list[float], predicted: list[int], message: str) -> None:
     with pytest.raises(MismatchedPredictions, match=message):
-        TrueClass("d1", "test", "", "", 3, np.array(truth, np.float32), np.array(predicted, np.uint8))
+        TrueClass("d1", "test", "", "", 3, np.array(true_class, np.float32), np.array(predicted, np.uint8))
 
 
 @pytest.mark.parametrize(
-    ("truth", "predicted"),
+    ("true_class", "predicted"),
     [
         (np.ones(1), np.zeros(1, np.uint8)),
         (np.ones(1, np.float32), np.zeros(1, np.int64)),
         (np.ones((1, 1), np.float32), np.zeros((1, 1), np.uint8)),
     ],
 )
-def test_other_types_and_shapes_are_refused(truth: npt.NDArray, predicted: npt.NDArray) -> None:
+def test_other_types_and_shapes_are_refused(true_class: npt.NDArray, predicted: npt.NDArray) -> None:
     with pytest.raises(MismatchedPredictions, match="not float32 and unsigned"):
-        TrueClass("d1", "test", "", "", 3, truth, predicted)
+        TrueClass("d1", "test", "", "", 3, true_class, predicted)
 
 
 def test_a_split_that_does_not_exist_is_refused() -> None:
@@ -106,11 +106,11 @@ def written(columns: dict[str, pa.Array], **metadata: str) -> bytes:
 
 
 COLUMNS = {"truth": pa.array([0.5], pa.float32()), "predicted": pa.array([1], pa.uint8())}
-TOLD = {"data_id": "d1", "split": "test", "rows_sha256": "", "labels_sha256": "", "classes": "2"}
+METADATA = {"data_id": "d1", "split": "test", "rows_sha256": "", "labels_sha256": "", "classes": "2"}
 
 
 def test_the_file_is_plain_arrow_that_others_can_write() -> None:
-    assert true_class_from_arrow(written(COLUMNS, **TOLD)).truth.tolist() == [0.5]
+    assert true_class_from_arrow(written(COLUMNS, **METADATA)).true_class.tolist() == [0.5]
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,10 @@ def test_the_file_is_plain_arrow_that_others_can_write() -> None:
         to_arrow(Predictions("d1", "validation", "ab" * 32, ROWS, PROBABILITIES)),
         true_class_to_arrow(make())[:-20],
         written(COLUMNS),
-        written(COLUMNS, **{**TOLD, "classes": "two"}),
-        written({"truth": COLUMNS["truth"]}, **TOLD),
-        written({**COLUMNS, "truth": pa.array([None], pa.float32())}, **TOLD),
-        written({**COLUMNS, "predicted": pa.array(["cat"])}, **TOLD),
+        written(COLUMNS, **{**METADATA, "classes": "two"}),
+        written({"truth": COLUMNS["truth"]}, **METADATA),
+        written({**COLUMNS, "truth": pa.array([None], pa.float32())}, **METADATA),
+        written({**COLUMNS, "predicted": pa.array(["cat"])}, **METADATA),
     ],
 )
 def test_what_is_no_such_file_is_refused(data: bytes) -> None:
@@ -140,5 +140,5 @@ def test_damage_anywhere_is_refused_or_harmless(noise: bytes, place: int) -> Non
         read = true_class_from_arrow(whole[:place] + noise + whole[place + len(noise) :])
     except CaucusError:
         return
-    assert read.predicted.shape == read.truth.shape
-    assert ((read.truth >= 0) & (read.truth <= 1.001)).all()
+    assert read.predicted.shape == read.true_class.shape
+    assert ((read.true_class >= 0) & (read.true_class <= 1.001)).all()

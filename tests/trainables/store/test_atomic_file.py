@@ -72,9 +72,9 @@ def test_a_writer_that_is_killed_leaves_the_old_file_and_nothing_else(tmp_path):
     os.close(fd)
     path = tmp_path / "report.html"
     path.write_bytes(b"old")
-    words = [sys.executable, "-c", KILLED, str(path)]
+    command = [sys.executable, "-c", KILLED, str(path)]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    writer = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+    writer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
     assert writer.stdout.readline() == "half\n"
     writer.send_signal(signal.SIGKILL)
     writer.wait()
@@ -108,9 +108,9 @@ def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path):
     heard: list[bytes] = []
     reader = threading.Thread(target=lambda: heard.append(pipe.read_bytes()))
     reader.start()
-    replace_whole(pipe, b"told")
+    replace_whole(pipe, b"content")
     reader.join()
-    assert heard == [b"told"]
+    assert heard == [b"content"]
     assert pipe.is_fifo()
     assert [one.name for one in tmp_path.iterdir()] == ["pipe"]
 

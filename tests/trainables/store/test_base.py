@@ -47,14 +47,14 @@ def test_json_that_is_missing_is_missing(store: Store) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 100_000], ids=["empty", "cut", "binary", "deep"])
-def test_what_is_no_json_is_told_with_its_place(store: Store, data: bytes) -> None:
+def test_invalid_json_is_an_error_that_names_its_place(store: Store, data: bytes) -> None:
     store.put("status.json", data)
     with pytest.raises(StoreError, match=r"runs/status\.json is not readable as JSON .*restore or delete it"):
         get_json(store, "status.json")
 
 
 @pytest.mark.parametrize(("data", "kind"), [(b"[]", "list"), (b"3", "int"), (b"null", "NoneType")])
-def test_json_that_is_no_object_is_told(store: Store, data: bytes, kind: str) -> None:
+def test_json_that_is_no_object_is_an_error(store: Store, data: bytes, kind: str) -> None:
     store.put("status.json", data)
     with pytest.raises(StoreError, match=f"holds a {kind}, not a JSON object"):
         get_json(store, "status.json")
@@ -84,9 +84,9 @@ def test_sealed_json_that_is_cut_off_is_noticed(store: Store) -> None:
 
 
 def test_a_hash_under_a_name_of_its_own_is_no_seal(store: Store) -> None:
-    told = {"a": sha256_of(b""), "b": 1}
-    store.put("status.json", to_json(told))
-    assert get_json(store, "status.json") == told
+    record = {"a": sha256_of(b""), "b": 1}
+    store.put("status.json", to_json(record))
+    assert get_json(store, "status.json") == record
 
 
 def test_a_new_store_has_no_mark_until_it_is_marked(store: Store) -> None:

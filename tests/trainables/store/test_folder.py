@@ -16,7 +16,7 @@ import pytest
 
 from trainables.errors import ObjectMissing, StoreError
 from trainables.store.folder import Folder
-from trainables.store.keys import OWN
+from trainables.store.keys import RESERVED_PREFIX
 
 Mount = Callable[[str], Path]
 
@@ -63,7 +63,7 @@ def test_other_people_may_read_what_the_umask_allows(tmp_path: Path) -> None:
     assert (tmp_path / "latest").stat().st_mode & 0o777 == 0o644
 
 
-def test_a_full_disk_is_told_and_leaves_the_old_object_whole(mount: Mount) -> None:
+def test_a_full_disk_is_an_error_and_leaves_the_old_object_whole(mount: Mount) -> None:
     disk = mount("size=64k")
     store = Folder(disk, "runs")
     store.put("trials/a/weights", b"old")
@@ -118,7 +118,7 @@ def as_nobody(root: Path, method: str) -> None:
         (0o000, "check", "may not be read: correct its permissions"),
     ],
 )
-def test_a_folder_of_someone_else_is_told(mode: int, method: str, message: str) -> None:
+def test_a_folder_of_another_user_is_an_error(mode: int, method: str, message: str) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as place:  # unlike tmp_path, everyone may pass through /tmp
         Path(place).chmod(0o755)
         root = Path(place, "runs")
@@ -152,7 +152,7 @@ def test_a_file_is_no_store_and_no_place_for_one(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "notes"
 
 
-def test_a_link_to_a_disk_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_link_to_a_disk_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "runs").symlink_to(tmp_path / "unplugged")
     with pytest.raises(StoreError, match="runs is a link to nothing"):
         Folder(tmp_path / "runs").check()
@@ -224,8 +224,8 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
 def test_unfinished_writes_and_unspeakable_names_are_not_listed(tmp_path: Path) -> None:
     store = Folder(tmp_path)
     store.put("trials/a", b"1")
-    (tmp_path / f"trials/{OWN}0123").write_bytes(b"half of it")
-    (tmp_path / f"{OWN}folder").mkdir()
+    (tmp_path / f"trials/{RESERVED_PREFIX}0123").write_bytes(b"half of it")
+    (tmp_path / f"{RESERVED_PREFIX}folder").mkdir()
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/trials/\xff")).write_bytes(b"")
     (tmp_path / "trials/new\nline").write_bytes(b"")
     os.mkfifo(tmp_path / "trials/pipe")
@@ -244,7 +244,7 @@ def test_emptied_folders_go_up_to_the_store_and_no_further(tmp_path: Path) -> No
     assert everything_in(tmp_path) == ["runs"]
 
 
-def test_a_folder_in_the_way_of_an_object_is_told(tmp_path: Path) -> None:
+def test_a_folder_in_the_way_of_an_object_is_an_error(tmp_path: Path) -> None:
     store = Folder(tmp_path, "runs")
     store.put("trials/a/x", b"1")
     with pytest.raises(StoreError, match=r"store runs: .* while writing trials/a \(1 bytes\)"):

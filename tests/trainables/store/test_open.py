@@ -55,12 +55,12 @@ def test_what_lies_there_is_not_created_again(store: Store) -> None:
 def test_of_many_that_create_the_same_object_exactly_one_does(store: Store) -> None:
     for race in range(20):
         with ThreadPoolExecutor(8) as writers:
-            told = list(writers.map(lambda n, race=race: store.create(f"drivers/{race}", b"%d" % n), range(8)))  # type: ignore[misc]
-        assert sum(told) == 1
-        assert store.get(f"drivers/{race}") == b"%d" % told.index(True)
+            created = list(writers.map(lambda n, race=race: store.create(f"drivers/{race}", b"%d" % n), range(8)))  # type: ignore[misc]
+        assert sum(created) == 1
+        assert store.get(f"drivers/{race}") == b"%d" % created.index(True)
 
 
-def test_of_many_that_create_together_one_is_told_so_and_none_where_something_lies(store: Store) -> None:
+def test_of_many_concurrent_creations_one_succeeds_and_none_where_the_object_exists(store: Store) -> None:
     many = [b"%d" % number for number in range(4)]
     assert store.create_together("drivers/1", many) == 1
     assert store.get("drivers/1") in many
@@ -81,14 +81,14 @@ def test_an_empty_store_has_nothing(store: Store) -> None:
     assert (store.find(""), store.find("trials/"), store.folders(""), store.stat("caucus.json")) == ([], [], [], None)
 
 
-def test_it_tells_when_each_object_was_written(store: Store) -> None:
+def test_it_knows_when_each_object_was_written(store: Store) -> None:
     before_s = time.time()
     for key in ("trials/a/weights", "trials/b/weights", "latest"):
         store.put(key, b"x")
-    told = store.written_unix_s("trials/")
-    assert set(told) == {"trials/a/weights", "trials/b/weights"}
+    times = store.written_unix_s("trials/")
+    assert set(times) == {"trials/a/weights", "trials/b/weights"}
     assert all(
-        abs(written_s - before_s) < 3600 for written_s in told.values()
+        abs(written_s - before_s) < 3600 for written_s in times.values()
     )  # S3 tells whole seconds, by its own clock
     assert store.written_unix_s("nothing/") == {}
 

@@ -121,7 +121,7 @@ def test_bytes_that_change_on_the_way_are_sent_again(weed_s3: S3Server, monkeypa
         assert store.get("latest") == b"123"
 
 
-def test_after_the_deadline_the_last_answer_is_told(store: S3Store, proxy: FaultProxy) -> None:
+def test_after_the_deadline_the_last_answer_is_reported(store: S3Store, proxy: FaultProxy) -> None:
     proxy.faults.append(Fault("^PUT ", "status"))
     quick = S3Store(store.bucket, "runs", proxy.endpoint_url, deadline_s=4)
     with pytest.raises(StoreError) as caught:
@@ -144,14 +144,14 @@ def test_what_will_never_pass_is_not_repeated(store: S3Store, proxy: FaultProxy,
     assert proxy.count("status") == 1
 
 
-def test_a_bucket_that_goes_away_is_told_at_once(store: S3Store, proxy: FaultProxy) -> None:
+def test_a_bucket_that_disappears_is_an_error_at_once(store: S3Store, proxy: FaultProxy) -> None:
     proxy.faults.append(Fault("", "status", status=404, code="NoSuchBucket"))
     with pytest.raises(StoreError, match="does not exist at"):
         store.put("latest", b"1")
     assert proxy.count("status") == 1
 
 
-def test_a_role_that_may_not_delete_is_told_at_once(store: S3Store, proxy: FaultProxy) -> None:
+def test_a_role_that_may_not_delete_is_an_error_at_once(store: S3Store, proxy: FaultProxy) -> None:
     store.put("latest", b"1")
     proxy.faults.append(Fault("^DELETE ", "status", status=403, code="AccessDenied"))
     with pytest.raises(StoreError, match="denies access while deleting latest"):
@@ -174,20 +174,20 @@ def test_a_role_that_may_not_write_is_found_out_by_the_check(store: S3Store, pro
     assert proxy.count("status") == 1
 
 
-def test_a_missing_bucket_is_told_by_whatever_comes_first(moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_operation_reports_a_missing_bucket(moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     moto_s3.login(monkeypatch)
     store = S3Store("no-such-bucket", "runs")
-    told = f"bucket no-such-bucket does not exist at {moto_s3.endpoint_url}: create it, or correct `store`"
+    expected = f"bucket no-such-bucket does not exist at {moto_s3.endpoint_url}: create it, or correct `store`"
     for act in (store.check, store.check_writable):
-        with pytest.raises(StoreError, match=told):
+        with pytest.raises(StoreError, match=expected):
             act()
     for act in (store.get, store.stat, lambda key: store.put(key, b""), lambda key: store.find(f"{key}/")):
-        with pytest.raises(StoreError, match=told) as caught:
+        with pytest.raises(StoreError, match=expected) as caught:
             act("latest")
         assert not isinstance(caught.value, ObjectMissing)
 
 
-def told(store: S3Store) -> str:
+def message_of(store: S3Store) -> str:
     with pytest.raises(StoreError) as caught:
         store.check()
     text = f"{caught.value} {caught.value!r} {store!r}"
@@ -203,24 +203,26 @@ def test_wrong_credentials_are_told_at_once(weed_s3: S3Server, monkeypatch: pyte
     store = S3Store(weed_s3.new_bucket(), "runs")
     monkeypatch.setenv(name, "wrong-and-secret-too")
     began = time.monotonic()
-    message = told(store)
+    message = message_of(store)
     assert f"at {weed_s3.endpoint_url} refuses the credentials" in message
     assert "wrong-and-secret-too" not in message
     assert time.monotonic() - began < 5
 
 
-def test_no_credentials_are_told_with_where_to_put_them(weed_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_an_error_that_says_where_to_put_them(
+    weed_s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     weed_s3.login(monkeypatch)
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    assert "no usable credentials" in told(S3Store("bucket"))  # half of them
+    assert "no usable credentials" in message_of(S3Store("bucket"))  # half of them
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in told(S3Store("bucket"))
+    assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in message_of(S3Store("bucket"))
 
 
-def test_a_profile_that_does_not_exist_is_told(weed_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_profile_that_does_not_exist_is_an_error(weed_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     weed_s3.login(monkeypatch)
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    assert "ProfileNotFound" in told(S3Store("bucket"))
+    assert "ProfileNotFound" in message_of(S3Store("bucket"))
 
 
 def test_renewed_credentials_are_taken_up_by_a_running_process(
@@ -241,19 +243,19 @@ def test_renewed_credentials_are_taken_up_by_a_running_process(
         assert store.get("latest") == b"4"
 
 
-def test_an_endpoint_that_nothing_listens_at_is_told(moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_where_nothing_listens_is_an_error(moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     moto_s3.login(monkeypatch)
     (port,) = free_ports(1)
-    message = told(S3Store("bucket", "", f"http://127.0.0.1:{port}", deadline_s=0.5))
+    message = message_of(S3Store("bucket", "", f"http://127.0.0.1:{port}", deadline_s=0.5))
     assert f"at http://127.0.0.1:{port} does not answer" in message
 
 
-def test_an_endpoint_that_never_answers_is_told_in_time(moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_that_never_answers_is_reported_in_time(moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     moto_s3.login(monkeypatch)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # the system accepts, nobody reads
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         began = time.monotonic()
-        message = told(S3Store("bucket", "", url))
+        message = message_of(S3Store("bucket", "", url))
         assert time.monotonic() - began < 13
     assert f"at {url} does not answer" in message
     assert "ReadTimeoutError" in message
@@ -261,7 +263,7 @@ def test_an_endpoint_that_never_answers_is_told_in_time(moto_s3: S3Server, monke
 
 def test_a_web_server_is_not_taken_for_an_empty_bucket(proxy: FaultProxy) -> None:
     proxy.faults.append(Fault("", "html"))
-    assert "does not answer like an S3 server" in told(S3Store("bucket", "", proxy.endpoint_url))
+    assert "does not answer like an S3 server" in message_of(S3Store("bucket", "", proxy.endpoint_url))
     assert len(proxy.seen) == 1
 
 
@@ -280,17 +282,17 @@ def test_an_endpoint_with_a_login_is_refused_or_not_repeated(
     moto_s3.login(monkeypatch)
     (port,) = free_ports(1)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://me:hidden@127.0.0.1:{port}")
-    message = told(S3Store("bucket", deadline_s=0.3))
+    message = message_of(S3Store("bucket", deadline_s=0.3))
     assert f"at http://127.0.0.1:{port} " in message
     assert "hidden" not in message
 
 
-def test_an_endpoint_in_the_environment_that_is_no_url_is_told(
+def test_an_endpoint_in_the_environment_that_is_no_url_is_an_error(
     monkeypatch: pytest.MonkeyPatch, moto_s3: S3Server
 ) -> None:
     moto_s3.login(monkeypatch)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "127.0.0.1:9000")
-    assert "AWS_ENDPOINT_URL_S3" in told(S3Store("bucket"))
+    assert "AWS_ENDPOINT_URL_S3" in message_of(S3Store("bucket"))
 
 
 def test_a_listing_of_more_than_one_page_is_whole(proxy: FaultProxy, moto_s3: S3Server) -> None:
@@ -329,7 +331,7 @@ def test_credentials_are_no_part_of_a_store(store: S3Store, moto_s3: S3Server) -
     for text in (repr(store), str(store.__getstate__()), str(seen["Metadata"])):
         assert SECRET_KEY not in text
         assert ACCESS_KEY not in text
-    assert store.__getstate__()["_held"] is None
+    assert store.__getstate__()["_cached_client"] is None
 
 
 def test_a_forked_process_does_not_share_connections_with_its_parent(store: S3Store) -> None:

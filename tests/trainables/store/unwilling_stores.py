@@ -15,7 +15,7 @@ PATIENCE_S = 10.0
 """Longest wait for another thread; in a passing run nobody waits that long."""
 
 A_MOMENT_S = 0.05
-"""How long a thread is watched that must not get ahead; one that is merely slow passes unseen, none fails wrongly."""
+"""How long a thread that must not get ahead is observed; a merely slow one passes undetected, none fails wrongly."""
 
 
 @dataclass(frozen=True)

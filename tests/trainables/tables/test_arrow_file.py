@@ -12,14 +12,14 @@ TABLE = pa.table({"row": pa.array([3, 5], pa.int32())}, metadata={"data_id": "d1
 
 
 def test_columns_and_metadata_come_back() -> None:
-    with reading_table(write_table(TABLE), "a table of rows", DamagedObject) as (table, told):
+    with reading_table(write_table(TABLE), "a table of rows", DamagedObject) as (table, metadata):
         assert table.to_pylist() == [{"row": 3}, {"row": 5}]
-        assert told == {"data_id": "d1"}
+        assert metadata == {"data_id": "d1"}
 
 
 def test_a_table_without_metadata_has_none() -> None:
-    with reading_table(write_table(TABLE.replace_schema_metadata(None)), "a table", DamagedObject) as (_, told):
-        assert told == {}
+    with reading_table(write_table(TABLE.replace_schema_metadata(None)), "a table", DamagedObject) as (_, metadata):
+        assert metadata == {}
 
 
 @pytest.mark.parametrize("data", [b"", b"something", write_table(TABLE)[:-20]])
@@ -32,12 +32,12 @@ def test_what_is_no_arrow_file_is_refused(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("missing", ["column", "metadata"])
-def test_a_lack_of_what_is_looked_for_is_refused_alike(missing: str) -> None:
+def test_a_missing_column_or_metadata_key_is_refused_alike(missing: str) -> None:
     with (
         pytest.raises(DamagedObject, match=r"^not a table of rows: .*share"),
-        reading_table(write_table(TABLE), "a table of rows", DamagedObject) as (table, told),
+        reading_table(write_table(TABLE), "a table of rows", DamagedObject) as (table, metadata),
     ):
-        table["share"] if missing == "column" else told["share"]
+        table["share"] if missing == "column" else metadata["share"]
 
 
 def test_an_error_that_says_more_passes_as_it_is() -> None:

@@ -48,7 +48,7 @@ def test_a_missing_column_is_named(columns: list[str]) -> None:
 
 
 @pytest.mark.parametrize("value", [[1], True, {"a": [1]}])
-def test_a_type_that_is_never_looked_for_is_refused(value: object) -> None:
+def test_a_type_that_is_not_supported_is_refused(value: object) -> None:
     with pytest.raises(pa.ArrowInvalid, match="never looked for"):
         read_columns(written({"name": [value]}), ["name"])
 
@@ -84,7 +84,9 @@ def test_a_flipped_bit_that_ends_the_process_that_reads_the_table_is_one_sentenc
         ("exec sleep 60", "to read it took more than 0 s"),
     ],
 )
-def test_how_the_process_ended_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str, said: str) -> None:
+def test_the_error_says_how_the_process_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str, said: str
+) -> None:
     program = tmp_path / "python"
     program.write_text(f"#!/bin/sh\n{does}\n", encoding="utf-8")
     program.chmod(0o755)

@@ -137,12 +137,12 @@ def test_the_average_predicts_and_is_stored_and_the_net_trains_on_as_if_there_we
         assert rest.keys() == {f"average/{name}"}
         same = all(torch.equal(predicts[key], own[key]) for key in own if key.endswith(".weight"))
         assert same == (name == "swa" and epoch == 0)  # the mean of one
-    told = averaged.evaluate("validation").probabilities
-    assert not np.array_equal(told, plain.evaluate("validation").probabilities)
+    averaged_predictions = averaged.evaluate("validation").probabilities
+    assert not np.array_equal(averaged_predictions, plain.evaluate("validation").probabilities)
     # The stored weights alone give the stored predictions
     net = Training(make_config(), TINY)
     net._net.load_state_dict(predicts)
-    assert np.array_equal(net.evaluate("validation").probabilities, told)
+    assert np.array_equal(net.evaluate("validation").probabilities, averaged_predictions)
 
 
 def test_swa_is_the_mean_of_what_the_net_was_after_each_epoch() -> None:
@@ -199,8 +199,8 @@ def test_statistics_come_from_a_bounded_number_of_whole_batches(monkeypatch: pyt
 
     def predict(rows: Tensor) -> Tensor:
         seen.append(rows.tolist())
-        told: Tensor = net(rows.float()[:, None])
-        return told
+        output: Tensor = net(rows.float()[:, None])
+        return output
 
     average.measure_statistics(torch.arange(100, 200), 7, PredictionBatch(8), predict)
     assert [len(batch) for batch in seen] == [8, 8]
@@ -258,7 +258,7 @@ def test_a_child_goes_on_from_the_weights_that_were_trained_and_from_an_average_
         assert started.optimizer_state() == parents[theirs].optimizer_state()
 
 
-def test_an_average_that_begins_later_than_its_parents_is_begun_anew(parents: dict[str, Training]) -> None:
+def test_an_average_that_begins_later_than_its_parents_starts_again(parents: dict[str, Training]) -> None:
     started = child("ema", parents["ema"], start=3)
     assert not started._average.begun
     started.train_epoch()

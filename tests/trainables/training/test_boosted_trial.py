@@ -39,7 +39,7 @@ SECOND = make_round(FIRST, seed=1)
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    for name in ("PARENT_WAIT_S", "PARENT_POLL_S", "OWN_WAIT_S", "OWN_POLL_S"):
+    for name in ("PARENT_WAIT_S", "PARENT_POLL_S", "CHECKPOINT_WAIT_S", "CHECKPOINT_POLL_S"):
         monkeypatch.setattr(f"trainables.training.trial.{name}", 0.0)
 
 

@@ -42,20 +42,20 @@ def same(one: RangeTest, other: RangeTest) -> bool:
 
 
 class Ramp:
-    """The rates and batches of a range test, as it goes; in place of some losses others may be told."""
+    """The rates and batches of a range test, as it goes; `losses_at` replaces the losses of some steps."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, told: dict[int, float] | None = None) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, losses_at: dict[int, float] | None = None) -> None:
         self.rates: list[float] = []
         self.batches: list[list[int]] = []
         train_batch = Training.train_batch
 
-        def watched(training: Training, batch: Tensor, rate: float) -> tuple[Tensor, Tensor]:
+        def recorded(training: Training, batch: Tensor, rate: float) -> tuple[Tensor, Tensor]:
             self.rates.append(rate)
             self.batches.append(batch.tolist())
             loss, right = train_batch(training, batch, rate)
-            return torch.tensor((told or {}).get(len(self.rates), float(loss))), right
+            return torch.tensor((losses_at or {}).get(len(self.rates), float(loss))), right
 
-        monkeypatch.setattr(Training, "train_batch", watched)
+        monkeypatch.setattr(Training, "train_batch", recorded)
 
 
 # The ramp
@@ -110,7 +110,7 @@ def test_a_batch_that_does_not_fit_is_taken_in_parts_from_the_first_rate_on(
     monkeypatch.setattr(Training, "_descend", descending)
     ramp = Ramp(monkeypatch)
     found = range_test(make_config(batch_size=64), tiny, steps=40)
-    assert ramp.rates[:7] == [*found.rates[:6].tolist(), float(found.rates[0])]  # in the sixth step it began anew
+    assert ramp.rates[:7] == [*found.rates[:6].tolist(), float(found.rates[0])]  # in the sixth step it started again
     assert len(found.rates) == len(ramp.rates) - 6
 
 
@@ -219,7 +219,7 @@ def test_bounds_are_where_the_fall_begins_and_where_it_is_nearly_over(
 
 
 @pytest.mark.usefixtures("unsmoothed")
-def test_the_reason_tells_the_curve() -> None:
+def test_the_reason_describes_the_curve() -> None:
     found = read_bounds(RATES, np.array([2, 2, 2, 1.5, 0.5, 0.25, 1, 3]), "; stopped here")
     assert found.reason == (
         "the smoothed training loss is 2 at first, falls from a rate of 0.001 on and is near its lowest, 0.25, at 0.1"

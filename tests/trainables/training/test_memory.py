@@ -43,12 +43,12 @@ def test_parts_are_doubled_down_to_eight_images() -> None:
         more_parts(1, 15, "full")
 
 
-def test_the_first_line_of_a_message_is_told_or_its_class() -> None:
+def test_the_first_line_of_a_message_is_shown_or_the_class_of_the_error() -> None:
     assert first_line(RuntimeError("one\ntwo")) == "one"
     assert first_line(MemoryError()) == "MemoryError"
 
 
-def test_prediction_is_begun_anew_with_half_the_images_until_they_fit() -> None:
+def test_prediction_starts_again_with_half_the_images_until_they_fit() -> None:
     tried: list[int] = []
 
     def act(images: int) -> str:

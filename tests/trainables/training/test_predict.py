@@ -37,7 +37,7 @@ def test_a_checkpoint_says_of_images_what_it_said_of_them_in_their_split(tmp_pat
     assert found.dtype == np.float32
 
 
-def test_a_checkpoint_that_is_missing_or_damaged_is_told(tmp_path):
+def test_a_checkpoint_that_is_missing_or_damaged_is_an_error(tmp_path):
     store, config = Folder(tmp_path, "runs"), make_config()
     train(store, config, place(IMAGES), epochs=1)
     pixels = IMAGES.pixels[:3]

@@ -32,7 +32,7 @@ FIRST = make_config(IMAGES.data_id, seed=1)
 SECOND = make_config(IMAGES.data_id, seed=2, model={"dropout": 0.3}, name="adamw", lr=0.01)
 
 
-def told(config: TrialConfig, epoch: int = 0, **more: Any) -> dict[str, Any]:
+def tune_config(config: TrialConfig, epoch: int = 0, **more: Any) -> dict[str, Any]:
     """What the launch hands to Tune for one trial."""
     return {"name": config.trial_id, "trial": config.model_dump_json(), "epoch": epoch, **more}
 
@@ -53,7 +53,9 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     def make(config: TrialConfig, epoch: int = 0, store: Store | None = None, **more: Any) -> TuneTrial:
         trainable = TuneTrial.__new__(TuneTrial)  # its own constructor asks Ray where it runs
         given = {name: more.pop(name) for name in ("gpus", "is_pretended") if name in more}
-        trainable.setup(told(config, epoch, **more), images=IMAGES.arrays, store=store or Folder(tmp_path), **given)
+        trainable.setup(
+            tune_config(config, epoch, **more), images=IMAGES.arrays, store=store or Folder(tmp_path), **given
+        )
         made.append(trainable)
         return trainable
 
@@ -78,12 +80,12 @@ def test_a_slot_that_stands_by_says_so_at_each_step_and_then_takes_up_a_trial(st
     trainable = start(FIRST)
     trainable.reset_config({"name": "standby", "standby": 0.001})
     assert [trainable.step() for _ in range(2)] == 2 * [{"name": "standby", "standby": True}]
-    trainable.reset_config(told(SECOND))
+    trainable.reset_config(tune_config(SECOND))
     assert (trainable.step()["name"], trainable.step()["epoch"]) == (SECOND.trial_id, 2)
     trainable.cleanup()
 
 
-def test_a_step_tells_the_epochs_result_under_the_name_of_the_trial(start: Start, tmp_path: Path) -> None:
+def test_a_step_returns_the_epochs_result_under_the_name_of_the_trial(start: Start, tmp_path: Path) -> None:
     trainable = start(FIRST)
     steps = [trainable.step(), trainable.step()]
     trainable.cleanup()
@@ -123,7 +125,7 @@ def test_a_trial_is_taken_up_after_the_epoch_on_record(start: Start, tmp_path: P
     assert weights(Folder(tmp_path / "cut"), FIRST) == weights(Folder(tmp_path / "whole"), FIRST)
 
 
-def test_a_trial_that_fails_is_told_and_raises_nothing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_that_fails_is_reported_and_raises_nothing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("no such layer")
 
@@ -174,7 +176,7 @@ def test_a_trainable_is_used_for_one_trial_after_the_other_and_none_leaves_a_tra
     trainable = start(FIRST, store=shared)
     names = [trainable.step()["name"]]
     for config, epoch in [(SECOND, 0), (FIRST, 1), (SECOND, 1)]:
-        assert trainable.reset_config(told(config, epoch)) is True
+        assert trainable.reset_config(tune_config(config, epoch)) is True
         step = trainable.step()
         names.append(step["name"])
         assert step["epoch"] == epoch + 1
@@ -189,7 +191,7 @@ def test_the_next_trial_begins_when_everything_of_the_former_is_stored(start: St
     trainable = start(FIRST, store=store)
     trainable.step()
     assert store.reached.wait(PATIENCE_S)
-    with beside(lambda: trainable.reset_config(told(SECOND))) as returned:
+    with beside(lambda: trainable.reset_config(tune_config(SECOND))) as returned:
         assert not returned.wait(A_MOMENT_S)
         assert store.order == [layout.config_key(FIRST.trial_id)]
         store.gate.set()
@@ -218,7 +220,7 @@ def test_a_checkpoint_that_the_store_did_not_take_is_not_held_against_the_next_t
 ) -> None:
     trainable = start(FIRST, store=Refusing(tmp_path, refused=[f"{FIRST.trial_id}/epoch-0001"]))
     trainable.step()
-    assert trainable.reset_config(told(SECOND))
+    assert trainable.reset_config(tune_config(SECOND))
     assert (trainable.step()["name"], trainable.step()["end"]) == (SECOND.trial_id, None)
     trainable.cleanup()
     assert committed_epochs(Folder(tmp_path), FIRST.trial_id) == []
@@ -244,10 +246,10 @@ def test_a_wrong_label_fails_every_trial_with_its_reason_and_no_worker_dies(tmp_
     labels = IMAGES.labels.copy()
     labels[5] = 3
     trainable = TuneTrial.__new__(TuneTrial)
-    trainable.setup(told(FIRST), images=replace(IMAGES.arrays, labels=labels), store=store)
+    trainable.setup(tune_config(FIRST), images=replace(IMAGES.arrays, labels=labels), store=store)
     try:
         for config in (FIRST, SECOND):
-            trainable.reset_config(told(config))
+            trainable.reset_config(tune_config(config))
             step = trainable.step()
             assert (step["name"], step["end"], step["trained"]) == (config.trial_id, "failed", False)
             assert step["reason"].startswith(
@@ -264,7 +266,9 @@ def test_a_label_that_went_wrong_after_a_trial_began_leaves_its_checkpoints(star
     first.step()
     first.cleanup()
     trainable = TuneTrial.__new__(TuneTrial)
-    trainable.setup(told(FIRST, 1), images=replace(IMAGES.arrays, labels=IMAGES.labels[1:]), store=Folder(tmp_path))
+    trainable.setup(
+        tune_config(FIRST, 1), images=replace(IMAGES.arrays, labels=IMAGES.labels[1:]), store=Folder(tmp_path)
+    )
     try:
         assert "corrupt images: 110 images, but 109 labels" in trainable.step()["reason"]
     finally:
@@ -279,8 +283,8 @@ def test_the_configuration_is_stored_once_and_reads_back(start: Start, tmp_path:
     store = Gated(tmp_path, held="nothing of this name")
     trainable = start(SECOND, store=store)
     trainable.step()
-    trainable.reset_config(told(FIRST))
-    trainable.reset_config(told(SECOND, 1))
+    trainable.reset_config(tune_config(FIRST))
+    trainable.reset_config(tune_config(SECOND, 1))
     trainable.cleanup()
     start(SECOND, epoch=1, store=store).cleanup()
     written = [key for key in store.order if key.endswith("config.json")]
@@ -293,17 +297,17 @@ def test_a_configuration_is_stored_with_every_key_whatever_the_defaults(start: S
     assert get_json(Folder(tmp_path), layout.config_key(FIRST.trial_id)) == FIRST.model_dump(mode="json")
 
 
-@pytest.mark.parametrize(("told_threads", "expected"), [("1", 1), ("2", 2), ("0", 1), (None, 1)])
+@pytest.mark.parametrize(("threads", "expected"), [("1", 1), ("2", 2), ("0", 1), (None, 1)])
 def test_a_slot_has_as_many_threads_as_it_has_cores(
-    start: Start, monkeypatch: pytest.MonkeyPatch, told_threads: str | None, expected: int
+    start: Start, monkeypatch: pytest.MonkeyPatch, threads: str | None, expected: int
 ) -> None:
     import torch
 
     torch.set_num_threads(3)
-    if told_threads is None:
+    if threads is None:
         monkeypatch.delenv("OMP_NUM_THREADS")
     else:
-        monkeypatch.setenv("OMP_NUM_THREADS", told_threads)
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
     start(FIRST)
     assert torch.get_num_threads() == expected
 
@@ -323,7 +327,7 @@ def test_without_images_or_store_nothing_is_set_up(tmp_path: Path, missing: str)
     given: dict[str, Any] = {"images": IMAGES.arrays, "store": Folder(tmp_path)}
     del given[missing]
     with pytest.raises(ValueError, match="images and store were not handed to the trainable"):
-        TuneTrial.__new__(TuneTrial).setup(told(FIRST), **given)
+        TuneTrial.__new__(TuneTrial).setup(tune_config(FIRST), **given)
     assert list(tmp_path.iterdir()) == []
 
 

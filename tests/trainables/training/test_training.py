@@ -82,11 +82,11 @@ class Steps:
         self.predicted: list[list[int]] = []
         pixels = training._pixels
 
-        def watched(batch: Tensor) -> Tensor:
+        def recorded(batch: Tensor) -> Tensor:
             (self.batches if net_of(training).training else self.predicted).append(batch.tolist())
             return pixels(batch)
 
-        monkeypatch.setattr(training, "_pixels", watched)
+        monkeypatch.setattr(training, "_pixels", recorded)
         optimizer_of(training).register_step_pre_hook(
             lambda optimizer, *_: self.rates.append(optimizer.param_groups[0]["lr"])
         )
@@ -416,22 +416,23 @@ def test_a_key_has_its_effect_under_its_condition_and_none_elsewhere(tiny: Devic
         "average.start": 1,
     }
     condition = CONDITIONS[key]
-    room, name = key.split(".")
-    section: Any = TrialConfig.model_fields[room].annotation
-    epochs = 4 if room == "schedule" else 2  # without batch norm and with a rate of nothing, a plateau of two is over
-    for value in get_args(section.model_fields["name"].annotation):
-        told: dict[str, dict[str, Any]] = {
+    section, name = key.split(".")
+    section_config: Any = TrialConfig.model_fields[section].annotation
+    # Without batch norm, and at a rate of nothing, a plateau of two epochs is over.
+    epochs = 4 if section == "schedule" else 2
+    for value in get_args(section_config.model_fields["name"].annotation):
+        sections: dict[str, dict[str, Any]] = {
             "optimizer": {"lr": 1e-30 if value == "plateau" else 0.05},  # at which nothing improves
             "schedule": {"epochs": 2, "every": 2},
             "average": {},
         }
 
-        def weights(told: dict[str, dict[str, Any]] = told) -> tuple[list[float], bytes]:
+        def weights(sections: dict[str, dict[str, Any]] = sections) -> tuple[list[float], bytes]:
             config = make_config(
-                model={"batch_norm": room != "schedule"},
-                schedule=told["schedule"],
-                average=told["average"],
-                **told["optimizer"],
+                model={"batch_norm": section != "schedule"},
+                schedule=sections["schedule"],
+                average=sections["average"],
+                **sections["optimizer"],
             )
             training = Training(config, tiny)
             rates: list[float] = []
@@ -442,9 +443,9 @@ def test_a_key_has_its_effect_under_its_condition_and_none_elsewhere(tiny: Devic
                 training.train_epoch()
             return rates, training.weights()
 
-        told[room]["name"] = value
+        sections[section]["name"] = value
         before = weights()
-        told[room][name] = others[key]
+        sections[section][name] = others[key]
         assert (before != weights()) == (value in condition.values), value
 
 
@@ -616,8 +617,8 @@ def test_an_infinite_loss_is_named_though_the_losses_after_it_are_numbers(
     predict, steps = training._predict, Steps(training, monkeypatch)
 
     def overflowing(images: Tensor) -> Tensor:
-        told = predict(images)  # this far apart the loss is infinite, and the gradient is not
-        return told + torch.tensor([3e38, -3e38, 0.0]) if len(steps.batches) == 2 else told
+        logits = predict(images)  # this far apart the loss is infinite, and the gradient is not
+        return logits + torch.tensor([3e38, -3e38, 0.0]) if len(steps.batches) == 2 else logits
 
     monkeypatch.setattr(training, "_predict", overflowing)
     with warnings.catch_warnings():
@@ -637,12 +638,12 @@ def test_a_divergence_is_noticed_long_before_a_long_epoch_ends() -> None:
 
 def make_exploding(training: Training, monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
     """Let every step of `training` tell the next of `losses`, in place of its own."""
-    told = iter(losses)
+    remaining = iter(losses)
     train_batch = training.train_batch
 
-    def exploding(batch: Tensor, rate: float, watched: bool = False) -> tuple[Tensor, Tensor]:
+    def exploding(batch: Tensor, rate: float, is_monitored: bool = False) -> tuple[Tensor, Tensor]:
         _, right = train_batch(batch, rate)
-        return torch.tensor(next(told)), right
+        return torch.tensor(next(remaining)), right
 
     monkeypatch.setattr(training, "train_batch", exploding)
 
@@ -657,7 +658,7 @@ def make_exploding(training: Training, monkeypatch: pytest.MonkeyPatch, losses: 
     ],
     ids=["second-look", "mean", "last-look", "first-look"],
 )
-def test_an_exploding_loss_ends_the_trial_at_the_next_look(
+def test_an_exploding_loss_ends_the_trial_at_the_next_check(
     monkeypatch: pytest.MonkeyPatch, losses: list[float], reason: str
 ) -> None:
     training = Training(make_config(batch_size=1), place(make_images(train=70)))
@@ -693,24 +694,24 @@ def test_a_rate_that_is_far_too_high_explodes_while_its_loss_is_still_a_number()
         Training(config, place(make_images(train=70))).train_epoch()
 
 
-def test_an_epoch_waits_for_the_device_once_a_look_and_twice_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_epoch_waits_for_the_device_once_a_check_and_twice_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     training = Training(make_config(batch_size=1), place(make_images(train=70)))
     waits: list[str] = []
     for name in ("__float__", "__bool__", "__int__", "item", "tolist", "cpu", "numpy"):
         whole = getattr(Tensor, name)
 
-        def watched(tensor: Tensor, *given: Any, name: str = name, whole: Any = whole) -> Any:
+        def recorded(tensor: Tensor, *given: Any, name: str = name, whole: Any = whole) -> Any:
             waits.append(name)
             return whole(tensor, *given)
 
-        monkeypatch.setattr(Tensor, name, watched)
+        monkeypatch.setattr(Tensor, name, recorded)
     monkeypatch.setattr(training, "_close_epoch", lambda rate: None)  # what it asks is for test_watch.py
     training.train_epoch()
     assert waits == ["__float__"] * (5 + 2)  # looks after steps 16, 32, 48, 64 and 70; then loss and accuracy
 
 
 @pytest.mark.parametrize(("asks_left", "steps"), [(0, CHECK_EVERY), (2, 3 * CHECK_EVERY), (4, 70)])
-def test_told_to_stop_it_gives_up_the_epoch_at_the_next_look_at_the_clock(
+def test_a_trial_that_must_stop_gives_up_the_epoch_at_the_next_check_of_the_clock(
     monkeypatch: pytest.MonkeyPatch, asks_left: int, steps: int
 ) -> None:
     training = Training(make_config(batch_size=1), place(make_images(train=70)))
@@ -736,8 +737,8 @@ def test_prediction_goes_over_a_split_in_the_order_of_its_rows(
         rows = tiny.rows[split]
         assert seen.predicted == [rows.tolist()] == [sorted(rows.tolist())]
         assert evaluation.accuracy == float((evaluation.probabilities.argmax(1) == tiny.labels[rows].numpy()).mean())
-        told = evaluation.probabilities[np.arange(len(rows)), tiny.labels[rows].numpy()]
-        assert evaluation.loss == pytest.approx(float(-np.log(told).mean()), rel=1e-5)
+        true_class = evaluation.probabilities[np.arange(len(rows)), tiny.labels[rows].numpy()]
+        assert evaluation.loss == pytest.approx(float(-np.log(true_class).mean()), rel=1e-5)
 
 
 def test_a_split_larger_than_a_batch_of_prediction_is_predicted_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ Bits = dict[int, dict[str, bytes]]
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not in the store has been lost, unless a test says otherwise."""
-    for name in ("PARENT_WAIT_S", "PARENT_POLL_S", "OWN_WAIT_S", "OWN_POLL_S"):
+    for name in ("PARENT_WAIT_S", "PARENT_POLL_S", "CHECKPOINT_WAIT_S", "CHECKPOINT_POLL_S"):
         monkeypatch.setattr(f"trainables.training.trial.{name}", 0.0)
 
 
@@ -84,7 +84,7 @@ def results(steps: list[Step]) -> list[EpochResult]:
 
 
 def bits(store: Store, config: TrialConfig = CONFIG) -> Bits:
-    """Every pure part of every whole checkpoint, proved by its manifest."""
+    """Every pure part of every whole checkpoint, verified by its manifest."""
     epochs = committed_epochs(store, config.trial_id)
     return {
         epoch: {part: read_part(store, CheckpointId(config.trial_id, epoch), part) for part in PURE_PARTS}
@@ -94,10 +94,10 @@ def bits(store: Store, config: TrialConfig = CONFIG) -> Bits:
 
 def child_of(parent: TrialConfig, epoch: int, seed: int | None = None, **optimizer: Any) -> TrialConfig:
     """A child of `parent` at the end of `epoch`: as it, but for its seed and what is named of its optimizer."""
-    told = parent.model_dump()
-    told["parent"] = {"trial_id": parent.trial_id, "epoch": epoch}
-    told["optimizer"] |= optimizer
-    return TrialConfig.model_validate(told | ({} if seed is None else {"seed": seed}))
+    payload = parent.model_dump()
+    payload["parent"] = {"trial_id": parent.trial_id, "epoch": epoch}
+    payload["optimizer"] |= optimizer
+    return TrialConfig.model_validate(payload | ({} if seed is None else {"seed": seed}))
 
 
 def place_of(store: Folder, epoch: int, part: str) -> Path:
@@ -175,7 +175,7 @@ def test_stored_predictions_are_what_the_stored_weights_say_of_that_split(tmp_pa
     assert np.array_equal(stored, training.evaluate(split).probabilities)
 
 
-def test_no_number_measured_on_test_is_written_or_told(tmp_path: Path) -> None:
+def test_no_number_measured_on_test_is_written_or_reported(tmp_path: Path) -> None:
     store = Folder(tmp_path)
     (result,) = results(advance(store, 1))
     checkpoint = CheckpointId(CONFIG.trial_id, 1)
@@ -197,7 +197,7 @@ def test_no_number_measured_on_test_is_written_or_told(tmp_path: Path) -> None:
     assert set(get_json(store, checkpoint.key(layout.TIMING))) == times | {"precision", "device", "torch", "cost"}
 
 
-def test_what_the_clock_says_is_told_and_kept_apart_from_the_metrics(tmp_path: Path) -> None:
+def test_times_are_reported_and_stored_apart_from_the_metrics(tmp_path: Path) -> None:
     store = Folder(tmp_path)
     (result,) = results(advance(store, 1))
     timing = get_json(store, CheckpointId(CONFIG.trial_id, 1).key(layout.TIMING))
@@ -310,7 +310,7 @@ def test_with_several_damaged_checkpoints_it_goes_back_to_the_last_whole_one(tmp
     assert bits(store) == undisturbed
 
 
-def test_with_no_whole_checkpoint_left_it_begins_anew_and_says_nothing_of_the_epochs_known(
+def test_with_no_whole_checkpoint_left_it_starts_again_and_does_not_report_the_known_epochs(
     tmp_path: Path, undisturbed: Bits
 ) -> None:
     store = Folder(tmp_path)
@@ -368,11 +368,11 @@ def trained_epochs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     trained: list[int] = []
     train_epoch = Training.train_epoch
 
-    def watched(training: Training, *given: Any) -> tuple[float, float]:
+    def recorded(training: Training, *given: Any) -> tuple[float, float]:
         trained.append(training.epoch + 1)
         return train_epoch(training, *given)
 
-    monkeypatch.setattr(Training, "train_epoch", watched)
+    monkeypatch.setattr(Training, "train_epoch", recorded)
     return trained
 
 
@@ -380,8 +380,8 @@ def test_a_trial_waits_for_its_own_newest_checkpoint_to_arrive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Bits
 ) -> None:
     advance(Folder(tmp_path), 3)
-    monkeypatch.setattr("trainables.training.trial.OWN_WAIT_S", 30.0)
-    monkeypatch.setattr("trainables.training.trial.OWN_POLL_S", 0.01)
+    monkeypatch.setattr("trainables.training.trial.CHECKPOINT_WAIT_S", 30.0)
+    monkeypatch.setattr("trainables.training.trial.CHECKPOINT_POLL_S", 0.01)
     trained = trained_epochs(monkeypatch)
     store = Late(tmp_path, late="epoch-0003/manifest.json")
     advance(store, 2, epoch=3)
@@ -396,11 +396,11 @@ def test_a_checkpoint_written_by_another_thread_is_waited_for(
 ) -> None:
     store = Gated(tmp_path, held="epoch-0002/manifest")
     trained = trained_epochs(monkeypatch)
-    monkeypatch.setattr("trainables.training.trial.OWN_WAIT_S", 30.0)
+    monkeypatch.setattr("trainables.training.trial.CHECKPOINT_WAIT_S", 30.0)
     with started(store) as writer:
         writer.advance()
         writer.advance()
-        assert store.reached.wait(PATIENCE_S)  # the second epoch is told, and its checkpoint is not there
+        assert store.reached.wait(PATIENCE_S)  # the second epoch is reported, and its checkpoint is not stored
         threading.Timer(A_MOMENT_S, store.gate.set).start()
         with started(store, epoch=2) as reader:
             assert reader.advance().result
@@ -414,8 +414,8 @@ def test_a_checkpoint_that_does_not_arrive_is_trained_again_and_waited_for_only_
     advance(Folder(tmp_path), 3)
     trained = trained_epochs(monkeypatch)
     store = Late(tmp_path, late="epoch-0003/manifest.json", times=10**9)
-    monkeypatch.setattr("trainables.training.trial.OWN_WAIT_S", 0.03)
-    monkeypatch.setattr("trainables.training.trial.OWN_POLL_S", 0.01)
+    monkeypatch.setattr("trainables.training.trial.CHECKPOINT_WAIT_S", 0.03)
+    monkeypatch.setattr("trainables.training.trial.CHECKPOINT_POLL_S", 0.01)
     with started(store, epoch=3) as trial:
         assert trial.advance(lambda: bool(trained)).end == "stopped"  # in the middle of training epoch 3 again
         asked = len(store.asked)
@@ -427,7 +427,7 @@ def test_a_checkpoint_that_does_not_arrive_is_trained_again_and_waited_for_only_
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
-def test_nothing_is_waited_for_that_is_there_or_that_nobody_told_of(
+def test_a_trial_waits_for_no_checkpoint_that_exists_or_that_nobody_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int
 ) -> None:
     if epoch:
@@ -439,8 +439,8 @@ def test_nothing_is_waited_for_that_is_there_or_that_nobody_told_of(
     assert store.asked == []
 
 
-def test_told_to_stop_a_trial_waits_no_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainables.training.trial.OWN_WAIT_S", 1e9)
+def test_a_trial_that_must_stop_waits_no_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainables.training.trial.CHECKPOINT_WAIT_S", 1e9)
     monkeypatch.setattr("trainables.training.trial.PARENT_WAIT_S", 1e9)
     for config, epoch in [(CONFIG, 3), (child_of(CONFIG, 2), 0)]:
         with started(Folder(tmp_path), config, epoch) as trial:
@@ -666,8 +666,8 @@ def test_weights_that_are_no_numbers_end_a_trial_whose_last_good_checkpoint_stay
     pixels = Training._pixels
 
     def corrupt(training: Training, batch: Any) -> Any:
-        told = pixels(training, batch)
-        return told.fill_(float("nan")) if training.epoch == 2 and training._net.training else told
+        filled = pixels(training, batch)
+        return filled.fill_(float("nan")) if training.epoch == 2 and training._net.training else filled
 
     monkeypatch.setattr(Training, "_pixels", corrupt)
     store = Folder(tmp_path)
@@ -724,12 +724,12 @@ def test_in_parts_it_makes_the_same_step_but_for_rounding_where_there_is_no_batc
     for batch_norm in (False, True):
         config = LARGE.model_copy(update={"model": LARGE.model.model_copy(update={"batch_norm": batch_norm})})
         whole, parts = Training(config, PLACED), Training(config, PLACED, parts=4)
-        told = [training.train_epoch() for training in (whole, parts)]
+        results = [training.train_epoch() for training in (whole, parts)]
         theirs, ours = (load_tensors(training.weights()) for training in (whole, parts))
         same = all(torch.allclose(theirs[name], ours[name], rtol=1e-4, atol=1e-6) for name in theirs)
         assert same == (not batch_norm)
         if not batch_norm:
-            assert told[1] == pytest.approx(told[0], rel=1e-5)
+            assert results[1] == pytest.approx(results[0], rel=1e-5)
     assert int(ours["1.num_batches_tracked"]) == 4  # each part gives statistics of its own
 
 
@@ -741,8 +741,8 @@ def test_memory_that_runs_out_in_a_later_epoch_repeats_that_epoch_from_its_last_
     config = LARGE.model_copy(update={"schedule": LARGE.schedule.model_copy(update={"name": "plateau"})})
     advance(store, 4, config)
     assert tried == [64, 64, 64, 32, 32, 32, 32]
-    told = [get_json(store, CheckpointId(config.trial_id, epoch).key(layout.TIMING)) for epoch in (1, 2, 3, 4)]
-    assert [timing.get("parts") for timing in told] == [None, None, 2, 2]
+    timings = [get_json(store, CheckpointId(config.trial_id, epoch).key(layout.TIMING)) for epoch in (1, 2, 3, 4)]
+    assert [timing.get("parts") for timing in timings] == [None, None, 2, 2]
     # The third epoch is as if it had been trained in parts at once.
     monkeypatch.undo()
     training, second = Training(config, PLACED, parts=2), CheckpointId(config.trial_id, 2)
@@ -820,10 +820,10 @@ def test_predictions_that_are_no_numbers_are_not_stored(tmp_path: Path, monkeypa
     train_epoch = Training.train_epoch
 
     def train_badly(training: Training, *given: Any) -> tuple[float, float]:
-        told = train_epoch(training, *given)
+        result = train_epoch(training, *given)
         if training.epoch == 2:
             next(training._net.parameters()).data.fill_(float("inf"))
-        return told
+        return result
 
     monkeypatch.setattr(Training, "train_epoch", train_badly)
     store = Folder(tmp_path)
@@ -881,7 +881,7 @@ def test_out_of_time_a_trial_stops_before_the_epoch_is_done_and_can_be_continued
     assert bits(store) == {epoch: undisturbed[epoch] for epoch in (1, 2)}
 
 
-def test_what_is_in_the_store_costs_no_time_and_is_told_even_when_time_is_up(tmp_path: Path) -> None:
+def test_stored_epochs_cost_no_time_and_are_reported_even_when_time_is_up(tmp_path: Path) -> None:
     store = Folder(tmp_path)
     (first,) = advance(store, 1)
     with started(store) as trial:

@@ -90,7 +90,7 @@ def test_names_of_layers_are_text_in_the_page():
 def stored(tmp_path, *records: TrialRecord) -> Folder:
     store = Folder(tmp_path, "runs")
     for record in records:
-        parts = {layout.WATCHED: layers_to_arrow((RELU, CONV))}
+        parts = {layout.LAYER_STATISTICS: layers_to_arrow((RELU, CONV))}
         write_checkpoint(store, CheckpointId(record.trial_id, record.epochs[-1].epoch), parts)
     return store
 

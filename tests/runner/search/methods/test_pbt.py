@@ -261,11 +261,11 @@ def test_the_controller_trains_each_segment_from_where_its_member_is(tmp_path, r
             assert {(task.name, task.after_epoch) for task in tasks} == set(begun[-1])
         for task in tasks:
             for epoch in range(task.after_epoch + 1, 8):
-                if driver.tell(task.trial, epoch, score_of(task.name, epoch) or 0.0) == "STOP":
+                if driver.report_epoch(task.trial, epoch, score_of(task.name, epoch) or 0.0) == "STOP":
                     break
     assert [[after for _, after in tasks] for tasks in begun] == [[0] * 4, [2] * 4, [4] * 4, [6] * 4]
     assert driver.controller.is_over
-    (*generations, schedule) = driver.told(Decided)
+    (*generations, schedule) = driver.events_of(Decided)
     assert [one.what for one in generations] == ["generation"] * 3
     assert schedule.values["steps"][-1]["last_epoch"] == 7
     reference = run_to_end_with(search, lambda name, epoch: score_of(name, epoch) or 0.0)
