@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -12,9 +10,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from typing_extensions import override
 
 from runner.control.controller import TrialController
-from trainables.results.record import EpochResult, TrialCost
-
-RESULT_KEYS = [field.name for field in fields(EpochResult)]
+from trainables.training.tune_messages import TuneReport
 
 
 class RayScheduler(FIFOScheduler):  # type: ignore[misc]
@@ -47,29 +43,27 @@ class RayScheduler(FIFOScheduler):  # type: ignore[misc]
     @override
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Pass an epoch, an end or a range test to the controller; returns its decision."""
-        if "unfit" in result:
-            self._on_unfit(result["unfit"])
+        report = TuneReport.from_result(result)
+        if report.unfit:
+            self._on_unfit(report.unfit)
             return str(TrialScheduler.STOP)
-        if "standby" in result:
+        if report.standby:
             return str(TrialScheduler.STOP if self._has_more(trial.trial_id) else TrialScheduler.CONTINUE)
-        name = result["name"]
-        if "leaving" in result:  # its next step ends the actor, and Tune begins it again, on another machine
+        if report.leaving:  # its next step ends the actor, and Tune begins it again, on another machine
             self._notify(
-                f"{name} leaves a machine that is to be taken away ({result['leaving']}): what it has trained is stored, and it goes "
-                "on elsewhere"
+                f"{report.name} leaves a machine that is to be taken away ({report.leaving}): what it has trained is stored, and it "
+                "goes on elsewhere"
             )
             return str(TrialScheduler.CONTINUE)
-        if "range_test" in result:
-            test = json.loads(result["range_test"])
-            if test["high"]:
-                self._controller.take_range_test(test)
+        if report.range_test is not None:
+            if report.range_test["high"]:
+                self._controller.take_range_test(report.range_test)
             else:
-                self._controller.fail_range_test(test["key"], test["reason"])
+                self._controller.fail_range_test(report.range_test["key"], report.range_test["reason"])
             return str(TrialScheduler.STOP)
-        if result["end"]:
-            self._controller.end(name, result["end"], result["reason"])
+        if report.end:
+            self._controller.end(report.name, report.end, report.reason)
             return str(TrialScheduler.STOP)
-        epoch = EpochResult(**{key: result[key] for key in RESULT_KEYS if key in result})
-        cost = TrialCost(**json.loads(result["cost"])) if "cost" in result else None
-        continues = self._controller.report(name, epoch, result["trained"], cost)
+        assert report.epoch is not None
+        continues = self._controller.report(report.name, report.epoch, report.trained, report.cost)
         return str(TrialScheduler.CONTINUE if continues else TrialScheduler.STOP)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections import deque
@@ -16,6 +15,7 @@ from typing_extensions import override
 from runner.control.controller import TrialController
 from runner.control.task import RangeTask, Task
 from runner.journal.log import RunLog
+from trainables.training.tune_messages import TuneReport, TuneTask
 
 BEGIN_S = 20.0
 """Seconds that the first worker waits for the others to begin."""
@@ -73,13 +73,13 @@ class TrialQueue(Searcher):  # type: ignore[misc]
             else self._controller.next_task()
         )
         if task == "wait":
-            return {"name": "standby", "standby": STANDBY_S * self._slots} if self._slots else None
+            return TuneTask("standby", standby_s=STANDBY_S * self._slots).to_config() if self._slots else None
         if task == "over":
             return str(Searcher.FINISHED)
         self._task_names[trial_id] = task.name
         self._tune_trials[task.name] = trial_id
-        config = {"name": task.name, "trial": json.dumps(task.trial.model_dump(mode="json")), "left_s": self._left_s()}
-        return config | ({"range_test": task.key} if isinstance(task, RangeTask) else {"epoch": task.after_epoch})
+        key, after_epoch = (task.key, 0) if isinstance(task, RangeTask) else ("", task.after_epoch)
+        return TuneTask(task.name, task.trial, after_epoch, key, self._left_s()).to_config()
 
     def has_more(self, trial_id: str) -> bool:
         """Whether the slot on standby in Tune's `trial_id` is to be released, for work or for the end."""
@@ -131,10 +131,11 @@ class Slots(tune.Callback):  # type: ignore[misc]
         A trial that trains the same epoch again and again is not reset: then the epoch is what kills its worker. A trial that
         leaves a machine that is taken away has not failed.
         """
-        if "leaving" in result:
+        report = TuneReport.from_result(result)
+        if report.leaving:
             trial.run_metadata.num_failures = 0
-        if result.get("trained") and result.get("epoch", 0) > self._reached.get(trial.trial_id, 0):
-            self._reached[trial.trial_id] = result["epoch"]
+        if report.trained and report.epoch and report.epoch.epoch > self._reached.get(trial.trial_id, 0):
+            self._reached[trial.trial_id] = report.epoch.epoch
             trial.run_metadata.num_failures = 0
 
     @override
@@ -143,8 +144,9 @@ class Slots(tune.Callback):  # type: ignore[misc]
 
     @override
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        if not {"range_test", "standby"} & set(trial.config):
-            self._controller.start(trial.config["name"])
+        task = TuneTask.from_config(trial.config)
+        if task.trial is not None and not task.range_test:
+            self._controller.start(task.name)
 
     @override
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -152,14 +154,15 @@ class Slots(tune.Callback):  # type: ignore[misc]
         lines = [line.strip() for line in str(trial.get_error() or "").splitlines()]
         cause = next((line for line in reversed(lines) if line), "no reason is known")
         reason = f"its worker was lost {trial.num_failures} times; the last time: {cause}"
-        if "standby" in trial.config:
+        task = TuneTask.from_config(trial.config)
+        if task.trial is None:
             return
-        if "range_test" in trial.config:
-            self._controller.fail_range_test(trial.config["range_test"], reason)
+        if task.range_test:
+            self._controller.fail_range_test(task.range_test, reason)
         else:
             # Where no worker could be started, the trial has done nothing wrong: the next run tries it again.
             is_unbegun = any(name in str(trial.get_error()) for name in NO_WORKER)
-            self._controller.end(trial.config["name"], "stopped" if is_unbegun else "failed", reason)
+            self._controller.end(task.name, "stopped" if is_unbegun else "failed", reason)
 
 
 class Until(tune.Stopper):  # type: ignore[misc]

@@ -11,6 +11,8 @@ from typing import Any
 from ray import tune
 from typing_extensions import override
 
+from trainables.training.tune_messages import TuneReport, TuneTask
+
 PATIENCE = 10.0
 """A trial hangs once an epoch takes so many times the median of its epochs, or in its first epoch, the longest of all trials."""
 
@@ -19,7 +21,7 @@ FIRST_S = 1800.0
 
 
 @dataclass
-class EpochStatistics:
+class SlotActivity:
     """A trial in its slot."""
 
     since_s: float
@@ -34,13 +36,13 @@ class Watchdog:
     def __init__(self, least_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._least_s = least_s
         self._clock = clock
-        self._slots: dict[str, EpochStatistics] = {}
+        self._slots: dict[str, SlotActivity] = {}
         self._longest_s = 0.0
 
     def begin(self, trial_id: str) -> None:
         """A slot has started `trial_id`, perhaps again after its worker died."""
         known = self._slots.get(trial_id)
-        self._slots[trial_id] = EpochStatistics(self._clock(), known.epochs_s if known else [])
+        self._slots[trial_id] = SlotActivity(self._clock(), known.epochs_s if known else [])
 
     def hear(self, trial_id: str, epoch_s: float | None) -> None:
         """`trial_id` has reported, and has trained an epoch in `epoch_s`, if any."""
@@ -76,7 +78,7 @@ class Watch(tune.Callback):  # type: ignore[misc]
 
     @override
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        if "standby" not in trial.config:
+        if not TuneTask.is_standby(trial.config):
             self._trials[trial.trial_id] = trial
             self._watchdog.begin(trial.trial_id)
 
@@ -117,9 +119,8 @@ class Watch(tune.Callback):  # type: ignore[misc]
 
 def _busy_s(result: dict[str, Any]) -> float | None:
     """Seconds of the epoch; None if none was trained."""
-    if not result.get("trained") or "train_s" not in result:
-        return None
-    return float(result["train_s"]) + float(result["evaluate_s"])
+    report = TuneReport.from_result(result)
+    return report.epoch.busy_s if report.trained and report.epoch else None
 
 
 def _kill(actor: Any) -> None:

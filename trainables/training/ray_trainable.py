@@ -7,11 +7,9 @@ the store, and a new trainable continues from there.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -25,6 +23,7 @@ from trainables.hardware.spot_notice import Notice, NoticeUnknown, SpotNotice, c
 from trainables.plugins.trust import trust
 from trainables.results.config_file import write_config
 from trainables.store.base import Store
+from trainables.training.tune_messages import TuneReport, TuneTask
 
 if TYPE_CHECKING:
     from trainables.training.device_images import DeviceImages
@@ -38,14 +37,8 @@ COMMIT_S = 30.0
 class TuneTrial(tune.Trainable):  # type: ignore[misc]
     """Advances one trial by one epoch a step; reused for the next trial, so that torch is imported once a slot.
 
-    Its Tune configuration is {"name": the trial_id, "trial": JSON of a `TrialConfig`, "epoch": the last epoch in the run's journal,
-    "left_s": seconds until it must stop (left out: never)};
-    or it has "range_test" in place of "epoch", with the architecture whose learning-rate range test the trial performs;
-    or it is {"name": …, "standby": seconds}: each step waits that long, until there is work.
-    A step's result has the trial_id as "name", and one of: the fields of an `EpochResult` (the first one with "cost" as JSON);
-    "end" and "reason"; "range_test" with the result as JSON (Tune flattens nested values); "standby"; "unfit" with the reason why
-    this worker cannot train; "leaving" with the reason, where its machine is about to be taken away: then everything that it has
-    reported is stored, the next step ends the actor, and the trial continues elsewhere.
+    Its Tune configuration is a `TuneTask`, and the result of a step a `TuneReport`. After a report that it is leaving, everything that
+    it has reported is stored, the next step ends the actor, and the trial continues on another machine.
     """
 
     _trial: Trial | None
@@ -123,19 +116,15 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         """Train one epoch of the trial, or report its end."""
         if self._unfit:
-            return {"name": self._name, "unfit": self._unfit}
+            return TuneReport(self._name, unfit=self._unfit).to_result()
         if self._has_left:
             _end_actor()
         if self._standby_s:
             time.sleep(self._standby_s)
-            return {"name": self._name, "standby": True}
+            return TuneReport(self._name, standby=True).to_result()
         if self._architecture:
-            return {
-                "name": self._name,
-                "trained": True,
-                "end": "",
-                "range_test": json.dumps(self._test_range(self._architecture)),
-            }
+            found = self._test_range(self._architecture)
+            return TuneReport(self._name, range_test=found, trained=True).to_result()
         if self._spot and self._spot.notice:
             return self._leave(self._spot.notice)
         self._began_s = time.monotonic()
@@ -144,11 +133,11 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             return self._leave(notice)
         if step.trained:
             self._epoch_s = time.monotonic() - self._began_s
-        result: dict[str, Any] = {"name": self._name, "trained": step.trained, "end": step.end, "reason": step.reason}
-        if self._trial and self._trial.cost and not self._cost_reported:
-            result["cost"] = json.dumps(asdict(self._trial.cost))
-            self._cost_reported = True
-        return result | (asdict(step.result) if step.result else {})
+        cost = self._trial.cost if self._trial and not self._cost_reported else None
+        self._cost_reported |= cost is not None
+        return TuneReport(
+            self._name, end=step.end, reason=step.reason, epoch=step.result, trained=step.trained, cost=cost
+        ).to_result()
 
     def cleanup(self) -> None:
         """Store everything that was reported when Tune stops the actor."""
@@ -158,15 +147,15 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
     def _begin(self, config: dict[str, Any]) -> None:
         from trainables.training.trial import Step, Trial
 
-        self._name, self._standby_s = config["name"], config.get("standby", 0.0)
+        task = TuneTask.from_config(config)
+        self._name, self._standby_s = task.name, task.standby_s
         self._let_go()
-        if self._standby_s:
+        if task.trial is None:
             return
-        self._until_s = time.monotonic() + config.get("left_s", math.inf)
-        trial = TrialConfig.model_validate(json.loads(config["trial"]))
-        self._config = trial
+        self._until_s = time.monotonic() + task.left_s
+        trial = self._config = task.trial
         self._cost_reported = False
-        self._architecture = config.get("range_test", "")
+        self._architecture = task.range_test
         if self._architecture:
             return
         if self._fault:
@@ -178,7 +167,9 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         try:
             write_config(self._store, trial)
             images = self._with_pseudo_labelled(trial)
-            self._trial = Trial(trial, images, self._labels_sha256, self._store, self._committer, epoch=config["epoch"])
+            self._trial = Trial(
+                trial, images, self._labels_sha256, self._store, self._committer, epoch=task.after_epoch
+            )
         except StoreError as error:  # raised here it would count as the death of a worker
             self._trial, self._refused = None, Step(end="stopped", reason=str(error))
         except DataError as error:
@@ -232,7 +223,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         with contextlib.suppress(StoreError):  # then the driver notices it, as after any loss of a worker
             self._committer.flush()
         self._has_left = True
-        return {"name": self._name, "trained": False, "end": "", "reason": "", "leaving": notice.message}
+        return TuneReport(self._name, leaving=notice.message).to_result()
 
     def _cut_short(self) -> Notice | None:
         """The notice for which the current epoch is abandoned, because it would not be finished and stored in time; else None."""

@@ -8,8 +8,9 @@ from runner.config.scheduler import SchedulerConfig
 from runner.execution.ray_scheduler import RayScheduler
 from runner.execution.trial_queue import BEGIN_S, STANDBY_S, Slots, TrialQueue, Until
 from tests.sample_runs.driver import Driver
-from tests.sample_runs.sample_run import make_trial
+from tests.sample_runs.sample_run import make_result, make_trial
 from trainables.config.trial import TrialConfig
+from trainables.training.tune_messages import TuneReport, TuneTask
 
 A, B = make_trial(1, precision="float32"), make_trial(2)
 NONE = SchedulerConfig(method="none", max_epochs=3)
@@ -131,7 +132,7 @@ def test_saving_and_restoring_leave_no_file(tmp_path):
 def test_the_log_hears_which_trial_a_slot_has_taken_up(tmp_path):
     driver, queue = make_queue(tmp_path)
     queue.suggest("tune1")
-    trial = SimpleNamespace(trial_id="tune1", config={"name": B.trial_id})
+    trial = SimpleNamespace(trial_id="tune1", config=TuneTask(B.trial_id, B).to_config())
     Slots(driver.controller, driver.log).on_trial_start(1, [trial], trial)
     assert {name: record.state for name, record in driver.log.state.trials.items()} == {
         B.trial_id: "running",
@@ -158,9 +159,10 @@ def test_a_trial_that_gets_ahead_may_lose_its_worker_any_number_of_times(tmp_pat
     trial = SimpleNamespace(trial_id="tune1", run_metadata=SimpleNamespace(num_failures=0))
     slots = Slots(driver.controller, driver.log)
 
-    def lose_and_hear(**result):
+    def lose_and_hear(epoch=None, **more):
         trial.run_metadata.num_failures += 1
-        slots.on_trial_result(1, [trial], trial, result)
+        report = TuneReport("a", epoch=make_result(epoch, 0.5) if epoch else None, **more)
+        slots.on_trial_result(1, [trial], trial, report.to_result())
         return trial.run_metadata.num_failures
 
     assert [lose_and_hear(epoch=epoch, trained=True) for epoch in (1, 2, 3)] == [0, 0, 0]

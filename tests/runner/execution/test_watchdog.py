@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from runner.execution import watchdog
 from runner.execution.watchdog import FIRST_S, PATIENCE, Watch, Watchdog
+from tests.sample_runs.sample_run import make_result
+from trainables.training.tune_messages import TuneReport
 
 
 @pytest.fixture
@@ -98,10 +101,11 @@ def test_the_worker_of_the_trial_that_hangs_is_killed_and_no_other(dog, now, mon
     good, bad, idle = tune_trial("good"), tune_trial("bad"), tune_trial("idle", standby=1.0)
     for trial in (good, bad, idle):
         callback.on_trial_start(1, [], trial)
+    epoch = TuneReport("a", trained=True, epoch=replace(make_result(1, 0.5), train_s=1.0, evaluate_s=0.5)).to_result()
     for trial in (good, bad, idle):
-        callback.on_trial_result(1, [], trial, {"trained": True, "train_s": 1.0, "evaluate_s": 0.5})
+        callback.on_trial_result(1, [], trial, epoch)
     now[0] = 50.0
-    callback.on_trial_result(2, [], good, {"trained": True, "train_s": 1.0, "evaluate_s": 0.5})
+    callback.on_trial_result(2, [], good, epoch)
     now[0] = 61.0
     callback.on_step_begin(3, [])
     callback.on_step_begin(4, [])  # not twice for the same silence

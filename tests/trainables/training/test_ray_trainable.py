@@ -354,7 +354,7 @@ def listen(trainable: TuneTrial, left_s: float) -> None:
         time.sleep(0.005)
 
 
-LEAVING = {"name": FIRST.trial_id, "trained": False, "end": "", "reason": "", "leaving": "soon"}
+LEAVING = {"name": FIRST.trial_id, "trained": False, "end": None, "reason": "", "leaving": "soon"}
 
 
 def test_a_trial_whose_machine_goes_stores_what_it_reported_says_so_and_ends_its_actor(
