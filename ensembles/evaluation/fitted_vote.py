@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.calibration.calibrate import Calibrator, cross_fit, fit_calibration
+from ensembles.calibration.calibrate import Calibrator, calibrate, cross_fit, fit_calibration
 from ensembles.config import Calibration, VoteMethod
 from ensembles.pool.pool import PredictionPool
 from ensembles.selection_bias.corrected import FITTED
@@ -34,7 +34,14 @@ class ReadyVote:
     def vote(self, pool: PredictionPool) -> Ballot:
         """The vote on another split. Raises `MismatchedPredictions` if a member has no predictions there."""
         assert self.voter is not None
-        return self.voter.vote(pool)
+        return self.decide(self.voter.vote(pool))
+
+    def decide(self, ballot: Ballot) -> Ballot:
+        """`ballot` with the classes that a bundle predicts: the likeliest after calibration, whose probabilities it gives.
+
+        `vector` and `isotonic` may name another class than the vote alone; what is scored is what is shipped.
+        """
+        return replace(ballot, predicted=calibrate(ballot, self.calibrator).predicted)
 
 
 def prepare_vote(team: Team, method: VoteMethod, calibration: Calibration, validation: PredictionPool) -> ReadyVote:

@@ -150,7 +150,7 @@ def evaluate_prepared(prepared: Prepared, test: PredictionPool, mean: npt.NDArra
         best=best,
         baselines={
             "top": score(prepared.top, prepared.top.vote(test), singles.get("top")),
-            "all": score(prepared.everyone, as_ballot(mean), singles.get("all")),
+            "all": score(prepared.everyone, prepared.everyone.decide(as_ballot(mean)), singles.get("all")),
         },
         validation_images=len(prepared.labels),
         test_images=len(test.labels),

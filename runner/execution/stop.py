@@ -6,10 +6,13 @@ import threading
 import time
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from runner.execution.context import RunContext
-from runner.execution.waiting import Waiting
 from trainables.results.record import OUT_OF_BUDGET
+
+if TYPE_CHECKING:
+    from runner.execution.waiting import Waiting  # imports Ray
 
 
 class StopCause(StrEnum):

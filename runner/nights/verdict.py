@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ensembles.analysis.varied_keys import keys_that_vary, show_value
+from ensembles.evaluation.fitted_vote import prepare_vote
 from ensembles.nights.compare import compare_nights
 from ensembles.nights.evaluate import decide_verdict
 from ensembles.nights.summary import Cause, NightFacts, NightMember, NightSummary, NightVerdict, compare_teams
 from ensembles.nights.team_answers import TeamAnswers, from_arrow, to_arrow
-from ensembles.voting.vote import fit_voter
 from runner.config.sweep import SweepSpec
 from runner.evaluation.conclusion import Conclusion, choose_and_evaluate
 from runner.nights.causes import NightInputs, find_causes, flatten_spec
@@ -72,8 +72,9 @@ def answers_of(store: Store, conclusion: Conclusion) -> TeamAnswers:
     """The team's prediction for each test image, by the vote of its verdict."""
     table, pool, team = conclusion.table, conclusion.pool, conclusion.team
     assert pool is not None
-    voter = fit_voter(pool.read(team.members, "validation"), team, conclusion.verdict.vote)
-    predicted = voter.vote(pool.read(team.members, "test")).predicted
+    vote, calibration = conclusion.verdict.vote, conclusion.verdict.calibration
+    ready = prepare_vote(team, vote, calibration, pool.read(team.members, "validation"))
+    predicted = ready.vote(pool.read(team.members, "test")).predicted
     rows = table.rows("test")
     digests = read_image_sha256(store, table.data_id)
     return TeamAnswers(

@@ -1,9 +1,13 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 
+from ensembles.bundle.decision import vote_as_one
 from ensembles.calibration.calibrate import cross_fit, fit_calibration
+from ensembles.config import Calibration
 from ensembles.evaluation.fitted_vote import prepare_mean, prepare_vote
-from ensembles.voting.vote import vote
+from ensembles.voting.vote import VOTES, vote
 from tests.ensembles.samples import make_pool, make_team, member
 from trainables.errors import MismatchedPredictions
 
@@ -47,3 +51,24 @@ def test_the_mean_of_all_is_their_soft_vote():
 def test_a_member_without_predictions_is_refused():
     with pytest.raises(MismatchedPredictions, match="has no predictions on validation"):
         prepare_vote(make_team(0.3, 0.3, 0.4), "soft", "none", VALIDATION)
+
+
+@pytest.mark.parametrize("kind", get_args(Calibration))
+@pytest.mark.parametrize("method", VOTES)
+def test_the_class_that_is_scored_is_the_class_that_a_bundle_predicts(method, kind):
+    """A bundle names the likeliest class after calibration. `vector` and `isotonic` may move it."""
+    team = make_team(0.5, 0.5)
+    ready = prepare_vote(team, method, kind, VALIDATION)
+    _, shipped = vote_as_one(ready.voter, ready.calibrator, TEST.probabilities, TEST.class_names)
+    assert ready.vote(TEST).predicted.tolist() == shipped.tolist()
+    assert ready.vote(TEST).probabilities.tolist() == ready.voter.vote(TEST).probabilities.tolist()
+
+
+def test_a_calibration_that_moves_classes_moves_those_that_are_scored():
+    """Of two classes 0 is always given 0.6 and right half of the time where 1 is given 0.4: vector scaling learns to say 1."""
+    shares = np.tile([[0.6, 0.4]], (40, 1))[None]
+    labels = np.array([1] * 30 + [0] * 10)
+    ready = prepare_vote(make_team(1.0), "soft", "vector", make_pool(shares, labels))
+    scored = ready.vote(make_pool(shares, labels, "test"))
+    assert set(scored.predicted.tolist()) == {1}
+    assert set(ready.voter.vote(make_pool(shares, labels, "test")).predicted.tolist()) == {0}
