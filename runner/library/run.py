@@ -22,6 +22,7 @@ from runner.runs.stored_run import StoredRun, load_run
 from runner.runs.trial_table import to_parquet, trial_to_json
 from trainables.errors import CaucusError
 from trainables.results.record import TrialRecord, rank
+from trainables.store.atomic_file import replace_whole
 
 if TYPE_CHECKING:
     from runner.pipeline import RunResult
@@ -51,7 +52,7 @@ class Trials:
 
     def to_parquet(self, path: str | Path) -> None:
         """Write the table of `to_pandas` to a file."""
-        Path(path).write_bytes(to_parquet(list(self.records)))
+        replace_whole(Path(path), to_parquet(list(self.records)))
 
     def _file(self) -> Any:
         import io
@@ -76,7 +77,7 @@ class Report:
 
     def save(self, path: str | Path) -> None:
         """Write the page to a file."""
-        Path(path).write_text(self.page, encoding="utf-8")
+        replace_whole(Path(path), self.page.encode())
 
     def _repr_html_(self) -> str:
         frame = "width:100%;height:80vh;border:1px solid #ccc"

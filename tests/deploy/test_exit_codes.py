@@ -28,7 +28,7 @@ def night(monkeypatch):
 
     def run_night(spec: Any, run: str, *more: Any) -> Any:
         names.append(run)
-        return SimpleNamespace(story=SimpleNamespace(verdict=verdicts[-1]), result=None)
+        return SimpleNamespace(summary=SimpleNamespace(verdict=verdicts[-1]), result=None)
 
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(runner.nights.night, "run_night", run_night)
