@@ -1,6 +1,6 @@
 """A run on a simulated clock: the real search, scheduler and controller, and simulated trials in place of training.
 
-`caucus plan` rehearses a sweep to say how long it will take; the simulation in benchmarks/ rehearses thousands of
+`caucus plan` simulates a sweep to say how long it will take; the simulation in benchmarks/ runs thousands of
 trials on recorded learning curves.
 """
 
@@ -101,7 +101,7 @@ def simulate(
             break
         clock.now_s, _, task, epoch, result = heapq.heappop(due)
         if isinstance(task, RangeTask):
-            controller.fail_range_test(task.key, "this is a rehearsal")
+            controller.fail_range_test(task.key, "this is a simulation")
         elif result is None:
             controller.end(task.name, "diverged", f"the loss is nan in epoch {epoch}")
         elif controller.report(task.name, result, trained=True):

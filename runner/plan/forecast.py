@@ -1,4 +1,4 @@
-"""The forecast of a sweep, from rehearsals: simulated runs with made-up results, whose epochs take as long as measured."""
+"""The forecast of a sweep, from simulated runs with made-up results, whose epochs take as long as measured."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class SweepState:
 
 @dataclass(frozen=True)
 class DryRun:
-    """The result of one rehearsal, or the median of all."""
+    """The result of one simulation, or the median of all."""
 
     epochs: int
     """Epochs to be trained."""
@@ -80,7 +80,7 @@ class DryRun:
 
 @dataclass(frozen=True)
 class Forecast:
-    """The median rehearsal, with the range of all; seconds are None if no epoch was ever measured."""
+    """The median simulation, with the range of all; seconds are None if no epoch was ever measured."""
 
     middle: DryRun
     seconds: float | None
@@ -91,7 +91,7 @@ class Forecast:
 
 
 def dry_run(sweep_state: SweepState) -> DryRun:
-    """One rehearsal in which every epoch takes a second."""
+    """One simulation in which every epoch takes a second."""
     return _simulate(sweep_state, None, 0)
 
 
@@ -112,13 +112,13 @@ def _simulate(sweep_state: SweepState, epoch_times: EpochTimes | None, number: i
     off = 1 + epoch_times.unsure * SPEEDS[number % len(SPEEDS)] if epoch_times else 1.0
     overheads = epoch_times.overheads if epoch_times else None
     start_s = overheads.start_s * off if overheads else 0.0
-    spec = _rehearsed(sweep_state.spec, sweep_state.price, start_s if epoch_times else None)
+    spec = _with_remaining_budget(sweep_state.spec, sweep_state.price, start_s if epoch_times else None)
     state = RunState(sweep_state.before)
     until_s = math.inf
     if spec.budget.wall is not None:
         reserved_s = min(CLOSING_SHARE * spec.budget.wall, CLOSING_S)
         until_s = max(0.0, spec.budget.wall - reserved_s - state.elapsed_s - start_s)
-    rehearsal = simulate(
+    simulation = simulate(
         spec,
         _build(sweep_state, spec),
         sweep_state.slots,
@@ -131,18 +131,18 @@ def _simulate(sweep_state: SweepState, epoch_times: EpochTimes | None, number: i
     seconds = 0.0
     if overheads:
         seconds = overheads.command_s + overheads.closing_s
-        if len(rehearsal.state.started) > len(state.started) or rehearsal.elapsed_s:
+        if len(simulation.state.started) > len(state.started) or simulation.elapsed_s:
             seconds += overheads.start_s
-        seconds = seconds * off + rehearsal.elapsed_s
-    return _summarise(sweep_state, rehearsal, spec, seconds)
+        seconds = seconds * off + simulation.elapsed_s
+    return _summarise(sweep_state, simulation, spec, seconds)
 
 
-def _summarise(sweep_state: SweepState, rehearsal: Simulation, spec: SweepSpec, seconds: float) -> DryRun:
-    state = rehearsal.state
+def _summarise(sweep_state: SweepState, simulation: Simulation, spec: SweepSpec, seconds: float) -> DryRun:
+    state = simulation.state
     stage_of: dict[str, str] = {}
     trials: dict[str, set[str]] = {}
     epochs: Counter[str] = Counter()
-    for number, event in enumerate(rehearsal.events):
+    for number, event in enumerate(simulation.events):
         if isinstance(event, TrialPlanned):
             stage_of[event.trial_id] = event.stage
             trials.setdefault(event.stage, set()).add(event.trial_id)
@@ -156,15 +156,15 @@ def _summarise(sweep_state: SweepState, rehearsal: Simulation, spec: SweepSpec, 
         begun=len(state.started | {name for name, record in state.trials.items() if record.epochs}),
         ended=ended,
         stages={stage: (len(names), epochs[stage]) for stage, names in trials.items()},
-        cap=_cap(sweep_state.spec, spec, rehearsal) if ended < len(state.trials) else "",
+        cap=_cap(sweep_state.spec, spec, simulation) if ended < len(state.trials) else "",
         seconds=seconds,
         configs=tuple(record.config for record in state.trials.values()),
     )
 
 
-def _cap(original: SweepSpec, spec: SweepSpec, rehearsal: Simulation) -> str:
-    """The cap that stopped trials. `original` has the budget of the sweep file, `spec` the rehearsed one."""
-    budget, state = spec.budget, rehearsal.state
+def _cap(original: SweepSpec, spec: SweepSpec, simulation: Simulation) -> str:
+    """The cap that stopped trials. `original` has the budget of the sweep file, `spec` the simulated one."""
+    budget, state = spec.budget, simulation.state
     spent = Budget(budget, budget.price).spent(state, state.elapsed_s)
     if spent.startswith("budget.money"):
         return f"budget.money is {original.budget.money:g}"
@@ -177,7 +177,7 @@ def _cap(original: SweepSpec, spec: SweepSpec, rehearsal: Simulation) -> str:
 
 
 def _build(sweep_state: SweepState, spec: SweepSpec) -> Search:
-    """The search of the rehearsal: a model-based search is replaced by a random one with as many trials, which is fast."""
+    """The search of the simulation: a model-based search is replaced by a random one with as many trials, which is fast."""
     drawn = spec.model_copy(update={"search": _drawn(spec.search)})
     try:
         return sweep_state.build(drawn)
@@ -193,7 +193,7 @@ def _drawn(search: SearchConfig) -> SearchConfig:
     return search.model_copy(update={"method": method, "stages": stages})
 
 
-def _rehearsed(spec: SweepSpec, price: float | None, start_s: float | None) -> SweepSpec:
+def _with_remaining_budget(spec: SweepSpec, price: float | None, start_s: float | None) -> SweepSpec:
     """The sweep with the budget that is left once the run has started; without `start_s`, only with caps that need no clock."""
     budget = spec.budget
     if start_s is None:
@@ -208,7 +208,7 @@ def _rehearsed(spec: SweepSpec, price: float | None, start_s: float | None) -> S
 def _epoch_simulator(
     sweep_state: SweepState, epoch_times: EpochTimes | None, number: int, off: float
 ) -> EpochSimulator:
-    """A function that makes up the results of rehearsal `number`."""
+    """A function that makes up the results of simulation `number`."""
     luck = Luck(number, epoch_times)
 
     def simulate_epoch(config: TrialConfig, epoch: int) -> EpochResult:
@@ -224,7 +224,7 @@ def _epoch_simulator(
 
 
 class Luck:
-    """The made-up results of the trials of one rehearsal; `number` is their seed.
+    """The made-up results of the trials of one simulation; `number` is their seed.
 
     The accuracy of a trial rises to a random level at a random speed, with some noise: ranks change while it trains, as
     in real runs. Level and speed follow from the keys that are not architecture, so that repeats have similar results;

@@ -86,7 +86,7 @@ def test_gradient_boosting_ends_with_a_round_that_does_not_lower_the_loss_where_
     assert isinstance(run.next(), Over if ended else Plan)
 
 
-def test_a_rehearsal_has_as_many_rounds_of_gradient_boosting_as_there_may_be():
+def test_a_simulation_has_as_many_rounds_of_gradient_boosting_as_there_may_be():
     run = Rounds(boosting=gradient(3, stop_early=True))
     for _ in range(3):
         run.train_round(weight=None, error=None, loss=0.5)
