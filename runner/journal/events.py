@@ -193,6 +193,14 @@ KINDS: dict[str, type[Event]] = {
 }
 
 
+POSSIBLE: dict[str, tuple[float, float]] = {
+    "epoch": (1, 10**9),
+    **dict.fromkeys(("train_accuracy", "validation_accuracy", "fit_accuracy"), (0.0, 1 + 1e-6)),
+    **dict.fromkeys(("train_s", "evaluate_s"), (0.0, 1e9)),
+}
+"""Bounds of an epoch's values. An accuracy is a mean of float32, which may be a rounding above 1."""
+
+
 def to_line(event: Event) -> bytes:
     """One line of JSON."""
     text = json.dumps({"kind": event.kind, **asdict(event)}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -233,11 +241,23 @@ def read_line(line: bytes, where: str) -> Line:
         key = ".".join(map(str, problem["loc"]))
         wrong = "is missing" if problem["type"] == "missing" else f"is {_short(problem['input'])}: {problem['msg']}"
         return Line(None, f"{name} whose {key} {wrong}")
+    result = getattr(event, "result", None)
+    if isinstance(result, EpochResult) and (impossible := _find_impossible(result)):
+        return Line(None, f"{name} whose result.{impossible}")
     unknown = [key for key in payload if key not in _keys(name)]
     for part in ("result", "cost"):
         if isinstance(getattr(event, part, None), EpochResult | TrialCost):
             unknown += [f"{part}.{key}" for key in payload[part] if key not in _keys(part)]
     return Line(event, f"{name} with the key {_short(unknown[0], quoted=False)}" if unknown else "")
+
+
+def _find_impossible(result: EpochResult) -> str:
+    """The first value that no epoch can have, with the rule; "" where there is none. A checksum proves no good sense."""
+    for key, (low, high) in POSSIBLE.items():
+        value = getattr(result, key)
+        if value is not None and not low <= value <= high:
+            return f"{key} is {_short(value)}: it must lie between {low:g} and {high:g}"
+    return ""
 
 
 @cache

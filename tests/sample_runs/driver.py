@@ -20,6 +20,7 @@ from tests.sample_runs.sample_run import make_result, make_spec, make_trial, ope
 from trainables.config.trial import TrialConfig
 from trainables.results.record import TrialRecord
 from trainables.store.folder import Folder
+from trainables.training.tune_messages import TuneTask
 
 A, B, C = (make_trial(number) for number in range(3))
 
@@ -82,7 +83,10 @@ class Driver:
     def lose(self, trial: TrialConfig, error: str | None, failures: int = 4) -> None:
         """Its worker has died for the last time."""
         tune_trial = SimpleNamespace(
-            trial_id="tune1", config={"name": trial.trial_id}, num_failures=failures, get_error=lambda: error
+            trial_id="tune1",
+            config=TuneTask(trial.trial_id, trial).to_config(),
+            num_failures=failures,
+            get_error=lambda: error,
         )
         Slots(self.controller, self.log).on_trial_error(1, [tune_trial], tune_trial)
 

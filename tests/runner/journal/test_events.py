@@ -149,3 +149,23 @@ def test_an_epoch_of_a_version_without_statistics_is_read_as_one_without_them():
     assert isinstance(found, EpochReported)
     assert [getattr(found.result, name) for name in watched] == [None] * 7
     assert found.result.validation_loss == event.result.validation_loss
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "bounds"),
+    [
+        ("epoch", 0, "1 and 1e+09"),
+        ("epoch", -1, "1 and 1e+09"),
+        ("epoch", 10**18, "1 and 1e+09"),
+        ("validation_accuracy", 7.0, "0 and 1"),
+        ("train_accuracy", -0.1, "0 and 1"),
+        ("fit_accuracy", 1.1, "0 and 1"),
+        ("train_s", -1.0, "0 and 1e+09"),
+        ("evaluate_s", 1e300, "0 and 1e+09"),
+    ],
+)
+def test_an_epoch_that_cannot_be_is_left_out_with_its_key_and_the_rule(key, value, bounds):
+    payload = json.loads(to_line(EVENTS[4]))
+    payload["result"][key] = value
+    found = read_line(json.dumps(payload).encode(), "x")
+    assert found == Line(None, f"epoch-reported whose result.{key} is {value!r}: it must lie between {bounds}")
