@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from ensembles.config import EnsembleConfig
 from runner.config.nightly import KeepConfig, NightlyConfig
-from runner.config.pseudo_labels import PSEUDO, PseudoConfig
+from runner.config.pseudo_labels import PseudoConfig
+from runner.config.rules import check_rules
 from runner.config.run import BudgetConfig, ResourcesConfig, StoreConfig
 from runner.config.scheduler import SchedulerConfig
 from runner.config.search import NAME_PATTERN, SearchConfig
@@ -22,7 +23,7 @@ from trainables.datasets.config import DataConfig
 
 
 class SweepSpec(Frozen):
-    """Everything that a sweep file can say."""
+    """Everything that a sweep file can say. Valid by construction, however it is made."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     """The sweep's folder in the store: letters, digits, dots, dashes and underscores."""
@@ -48,6 +49,11 @@ class SweepSpec(Frozen):
     nightly: NightlyConfig = NightlyConfig()
     keep: KeepConfig | None = None
     """Which nights keep their checkpoints; left out, all do."""
+
+    @model_validator(mode="after")
+    def _follows_the_rules(self) -> Self:
+        check_rules(self)
+        return self
 
     def trial(
         self, data_id: str, values: Mapping[str, Any], max_epochs: int | None = None, repeat: int = 0
@@ -133,34 +139,3 @@ def _seeding(values: dict[str, Any]) -> dict[str, Any]:
 
 def _parts(values: dict[str, Any]) -> dict[str, Frozen]:
     return {part: config(**values[part]) for part, config in PARTS.items()}
-
-
-def trial_keys() -> list[str]:
-    """Dotted keys of a trial that a sweep may set or vary."""
-    return [
-        key
-        for key in _keys(TrialConfig)
-        if key not in ("data_id", "parent", "pseudo_table") and not key.startswith("boost.")
-    ]
-
-
-def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _keys(field.annotation, f"{prefix}{name}.")
-        else:
-            yield prefix + name
-
-
-def stage_scheduler(spec: SweepSpec, stage: str) -> SchedulerConfig:
-    """The scheduler of a stage: its own, or the sweep's with the stage's epochs; none for the stage with pseudo-labels."""
-    if stage == PSEUDO and spec.pseudo_labels:
-        return SchedulerConfig(method="none", max_epochs=spec.scheduler.max_epochs, grace_epochs=1)
-    for config in spec.search.stages:
-        if config.name == stage:
-            if config.scheduler is not None:
-                return config.scheduler
-            if config.epochs is not None:
-                grace = min(spec.scheduler.grace_epochs, config.epochs)
-                return spec.scheduler.model_copy(update={"max_epochs": config.epochs, "grace_epochs": grace})
-    return spec.scheduler

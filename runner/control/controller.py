@@ -11,8 +11,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
+from runner.config.rules import stage_scheduler
 from runner.config.scheduler import SchedulerConfig
-from runner.config.sweep import SweepSpec, stage_scheduler
+from runner.config.sweep import SweepSpec
 from runner.control.task import RangeTask, Task, TrialTask
 from runner.journal.events import (
     Decided,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+from runner.config.rules import stage_scheduler
 from runner.config.scheduler import SchedulerConfig
 from runner.config.search import MODELLED
-from runner.config.sweep import SweepSpec, stage_scheduler
+from runner.config.sweep import SweepSpec
 from runner.control.budget import Budget
 from runner.journal.state import RunState
 

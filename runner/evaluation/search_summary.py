@@ -9,8 +9,9 @@ from ensembles.analysis.ablation import Ablation, Arm, compare
 from ensembles.analysis.pruning_audit import AuditedTrial, evaluate_pruning
 from ensembles.analysis.search_summary import LineageStep, RangeCurve, SearchDecision, SearchSummary, StageRow
 from ensembles.analysis.seed_noise import measure_noise
+from runner.config.rules import stage_scheduler
 from runner.config.search import MethodConfig
-from runner.config.sweep import SweepSpec, stage_scheduler
+from runner.config.sweep import SweepSpec
 from runner.journal.events import Decided
 from runner.journal.state import RunState
 from runner.schedulers.rung import rung_epochs

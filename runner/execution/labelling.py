@@ -18,7 +18,8 @@ from ensembles.selection.select import select
 from ensembles.team import Team
 from runner.cluster.connect import Cluster
 from runner.config.pseudo_labels import PSEUDO, PseudoConfig
-from runner.config.sweep import SweepSpec, stage_scheduler
+from runner.config.rules import stage_scheduler
+from runner.config.sweep import SweepSpec
 from runner.journal.state import RunState
 from runner.search.base.protocol import Decide
 from trainables.config.trial import TrialConfig

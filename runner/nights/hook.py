@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from runner.config.hook import FROM_ENVIRONMENT, is_url
+from runner.config.nightly import FROM_ENVIRONMENT, is_url
 
 COMMAND_S = 60.0
 """A command that takes longer is killed, with all of its child processes."""

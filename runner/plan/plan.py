@@ -16,8 +16,9 @@ from typing import Any
 from runner.cluster.node_types import count_gpus, read_neighbour
 from runner.cluster.slot import NoSlot, Slot, choose_slot
 from runner.config.pseudo_labels import PSEUDO
+from runner.config.rules import stage_scheduler
 from runner.config.search import MESHES, MethodConfig
-from runner.config.sweep import SweepSpec, stage_scheduler
+from runner.config.sweep import SweepSpec
 from runner.control.architecture import name_architecture
 from runner.control.budget import HOUR_S
 from runner.control.price import find_price

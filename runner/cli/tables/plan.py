@@ -8,8 +8,8 @@ from rich.text import Text
 
 from ensembles.analysis.varied_keys import keys_that_vary, show_value
 from runner.config.duration import show_duration
+from runner.config.rules import stage_scheduler
 from runner.config.search import MESHES, MethodConfig
-from runner.config.sweep import stage_scheduler
 from runner.control.budget import describe_budget
 from runner.plan.plan import Plan, count_points
 from runner.space.distribution import Distribution

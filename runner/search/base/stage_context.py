@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from runner.config.rules import stage_scheduler
 from runner.config.search import MethodConfig
-from runner.config.sweep import SweepSpec, stage_scheduler
+from runner.config.sweep import SweepSpec
 from runner.journal.events import Event, TrialEnded, TrialPlanned
 from runner.journal.state import RunState
 from runner.space.conditions import IsActive, active_values, activity, in_order

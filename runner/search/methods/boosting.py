@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from typing_extensions import override
 
+from runner.config.rules import stage_scheduler
 from runner.config.search import BoostingConfig
-from runner.config.sweep import stage_scheduler
 from runner.journal.events import Decided, Event
 from runner.journal.state import RunState
 from runner.search.base.protocol import Decide, Over, Plan, Search, Step, Wait

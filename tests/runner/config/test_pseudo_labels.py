@@ -2,7 +2,7 @@ import pytest
 
 from runner.config.checks import parse_spec
 from runner.config.pseudo_labels import PSEUDO
-from runner.config.sweep import stage_scheduler
+from runner.config.rules import stage_scheduler
 from trainables.errors import SweepFileError
 
 ASKED = {"data": {"path": "more"}}

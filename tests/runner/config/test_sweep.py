@@ -1,7 +1,10 @@
 import pytest
+from pydantic import ValidationError
 
 from runner.config.checks import parse_spec, read_spec
-from runner.config.sweep import SweepSpec, _keys, trial_keys
+from runner.config.rules import _keys, trial_keys
+from runner.config.sweep import SweepSpec
+from trainables.datasets.config import DataConfig
 from trainables.errors import SweepFileError
 
 MINIMAL = {"name": "t", "data": {"name": "digits"}}
@@ -212,3 +215,25 @@ def test_no_override_that_a_grammar_can_make_ends_in_a_traceback(tmp_path):
             except SweepFileError as error:
                 refused = str(error)
             assert "Input should" not in refused, word
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        (
+            {"search": {"trials": 2, "space": {"optimzer.lr": {"log": [0.03, 0.3]}}}},
+            "search.space.optimzer.lr: no such key",
+        ),
+        ({"search": {"space": {"optimizer.lr": {"log": [0.03, 300.0]}}}}, "search.space.optimizer.lr holds 300.0"),
+        ({"search": {"method": "bagging"}}, "search.method is bagging, which"),
+        ({"pseudo_labels": {"data": "rest", "agreement": 9}}, "pseudo_labels.agreement is 9"),
+    ],
+)
+def test_a_sweep_is_valid_however_it_is_made(sections, message):
+    """By its constructor, from a record, or from a file: the rules that concern several keys are part of it."""
+    with pytest.raises(ValidationError, match=message):
+        SweepSpec(name="x", data=DataConfig(name="digits"), **sections)
+    with pytest.raises(ValidationError, match=message):
+        SweepSpec.model_validate({"name": "x", "data": {"name": "digits"}, **sections})
+    with pytest.raises(SweepFileError, match=f"^x.yaml: {message}"):
+        parse_spec({"data": {"name": "digits"}, **sections}, "x.yaml")

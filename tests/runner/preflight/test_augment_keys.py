@@ -14,7 +14,13 @@ from trainables.errors import SweepFileError
 
 def make(search: dict[str, Any] | None = None, **augment: float) -> SweepSpec:
     return SweepSpec.model_validate(
-        {"name": "t", "data": {"name": "digits"}, "augment": augment, "search": search or {}}
+        {
+            "name": "t",
+            "data": {"name": "digits"},
+            "augment": augment,
+            "search": search or {},
+            "scheduler": {"method": "none"},
+        }
     )
 
 
