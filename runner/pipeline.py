@@ -28,7 +28,6 @@ from runner.runs.stored_run import NothingToVote, StoredRun
 from trainables.data.images import ImageSet
 from trainables.errors import RunCutShort, StoreError, SweepFileError
 from trainables.results.listing import Listing, list_checkpoints
-from trainables.results.record import OUT_OF_BUDGET
 
 
 @dataclass(frozen=True)
@@ -197,8 +196,7 @@ def decide_outcome(
     if conclusion is None:
         reasons = [record.reason for record in state.trials.values() if record.reason]
         return "failed", next(iter(reasons), stop.text if stop else "no trial was trained")
-    stopped = [record.reason for record in state.trials.values() if record.state == "stopped"]
-    stopped = [why for why in stopped if not why.startswith(OUT_OF_BUDGET)]
+    stopped = [record.reason for record in state.trials.values() if record.state == "stopped" and not record.by_budget]
     if lost:
         count = sum(map(len, lost.values()))
         return "partial", f"{count} checkpoint(s) did not reach the store: {next(iter(stopped), 'run it again')}"

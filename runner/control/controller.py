@@ -159,11 +159,12 @@ class TrialController:
         self._resolve_paused()
         return not self._leave(trial_id, decision is not None)
 
-    def end(self, trial_id: str, state: TrialState, reason: str) -> None:
-        """The trial came to an end by itself: it diverged, failed, or was cut off."""
+    def end(self, trial_id: str, state: TrialState, reason: str, *, by_budget: bool = False) -> None:
+        """The trial came to an end by itself: it diverged, failed, or was cut off, `by_budget` where that is why."""
         self._running.discard(trial_id)
         if not self._log.state.has_ended(trial_id):
-            self._put(self._log.draft(TrialEnded, trial_id=trial_id, state=state, reason=reason))
+            fields = {"state": state, "reason": reason, "by_budget": by_budget}
+            self._put(self._log.draft(TrialEnded, trial_id=trial_id, **fields))
             self._resolve_paused()
 
     def release(self, trial_id: str) -> None:

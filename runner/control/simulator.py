@@ -113,5 +113,5 @@ def simulate(
         clock.now_s = max(clock.now_s, min(wall_s, due[0][0]))
         for _, _, task, epoch, _ in due:
             if isinstance(task, TrialTask):
-                controller.end(task.name, "stopped", f"{OUT_OF_BUDGET} in epoch {epoch}")
+                controller.end(task.name, "stopped", f"{OUT_OF_BUDGET} in epoch {epoch}", by_budget=True)
     return Simulation(log.state, clock.now_s, log.events)

@@ -48,7 +48,8 @@ def launch(
         stop = StopReason(StopCause.GAVE_UP, "Tune gave it up")
     for record in running:
         assert stop is not None
-        controller.end(record.trial_id, "stopped", f"{stop.text} in epoch {state.last_epoch(record.trial_id) + 1}")
+        reason = f"{stop.text} in epoch {state.last_epoch(record.trial_id) + 1}"
+        controller.end(record.trial_id, "stopped", reason, by_budget=stop.cause is StopCause.BUDGET)
     if controller.is_capped and stop is None:
         return StopReason(StopCause.BUDGET, f"{OUT_OF_BUDGET} (budget.trials is {context.spec.budget.trials})")
     return stop

@@ -62,7 +62,7 @@ class RayScheduler(FIFOScheduler):  # type: ignore[misc]
                 self._controller.fail_range_test(report.range_test["key"], report.range_test["reason"])
             return str(TrialScheduler.STOP)
         if report.end:
-            self._controller.end(report.name, report.end, report.reason)
+            self._controller.end(report.name, report.end, report.reason, by_budget=report.by_budget)
             return str(TrialScheduler.STOP)
         assert report.epoch is not None
         continues = self._controller.report(report.name, report.epoch, report.trained, report.cost)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from typing import Any, ClassVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from trainables.errors import DamagedObject
-from trainables.results.record import EpochResult, TrialCost, TrialState
+from trainables.results.record import OUT_OF_BUDGET, EpochResult, TrialCost, TrialState
 from trainables.store.json_records import load_json
 
 
@@ -161,6 +161,8 @@ class TrialEnded(Event):
     trial_id: str
     state: TrialState
     reason: str
+    by_budget: bool = False
+    """Whether a budget ended it, which is a proper end that a larger budget continues."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +243,8 @@ def read_line(line: bytes, where: str) -> Line:
         key = ".".join(map(str, problem["loc"]))
         wrong = "is missing" if problem["type"] == "missing" else f"is {_short(problem['input'])}: {problem['msg']}"
         return Line(None, f"{name} whose {key} {wrong}")
+    if isinstance(event, TrialEnded) and "by_budget" not in payload:  # a version that had the reason alone wrote it
+        event = replace(event, by_budget=event.state == "stopped" and event.reason.startswith(OUT_OF_BUDGET))
     result = getattr(event, "result", None)
     if isinstance(result, EpochResult) and (impossible := _find_impossible(result)):
         return Line(None, f"{name} whose result.{impossible}")

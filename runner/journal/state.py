@@ -137,7 +137,7 @@ class RunState:
             case TrialAudited():
                 self._put(replace(self.trials[event.trial_id], audited_from=event.epoch))
             case TrialEnded():
-                self._change(event.trial_id, event.state, event.reason)
+                self._change(event.trial_id, event.state, event.reason, event.by_budget)
             case Decided():
                 self.decisions.append(event)
             case NodesChanged():
@@ -187,7 +187,7 @@ class RunState:
             self._put(TrialRecord(config, stage=event.stage, max_epochs=event.max_epochs))
         elif (known.stage, known.max_epochs) != (event.stage, event.max_epochs):  # a later stage trains it further
             changed = replace(known, stage=event.stage, max_epochs=event.max_epochs, audited_from=None)
-            self._put(replace(changed, state="waiting", reason=""))
+            self._put(replace(changed, state="waiting", reason="", by_budget=False))
         self.stages.setdefault(event.stage, {})[event.trial_id] = None
 
     def _spend(self, busy_s: float, epochs: int) -> None:
@@ -196,8 +196,8 @@ class RunState:
         self.busy_s += busy_s
         self.all_busy_s += busy_s
 
-    def _change(self, trial_id: str, state: TrialState, reason: str) -> None:
-        self._put(replace(self.trials[trial_id], state=state, reason=reason))
+    def _change(self, trial_id: str, state: TrialState, reason: str, by_budget: bool = False) -> None:
+        self._put(replace(self.trials[trial_id], state=state, reason=reason, by_budget=by_budget))
 
     def _put(self, record: TrialRecord) -> None:
         before = self.trials.get(record.trial_id)

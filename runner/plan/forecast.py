@@ -22,7 +22,7 @@ from runner.search.base.protocol import Search
 from runner.space.draws import share_of
 from trainables.config.trial import TrialConfig
 from trainables.errors import SweepFileError
-from trainables.results.record import ENDED, OUT_OF_BUDGET, EpochResult
+from trainables.results.record import ENDED, EpochResult
 
 SPEEDS = (0.0, -1.0, 1.0)
 """Rehearsals take turns: with the measured times, with the shortest and with the longest ones within their error."""
@@ -168,7 +168,7 @@ def _cap(original: SweepSpec, spec: SweepSpec, simulation: Simulation) -> str:
     spent = Budget(budget, budget.price).spent(state, state.elapsed_s)
     if spent.startswith("budget.money"):
         return f"budget.money is {original.budget.money:g}"
-    stopped = any(record.reason.startswith(OUT_OF_BUDGET) for record in state.trials.values())
+    stopped = any(record.by_budget for record in state.trials.values())
     if not spent and budget.trials is not None and not stopped:
         return f"budget.trials is {budget.trials}"
     if not spent and budget.wall is not None:

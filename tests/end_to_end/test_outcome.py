@@ -25,11 +25,12 @@ def sample(tmp_path):
     return write_sample_run(tmp_path)
 
 
-def judge(sample, stop=None, lost=None, stopped=None, conclusion=VOTED):
+def judge(sample, stop=None, lost=None, stopped=None, by_budget=False, conclusion=VOTED):
     state = sample.state
     for name, record in state.trials.items():
         if record.state == "stopped":
-            state.trials[name] = replace(record, state="stopped" if stopped else "pruned", reason=stopped or "")
+            end = ("stopped", stopped, by_budget) if stopped else ("pruned", "", False)
+            state.trials[name] = replace(record, **dict(zip(("state", "reason", "by_budget"), end, strict=True)))
     return decide_outcome(state, conclusion, stop, lost or {})
 
 
@@ -38,11 +39,12 @@ def test_a_run_whose_trials_all_ended_is_done(sample):
 
 
 def test_a_budget_that_ran_out_is_a_proper_end(sample):
-    assert judge(sample, SPENT, stopped=f"{OUT_OF_BUDGET} in epoch 3") == ("done", OUT_OF_BUDGET)
+    assert judge(sample, SPENT, stopped="whatever it says", by_budget=True) == ("done", OUT_OF_BUDGET)
 
 
 def test_a_store_that_failed_a_trial_leaves_the_run_unfinished_even_within_a_spent_budget(sample):
     assert judge(sample, SPENT, stopped="store runs: no space left") == ("partial", "store runs: no space left")
+    assert judge(sample, SPENT, stopped=OUT_OF_BUDGET) == ("partial", OUT_OF_BUDGET)  # the text decides nothing
 
 
 def test_an_interrupted_run_is_unfinished(sample):

@@ -15,7 +15,7 @@ continues it."""
 
 STATES: tuple[TrialState, ...] = get_args(TrialState)
 OUT_OF_BUDGET = "the budget ran out"
-"""Prefix of the reason of a trial, or of a run, that a larger budget continues."""
+"""How the reason of a trial, or of a run, that a larger budget continues begins: for people. Code asks `by_budget`."""
 
 ENDED = ("finished", "pruned", "diverged", "failed")
 """States that a later run of the same sweep does not change."""
@@ -87,6 +87,8 @@ class TrialRecord:
     """The last epoch of the trial; None where it is that of the sweep."""
     audited_from: int | None = None
     """The epoch at which the trial was pruned, if training continues as an audit."""
+    by_budget: bool = False
+    """Whether a budget stopped the trial, which is a proper end that a larger budget continues."""
     cost: TrialCost | None = None
     """The costs of the net; None where they were not measured."""
 

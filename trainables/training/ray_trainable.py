@@ -136,7 +136,13 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         cost = self._trial.cost if self._trial and not self._cost_reported else None
         self._cost_reported |= cost is not None
         return TuneReport(
-            self._name, end=step.end, reason=step.reason, epoch=step.result, trained=step.trained, cost=cost
+            self._name,
+            end=step.end,
+            reason=step.reason,
+            by_budget=step.by_budget,
+            epoch=step.result,
+            trained=step.trained,
+            cost=cost,
         ).to_result()
 
     def cleanup(self) -> None:

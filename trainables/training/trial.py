@@ -55,6 +55,8 @@ class Step:
     """False where the epoch was in the store already."""
     end: TrialState | None = None
     reason: str = ""
+    by_budget: bool = False
+    """Whether the time of the run is over, which is why the trial ended."""
 
 
 class Trial:
@@ -96,7 +98,7 @@ class Trial:
             self.epoch += 1
             return Step(result, trained=known is None)
         except OutOfTime:
-            return Step(end="stopped", reason=f"{OUT_OF_BUDGET} in epoch {self.epoch + 1}")
+            return Step(end="stopped", reason=f"{OUT_OF_BUDGET} in epoch {self.epoch + 1}", by_budget=True)
         except TrialDiverged as error:
             return Step(end="diverged", reason=str(error))
         except StoreError as error:

@@ -68,7 +68,7 @@ class TuneReport:
     standby       it had no work
     range_test    the outcome of a range test, as the journal keeps it
     leaving       its machine is about to be taken away, and who says so
-    end           the trial came to an end, in the state `end`, for `reason`
+    end           the trial came to an end, in the state `end`, for `reason`; `by_budget` where the time is over
     epoch         an epoch was trained, or found in the store
     """
 
@@ -79,6 +79,7 @@ class TuneReport:
     leaving: str = ""
     end: TrialState | None = None
     reason: str = ""
+    by_budget: bool = False
     epoch: EpochResult | None = None
     trained: bool = False
     """Whether the epoch was trained just now."""
@@ -96,6 +97,7 @@ class TuneReport:
             "trained": self.trained,
             "end": self.end,
             "reason": self.reason,
+            "by_budget": self.by_budget,
         }
         if self.range_test is not None:
             result["range_test"] = json.dumps(dict(self.range_test))
@@ -117,6 +119,7 @@ class TuneReport:
             leaving=result.get("leaving", ""),
             end=result.get("end") or None,
             reason=result.get("reason", ""),
+            by_budget=bool(result.get("by_budget")),
             epoch=EpochResult(**values) if "validation_loss" in values else None,
             trained=bool(result.get("trained")),
             cost=TrialCost(**json.loads(result["cost"])) if "cost" in result else None,

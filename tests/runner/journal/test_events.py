@@ -169,3 +169,19 @@ def test_an_epoch_that_cannot_be_is_left_out_with_its_key_and_the_rule(key, valu
     payload["result"][key] = value
     found = read_line(json.dumps(payload).encode(), "x")
     assert found == Line(None, f"epoch-reported whose result.{key} is {value!r}: it must lie between {bounds}")
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "by_budget"),
+    [
+        ("stopped", "the budget ran out in epoch 3", True),
+        ("stopped", "store runs: no space left", False),
+        ("failed", "the budget ran out in epoch 3", False),
+    ],
+)
+def test_the_end_of_a_version_that_had_the_reason_alone_tells_whether_a_budget_was_it(state, reason, by_budget):
+    line = json.loads(to_line(TrialEnded(**WHEN, trial_id="a", state=state, reason=reason)))
+    del line["by_budget"]
+    event = read_line(json.dumps(line).encode(), "x").event
+    assert isinstance(event, TrialEnded)
+    assert event.by_budget is by_budget

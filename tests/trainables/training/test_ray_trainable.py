@@ -135,6 +135,7 @@ def test_a_trial_that_fails_is_reported_and_raises_nothing(start: Start, monkeyp
         "trained": False,
         "end": "failed",
         "reason": "RuntimeError: no such layer",
+        "by_budget": False,
     }
 
 
@@ -147,6 +148,7 @@ def test_after_its_deadline_a_trial_is_stopped(start: Start, tmp_path: Path) -> 
         "trained": False,
         "end": "stopped",
         "reason": "the budget ran out in epoch 1",
+        "by_budget": True,
     }
     assert committed_epochs(Folder(tmp_path), FIRST.trial_id) == []
 
@@ -354,7 +356,7 @@ def listen(trainable: TuneTrial, left_s: float) -> None:
         time.sleep(0.005)
 
 
-LEAVING = {"name": FIRST.trial_id, "trained": False, "end": None, "reason": "", "leaving": "soon"}
+LEAVING = {"name": FIRST.trial_id, "trained": False, "end": None, "reason": "", "by_budget": False, "leaving": "soon"}
 
 
 def test_a_trial_whose_machine_goes_stores_what_it_reported_says_so_and_ends_its_actor(

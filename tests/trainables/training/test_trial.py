@@ -874,7 +874,7 @@ def test_out_of_time_a_trial_stops_before_the_epoch_is_done_and_can_be_continued
     with started(store) as trial:
         trial.advance()
         step = trial.advance(lambda: True)
-        assert step == Step(end="stopped", reason="the budget ran out in epoch 2")
+        assert step == Step(end="stopped", reason="the budget ran out in epoch 2", by_budget=True)
         assert trial.epoch == 1
     assert list(bits(store)) == [1]
     advance(store, 1, epoch=1)

@@ -38,6 +38,7 @@ def test_a_task_is_read_back_as_it_was(task: TuneTask) -> None:
         TuneReport("range-x", range_test={"key": "x", "high": 0.1, "rates": [0.1]}, trained=True),
         TuneReport("a", leaving="AWS says terminate"),
         TuneReport("a", end="diverged", reason="loss is nan"),
+        TuneReport("a", end="stopped", reason="the budget ran out in epoch 2", by_budget=True),
         TuneReport("a", epoch=EPOCH, trained=True, cost=COST),
         TuneReport("a", epoch=EPOCH),
     ],
