@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,12 @@ from trainables.store.folder import Folder
 
 if TYPE_CHECKING:
     from tests.sample_runs.trained_digits import TrainedRun
+
+
+def pytest_configure() -> None:
+    """A shell that starts the tests in the background lets them ignore SIGINT, and programs that they start inherit that: a test
+    that sends Ctrl-C would wait in vain."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,19 @@ def words(tmp_path):
     return [*UNREAD, str(tmp_path), "run", str(tmp_path / "sweep.yaml")]
 
 
+@pytest.fixture
+def start(words):
+    """Starts the program with more words; one that a failed test leaves behind is killed."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*more, **options):
+            process = subprocess.Popen([*words, *more], env=env_of(), **options)
+            stack.callback(process.kill)
+            return process
+
+        yield start
+
+
 def env_of(**more):
     return {**os.environ, "PYTHONPATH": str(ROOT), **more}
 
@@ -47,8 +60,8 @@ def end(process, folder):
     return process.communicate(timeout=LIMIT_S)
 
 
-def test_a_reader_that_leaves_after_one_line_ends_no_run(tmp_path, words):
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env_of())
+def test_a_reader_that_leaves_after_one_line_ends_no_run(tmp_path, start):
+    process = start(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert "started on 2 slot(s)" in process.stdout.readline()
     process.stdout.close()
     (tmp_path / "go").touch()
@@ -77,9 +90,9 @@ def test_a_terminal_that_closes_ends_no_run(tmp_path, words):
 
 
 @pytest.mark.long
-def test_ctrl_c_before_anything_is_trained_is_one_line_and_code_130(tmp_path, words):
+def test_ctrl_c_before_anything_is_trained_is_one_line_and_code_130(start):
     """A run whose trials train ends with 4 instead (`test_process_faults.py`); this one stands where Ray would start."""
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env_of())
+    process = start(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=LIMIT_S)[1] == "caucus: interrupted (Ctrl-C)\n"
@@ -109,14 +122,14 @@ def close_both():
         ({"preexec_fn": close_both}, [], "closed"),
     ],
 )
-def test_an_output_that_takes_nothing_ends_no_run(tmp_path, words, options, extra, reason):
+def test_an_output_that_takes_nothing_ends_no_run(tmp_path, start, options, extra, reason):
     with contextlib.ExitStack() as stack:
         for name in ("stdout", "stderr"):
             if options.get(name) == "/dev/full":
                 options = {**options, name: stack.enter_context(Path("/dev/full").open("wb"))}
             elif options.get(name) == "pipe":
                 options = {**options, name: subprocess.PIPE}
-        process = subprocess.Popen([*words, *extra], env=env_of(), **options)
+        process = start(*extra, **options)
         out, _ = end(process, tmp_path)
     assert process.returncode == 0
     assert reason in read_status(tmp_path)["output"]
