@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, model_validator
 
@@ -283,8 +283,3 @@ class SearchConfig(MethodConfig):
     def parts(self) -> list[tuple[str, MethodConfig]]:
         """Each search with its stage's name, "" where there are no stages."""
         return [(stage.name, stage) for stage in self.stages] or [("", self)]
-
-
-def keys_as_written(config: MethodConfig) -> dict[str, Any]:
-    """The keys of `config` that differ from their defaults, as JSON values."""
-    return config.model_dump(mode="json", exclude_defaults=True)

@@ -14,6 +14,7 @@ from runner.search.base.protocol import Decide, Measure, Over, Plan, Search, Ste
 from runner.search.choose import choose_search
 from tests.sample_runs.sample_run import make_result
 from trainables.config.trial import TrialConfig
+from trainables.results.record import TrialRecord
 
 WHEN: dict[str, Any] = {"at_unix_s": 1.0, "elapsed_s": 1.0}
 
@@ -92,6 +93,22 @@ class SearchRun:
             for trial in self.take(step):
                 trials.append(trial)
                 self.end(trial, score(trial.flat()))
+        raise AssertionError("the search does not come to an end")
+
+    def finish(self, score: Callable[[TrialRecord], float | None], most: int = 1000) -> SearchRun:
+        """To the end from wherever it was left, the first pending trial at a time, each to its last epoch."""
+        for _ in range(most):
+            step = self.search.step(self.state)
+            if isinstance(step, Over):
+                return self
+            if not isinstance(step, Wait):
+                self.take(step)
+                continue
+            record = self.state.pending()[0]
+            if record.epochs and record.epochs[-1].epoch == record.max_epochs:  # cut off between its epoch and its end
+                self.record(TrialEnded(**WHEN, trial_id=record.trial_id, state="finished", reason=""))
+            else:
+                self.end(record.config, score(record), record.max_epochs)
         raise AssertionError("the search does not come to an end")
 
     def decisions(self, what: str) -> list[Decided]:

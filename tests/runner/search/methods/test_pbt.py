@@ -212,20 +212,7 @@ def score_of(trial_id, epoch):
 
 
 def run_to_end(run):
-    """To the end, from wherever the run was left."""
-    for _ in range(1000):
-        step = run.search.step(run.state)
-        if isinstance(step, Over):
-            return run
-        if not isinstance(step, Wait):
-            run.take(step)
-            continue
-        record = run.state.pending()[0]
-        if record.epochs and record.epochs[-1].epoch == record.max_epochs:  # cut off between its epoch and its end
-            run.record(TrialEnded(**WHEN, trial_id=record.trial_id, state="finished", reason=""))
-        else:
-            run.end(record.config, score_of(record.trial_id, record.max_epochs), record.max_epochs)
-    raise AssertionError("the population does not come to an end")
+    return run.finish(lambda record: score_of(record.trial_id, record.max_epochs))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from runner.journal.events import Decided, TrialEnded
+from runner.journal.events import Decided
 from runner.search.base.former import Former
 from runner.search.base.protocol import Decide, Over, Plan, Wait
 from tests.runner.search.search_run import WHEN, SearchRun, make_search, rates
@@ -144,17 +144,7 @@ def test_chains_at_different_steps_are_planned_each_to_its_own_epoch():
 
 def test_a_driver_that_is_replaced_at_any_moment_continues_alike_without_the_former_run():
     def run_to_end(run):
-        while not isinstance(step := run.search.step(run.state), Over):
-            if not isinstance(step, Wait):
-                run.take(step)
-                continue
-            record = run.state.pending()[0]
-            if record.epochs and record.epochs[-1].epoch == record.max_epochs:  # cut off between its epoch and its end
-                run.record(TrialEnded(**WHEN, trial_id=record.trial_id, state="finished", reason=""))
-            else:
-                diverges = record.config.seed % 3 == 0 and record.max_epochs == 6
-                run.end(record.config, None if diverges else 0.5, record.max_epochs)
-        return run
+        return run.finish(lambda record: None if record.config.seed % 3 == 0 and record.max_epochs == 6 else 0.5)
 
     whole = run_to_end(begin(repeats=6))
     assert set(whole.state.counts()) == {"finished", "diverged"}
