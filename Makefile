@@ -62,7 +62,7 @@ bench: $(STAMP) ## measure; figures go to benchmarks/results/latest.json
 	$(BIN)/python -m benchmarks.plan_error
 	$(BIN)/python -m benchmarks.monitor_cost
 	$(BIN)/python -m benchmarks.select
-	$(BIN)/python -m benchmarks.honest
+	$(BIN)/python -m benchmarks.corrected
 	$(BIN)/python -m benchmarks.revote
 	$(BIN)/python -m benchmarks.augment
 	$(BIN)/python -m benchmarks.requests

@@ -18,7 +18,7 @@ SELECTED_SHARE: dict[Correction, float] = {"bootstrap": 0.15, "cross-fit": 0.0}
 
 A bootstrap sees 63 % of the images, and some of them twice, so its selection is worse than that of all images: by half a point
 at 500 images. Efron (1983) corrects that for classifiers with a share of 0.368; for a selection among 200 candidates the
-optimism is so much larger than this loss that 0.368 is too much. Measured on simulated pools (as benchmarks/honest.py draws them; 40 to 60 each
+optimism is so much larger than this loss that 0.368 is too much. Measured on simulated pools (as benchmarks/corrected.py draws them; 40 to 60 each
 of 500 and 2,000 images, teams right on 92 and 99 %), in points of accuracy; .632+ on 500 images alone:
 
                                    mean error              root mean square error

@@ -76,7 +76,7 @@ class WarmSearch(Search):
         return Decide(
             "warm-start",
             f"{len(few)} of the best points of {self._former.run} come first{heard}",
-            {"points": few, "told": results},
+            {"points": few, "results": results},
             stage=self._scope.stage,
         )
 

@@ -21,7 +21,7 @@ class Rung:
     best: float
     """Accuracy of the best single checkpoint."""
     best_ci95: tuple[float, float] | None
-    honest: bool
+    unbiased: bool
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def lay_out(verdict: Verdict) -> LadderSection:
             team_ci95=None,
             best=best.validation_accuracy,
             best_ci95=None,
-            honest=False,
+            unbiased=False,
         )
     ]
     if team.corrected and best.corrected:
@@ -56,7 +56,7 @@ def lay_out(verdict: Verdict) -> LadderSection:
                 team_ci95=team.corrected.ci95,
                 best=best.corrected.value,
                 best_ci95=best.corrected.ci95,
-                honest=True,
+                unbiased=True,
             )
         )
     rungs.append(
@@ -67,7 +67,7 @@ def lay_out(verdict: Verdict) -> LadderSection:
             team_ci95=team.ci95,
             best=best.test_accuracy,
             best_ci95=best.ci95,
-            honest=True,
+            unbiased=True,
         )
     )
     sentence = _describe(rungs)
@@ -108,7 +108,7 @@ def _draw(rungs: list[Rung], sentence: str) -> Chart:
         for value, interval, at, kind, radius in pairs:
             if interval:
                 parts.append(svg.line(axis.place(interval[0]), at, axis.place(interval[1]), at, f"span {kind}".strip()))
-            classes = ["dot", kind, "" if rung.honest else "hollow"]
+            classes = ["dot", kind, "" if rung.unbiased else "hollow"]
             parts.append(svg.dot(axis.place(value), at, radius, " ".join(filter(None, classes))))
     caption = f"{sentence} Hollow dots are flattered by the choosing."
     return Chart(svg.svg(parts, bottom + 22, caption), caption)

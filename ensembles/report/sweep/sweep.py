@@ -42,7 +42,7 @@ class EarlyMember:
     """A member whose trial was ended early, and votes all the same."""
 
     member: CheckpointId
-    told: str
+    description: str
     weight: float
     accuracy: float | None
     """Validation accuracy of the member alone."""

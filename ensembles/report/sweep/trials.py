@@ -22,7 +22,7 @@ class TrialRow:
     rank: int
     trial_id: str
     state: str
-    told: str
+    description: str
     """Its state, with the reason if there is one."""
     votes: bool
     epochs: int
@@ -66,7 +66,7 @@ def _row(place: int, record: TrialRecord, voting: set[str], keys: Sequence[str])
         rank=place,
         trial_id=record.trial_id,
         state=record.state,
-        told=describe_state(record),
+        description=describe_state(record),
         votes=record.trial_id in voting,
         epochs=len(record.epochs),
         best_epoch=best.epoch if best else None,

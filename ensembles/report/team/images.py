@@ -19,7 +19,7 @@ class CaseList:
 
     name: str
     title: str
-    told: str
+    hint: str
     cases: tuple[ImageCase, ...]
     images: int
     """Number of images of the kind, shown or not."""
@@ -50,7 +50,7 @@ def lay_out(evidence: Evidence | None, members: int) -> ImagesSection | None:
         ("fixed", "Fixed", "Wrong by the best single checkpoint, right by the vote.", evidence.fixed),
     )
     return ImagesSection(
-        tuple(CaseList(name, title, told, cases[:MOST_CASES], len(cases)) for name, title, told, cases in kinds),
+        tuple(CaseList(name, title, hint, cases[:MOST_CASES], len(cases)) for name, title, hint, cases in kinds),
         members,
         layout.MISSED,
     )

@@ -66,7 +66,7 @@ class ModelBasedSearch(Search):
             case TrialEnded() if event.trial_id in self._progress.planned and event.state in ENDED:
                 self._model.end(event.trial_id, event.state)  # type: ignore[arg-type]
             case Decided(what="warm-start"):
-                for former in event.values.get("told", ()):
+                for former in event.values.get("results") or event.values.get("told", ()):  # `told` until 2026-11
                     self._model.begin(former["trial_id"], self._bounds.share(self._scope.active(former["values"])))
                     for epoch, accuracy in former["accuracies"]:
                         self._model.report(former["trial_id"], epoch, accuracy)

@@ -1,4 +1,4 @@
-"""What honest numbers might say of a sample run: shapes and sums hang together, nothing is computed from predictions."""
+"""What corrected numbers might say of a sample run: shapes and sums hang together, nothing is computed from predictions."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_the_ladder_goes_from_the_score_that_chose_to_the_corrected_one_to_test(
     rungs = ladder_section.lay_out(FULL.verdict).rungs
     team, best = FULL.verdict.votes["soft"], FULL.verdict.best
     assert [rung.name for rung in rungs] == ["as selected", "corrected", "test"]
-    assert [rung.honest for rung in rungs] == [False, True, True]
+    assert [rung.unbiased for rung in rungs] == [False, True, True]
     assert [rung.team for rung in rungs] == [
         team.validation_accuracy,
         team.validation_accuracy - 0.01,

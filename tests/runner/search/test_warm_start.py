@@ -59,11 +59,11 @@ def test_a_model_gets_all_results_of_the_former_run(method):
     informed = SearchRun(make_search({**search, "warm_start": warm}, FORMER))
     informed.take(informed.search.step(informed.state))
     values = next(event for event in informed.events if isinstance(event, Decided)).values
-    assert [(one["values"], one["state"]) for one in values["told"]][:2] == [
+    assert [(one["values"], one["state"]) for one in values["results"]][:2] == [
         ({"optimizer.lr": 0.002}, "finished"),
         ({"optimizer.lr": 0.03}, "finished"),
     ]
-    assert values["told"][4]["state"] == "diverged"
+    assert values["results"][4]["state"] == "diverged"
     alone = SearchRun(make_search({**search, "warm_start": {**warm, "tell": False}}, FORMER))
     assert rates(informed.to_the_end(lambda v: 0.5)) != rates(alone.to_the_end(lambda v: 0.5))
 
@@ -78,6 +78,6 @@ def test_a_model_does_not_get_results_on_other_data_but_the_best_points_come_fir
     run = SearchRun(make_search(search, Former("t/r0", records, ())))
     trials = run.to_the_end(lambda values: 0.5)
     (decision,) = run.decisions("warm-start")
-    assert (decision.reason, decision.values["told"]) == ("2 of the best points of t/r0 come first", [])
+    assert (decision.reason, decision.values["results"]) == ("2 of the best points of t/r0 come first", [])
     assert rates(trials)[:2] == [0.03, 0.01]
     assert not {trial.trial_id for trial in trials} & {record.trial_id for record in records}

@@ -153,7 +153,7 @@ def test_members_that_were_ended_early_are_listed() -> None:
     found = sweep_section.lay_out([first, second], team, SearchSummary(), [])
     assert found is not None
     (early,) = found.early
-    assert (early.member.trial_id, early.told, early.weight, early.accuracy, early.rank) == (
+    assert (early.member.trial_id, early.description, early.weight, early.accuracy, early.rank) == (
         second.trial_id,
         "pruned at epoch 2",
         0.25,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.honest import SKILLS, WITHIN, Summary, simulate, summarise
+from benchmarks.corrected import SKILLS, WITHIN, Summary, simulate, summarise
 
 
 def measure(pools: int, images: int, name: str, **more) -> Summary:

@@ -1,7 +1,7 @@
 """Measures the error of the corrected estimate, on simulated pools whose true accuracy is known.
 
-    python -m benchmarks.honest            100 pools each of 500 and 2,000 images: an hour on one core
-    python -m benchmarks.honest --pools 20
+    python -m benchmarks.corrected            100 pools each of 500 and 2,000 images: an hour on one core
+    python -m benchmarks.corrected --pools 20
 
 A pool has 200 models of nearly equal skill, whose errors are half shared; greedy takes 8 of them by accuracy. The truth is the
 accuracy of the selected team on 40,000 new images. Beside every estimate stands a bound on what is possible without more images:
@@ -132,10 +132,10 @@ def summarise(outcomes: Sequence[Outcome], within: float) -> Summary:
 def figures_of(name: str, found: Summary) -> dict[str, Any]:
     """Figures for benchmarks/results/latest.json, in points of accuracy and shares of pools."""
     return {
-        f"honest/{name}/bias": at_most(100 * abs(found.bias), "points", 0.25),
-        f"honest/{name}/within": at_least(found.within, "share of pools", 0.95),
-        f"honest/{name}/within_oracle": at_least(found.oracle_within, "share of pools", 0.95),
-        f"honest/{name}/covered": at_least(found.covered, "share of pools", 0.93),
+        f"corrected/{name}/bias": at_most(100 * abs(found.bias), "points", 0.25),
+        f"corrected/{name}/within": at_least(found.within, "share of pools", 0.95),
+        f"corrected/{name}/within_oracle": at_least(found.oracle_within, "share of pools", 0.95),
+        f"corrected/{name}/covered": at_least(found.covered, "share of pools", 0.93),
     }
 
 
