@@ -51,7 +51,11 @@ mkdir -m 755 /run/sshd
 cp "$FOLDER"/ssh/* /run/sshd/
 chmod 600 /run/sshd/host_key
 ip link set lo up
-mount --bind "$FOLDER/tmp" /tmp
+case "$CHECKOUT" in /tmp/*)  # it stays where it is: programs run from there
+    mkdir -p "$FOLDER$CHECKOUT"
+    mount --bind "$CHECKOUT" "$FOLDER$CHECKOUT" ;;
+esac
+mount --rbind "$FOLDER/tmp" /tmp
 cd /
 /usr/sbin/sshd -D -E /run/sshd/log -f /run/sshd/sshd_config &
 echo up
@@ -155,7 +159,7 @@ class Hosts:
     def boot(self, name: str) -> None:
         """Switch a host on, for the first time or after `kill`. Returns when its sshd answers."""
         host = self.by_name[name]
-        env = {"PATH": PATH, "NAME": name, "FOLDER": str(host.folder), "ITS_HOME": HOME}
+        env = {"PATH": PATH, "NAME": name, "FOLDER": str(host.folder), "ITS_HOME": HOME, "CHECKOUT": str(ROOT)}
         with (host.folder / "boot.log").open("wb") as log:
             host.process = subprocess.Popen(
                 [*MORTAL, "unshare", "-pfmnu", "--mount-proc", "--kill-child", "bash", "-c", INIT],

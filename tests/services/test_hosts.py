@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,11 +39,20 @@ def test_each_has_its_own_name_home_processes_and_memory(hosts):
     assert (
         {"bash", "sshd"}
         <= set(output)
-        <= {"one", HOME, f"{HOME}:", ".ssh", "/tmp:", "/dev/shm:", "bash", "sshd", "sleep", "ps"}
+        <= {"one", HOME, f"{HOME}:", ".ssh", "/tmp:", "/dev/shm:", "bash", "sshd", "sleep", "ps", ROOT.parts[2]}
     )
     hosts["one"].run("echo hers > ~/mine; echo hers > /tmp/mine; echo hers > /dev/shm/mine")
     assert hosts["two"].run("ls ~/mine /tmp/mine /dev/shm/mine", code=None).stdout == ""
     assert not (Path.home() / "mine").exists()
+
+
+def test_the_programs_of_a_checkout_in_tmp_are_there_beside_a_tmp_of_its_own(tmp_path, monkeypatch):
+    with tempfile.TemporaryDirectory(dir="/tmp") as checkout:
+        (Path(checkout) / "program").write_text("echo ran")
+        monkeypatch.setattr("tests.services.hosts.ROOT", Path(checkout))
+        with running_hosts(tmp_path, ["one"]) as hosts:
+            assert hosts["one"].run(f"ls /tmp; bash {checkout}/program").stdout.split() == [Path(checkout).name, "ran"]
+        assert (Path(checkout) / "program").exists()
 
 
 def test_they_reach_each_other_by_ssh_and_copy_by_rsync(hosts):
