@@ -36,6 +36,6 @@ def test_a_run_that_begins_lists_its_bucket_once_to_see_whether_it_answers(measu
 
 
 def test_checkpoints_that_were_never_verified_are_read_back_before_the_run_is_done(measured):
-    asked = measured["run, never proved"]
+    asked = measured["run, never verified"]
     assert asked.counted["GET", "weights.safetensors"] == TRIALS * EPOCHS
     assert asked.counted["GET", "config.json"] == TRIALS
