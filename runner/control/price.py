@@ -43,8 +43,10 @@ def find_prices(config: object, where: str) -> float | dict[str, float] | None:
 def _price_in(path: Path) -> float | None:
     try:
         config = parse_yaml(path.read_text(encoding="utf-8"), str(path))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise SweepFileError(f"{path}: cannot be read ({error.strerror}) for {KEY}: repair or move it") from None
     except UnicodeDecodeError:
         raise SweepFileError(f"{path}: not a text file in UTF-8, but read for {KEY}: repair or move it") from None
     prices = find_prices(config, f"{path}: metadata")

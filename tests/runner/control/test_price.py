@@ -36,6 +36,13 @@ def test_a_price_that_is_no_number_above_zero_is_refused(elsewhere, price):
         find_price(make_spec("runs"))
 
 
+def test_a_cluster_file_that_cannot_be_read_is_no_file_without_a_price(elsewhere):
+    (elsewhere / "cluster.yaml").mkdir()
+    rule = r"cluster\.yaml: cannot be read \(Is a directory\) for price_per_node_hour: repair or move it"
+    with pytest.raises(SweepFileError, match=rule):
+        find_price(make_spec("runs"))
+
+
 def test_of_several_types_of_node_the_dearest_counts(elsewhere):
     (elsewhere / "cluster.yaml").write_text("metadata: {price_per_node_hour: {small: 1, large: 5.5}}\n")
     assert find_price(make_spec("runs")) == 5.5
