@@ -37,8 +37,6 @@ def find_slot(resources: ResourcesConfig, *, is_joined: bool, sweep: str | None 
     `sweep` is the path of the sweep file. If Ray does not know its planned node types, they are read from a cluster file
     in that folder or in the one above.
     """
-    from runner.cluster.node_types import count_gpus
-
     now = list_nodes()
     if not is_joined and resources.gpus is None and not any(node.gpus for node in now) and (seen := count_gpus()):
         raise NoSlot(describe_uncounted_gpus(seen, "the kernel shows"))

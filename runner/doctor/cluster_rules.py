@@ -12,7 +12,7 @@ from runner.cluster.auth_token import FILE, find_file_fault
 from runner.config.messages import nearest
 from runner.control.price import find_prices
 from runner.doctor.finding import Finding
-from trainables.distribution import CHECKOUT
+from trainables.distribution import CHECKOUT, PACKAGES
 from trainables.errors import SweepFileError
 from trainables.hardware.spot_notice import VARIABLE, NoticeUnknown, choose_notice_source
 
@@ -22,7 +22,7 @@ HEALTH = {"initial_delay_ms": 5000, "period_ms": 3000, "timeout_ms": 10000, "fai
 NOTICED_S = 12.0
 """By this time a dead node must have been noticed; cluster.yaml has 9 s."""
 
-INSTALLED = ("pyproject.toml", "README.md", "caucus.py", "trainables", "ensembles", "runner")
+INSTALLED = ("pyproject.toml", "README.md", "caucus.py", *PACKAGES)
 """What `pip install --editable` of a checkout needs."""
 
 CONSTRAINTS = "constraints.txt"

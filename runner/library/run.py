@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
+import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ class Trials:
             import pandas
         except ImportError:
             raise MissingPackage("pandas is not installed: pip install pandas, or take to_dicts()") from None
-        return pandas.read_parquet(self._file())
+        return pandas.read_parquet(io.BytesIO(to_parquet(list(self.records))))
 
     def to_dicts(self) -> list[dict[str, object]]:
         """A plain JSON object a trial."""
@@ -53,11 +54,6 @@ class Trials:
     def to_parquet(self, path: str | Path) -> None:
         """Write the table of `to_pandas` to a file."""
         replace_whole(Path(path), to_parquet(list(self.records)))
-
-    def _file(self) -> Any:
-        import io
-
-        return io.BytesIO(to_parquet(list(self.records)))
 
     def __len__(self) -> int:
         return len(self.records)
@@ -93,7 +89,7 @@ class Run:
     stored: StoredRun
     outcome: str
     """`done`, `partial` (the next run of the sweep continues it), `failed`, or `running`."""
-    reason: str = field(default="")
+    reason: str = ""
     """Why it ended early, "" where it did not."""
 
     @classmethod

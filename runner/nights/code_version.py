@@ -107,7 +107,7 @@ def _commit(checkout: Path) -> str | None:
     commit = _git(checkout, "rev-parse", f"--short={HASH_DIGITS}", "HEAD")
     if not commit:
         return None
-    changed = _git(checkout, "status", "--porcelain", "--", "trainables", "ensembles", "runner")
+    changed = _git(checkout, "status", "--porcelain", "--", *PACKAGES)
     return f"{commit}+" if changed else commit
 
 

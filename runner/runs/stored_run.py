@@ -124,7 +124,5 @@ def pool_trials(stored: StoredRun) -> list[TrialRecord]:
 
 def trust_run(stored: StoredRun) -> None:
     """Allow the import of the models that the trials of a stored run, or of runs that it pools, name: for --custom-code."""
-    from runner.runs.stored_run import pool_trials
-
     names = {record.config.model.name for record in pool_trials(stored)}
     trust(name for name in names if is_custom_model(name))
