@@ -12,7 +12,7 @@ from typing import Any
 
 from runner.cluster.slot import NodeType, NodeTypes, NoSlot, Slot, choose_slot
 from runner.config.run import ResourcesConfig
-from runner.config.yaml_file import parse_yaml
+from runner.config.yaml_file import parse_yaml, read_found_file
 from runner.control.price import CLUSTER_FILE
 from trainables.errors import CaucusError
 from trainables.hardware.gpu_share import HIDDEN, describe_uncounted_gpus
@@ -186,7 +186,7 @@ def _command_lines() -> Iterable[list[str]]:
 
 def _read_file(path: Path, source: str, is_all: bool) -> NodeTypes | None:
     try:
-        config = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        config = parse_yaml(read_found_file(path), str(path))
     except (OSError, UnicodeDecodeError, CaucusError):
         return None
     return read_types(config, source, is_all=is_all)

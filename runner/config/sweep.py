@@ -23,7 +23,9 @@ from trainables.datasets.config import DataConfig
 
 
 class SweepSpec(Frozen):
-    """Everything that a sweep file can say. Valid by construction, however it is made."""
+    """Everything that a sweep file can say. Valid by construction: by its constructor, from a record, from a file.
+
+    `model_copy(update=…)` checks nothing, as always with pydantic: what it is given has to be checked already."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     """The sweep's folder in the store: letters, digits, dots, dashes and underscores."""

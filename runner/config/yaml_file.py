@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,11 @@ def read_sweep_file(path: str) -> dict[str, Any]:
     if not is_unicode(path) or "\0" in path:
         raise SweepFileError(f"{path!a}: the name of a sweep file is text in UTF-8, as its run records it: rename it")
     try:
-        if Path(path).stat().st_size > MOST_BYTES:
+        with Path(path).open("rb") as file:  # which may be a pipe: it has no size before it is read
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
             raise SweepFileError(f"{path}: larger than {MOST_BYTES:,} bytes, this is no sweep file")
-        text = Path(path).read_bytes().decode()
+        text = data.decode()
     except FileNotFoundError:
         raise SweepFileError(f"{path}: no such sweep file{_others(path)}") from None
     except UnicodeDecodeError:
@@ -41,6 +45,19 @@ def read_sweep_file(path: str) -> dict[str, Any]:
             f"{path}: is {found}, not a mapping: a sweep file is a list of `key: value` lines, see sweeps/digits.yaml"
         )
     return raw
+
+
+def read_found_file(path: Path) -> str:
+    """The text of a file that nobody named, but that lies where one is looked for. Raises `OSError` and `UnicodeDecodeError`.
+
+    A pipe would be waited for in vain, and a device may have no end: both are an `OSError`, as a file of more than `MOST_BYTES` is.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        raise OSError(errno.EINVAL, "a pipe or a device, no file")
+    if found.st_size > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"larger than {MOST_BYTES:,} bytes")
+    return path.read_text(encoding="utf-8")
 
 
 def parse_yaml(text: str, where: str) -> Any:

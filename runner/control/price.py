@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config.sweep import SweepSpec
-from runner.config.yaml_file import parse_yaml
+from runner.config.yaml_file import parse_yaml, read_found_file
 from trainables.distribution import CHECKOUT
 from trainables.errors import SweepFileError
 
@@ -42,7 +42,7 @@ def find_prices(config: object, where: str) -> float | dict[str, float] | None:
 
 def _price_in(path: Path) -> float | None:
     try:
-        config = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        config = parse_yaml(read_found_file(path), str(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

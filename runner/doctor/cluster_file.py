@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config.messages import nearest
-from runner.config.yaml_file import parse_yaml
+from runner.config.yaml_file import parse_yaml, read_found_file
 from runner.doctor.cluster_rules import check_rules
 from runner.doctor.ec2_keys import check_node_config, regions
 from runner.doctor.finding import Checkup, Fact, Finding
@@ -72,7 +72,7 @@ def _read(path: str) -> dict[str, Any]:
     import yaml
 
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_found_file(Path(path))
     except (OSError, UnicodeDecodeError) as error:
         raise SweepFileError(f"{path}: no cluster file can be read there ({error})") from None
     parse_yaml(text, path)  # refuses a key that stands twice, of which Ray silently takes the last

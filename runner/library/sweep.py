@@ -53,12 +53,18 @@ class Sweep:
     ) -> None:
         self._images, described = _read_data(data)
         raw: dict[str, Any] = {"name": name, "data": described, "store": _plain(store)}
-        raw["search"], raw["scheduler"] = _method(search), _method(scheduler)
+        raw["search"], raw["scheduler"] = _method("search", search), _method("scheduler", scheduler)
         searched: dict[str, Any] = {}
         for part, value in parts.items():
-            raw[part] = _take_searched(_named(part, _plain(value)), part, searched)
+            if isinstance(value, Searched):
+                searched[part] = value.payload
+            else:
+                raw[part] = _take_searched(_named(part, _plain(value)), part, searched)
         if searched:
-            raw["search"]["space"] = {**raw["search"].get("space", {}), **searched}
+            space = raw["search"].get("space", {})
+            if not isinstance(space, Mapping):
+                raise SweepFileError(f"Sweep: search.space is {space!r}: give a mapping of keys to distributions")
+            raw["search"]["space"] = {**space, **searched}
         trust(custom_model_names(raw))
         self.spec: SweepSpec = parse_spec(raw, "Sweep")
 
@@ -124,13 +130,17 @@ def _plain(value: Any) -> Any:
     return value.model_dump(mode="json", exclude_defaults=True) if isinstance(value, BaseModel) else value
 
 
-def _method(value: str | Mapping[str, Any] | BaseModel) -> dict[str, Any]:
+def _method(part: str, value: str | Mapping[str, Any] | BaseModel) -> dict[str, Any]:
     """The mapping of a `search` or `scheduler`; an object keeps its method though that is its default."""
     if isinstance(value, str):
         return {"method": value}
     if isinstance(value, BaseModel):
         return {**value.model_dump(mode="json", exclude_defaults=True), "method": getattr(value, "method", "random")}
-    return dict(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise SweepFileError(
+        f"Sweep: {part} is {value!r}: give a name, a mapping, or an object such as RandomSearch(trials=8)"
+    )
 
 
 def _named(part: str, value: Any) -> Any:

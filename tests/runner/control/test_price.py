@@ -1,5 +1,8 @@
+import os
+
 import pytest
 
+from runner.cluster.node_types import read_neighbour
 from runner.control.price import find_price
 from tests.sample_runs.sample_run import make_spec
 from trainables.errors import SweepFileError
@@ -41,6 +44,21 @@ def test_a_cluster_file_that_cannot_be_read_is_no_file_without_a_price(elsewhere
     rule = r"cluster\.yaml: cannot be read \(Is a directory\) for price_per_node_hour: repair or move it"
     with pytest.raises(SweepFileError, match=rule):
         find_price(make_spec("runs"))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "large"])
+def test_a_cluster_file_without_an_end_is_refused_and_not_waited_for(elsewhere, kind):
+    path = elsewhere / "cluster.yaml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.write_text("#" * 1_000_001)
+    reason = "larger than 1,000,000 bytes" if kind == "large" else "a pipe or a device, no file"
+    with pytest.raises(SweepFileError, match=rf"cluster\.yaml: cannot be read \({reason}\)"):
+        find_price(make_spec("runs"))
+    assert read_neighbour(str(elsewhere / "sweep.yaml")) is None
 
 
 def test_of_several_types_of_node_the_dearest_counts(elsewhere):

@@ -106,6 +106,26 @@ def test_the_library_has_the_programs_name_and_costs_nothing_until_it_is_used() 
     assert done.stdout == "module 'runner' has no attribute 'Sweeep'\n"
 
 
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"search": None}, "search is None: give a name, a mapping, or an object"),
+        ({"search": ["a"]}, r"search is \['a'\]: give a name"),
+        ({"scheduler": 5}, "scheduler is 5: give a name"),
+        ({"search": {"space": [1]}, "optimizer": {"lr": caucus.log(0.1, 1)}}, r"search.space is \[1\]: give a mapping"),
+        ({"search": {"space": None}, "optimizer": {"lr": caucus.log(0.1, 1)}}, "search.space is None: give a mapping"),
+    ],
+)
+def test_a_method_that_is_none_is_refused_by_name(parts: dict[str, Any], message: str) -> None:
+    with pytest.raises(SweepFileError, match=f"^Sweep: {message}"):
+        caucus.Sweep("digits", **parts)
+
+
+def test_a_key_without_a_section_can_be_searched_too() -> None:
+    spec = caucus.Sweep("digits", train_share=caucus.uniform(0.1, 1), search="random").spec
+    assert list(spec.search.space) == ["train_share"]
+
+
 def test_the_module_is_the_command_too() -> None:
     done = subprocess.run([sys.executable, "-m", "caucus", "--version"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
