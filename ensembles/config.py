@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from trainables.config.base import Frozen
+from trainables.config.base import Frozen, OpenSection
+from trainables.plugins.kinds import CALIBRATION, RULE, SELECTION, VOTE
 
-VoteMethod = Literal["hard", "majority", "soft", "geometric", "weighted", "confidence", "rank", "stacked"]
-SelectMethod = Literal["best", "top", "all", "greedy", "greedy-once", "cma-es", "stable", "smallest", "boosted"]
+VoteMethod = Annotated[str, AfterValidator(VOTE.check)]
+SelectMethod = Annotated[str, AfterValidator(SELECTION.check)]
 Metric = Literal["log_loss", "accuracy", "balanced_accuracy", "macro_f1", "auc", "brier"]
 TieRule = Literal["caucus", "autogluon", "auto-sklearn"]
-Calibration = Literal["none", "temperature", "vector", "isotonic"]
+Calibration = Annotated[str, AfterValidator(CALIBRATION.check)]
 PoolRule = Literal["best", "every", "snapshots"]
 Correction = Literal["cross-fit", "bootstrap"]
 
@@ -26,8 +27,11 @@ class CostBudget(Frozen):
     """Limit on the sum of the members' latencies, as measured where they were trained."""
 
 
-class EnsembleConfig(Frozen):
-    """The `ensemble` part of a sweep file."""
+class EnsembleConfig(OpenSection):
+    """The `ensemble` part of a sweep file. `select`, `vote` and `calibrate` also take plug-ins, `module:function` or `package/name`,
+    which may define further keys here."""
+
+    PLUGIN_KEYS = ("select", "vote", "calibrate")
 
     select: SelectMethod = "greedy"
     """How members are selected. `best`: the best checkpoint alone; `top`: the `size` best; `all`: every candidate; `greedy`:
@@ -75,3 +79,11 @@ class EnsembleConfig(Frozen):
     left out, those that the run has recorded."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of every random draw of the ensemble stage."""
+
+
+class DiagnosisConfig(Frozen):
+    """The `diagnosis` part of a sweep file."""
+
+    rules: Annotated[tuple[Annotated[str, AfterValidator(RULE.check)], ...], Field(strict=False)] = ()
+    """Plug-ins, `module:value` or `package/name`: values of `ensembles.diagnosis.Rule`, checked in this order before the built-in
+    rules."""

@@ -26,6 +26,15 @@ if TYPE_CHECKING:
         Median,
         RandomSearch,
     )
+    from runner.library.plugins import (
+        register_calibration,
+        register_data_source,
+        register_rule,
+        register_scheduler,
+        register_search,
+        register_selection,
+        register_vote,
+    )
     from runner.library.predictor import Predictor, open_bundle
     from runner.library.run import Report, Run, Trials, open_run
     from runner.library.space import choice, integers, log, uniform
@@ -71,6 +80,13 @@ __all__ = [
     "open_run",
     "plan_sweep",
     "read_spec",
+    "register_calibration",
+    "register_data_source",
+    "register_rule",
+    "register_scheduler",
+    "register_search",
+    "register_selection",
+    "register_vote",
     "run_sweep",
     "uniform",
 ]
@@ -93,6 +109,15 @@ _find = lazy_names(
             "JitteredGrid",
             "Median",
             "RandomSearch",
+        ),
+        "library.plugins": (
+            "register_calibration",
+            "register_data_source",
+            "register_rule",
+            "register_scheduler",
+            "register_search",
+            "register_selection",
+            "register_vote",
         ),
         "library.predictor": (
             "Predictor",

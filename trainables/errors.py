@@ -77,6 +77,10 @@ class ModelUnusable(CaucusError, ValueError):
     """A network that cannot be built, or that cannot be trained on these images; or weights that do not fit it."""
 
 
+class PluginUnusable(CaucusError, ValueError):
+    """A plug-in that cannot be found or imported, or that does not keep the rules of its kind."""
+
+
 class OutOfMemory(CaucusError, MemoryError):
     """Not even a small part of a batch fits into the memory of the device."""
 

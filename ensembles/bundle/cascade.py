@@ -6,7 +6,7 @@ order and the threshold are fitted on validation, when a bundle is exported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,18 +141,21 @@ def fit_cascade(
     costs: Sequence[float],
     kind: Calibration,
     whole: tuple[Shares, npt.NDArray[np.int64]],
+    keys: Mapping[str, Any] | None = None,
 ) -> Cascade:
     """The cascade with the least cost on validation among those whose accuracy is within `TOLERANCE` of the whole vote's.
 
     heard    float32 (members, images, classes), the team's predictions on validation
     costs    cost of each member, in any unit; equal if they are not known
     whole    calibrated probabilities and classes of the whole vote on validation
+    keys     keys of a custom calibration
 
     All orders of `orders` are tried; of equals the first wins. For each order the threshold is lowered from `NEVER` until the
     accuracy first falls short: a lower threshold that reaches it again would do so by chance.
     """
     fits = (
-        _fit_order(heard, labels, weights, costs, kind, whole, order) for order in orders(heard, labels, weights, costs)
+        _fit_order(heard, labels, weights, costs, kind, whole, order, keys)
+        for order in orders(heard, labels, weights, costs)
     )
     return min(fits, key=lambda fit: fit[1])[0]
 
@@ -175,11 +178,12 @@ def _fit_order(
     kind: Calibration,
     whole: tuple[Shares, npt.NDArray[np.int64]],
     order: tuple[int, ...],
+    keys: Mapping[str, Any] | None,
 ) -> tuple[Cascade, float]:
     """The best threshold of one order, and its mean cost an image."""
     stages = len(order) - 1
     calibrators = tuple(
-        fit_calibration(kind, average(heard, order[:stage], weights), labels) for stage in range(1, len(order))
+        fit_calibration(kind, average(heard, order[:stage], weights), labels, keys) for stage in range(1, len(order))
     )
     never = Cascade(order, tuple(weights), calibrators, NEVER)
     staged = [_stage(never, heard, order[: stage + 1]) for stage in range(stages)]

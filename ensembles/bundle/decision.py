@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,19 +35,27 @@ class Decision:
     accuracies: tuple[float, ...]
 
 
-def decide(pool: PredictionPool, team: Team, method: VoteMethod, kind: Calibration, costs: Sequence[float]) -> Decision:
+def decide(
+    pool: PredictionPool,
+    team: Team,
+    method: VoteMethod,
+    kind: Calibration,
+    costs: Sequence[float],
+    keys: Mapping[str, Any] | None = None,
+) -> Decision:
     """The decision fitted to `team`, whose members are those of `pool` in its order; its split is validation.
 
-    `costs` are those of the members' predictions, in any unit; if one is 0, which is unknown, all count the same.
+    `costs` are those of the members' predictions, in any unit; if one is 0, which is unknown, all count the same. `keys` are those
+    of plug-ins.
     """
-    ready = prepare_vote(team, method, kind, pool)
+    ready = prepare_vote(team, method, kind, pool, keys)
     voter, calibrator = ready.voter, ready.calibrator
     assert voter is not None
     cascade, found = None, None
     if len(team.members) > 1:
         costs = costs if min(costs) > 0 else [1.0] * len(costs)
         whole = vote_as_one(voter, calibrator, pool.probabilities, pool.class_names)
-        cascade = fit_cascade(pool.probabilities, pool.labels, team.weights, costs, kind, whole)
+        cascade = fit_cascade(pool.probabilities, pool.labels, team.weights, costs, kind, whole, keys)
         found = measure_cascade(cascade, pool, costs, voter, calibrator)
     accuracies = tuple(float((one.argmax(1) == pool.labels).mean()) for one in pool.probabilities)
     return Decision(team, voter, calibrator, cascade, found, accuracies)

@@ -21,6 +21,7 @@ from ensembles.config import VoteMethod
 from trainables.config.base import Frozen
 from trainables.config.trial import TrialConfig
 from trainables.errors import CaucusError, ObjectMissing, StoreError
+from trainables.plugins.kind import is_plugin
 from trainables.results.checkpoint import CheckpointId
 from trainables.store.base import Store, sha256_of
 from trainables.store.json_records import load_json, to_json
@@ -138,6 +139,14 @@ class Manifest(Frozen):
     scores: dict[str, Any]
     """`team` and `best`, each as `ensembles.evaluation.score.Score`; `verdict` in sentences, `ship`, and the team's `gain` on test."""
     versions: dict[str, str]
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """The plug-ins that `caucus predict` needs: models, vote and calibration."""
+        names = {member.config.model.name for member in self.members}
+        names |= {str(self.voter.get("method")), str(self.calibrator.get("kind"))}
+        return tuple(sorted(filter(is_plugin, names)))
+
     files: dict[str, BundleFile]
 
     @model_validator(mode="after")

@@ -175,13 +175,13 @@ def _limits(manifest: Manifest) -> str:
         lines.append(
             "- The verdict above is to ship the best single model: `caucus export RUN BUNDLE --single` bundles that."
         )
-    if custom := sorted({member.config.model.name for member in manifest.members if ":" in member.config.model.name}):
+    if custom := manifest.plugins:
         lines.append(
             f"- `caucus predict` needs the code of {', '.join(escape(name) for name in custom)} and the option `--custom-code`; "
             f"`{PROGRAM}` does not."
         )
     if PROGRAM not in manifest.files:
-        lines.append(f"- There is no `{PROGRAM}`: torch.export cannot follow one of the nets.")
+        lines.append(f"- There is no `{PROGRAM}`: torch.export cannot follow one of the nets, or the vote.")
     return "\n".join(lines)
 
 

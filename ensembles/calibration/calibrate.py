@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, assert_never
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.calibration.isotonic import Isotonic, fit_isotonic
-from ensembles.calibration.rows import change_whole
-from ensembles.calibration.temperature import Temperature, fit_temperature
-from ensembles.calibration.vector import VectorScale, fit_vector
+from ensembles.calibration.rows import change_whole, whole_rows
 from ensembles.config import Calibration, VoteMethod
 from ensembles.pool.pool import PredictionPool
 from ensembles.team import Team
-from ensembles.voting.vote import Ballot, fit_voter
-from trainables.errors import DamagedObject, MismatchedPredictions
+from ensembles.voting.vote import SUM_TOLERANCE, Ballot, fit_voter, is_fitted
+from trainables.errors import DamagedObject, MismatchedPredictions, PluginUnusable
+from trainables.plugins.call import choose_keys
+from trainables.plugins.kind import is_plugin
+from trainables.plugins.kinds import CALIBRATION
 
 
 class Calibrator(Protocol):
@@ -39,55 +39,71 @@ class Calibrator(Protocol):
 
 
 @dataclass(frozen=True)
-class Uncalibrated:
-    """The probabilities as the vote gives them."""
+class CustomCalibrator:
+    """The calibrator of a plug-in, whose result is checked."""
+
+    kind: Calibration
+    fitted: Any
 
     def apply(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """A copy in float64."""
-        return change_whole(probabilities, lambda rows: rows)
+        """What the plug-in makes of `probabilities`, in float64; rows with a NaN stay as they are. Raises `PluginUnusable`."""
+        return change_whole(probabilities, self._change)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {"kind": "none"}
+        """What the plug-in has learned, with its name as `kind`."""
+        return {**self.fitted.to_dict(), "kind": self.kind}
+
+    def _change(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        where = f"ensemble.calibrate is {self.kind}"
+        try:
+            found = np.asarray(self.fitted.apply(probabilities), np.float64)
+        except Exception as error:
+            raise PluginUnusable(f"{where}: it raised {type(error).__name__}: {error}") from error
+        if found.shape != probabilities.shape:
+            raise PluginUnusable(
+                f"{where}: of probabilities of shape {probabilities.shape} it returned {found.shape}: keep the shape"
+            )
+        if not ((found >= 0).all() and (np.abs(found.sum(1) - 1) <= SUM_TOLERANCE).all()):
+            raise PluginUnusable(
+                f"{where}: it returned rows that are no probabilities: none may be below 0, and each row adds up to 1"
+            )
+        return found
 
 
 def fit_calibration(
-    kind: Calibration, probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]
+    kind: Calibration,
+    probabilities: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.int64],
+    keys: Mapping[str, Any] | None = None,
 ) -> Calibrator:
     """The calibration fitted to a vote's `probabilities` (images, classes) and `labels`, both of validation.
 
     temperature    one number; never changes the predicted class
     vector         a scale and a bias a class
     isotonic       a rising curve a class: the most parameters, so it needs the most images
+    a plug-in      a class with `fit(probabilities, labels, **keys)`, `apply(probabilities)`, `to_dict()` and `read(payload)`
 
-    Rows with a NaN are ignored. Classes without images stay as they are.
+    Rows with a NaN are ignored. Classes without images stay as they are. Raises `PluginUnusable` where a plug-in fails.
     """
-    match kind:
-        case "none":
-            return Uncalibrated()
-        case "temperature":
-            return fit_temperature(probabilities, labels)
-        case "vector":
-            return fit_vector(probabilities, labels)
-        case "isotonic":
-            return fit_isotonic(probabilities, labels)
-    assert_never(kind)
+    found = CALIBRATION.find(kind)
+    if not is_plugin(kind):
+        built_in: Calibrator = found.fit(probabilities, labels)
+        return built_in
+    try:
+        fitted = found.fit(*whole_rows(probabilities, labels), **choose_keys(found.fit, 2, {}, keys or {}))
+    except Exception as error:
+        raise PluginUnusable(f"ensemble.calibrate is {kind}: it raised {type(error).__name__}: {error}") from error
+    return CustomCalibrator(kind, fitted)
 
 
 def read_calibrator(payload: Mapping[str, Any]) -> Calibrator:
-    """The inverse of `Calibrator.to_dict`. Raises `DamagedObject`."""
+    """The inverse of `Calibrator.to_dict`. Raises `DamagedObject`, and `PluginUnusable` for a plug-in that may not be imported."""
     try:
-        match payload["kind"]:
-            case "none":
-                return Uncalibrated()
-            case "temperature":
-                return Temperature.read(payload)
-            case "vector":
-                return VectorScale.read(payload)
-            case "isotonic":
-                return Isotonic.read(payload)
-            case kind:
-                raise ValueError(f"{kind!r} is no kind of calibration")
+        kind = CALIBRATION.check(payload["kind"])
+        found = CALIBRATION.find(kind).read(payload)
+        return CustomCalibrator(kind, found) if is_plugin(kind) else found
+    except PluginUnusable:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedObject(
             f"the calibration on record is not readable ({type(error).__name__}: {error}): fit and write it again"
@@ -104,7 +120,13 @@ def calibrate(ballot: Ballot, calibrator: Calibrator) -> Ballot:
 
 
 def cross_fit(
-    validation: PredictionPool, team: Team, method: VoteMethod, kind: Calibration, folds: int = 5, seed: int = 0
+    validation: PredictionPool,
+    team: Team,
+    method: VoteMethod,
+    kind: Calibration,
+    folds: int = 5,
+    seed: int = 0,
+    keys: Mapping[str, Any] | None = None,
 ) -> npt.NDArray[np.float64]:
     """The calibrated vote of every validation image by a voter and a calibrator that have not seen it, (images, classes).
 
@@ -121,7 +143,9 @@ def cross_fit(
     images = len(validation.labels)
     fold_of = split_folds(validation.labels, folds, seed)
     found = np.empty((images, len(validation.class_names)))
-    voted = None if method == "stacked" else fit_voter(validation, team, method).vote(validation).probabilities
+    voted = (
+        None if is_fitted(method) else fit_voter(validation, team, method, None, keys).vote(validation).probabilities
+    )
     for fold in range(folds):
         held = fold_of == fold
         if not held.any():
@@ -129,8 +153,8 @@ def cross_fit(
         inside = np.flatnonzero(~held)
         source = voted
         if source is None:
-            source = fit_voter(validation, team, method, inside).vote(validation).probabilities
-        found[held] = fit_calibration(kind, source[inside], validation.labels[inside]).apply(source[held])
+            source = fit_voter(validation, team, method, inside, keys).vote(validation).probabilities
+        found[held] = fit_calibration(kind, source[inside], validation.labels[inside], keys).apply(source[held])
     return found
 
 

@@ -26,6 +26,11 @@ class Isotonic:
 
     curves: tuple[Curve | None, ...]
 
+    @classmethod
+    def fit(cls, probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> Isotonic:
+        """The calibration of `fit_isotonic`."""
+        return fit_isotonic(probabilities, labels)
+
     def apply(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Float64 (images, classes); rows with a NaN stay as they are. Raises `MismatchedPredictions` for other classes."""
         return change_whole(probabilities, self._change, len(self.curves))

@@ -31,6 +31,11 @@ class Temperature:
         if not 0 < self.temperature < np.inf:
             raise ValueError(f"temperature is {self.temperature}: it must be above zero and finite")
 
+    @classmethod
+    def fit(cls, probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> Temperature:
+        """The calibration of `fit_temperature`."""
+        return fit_temperature(probabilities, labels)
+
     def apply(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Float64 (images, classes); rows with a NaN stay as they are."""
         return change_whole(probabilities, self._change)

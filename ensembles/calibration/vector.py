@@ -23,6 +23,11 @@ class VectorScale:
     scale: tuple[float, ...]
     bias: tuple[float, ...]
 
+    @classmethod
+    def fit(cls, probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> VectorScale:
+        """The calibration of `fit_vector`."""
+        return fit_vector(probabilities, labels)
+
     def apply(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Float64 (images, classes); rows with a NaN stay as they are. Raises `MismatchedPredictions` for other classes."""
         scale, bias = np.array(self.scale), np.array(self.bias)

@@ -31,12 +31,14 @@ class Diagnosis:
         return {**named, "patch": dict(self.patch), "says": self.says, "source": self.source}
 
 
-def diagnose_all(records: Sequence[TrialRecord], setting: Setting) -> list[Diagnosis]:
-    """One diagnosis a trial, in their order. `setting.best_accuracy` is taken from the trials themselves."""
+def diagnose_all(records: Sequence[TrialRecord], setting: Setting, custom: Sequence[Rule] = ()) -> list[Diagnosis]:
+    """One diagnosis a trial, in their order. `setting.best_accuracy` is taken from the trials themselves; `custom` rules come before the
+    built-in ones."""
     best = max((at.validation_accuracy for one in records for at in one.epochs), default=0.0)
     setting = replace(setting, best_accuracy=best)
     curves = {name: curve for curve in find_data_curves(records, setting) for name in curve.largest}
-    return [_diagnose(record, setting, curves.get(record.trial_id)) for record in records]
+    rules = (*custom, *RULES)
+    return [_diagnose(record, setting, curves.get(record.trial_id), rules) for record in records]
 
 
 def diagnose(record: TrialRecord, setting: Setting) -> Diagnosis:
@@ -44,7 +46,9 @@ def diagnose(record: TrialRecord, setting: Setting) -> Diagnosis:
     return _diagnose(record, setting, None)
 
 
-def _diagnose(record: TrialRecord, setting: Setting, curve: DataCurve | None) -> Diagnosis:
+def _diagnose(
+    record: TrialRecord, setting: Setting, curve: DataCurve | None, rules: Sequence[Rule] = RULES
+) -> Diagnosis:
     if record.state == "diverged":
         rate = next(rule for rule in RULES if rule.verdict == "rate-too-high")
         return _describe(record, rate, {"reason": record.reason})
@@ -54,7 +58,7 @@ def _diagnose(record: TrialRecord, setting: Setting, curve: DataCurve | None) ->
         few = f"{len(record.epochs)} epochs, of which {FEWEST_EPOCHS} are needed"
         reason = f"{record.state}: {record.reason}; {few}" if record.state == "failed" else few
         return Diagnosis(record.trial_id, "unknown", {"reason": reason}, {}, "Too few epochs to tell.", "")
-    rule = next((rule for rule in RULES if rule.holds(signs, record.config, setting)), HEALTHY)
+    rule = next((rule for rule in rules if rule.holds(signs, record.config, setting)), HEALTHY)
     if rule.verdict in ("healthy", "overfits") and curve is not None and curve.wants_more:
         return _describe(record, LITTLE_DATA, curve.to_dict())
     return _describe(record, rule, _evidence(rule, signs))

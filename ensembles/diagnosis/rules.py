@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from ensembles.diagnosis.signs import Setting, Signs
 from trainables.config.conditions import condition_of
@@ -18,18 +18,8 @@ from trainables.config.model import is_custom_model
 from trainables.config.trial import TrialConfig
 from trainables.results.record import TrialRecord
 
-Verdict = Literal[
-    "rate-too-high",
-    "dead-units",
-    "rate-too-low",
-    "noisy",
-    "overfits",
-    "little-data",
-    "underfits",
-    "slow",
-    "healthy",
-    "unknown",
-]
+Verdict = str
+"""What is wrong with a trial: the name of a rule in `RULES` or of a custom one, `little-data`, `healthy`, or `unknown`."""
 
 FEWEST_EPOCHS = 4
 """Fewer epochs give no diagnosis."""

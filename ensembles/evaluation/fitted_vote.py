@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +12,8 @@ import numpy.typing as npt
 from ensembles.calibration.calibrate import Calibrator, calibrate, cross_fit, fit_calibration
 from ensembles.config import Calibration, VoteMethod
 from ensembles.pool.pool import PredictionPool
-from ensembles.selection_bias.corrected import FITTED
 from ensembles.team import Team
-from ensembles.voting.vote import Ballot, Voter, fit_voter
+from ensembles.voting.vote import Ballot, Voter, fit_voter, is_fitted
 from trainables.results.checkpoint import CheckpointId
 
 
@@ -44,14 +45,20 @@ class ReadyVote:
         return replace(ballot, predicted=calibrate(ballot, self.calibrator).predicted)
 
 
-def prepare_vote(team: Team, method: VoteMethod, calibration: Calibration, validation: PredictionPool) -> ReadyVote:
-    """The vote of `team`, fitted on `validation`. A vote that learns there is calibrated on its cross-fitted predictions, of
-    images that it did not learn from. Raises `MismatchedPredictions`."""
-    voter = fit_voter(validation, team, method)
+def prepare_vote(
+    team: Team,
+    method: VoteMethod,
+    calibration: Calibration,
+    validation: PredictionPool,
+    keys: Mapping[str, Any] | None = None,
+) -> ReadyVote:
+    """The vote of `team`, fitted on `validation`; `keys` are those of plug-ins. A vote that learns there is calibrated on its
+    cross-fitted predictions, of images that it did not learn from. Raises `MismatchedPredictions` and `PluginUnusable`."""
+    voter = fit_voter(validation, team, method, None, keys)
     ballot = voter.vote(validation)
-    learned = method in FITTED and calibration != "none"
-    unseen = cross_fit(validation, team, method, "none") if learned else ballot.probabilities
-    return ReadyVote(team.members, ballot, fit_calibration(calibration, unseen, validation.labels), voter)
+    learned = is_fitted(method) and calibration != "none"
+    unseen = cross_fit(validation, team, method, "none", keys=keys) if learned else ballot.probabilities
+    return ReadyVote(team.members, ballot, fit_calibration(calibration, unseen, validation.labels, keys), voter)
 
 
 def prepare_mean(
@@ -59,9 +66,10 @@ def prepare_mean(
     mean: npt.NDArray[np.float64],
     calibration: Calibration,
     labels: npt.NDArray[np.int64],
+    keys: Mapping[str, Any] | None = None,
 ) -> ReadyVote:
     """The soft vote of all `members`; `mean` is their mean on validation, float64 (images, classes)."""
-    return ReadyVote(members, as_ballot(mean), fit_calibration(calibration, mean, labels))
+    return ReadyVote(members, as_ballot(mean), fit_calibration(calibration, mean, labels, keys))
 
 
 def as_ballot(mean: npt.NDArray[np.float64]) -> Ballot:

@@ -32,7 +32,7 @@ class Verdict:
     vote: VoteMethod
     """How the team votes; the other methods are there for comparison."""
     votes: dict[VoteMethod, Score]
-    """The team's score by every voting method."""
+    """The team's score by every built-in voting method, and by the configured one."""
     best_member: CheckpointId
     best: Score
     """Score of the best single checkpoint."""
@@ -75,7 +75,7 @@ class Prepared:
     """Everything that is scored on test, selected and fitted on validation.
 
     labels      int64 (images,), labels of validation
-    votes       the team, by every voting method
+    votes       the team, by every built-in voting method and by the configured one
     best        the best single checkpoint
     top         the soft vote of the most accurate
     everyone    the soft vote of all candidates
@@ -107,15 +107,16 @@ def prepare(
     holds the team and the first of the candidates; the others are not needed. `corrected` is the result of `correct` for the
     team, `costs` what the trials' nets cost. Raises `MismatchedPredictions`.
     """
-    calibrate = config.calibrate
+    calibrate, keys = config.calibrate, config.custom_keys
+    methods = dict.fromkeys((*VOTES, config.vote))
     return Prepared(
         team=team,
         config=config,
         labels=validation.labels,
-        votes={method: prepare_vote(team, method, calibrate, validation) for method in VOTES},
-        best=prepare_vote(team_of_equals(ranked[:1]), "soft", calibrate, validation),
-        top=prepare_vote(team_of_equals(ranked[: config.size]), "soft", calibrate, validation),
-        everyone=prepare_mean(tuple(ranked), mean, calibrate, validation.labels),
+        votes={method: prepare_vote(team, method, calibrate, validation, keys) for method in methods},
+        best=prepare_vote(team_of_equals(ranked[:1]), "soft", calibrate, validation, keys),
+        top=prepare_vote(team_of_equals(ranked[: config.size]), "soft", calibrate, validation, keys),
+        everyone=prepare_mean(tuple(ranked), mean, calibrate, validation.labels, keys),
         corrected=corrected,
         costs=costs or {},
     )

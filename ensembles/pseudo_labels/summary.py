@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ensembles.config import VoteMethod
 from ensembles.evaluation.comparison import Change, measure_change
@@ -60,12 +61,14 @@ def measure_gain(
     method: VoteMethod,
     validation_pool: PredictionPool,
     test_pool: PredictionPool,
+    keys: Mapping[str, Any] | None = None,
 ) -> Gain:
-    """The gain of the vote of `after` over that of `before`. Both must have been selected on validation before.
+    """The gain of the vote of `after` over that of `before`. Both must have been selected on validation before. `keys` are those
+    of plug-ins.
 
     Raises `MismatchedPredictions` if a pool lacks a member.
     """
-    voters = [fit_voter(validation_pool, team, method) for team in (before, after)]
+    voters = [fit_voter(validation_pool, team, method, None, keys) for team in (before, after)]
 
     def change(pool: PredictionPool) -> Change:
         right_before, right_after = (voter.vote(pool).predicted == pool.labels for voter in voters)

@@ -17,6 +17,7 @@ from ensembles.analysis.training_summary import MonitoredTrial
 from ensembles.analysis.varied_keys import keys_that_vary
 from ensembles.compression.pruned_curve import PrunedCurve
 from ensembles.diagnosis.diagnose import diagnose_all
+from ensembles.diagnosis.rules import Rule
 from ensembles.diagnosis.signs import setting_of
 from ensembles.evaluation.evidence import Evidence
 from ensembles.evaluation.verdict import Verdict
@@ -85,6 +86,8 @@ class ReportInput:
     """The team's validation scores, corrected for selection bias."""
     night: NightSummary | None = None
     """For a night, its comparison with the last accepted one."""
+    rules: Sequence[Rule] = ()
+    """Custom rules of its diagnosis."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ def lay_out(inputs: ReportInput) -> Report:
         pruned=pruned_section.lay_out(inputs.pruned),
         trials=trials,
         data=data_section.lay_out(inputs.table, inputs.left_out),
-        diagnosis=diagnosis_section.lay_out(diagnose_all(ranked, setting_of(inputs.table))),
+        diagnosis=diagnosis_section.lay_out(diagnose_all(ranked, setting_of(inputs.table), inputs.rules)),
         watch=training_section.lay_out(inputs.monitored),
         provenance=Provenance(inputs.run, inputs.table.data_id, inputs.versions, inputs.command),
     )

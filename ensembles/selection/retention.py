@@ -53,7 +53,7 @@ def retained_selections(config: EnsembleConfig, keep_size: int, metrics: Iterabl
     configs = [config]
     for metric in all_metrics:
         for how, size in (("best", 1), ("top", keep_size), ("greedy", max(keep_size, config.size))):
-            configs.append(_plain(how, size, metric, config))  # type: ignore[arg-type]
+            configs.append(_plain(how, size, metric, config))
     larger = replace_size(config, keep_size)
     if config.select in ("greedy", "greedy-once") and larger != config and config.size < keep_size:
         configs.append(larger)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +34,6 @@ from trainables.results.record import TrialCost
 
 BAND = (10, 50, 90)
 """Percentiles of the band of the greedy path."""
-FITTED: frozenset[VoteMethod] = frozenset({"stacked"})
-"""Voting methods that are fitted; each repetition fits them on the images that it selects from."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def correct(
     used = {member for one in (*again, selected) for member in (*one.team.members, *one.team.picks, *one.best)}
     used_pool = candidates.read(used, "validation")
     share = SELECTED_SHARE[config.correct]
-    tally = _Tally(used_pool, config.vote, votes, share)
+    tally = _Tally(used_pool, config.vote, votes, share, config.custom_keys)
     for one in again:
         tally.add(one)
     tally.add_selected(selected)
@@ -143,12 +142,18 @@ class _Tally:
     """Scores of the teams of all repetitions on images that did not select them."""
 
     def __init__(
-        self, pool: PredictionPool, method: VoteMethod, methods: Sequence[VoteMethod], selected_share: float
+        self,
+        pool: PredictionPool,
+        method: VoteMethod,
+        methods: Sequence[VoteMethod],
+        selected_share: float,
+        keys: Mapping[str, Any],
     ) -> None:
         self.methods: tuple[VoteMethod, ...] = tuple(dict.fromkeys((method, *methods)))
         self._pool = pool
         self._method = method
         self._share = selected_share
+        self._keys = keys
         self._unseen, self._selected = self._ways(), self._ways()
 
     def _ways(self) -> dict[tuple[str, str], PerImage]:
@@ -189,7 +194,8 @@ class _Tally:
         self, ways: dict[tuple[str, str], PerImage], name: str, one: Repetition, team: Team, method: VoteMethod
     ) -> npt.NDArray[np.bool_]:
         rows = one.part.outside
-        ballot = fit_voter(self._pool, team, method, one.part.inside).vote(self._pool, rows)
+        # Votes that learn do so on the images that this repetition selects from.
+        ballot = fit_voter(self._pool, team, method, one.part.inside, self._keys).vote(self._pool, rows)
         labels = self._pool.labels[rows]
         right: npt.NDArray[np.bool_] = ballot.predicted == labels
         ways[name, "right"].add(rows, right)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from array_api_compat import array_namespace
 
 from ensembles.metrics.logits import log_floored, softmax
 from ensembles.metrics.newton import Slope, minimise
-from ensembles.voting.means import Tables
+from ensembles.voting import arrays
+from ensembles.voting.arrays import Array, Tables, add_up
+from trainables.errors import MismatchedPredictions
 
 BLOCK_VALUES = 2**19
 """Log-probabilities held at a time, 4 MiB: the team's predictions are never copied as a whole, whatever its size."""
@@ -26,14 +29,23 @@ class Stacking:
     bias: tuple[float, ...]
     """One bias a class."""
 
-    def combine(self, tables: Tables) -> npt.NDArray[np.float64]:
-        """The team's probabilities, float64 (images, classes)."""
-        logits = np.tile(np.array(self.bias), (len(tables[0]), 1))
-        for table, weight in zip(tables, self.weights, strict=True):
-            logs = log_floored(table)
-            logs *= weight
-            logits += logs
-        return softmax(logits)
+    @classmethod
+    def fit(
+        cls, tables: Tables, labels: npt.NDArray[np.int64], *, rows: npt.NDArray[np.int64] | None = None
+    ) -> Stacking:
+        """The regression of `fit_stacking`."""
+        return fit_stacking(tables, labels, rows)
+
+    def combine(self, tables: Sequence[Array], weights: Sequence[float] = ()) -> Array:
+        """The team's probabilities, float64 (images, classes). Raises `MismatchedPredictions` for other classes than it was fitted to."""
+        if tables[0].shape[1] != len(self.bias):
+            raise MismatchedPredictions(
+                f"the stacked vote was fitted to {len(self.bias)} classes, but these predictions have {tables[0].shape[1]}: fit it again"
+            )
+        xp = array_namespace(tables[0])
+        bias = xp.asarray(self.bias, dtype=xp.float64, device=tables[0].device)
+        logs = (weight * arrays.log_floored(table) for table, weight in zip(tables, self.weights, strict=True))
+        return arrays.softmax(bias + add_up(logs))
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; `read` is the inverse."""

@@ -1,10 +1,11 @@
-"""The vote of a team: eight methods to combine its members' predictions into one."""
+"""The vote of a team: one of eight methods, or a plug-in, combines its members' predictions into one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, get_args
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +13,48 @@ import numpy.typing as npt
 from ensembles.config import VoteMethod
 from ensembles.pool.pool import PredictionPool
 from ensembles.team import Team
-from ensembles.voting.counting import majority, mean_rank, plurality
-from ensembles.voting.means import Tables, confident_mean, geometric_mean, mean_of, weighted_mean
-from ensembles.voting.stacking import Stacking, fit_stacking
-from trainables.errors import DamagedObject, MismatchedPredictions
+from ensembles.voting.arrays import Array, Tables, to_float64
+from ensembles.voting.stacking import Stacking
+from trainables.errors import CaucusError, DamagedObject, MismatchedPredictions, PluginUnusable
+from trainables.plugins.call import choose_keys
+from trainables.plugins.kind import is_plugin
+from trainables.plugins.kinds import VOTE
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.pruned_checkpoint import PrunedId
 
-VOTES: tuple[VoteMethod, ...] = get_args(VoteMethod)
+VOTES: tuple[VoteMethod, ...] = VOTE.names
+"""The built-in methods."""
+
+SUM_TOLERANCE = 1e-3
+"""How far from one the probabilities of an image may add up that a plug-in returns."""
+
+Combine = Callable[..., Array]
+"""A vote that learns nothing: `combine(tables, weights, **keys)`. `tables` are the members' predictions, float (images, classes) each,
+as arrays of numpy or, in the program of a bundle, of torch; `weights` one number a member, adding up to one. It returns
+probabilities (images, classes), each row adding up to one; the likeliest class is predicted, of equals the lower number. A plug-in
+that uses numpy alone works too, but then a bundle has no program."""
+
+
+class FittedVote(Protocol):
+    """A vote that learns from validation: a class with these methods is one; its instances are frozen."""
+
+    @classmethod
+    def fit(cls, tables: Sequence[Array], labels: npt.NDArray[np.int64], **keys: Any) -> Self:
+        """The vote fitted to the members' predictions of validation and to the labels, int64 (images,)."""
+        ...
+
+    def combine(self, tables: Sequence[Array], weights: Sequence[float]) -> Array:
+        """As `Combine`. The members come in the order of `fit`."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """All that was learned, for JSON."""
+        ...
+
+    @classmethod
+    def read(cls, payload: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +63,11 @@ class Ballot:
 
     probabilities    float64 (images, classes); for a hard vote the shares of votes, for ranks the shares of points
     predicted        int64 (images,), positions in the class names: the likeliest class, the lower number of equals
-    undecided        for a majority vote the number of images on which no class has more than half of the votes, so that the
-                     soft vote decides; 0 for other votes
     """
 
     method: VoteMethod
     probabilities: npt.NDArray[np.float64]
     predicted: npt.NDArray[np.int64]
-    undecided: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,59 +75,51 @@ class Voter:
     """A team that is ready to vote on any split, valid by construction.
 
     members     the checkpoints that vote
-    weights     one a member, adding up to one; only the weighted vote uses them
-    stacking    the regression of a stacked vote, else None
+    weights     one a member, adding up to one; votes that count or average all members alike ignore them
+    fitted      what a vote has learned, with the members in the order of their names; None for one that learns nothing
+    keys        the keys of a plug-in
     """
 
     method: VoteMethod
     members: tuple[CheckpointId, ...]
     weights: tuple[float, ...]
-    stacking: Stacking | None = None
+    fitted: FittedVote | None = None
+    keys: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.method not in VOTES or not self.members or len(self.weights) != len(self.members):
+        VOTE.check(self.method)
+        if not self.members or len(self.weights) != len(self.members):
             raise ValueError(f"a {self.method} vote of {len(self.members)} members with {len(self.weights)} weights")
-        if (self.stacking is not None) != (self.method == "stacked"):
+        if not is_plugin(self.method) and (self.fitted is not None) != is_fitted(self.method):
             raise ValueError("a stacked vote, and no other, has a regression: make it with `fit_voter`")
-        if self.stacking is not None and len(self.stacking.weights) != len(self.members):
-            raise ValueError(f"{len(self.stacking.weights)} stacked weights for {len(self.members)} members")
+        if isinstance(self.fitted, Stacking) and len(self.fitted.weights) != len(self.members):
+            raise ValueError(f"{len(self.fitted.weights)} stacked weights for {len(self.members)} members")
 
     def vote(self, pool: PredictionPool, rows: npt.NDArray[np.int64] | None = None) -> Ballot:
         """The vote on the images of `pool`, a pool of any split, or on those at `rows` alone.
 
-        hard          each member has one vote, whatever its weight, and gives it to its likeliest class. The class with
-                      the most votes wins; of equals the one with the higher mean probability, then the lower number
-        majority      the same, but only more than half of the votes win; else the soft vote decides
-        soft          the mean of the members' probabilities, each member counted once
-        geometric     their geometric mean, each row scaled to a sum of one
-        weighted      the mean by `weights`, which greedy selection has optimised
-        confidence    the mean, weighted on each image by each member's certainty there
-        rank          the mean of the ranks that the members give to the classes; ties as in a hard vote
-        stacked       a logistic regression on the members' log-probabilities
-
-        Equal probabilities go to the lower class number. Members are processed by name, so that their order changes no bit.
-        Raises `MismatchedPredictions` if a member has no predictions, or the classes differ.
+        Raises `MismatchedPredictions` if a member has no predictions, or the classes differ, and `PluginUnusable` where a plug-in
+        fails or returns anything but probabilities.
         """
-        order = self._order()
-        tables = _tables(pool, [self.members[place] for place in order], rows)
-        match self.method:
-            case "hard":
-                return Ballot(self.method, *plurality(tables))
-            case "majority":
-                return Ballot(self.method, *majority(tables))
-            case "rank":
-                return Ballot(self.method, *mean_rank(tables))
-            case "soft":
-                mean = mean_of(tables)
-            case "geometric":
-                mean = geometric_mean(tables)
-            case "weighted":
-                mean = weighted_mean(tables, [self.weights[place] for place in order])
-            case "confidence":
-                mean = confident_mean(tables)
-            case "stacked":
-                mean = self._stack(tables, order)
-        return Ballot(self.method, mean, mean.argmax(1))
+        probabilities = self.combine(_tables(pool, self.members, rows))
+        return Ballot(self.method, probabilities, probabilities.argmax(1))
+
+    def combine(self, tables: Sequence[Array]) -> Array:
+        """The team's probabilities, float64 (images, classes), from those of its members in their order, in numpy or torch.
+
+        Members are processed by name, so that their order changes no bit.
+        """
+        order = by_name(self.members)
+        tables, weights = [tables[place] for place in order], [self.weights[place] for place in order]
+        if self.fitted is not None:
+            combine: Combine = self.fitted.combine
+        else:
+            combine = VOTE.find(self.method)
+        if not is_plugin(self.method):
+            return combine(tables, weights)
+        with _naming(self.method):
+            found = combine(tables, weights, **choose_keys(combine, 2, {}, self.keys))
+        return _check_probabilities(self.method, found, tables[0])
 
     def to_dict(self) -> dict[str, Any]:
         """All fields for JSON; `read_voter` is the inverse."""
@@ -104,41 +128,48 @@ class Voter:
             "members": [asdict(member) for member in self.members],
             "weights": list(self.weights),
         }
-        return payload if self.stacking is None else payload | {"stacking": self.stacking.to_dict()}
+        payload |= {"keys": dict(self.keys)} if self.keys else {}
+        return payload if self.fitted is None else payload | {"fitted": self.fitted.to_dict()}
 
-    def _order(self) -> list[int]:
-        return sorted(range(len(self.members)), key=lambda place: str(self.members[place]))
 
-    def _stack(self, tables: Tables, order: list[int]) -> npt.NDArray[np.float64]:
-        assert self.stacking is not None
-        classes = len(self.stacking.bias)
-        if tables[0].shape[1] != classes:
-            raise MismatchedPredictions(
-                f"the stacked vote was fitted to {classes} classes, but these predictions have {tables[0].shape[1]}: fit it again"
-            )
-        weights = tuple(self.stacking.weights[place] for place in order)
-        return Stacking(weights, self.stacking.bias).combine(tables)
+def is_fitted(method: VoteMethod) -> bool:
+    """Whether a vote learns from validation. Raises `PluginUnusable` where a plug-in cannot be imported."""
+    return hasattr(VOTE.find(method), "fit")
+
+
+def by_name(members: Sequence[CheckpointId]) -> list[int]:
+    """Places of `members` in the order of their names."""
+    return sorted(range(len(members)), key=lambda place: str(members[place]))
 
 
 def fit_voter(
-    validation: PredictionPool, team: Team, method: VoteMethod, rows: npt.NDArray[np.int64] | None = None
+    validation: PredictionPool,
+    team: Team,
+    method: VoteMethod,
+    rows: npt.NDArray[np.int64] | None = None,
+    keys: Mapping[str, Any] | None = None,
 ) -> Voter:
-    """The voter of `team` by `method`, fitted on `validation`, or on its `rows` alone.
+    """The voter of `team` by `method`, fitted on `validation`, or on its `rows` alone. `keys` are those of a plug-in.
 
-    Only `stacked` is fitted. Raises `MismatchedPredictions` if it would be fitted on another split than validation, or if a
-    member has no predictions there.
+    Only `stacked` and some plug-ins are fitted. Raises `MismatchedPredictions` if one would be fitted on another split than
+    validation, or if a member has no predictions there.
     """
-    if method != "stacked":
-        return Voter(method, team.members, team.weights)
+    keys = {} if keys is None or not is_plugin(method) else keys
+    if not is_fitted(method):
+        return Voter(method, team.members, team.weights, keys=keys)
     if validation.split != "validation":
         raise MismatchedPredictions(
-            f"a stacked vote was to be fitted on split {validation.split}: it learns from validation, so that test can judge it"
+            f"a {method} vote was to be fitted on split {validation.split}: it learns from validation, so that test can judge it"
         )
-    order = sorted(range(len(team.members)), key=lambda place: str(team.members[place]))
-    tables = _tables(validation, [team.members[place] for place in order], None)
-    found = fit_stacking(tables, validation.labels, rows)
-    weights = tuple(found.weights[order.index(place)] for place in range(len(order)))
-    return Voter(method, team.members, team.weights, Stacking(weights, found.bias))
+    vote_class: type[FittedVote] = VOTE.find(method)
+    members = [team.members[place] for place in by_name(team.members)]
+    if not is_plugin(method):
+        tables = _tables(validation, members, None)
+        return Voter(method, team.members, team.weights, vote_class.fit(tables, validation.labels, rows=rows))
+    labels = validation.labels if rows is None else validation.labels[rows]
+    with _naming(method):
+        fitted = vote_class.fit(_tables(validation, members, rows), labels, **choose_keys(vote_class.fit, 2, {}, keys))
+    return Voter(method, team.members, team.weights, fitted, keys)
 
 
 def vote(pool: PredictionPool, team: Team, method: VoteMethod) -> Ballot:
@@ -151,22 +182,51 @@ def vote(pool: PredictionPool, team: Team, method: VoteMethod) -> Ballot:
 
 
 def read_voter(payload: Mapping[str, Any]) -> Voter:
-    """The inverse of `Voter.to_dict`. Raises `DamagedObject`."""
+    """The inverse of `Voter.to_dict`. Raises `DamagedObject`, and `PluginUnusable` for a fitted plug-in that may not be imported."""
     try:
-        stacking = Stacking.read(payload["stacking"]) if "stacking" in payload else None
-        return Voter(
-            payload["method"],
-            tuple((PrunedId if "sparsity" in one else CheckpointId)(**one) for one in payload["members"]),
-            tuple(map(float, payload["weights"])),
-            stacking,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        members = tuple((PrunedId if "sparsity" in one else CheckpointId)(**one) for one in payload["members"])
+        weights, keys = tuple(map(float, payload["weights"])), dict(payload.get("keys") or {})
+        fitted = payload.get("fitted")
+        if "stacking" in payload:  # a bundle of a former version, whose weights are in the order of its members
+            theirs = payload["stacking"]["weights"]
+            fitted = {**payload["stacking"], "weights": [theirs[place] for place in by_name(members)]}
+        found = VOTE.find(VOTE.check(payload["method"])).read(fitted) if fitted is not None else None
+        return Voter(payload["method"], members, weights, found, keys)
+    except PluginUnusable:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise DamagedObject(
             f"the vote on record is not readable ({type(error).__name__}: {error}): fit and write it again"
         ) from None
 
 
-def _tables(pool: PredictionPool, members: list[CheckpointId], rows: npt.NDArray[np.int64] | None) -> Tables:
+@contextlib.contextmanager
+def _naming(method: VoteMethod) -> Iterator[None]:
+    """Errors of a plug-in name it."""
+    try:
+        yield
+    except CaucusError:
+        raise
+    except Exception as error:
+        raise PluginUnusable(f"ensemble.vote is {method}: it raised {type(error).__name__}: {error}") from error
+
+
+def _check_probabilities(method: VoteMethod, found: Any, like: Array) -> Array:
+    """`found` in float64, if it is a table of probabilities as `like`. Values are checked in numpy alone: torch may be tracing."""
+    if tuple(getattr(found, "shape", ())) != tuple(like.shape):
+        what = f"shape {tuple(found.shape)}" if hasattr(found, "shape") else type(found).__name__
+        raise PluginUnusable(
+            f"ensemble.vote is {method}: of tables of shape {tuple(like.shape)} it returned {what}: return probabilities (images, classes)"
+        )
+    whole = to_float64(found)
+    if isinstance(whole, np.ndarray) and not ((whole >= 0).all() and (np.abs(whole.sum(1) - 1) <= SUM_TOLERANCE).all()):
+        raise PluginUnusable(
+            f"ensemble.vote is {method}: it returned rows that are no probabilities: none may be below 0, and each row adds up to 1"
+        )
+    return whole
+
+
+def _tables(pool: PredictionPool, members: Sequence[CheckpointId], rows: npt.NDArray[np.int64] | None) -> Tables:
     """The predictions of each member, in that order: views of the pool, or copies of `rows`."""
     found = [pool.probabilities[pool.position(member)] for member in members]
     return found if rows is None else [table[rows] for table in found]

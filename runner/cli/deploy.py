@@ -62,7 +62,9 @@ def predict(
     ] = False,
     custom_code: Annotated[
         bool,
-        typer.Option("--custom-code", help="Run the bundle's custom models (module:function) from the current folder."),
+        typer.Option(
+            "--custom-code", help="Run the bundle's plug-ins (module:function from the current folder, package/name)."
+        ),
     ] = False,
     as_json: AsJson = False,
     endpoint_url: EndpointUrl = None,

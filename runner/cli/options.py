@@ -70,7 +70,7 @@ Address = Annotated[
 CustomCode = Annotated[
     bool,
     typer.Option(
-        "--custom-code", help="Run the code of custom models (module:function) that the store, and not you, names."
+        "--custom-code", help="Run plug-ins (module:function, package/name) that the store, and not you, names."
     ),
 ]
 RunId = Annotated[
@@ -80,7 +80,7 @@ RunId = Annotated[
 
 
 def load_for_code(run: str, store: str, endpoint_url: str | None, overrides: list[str], custom_code: bool) -> StoredRun:
-    """The run; with `custom_code` its custom models may be imported."""
+    """The run; with `custom_code` its plug-ins may be imported."""
     from runner.runs.locate import locate
     from runner.runs.stored_run import load_run, trust_run
 

@@ -84,6 +84,18 @@ def doctor(
     raise typer.Exit(exit_code(as_json, answer))
 
 
+def plugins(as_json: AsJson = False) -> None:
+    """List the parts that can be exchanged: the built-in ones of each kind, and those of installed packages."""
+
+    def answer() -> int:
+        from runner.cli.tables.plugins import plugins_to_json, show_plugins
+
+        print_json({"kinds": plugins_to_json()}) if as_json else Terminal().print(show_plugins())
+        return DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
 def lr_range(
     sweep: SweepFile,
     overrides: Overrides = None,

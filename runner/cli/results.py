@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli.options import DONE, AsJson, EndpointUrl, Overrides, Run, StoreUri, exit_code, print_json
+from runner.cli.options import (
+    DONE,
+    AsJson,
+    CustomCode,
+    EndpointUrl,
+    Overrides,
+    Run,
+    StoreUri,
+    exit_code,
+    load_for_code,
+    print_json,
+)
 from runner.cli.terminal import Terminal, print_line
 
 if TYPE_CHECKING:
@@ -74,6 +85,7 @@ def diagnose(
     as_json: AsJson = False,
     store: StoreUri = "runs",
     endpoint_url: EndpointUrl = None,
+    custom_code: CustomCode = False,
     most: Annotated[int, typer.Option("--most", "-n", min=1, help="How many trials; --json tells all.")] = 20,
 ) -> None:
     """Say of each trial what is wrong with it, what shows it, and what to try next, as overrides for `caucus run`."""
@@ -81,16 +93,14 @@ def diagnose(
     def answer() -> int:
         from runner.cli.tables.diagnosis import show_diagnoses
         from runner.evaluation.diagnosis import diagnose_run
-        from runner.journal.journal import read_state
-        from runner.runs.locate import locate
 
-        found = locate(run, store, endpoint_url)
-        state = read_state(found.store, found.name, found.run)
-        diagnoses = diagnose_run(found.store, state)
+        found = load_for_code(run, store, endpoint_url, [], custom_code)
+        state = found.state
+        diagnoses = diagnose_run(found.store, state, found.spec.diagnosis.rules if found.spec else ())
         if as_json:
             print_json([one.to_dict() for one in diagnoses])
         else:
-            Terminal().print(show_diagnoses(diagnoses, most, f"{found.name}/{found.run}"))
+            Terminal().print(show_diagnoses(diagnoses, most, found.run))
             _print_unread(state)
         return DONE
 
@@ -103,6 +113,7 @@ def ensemble(
     as_json: AsJson = False,
     store: StoreUri = "runs",
     endpoint_url: EndpointUrl = None,
+    custom_code: CustomCode = False,
     everything: Annotated[
         bool, typer.Option("--all", help="Every choice by every vote, not by the configured one alone.")
     ] = False,
@@ -113,10 +124,8 @@ def ensemble(
     def answer() -> int:
         from runner.cli.tables.revote import show_revote
         from runner.evaluation.revote import revote_to_json, vote_again
-        from runner.runs.locate import locate
-        from runner.runs.stored_run import load_run
 
-        stored = load_run(locate(run, store, endpoint_url), overrides or [])
+        stored = load_for_code(run, store, endpoint_url, overrides or [], custom_code)
         revote = vote_again(stored, everything)
         _print_unread(stored.state)
         print_json(revote_to_json(revote)) if as_json else show_revote(revote, Terminal())
@@ -134,17 +143,16 @@ def report(
     as_json: AsJson = False,
     store: StoreUri = "runs",
     endpoint_url: EndpointUrl = None,
+    custom_code: CustomCode = False,
 ) -> None:
     """Write the report of a run again, from the store."""
 
     def answer() -> int:
         from runner.evaluation.conclusion import check_published, choose_and_evaluate, publish, write_report
         from runner.output.out_file import check_out
-        from runner.runs.locate import locate
-        from runner.runs.stored_run import load_run
 
         path = check_out(out) if out is not None else None
-        stored = load_run(locate(run, store, endpoint_url), overrides or [])
+        stored = load_for_code(run, store, endpoint_url, overrides or [], custom_code)
         if not out:
             check_published(stored)
         conclusion = choose_and_evaluate(stored)

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from runner.config.custom_code import add_module_paths
+from runner.config.custom_code import add_module_paths, hash_custom_code
 from runner.config.messages import list_problems, show_value
-from runner.config.overrides import apply_overrides, custom_model_names
+from runner.config.overrides import apply_overrides, plugin_names
 from runner.config.rules import trial_keys
 from runner.config.sweep import SweepSpec
 from runner.config.time_zone import find_zone
@@ -24,10 +24,12 @@ def read_spec(path: str, overrides: list[str]) -> SweepSpec:
     Raises `SweepFileError` with a line for each problem: the file, the key, the value and the rule.
     """
     raw = apply_overrides(read_sweep_file(path), overrides, trial_keys())
-    if names := custom_model_names(raw):
+    if names := plugin_names(raw):
         add_module_paths(path)
         trust(names)
     spec = parse_spec(raw, path)
+    if names:
+        spec = hash_custom_code(spec)
     find_zone(
         spec.nightly.zone, f"{path}: nightly.zone"
     )  # not where a record is read: it may come from a machine with more zones

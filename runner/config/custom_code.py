@@ -1,4 +1,4 @@
-"""Where the code of custom (user-defined) models lies, and how all processes find it."""
+"""Where the code of plug-ins lies, how all processes find it, and what its source is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.config.overrides import custom_model_names
+from runner.config.overrides import custom_augmentation_names, custom_model_names, plugin_names
+from trainables.plugins.kinds import AUGMENTATION, MODEL
+from trainables.plugins.source import hash_source
 
 if TYPE_CHECKING:
     from runner.config.sweep import SweepSpec
@@ -25,14 +27,15 @@ def add_module_paths(sweep_file: str) -> None:
 
 
 def find_custom_code(spec: SweepSpec) -> list[Path]:
-    """Files and folders of the modules that `spec` names as models, for workers; installed modules are left out.
+    """Files and folders of the modules that `spec` names as plug-ins, for workers; installed modules are left out.
 
     For a module in a package it is the folder of the outermost package.
     """
     installed = [Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib")]
     found: dict[Path, None] = {}
-    for name in custom_model_names(spec.model_dump(mode="json")):
-        module = importlib.util.find_spec(name.partition(":")[0].partition(".")[0])
+    for name, kind in plugin_names(spec.model_dump(mode="json")).items():
+        top = kind.module_of(name).partition(".")[0]
+        module = importlib.util.find_spec(top) if top else None
         if module is None or module.origin is None:
             continue  # its import reports that
         path = Path(module.origin).resolve()
@@ -40,3 +43,14 @@ def find_custom_code(spec: SweepSpec) -> list[Path]:
         if not any(path.is_relative_to(folder) for folder in installed):
             found[path] = None
     return list(found)
+
+
+def hash_custom_code(spec: SweepSpec) -> SweepSpec:
+    """`spec` with a hash of the source of each custom model and augmentation, which is part of its trials' names."""
+    raw = spec.model_dump(mode="json")
+    names = {
+        **dict.fromkeys(custom_model_names(raw), MODEL),
+        **dict.fromkeys(custom_augmentation_names(raw), AUGMENTATION),
+    }
+    sources = {name: hash_source(kind.module_of(name)) for name, kind in names.items() if kind.module_of(name)}
+    return spec.model_copy(update={"sources": {name: source for name, source in sources.items() if source}})

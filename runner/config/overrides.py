@@ -15,11 +15,15 @@ from typing import Any
 
 from runner.config.nightly import mask_arguments
 from runner.config.yaml_file import parse_yaml
-from trainables.config.model import is_custom_model
 from trainables.errors import SweepFileError
+from trainables.plugins.kind import Kind, is_plugin
+from trainables.plugins.kinds import KINDS, SEARCH, STORE
 
 LONGEST_OVERRIDE = 120
 """Characters of an override in a message."""
+
+OPEN_SECTIONS = {"model.": "model.name", "augment.": "augment.function"}
+"""Sections of a trial whose plug-ins may have keys that can be searched, and the key that names the plug-in."""
 
 SOURCES = ("name", "path", "csv")
 """Keys of `data` that exclude each other: an override of one removes the others."""
@@ -33,8 +37,16 @@ def apply_overrides(raw: dict[str, Any], overrides: Sequence[str], trial_keys: I
     """
     changed = copy.deepcopy(raw)
     searched = set(trial_keys)
-    has_custom_model = bool(custom_model_names(raw)) or any(
-        override.startswith("model.name=") and ":" in override for override in overrides
+    open_sections = tuple(
+        section
+        for section, key in OPEN_SECTIONS.items()
+        if any(map(is_plugin, _values_of(raw, key)))
+        or any(
+            is_plugin(name)
+            for typed in overrides
+            if typed.startswith(f"{key}=")
+            for name in typed[len(key) + 1 :].split(",")
+        )
     )
     for typed in overrides:
         key, equals, text = typed.partition("=")
@@ -45,7 +57,7 @@ def apply_overrides(raw: dict[str, Any], overrides: Sequence[str], trial_keys: I
         if key.startswith("search.space."):
             key = key.removeprefix("search.space.")
             searched.add(key)
-        if key in searched or (has_custom_model and key.startswith("model.")):
+        if key in searched or key.startswith(open_sections):
             _override_trial_key(changed, key, text, override)
         else:
             if (
@@ -64,19 +76,44 @@ def apply_overrides(raw: dict[str, Any], overrides: Sequence[str], trial_keys: I
 
 
 def custom_model_names(raw: object) -> list[str]:
-    """Names of custom models (`module:function`) that a sweep sets or searches, anywhere in it."""
-    return sorted({name for name in _model_names(raw) if isinstance(name, str) and is_custom_model(name)})
+    """Names of custom models that a sweep sets or searches, anywhere in it."""
+    return sorted({str(name) for name in _values_of(raw, "model.name") if is_plugin(name)})
 
 
-def _model_names(at: object, key: str = "") -> Iterator[object]:
+def custom_augmentation_names(raw: object) -> list[str]:
+    """Names of custom augmentations that a sweep sets or searches, anywhere in it."""
+    return sorted({str(name) for name in _values_of(raw, "augment.function") if is_plugin(name)})
+
+
+def plugin_names(raw: object) -> dict[str, Kind]:
+    """The plug-ins that a sweep names, anywhere in it, each with its kind."""
+    found = {
+        str(name): kind
+        for kind in KINDS
+        for key in ([kind.key, "stages.method"] if kind is SEARCH else [kind.key])
+        for name in _values_of(raw, key)
+        if is_plugin(name)
+    }
+    schemes = [
+        str(uri).partition("://")[0]
+        for key in ("store", "store.uri")
+        for uri in _values_of(raw, key)
+        if "://" in str(uri)
+    ]
+    return found | {scheme: STORE for scheme in schemes if is_plugin(scheme)}
+
+
+def _values_of(at: object, wanted: str, key: str = "") -> Iterator[object]:
+    """Values of the key `wanted` in a sweep, dotted or nested, also where it is searched: the ends of all its lists."""
     if isinstance(at, dict):
         for below, value in at.items():
-            named = "model.name" if "model.name" in (below, f"{key}.{below}") or key == "model.name" else str(below)
-            yield from _model_names(value, named)
+            path = f"{key}.{below}"
+            is_wanted = key == wanted or below == wanted or path == wanted or path.endswith(f".{wanted}")
+            yield from _values_of(value, wanted, wanted if is_wanted else str(below))
     elif isinstance(at, list | tuple):
         for value in at:
-            yield from _model_names(value, key)
-    elif key == "model.name":
+            yield from _values_of(value, wanted, key)
+    elif key == wanted:
         yield at
 
 

@@ -10,14 +10,16 @@ from pydantic import BaseModel, ValidationError
 
 from ensembles.config import EnsembleConfig
 from runner.config.messages import nearest, rule, show_value
-from runner.config.overrides import custom_model_names
+from runner.config.overrides import custom_augmentation_names, custom_model_names
 from runner.config.pseudo_labels import PSEUDO, PseudoConfig
 from runner.config.scheduler import SchedulerConfig
 from runner.config.search import MethodConfig, SearchConfig
 from runner.space.conditions import conditions_of, in_order
-from trainables.config.conditions import CUSTOM_ONLY, Condition, condition_of
-from trainables.config.model import ModelConfig, is_custom_model
+from trainables.config.augment import AugmentConfig
+from trainables.config.conditions import CUSTOM_AUGMENTATION, CUSTOM_ONLY, Condition, condition_of
+from trainables.config.model import ModelConfig
 from trainables.config.trial import TrialConfig
+from trainables.plugins.kind import is_plugin
 
 
 class Sweep(Protocol):
@@ -44,6 +46,10 @@ class Sweep(Protocol):
         """The model, as far as it is not searched."""
 
     @property
+    def augment(self) -> AugmentConfig:
+        """The augmentation, as far as it is not searched."""
+
+    @property
     def train_share(self) -> float:
         """Share of the training images."""
 
@@ -54,8 +60,8 @@ class Sweep(Protocol):
         """The value of a key that is not searched."""
 
 
-_MODEL_KEY = re.compile(r"model\.[A-Za-z_][A-Za-z0-9_]*")
-"""A key that a custom model may have."""
+_CUSTOM_KEY = re.compile(r"(model|augment)\.[A-Za-z_][A-Za-z0-9_]*")
+"""A key that a custom model or augmentation may have."""
 
 
 def check_rules(spec: Sweep) -> None:
@@ -68,7 +74,9 @@ def check_rules(spec: Sweep) -> None:
 def check_space(spec: Sweep) -> None:
     """Raise `ValueError` unless every key that is searched, set or changed exists, is admissible, and has an effect somewhere."""
     known = trial_keys()
-    custom = custom_model_names({"model": {"name": spec.model.name}, "search": spec.search.model_dump(mode="json")})
+    raw = {"model": {"name": spec.model.name}, "search": spec.search.model_dump(mode="json")}
+    raw["augment"] = {"function": spec.augment.function}
+    custom = {"model": custom_model_names(raw), "augment": custom_augmentation_names(raw)}
     for stage, method in spec.search.parts:
         place = f"search.stages.{stage}" if stage else "search"
         for key, distribution in method.space.items():
@@ -158,15 +166,18 @@ def check_pseudo_labels(spec: Sweep) -> None:
             )
 
 
-def _check_key(place: str, key: str, known: list[str], custom: list[str]) -> None:
-    if key not in known and not (custom and _MODEL_KEY.fullmatch(key)):
+def _check_key(place: str, key: str, known: list[str], custom: Mapping[str, list[str]]) -> None:
+    if key not in known and not (_CUSTOM_KEY.fullmatch(key) and custom[key.partition(".")[0]]):
         raise ValueError(f"{place}: no such key{nearest(key, known)}")
 
 
-def _check_value(spec: Sweep, place: str, key: str, value: Any, custom: list[str]) -> None:
-    is_custom_key = condition_of(key) is CUSTOM_ONLY and custom and not is_custom_model(spec.model.name)
+def _check_value(spec: Sweep, place: str, key: str, value: Any, custom: Mapping[str, list[str]]) -> None:
+    beside: dict[str, Any] = {}
+    condition, names = condition_of(key), custom.get(key.partition(".")[0], [])
+    if condition in (CUSTOM_ONLY, CUSTOM_AUGMENTATION) and names and not is_plugin(spec.fixed(condition.key)):
+        beside = {condition.key: names[0]}
     try:
-        spec.trial("", {key: value} | ({"model.name": custom[0]} if is_custom_key else {}))
+        spec.trial("", {key: value} | beside)
     except ValidationError as error:
         raise ValueError(f"{place} {show_value(value)}: {rule(error.errors()[0])}") from None
 
@@ -176,7 +187,7 @@ def trial_keys() -> list[str]:
     return [
         key
         for key in _keys(TrialConfig)
-        if key not in ("data_id", "parent", "pseudo_table") and not key.startswith("boost.")
+        if key not in ("data_id", "parent", "pseudo_table", "code") and not key.startswith("boost.")
     ]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from trainables.config.base import Frozen
+from trainables.config.base import Frozen, OpenSection
+from trainables.plugins.kinds import SCHEDULER
 
 
 class PatienceConfig(Frozen):
@@ -18,13 +19,16 @@ class PatienceConfig(Frozen):
     """Weight of the past in the smoothed loss; 0 takes the loss as it is."""
 
 
-class SchedulerConfig(Frozen):
+class SchedulerConfig(OpenSection):
     """How long each trial trains, and which ones are ended early."""
 
-    method: Literal["none", "asha", "asha-promote", "hyperband", "median"] = "asha"
+    PLUGIN_KEYS = ("method",)
+
+    method: Annotated[str, AfterValidator(SCHEDULER.check)] = "asha"
     """`asha`: successive halving without waiting (Li 2020), trials are stopped; `asha-promote`: the same, trials pause
     at each rung and the best go on; `hyperband`: brackets that wait until each rung is full (Li 2018); `median`: stopped
-    when worse than the median of the others (Golovin 2017); `none`: every trial trains to the end."""
+    when worse than the median of the others (Golovin 2017); `none`: every trial trains to the end. Or a plug-in,
+    `module:function` or `package/name`, which may define further keys here."""
     max_epochs: Annotated[int, Field(ge=1, le=100_000)] = 27
     reduction: Annotated[int, Field(ge=2, le=100)] = 3
     """`asha`, `asha-promote`, `hyperband`: the best one in `reduction` goes on past each rung."""

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, model_validator
 
 from runner.config.scheduler import SchedulerConfig
 from runner.space.distribution import Distribution
 from runner.space.parse import parse_distribution
-from trainables.config.base import Frozen
+from trainables.config.base import Frozen, OpenSection
+from trainables.plugins.kind import is_plugin
+from trainables.plugins.kinds import SEARCH
 
 Space = dict[str, Annotated[Distribution, PlainValidator(parse_distribution), PlainSerializer(Distribution.to_dict)]]
 Scalar = str | int | float | bool | None
 Values = dict[str, Scalar]
 
-SearchMethod = Literal[
-    "random", "grid", "jittered", "tpe", "gp", "bohb", "pbt", "ablation", "ladder", "replay", "bagging", "boosting"
-]
+SearchMethod = Annotated[str, AfterValidator(SEARCH.check)]
 
 DRAWN: tuple[SearchMethod, ...] = ("random", "tpe", "gp", "bohb")
 """Methods whose number of trials is a key: `trials`."""
@@ -91,14 +91,17 @@ class WarmStartConfig(Frozen):
     """Whether it may be a run over other data: then its best points come first, but the model gets none of its results."""
 
 
-class MethodConfig(Frozen):
+class MethodConfig(OpenSection):
     """One search method with its keys, of a sweep or of one of its stages."""
+
+    PLUGIN_KEYS = ("method",)
 
     method: SearchMethod = "random"
     """`random` draws; `grid` takes every point of a mesh; `jittered` shifts each point a little; `tpe`, `gp`, `bohb`
     learn where to sample (Optuna); `pbt` evolves a population; `ablation` takes changes one at a time; `ladder` grows
     the net until the gain no longer pays; `replay` trains the schedule that a `pbt` run has found; `bagging` trains one
-    configuration on different training images; `boosting` trains in rounds, each on the errors of the earlier ones."""
+    configuration on different training images; `boosting` trains in rounds, each on the errors of the earlier ones. Or a plug-in,
+    `module:function` or `package/name`, which may use all keys of this section and define further ones."""
     trials: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """Number of trials of `random`, `tpe`, `gp` and `bohb`; default 16. A mesh has as many as its points."""
     space: Space = Field(default_factory=dict)
@@ -137,7 +140,7 @@ class MethodConfig(Frozen):
     @model_validator(mode="after")
     def _keys_belong_to_the_method(self) -> MethodConfig:
         for key, methods in METHODS_OF_KEY.items():
-            if self.method not in methods and key in self.changed_keys:
+            if self.method not in methods and key in self.changed_keys and not is_plugin(self.method):
                 raise ValueError(
                     f"{key} means nothing to method {self.method}: it goes with {', '.join(methods)}; remove it"
                 )

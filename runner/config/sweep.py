@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ensembles.config import EnsembleConfig
+from ensembles.config import DiagnosisConfig, EnsembleConfig
 from runner.config.nightly import KeepConfig, NightlyConfig
 from runner.config.pseudo_labels import PseudoConfig
 from runner.config.rules import check_rules
@@ -16,10 +16,11 @@ from runner.config.scheduler import SchedulerConfig
 from runner.config.search import NAME_PATTERN, SearchConfig
 from trainables.config.augment import AugmentConfig
 from trainables.config.base import Frozen, short_hash
-from trainables.config.model import ModelConfig, is_custom_model
+from trainables.config.model import ModelConfig
 from trainables.config.training import AverageConfig, OptimizerConfig, ScheduleConfig
-from trainables.config.trial import BagConfig, TrialConfig
+from trainables.config.trial import BagConfig, TrialConfig, combine_sources
 from trainables.datasets.config import DataConfig
+from trainables.plugins.kind import is_plugin
 
 
 class SweepSpec(Frozen):
@@ -51,6 +52,10 @@ class SweepSpec(Frozen):
     nightly: NightlyConfig = NightlyConfig()
     keep: KeepConfig | None = None
     """Which nights keep their checkpoints; left out, all do."""
+    diagnosis: DiagnosisConfig = DiagnosisConfig()
+    sources: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]] = Field(default_factory=dict)
+    """Hash of the source of each custom model and augmentation, by name. Filled in when the sweep is read: it is part of the names of
+    their trials."""
 
     @model_validator(mode="after")
     def _follows_the_rules(self) -> Self:
@@ -71,24 +76,30 @@ class SweepSpec(Frozen):
         for key, value in values.items():
             parent, _, last = key.rpartition(".")
             (config[parent] if parent else config)[last] = value
-        if not is_custom_model(
-            config["model"]["name"]
-        ):  # a searched name may be another model than that whose keys the sweep sets
-            config["model"] = {k: v for k, v in config["model"].items() if k not in (self.model.model_extra or {})}
+        for part, key in (("model", "name"), ("augment", "function")):
+            if not is_plugin(
+                config[part][key]
+            ):  # a searched name may be another one than that whose keys the sweep sets
+                config[part] = {k: v for k, v in config[part].items() if k not in getattr(self, part).custom_keys}
         if config["schedule"]["name"] != "constant" and config["schedule"]["epochs"] is None:
             config["schedule"]["epochs"] = max_epochs or self.scheduler.max_epochs
         parts: Any = _parts(config)  # before the hash, which knows neither infinity nor half a character
         if "seed" not in config:
             named = {"search.seed": self.search.seed, **_seeding(config)} | ({"repeat": repeat} if repeat else {})
             config["seed"] = int(short_hash(named, digits=8), 16)
+        config["code"] = self._source_of(parts["model"].name, parts["augment"].function)
         return TrialConfig(data_id=data_id, **{k: v for k, v in config.items() if k not in PARTS}, **parts)
 
     def fixed(self, key: str) -> Any:
         """The value that a key of a trial has where the sweep does not vary it."""
         at: Any = self
         for part in key.split("."):
-            at = getattr(at, part, None) if is_custom_model(self.model.name) else getattr(at, part)
+            at = getattr(at, part, None) if self.model.has_plugin or self.augment.has_plugin else getattr(at, part)
         return at
+
+    def _source_of(self, *names: str) -> str:
+        """The hash of the source of these plug-ins together; "" where none has one."""
+        return combine_sources([self.sources[name] for name in names if name in self.sources])
 
     def run_id(self, data_id: str) -> str:
         """Eight hexadecimal digits: the name of the run that this sweep starts or continues.
@@ -100,6 +111,8 @@ class SweepSpec(Frozen):
             mode="json", include={*PARTS, "train_share", "precision", "scheduler"}, exclude_defaults=True
         )
         search = self.search.model_dump(mode="json", exclude={"trials"}, exclude_defaults=True)
+        if self.sources:
+            trial_settings["sources"] = self.sources
         if self.pseudo_labels:  # it decides which trials follow
             trial_settings["pseudo_labels"] = self.pseudo_labels.model_dump(mode="json", exclude_defaults=True)
         return short_hash({"data_id": data_id, "search": search, **trial_settings}, digits=8)

@@ -44,7 +44,7 @@ def expected_epochs(scheduler: SchedulerConfig) -> float:
     4.059
     """
     last, reduction, grace = scheduler.max_epochs, scheduler.reduction, scheduler.grace_epochs
-    if scheduler.method in ("none", "median"):
+    if scheduler.method in ("none", "median") or scheduler.has_plugin:
         return float(last)
     if scheduler.method == "hyperband":
         return _expected_in_brackets(last, reduction, grace)

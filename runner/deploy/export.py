@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ensembles.bundle.decision import Decision, decide, vote_as_one
 from ensembles.bundle.manifest import CARD, PROGRAM, BundleError, Manifest, check_empty, make_manifest, write_bundle
 from ensembles.bundle.model_card import write_card
+from ensembles.calibration.calibrate import CustomCalibrator
 from ensembles.config import VoteMethod
 from ensembles.pool.pool import read_pool
 from ensembles.team import Team
@@ -104,7 +105,12 @@ def export_run(
     if pool.left_out:
         raise MismatchedPredictions("{} cannot vote any more: {}".format(*pool.left_out[0]))
     decision = decide(
-        pool, team, method, stored.ensemble.calibrate, [float(member.cost.get("flops") or 0) for member in members]
+        pool,
+        team,
+        method,
+        stored.ensemble.calibrate,
+        [float(member.cost.get("flops") or 0) for member in members],
+        stored.ensemble.custom_keys,
     )
     prepared = read_preparation(stored, conclusion)
     fields = describe_bundle(stored, conclusion, decision, members, prepared, single)
@@ -238,16 +244,19 @@ def trace(
     from trainables.export.program import CannotTrace, read_program, write_program
     from trainables.export.team_calibration import build_calibration
     from trainables.export.team_net import MemberWeights, TeamNet
-    from trainables.export.team_vote import build_vote
+    from trainables.export.team_vote import TeamVote
 
     shape = ImageShape(prepared["height"], prepared["width"], prepared["channels"], len(conclusion.table.class_names))
+    custom = decision.calibrator
     net = TeamNet(
         [MemberWeights(member.config, member.weights, member.precision) for member in members],
         shape,
         prepared["mean"],
         prepared["std"],
-        build_vote(decision.voter.to_dict()),
-        build_calibration(decision.calibrator.to_dict()),
+        TeamVote(decision.voter.combine),
+        build_calibration(
+            decision.calibrator.to_dict(), custom.fitted.apply if isinstance(custom, CustomCalibrator) else None
+        ),
     )
     try:
         data = write_program(net, shape)

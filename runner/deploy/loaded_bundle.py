@@ -13,7 +13,6 @@ from ensembles.bundle.decision import vote_as_one
 from ensembles.bundle.manifest import Bundle, BundleError
 from ensembles.calibration.calibrate import Calibrator, read_calibrator
 from ensembles.voting.vote import Voter, read_voter
-from trainables.config.model import is_custom_model
 from trainables.data.image_shape import ImageShape
 from trainables.plugins.trust import trust
 
@@ -71,18 +70,15 @@ class ReadyTeam:
 def make_ready(bundle: Bundle, cascade: bool = False, custom_code: bool = False) -> ReadyTeam:
     """The bundle on a GPU where there is one, else on the CPU.
 
-    Raises `BundleError` if a model is user-defined code and `custom_code` is False, and if parameters cannot be read.
+    Raises `BundleError` if it needs plug-ins and `custom_code` is False, and if parameters cannot be read.
     """
     manifest = bundle.manifest
-    names = sorted(
-        {member.config.model.name for member in manifest.members if is_custom_model(member.config.model.name)}
-    )
-    if names and not custom_code:
+    if manifest.plugins and not custom_code:
         raise BundleError(
-            f"bundle {bundle.uri} has user-defined models, {', '.join(names)}: predicting runs that code from the "
-            "current folder; add --custom-code where you trust it, or run its program.pt2, which holds the nets themselves"
+            f"bundle {bundle.uri} needs plug-ins, {', '.join(manifest.plugins)}: predicting runs that code, modules from the "
+            "current folder; add --custom-code where you trust it, or run its program.pt2, which needs none of it"
         )
-    trust(names)
+    trust(manifest.plugins)
     try:
         voter, calibrator = read_voter(manifest.voter), read_calibrator(manifest.calibrator)
         steps = read_cascade(manifest.cascade) if cascade and manifest.cascade else None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ensembles.analysis.training_summary import read_statistics
 from ensembles.compression.read_curves import read_curves
+from ensembles.diagnosis.custom import find_rules
 from ensembles.evaluation.evidence import Evidence
 from ensembles.evaluation.gather import gather_evidence
 from ensembles.evaluation.ledger import COUNTED, Ledger, read_ledger, record_use
@@ -89,9 +90,7 @@ def evaluate_team(stored: StoredRun, selected: SelectedTeam) -> Conclusion:
         team=team,
         verdict=evaluation.verdict,
         left_out=selected.pool.true_class.left_out + evaluation.untested,
-        pseudo=summarise_pseudo_labels(
-            stored.store, stored.state, stored.spec, table, stored.ensemble.vote, team, best
-        ),
+        pseudo=summarise_pseudo_labels(stored.store, stored.state, stored.spec, table, stored.ensemble, team, best),
         corrected=selected.corrected,
         evidence=gather_evidence(evaluation.prepared, selected.validation, evaluation.test, image_ids),
         pool=selected.pool,
@@ -176,6 +175,7 @@ def report_input(stored: StoredRun, conclusion: Conclusion, note: str) -> Report
         evidence=conclusion.evidence,
         corrected=conclusion.corrected,
         night=_night_of(stored),
+        rules=find_rules(stored.spec.diagnosis.rules) if stored.spec else (),
     )
 
 

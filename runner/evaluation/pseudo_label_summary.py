@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ensembles.config import VoteMethod
+from ensembles.config import EnsembleConfig
 from ensembles.pool.pool import read_pool
 from ensembles.pseudo_labels.labelling import read_labelling
 from ensembles.pseudo_labels.summary import Gain, PseudoLabelSummary, TrialPair, make_team, measure_gain
@@ -25,7 +25,7 @@ def summarise_pseudo_labels(
     state: RunState,
     spec: SweepSpec | None,
     table: DataTable,
-    method: VoteMethod,
+    config: EnsembleConfig,
     team: Team,
     best: CheckpointId,
 ) -> PseudoLabelSummary | None:
@@ -49,13 +49,13 @@ def summarise_pseudo_labels(
         reason=decision.reason,
         table=layout.pseudo_key(table.data_id, values["table"]),
         labelling=labelling,
-        gains=tuple(_measure(store, values, table, method, team, best)),
+        gains=tuple(_measure(store, values, table, config, team, best)),
         pairs=tuple(_pair(state, values)),
     )
 
 
 def _measure(
-    store: Store, values: dict[str, Any], table: DataTable, method: VoteMethod, team: Team, best: CheckpointId
+    store: Store, values: dict[str, Any], table: DataTable, config: EnsembleConfig, team: Team, best: CheckpointId
 ) -> Iterator[Gain]:
     """Gains of the best single checkpoint and of the team; nothing if predictions of the earlier team are gone."""
     members = [CheckpointId(name, epoch) for name, epoch in values["members"]]
@@ -64,7 +64,8 @@ def _measure(
     try:
         pools = read_pool(store, needed, "validation", table), read_pool(store, needed, "test", table)
         yield measure_gain("best single checkpoint", make_team([best_before]), make_team([best]), "soft", *pools)
-        yield measure_gain(f"{method} vote of the team", make_team(members, values["weights"]), team, method, *pools)
+        before, name = make_team(members, values["weights"]), f"{config.vote} vote of the team"
+        yield measure_gain(name, before, team, config.vote, *pools, keys=config.custom_keys)
     except MismatchedPredictions:
         return
 

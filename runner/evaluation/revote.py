@@ -108,7 +108,8 @@ def _score(selected: SelectedTeam, methods: Sequence[VoteMethod], costs: Mapping
     test = selected.pool.read(selected.validation.members, "test")
     team = _with_test_predictions(selected.team, test)
     for method in methods:
-        ready = prepare_vote(team, method, selected.config.calibrate, selected.validation)
+        config = selected.config
+        ready = prepare_vote(team, method, config.calibrate, selected.validation, config.custom_keys)
         found = selected.corrected.votes.get(method) if selected.corrected else None
         score = score_vote(ready, selected.validation.labels, ready.vote(test), test.labels, found, costs)
         yield Row(team, method, score, selected.corrected.score if selected.corrected else None, False)

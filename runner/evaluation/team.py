@@ -13,10 +13,10 @@ from ensembles.pool.stored import StoredPool, needs_true_class_alone
 from ensembles.pool.streaming import StreamedMean, stream_mean
 from ensembles.pool.true_class import true_or_other
 from ensembles.selection.select import select
-from ensembles.selection_bias.corrected import FITTED, Corrected, correct
+from ensembles.selection_bias.corrected import Corrected, correct
 from ensembles.selection_bias.repeat import rank_all
 from ensembles.team import Team
-from ensembles.voting.vote import VOTES
+from ensembles.voting.vote import VOTES, is_fitted
 from trainables.errors import MismatchedPredictions
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialCost, TrialRecord
@@ -66,7 +66,7 @@ def choose(
 ) -> SelectedTeam:
     """The team that `config` asks for, with its bias correction for `config.vote` and `votes` (by default those that need
     no fitting). A candidate whose predictions turn out to be damaged is left out, and the selection repeated."""
-    methods = [method for method in VOTES if method not in FITTED] if votes is None else votes
+    methods = [method for method in VOTES if not is_fitted(method)] if votes is None else votes
     while True:
         whole = None if needs_true_class_alone(config) else pool.read(pool.members, "validation")
         sources: Candidates = WholePool(whole) if whole else pool

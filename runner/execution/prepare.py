@@ -18,6 +18,7 @@ from runner.journal.state import RunState
 from runner.preflight.augment_keys import check_augment
 from runner.preflight.model_check import check_models
 from runner.preflight.pin_weights import pin_pretrained_weights
+from runner.preflight.plugins import check_plugins
 from runner.runs.compatibility import check_understood
 from runner.runs.former_run import read_former, read_trained
 from runner.search.base.former import Former
@@ -78,6 +79,7 @@ def prepare_run(
 
     Raises `CaucusError` where it cannot be run; nothing is written.
     """
+    check_plugins(spec)
     check_cluster(address)
     budget = Budget(spec.budget, find_price(spec))
     images = images or load_images(spec.data)

@@ -22,6 +22,15 @@ if TYPE_CHECKING:
         Median,
         RandomSearch,
     )
+    from runner.library.plugins import (
+        register_calibration,
+        register_data_source,
+        register_rule,
+        register_scheduler,
+        register_search,
+        register_selection,
+        register_vote,
+    )
     from runner.library.predictor import Predictor, open_bundle
     from runner.library.run import Report, Run, Trials, open_run
     from runner.library.space import choice, integers, log, uniform
@@ -49,6 +58,13 @@ __all__ = [
     "log",
     "open_bundle",
     "open_run",
+    "register_calibration",
+    "register_data_source",
+    "register_rule",
+    "register_scheduler",
+    "register_search",
+    "register_selection",
+    "register_vote",
     "uniform",
 ]
 
@@ -67,6 +83,15 @@ __getattr__ = lazy_names(
             "JitteredGrid",
             "Median",
             "RandomSearch",
+        ),
+        "plugins": (
+            "register_calibration",
+            "register_data_source",
+            "register_rule",
+            "register_scheduler",
+            "register_search",
+            "register_selection",
+            "register_vote",
         ),
         "predictor": ("Predictor", "open_bundle"),
         "run": ("Report", "Run", "Trials", "open_run"),

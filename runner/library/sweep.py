@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from runner.config.checks import parse_spec
-from runner.config.overrides import custom_model_names
+from runner.config.custom_code import hash_custom_code
+from runner.config.overrides import plugin_names
 from runner.config.sweep import SweepSpec
 from runner.journal.log import Listener
 from runner.library.run import Run
@@ -65,8 +66,8 @@ class Sweep:
             if not isinstance(space, Mapping):
                 raise SweepFileError(f"Sweep: search.space is {space!r}: give a mapping of keys to distributions")
             raw["search"]["space"] = {**space, **searched}
-        trust(custom_model_names(raw))
-        self.spec: SweepSpec = parse_spec(raw, "Sweep")
+        trust(plugin_names(raw))
+        self.spec: SweepSpec = hash_custom_code(parse_spec(raw, "Sweep"))
 
     def plan(self, **options: Any) -> Plan:
         """What the sweep would do and cost; `options` are those of `plan_sweep`."""

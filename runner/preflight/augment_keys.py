@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from runner.config.overrides import custom_augmentation_names
 from runner.config.search import MethodConfig
 from runner.config.sweep import SweepSpec
 from trainables.config.augment import AugmentConfig
@@ -17,12 +19,20 @@ SECTION = "augment."
 
 def augment_values(spec: SweepSpec) -> dict[str, float]:
     """The keys of `augment` that the sweep sets or searches above 0, in their documented order, each at its greatest value."""
-    found: dict[str, list[float]] = {key: [getattr(spec.augment, key)] for key in AugmentConfig.model_fields}
+    found: dict[str, list[float]] = {
+        key: [getattr(spec.augment, key)] for key in AugmentConfig.model_fields if key != "function"
+    }
     for _, method in spec.search.parts:
         for key, value in _possible_values(method):
-            if key.startswith(SECTION) and isinstance(value, int | float):
+            if key.removeprefix(SECTION) in found and key.startswith(SECTION) and isinstance(value, int | float):
                 found[key.removeprefix(SECTION)].append(value)
     return {key: max(values) for key, values in found.items() if max(values) > 0}
+
+
+def custom_augmentations(spec: SweepSpec) -> dict[str, dict[str, Any]]:
+    """The plug-ins that the sweep sets or searches, each as keys of `augment`."""
+    raw = {"augment": {"function": spec.augment.function}, "search": spec.search.model_dump(mode="json")}
+    return {name: {"function": name, **spec.augment.custom_keys} for name in custom_augmentation_names(raw)}
 
 
 def _possible_values(method: MethodConfig) -> Iterator[tuple[str, object]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from runner.config.sweep import SweepSpec
 from runner.output.out_file import write_out
-from runner.preflight.augment_keys import augment_values, check_augment
+from runner.preflight.augment_keys import augment_values, check_augment, custom_augmentations
 from trainables.config.augment import AugmentConfig
 from trainables.config.seed import derive_seed
 from trainables.data.images import ImageSet
@@ -39,7 +40,7 @@ class Row:
     """Some images, uint8 (images, height, width, channels), after the operations of `values`."""
 
     title: str
-    values: dict[str, float]
+    values: Mapping[str, Any]
     pixels: Pixels
 
     def to_dict(self) -> dict[str, Any]:
@@ -53,8 +54,9 @@ def preview(spec: SweepSpec) -> list[Row]:
     An operation that is searched is at its greatest value. Where there is only one, the last row is left out. Raises
     `SweepFileError` where the sweep augments nothing, or asks for colours of grey images.
     """
-    values = augment_values(spec)
-    if not values:
+    values: dict[str, Any] = dict(augment_values(spec))
+    custom = custom_augmentations(spec)
+    if not values and not custom:
         raise SweepFileError(
             f"{spec.name} augments nothing: set a key, such as augment.flip=0.5 augment.crop=2; "
             f"known are {', '.join(AugmentConfig.model_fields)}"
@@ -64,9 +66,9 @@ def preview(spec: SweepSpec) -> list[Row]:
     rows_shown = choose_images(images, IMAGES)
     pixels, labels = images.pixels[rows_shown], images.labels[rows_shown]
     rows = [Row("as they are", {}, pixels)]
-    shown = [(f"{key} {value:g}", {key: value}) for key, value in values.items()]
-    if len(values) > 1:
-        shown.append(("all of them", values))
+    shown = [(f"{key} {value:g}", {key: value}) for key, value in values.items()] + list(custom.items())
+    if len(shown) > 1:
+        shown += [("all of them", values | keys) for keys in custom.values() or ({},)]
     for title, some in shown:
         seed = derive_seed(spec.search.seed, title)  # of one seed, one image would have small draws in all rows
         rows.append(Row(title, some, augment_pixels(some, pixels, labels, len(images.class_names), seed)))
@@ -84,7 +86,7 @@ def choose_images(images: ImageSet, count: int) -> npt.NDArray[np.int64]:
 
 
 def augment_pixels(
-    values: dict[str, float], pixels: Pixels, labels: npt.NDArray[np.int64], classes: int, seed: int
+    values: Mapping[str, Any], pixels: Pixels, labels: npt.NDArray[np.int64], classes: int, seed: int
 ) -> Pixels:
     """The images as a trial would be shown them, with labels int64 (images,)."""
     import torch

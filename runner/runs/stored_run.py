@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from ensembles.config import EnsembleConfig
+from ensembles.plugins import check_ensemble_plugins
 from runner.config.messages import nearest, rule
-from runner.config.overrides import apply_overrides
+from runner.config.overrides import apply_overrides, plugin_names
 from runner.config.sweep import SweepSpec
 from runner.journal.journal import read_state
 from runner.journal.state import RunState
 from runner.runs.locate import Located
 from runner.runs.pooled_runs import pool_records, read_other_runs
-from trainables.config.model import is_custom_model
 from trainables.errors import CaucusError, SweepFileError
+from trainables.plugins.kind import is_plugin
 from trainables.plugins.trust import trust
 from trainables.results.listing import Listing
 from trainables.results.record import TrialRecord, rank
@@ -72,7 +73,13 @@ def load_run(found: Located, overrides: list[str], state: RunState | None = None
     spec = head.get("spec")
     ensemble_record = spec.get("ensemble") if isinstance(spec, dict) else None
     ensemble_record, ignored = _known_part(ensemble_record if isinstance(ensemble_record, dict) else {})
-    changed = apply_overrides(ensemble_record, [override.removeprefix("ensemble.") for override in overrides], ())
+    typed = [override.removeprefix("ensemble.") for override in overrides]
+    trust(plugin_names({"ensemble": apply_overrides({}, typed, ())}))
+    changed = apply_overrides(ensemble_record, typed, ())
+    if not any(is_plugin(changed.get(key)) for key in EnsembleConfig.PLUGIN_KEYS):
+        # Without a plug-in, its recorded keys mean nothing.
+        meant = {*EnsembleConfig.model_fields, *apply_overrides({}, typed, ())}
+        changed = {key: value for key, value in changed.items() if key in meant}
     try:
         ensemble = EnsembleConfig.model_validate(changed)
     except ValidationError as error:
@@ -84,11 +91,19 @@ def load_run(found: Located, overrides: list[str], state: RunState | None = None
             ) from None
         raise SweepFileError(f"ensemble.{key} is {problem['input']!r}: {rule(problem)}") from None
     state = state or read_state(found.store, found.name, found.run)
+    _check_typed(ensemble, apply_overrides({}, typed, ()))
     overridden = {key.partition(".")[0] for key in changed}
     ignored = [key for key in ignored if key.partition("=")[0] not in overridden]
     state.unread.update(f"{layout.SWEEP} with ensemble.{key}" for key in ignored)
     command = str(head.get("command", ""))
     return StoredRun(found.store, found.name, found.run, state, ensemble, command, spec_in(head), tuple(ignored))
+
+
+def _check_typed(ensemble: EnsembleConfig, typed: Mapping[str, object]) -> None:
+    """Raise `PluginUnusable` where a key that a person typed is known to no plug-in of `ensemble`."""
+    extra = {key: value for key, value in typed.items() if key not in EnsembleConfig.model_fields}
+    if extra:
+        check_ensemble_plugins(ensemble, extra)
 
 
 def _known_part(record: dict[str, object]) -> tuple[dict[str, object], list[str]]:
@@ -123,6 +138,9 @@ def pool_trials(stored: StoredRun) -> list[TrialRecord]:
 
 
 def trust_run(stored: StoredRun) -> None:
-    """Allow the import of the models that the trials of a stored run, or of runs that it pools, name: for --custom-code."""
-    names = {record.config.model.name for record in pool_trials(stored)}
-    trust(name for name in names if is_custom_model(name))
+    """Allow the import of the plug-ins that a stored run, its trials, or the runs that it pools name: for --custom-code."""
+    trust(plugin_names({"ensemble": stored.ensemble.model_dump(mode="json")}))
+    if stored.spec:
+        trust(plugin_names(stored.spec.model_dump(mode="json")))
+    for record in pool_trials(stored):
+        trust(plugin_names(record.config.model_dump(mode="json")))

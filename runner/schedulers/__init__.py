@@ -10,7 +10,7 @@ from trainables.lazy import lazy_names
 if TYPE_CHECKING:
     from runner.schedulers.asha import Asha
     from runner.schedulers.asha_promote import PromotingAsha
-    from runner.schedulers.base import Scheduler, SchedulerDecision
+    from runner.schedulers.base import Scheduler, SchedulerDecision, Unpaused
     from runner.schedulers.choose import choose_scheduler
     from runner.schedulers.early_stopping import Patience
     from runner.schedulers.hyperband import HyperBand
@@ -24,6 +24,7 @@ __all__ = [
     "PromotingAsha",
     "Scheduler",
     "SchedulerDecision",
+    "Unpaused",
     "choose_scheduler",
 ]
 
@@ -35,6 +36,7 @@ __getattr__ = lazy_names(
         "base": (
             "SchedulerDecision",
             "Scheduler",
+            "Unpaused",
         ),
         "choose": ("choose_scheduler",),
         "early_stopping": ("Patience",),

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from runner.config.scheduler import SchedulerConfig
-from runner.schedulers.asha import Asha
-from runner.schedulers.asha_promote import PromotingAsha
-from runner.schedulers.base import Scheduler, Unscheduled
-from runner.schedulers.hyperband import HyperBand
-from runner.schedulers.median import MedianStopping
+from runner.schedulers.base import Scheduler
+from trainables.plugins.call import build
+from trainables.plugins.kinds import SCHEDULER
+
+PROTOCOL = ("add", "record", "decide", "pause", "promote", "resume", "end", "resolve_paused", "close")
 
 
 def choose_scheduler(config: SchedulerConfig, seed: int) -> Scheduler:
-    """The scheduler of a sweep or of one of its stages, with nothing recorded yet."""
-    epochs, reduction, grace = config.max_epochs, config.reduction, config.grace_epochs
-    match config.method:
-        case "none":
-            return Unscheduled()
-        case "asha":
-            return Asha(epochs, reduction, grace, brackets=config.brackets, seed=seed)
-        case "asha-promote":
-            return PromotingAsha(epochs, reduction, grace)
-        case "hyperband":
-            return HyperBand(epochs, reduction, grace)
-        case "median":
-            return MedianStopping(grace, config.min_trials)
+    """The scheduler of a sweep or of one of its stages, with nothing recorded yet.
+
+    Its class is called with those keys of the `scheduler` section, and `seed`, that its signature names. Raises `PluginUnusable` where
+    a plug-in cannot be built, or is no scheduler.
+    """
+    known = {key: getattr(config, key) for key in SchedulerConfig.model_fields} | {"seed": seed}
+    scheduler: Scheduler = build(SCHEDULER, config.method, (), known, config.custom_keys, PROTOCOL)
+    return scheduler

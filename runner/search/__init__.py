@@ -9,16 +9,30 @@ from typing import TYPE_CHECKING
 from trainables.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from runner.search.base.protocol import Search
+    from runner.search.base.protocol import Decide, Measure, Over, Plan, Search, Wait
+    from runner.search.base.stage_context import Progress, StageContext
     from runner.search.choose import choose_search, list_trials
     from runner.search.stages import StagedSearch
 
-__all__ = ["Search", "StagedSearch", "choose_search", "list_trials"]
+__all__ = [
+    "Decide",
+    "Measure",
+    "Over",
+    "Plan",
+    "Progress",
+    "Search",
+    "StageContext",
+    "StagedSearch",
+    "Wait",
+    "choose_search",
+    "list_trials",
+]
 
 __getattr__ = lazy_names(
     __name__,
     {
-        "base.protocol": ("Search",),
+        "base.protocol": ("Decide", "Measure", "Over", "Plan", "Search", "Wait"),
+        "base.stage_context": ("Progress", "StageContext"),
         "choose": (
             "choose_search",
             "list_trials",

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from runner.config.rules import stage_scheduler
 from runner.config.sweep import SweepSpec
 from runner.journal.state import RunState
 from runner.search.base.former import Former
 from runner.search.base.protocol import Measure, Plan, Search
 from runner.search.base.stage_context import StageContext
-from runner.search.methods.ablation import AblationSearch
-from runner.search.methods.bagging import BaggingSearch
-from runner.search.methods.boosting import BoostingSearch
-from runner.search.methods.grid import GridSearch
-from runner.search.methods.ladder import CapacityLadderSearch
-from runner.search.methods.random import RandomSearch, draw_trials
+from runner.search.methods.random import draw_trials
 from runner.search.pseudo_labels import with_second_stage
 from runner.search.stages import StagedSearch
 from runner.search.warm_start import begin_warm
 from trainables.config.trial import TrialConfig
 from trainables.errors import SweepFileError
+from trainables.plugins.call import build
+from trainables.plugins.kinds import SEARCH
+
+PROTOCOL = ("step", "observe", "wants")
 
 
 def choose_search(
@@ -44,32 +44,18 @@ def choose_search(
 
 
 def choose_method(scope: StageContext, former: Former | None, trained: Sequence[TrialConfig] = ()) -> Search:
-    """The search that one stage names. What only some methods need is imported where it is chosen."""
-    match scope.method.method:
-        case "random":
-            return RandomSearch(scope, trained)
-        case "grid" | "jittered":
-            return GridSearch(scope)
-        case "ablation":
-            return AblationSearch(scope)
-        case "ladder":
-            return CapacityLadderSearch(scope)
-        case "bagging":
-            return BaggingSearch(scope)
-        case "boosting":
-            return BoostingSearch(scope)
-        case "pbt":
-            from runner.search.methods.pbt import PBTSearch
-
-            return PBTSearch(scope)
-        case "replay":
-            from runner.search.methods.replay import ReplaySearch
-
-            return ReplaySearch(scope, former)
-        case "tpe" | "gp" | "bohb":
-            from runner.search.methods.model_based import ModelBasedSearch
-
-            return ModelBasedSearch(scope)
+    """The search that one stage names. Its class is called with the stage's context, with `former` and `trained` if its signature names
+    them, and with its own keys. Raises `PluginUnusable` where a plug-in cannot be built, or is no search."""
+    method = scope.method
+    known = {"former": former, "trained": trained}
+    search: Search = build(SEARCH, method.method, (scope,), known, method.custom_keys, PROTOCOL)
+    scheduler = stage_scheduler(scope.spec, scope.stage).method
+    if method.has_plugin and getattr(search, "needs_all_epochs", False) and scheduler != "none":
+        raise SweepFileError(
+            f"search.method is {method.method}, which needs all epochs of its trials, but scheduler.method is {scheduler}: "
+            f"{'give the stage scheduler.method' if scope.stage else 'set scheduler.method'}=none"
+        )
+    return search
 
 
 def list_trials(spec: SweepSpec, data_id: str, former: Former | None = None) -> list[TrialConfig]:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from ensembles.voting.vote import read_voter
 from runner.deploy.loaded_bundle import ReadyTeam
 from runner.execution import labelling as label
 from tests.device.second_device import allocated_bytes, limit_memory
@@ -26,7 +27,7 @@ from trainables.errors import DataError, DeviceFault
 from trainables.export.program import read_program, write_program
 from trainables.export.team_calibration import build_calibration
 from trainables.export.team_net import MemberWeights, TeamNet
-from trainables.export.team_vote import build_vote
+from trainables.export.team_vote import TeamVote
 from trainables.hardware.device import check_device
 from trainables.models.build import build_model
 from trainables.models.cost import measure_cost
@@ -182,14 +183,17 @@ def make_team(device: torch.device, store: Store, vote: dict[str, Any], calibrat
     weights = read_part(store, CheckpointId(PLAIN.trial_id, EPOCHS), layout.WEIGHTS)
     mean, std = channel_statistics(IMAGES.arrays)
     members = [MemberWeights(PLAIN, weights, precision) for precision in ("float32", "bfloat16")]
-    parts = build_vote(vote), build_calibration(calibration)
+    voter = read_voter(
+        {"members": [{"trial_id": "a", "epoch": 1}, {"trial_id": "b", "epoch": 1}], "weights": [0.5, 0.5], **vote}
+    )
+    parts = TeamVote(voter.combine), build_calibration(calibration)
     return TeamNet(members, ImageShape(8, 8, 3, 3), mean.tolist(), std.tolist(), *parts).to(device)
 
 
 VOTES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "soft": ({"method": "soft", "members": [1, 2]}, {"kind": "temperature", "temperature": 1.5}),
+    "soft": ({"method": "soft"}, {"kind": "temperature", "temperature": 1.5}),
     "stacked": (
-        {"method": "stacked", "stacking": {"weights": [0.7, 0.4], "bias": [0.0, 0.1, 0.2]}},
+        {"method": "stacked", "fitted": {"weights": [0.7, 0.4], "bias": [0.0, 0.1, 0.2]}},
         {"kind": "vector", "scale": [1.0, 1.1, 0.9], "bias": [0.0, 0.1, 0.0]},
     ),
     "confidence": (
@@ -220,7 +224,7 @@ def test_a_team_says_on_the_device_what_it_says_on_the_cpu(device: torch.device,
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["soft", "rank", "confidence", "majority"])
+@pytest.mark.parametrize("name", ["soft", "rank", "confidence", "majority", "stacked"])
 def test_an_exported_program_runs_on_the_device(device: torch.device, stored: Folder, name: str) -> None:
     team = make_team(CPU, stored, *VOTES[name])
     program = read_program(write_program(team, team.shape))

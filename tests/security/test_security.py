@@ -316,7 +316,7 @@ FORBIDDEN_CALLS = {
     "yaml.load",
     "shutil.unpack_archive",
 }
-KNOWN_IMPORTS = {"trainables/plugins/load.py"}
+KNOWN_IMPORTS = {"trainables/plugins/kind.py"}
 """Where a module is imported by a name that is not in the source; `check_trusted` stands before it."""
 
 

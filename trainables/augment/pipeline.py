@@ -6,6 +6,9 @@ generator: so the images of an epoch follow from its seed alone, independently o
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -24,6 +27,8 @@ from trainables.augment.mix import Mixed, beta_quantiles, draw_mixes, mix_pixels
 from trainables.config.augment import AugmentConfig
 from trainables.data.image_shape import ImageShape
 from trainables.errors import DataError
+from trainables.plugins.call import choose_keys, refuse_unknown
+from trainables.plugins.kinds import AUGMENTATION
 
 __all__ = ["Augment", "Mixed", "check_channels"]
 
@@ -42,7 +47,7 @@ class Augment:
     """Augments batches of images. All draws come from one generator, which `begin` seeds for an epoch."""
 
     def __init__(self, config: AugmentConfig, shape: ImageShape, device: torch.device) -> None:
-        """Raises `DataError` as `check_channels`."""
+        """Raises `DataError` as `check_channels`, and `PluginUnusable` where there is no such plug-in, or it does not take a key."""
         check_channels([key for key in COLOURED if getattr(config, key)], shape.channels)
         self._config = config
         self._shape = shape
@@ -54,13 +59,22 @@ class Augment:
             for name, alpha in (("mixup", config.mixup), ("cutmix", config.cutmix))
             if alpha
         }
+        self._function: Callable[..., Any] | None = None
+        self._function_keys: dict[str, Any] = {}
+        if config.function:
+            self._function = AUGMENTATION.find(config.function)
+            refuse_unknown("augment", config.custom_keys, {config.function: (self._function, 1)})
+            known = {"generator": self._generator}
+            self._function_keys = choose_keys(self._function, 1, known, config.custom_keys)
         self._values = Draws(self._draw_values)
         self._mixes = Draws(lambda count: draw_mixes(config, shape, self._quantiles, count, self._generator))
 
     @property
     def varies(self) -> bool:
         """Whether `vary` does anything."""
-        return any(getattr(self._config, key) for key in ("flip", "crop", "strength", *GREATEST))
+        return self._function is not None or any(
+            getattr(self._config, key) for key in ("flip", "crop", "strength", *GREATEST)
+        )
 
     @property
     def mixes(self) -> bool:
@@ -76,7 +90,7 @@ class Augment:
     def vary(self, images: Tensor) -> Tensor:
         """Augment `images`, float32 (images, channels, height, width) from 0 to 1; the result has the same shape and range.
 
-        The order is geometry, colour, noise, erasing. Input and output are in channels_last. `images` is not modified.
+        The order is geometry, colour, noise, erasing, plug-in. Input and output are in channels_last. `images` is not modified.
         """
         values = self._values.take(len(images))
         pixels = images.permute(0, 2, 3, 1).contiguous()
@@ -95,7 +109,27 @@ class Augment:
             pixels = pixels.clamp_(0, 1)
         if "erasing" in values:
             pixels = erase_images(pixels, values["erasing"])
-        return pixels.permute(0, 3, 1, 2)
+        varied = pixels.permute(0, 3, 1, 2)
+        return varied if self._function is None else self._augment_by_plugin(varied)
+
+    def _augment_by_plugin(self, images: Tensor) -> Tensor:
+        """What the plug-in makes of `images`. It is called with them, and with `generator` and those keys that its signature names.
+
+        Raises `DataError` where it fails, or returns images of another shape.
+        """
+        function, name = self._function, self._config.function
+        assert function is not None
+        try:
+            found = function(images, **self._function_keys)
+        except Exception as error:
+            raise DataError(f"augment.function is {name}: it raised {type(error).__name__}: {error}") from error
+        if not isinstance(found, Tensor) or found.shape != images.shape:
+            what = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+            raise DataError(
+                f"augment.function is {name}: of images of shape {tuple(images.shape)} it returned {what}: return as many images of the "
+                "same shape"
+            )
+        return found.to(images.dtype)
 
     def mix(self, images: Tensor, labels: Tensor) -> Mixed:
         """Mix each of `images` with another one of the batch. The pairs are a random permutation: an image may be paired with

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from trainables.config.base import Frozen
+from trainables.config.base import OpenSection
+from trainables.plugins.kinds import AUGMENTATION
 
 
-class AugmentConfig(Frozen):
+def _check_function(name: str) -> str:
+    return AUGMENTATION.check(name) if name else name
+
+
+class AugmentConfig(OpenSection):
     """Augmentation of training images on the device; every image has draws of its own. Everything is off by default.
 
     A range is symmetric: `rotation: 10` turns by -10 to 10 degrees.
     """
+
+    PLUGIN_KEYS = ("function",)
 
     flip: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Probability of mirroring left and right."""
@@ -46,3 +53,6 @@ class AugmentConfig(Frozen):
     strength: Annotated[float, Field(ge=0, le=1)] = 0.0
     """One number for all operations: each image gets two of the operations above, drawn at random, at this share of their
     usual maximum (after RandAugment, Cubuk et al. 2020)."""
+    function: Annotated[str, AfterValidator(_check_function)] = ""
+    """A plug-in that augments a batch after the operations above: `module:function`, or `package/name` of an installed package.
+    It may define further keys here."""

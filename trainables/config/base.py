@@ -4,15 +4,51 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from trainables.plugins.kind import is_plugin
 
 
 class Frozen(BaseModel):
     """Base of all configurations: immutable, no unknown keys, only finite numbers, no silent conversion of `"3"` to 3."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True, validate_default=True)
+
+
+CustomValue = str | int | float | bool | None
+"""Types that a key of a plug-in can have."""
+
+
+class OpenSection(Frozen):
+    """A section that may name plug-ins. They are called with those of its keys that their signatures name, and may define
+    further keys here; without a plug-in, an unknown key is an error."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, CustomValue] = Field(init=False)
+
+    PLUGIN_KEYS: ClassVar[tuple[str, ...]] = ()
+    """Keys that may hold the name of a plug-in."""
+
+    @property
+    def has_plugin(self) -> bool:
+        """Whether a key holds the name of a plug-in."""
+        return any(is_plugin(getattr(self, key)) for key in self.PLUGIN_KEYS)
+
+    @property
+    def custom_keys(self) -> dict[str, CustomValue]:
+        """The keys that only a plug-in knows."""
+        return dict(self.model_extra or {})
+
+    @model_validator(mode="after")
+    def _only_plugins_have_other_keys(self) -> Self:
+        if not self.has_plugin:
+            for key, value in self.custom_keys.items():
+                raise ValidationError.from_exception_data(
+                    type(self).__name__, [{"type": "extra_forbidden", "loc": (key,), "input": value}]
+                )
+        return self
 
 
 def short_hash(value: object, digits: int) -> str:

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from trainables.config.augment import AugmentConfig
 from trainables.config.model import ModelConfig
+from trainables.plugins.kind import FAMILIES
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,16 @@ class Condition:
         )
 
 
-CUSTOM_ONLY = Condition("model.name", frozenset(), r".+:.+", "module:function")
-"""Condition of keys that only a user-defined model has."""
+_PLUGIN = rf"(?!({'|'.join(FAMILIES)})/).+[:/].+"
 
-CNN_OR_CUSTOM = Condition("model.name", frozenset({"cnn"}), r".+:.+", "module:function")
-"""Condition of keys that `cnn` has, and a user-defined model whose signature names them."""
+CUSTOM_ONLY = Condition("model.name", frozenset(), _PLUGIN, "module:function")
+"""Condition of keys that only a custom model has."""
+
+CNN_OR_CUSTOM = Condition("model.name", frozenset({"cnn"}), _PLUGIN, "module:function")
+"""Condition of keys that `cnn` has, and a custom model whose signature names them."""
+
+CUSTOM_AUGMENTATION = Condition("augment.function", frozenset(), _PLUGIN, "module:function")
+"""Condition of keys that only a custom augmentation has."""
 
 CONDITIONS: Mapping[str, Condition] = {
     **{
@@ -70,4 +77,6 @@ def condition_of(key: str) -> Condition | None:
     section, _, name = key.partition(".")
     if section == "model" and name not in ModelConfig.model_fields:
         return CUSTOM_ONLY
+    if section == "augment" and name not in AugmentConfig.model_fields:
+        return CUSTOM_AUGMENTATION
     return CONDITIONS.get(key)

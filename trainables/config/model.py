@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field
 
-from trainables.config.base import Frozen
+from trainables.config.base import OpenSection
+from trainables.plugins.kind import is_plugin
+from trainables.plugins.kinds import MODEL
 
-MODEL_PATTERN = r"^(cnn|(torchvision|timm)/[A-Za-z0-9_.]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
-
-CustomValue = str | int | float | bool | None
-"""Types that a key of a user-defined model can have."""
+ModelName = Annotated[str, AfterValidator(MODEL.check)]
 
 
 def is_custom_model(model_name: object) -> bool:
-    """Whether a model's name is that of a user-defined one, `module:function`. False for values of other types, which
-    validation refuses later."""
-    return isinstance(model_name, str) and ":" in model_name
+    """Whether a model's name is that of a plug-in. False for values of other types, which validation refuses later."""
+    return is_plugin(model_name)
 
 
-def _check_model_name(name: str) -> str:
-    if not re.fullmatch(MODEL_PATTERN, name):
-        raise PydanticCustomError("model_name", "Input should be 'cnn', torchvision/NAME, timm/NAME or module:function")
-    return name
-
-
-class ModelConfig(Frozen):
+class ModelConfig(OpenSection):
     """The network. `cnn` is a plain one: `blocks` of convolution, norm, activation, pooling, dropout, then a linear layer.
 
     The keys after `name` and `weights` are those of `cnn`. A user-defined model is called with those that its signature
     names, and may define further keys here; no other model may.
     """
 
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, CustomValue] = Field(init=False)
+    PLUGIN_KEYS = ("name",)
 
-    name: Annotated[str, AfterValidator(_check_model_name)] = "cnn"
-    """`cnn`, `torchvision/resnet18` and the like, `timm/resnet18` (needs timm), or a user-defined `module:function`."""
+    name: ModelName = "cnn"
+    """`cnn`, `torchvision/resnet18` and the like, `timm/resnet18` (needs timm), or a plug-in: a function `module:function`, or
+    `package/name` of an installed package."""
     weights: str = ""
     """A safetensors file (a path, or a URI in a store) with the initial weights; a last layer of another size is initialised."""
     blocks: Annotated[int, Field(ge=1, le=5)] = 2
@@ -75,12 +65,3 @@ class ModelConfig(Frozen):
     """Probability of dropping a channel after each block, and a feature before each dense layer (Srivastava 2014)."""
     head_dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Dropout before dense layers alone; left out: the same as `dropout`."""
-
-    @model_validator(mode="after")
-    def _keep_extra_keys_for_custom_models(self) -> Self:
-        if not is_custom_model(self.name):
-            for key, value in (self.model_extra or {}).items():
-                raise ValidationError.from_exception_data(
-                    "ModelConfig", [{"type": "extra_forbidden", "loc": (key,), "input": value}]
-                )
-        return self

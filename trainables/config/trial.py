@@ -7,7 +7,7 @@ default must never change: `tests/trainables/config/test_trial.py` holds the ids
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -71,6 +71,11 @@ class BoostConfig(Frozen):
         return self
 
 
+def combine_sources(sources: Sequence[str]) -> str:
+    """The `code` of a trial whose plug-ins have these hashes of their sources; "" where there are none."""
+    return sources[0] if len(sources) == 1 else short_hash(list(sources), digits=12) if sources else ""
+
+
 class TrialConfig(Frozen):
     """Everything that decides the result of one trial."""
 
@@ -93,6 +98,8 @@ class TrialConfig(Frozen):
     parent: ParentConfig | None = None
     """The checkpoint that weights and optimizer start from; the count of epochs continues from its epoch."""
     boost: BoostConfig = BoostConfig()
+    code: Annotated[str, Field(pattern=r"^([0-9a-f]{12})?$")] = ""
+    """Hash of the source of its custom model and augmentation; "" where it has neither. Filled in by the sweep."""
 
     @cached_property
     def trial_id(self) -> str:

@@ -16,6 +16,14 @@ MEMORY = "arrays"
 """`data.name` of such images."""
 
 
+def refuse_arrays() -> ImageSet:
+    """Raises `DataError`: images of a program cannot be loaded again. It is the data source `arrays`."""
+    raise DataError(
+        "data.name is arrays: these images were handed over by a program, and are stored nowhere: let it hand them over "
+        "again (`Sweep(data=(images, labels)).run()`)"
+    )
+
+
 def images_from_arrays(
     pixels: Any,
     labels: Any,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from trainables.config.base import Frozen
+from trainables.config.base import OpenSection
+from trainables.plugins.kinds import DATA
 
 Share = Annotated[float, Field(gt=0, lt=0.9)]
 
@@ -18,12 +19,16 @@ def _split_list(raw: object) -> object:
     return [int(item) if item.isdecimal() else item for item in (part.strip() for part in raw.split(","))]
 
 
-class DataConfig(Frozen):
+class DataConfig(OpenSection):
     """Where images come from (exactly one of `name`, `path` and `csv`), their size, and how they are split."""
 
-    name: Literal["digits", "fashion-mnist", "arrays"] | None = None
+    PLUGIN_KEYS = ("name",)
+
+    name: Annotated[str, AfterValidator(DATA.check)] | None = None
     """A well-known set. `digits` comes with scikit-learn; `fashion-mnist` is read from `root`, or downloaded;
-    `arrays` are images that a program hands over (`Sweep(data=(images, labels))`)."""
+    `arrays` are images that a program hands over (`Sweep(data=(images, labels))`). Or a plug-in: a function `module:function`, or
+    `package/name` of an installed package, that is called with those of `size`, `channels`, `root` and its own keys that its
+    signature names."""
     path: str | None = None
     """A local folder with one folder of images for each class."""
     csv: str | None = None
@@ -68,7 +73,7 @@ class DataConfig(Frozen):
                 )
             if getattr(self, key) == "":
                 raise ValueError(f"data.{key} is empty: name a place, or leave the key out")
-        if self.root is not None and self.csv is None and self.name != "fashion-mnist":
+        if self.root is not None and self.csv is None and self.name != "fashion-mnist" and not self.has_plugin:
             raise ValueError(f"data.root means nothing to {named[0]} here: remove it")
         for key in ("image_column", "label_column"):
             if self.csv is None and getattr(self, key) != type(self).model_fields[key].default:

@@ -1,6 +1,6 @@
 """A team as one torch program: `program` writes and reads it without a pickle, `team_net` joins members and vote.
 
-`team_vote` and `team_calibration` do in torch what `ensembles.voting` and `ensembles.calibration` do in numpy.
+`team_vote` runs the votes of `ensembles.voting` in torch, `team_calibration` does in torch what `ensembles.calibration` does in numpy.
 """
 
 from typing import TYPE_CHECKING
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from trainables.export.program import read_program, write_program
     from trainables.export.team_calibration import build_calibration
     from trainables.export.team_net import MemberWeights, TeamNet
-    from trainables.export.team_vote import build_vote
+    from trainables.export.team_vote import TeamVote
 
-__all__ = ["MemberWeights", "TeamNet", "build_calibration", "build_vote", "read_program", "write_program"]
+__all__ = ["MemberWeights", "TeamNet", "TeamVote", "build_calibration", "read_program", "write_program"]
 
 __getattr__ = lazy_names(
     __name__,
@@ -27,6 +27,6 @@ __getattr__ = lazy_names(
             "MemberWeights",
             "TeamNet",
         ),
-        "team_vote": ("build_vote",),
+        "team_vote": ("TeamVote",),
     },
 )

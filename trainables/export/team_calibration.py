@@ -5,21 +5,25 @@ Input and output are float64 (images, classes). A test checks that results agree
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from trainables.export.team_vote import floored_log
+LEAST_PROBABILITY = 1e-12
+"""Lower bound of probabilities in logarithms, as in `ensembles.metrics.scores`."""
 
 OWN_ORDER = 1e-9
 """Share of the vote's probability that an isotonic calibration adds, as in `ensembles.calibration.isotonic`."""
 
 
-def build_calibration(parameters: Mapping[str, Any]) -> nn.Module:
-    """The calibration with the parameters of `Calibrator.to_dict`. Raises `ValueError` for an unknown kind."""
+def build_calibration(parameters: Mapping[str, Any], apply: Callable[[Tensor], Tensor] | None = None) -> nn.Module:
+    """The calibration with the parameters of `Calibrator.to_dict`; `apply` is that of a plug-in, which may be written for torch too.
+    Raises `ValueError` for an unknown kind."""
+    if apply is not None:
+        return CustomCalibration(apply)
     match parameters["kind"]:
         case "none":
             return nn.Identity()
@@ -30,6 +34,18 @@ def build_calibration(parameters: Mapping[str, Any]) -> nn.Module:
         case "isotonic":
             return Curves(parameters["curves"])
     raise ValueError(f"a calibration by {parameters['kind']!r} is not known")
+
+
+class CustomCalibration(nn.Module):
+    """The calibration of a plug-in, which a program can have where it is written in the array API or in torch."""
+
+    def __init__(self, apply: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self._apply_to = apply
+
+    @override
+    def forward(self, probabilities: Tensor) -> Tensor:
+        return self._apply_to(probabilities).double()
 
 
 class ScaledLogs(nn.Module):
@@ -79,3 +95,8 @@ class Curves(nn.Module):
         )
         found = (before + way.clamp(0, 1) * (after - before)).t() + OWN_ORDER * probabilities
         return found / found.sum(1, keepdim=True)
+
+
+def floored_log(probabilities: Tensor) -> Tensor:
+    """Natural logarithms of `probabilities`, bounded below, float64."""
+    return probabilities.double().clamp(min=LEAST_PROBABILITY).log()

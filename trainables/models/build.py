@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
 from trainables.config.model import ModelConfig, is_custom_model
 from trainables.data.image_shape import ImageShape
-from trainables.models.cnn import build_cnn
+from trainables.models.custom import build_custom
+from trainables.plugins.kinds import MODEL
 
 
 def build_model(config: ModelConfig, shape: ImageShape, seed: int) -> nn.Module:
@@ -17,16 +20,7 @@ def build_model(config: ModelConfig, shape: ImageShape, seed: int) -> nn.Module:
     Raises `ModelUnusable` where there is no network of that name, or none for images of that shape.
     """
     torch.manual_seed(seed)
-    if is_custom_model(config.name):
-        from trainables.models.custom import build_custom
-
-        return build_custom(config, shape)
-    if config.name.startswith("torchvision/"):
-        from trainables.models.torchvision import build_torchvision
-
-        return build_torchvision(config, shape)
-    if config.name.startswith("timm/"):
-        from trainables.models.timm import build_timm
-
-        return build_timm(config, shape)
-    return build_cnn(config, shape)
+    build: Callable[[ModelConfig, ImageShape], nn.Module] = (
+        build_custom if is_custom_model(config.name) else MODEL.find(config.name)
+    )
+    return build(config, shape)

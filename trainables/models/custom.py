@@ -10,7 +10,6 @@ initial weights follow from the trial: torch is seeded before the call.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -18,8 +17,9 @@ from torch import nn
 
 from trainables.config.model import ModelConfig
 from trainables.data.image_shape import ImageShape
-from trainables.errors import ModelUnusable
-from trainables.plugins.load import find_function
+from trainables.errors import ModelUnusable, PluginUnusable
+from trainables.plugins.call import choose_keys, refuse_unknown, takes
+from trainables.plugins.kinds import MODEL
 
 RESERVED = ("name", "weights")
 
@@ -29,8 +29,11 @@ def build_custom(config: ModelConfig, shape: ImageShape) -> nn.Module:
 
     Raises `ModelUnusable` where the function cannot be found, does not accept the sweep's keys, or returns no module.
     """
-    function = find_function(config.name)
-    keys = choose_keys(config, function)
+    try:
+        function = MODEL.find(config.name)
+        keys = _choose_keys(config, function)
+    except PluginUnusable as error:
+        raise ModelUnusable(str(error)) from error
     try:
         net = function(shape, **keys)
     except Exception as error:
@@ -40,23 +43,17 @@ def build_custom(config: ModelConfig, shape: ImageShape) -> nn.Module:
     return net
 
 
-def choose_keys(config: ModelConfig, function: Callable[..., Any]) -> dict[str, Any]:
-    """The keys of `model.*` for the call of `function`. Raises `ModelUnusable` where the sweep sets one that it does not accept."""
+def _choose_keys(config: ModelConfig, function: Callable[..., Any]) -> dict[str, Any]:
+    """The keys of `model.*` for the call of `function`. Raises `PluginUnusable` where the sweep sets one that it does not accept."""
     try:
-        _, *parameters = inspect.signature(function).parameters.values()
-    except ValueError:
+        takes(function, 1)
+    except TypeError:
         raise ModelUnusable(
             f"model.name is {config.name}: it takes nothing, but is called with the shape of the images and keys"
         ) from None
-    named = {one.name for one in parameters if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)}
-    takes_all = any(one.kind is one.VAR_KEYWORD for one in parameters)
     extra = config.model_extra or {}
-    keys = {key: getattr(config, key) for key in ModelConfig.model_fields if key in named and key not in RESERVED}
-    for key in [*extra, *(config.model_fields_set - extra.keys() - {*RESERVED})]:
-        changed = key in extra or getattr(config, key) != ModelConfig.model_fields[key].default
-        if changed and key not in named and not (takes_all and key in extra):
-            raise ModelUnusable(
-                f"model.{key} is {getattr(config, key)!r}, but {config.name} takes no {key}: it takes "
-                f"{', '.join(sorted(named)) or 'no keys'}; name it in its signature or remove the key"
-            )
-    return keys | extra
+    known = {key: getattr(config, key) for key in ModelConfig.model_fields if key not in RESERVED}
+    changed = {key: value for key, value in known.items() if value != ModelConfig.model_fields[key].default}
+    refuse_unknown("model", extra, {config.name: (function, 1)})
+    refuse_unknown("model", changed, {config.name: (function, 1)}, by_name=True)
+    return choose_keys(function, 1, known, extra)

@@ -239,3 +239,11 @@ class Folder(Store):
         return StoreError(
             f"store {self.uri}: {error.strerror or error} while {doing}: repair it, or name another store"
         )
+
+
+def open_folder(uri: str, endpoint_url: str | None = None) -> Folder:
+    """The folder that `uri` names. Raises `StoreError` for the home of a user whom nobody knows."""
+    try:
+        return Folder(Path(uri).expanduser(), uri)
+    except RuntimeError as error:  # `~nobody`
+        raise StoreError(f"store {uri}: {error}: name the folder in full") from None

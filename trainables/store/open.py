@@ -3,33 +3,73 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any
 
-from trainables.errors import StoreError
+from trainables.errors import CaucusError, StoreError
+from trainables.plugins.call import choose_keys
+from trainables.plugins.kind import is_plugin
+from trainables.plugins.kinds import STORE
+from trainables.plugins.trust import trust
 from trainables.store.base import Store
-from trainables.store.folder import Folder
 from trainables.store.keys import is_unicode
+
+PROTOCOL = ("put", "create", "get", "stat", "find", "folders", "written_unix_s", "delete", "check", "check_writable")
 
 
 def open_store(uri: str, endpoint_url: str | None = None) -> Store:
-    """The store that `uri` names: a folder, or `s3://bucket/prefix` at `endpoint_url` (None: boto3's default).
+    """The store that `uri` names: a folder, `s3://bucket/prefix` at `endpoint_url` (None: boto3's default), or that of a plug-in:
+    a scheme that an installed package registers, or `module:object://…`.
 
-    Accesses neither disk nor network. Raises `StoreError` for any other URI.
+    Accesses neither disk nor network. Raises `StoreError` for any other URI, and `PluginUnusable`.
     """
     if not uri.strip() or "\0" in uri or not is_unicode(uri):
         raise StoreError(f"store is {uri!a}: name a folder (in UTF-8, as its runs record it), or s3://bucket/prefix")
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
-        try:
-            return Folder(Path(uri).expanduser(), uri)
-        except RuntimeError as error:  # `~nobody`
-            raise StoreError(f"store {uri}: {error}: name the folder in full") from None
-    if scheme.lower() != "s3":
-        raise StoreError(
-            f"store {re.sub(r'//[^/]*@', '//', uri)} starts with {scheme}://, but a store is a folder or s3://bucket/prefix: "
-            "for another server that speaks S3, name its bucket so and set AWS_ENDPOINT_URL_S3"
-        )
-    from trainables.store.s3 import S3Store  # a store in a folder does not pay the 0.2 s of boto3
+    scheme, separator, _ = uri.partition("://")
+    name = scheme.lower() if separator and ":" not in scheme else scheme if separator else ""
+    if name in STORE.built_in:
+        store: Store = STORE.find(name)(uri, endpoint_url)
+        return store
+    return _open_custom(uri, name, endpoint_url)
 
-    bucket, _, prefix = rest.partition("/")
-    return S3Store(bucket, prefix.removesuffix("/"), endpoint_url)
+
+def _open_custom(uri: str, name: str, endpoint_url: str | None) -> Store:
+    """The store of a plug-in, which is called with the whole URI, and with `endpoint_url` if its signature names it.
+
+    A URI comes from a person, never from a record (those name weights by their hash), so what it names is trusted.
+    """
+    if is_plugin(name):
+        trust([name])
+        function = STORE.find(name)
+    else:
+        function = _find_scheme(name, uri)
+    shown = re.sub(r"//[^/]*@", "//", uri)
+    try:
+        found = function(uri, **choose_keys(function, 1, {"endpoint_url": endpoint_url}, {}))
+    except CaucusError:
+        raise
+    except Exception as error:
+        raise StoreError(f"store {shown}: {name} raised {type(error).__name__}: {error}") from error
+    if missing := [method for method in PROTOCOL if not callable(getattr(found, method, None))]:
+        raise StoreError(
+            f"store {shown}: {name} made a {type(found).__name__}, which is no store: it has no {', '.join(missing)}"
+        )
+    opened: Store = found
+    return opened
+
+
+def _find_scheme(scheme: str, uri: str) -> Callable[..., Any]:
+    entries = [entry for entry in entry_points(group=STORE.group) if entry.name == scheme]
+    if len(entries) == 1:
+        function: Callable[..., Any] = entries[0].load()
+        return function
+    shown = re.sub(r"//[^/]*@", "//", uri)
+    if entries:
+        packages = " and ".join(sorted(entry.dist.name if entry.dist else entry.value for entry in entries))
+        raise StoreError(f"store {shown} starts with {scheme}://, which {packages} both register: remove one of them")
+    raise StoreError(
+        f"store {shown} starts with {scheme}://, but a store is a folder or s3://bucket/prefix: "
+        "for another server that speaks S3, name its bucket so and set AWS_ENDPOINT_URL_S3; for another kind of store, install a "
+        "package that registers it"
+    )

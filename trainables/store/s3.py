@@ -392,3 +392,9 @@ def _listed(page: dict[str, Any]) -> dict[str, Any]:
     if "Name" not in page or (page.get("IsTruncated") and not page.get("NextContinuationToken")):
         raise NotS3
     return page
+
+
+def open_bucket(uri: str, endpoint_url: str | None = None) -> S3Store:
+    """The store `s3://bucket/prefix`. Raises `StoreError` where that names no bucket."""
+    bucket, _, prefix = uri.partition("://")[2].partition("/")
+    return S3Store(bucket, prefix.removesuffix("/"), endpoint_url)

@@ -151,6 +151,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             self._committer.close()
 
     def _begin(self, config: dict[str, Any]) -> None:
+        from trainables.training.custom_source import check_source
         from trainables.training.trial import Step, Trial
 
         task = TuneTask.from_config(config)
@@ -169,6 +170,9 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             return
         if self._unheard:  # as `stopped`, so that the next run continues it
             self._trial, self._refused = None, Step(end="stopped", reason=self._unheard)
+            return
+        if problem := check_source(trial):
+            self._trial, self._refused = None, Step(end="failed", reason=problem)
             return
         try:
             write_config(self._store, trial)

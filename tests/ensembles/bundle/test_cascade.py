@@ -21,7 +21,7 @@ from ensembles.bundle.cascade import (
     orders,
     read_cascade,
 )
-from ensembles.calibration.calibrate import Uncalibrated
+from ensembles.calibration.uncalibrated import Uncalibrated
 
 
 def mean_of(heard: npt.NDArray[np.float32]) -> tuple[Shares, npt.NDArray[np.int64]]:

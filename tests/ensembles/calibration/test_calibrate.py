@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from typing import get_args
 from unittest.mock import patch
 
 import numpy as np
@@ -28,8 +27,9 @@ from ensembles.metrics.scores import accuracy, expected_calibration_error, log_l
 from ensembles.voting.vote import VOTES, Ballot, fit_voter, vote
 from tests.ensembles.samples import make_pool, make_team
 from trainables.errors import DamagedObject, MismatchedPredictions
+from trainables.plugins.kinds import CALIBRATION
 
-KINDS: tuple[Calibration, ...] = get_args(Calibration)
+KINDS: tuple[Calibration, ...] = CALIBRATION.names
 
 
 def draw(images: int, classes: int, temperature: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -1,15 +1,13 @@
-from typing import get_args
-
 import numpy as np
 import pytest
 
 from ensembles.bundle.decision import vote_as_one
 from ensembles.calibration.calibrate import cross_fit, fit_calibration
-from ensembles.config import Calibration
 from ensembles.evaluation.fitted_vote import prepare_mean, prepare_vote
 from ensembles.voting.vote import VOTES, vote
 from tests.ensembles.samples import make_pool, make_team, member
 from trainables.errors import MismatchedPredictions
+from trainables.plugins.kinds import CALIBRATION
 
 
 def pool(split, seed=0):
@@ -53,7 +51,7 @@ def test_a_member_without_predictions_is_refused():
         prepare_vote(make_team(0.3, 0.3, 0.4), "soft", "none", VALIDATION)
 
 
-@pytest.mark.parametrize("kind", get_args(Calibration))
+@pytest.mark.parametrize("kind", CALIBRATION.names)
 @pytest.mark.parametrize("method", VOTES)
 def test_the_class_that_is_scored_is_the_class_that_a_bundle_predicts(method, kind):
     """A bundle names the likeliest class after calibration. `vector` and `isotonic` may move it."""

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from ensembles.metrics.scores import log_loss
 from ensembles.team import Team
-from ensembles.voting.vote import VOTES, Ballot, Voter, fit_voter, read_voter, vote
+from ensembles.voting.stacking import Stacking
+from ensembles.voting.vote import VOTES, Voter, fit_voter, read_voter, vote
 from tests.ensembles.samples import make_pool, make_team, member
 from trainables.errors import DamagedObject, MismatchedPredictions
 from trainables.results.pruned_checkpoint import PrunedId
@@ -68,7 +69,7 @@ def test_more_than_half_of_the_votes_win_and_less_leave_it_to_the_mean() -> None
     ballot = vote(make_pool(TABLE, LABELS), make_team(0.25, 0.25, 0.5), "majority")
     np.testing.assert_allclose(ballot.probabilities[1], np.array([2, 0, 1]) / 3)
     np.testing.assert_allclose(ballot.probabilities[2], np.array([3, 5, 4]) / 12)
-    assert (ballot.predicted.tolist(), ballot.undecided) == ([0, 0, 1, 1], 1)
+    assert ballot.predicted.tolist() == [0, 0, 1, 1]
     table = [
         [[0.6, 0.4], [0.55, 0.45]],
         [[0.6, 0.4], [0.55, 0.45]],
@@ -77,7 +78,7 @@ def test_more_than_half_of_the_votes_win_and_less_leave_it_to_the_mean() -> None
     ]
     four = vote(make_pool(table, [0, 0]), make_team(*[0.25] * 4), "majority")
     np.testing.assert_allclose(four.probabilities, [[0.4, 0.6], [0.75, 0.25]])
-    assert (four.predicted.tolist(), four.undecided) == ([1, 0], 1)
+    assert four.predicted.tolist() == [1, 0]
 
 
 def test_a_class_that_leads_without_a_majority_may_lose_to_the_mean() -> None:
@@ -217,7 +218,9 @@ def test_a_pruned_member_keeps_its_name() -> None:
         {"method": "best"},
         {"weights": [1.0]},
         {"members": [{"trial_id": "0"}]},
-        {"stacking": {"weights": [1.0]}},
+        {"fitted": {"weights": [1.0]}},
+        {"fitted": {"weights": [1.0], "bias": [0.0, 0.0, 0.0]}},
+        {"stacking": {"weights": [1.0], "bias": [0.0, 0.0, 0.0]}},
         {"members": 3},
     ],
 )
@@ -245,9 +248,9 @@ def test_a_stacked_vote_trusts_who_knows() -> None:
     table = np.exp(logits) / np.exp(logits).sum(2, keepdims=True)
     seen, unseen = make_pool(table[:, :1000], labels[:1000]), make_pool(table[:, 1000:], labels[1000:], split="test")
     voter = fit_voter(seen, make_team(0.5, 0.5), "stacked")
-    assert voter.stacking is not None
+    assert isinstance(voter.fitted, Stacking)
     # A normal shift of 2 against noise of 1 makes a log-odds of twice the difference, and one of 0.2 a fifth of it.
-    assert voter.stacking.weights == pytest.approx((2.0, 0.2), abs=0.25)
+    assert voter.fitted.weights == pytest.approx((2.0, 0.2), abs=0.25)
     losses = {
         method: log_loss(fit_voter(seen, make_team(0.5, 0.5), method).vote(unseen).probabilities, unseen.labels)
         for method in VOTES
@@ -327,12 +330,15 @@ def test_a_team_twice_votes_as_once(members: int, classes: int, seed: int) -> No
 
 
 @given(*POOLS)
-def test_only_a_majority_vote_has_undecided_images(members: int, classes: int, seed: int) -> None:
+def test_a_majority_vote_is_the_mean_where_no_class_has_more_than_half_of_the_votes(
+    members: int, classes: int, seed: int
+) -> None:
     pool, team = make_pool(_draw(members, classes, seed), [0] * 9), make_team(*[1 / members] * members)
-    ballots: dict[str, Ballot] = {method: vote(pool, team, method) for method in UNFITTED}
-    vote_counts = vote(pool, team, "hard").probabilities.max(1)
-    assert ballots.pop("majority").undecided == int((vote_counts * members * 2 < members + 0.5).sum())
-    assert {ballot.undecided for ballot in ballots.values()} == {0}
+    counts = np.stack([(pool.probabilities.argmax(2) == name).sum(0) for name in range(classes)], axis=1)
+    undecided = 2 * counts.max(1) <= members
+    found = vote(pool, team, "majority").probabilities
+    np.testing.assert_allclose(found[undecided], vote(pool, team, "soft").probabilities[undecided])
+    np.testing.assert_allclose(found[~undecided], counts[~undecided] / members)
 
 
 @pytest.mark.parametrize("method", VOTES)

@@ -8,6 +8,7 @@ from runner.config.checks import parse_spec, read_spec
 from runner.config.custom_code import find_custom_code
 from tests.sample_runs.sweeps import run_sweep
 from trainables.errors import SweepFileError
+from trainables.training.custom_source import check_source
 
 CODE = """
 from torch import nn
@@ -117,6 +118,38 @@ def test_keys_of_the_plain_net_are_refused_where_no_trial_has_it():
         r"which is 'torchvision/resnet18': remove it",
     ):
         parse_spec(payload | {"search": {"space": {"model.width": {"choice": [8, 16]}}}}, "s.yaml")
+
+
+def test_the_source_of_a_model_is_part_of_its_trials_names_but_not_of_their_seeds(folder):
+    def read():
+        spec = read_spec(str(folder / "mine.yaml"), [])
+        return spec.run_id("d"), spec.trial("d", {})
+
+    run, trial = read()
+    assert trial.code == next(iter(read_spec(str(folder / "mine.yaml"), []).sources.values()))
+    (folder / "beside_it.py").write_text("LEAK = 0.2  # the same")
+    assert read() == (run, trial)
+    (folder / "beside_it.py").write_text("LEAK = 0.3")
+    changed_run, changed = read()
+    assert changed_run != run
+    assert changed.trial_id != trial.trial_id
+    assert changed.seed == trial.seed
+
+
+def test_trials_without_a_plugin_have_no_source_in_their_names(folder):
+    spec = read_spec(str(folder / "mine.yaml"), ["model.name=cnn,beside:build"])
+    codes = {name: spec.trial("d", {"model.name": name}).code for name in ("cnn", "beside:build")}
+    assert codes == {"cnn": "", "beside:build": spec.sources["beside:build"]}
+
+
+def test_a_worker_with_another_source_refuses_the_trial(folder):
+    spec = read_spec(str(folder / "mine.yaml"), [])
+    trial = spec.trial("d", {})
+    assert check_source(trial) == ""
+    assert check_source(trial.model_copy(update={"code": ""})) == ""
+    said = check_source(trial.model_copy(update={"code": "0123456789ab"}))
+    assert said.startswith("the source of beside:build is another one on this machine")
+    assert "than when the sweep was read (0123456789ab): run the sweep again" in said
 
 
 @pytest.mark.long

@@ -70,7 +70,7 @@ def test_an_override_changes_the_ensemble_of_the_file(run, override):
         ("size=many", "ensemble.size is 'many': must be a valid integer"),
         (
             "vote=loud",
-            "ensemble.vote is 'loud': must be 'hard', 'majority', 'soft', 'geometric', 'weighted', 'confidence', 'rank' or 'stacked'",
+            "ensemble.vote is 'loud': must be 'hard', 'majority', 'soft', 'geometric', 'weighted', 'confidence', 'rank', 'stacked', module:function or package/name",
         ),
         ("size", "'size' is no override: write key=value"),
     ],

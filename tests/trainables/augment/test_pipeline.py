@@ -13,7 +13,8 @@ from trainables.augment.draws import POOL, Draws
 from trainables.augment.pipeline import Augment, check_channels
 from trainables.config.augment import AugmentConfig
 from trainables.data.image_shape import ImageShape
-from trainables.errors import DataError
+from trainables.errors import CaucusError, DataError
+from trainables.plugins.kinds import AUGMENTATION
 from trainables.training.device_images import DeviceImages
 from trainables.training.training import Training
 
@@ -61,7 +62,7 @@ def alike(count: int, shape: tuple[int, int, int] = (6, 8, 3)) -> Tensor:
 
 
 def test_every_key_is_tested_here() -> None:
-    assert {*GREY, *COLOUR, *MIXING} == set(AugmentConfig.model_fields)
+    assert {*GREY, *COLOUR, *MIXING, "function"} == set(AugmentConfig.model_fields)
 
 
 @pytest.mark.parametrize("key", [*GREY, *COLOUR])
@@ -220,3 +221,43 @@ def test_resumed_after_any_epoch_an_augmented_trial_is_the_undisturbed_one_to_th
     assert resumed.weights() == whole.weights()
     assert resumed.optimizer_state() == whole.optimizer_state()
     assert train(tiny, 3, **keys).weights() == whole.weights()
+
+
+@AUGMENTATION.register("mine/darken")
+def darken(images: Tensor, generator: torch.Generator, *, by: float = 0.5, how: str = "darken") -> Any:
+    shares = torch.rand(len(images), 1, 1, 1, generator=generator)
+    answers: dict[str, Any] = {"darken": images * (1 - by * shares), "few": images[:1], "text": "dark"}
+    return 1 / 0 if how == "raises" else answers[how]
+
+
+def make_custom(**keys: object) -> Augment:
+    config = AugmentConfig.model_validate({"function": "mine/darken", **keys})
+    augment = Augment(config, ImageShape(6, 8, 3, 2), torch.device("cpu"))
+    augment.begin(3)
+    return augment
+
+
+def test_a_custom_augmentation_comes_last_and_draws_from_the_epochs_generator() -> None:
+    images = alike(5)
+    assert make_custom().varies
+    first = make_custom(by=0.9).vary(images)
+    assert torch.equal(make_custom(by=0.9).vary(images), first)  # an epoch that is trained again
+    shares = first / images
+    assert torch.allclose(shares, shares[:, :1, :1, :1].expand_as(shares), atol=1e-5)
+    assert len(shares[:, 0, 0, 0].unique()) == 5  # a draw for each image
+    both = make_custom(by=1.0, exposure=0.9).vary(images)
+    assert both.max() <= 1  # darkened after the values were clamped
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"how": "few"}, r"of images of shape \(5, 3, 6, 8\) it returned a tensor of shape \(1, 3, 6, 8\)"),
+        ({"how": "text"}, "it returned str: return as many images"),
+        ({"how": "raises"}, "it raised ZeroDivisionError: division by zero"),
+        ({"yb": 0.1}, "augment.yb is 0.1, but mine/darken takes no yb: it takes by, generator, how"),
+    ],
+)
+def test_what_is_no_augmentation_is_refused_with_its_name(keys: dict[str, object], said: str) -> None:
+    with pytest.raises(CaucusError, match=said):
+        make_custom(**keys).vary(alike(5))

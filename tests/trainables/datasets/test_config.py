@@ -33,7 +33,7 @@ def tree(tmp_path: Path) -> Path:
         ({}, "data names no images: give `name`, `path` or `csv`"),
         ({"path": "a", "csv": "b"}, "data names both `path` and `csv`: keep one"),
         ({"name": "digits", "path": "a", "csv": "b"}, "data names `name` and `path` and `csv`: keep one"),
-        ({"name": "mnist"}, "'digits', 'fashion-mnist' or 'arrays'"),
+        ({"name": "mnist"}, "'digits', 'fashion-mnist', 'arrays', module:function or package/name"),
         ({"path": ""}, "data.path is empty"),
         ({"path": "s3://bucket/images"}, "s3://bucket/images: images are read from local folders only"),
         ({"path": "a", "root": "b"}, "data.root means nothing to `path` here: remove it"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 import pytest
 import torch
@@ -16,8 +14,9 @@ from ensembles.config import Calibration
 from trainables.data.image_shape import ImageShape
 from trainables.export.program import read_program, write_program
 from trainables.export.team_calibration import build_calibration
+from trainables.plugins.kinds import CALIBRATION
 
-KINDS: tuple[Calibration, ...] = get_args(Calibration)
+KINDS: tuple[Calibration, ...] = CALIBRATION.names
 
 
 def draw(seed: int, images: int, classes: int) -> tuple[np.ndarray, np.ndarray]:

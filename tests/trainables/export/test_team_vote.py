@@ -15,7 +15,7 @@ from ensembles.voting.vote import VOTES, fit_voter
 from tests.ensembles.samples import make_pool, make_team
 from trainables.data.image_shape import ImageShape
 from trainables.export.program import read_program, write_program
-from trainables.export.team_vote import build_vote
+from trainables.export.team_vote import TeamVote
 
 
 def draw_pool(seed: int, members: int, images: int, classes: int) -> PredictionPool:
@@ -44,7 +44,7 @@ def test_a_vote_in_torch_is_that_in_numpy(
     pool = draw_pool(seed, members, images, classes)
     weights = np.random.default_rng(seed).dirichlet(np.full(members, 2.0)).clip(1e-6)
     voter = fit_voter(pool, make_team(*(weights / weights.sum())), method)
-    said = build_vote(voter.to_dict())(torch.from_numpy(pool.probabilities))
+    said = TeamVote(voter.combine)(torch.from_numpy(pool.probabilities))
     assert said.dtype == torch.float64
     ballot = voter.vote(pool)
     assert np.abs(said.numpy() - ballot.probabilities).max() < 1e-6
@@ -64,7 +64,7 @@ def test_the_likeliest_class_of_a_vote_in_torch_is_the_one_that_is_scored(method
     shares = np.exp(logits) / np.exp(logits).sum(2, keepdims=True)
     pool = make_pool(shares, labels)
     voter = fit_voter(pool, make_team(*(1 / 4,) * 4), method)
-    said = build_vote(voter.to_dict())(torch.from_numpy(pool.probabilities)).argmax(1).numpy()
+    said = TeamVote(voter.combine)(torch.from_numpy(pool.probabilities)).argmax(1).numpy()
     assert np.array_equal(said, voter.vote(pool).predicted)
 
 
@@ -83,12 +83,7 @@ class FromPixels(nn.Module):
 @pytest.mark.parametrize("method", VOTES)
 def test_every_vote_can_be_a_program(method: VoteMethod) -> None:
     pool = draw_pool(0, 3, 20, 4)
-    net = FromPixels(build_vote(fit_voter(pool, make_team(0.5, 0.25, 0.25), method).to_dict()))
+    net = FromPixels(TeamVote(fit_voter(pool, make_team(0.5, 0.25, 0.25), method).combine))
     program = read_program(write_program(net, ImageShape(3, 4, 1, 4)))
     images = torch.randint(0, 4, (9, 3, 4, 1), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(program(images), net(images), atol=1e-9)
-
-
-def test_an_unknown_vote_is_refused() -> None:
-    with pytest.raises(ValueError, match="'acclamation' is not known"):
-        build_vote({"method": "acclamation", "members": [], "weights": []})

@@ -1,0 +1,47 @@
+"""Custom rules of a diagnosis, as a sweep names them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from ensembles.diagnosis.rules import Rule
+from ensembles.diagnosis.signs import Setting, Signs
+from trainables.config.trial import TrialConfig
+from trainables.errors import PluginUnusable
+from trainables.plugins.kinds import RULE
+from trainables.results.record import TrialRecord
+
+Result = TypeVar("Result")
+
+
+def find_rules(names: Sequence[str]) -> tuple[Rule, ...]:
+    """The rules of these names, in their order. Raises `PluginUnusable` where there is none, or where it is no `Rule`.
+
+    An error that a rule raises later is a `PluginUnusable`, too.
+    """
+    return tuple(_guard(name, RULE.find(name)) for name in names)
+
+
+def _guard(name: str, rule: Any) -> Rule:
+    if not isinstance(rule, Rule):
+        raise PluginUnusable(
+            f"diagnosis.rules names {name}, a {type(rule).__name__}: make it an ensembles.diagnosis.Rule"
+        )
+    given = rule
+
+    def holds(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
+        return bool(_call(name, lambda: given.holds(signs, config, setting)))
+
+    def patch(record: TrialRecord) -> Mapping[str, Any]:
+        return _call(name, lambda: given.patch(record))
+
+    return replace(given, holds=holds, patch=patch)
+
+
+def _call(name: str, function: Callable[[], Result]) -> Result:
+    try:
+        return function()
+    except Exception as error:
+        raise PluginUnusable(f"diagnosis.rules names {name}: it raised {type(error).__name__}: {error}") from error

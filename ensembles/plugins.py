@@ -1,0 +1,33 @@
+"""Whether the keys of `ensemble` that only plug-ins know are taken by one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ensembles.config import EnsembleConfig
+from trainables.errors import PluginUnusable
+from trainables.plugins.call import refuse_unknown
+from trainables.plugins.kind import is_plugin
+from trainables.plugins.kinds import CALIBRATION, SELECTION, VOTE
+
+CALIBRATION_PROTOCOL = ("fit", "apply", "to_dict", "read")
+
+
+def check_ensemble_plugins(config: EnsembleConfig, keys: Mapping[str, Any]) -> None:
+    """Raise `PluginUnusable` where a custom selection, vote or calibration cannot be imported, or where none of them takes one of `keys`."""
+    called: dict[str, tuple[Callable[..., Any], int]] = {}
+    if is_plugin(config.select):
+        called[config.select] = (SELECTION.find(config.select), 1)
+    if is_plugin(config.vote):
+        vote = VOTE.find(config.vote)
+        called[config.vote] = (getattr(vote, "fit", vote), 2)
+    if is_plugin(config.calibrate):
+        calibration = CALIBRATION.find(config.calibrate)
+        if missing := [method for method in CALIBRATION_PROTOCOL if not callable(getattr(calibration, method, None))]:
+            raise PluginUnusable(
+                f"ensemble.calibrate is {config.calibrate}, which has no {', '.join(missing)}: a calibration is a class with "
+                "fit, apply, to_dict and read"
+            )
+        called[config.calibrate] = (calibration.fit, 2)
+    refuse_unknown("ensemble", keys, called)

@@ -1,0 +1,81 @@
+"""Images of a plug-in: how it is called, what it may return, and how they are split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainables.data.images import ImageSet
+from trainables.datasets.config import DataConfig
+from trainables.datasets.load import load_images
+from trainables.errors import DataError, PluginUnusable
+from trainables.plugins.kinds import DATA
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 5, 4), dtype=np.uint8)
+NAMES = ["a", "b"]
+
+called: list[dict[str, Any]] = []
+
+
+@DATA.register("mine/made")
+def load(size: int | None = None, *, root: Path | None = None, year: int = 2000, how: str = "named") -> Any:
+    called.append({"size": size, "root": root, "year": year})
+    labels = np.arange(40) % 2
+    ids = tuple(f"{number}.png" for number in range(40))
+    test = np.where(np.arange(40) < 10, 2, 0).astype(np.int8)
+    answers: dict[str, Any] = {
+        "named": (PIXELS, labels, NAMES),
+        "words": (PIXELS / 255, ["x" if label else "y" for label in labels]),
+        "set": ImageSet("made", PIXELS[..., None], labels, ids, ("a", "b"), test),
+        "one": PIXELS,
+        "short": (PIXELS, labels[:3]),
+    }
+    return 1 / 0 if how == "raises" else answers[how]
+
+
+def load_made(**keys: object) -> ImageSet:
+    return load_images(DataConfig.model_validate({"name": "mine/made", **keys}))
+
+
+def test_it_is_called_with_the_keys_that_its_signature_names() -> None:
+    called.clear()
+    load_made(size=5, root="~/pets", year=2024)
+    assert called == [{"size": 5, "root": Path("~/pets").expanduser(), "year": 2024}]
+
+
+def test_arrays_are_split_and_named_by_their_content() -> None:
+    images = load_made()
+    assert (images.name, images.class_names, images.pixels.shape) == ("mine/made", ("a", "b"), (40, 5, 4, 1))
+    assert [len(images.rows(split)) for split in ("train", "validation", "test")] == [28, 6, 6]
+    assert load_made(year=1999).data_id == images.data_id  # the same images
+    assert load_made(split_seed=1).data_id != images.data_id
+    assert load_made(how="words").class_names == ("x", "y")
+
+
+def test_an_image_set_may_have_a_published_test_split() -> None:
+    images = load_made(how="set")
+    assert images.rows("test").tolist() == list(range(10))
+    assert len(images.rows("validation")) + len(images.rows("train")) == 30
+
+
+@pytest.mark.parametrize(
+    ("keys", "error", "said"),
+    [
+        ({"yaer": 1}, PluginUnusable, "data.yaer is 1, but mine/made takes no yaer: it takes how, root, size, year"),
+        ({"channels": 3}, PluginUnusable, "data.channels is 3, but mine/made takes no channels"),
+        ({"how": "one"}, DataError, r"data.name is mine/made: it returned ndarray, but \(images, labels\)"),
+        ({"how": "short"}, DataError, "data.name is mine/made: data has 40 images and 3 labels"),
+        ({"how": "raises"}, DataError, "data.name is mine/made: it raised ZeroDivisionError"),
+    ],
+)
+def test_what_is_no_data_source_is_refused_with_its_name(keys: dict[str, object], error: type, said: str) -> None:
+    with pytest.raises(error, match=said):
+        load_made(**keys)
+
+
+def test_no_other_source_has_keys_of_its_own() -> None:
+    with pytest.raises(ValueError, match="year"):
+        DataConfig.model_validate({"name": "digits", "year": 2024})
