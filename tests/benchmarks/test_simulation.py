@@ -11,7 +11,7 @@ from benchmarks.search import METHODS
 from benchmarks.simulation import Incumbent, Stage, make_spec, simulate_sweep, with_ray_asha
 from runner.journal.events import EpochReported
 from runner.search.choose import choose_search, list_trials
-from tests.sample_runs.redecide import check_decisions
+from runner.testing.decisions import check_decisions
 
 ASHA = {"method": "asha", "reduction": 3}
 

@@ -11,7 +11,7 @@ from runner.config.sweep import SweepSpec
 from runner.journal.events import Event
 from runner.journal.journal import Journal
 from runner.search.choose import choose_search
-from tests.sample_runs.redecide import check_decisions
+from runner.testing.decisions import check_decisions
 from tests.sample_runs.sweeps import ROOT, events, outcome, reported_epochs, run_sweep, start_sweep, trial_bits
 from trainables.store.folder import Folder
 

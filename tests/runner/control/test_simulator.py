@@ -4,7 +4,7 @@ from runner.control.simulator import simulate
 from runner.journal.events import TrialEnded
 from runner.journal.journal import UnwrittenJournal
 from runner.search.choose import choose_search
-from tests.runner.search.search_run import make_sweep
+from tests.runner.search.sample_searches import make_sweep
 from trainables.results.record import EpochResult
 
 LR = {"optimizer.lr": {"choice": [0.01, 0.02, 0.03, 0.04]}}

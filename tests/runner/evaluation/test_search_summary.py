@@ -7,7 +7,8 @@ from runner.evaluation.search_summary import summarise_search
 from runner.journal.events import Decided, EpochReported, RangeTested, TrialAudited
 from runner.journal.state import RunState
 from runner.search.choose import choose_search
-from tests.runner.search.search_run import WHEN, SearchRun, make_sweep
+from runner.testing.search_run import WHEN, SearchRun
+from tests.runner.search.sample_searches import make_sweep
 from tests.sample_runs.sample_run import make_result, make_spec, write_sample_run
 
 

@@ -6,7 +6,7 @@ from runner.journal.state import RunState
 from runner.preflight.lr_range import CURVE_WIDTH, draw_curve, list_architectures, measure_ranges, show_ranges
 from runner.search.base.protocol import Measure
 from runner.search.choose import choose_search
-from tests.runner.search.search_run import make_sweep
+from tests.runner.search.sample_searches import make_sweep
 from trainables.errors import SweepFileError
 
 SPACE = {

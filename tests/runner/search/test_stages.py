@@ -3,7 +3,8 @@ import math
 import pytest
 
 from runner.search.base.protocol import Over, Wait
-from tests.runner.search.search_run import SearchRun, make_search, make_sweep, rates
+from runner.testing.search_run import SearchRun
+from tests.runner.search.sample_searches import make_search, make_sweep, rates
 from trainables.errors import RunCutShort, SweepFileError
 
 COARSE = {

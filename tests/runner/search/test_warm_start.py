@@ -4,7 +4,8 @@ import pytest
 
 from runner.journal.events import Decided
 from runner.search.base.former import Former
-from tests.runner.search.search_run import SearchRun, make_search, rates
+from runner.testing.search_run import SearchRun
+from tests.runner.search.sample_searches import make_search, rates
 from tests.sample_runs.sample_run import make_result
 from trainables.results.record import TrialRecord
 

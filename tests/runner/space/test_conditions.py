@@ -2,7 +2,7 @@ import pytest
 
 from runner.space.conditions import active_values, activity, conditions_of, in_order
 from runner.space.parse import parse_distribution
-from tests.runner.search.search_run import make_sweep
+from tests.runner.search.sample_searches import make_sweep
 from trainables.errors import SweepFileError
 
 SPACE = {

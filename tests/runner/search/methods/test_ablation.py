@@ -2,7 +2,8 @@ import pytest
 
 from runner.search.base.stage_context import StageContext
 from runner.search.methods.ablation import list_arms
-from tests.runner.search.search_run import SearchRun, make_search, make_sweep
+from runner.testing.search_run import SearchRun
+from tests.runner.search.sample_searches import make_search, make_sweep
 from trainables.errors import SweepFileError
 
 CHANGES = {"dropout": {"model.dropout": 0.3}, "no batch norm": {"model.batch_norm": False}}

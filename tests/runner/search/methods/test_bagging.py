@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from runner.search.base.protocol import Over
-from tests.runner.search.search_run import SearchRun, make_search, make_sweep
+from runner.testing.search_run import SearchRun
+from tests.runner.search.sample_searches import make_search, make_sweep
 from trainables.errors import SweepFileError
 
 NONE = {"scheduler": {"method": "none", "max_epochs": 3}}

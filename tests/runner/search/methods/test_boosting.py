@@ -8,7 +8,8 @@ import pytest
 
 from runner.journal.events import EpochReported, TrialEnded
 from runner.search.base.protocol import Decide, Over, Plan, Wait
-from tests.runner.search.search_run import WHEN, SearchRun, make_search
+from runner.testing.search_run import WHEN, SearchRun
+from tests.runner.search.sample_searches import make_search
 from tests.sample_runs.sample_run import make_result
 from trainables.config.trial import BoostConfig
 from trainables.errors import SweepFileError
@@ -19,7 +20,7 @@ NONE = {"scheduler": {"method": "none", "max_epochs": 3}}
 class Rounds(SearchRun):
     """Boosting that hears of made-up weights."""
 
-    def __init__(self, events=None, **search):
+    def __init__(self, events=(), **search):
         super().__init__(make_search({"method": "boosting", **search}, **NONE), events)
 
     def next(self):

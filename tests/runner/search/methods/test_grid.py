@@ -3,7 +3,8 @@ import math
 import pytest
 
 from runner.search.base.protocol import Decide, Over, Wait
-from tests.runner.search.search_run import SearchRun, make_search, rates
+from runner.testing.search_run import SearchRun
+from tests.runner.search.sample_searches import make_search, rates
 
 LOG = {"optimizer.lr": {"log": [1e-3, 1e-1], "factor": 10}}
 JOINT = {**LOG, "optimizer.weight_decay": {"log": [1e-5, 1e-3], "steps": 3}}

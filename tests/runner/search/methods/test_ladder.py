@@ -6,7 +6,8 @@ import pytest
 
 from runner.search.base.protocol import Over, Wait
 from runner.search.methods.ladder import evaluate_step
-from tests.runner.search.search_run import SearchRun, make_search, make_sweep
+from runner.testing.search_run import SearchRun
+from tests.runner.search.sample_searches import make_search, make_sweep
 from trainables.errors import SweepFileError
 from trainables.results.record import TrialCost
 

@@ -11,7 +11,8 @@ from runner.search.methods.pbt import explore, make_segment, move
 from runner.space.distribution import shorten
 from runner.space.draws import share_of
 from runner.space.parse import parse_distribution
-from tests.runner.search.search_run import WHEN, SearchRun, make_search, make_sweep, rates
+from runner.testing.search_run import WHEN, SearchRun
+from tests.runner.search.sample_searches import make_search, make_sweep, rates
 from tests.sample_runs.driver import Driver
 from tests.sample_runs.sample_run import make_result
 from trainables.config.base import short_hash

@@ -4,7 +4,8 @@ from runner.config.checks import parse_spec, read_spec
 from runner.search.base.best import configuration_of
 from runner.search.base.protocol import Measure, Over, Plan
 from runner.search.choose import choose_search, list_trials
-from tests.runner.search.search_run import SearchRun, make_search, make_sweep, rates
+from runner.testing.search_run import SearchRun
+from tests.runner.search.sample_searches import make_search, make_sweep, rates
 from tests.sample_runs.sweeps import ROOT
 from trainables.errors import SweepFileError
 

@@ -5,7 +5,8 @@ import pytest
 from runner.journal.events import Decided
 from runner.search.base.former import Former
 from runner.search.base.protocol import Decide, Over, Plan, Wait
-from tests.runner.search.search_run import WHEN, SearchRun, make_search, rates
+from runner.testing.search_run import WHEN, SearchRun
+from tests.runner.search.sample_searches import make_search, rates
 from trainables.errors import SweepFileError
 
 STEPS = [
