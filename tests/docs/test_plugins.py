@@ -91,6 +91,20 @@ def test_a_plan_calls_the_search_the_scheduler_the_data_source_and_the_store(pac
     assert not (package.parent / "shared").exists()
 
 
+def test_the_parts_pass_the_contract_suites_as_the_document_runs_them(package: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(package), str(ROOT)])}
+    words = ["-q", "-p", "no:cacheprovider", "--rootdir", str(package.parent), str(package / "test_my_parts.py")]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words],
+        cwd=package.parent,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert re.search(r"^3\d passed", done.stdout, re.MULTILINE), done.stdout[-4000:]
+
+
 @pytest.mark.parametrize(
     ("word", "said"),
     [
