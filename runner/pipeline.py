@@ -26,7 +26,7 @@ from runner.runs.integrity_check import invalidate, verify_run
 from runner.runs.status import StatusWriter
 from runner.runs.stored_run import NothingToVote, StoredRun
 from trainables.data.images import ImageSet
-from trainables.errors import RunCutShort, StoreError, SweepFileError
+from trainables.errors import PluginUnusable, RunCutShort, StoreError, SweepFileError
 from trainables.results.listing import Listing, list_checkpoints
 
 
@@ -79,7 +79,7 @@ def run_sweep(
     prepared = prepare_run(spec, run, address, notify, images)
     with (
         take_lease(prepared.store, prepared.spec.name, prepared.run, notify, prepared.driver) as lease,
-        cut_short_by_the_store(),
+        cut_short(),
     ):
         journal = open_journal(prepared, lease, notify)
         status = StatusWriter(prepared.store, prepared.spec, prepared.run, lease)
@@ -173,12 +173,14 @@ def train_until_whole(context: RunContext, trainer: Trainer, verify: bool) -> Tr
 
 
 @contextlib.contextmanager
-def cut_short_by_the_store() -> Iterator[None]:
-    """A store that fails once a run is under way is no wrong input: `RunCutShort` takes the place of its `StoreError`."""
+def cut_short() -> Iterator[None]:
+    """A store or a plug-in that fails once a run is under way is no wrong input: `RunCutShort` takes the place of their errors."""
     try:
         yield
     except StoreError as error:
         raise RunCutShort(f"{error}; what reached the store is kept: run it again to go on") from None
+    except PluginUnusable as error:
+        raise RunCutShort(f"{error}; what was trained is kept: repair it, and run it again to go on") from error
 
 
 def conclude(stored: StoredRun) -> Conclusion | None:

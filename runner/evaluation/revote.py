@@ -59,10 +59,11 @@ def vote_again(stored: StoredRun, everything: bool = False) -> Revote:
     records = pool_trials(stored)
     pool, costs = open_candidates(stored, records), costs_of(records)
     config = with_rounds(stored.ensemble, stored.state.trials.values())
-    mine = choose(pool, config, costs, votes=VOTES if everything else None)
+    every = tuple(dict.fromkeys((*VOTES, config.vote)))
+    mine = choose(pool, config, costs, votes=every if everything else None)
     known = () if everything or not _are_baselines(config) else BASELINES
     others = [
-        choose(mine.pool, _other(config, how, len(mine.pool.members)), costs, votes=VOTES if everything else ())
+        choose(mine.pool, _other(config, how, len(mine.pool.members)), costs, votes=every if everything else ())
         for how in OTHERS
         if how != config.select and how not in known
     ]
@@ -73,7 +74,7 @@ def vote_again(stored: StoredRun, everything: bool = False) -> Revote:
     ]
     rows += [_take_baseline(how, mine, conclusion) for how in known if how != config.select]
     for other in others:
-        rows += _score(other, VOTES if everything else (config.vote,), costs)
+        rows += _score(other, every if everything else (config.vote,), costs)
     return Revote(stored.run, conclusion, tuple(rows), enter_into_ledger(stored, conclusion))
 
 

@@ -32,6 +32,7 @@ from runner.plan.forecast import Forecast, SweepState, dry_run, make_forecast
 from runner.plan.history import History
 from runner.plan.probe import Probe, count_slots, find_slot_here, probe
 from runner.preflight.pin_weights import pin_pretrained_weights
+from runner.preflight.plugins import check_plugins
 from runner.runs.compatibility import check_understood
 from runner.runs.former_run import read_former, read_trained
 from runner.runs.versions import versions
@@ -201,8 +202,9 @@ def plan_sweep(
     `measure` says whether to probe: None where the store does not tell how long an epoch takes. The images are read
     where a probe needs them, and where the store does not know their fingerprint from an earlier run. `sweep` is the
     path of the sweep file, beside which a cluster file may lie. `images` are those of `spec.data`, where a program has them
-    in memory.
+    in memory. Raises `CaucusError` where the sweep cannot be run.
     """
+    check_plugins(spec)
     store = open_store(spec.store.uri, spec.store.endpoint_url)
     store.check()
     is_known = check_format(store)

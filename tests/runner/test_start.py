@@ -9,9 +9,9 @@ import pytest
 from benchmarks.stored_run import write_run_of
 from runner.config.checks import parse_spec
 from runner.journal.lease import take_lease
-from runner.pipeline import run_sweep
+from runner.pipeline import cut_short, run_sweep
 from trainables.datasets.load import load_images
-from trainables.errors import RunCutShort
+from trainables.errors import PluginUnusable, RunCutShort
 from trainables.store import layout
 from trainables.store.folder import Folder
 from trainables.store.json_records import seal_json
@@ -81,3 +81,14 @@ def test_what_a_newer_version_wrote_between_the_look_and_the_claim_is_refused(st
     with pytest.raises(RunCutShort, match=r"written by a newer Caucus \(night\.json: mood\)"):
         go_on(spec)
     assert store.stat(layout.run_key(name, run_id, layout.ENSEMBLE)) is None
+
+
+def test_a_plugin_that_fails_under_way_cuts_the_run_short_and_keeps_what_was_trained() -> None:
+    with (
+        pytest.raises(
+            RunCutShort, match=r"^ensemble.vote is a:b: it raised .*what was trained is kept: repair it"
+        ) as found,
+        cut_short(),
+    ):
+        raise PluginUnusable("ensemble.vote is a:b: it raised OSError: gone")
+    assert isinstance(found.value.__cause__, PluginUnusable)

@@ -63,7 +63,31 @@ def build(
         raise PluginUnusable(
             f"{where}: it made a {type(found).__name__}, which is no {kind.name}: it has no {', '.join(missing)}"
         )
-    return found
+    return Guarded(found, where)
+
+
+class Guarded:
+    """An object of a plug-in. An error in one of its methods is a `PluginUnusable` that names the plug-in and the method."""
+
+    def __init__(self, part: Any, where: str) -> None:
+        self._part, self._where = part, where
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # asked for by copy before there is anything in here
+            raise AttributeError(name)
+        found = getattr(self._part, name)
+        if not callable(found):
+            return found
+
+        def call(*positional: Any, **keys: Any) -> Any:
+            try:
+                return found(*positional, **keys)
+            except CaucusError:
+                raise
+            except Exception as error:
+                raise PluginUnusable(f"{self._where}: its {name} raised {type(error).__name__}: {error}") from error
+
+        return call
 
 
 def refuse_unknown(

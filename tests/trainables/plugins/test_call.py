@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 
-from trainables.errors import PluginUnusable
-from trainables.plugins.call import build, choose_keys, refuse_unknown, takes
+from trainables.errors import DataError, PluginUnusable
+from trainables.plugins.call import Guarded, build, choose_keys, refuse_unknown, takes
 from trainables.plugins.kinds import SCHEDULER
 
 
@@ -72,3 +73,23 @@ def test_what_lacks_the_methods_of_its_kind_is_refused() -> None:
 def test_an_error_of_a_plugin_is_one_sentence() -> None:
     with pytest.raises(PluginUnusable, match=r"scheduler.method is mine/made: it raised TypeError: .*grace_epochs"):
         build(SCHEDULER, "mine/made", (), {}, {}, ("add",))
+
+
+class Fails:
+    pace = 3
+
+    def add(self, trial: str) -> str:
+        if trial == "wrong":
+            raise DataError("data.name is wrong")
+        return {"known": "found"}[trial]
+
+
+def test_an_error_in_a_method_names_the_plugin_and_the_method() -> None:
+    guarded = Guarded(Fails(), "scheduler.method is mine/fails")
+    assert (guarded.add("known"), guarded.pace) == ("found", 3)
+    with pytest.raises(PluginUnusable, match=r"scheduler.method is mine/fails: its add raised KeyError: 'other'"):
+        guarded.add("other")
+    with pytest.raises(DataError, match=r"^data.name is wrong$"):  # an error for people stays as it is
+        guarded.add("wrong")
+    assert not hasattr(guarded, "decide")
+    assert copy.deepcopy(guarded).add("known") == "found"
