@@ -12,10 +12,10 @@ from ensembles.analysis.seed_noise import measure_noise
 from runner.config.rules import stage_scheduler
 from runner.config.search import MethodConfig
 from runner.config.sweep import SweepSpec
-from runner.journal.events import Decided
 from runner.journal.state import RunState
 from runner.schedulers.rung import rung_epochs
 from runner.search.base.best import best_group, group_trials
+from runner.search.base.decisions import ScheduleFound, StageChosen
 from runner.search.base.stage_context import StageContext
 from runner.search.methods.ablation import BASELINE, list_arms
 from runner.space.distribution import Value
@@ -58,7 +58,7 @@ def _decisions(state: RunState) -> Iterator[SearchDecision]:
 
 def _stages(state: RunState, spec: SweepSpec) -> Iterator[StageRow]:
     """A row for each stage that has begun, up to the stage's last epoch: a later stage may have trained some of its trials further."""
-    chosen = {decision.stage: decision for decision in state.decisions if decision.what == "stage"}
+    chosen = {decision.stage: decision for decision in state.decisions if decision.what == StageChosen.WHAT}
     counted: dict[str, int] = {}
     for name, method in spec.search.parts:
         if not name or name not in state.stages:
@@ -105,7 +105,7 @@ def _frozen_before(state: RunState, spec: SweepSpec, stage: str, method: MethodC
     """Values that the stages before `stage` have frozen, and those that it sets itself."""
     names = [name for name, _ in spec.search.parts]
     before = names[: names.index(stage)]
-    chosen: list[Decided] = [one for one in state.decisions if one.what == "stage" and one.stage in before]
+    chosen = [found for one in state.decisions if one.stage in before and (found := StageChosen.read(one))]
     return {**(chosen[-1].values if chosen else {}), **getattr(method, "set", {})}
 
 
@@ -118,9 +118,9 @@ def _data_id(state: RunState) -> str:
 
 
 def _lineage(state: RunState) -> Iterator[LineageStep]:
-    found = [decision for decision in state.decisions if decision.what == "schedule"]
-    for step in found[-1].values.get("steps", ()) if found else ():
-        yield LineageStep(step["first_epoch"], step["last_epoch"], step["trial_id"], step["values"], step["accuracy"])
+    found = [found for decision in state.decisions if (found := ScheduleFound.read(decision))]
+    for step in found[-1].steps if found else ():
+        yield LineageStep(step.first_epoch, step.last_epoch, step.trial_id, step.values, step.accuracy)
 
 
 def _rungs(state: RunState, spec: SweepSpec) -> list[int]:

@@ -21,6 +21,7 @@ from runner.config.pseudo_labels import PSEUDO, PseudoConfig
 from runner.config.rules import stage_scheduler
 from runner.config.sweep import SweepSpec
 from runner.journal.state import RunState
+from runner.search.base.decisions import PseudoLabelled, Retrained
 from runner.search.base.protocol import Decide
 from trainables.config.trial import TrialConfig
 from trainables.data.data_table import read_data_table
@@ -66,41 +67,40 @@ def label(
     """
     config = _pseudo_config(spec)
     first = [record for record in state.trials.values() if not record.config.pseudo_table]
-    values: dict[str, Any] = {"table": "", "candidates": len(first), "trials": [], "labelling": None}
+    decision = PseudoLabelled(table="", candidates=len(first), trials=(), labelling=None)
     labellers = choose_team(store, spec, images.data_id, first)
     if labellers is None:
-        return _skip(values, "no trial has come to the end of an epoch")
+        return _skip(decision, "no trial has come to the end of an epoch")
     members = labellers.team.members
-    values |= {
-        "members": [[member.trial_id, member.epoch] for member in members],
-        "weights": list(labellers.team.weights),
-        "best": [labellers.best.trial_id, labellers.best.epoch],
+    team = {
+        "members": tuple((member.trial_id, member.epoch) for member in members),
+        "weights": labellers.team.weights,
+        "best": (labellers.best.trial_id, labellers.best.epoch),
     }
+    decision = decision.model_copy(update=team)
     if len(members) < config.agreement:
         return _skip(
-            values,
+            decision,
             f"pseudo_labels.agreement is {config.agreement}, but the team has {len(members)} "
             f"member{'s' * (len(members) != 1)}: lower it, or let more vote (ensemble.select=top, a larger ensemble.size)",
         )
     unlabelled = unlabelled or read_unlabelled(spec, images)
     table, found = _agree_on(store, spec, state, images, cluster, unlabelled, labellers.team)
-    values["labelling"] = found.to_dict()
+    decision = decision.model_copy(update={"labelling": found.to_dict()})
     if table is None:
         return _skip(
-            values,
+            decision,
             f"of {found.asked.labelled} images there is none that the vote gives a probability of {config.confidence:g} "
             f"and {config.agreement} of {len(members)} members agree on: lower pseudo_labels.confidence or agreement",
         )
-    values["table"] = write_pseudo_table(store, table)
-    values["trials"] = [
-        {"trial_id": record.trial_id, "max_epochs": _last_epoch(spec, record)} for record in labellers.trials
-    ]
-    return Decide(
-        PSEUDO,
+    trials = tuple(
+        Retrained(trial_id=record.trial_id, max_epochs=_last_epoch(spec, record)) for record in labellers.trials
+    )
+    decision = decision.model_copy(update={"table": write_pseudo_table(store, table), "trials": trials})
+    return decision.record(
         f"{found.kept.labelled} of {found.asked.labelled} images labelled: the vote gives the class at least "
         f"{config.confidence:g}, and at least {config.agreement} of {len(members)} members say it; "
         f"{len(labellers.trials)} trial{'s are' if len(labellers.trials) != 1 else ' is'} trained again with them",
-        values,
         stage=PSEUDO,
     )
 
@@ -133,26 +133,26 @@ def rebuild_table(
     Nothing happens if it is whole. Raises `RunMismatch` if the labels differ from the recorded ones.
     """
     decision = newest_decision(state)
-    if not decision or not decision["table"]:
+    if not decision or not decision.table:
         return
     try:
-        read_pseudo_table(store, images.data_id, decision["table"])
+        read_pseudo_table(store, images.data_id, decision.table)
     except (ObjectMissing, DamagedObject):
-        members = tuple(CheckpointId(name, epoch) for name, epoch in decision["members"])
+        members = tuple(CheckpointId(name, epoch) for name, epoch in decision.members)
         # How the team came about does not matter to its vote.
-        team = Team(members, tuple(decision["weights"]), "all", "accuracy", (), (), 0.0)
+        team = Team(members, decision.weights, "all", "accuracy", (), (), 0.0)
         table, _ = _agree_on(store, spec, state, images, cluster, read_unlabelled(spec, images), team)
         name = write_pseudo_table(store, table) if table else "none"
-        if name != decision["table"]:
+        if name != decision.table:
             raise RunMismatch(
-                f"the table of pseudo-labels {decision['table']} is lost, and labelling again gives another one ({name}): "
+                f"the table of pseudo-labels {decision.table} is lost, and labelling again gives another one ({name}): "
                 "the images, the machine or the versions have changed: restore it, or take another --run-id"
             ) from None
 
 
-def newest_decision(state: RunState) -> dict[str, Any] | None:
-    """The values of the newest decision on a second stage; None if there is none."""
-    return next((one.values for one in reversed(state.decisions) if one.what == PSEUDO), None)
+def newest_decision(state: RunState) -> PseudoLabelled | None:
+    """The newest decision on a second stage; None if there is none."""
+    return next((found for one in reversed(state.decisions) if (found := PseudoLabelled.read(one))), None)
 
 
 def _agree_on(
@@ -257,8 +257,8 @@ def _pseudo_config(spec: SweepSpec) -> PseudoConfig:
     return spec.pseudo_labels
 
 
-def _skip(values: dict[str, Any], why: str) -> Decide:
-    return Decide(PSEUDO, f"no second stage: {why}", values, stage=PSEUDO)
+def _skip(decision: PseudoLabelled, why: str) -> Decide:
+    return decision.record(f"no second stage: {why}", stage=PSEUDO)
 
 
 def _last_epoch(spec: SweepSpec, record: TrialRecord) -> int:

@@ -7,15 +7,13 @@ recorded before any trial follows from it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from typing_extensions import override
 
 from runner.config.pseudo_labels import PSEUDO
 from runner.config.sweep import SweepSpec
-from runner.journal.events import Decided, Event, TrialPlanned
+from runner.journal.events import Event, TrialPlanned
 from runner.journal.state import RunState
+from runner.search.base.decisions import PseudoLabelled, Retrained
 from runner.search.base.protocol import Over, Plan, Search, Step, Wait
 from trainables.config.trial import TrialConfig
 
@@ -31,8 +29,8 @@ class SecondStage(Search):
         self._first: dict[str, TrialConfig] = {}
         """Recorded trials of the first stage, by id."""
         self._second: set[str] = set()
-        self._decision: Mapping[str, Any] | None = None
-        """Values of the newest decision on a second stage."""
+        self._decision: PseudoLabelled | None = None
+        """The newest decision on a second stage."""
 
     @override
     def step(self, state: RunState) -> Step:
@@ -40,13 +38,13 @@ class SecondStage(Search):
         step = self._search.step(state)
         if not isinstance(step, Over):
             return step
-        if self._decision is None or self._decision["candidates"] != len(self._first):
+        if self._decision is None or self._decision.candidates != len(self._first):
             return Wait()
-        left = [entry for entry in self._decision["trials"] if self._make(entry).trial_id not in self._second]
+        left = [entry for entry in self._decision.trials if self._make(entry).trial_id not in self._second]
         if not left:
             return Over()
-        length = left[0]["max_epochs"]
-        trials = tuple(self._make(entry) for entry in left if entry["max_epochs"] == length)
+        length = left[0].max_epochs
+        trials = tuple(self._make(entry) for entry in left if entry.max_epochs == length)
         return Plan(trials, why="with pseudo-labels", max_epochs=length, stage=PSEUDO)
 
     def is_due(self, state: RunState) -> bool:
@@ -60,13 +58,13 @@ class SecondStage(Search):
     @property
     def needs_images(self) -> bool:
         """Whether images are still to be labelled for the recorded trials."""
-        return self._decision is None or self._decision["candidates"] != len(self._first)
+        return self._decision is None or self._decision.candidates != len(self._first)
 
     @override
     def observe(self, event: Event) -> None:
         """The first stage does not observe events of the second."""
-        if isinstance(event, Decided) and event.what == PSEUDO:
-            self._decision = event.values
+        if found := PseudoLabelled.read(event):
+            self._decision = found
             return
         if isinstance(event, TrialPlanned):
             if event.stage == PSEUDO:
@@ -81,10 +79,10 @@ class SecondStage(Search):
         """The trials with pseudo-labels, and those that the first stage wants."""
         return trial_id in self._second or self._search.wants(trial_id)
 
-    def _make(self, entry: Mapping[str, Any]) -> TrialConfig:
+    def _make(self, entry: Retrained) -> TrialConfig:
         """The same trial, with the same seed, that trains with the table too."""
-        table = self._decision["table"] if self._decision else ""
-        return self._first[entry["trial_id"]].model_copy(update={"pseudo_table": table})
+        table = self._decision.table if self._decision else ""
+        return self._first[entry.trial_id].model_copy(update={"pseudo_table": table})
 
 
 def with_second_stage(spec: SweepSpec, search: Search) -> Search:

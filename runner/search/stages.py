@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing_extensions import override
 
 from runner.config.sweep import SweepSpec
-from runner.journal.events import Decided, Event
+from runner.journal.events import Event
 from runner.journal.state import RunState
 from runner.search.base.best import best_group
+from runner.search.base.decisions import StageChosen
 from runner.search.base.protocol import Decide, Over, Search, Step, Wait
 from runner.search.base.stage_context import Progress, StageContext, values_of
 from runner.search.methods.ladder import CapacityLadderSearch
@@ -47,8 +48,8 @@ class StagedSearch(Search):
     @override
     def observe(self, event: Event) -> None:
         self._events.append(event)
-        if isinstance(event, Decided) and event.what == "stage" and event.stage == self._scope.stage:
-            self._enter(event.values)
+        if found := StageChosen.read(event, self._scope.stage):
+            self._enter(found.values)
         else:
             self._search.observe(event)
             self._progress.observe(event)
@@ -80,12 +81,10 @@ class StagedSearch(Search):
         found = values_of(best.config, dict.fromkeys([*self._scope.base, *varied]))
         searched = ", ".join(f"{key} {found[key]}" for key in sorted(varied) if key in found)
         seeds = f" over {len(best.records)} seeds" if len(best.records) > 1 else ""
-        return Decide(
-            "stage",
+        return StageChosen(values=found).record(
             f"the best of {len(records)} trials has {best.accuracy:.2%}{seeds}: {searched or 'nothing was searched'}",
-            found,
-            trial_id=best.records[0].trial_id,
             stage=stage,
+            trial_id=best.records[0].trial_id,
         )
 
     def _records_to_choose_from(self, records: list[TrialRecord]) -> list[TrialRecord]:

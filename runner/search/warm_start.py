@@ -8,8 +8,9 @@ from typing_extensions import override
 
 from runner.config.search import MODELLED
 from runner.config.sweep import SweepSpec
-from runner.journal.events import Decided, Event, TrialPlanned
+from runner.journal.events import Event, TrialPlanned
 from runner.journal.state import RunState
+from runner.search.base.decisions import FormerResult, WarmStarted
 from runner.search.base.former import Former
 from runner.search.base.protocol import Decide, Plan, Search, Step
 from runner.search.base.stage_context import StageContext, values_of
@@ -42,8 +43,8 @@ class WarmSearch(Search):
 
     @override
     def observe(self, event: Event) -> None:
-        if isinstance(event, Decided) and event.what == "warm-start":
-            self._points = [dict(point) for point in event.values["points"]]
+        if found := WarmStarted.read(event):
+            self._points = [dict(point) for point in found.points]
         elif isinstance(event, TrialPlanned):
             self._planned.add(event.trial_id)
         self._search.observe(event)
@@ -62,22 +63,19 @@ class WarmSearch(Search):
             if all(how.holds(values[key]) for key, how in space.items() if key in values) and values not in points:
                 points.append(values)
         results = [
-            {
-                "trial_id": record.trial_id,
-                "values": values_of(record.config, space),
-                "accuracies": [[at.epoch, at.validation_accuracy] for at in record.epochs],
-                "state": record.state,
-            }
+            FormerResult(
+                trial_id=record.trial_id,
+                values=values_of(record.config, space),
+                accuracies=tuple((at.epoch, at.validation_accuracy) for at in record.epochs),
+                state=record.state,
+            )
             for record in self._former.records
             if record.state in ENDED and self._with_results
         ]
         few = points[: self._best]
         heard = f", and the results of {len(results)} are known" if results else ""
-        return Decide(
-            "warm-start",
-            f"{len(few)} of the best points of {self._former.run} come first{heard}",
-            {"points": few, "results": results},
-            stage=self._scope.stage,
+        return WarmStarted(points=tuple(few), results=tuple(results)).record(
+            f"{len(few)} of the best points of {self._former.run} come first{heard}", stage=self._scope.stage
         )
 
 

@@ -14,8 +14,9 @@ from typing_extensions import override
 
 from runner.config.rules import stage_scheduler
 from runner.config.search import BoostingConfig
-from runner.journal.events import Decided, Event
+from runner.journal.events import Event
 from runner.journal.state import RunState
+from runner.search.base.decisions import RoundEnded
 from runner.search.base.protocol import Decide, Over, Plan, Search, Step, Wait
 from runner.search.base.stage_context import Progress, StageContext
 from trainables.config.base import short_hash
@@ -23,7 +24,6 @@ from trainables.config.trial import BoostConfig, ParentConfig, TrialConfig
 from trainables.errors import SweepFileError
 from trainables.results.record import EpochResult, TrialRecord
 
-ROUND = "round"
 """The kind of decision: the result of a round, and whether another one follows."""
 
 
@@ -66,10 +66,10 @@ class BoostingSearch(Search):
     @override
     def observe(self, event: Event) -> None:
         self._progress.observe(event)
-        if isinstance(event, Decided) and event.what == ROUND and event.stage == self._scope.stage:
-            chain = self._chains[event.values["chain"]]
+        if found := RoundEnded.read(event, self._scope.stage):
+            chain = self._chains[found.chain]
             chain.evaluated += 1
-            chain.is_over = not event.values["goes_on"]
+            chain.is_over = not found.goes_on
             if not chain.is_over:
                 self._extend(chain)
 
@@ -102,17 +102,17 @@ class BoostingSearch(Search):
         elif last:
             votes, continues, reason = _describe(last, len(chain.rounds), boosting.rounds)
         name = f"round {len(chain.rounds)}" + (f" of chain {chain.number + 1}" if len(self._chains) > 1 else "")
-        values = {
-            "chain": chain.number,
-            "round": len(chain.rounds),
-            "kind": trial.boost.kind,
-            "epoch": last.epoch if last else None,
-            "error": last.round_error if last else None,
-            "weight": last.round_weight if last else None,
-            "votes": votes,
-            "goes_on": continues,
-        }
-        return Decide(ROUND, f"{name}: {reason}", values, trial_id=trial.trial_id, stage=self._scope.stage)
+        decision = RoundEnded(
+            chain=chain.number,
+            round=len(chain.rounds),
+            kind=trial.boost.kind,
+            epoch=last.epoch if last else None,
+            error=last.round_error if last else None,
+            weight=last.round_weight if last else None,
+            votes=votes,
+            goes_on=continues,
+        )
+        return decision.record(f"{name}: {reason}", stage=self._scope.stage, trial_id=trial.trial_id)
 
 
 def _describe(last: EpochResult, number: int, rounds: int) -> tuple[bool, bool, str]:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from runner.journal.events import Decided, Event
+from runner.journal.events import Event
 from runner.journal.state import RunState
 from runner.search.base.best import Group, best_group, configuration_of
+from runner.search.base.decisions import BorderReached, Side
 from runner.search.base.protocol import Decide, Over, Plan, Search, Step, Wait
 from runner.search.base.stage_context import Progress, StageContext, missing
 from runner.space.distribution import Value
@@ -75,12 +76,11 @@ class GridSearch(Search):
     @override
     def observe(self, event: Event) -> None:
         self._progress.observe(event)
-        if isinstance(event, Decided) and event.what == "border" and event.stage == self._scope.stage:
-            key, side = event.values["key"], event.values["side"]
-            if event.values["grows"]:
-                self._extents[key], self._trials = self._extents[key].grown(side), []
+        if found := BorderReached.read(event, self._scope.stage):
+            if found.grows:
+                self._extents[found.key], self._trials = self._extents[found.key].grown(found.side), []
             else:
-                self._closed.add((key, side))
+                self._closed.add((found.key, found.side))
 
     @override
     def wants(self, trial_id: str) -> bool:
@@ -117,12 +117,13 @@ class GridSearch(Search):
             return None
         for key, at in zip(self._keys, index, strict=True):
             extent, limit = self._extents[key], self._scope.method.limits.get(key, 0)
-            for side, end, sign in (("below", extent.first, -1), ("above", extent.last, 1)):
+            ends: tuple[tuple[Side, int, int], ...] = (("below", extent.first, -1), ("above", extent.last, 1))
+            for side, end, sign in ends:
                 if at == end and limit and (key, side) not in self._closed:
                     return self._decide(key, side, end + sign, best, extent.growths(side) < limit, limit)
         return None
 
-    def _decide(self, key: str, side: str, index: int, best: Group, may_grow: bool, limit: int) -> Decide:
+    def _decide(self, key: str, side: Side, index: int, best: Group, may_grow: bool, limit: int) -> Decide:
         beyond = self._scope.space[key].point(index)
         at = self._scope.space[key].point(index + (1 if side == "below" else -1))
         grows = may_grow and self._scope.admits(key, beyond) and beyond != at
@@ -133,13 +134,8 @@ class GridSearch(Search):
             reason = f"{found}, which has grown {limit} time(s), the limit: raise search.border to look further"
         else:
             reason = f"{found}, and {beyond!r} is not admissible: it stays there"
-        return Decide(
-            "border",
-            reason,
-            {"key": key, "side": side, "grows": grows},
-            trial_id=best.records[0].trial_id,
-            stage=self._scope.stage,
-        )
+        decision = BorderReached(key=key, side=side, grows=grows)
+        return decision.record(reason, stage=self._scope.stage, trial_id=best.records[0].trial_id)
 
     def _index_of(self, config: TrialConfig) -> Index | None:
         name = configuration_of(config)

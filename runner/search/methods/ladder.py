@@ -15,14 +15,12 @@ from statistics import fmean
 from typing_extensions import override
 
 from ensembles.analysis.varied_keys import show_value
-from runner.journal.events import Decided, Event
+from runner.journal.events import Event
 from runner.journal.state import RunState
+from runner.search.base.decisions import LadderEnded, StepEnded
 from runner.search.base.protocol import Decide, Over, Plan, Search, Step, Wait
 from runner.search.base.stage_context import Progress, StageContext, missing
 from runner.space.distribution import Value
-
-STEP, LADDER = "step", "ladder"
-"""Kinds of decisions: about one step, and where the ladder ends."""
 
 ROUNDING = 1e-12
 """A gain of exactly `gain` pays, whatever its last bit."""
@@ -54,7 +52,7 @@ class CapacityLadderSearch(Search):
         self._steps = [scope.trials(values) for values in scope.method.steps]
         self._paid = 0
         """The last step that paid. The first one has nothing to be compared with, so it always does."""
-        self._evaluated: list[Decided] = []
+        self._evaluated: list[StepEnded] = []
         self._is_over = False
 
     @property
@@ -85,12 +83,11 @@ class CapacityLadderSearch(Search):
     @override
     def observe(self, event: Event) -> None:
         self._progress.observe(event)
-        if isinstance(event, Decided) and event.stage == self._scope.stage:
-            if event.what == STEP:
-                self._paid = len(self._evaluated) if event.values["pays"] else self._paid
-                self._evaluated.append(event)
-            elif event.what == LADDER:
-                self._is_over = True
+        if step := StepEnded.read(event, self._scope.stage):
+            self._paid = len(self._evaluated) if step.pays else self._paid
+            self._evaluated.append(step)
+        elif LadderEnded.read(event, self._scope.stage):
+            self._is_over = True
 
     @override
     def wants(self, trial_id: str) -> bool:
@@ -102,21 +99,21 @@ class CapacityLadderSearch(Search):
         seen = [self._accuracies(step, state) for step in range(number + 1)]
         found = evaluate_step(seen, self._paid, self._scope.method.gain)
         parameters = self._parameters(number, state)
-        values = {
-            "step": number + 1,
-            "pays": found.pays,
-            "parameters": parameters,
-            "accuracy": found.accuracy,
-            "gained": found.gained,
-            "needed": found.needed,
-            "noise": found.noise,
-        }
-        best = self._best_trial(number, state)
-        return Decide(STEP, self._describe(number, found, parameters), values, trial_id=best, stage=self._scope.stage)
+        decision = StepEnded(
+            step=number + 1,
+            pays=found.pays,
+            parameters=parameters,
+            accuracy=found.accuracy,
+            gained=found.gained,
+            needed=found.needed,
+            noise=found.noise,
+        )
+        reason, best = self._describe(number, found, parameters), self._best_trial(number, state)
+        return decision.record(reason, stage=self._scope.stage, trial_id=best)
 
     def _conclude(self, state: RunState) -> Decide:
-        accuracy = self._evaluated[self._paid].values["accuracy"]
-        chosen = _with_size(self._name(self._paid), self._evaluated[self._paid].values["parameters"])
+        accuracy = self._evaluated[self._paid].accuracy
+        chosen = _with_size(self._name(self._paid), self._evaluated[self._paid].parameters)
         chosen += "" if accuracy is None else f", {accuracy:.2%}"
         after = self._evaluated[self._paid + 1 :]
         if accuracy is None:
@@ -124,15 +121,15 @@ class CapacityLadderSearch(Search):
         elif not after:
             reason = f"the last step still pays: {chosen}; add steps to see where the gain ends"
         else:
-            gained = " and ".join(_points(decision.values["gained"]) for decision in after)
-            what = f"step{'s' if len(after) > 1 else ''} {' and '.join(str(one.values['step']) for one in after)}"
-            needed = " and ".join(_points(decision.values["needed"]) for decision in after)
+            gained = " and ".join(_points(decision.gained) for decision in after)
+            what = f"step{'s' if len(after) > 1 else ''} {' and '.join(str(one.step) for one in after)}"
+            needed = " and ".join(_points(decision.needed) for decision in after)
             reason = f"growing pays up to {chosen}; {what} gained {gained} points, where {needed} would have paid"
             if self._paid + len(after) < len(self._steps) - 1:
                 reason += f"; step {self._paid + len(after) + 2} and what is larger is not trained"
         best = self._best_trial(self._paid, state)
-        values = {"step": self._paid + 1, "accuracy": accuracy, "values": self.chosen}
-        return Decide(LADDER, reason, values, trial_id=best, stage=self._scope.stage)
+        decision = LadderEnded(step=self._paid + 1, accuracy=accuracy, values=self.chosen)
+        return decision.record(reason, stage=self._scope.stage, trial_id=best)
 
     def _accuracies(self, number: int, state: RunState) -> list[float]:
         """Best validation accuracies of the seeds of a step that came to the end."""

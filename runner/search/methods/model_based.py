@@ -7,6 +7,7 @@ from typing_extensions import override
 from runner.journal.events import Decided, EpochReported, Event, TrialEnded, TrialPlanned
 from runner.journal.state import RunState
 from runner.search.base.best import configuration_of
+from runner.search.base.decisions import WarmStarted
 from runner.search.base.lr_bounds import RangeBounds
 from runner.search.base.protocol import Over, Plan, Search, Step
 from runner.search.base.stage_context import Progress, StageContext, values_of
@@ -65,12 +66,13 @@ class ModelBasedSearch(Search):
                 self._model.report(event.trial_id, event.result.epoch, event.result.validation_accuracy)
             case TrialEnded() if event.trial_id in self._progress.planned and event.state in ENDED:
                 self._model.end(event.trial_id, event.state)  # type: ignore[arg-type]
-            case Decided(what="warm-start"):
-                for former in event.values.get("results") or event.values.get("told", ()):  # `told` until 2026-11
-                    self._model.begin(former["trial_id"], self._bounds.share(self._scope.active(former["values"])))
-                    for epoch, accuracy in former["accuracies"]:
-                        self._model.report(former["trial_id"], epoch, accuracy)
-                    self._model.end(former["trial_id"], former["state"])
+            case Decided():
+                found = WarmStarted.read(event)
+                for former in found.results if found else ():
+                    self._model.begin(former.trial_id, self._bounds.share(self._scope.active(former.values)))
+                    for epoch, accuracy in former.accuracies:
+                        self._model.report(former.trial_id, epoch, accuracy)
+                    self._model.end(former.trial_id, former.state)  # type: ignore[arg-type]
 
     @override
     def wants(self, trial_id: str) -> bool:

@@ -10,16 +10,16 @@ driver is killed, so it is not used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from typing_extensions import override
 
 from runner.journal.events import Decided, Event, TrialEnded, TrialPlanned
 from runner.journal.state import RunState
 from runner.search.base.best import configuration_of
+from runner.search.base.decisions import GenerationEnded, Move, ScheduleFound, ScheduleStep
 from runner.search.base.protocol import Decide, Over, Plan, Search, Step, Wait
 from runner.search.base.stage_context import StageContext
 from runner.search.methods.random import PATIENCE
@@ -42,18 +42,18 @@ class Member:
     values: Mapping[str, Value]
     first_epoch: int = 1
     """First epoch of the present segment."""
-    steps: tuple[Mapping[str, Any], ...] = ()
+    steps: tuple[ScheduleStep, ...] = ()
     """The segments before, from epoch 1, each up to the epoch at which the next one branched off."""
 
-    def lineage(self, last_epoch: int, accuracy: float) -> tuple[Mapping[str, Any], ...]:
+    def lineage(self, last_epoch: int, accuracy: float) -> tuple[ScheduleStep, ...]:
         """All steps up to `last_epoch`, at which the validation accuracy is `accuracy`."""
-        present = {
-            "first_epoch": self.first_epoch,
-            "last_epoch": last_epoch,
-            "trial_id": self.trial.trial_id,
-            "values": dict(self.values),
-            "accuracy": accuracy,
-        }
+        present = ScheduleStep(
+            first_epoch=self.first_epoch,
+            last_epoch=last_epoch,
+            trial_id=self.trial.trial_id,
+            values=dict(self.values),
+            accuracy=accuracy,
+        )
         return (*self.steps, present)
 
 
@@ -88,10 +88,11 @@ class PBTSearch(Search):
                 self._open.add(event.trial_id)
             case TrialEnded() if event.state in ENDED:
                 self._open.discard(event.trial_id)
-            case Decided(what="generation", stage=self._scope.stage):
-                self._follow(event.values["moves"])
-            case Decided(what="schedule", stage=self._scope.stage):
-                self._is_over = True
+            case Decided():
+                if found := GenerationEnded.read(event, self._scope.stage):
+                    self._follow(found.moves)
+                elif ScheduleFound.read(event, self._scope.stage):
+                    self._is_over = True
 
     @override
     def wants(self, trial_id: str) -> bool:
@@ -106,22 +107,22 @@ class PBTSearch(Search):
         self._left = {member.trial.trial_id: member.trial for member in self._members}
         self._open: set[str] = set()
 
-    def _follow(self, moves: list[dict[str, Any]]) -> None:
+    def _follow(self, moves: Sequence[Move]) -> None:
         """Apply the recorded decision about a generation."""
         self._is_over = not moves
         self._members = [self._next(move, moves) for move in moves]
         self._generation += 1
         self._begin()
 
-    def _next(self, move: dict[str, Any], moves: list[dict[str, Any]]) -> Member:
-        member: int = move["member"]
-        if "from" not in move:
-            return self._members[member]
-        donor, accuracy = self._members[move["from"]], moves[move["from"]]["accuracy"]
+    def _next(self, move: Move, moves: Sequence[Move]) -> Member:
+        if move.donor is None:
+            return self._members[move.member]
+        donor, accuracy = self._members[move.donor], moves[move.donor].accuracy
+        assert accuracy is not None  # only a member that came to the end is continued from
         parent = ParentConfig(trial_id=donor.trial.trial_id, epoch=self._last_epoch)
-        named = {"generation": self._generation + 1, "member": member}
-        trial = make_segment(self._scope, move["values"], parent, named)
-        return Member(trial, move["values"], parent.epoch + 1, donor.lineage(parent.epoch, accuracy))
+        named = {"generation": self._generation + 1, "member": move.member}
+        trial = make_segment(self._scope, move.values, parent, named)
+        return Member(trial, move.values, parent.epoch + 1, donor.lineage(parent.epoch, accuracy))
 
     def _decide(self, state: RunState) -> Decide:
         records = [state.trials[member.trial.trial_id] for member in self._members]
@@ -131,21 +132,20 @@ class PBTSearch(Search):
         if best is None:
             reason = next((record.reason for record in records if record.reason), "none has finished")
             text = f"generation {self._generation}: no member came to epoch {self._last_epoch}, so none can go on: {reason}"
-            return Decide("generation", text, {"generation": self._generation, "moves": []}, stage=self._scope.stage)
+            return GenerationEnded(generation=self._generation, moves=()).record(text, stage=self._scope.stage)
         if self._last_epoch == self._scope.max_epochs:
             return self._choose(ranking[0], best)
         return self._move(ranking, records, results)
 
     def _choose(self, member: int, result: EpochResult) -> Decide:
         steps = self._members[member].lineage(result.epoch, result.validation_accuracy)
-        return Decide(
-            "schedule",
+        # What earlier stages froze belongs to the schedule: a replay of it has no such stages.
+        whole = tuple(step.model_copy(update={"values": {**self._scope.base, **step.values}}) for step in steps)
+        return ScheduleFound(steps=whole).record(
             f"member {member} is the best of {len(self._members)} with {result.validation_accuracy:.2%} after "
             f"{result.epoch} epochs: a schedule of {len(steps)} step(s)",
-            # What earlier stages froze belongs to the schedule: a replay of it has no such stages.
-            {"steps": [{**step, "values": {**self._scope.base, **step["values"]}} for step in steps]},
-            trial_id=self._members[member].trial.trial_id,
             stage=self._scope.stage,
+            trial_id=self._members[member].trial.trial_id,
         )
 
     def _move(self, ranking: list[int], records: list[TrialRecord], results: list[EpochResult | None]) -> Decide:
@@ -153,15 +153,15 @@ class PBTSearch(Search):
         few = max(1, int(self._scope.method.population.quantile * len(ranking) + 1e-9))
         alive = sum(result is not None for result in results)
         donors = ranking[: min(few, alive)]
-        moves: list[dict[str, Any]] = [
-            {"member": member, "trial_id": record.trial_id, "accuracy": result and result.validation_accuracy}
+        moves = [
+            Move(member=member, trial_id=record.trial_id, accuracy=result.validation_accuracy if result else None)
             for member, (record, result) in enumerate(zip(records, results, strict=True))
         ]
         changed = []
         for member in sorted(ranking[-max(few, len(ranking) - alive) :]):
             donor = donors[int(self._share(member, "donor") * len(donors))]
             values = explore(self._scope, self._members[donor].values, partial(self._share, member))
-            moves[member] |= {"from": donor, "values": values}
+            moves[member] = moves[member].model_copy(update={"donor": donor, "values": values})
             names = [_name(one, records[one], results[one]) for one in (member, donor)]
             changes = _describe_changes(self._members[donor].values, values)
             changed.append(f"{names[0]} continues from {names[1]}: {changes}")
@@ -171,7 +171,7 @@ class PBTSearch(Search):
                 f"{len(changed)} of {len(moves)} members continue from the best {len(donors)}, the first of which is {best}"
             ]
         reason = f"generation {self._generation}: {'; '.join(changed)}"
-        return Decide("generation", reason, {"generation": self._generation, "moves": moves}, stage=self._scope.stage)
+        return GenerationEnded(generation=self._generation, moves=tuple(moves)).record(reason, stage=self._scope.stage)
 
     def _share(self, member: int, what: str) -> float:
         return self._scope.share(member, f"generation {self._generation}/{what}")

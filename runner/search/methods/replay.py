@@ -7,14 +7,14 @@ schedule does not name is the replaying sweep's own: the same schedule can be tr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from typing_extensions import override
 
 from runner.journal.events import Decided, EpochReported, Event, TrialEnded, TrialPlanned
 from runner.journal.state import RunState
+from runner.search.base.decisions import ReplayBegun, ScheduleFound, ScheduleStep
 from runner.search.base.former import Former
 from runner.search.base.protocol import Decide, Over, Plan, Search, Step, Wait
 from runner.search.base.stage_context import StageContext
@@ -22,9 +22,6 @@ from runner.search.methods.pbt import make_segment
 from trainables.config.trial import ParentConfig, TrialConfig
 from trainables.errors import SweepFileError
 from trainables.results.record import ENDED
-
-Steps = list[dict[str, Any]]
-"""The steps of a schedule, each with first_epoch, last_epoch and values."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class ReplaySearch(Search):
     def __init__(self, scope: StageContext, former: Former | None) -> None:
         self._scope = scope
         self._found = _find_schedule(scope, former) if former else None
-        self._steps: Steps = []
+        self._steps: Sequence[ScheduleStep] = ()
         """The steps of the schedule; empty until they are recorded."""
         self._ready: dict[str, Link] = {}
         self._open: dict[str, Link] = {}
@@ -69,10 +66,11 @@ class ReplaySearch(Search):
     @override
     def observe(self, event: Event) -> None:
         match event:
-            case Decided(what="replay", stage=self._scope.stage):
-                self._steps = event.values["steps"]
-                for repeat in range(self._scope.method.repeats):
-                    self._add(repeat, 0, None)
+            case Decided():
+                if found := ReplayBegun.read(event, self._scope.stage):
+                    self._steps = found.steps
+                    for repeat in range(self._scope.method.repeats):
+                        self._add(repeat, 0, None)
             case TrialPlanned(stage=self._scope.stage) if event.trial_id in self._ready:
                 self._open[event.trial_id] = self._ready.pop(event.trial_id)
             case EpochReported():
@@ -85,7 +83,7 @@ class ReplaySearch(Search):
         return True
 
     def _last_epoch(self, position: int) -> int:
-        return int(self._steps[position]["last_epoch"])
+        return self._steps[position].last_epoch
 
     def _follow(self, link: Link, has_finished: bool) -> None:
         """Add the next step of a chain, if there is one and this one reached its last epoch."""
@@ -97,41 +95,39 @@ class ReplaySearch(Search):
 
     def _add(self, repeat: int, position: int, parent: ParentConfig | None) -> None:
         named = {"replay": repeat, "step": position}
-        trial = make_segment(self._scope, self._steps[position]["values"], parent, named)
+        trial = make_segment(self._scope, self._steps[position].values, parent, named)
         self._ready[trial.trial_id] = Link(repeat, position, trial)
 
-    def _decide(self, found: Decided) -> Decide:
-        steps: Steps = found.values["steps"]
-        return Decide(
-            "replay",
-            f"{self._scope.method.replay} found a schedule of {len(steps)} step(s) over {steps[-1]['last_epoch']} "
-            f"epochs, with {steps[-1]['accuracy']:.2%} there: it is trained {self._scope.method.repeats} time(s)",
-            {"steps": steps},
+    def _decide(self, found: ScheduleFound) -> Decide:
+        steps = found.steps
+        return ReplayBegun(steps=steps).record(
+            f"{self._scope.method.replay} found a schedule of {len(steps)} step(s) over {steps[-1].last_epoch} "
+            f"epochs, with {steps[-1].accuracy:.2%} there: it is trained {self._scope.method.repeats} time(s)",
             stage=self._scope.stage,
         )
 
 
-def _find_schedule(scope: StageContext, former: Former) -> Decided:
-    """The decision of `former` with the last schedule that it found."""
+def _find_schedule(scope: StageContext, former: Former) -> ScheduleFound:
+    """The last schedule that `former` has found."""
     search = f"search.stages.{scope.stage}" if scope.stage else "search"
     name = (scope.method.replay or "").rstrip("/")
     if former.run != name and not former.run.startswith(f"{name}/"):
         raise SweepFileError(
             f"{search}.replay names {name}, but {former.run} is read already: a sweep reads one former run"
         )
-    found = next((one for one in reversed(former.decisions) if one.what == "schedule"), None)
+    found = next((found for one in reversed(former.decisions) if (found := ScheduleFound.read(one))), None)
     if found is None:
         raise SweepFileError(
             f"{search}.replay names {former.run}, which found no schedule: name a run with search.method=pbt that has "
             "come to its end"
         )
-    _check_length(scope, found.values["steps"])
+    _check_length(scope, found.steps)
     return found
 
 
-def _check_length(scope: StageContext, steps: list[Mapping[str, Any]]) -> None:
+def _check_length(scope: StageContext, steps: Sequence[ScheduleStep]) -> None:
     """A learning rate that moves over the epochs must take as many of them as it did."""
-    last_epoch, first = steps[-1]["last_epoch"], scope.trial(steps[0]["values"]).schedule
+    last_epoch, first = steps[-1].last_epoch, scope.trial(steps[0].values).schedule
     if first.name != "constant" and scope.spec.schedule.epochs is None and scope.max_epochs != last_epoch:
         raise SweepFileError(
             f"scheduler.max_epochs is {scope.max_epochs}, but the schedule has {last_epoch} epochs, over which "
