@@ -6,7 +6,7 @@ JOBS ?= 2
 STAMP := .venv/set-up
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep fashion test test-long test-gpu faults fuzz soak check format bench bench-gpu clean
+.PHONY: help setup sweep fashion test test-long test-gpu faults fuzz mutants soak check format bench bench-gpu clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test-gpu: $(STAMP) ## what only a GPU can tell; without one these tests are skip
 
 fuzz: $(STAMP) ## INPUTS=20000 inputs that are almost right, read in processes that may die of them; at most half an hour
 	$(BIN)/python -m tests.fuzz --inputs $(or $(INPUTS),20000) --seed $(or $(SEED),1)
+
+mutants: $(STAMP) ## COUNT=150 small faults in the code that decides: how many the quick tests find; at most MINUTES=40
+	$(BIN)/python -m tests.mutants --count $(or $(COUNT),150) --seed $(or $(SEED),1) --minutes $(or $(MINUTES),40) --jobs $(JOBS)
 
 soak: $(STAMP) ## a sweep on four nodes while something is killed every 20 s; more than an hour in all
 	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),30)
