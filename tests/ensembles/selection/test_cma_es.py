@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from ensembles.config import EnsembleConfig, Metric
 from ensembles.metrics.scores import cost_of
-from ensembles.selection.cma_es import minimise
+from ensembles.selection.cma_es import STREAM, minimise
 from ensembles.selection.select import select
 from tests.ensembles.samples import make_pool, member
 
@@ -34,6 +36,58 @@ def test_it_never_ends_above_where_it_began_and_the_seed_alone_decides() -> None
     first, again, other = (minimise(bowl, np.zeros(3), 0.5, 5, seed=seed) for seed in (0, 0, 1))
     assert (first == again).all()
     assert (first != other).any()
+
+
+def tutorial(
+    cost: Callable[[np.ndarray], float], m: np.ndarray, sigma: float, generations: int, seed: int
+) -> np.ndarray:
+    """The program of Hansen's tutorial (appendix C), line by line and with its names. The best point that it has seen."""
+    rng = np.random.default_rng([STREAM, seed])
+    n = len(m)
+    lam = 4 + int(np.floor(3 * np.log(n)))
+    mu = lam // 2
+    w = np.array([np.log((lam + 1) / 2) - np.log(i) for i in range(1, mu + 1)])
+    w = w / w.sum()
+    mueff = w.sum() ** 2 / (w**2).sum()
+    cc = (4 + mueff / n) / (n + 4 + 2 * mueff / n)
+    cs = (mueff + 2) / (n + mueff + 5)
+    c1 = 2 / ((n + 1.3) ** 2 + mueff)
+    cmu = min(1 - c1, 2 * (1 / 4 + mueff + 1 / mueff - 2) / ((n + 2) ** 2 + 2 * mueff / 2))
+    damps = 1 + 2 * max(0, np.sqrt((mueff - 1) / (n + 1)) - 1) + cs
+    chi_n = n**0.5 * (1 - 1 / (4 * n) + 1 / (21 * n**2))
+    pc, ps, covariance = np.zeros(n), np.zeros(n), np.eye(n)
+    seen = [(cost(m), m)]
+    for g in range(1, generations + 1):
+        squares, b = np.linalg.eigh(covariance)
+        y = np.array([b @ (np.sqrt(squares) * rng.standard_normal(n)) for _ in range(lam)])
+        f = [cost(m + sigma * each) for each in y]
+        seen += [(f[k], m + sigma * y[k]) for k in range(lam)]
+        y = y[np.argsort(f, kind="stable")][:mu]
+        yw = sum(w[i] * y[i] for i in range(mu))
+        m = m + sigma * yw
+        ps = (1 - cs) * ps + np.sqrt(cs * (2 - cs) * mueff) * (b @ np.diag(squares**-0.5) @ b.T) @ yw
+        hsig = np.linalg.norm(ps) / np.sqrt(1 - (1 - cs) ** (2 * g)) / chi_n < 1.4 + 2 / (n + 1)
+        pc = (1 - cc) * pc + hsig * np.sqrt(cc * (2 - cc) * mueff) * yw
+        rank_one = np.outer(pc, pc) + (1 - hsig) * cc * (2 - cc) * covariance
+        rank_mu = sum(w[i] * np.outer(y[i], y[i]) for i in range(mu))
+        covariance = (1 - c1 - cmu) * covariance + c1 * rank_one + cmu * rank_mu
+        sigma = sigma * np.exp((cs / damps) * (np.linalg.norm(ps) / chi_n - 1))
+    return min(seen, key=lambda each: each[0])[1]
+
+
+# A first step that is too small makes the path of the step so long that the other path stalls. With more than five weights axes
+# are of equal length after the first generation, and rounding chooses among them.
+@pytest.mark.parametrize(("size", "step"), [(2, 0.5), (3, 0.01), (5, 3.0)])
+@pytest.mark.parametrize("generations", [1, 2, 12])
+def test_it_moves_as_the_program_of_the_tutorial(size: int, step: float, generations: int) -> None:
+    target, scales = np.arange(size) - 1.7, 10.0 ** np.linspace(0, 2, size)
+
+    def cost(point: np.ndarray) -> float:
+        return float((scales * (point - target) ** 2).sum())
+
+    for seed in range(3):
+        expected = tutorial(cost, np.zeros(size), step, generations, seed)
+        np.testing.assert_allclose(minimise(cost, np.zeros(size), step, generations, seed), expected, rtol=1e-9)
 
 
 def test_the_better_of_two_weighs_more_as_its_log_loss_asks() -> None:
