@@ -1,17 +1,28 @@
+from collections import Counter
+from dataclasses import replace
+
 import pytest
 
 from runner.journal.events import (
+    Decided,
     EpochRepeated,
     EpochReported,
+    NodesChanged,
+    RangeTested,
     RunClosed,
     RunOpened,
+    TrialAudited,
     TrialEnded,
+    TrialMeasured,
+    TrialPaused,
     TrialPlanned,
+    TrialPromoted,
     TrialStarted,
 )
 from runner.journal.state import RunState
 from tests.sample_runs.sample_run import make_result, make_trial
-from trainables.results.record import ENDED, STATES, TrialRecord
+from trainables.config.trial import ParentConfig
+from trainables.results.record import ENDED, STATES, TrialCost, TrialRecord
 
 A, B = make_trial(1), make_trial(2)
 
@@ -129,3 +140,108 @@ def test_pending_ended_and_counts():
     assert [state.has_ended(trial.trial_id) for trial in (A, B, c)] == [True, False, False]
     assert state.counts() == {"failed": 1, "stopped": 1, "waiting": 1}
     assert state.last_epoch(c.trial_id) == 0
+
+
+def test_the_totals_of_a_run_count_every_execution_and_every_repetition():
+    again = EpochRepeated(**when(), trial_id=A.trial_id, epoch=1, busy_s=4.0)
+    test = RangeTested(**when(), key="cnn", low=0.1, high=1.0, reason="", rates=[0.1], losses=[1.0], busy_s=7.0)
+    state = RunState(
+        [*BEGUN, reported(A, 1), reported(A, 2, trained=False), again, test, opened(), reported(B, 1), reported(B, 2)]
+    )
+    # Each epoch is busy for 1.5 s: A's first one twice, the second time for 4 s, then B's two; A's second one is the store's.
+    assert (state.epochs_trained, state.busy_s) == (2, 3.0)
+    assert (state.all_epochs_trained, state.all_busy_s) == (4, 1.5 + 4.0 + 7.0 + 3.0)
+    assert (state.recorded_epochs, state.recorded_busy_s) == (4, 6.0)
+    assert state.recorded_events == 10
+    assert state.range_tests == {"cnn": test}
+
+
+def test_node_seconds_are_those_of_all_nodes_until_their_number_changes():
+    state = RunState([RunOpened(**when(10.0), slots=2, versions={})])
+    assert (state.node_s, state.nodes) == (10.0, 1)
+    state.apply(NodesChanged(**when(12.0), nodes=3))
+    assert state.node_s == 12.0
+    state.apply(NodesChanged(**when(11.0), nodes=3))  # an elapsed time that falls costs nothing
+    state.apply(NodesChanged(**when(16.0), nodes=2))
+    assert state.node_s == 12.0 + 4 * 3
+    state.apply(RunOpened(**when(17.0), slots=2, versions={}))  # a new driver begins with its own node
+    assert (state.node_s, state.nodes) == (24.0 + 2, 1)
+
+
+def test_how_often_something_is_not_understood_is_counted():
+    config = make_trial(3).model_dump(mode="json", exclude_defaults=True)
+    newer = [TrialPlanned(**when(), trial_id=f"{at:012x}", config=config) for at in (1, 1)]
+    # The one that is named by another rule is shown all the same, so only what is no configuration of any version is missing.
+    broken = [TrialPlanned(**when(), trial_id=f"{at:012x}", config={"seed": 1}) for at in (7, 8)]
+    state = RunState([*newer, *broken, started(A), started(B)])
+    assert list(state.trials) == [newer[0].trial_id]
+    counts = sorted((why.partition(":")[0], count) for why, count in state.unread.items())
+    assert counts == [
+        ("a trial whose data_id is 'missing'", 2),
+        ("trial 000000000001 with the rule by which it is named", 1),
+        ("trial-started of a trial that is not planned", 2),
+    ]
+
+
+def test_a_trial_pauses_goes_on_and_is_audited_after_it_was_pruned():
+    cost = TrialCost(10, 20, 0.1, 8, 0.2, 300, True)
+    state = RunState([*BEGUN, started(A), TrialMeasured(**when(), trial_id=A.trial_id, cost=cost), reported(A, 1)])
+    record = TrialRecord(A, "running", "", (make_result(1, 0.5),), cost=cost)
+    assert state.trials[A.trial_id] == record
+    state.apply(TrialPaused(**when(), trial_id=A.trial_id, reason="rank 2 of 3"))
+    assert state.trials[A.trial_id] == replace(record, state="paused", reason="rank 2 of 3")
+    state.apply(TrialPromoted(**when(), trial_id=A.trial_id, reason="rank 1 of 3"))
+    assert state.trials[A.trial_id] == replace(record, state="waiting", reason="")
+    state.apply(ended(A, "pruned", "rank 3 of 3"))
+    state.apply(TrialAudited(**when(), trial_id=A.trial_id, epoch=1))
+    assert state.trials[A.trial_id] == replace(record, state="pruned", reason="rank 3 of 3", audited_from=1)
+    assert state.started == {A.trial_id}
+
+
+def test_a_later_stage_trains_a_trial_further_and_both_stages_have_it():
+    first = replace(planned(A), stage="coarse", max_epochs=2)
+    stopped = TrialEnded(**when(), trial_id=A.trial_id, state="stopped", reason="late", by_budget=True)
+    state = RunState([first, replace(planned(B), stage="coarse"), reported(A, 1), stopped])
+    assert state.trials[A.trial_id].by_budget
+    state.apply(TrialAudited(**when(), trial_id=A.trial_id, epoch=1))
+    state.apply(replace(first, stage="fine"))
+    again = TrialRecord(A, "waiting", "", (make_result(1, 0.5),), stage="fine", max_epochs=2)
+    assert state.trials[A.trial_id] == again
+    state.apply(replace(first, stage="fine", max_epochs=5))
+    assert state.trials[A.trial_id] == replace(again, max_epochs=5)
+    assert {name: list(trials) for name, trials in state.stages.items()} == {
+        "coarse": [A.trial_id, B.trial_id],
+        "fine": [A.trial_id],
+    }
+
+
+def test_trials_are_counted_by_their_length_and_by_whether_they_have_ended():
+    c = make_trial(3)
+    state = RunState([*BEGUN, planned(c), reported(A, 1), reported(A, 2), reported(B, 1), ended(B, "pruned")])
+    assert (+state.pending_lengths, +state.ended_lengths) == (Counter({0: 1, 2: 1}), Counter({1: 1}))
+    assert state.counts() == {"pruned": 1, "waiting": 2}
+
+
+def test_before_its_first_epoch_a_trial_that_continues_another_is_at_its_parents_last():
+    child = make_trial(3, parent=ParentConfig(trial_id=A.trial_id, epoch=4))
+    state = RunState([*BEGUN, planned(child)])
+    assert state.last_epoch(child.trial_id) == 4
+    state.apply(reported(child, 5))
+    assert state.last_epoch(child.trial_id) == 5
+
+
+def test_decisions_are_kept_in_order():
+    first, second = (Decided(**when(), what="winner", reason=f"why {at}", trial_id=A.trial_id) for at in (1, 2))
+    assert RunState([*BEGUN, first, second]).decisions == [first, second]
+
+
+def test_a_run_without_events_has_used_nothing():
+    state = RunState()
+    assert (state.epochs_trained, state.all_epochs_trained, state.recorded_epochs, state.recorded_events) == (
+        0,
+        0,
+        0,
+        0,
+    )
+    assert (state.busy_s, state.all_busy_s, state.recorded_busy_s, state.node_s, state.elapsed_s) == (0, 0, 0, 0, 0)
+    assert (state.slots, state.nodes, state.pending(), state.counts()) == (0, 1, [], {})
