@@ -8,6 +8,7 @@ tests of its module, then by those of its room, the long ones left out. Mutant N
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -37,6 +38,8 @@ def main() -> int:
     )
     parser.add_argument("--only", type=int, nargs="+", help="only the mutants of these numbers, with what pytest says")
     options = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # either ends the tests that are running, and removes the copies
+        signal.signal(number, signal.default_int_handler)
     until_s = time.monotonic() + 60 * options.minutes
     equal = read_equal(EQUAL.read_text(encoding="utf-8").splitlines())
     drawn = draw(ROOT, options.seed)

@@ -18,7 +18,18 @@ from typing import NoReturn
 
 from tests.mutants.operators import Mutant
 
-PRELOADED = ("pytest", "scipy.stats", "pyarrow.parquet", "sklearn.isotonic", "sklearn.metrics", "boto3", "torch", "ray")
+PRELOADED = (
+    *(
+        "pytest",
+        "pytest_timeout",
+        "hypothesis",
+        "hypothesis.extra",
+        "scipy.stats",
+        "pyarrow.parquet",
+        "sklearn.isotonic",
+    ),
+    *("sklearn.metrics", "boto3", "torch", "ray", "pydantic", "ruamel.yaml", "PIL.Image"),
+)
 """Importing these takes some seconds, the tests of most mutants less than that."""
 TIMED_OUT = -1000
 PATIENCE, START_S = 4.0, 10.0
@@ -115,11 +126,13 @@ class Tree:
         code = 3
         try:
             os.setsid()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(log, 1)
             os.dup2(log, 2)
             os.chdir(self.root)
-            os.environ.update(PYTHONPATH=str(self.root), CI="1")  # by CI, Hypothesis draws the same examples each time
+            # By CI, Hypothesis draws the same examples each time. Plugins that no test needs take a second to load.
+            os.environ.update(PYTHONPATH=str(self.root), CI="1", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
             if task.mutant:
                 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
                 sys.dont_write_bytecode = True
@@ -128,10 +141,8 @@ class Tree:
                 del sys.modules[name]
             import pytest
 
-            marks = ["-m", "not long and not gpu"]
-            code = pytest.main(
-                ["-x", "-q", "-p", "no:cacheprovider", f"--basetemp={self._scratch}", *marks, *task.tests]
-            )
+            options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "pytest_timeout", f"--basetemp={self._scratch}"]
+            code = pytest.main([*options, "-m", "not long and not gpu", *task.tests])
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
