@@ -131,8 +131,8 @@ class Tree:
             os.dup2(log, 1)
             os.dup2(log, 2)
             os.chdir(self.root)
-            # By CI, Hypothesis draws the same examples each time. Plugins that no test needs take a second to load.
-            os.environ.update(PYTHONPATH=str(self.root), CI="1", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+            # Plugins that no test needs take a second to load.
+            os.environ.update(PYTHONPATH=str(self.root), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
             if task.mutant:
                 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
                 sys.dont_write_bytecode = True
@@ -152,6 +152,7 @@ class Tree:
 def preload() -> None:
     """Import what tests need of others. Of Caucus nothing may be there when a process is forked."""
     os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    os.environ["CI"] = "1"  # then Hypothesis draws the same examples each time, however slow the machine is
     for name in PRELOADED:
         importlib.import_module(name)
 
