@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from ensembles.evaluation.comparison import Change
 from ensembles.nights.compare import MOST_IDS, compare_nights
 from ensembles.nights.team_answers import TeamAnswers, from_arrow, to_arrow
 from trainables.errors import DamagedObject
@@ -62,8 +61,9 @@ def test_where_no_pixels_are_the_same_names_are_trusted_if_the_labels_are():
     found = compare_nights(now, before)
     assert found is not None
     assert (found.matched_by, found.images, found.gained_ids) == ("image_id", 2, ("b",))
-    shifted = answers([("a", "x", "dog", "dog"), ("b", "y", "cat", "cat")])
-    assert compare_nights(shifted, before) is None
+    for labels in (("dog", "cat"), ("dog", "dog"), ("cat", "cat")):  # both shifted, or one
+        shifted = answers([("a", "x", labels[0], "cat"), ("b", "y", labels[1], "cat")])
+        assert compare_nights(shifted, before) is None
 
 
 def test_nights_without_a_common_image_are_not_compared():
@@ -80,20 +80,32 @@ def test_so_many_flipped_images_are_named_and_all_are_counted():
         MOST_IDS,
         f"{MOST_IDS - 1:03d}",
     )
+    back = compare_nights(answers(rows), answers(right))
+    assert back is not None
+    assert (back.lost, back.lost_ids, back.gained_ids) == (MOST_IDS + 7, found.gained_ids, ())
 
 
-@pytest.mark.parametrize(
-    ("ci95", "p", "direction"),
-    [
-        ((0.001, 0.02), 0.049, "better"),
-        ((0.001, 0.02), 0.05, "alike"),  # 4 gained, 0 lost: the interval lies above zero, p is 0.125
-        ((0.0, 0.02), 0.01, "alike"),
-        ((-0.02, -0.001), 0.001, "worse"),
-        ((-0.02, 0.001), 0.001, "alike"),
-    ],
-)
-def test_interval_and_test_have_to_agree(ci95, p, direction):
-    assert Change(0.9, 0.9, 0.0, ci95, p).direction == direction
+def test_of_equal_images_before_the_first_answers_for_all_of_them():
+    before = answers([("a", "p", "cat", "cat"), ("b", "p", "cat", "dog"), ("c", "q", "dog", "cat")])
+    now = answers([("a", "p", "cat", "cat"), ("b", "p", "cat", "cat")])
+    found = compare_nights(now, before)
+    assert found is not None
+    assert (found.images, found.images_before, found.images_now, found.is_whole) == (2, 3, 2, False)
+    assert (found.gained, found.lost, found.change.before, found.relabelled) == (0, 0, 1.0, 0)
+
+
+def test_a_night_with_more_images_or_fewer_is_not_compared_as_a_whole():
+    few, many = answers([("a", "p", "x", "x")]), answers([("a", "p", "x", "x"), ("b", "q", "x", "x")])
+    wholes = [compare_nights(now, before) for now, before in ((few, few), (few, many), (many, few))]
+    assert [whole.is_whole for whole in wholes if whole] == [True, False, False]
+
+
+def test_a_label_that_was_corrected_is_counted_once_an_image_and_pixels_are_trusted_before_names():
+    before = answers([("a", "p", "cat", "cat"), ("b", "q", "cat", "cat"), ("c", "r", "dog", "dog")])
+    now = answers([("b", "p", "dog", "cat"), ("a", "q", "dog", "dog"), ("c", "r", "dog", "dog")])
+    found = compare_nights(now, before)
+    assert found is not None
+    assert (found.matched_by, found.relabelled, found.gained_ids, found.lost) == ("content", 2, ("a",), 0)
 
 
 def test_answers_are_read_back_and_damage_is_refused():
