@@ -1,10 +1,14 @@
+import math
+
 import pytest
 
 from runner.config.run import BudgetConfig
-from runner.control.budget import Budget
+from runner.control.budget import Budget, time_left_s
 from runner.journal.events import EpochReported, NodesChanged, RunOpened, TrialPlanned
+from runner.journal.journal import UnwrittenJournal
+from runner.journal.log import RunLog
 from runner.journal.state import RunState
-from tests.sample_runs.sample_run import make_result, make_trial
+from tests.sample_runs.sample_run import make_result, make_spec, make_trial
 
 TRIAL = make_trial(1)
 
@@ -81,6 +85,38 @@ def test_money_that_is_spent_leaves_less_time_and_more_nodes_leave_less_still():
     assert budget.seconds_left(state, slots=2) == pytest.approx(5400.0 - 1800.0)
     state.apply(NodesChanged(at_unix_s=1, elapsed_s=1800.0, nodes=3))
     assert budget.seconds_left(state, slots=2) == pytest.approx((5400.0 - 1800.0) / 3)
+
+
+def test_money_bounds_the_time_only_with_a_price_and_a_cap():
+    state = state_of((600.0, 400.0))
+    assert Budget(BudgetConfig(money=1.0), price=None).seconds_left(state, slots=2) is None
+    assert Budget(BudgetConfig(), price=2.0).seconds_left(state, slots=2) is None
+    assert Budget(BudgetConfig(money=1.0), price=None).cost(state, 600.0) == 0.0
+    state.apply(NodesChanged(at_unix_s=1, elapsed_s=600.0, nodes=0))  # they come back, one at least
+    assert Budget(BudgetConfig(money=1.0), price=2.0).seconds_left(state, slots=2) == pytest.approx(1200.0)
+
+
+def test_a_time_before_the_last_event_gives_no_money_back():
+    state = state_of((1800.0, 10.0))
+    assert Budget(BudgetConfig(), price=2.0).cost(state, 1799.5) == 1.0
+    assert Budget(BudgetConfig(), price=2.0).cost(state, 0.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("wall", "elapsed_s", "left_s"),
+    [
+        (None, 500.0, math.inf),
+        (40.0, 10.0, 40 - 10 - 10.0),  # a quarter is reserved for what comes after the training
+        (80.0, 0.0, 60.0),
+        (3600.0, 100.0, 3600 - 20 - 100.0),  # but no more than 20 s
+        (40.0, 35.0, -5.0),
+    ],
+)
+def test_a_part_of_the_wall_budget_is_reserved_for_the_end(wall, elapsed_s, left_s):
+    opened = RunOpened(at_unix_s=1, elapsed_s=elapsed_s, versions={}, slots=2)
+    log = RunLog(UnwrittenJournal([opened]), [], clock=lambda: 7.0)
+    spec = make_spec("runs", budget={} if wall is None else {"wall": wall})
+    assert time_left_s(spec, log) == pytest.approx(left_s)
 
 
 def test_no_time_is_left_where_more_is_spent_than_there_was():

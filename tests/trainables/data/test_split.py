@@ -165,6 +165,8 @@ def test_seventy_thousand_images_are_split_in_well_under_a_second() -> None:
         ([1, 1, 1, 1], 1, 1, [TEST, VALIDATION, TRAIN, TRAIN]),
         # Of a group across a border the side of its middle counts: 1 is not below 1, so the pair is no part of test.
         ([2, 1, 1, 1, 1], 2, 1, [VALIDATION, VALIDATION, TEST, TRAIN, TRAIN]),
+        # The middle of six is 3, which is below 4.
+        ([6, 1, 1], 2, 4, [TEST, VALIDATION, TRAIN]),
         # The middle of the pair is 3, and 3 is not below 3: validation would be empty, and gets the smallest of the rest.
         ([1, 1, 2, 1], 1, 2, [TEST, TEST, TRAIN, VALIDATION]),
     ],
