@@ -105,6 +105,19 @@ def test_a_temperature_never_changes_the_predicted_class(classes: int, seed: int
     np.testing.assert_array_equal(found.argmax(1), probabilities.argmax(1))
 
 
+def test_a_vote_that_is_hardly_sure_and_always_right_becomes_sure_also_beside_an_impossible_class() -> None:
+    # 10,000 times 0.55 against 0.45: at sharpness s the loss falls by a log-odds of 0.2 x 10,000 / (1 + exp(0.2 s)), and the prior
+    # costs 1 - 1 / s. Zeros count as 1e-12, of which the power of s is beyond what a float holds.
+    odds = math.log(0.55 / 0.45)
+    sharpness = scipy.optimize.brentq(lambda s: 1e4 * odds / (1 + math.exp(odds * s)) - 1 + 1 / s, 1, 99)
+    assert sharpness > 30
+    probabilities = np.tile([0.55, 0.45, 0.0], (10_000, 1))
+    found = fit_calibration("temperature", probabilities, np.zeros(10_000, np.int64)).apply(probabilities[:1])
+    np.testing.assert_allclose(
+        found, [[1 - 1 / (1 + math.exp(odds * sharpness)), 1 / (1 + math.exp(odds * sharpness)), 0]], atol=1e-9
+    )
+
+
 def test_vector_scaling_by_hand() -> None:
     # Scales of 1/2 and 1, a bias of log 2 on the second: the root of 0.81 against twice 0.19.
     found = VectorScale((0.5, 1.0), (0.0, math.log(2))).apply(np.array([[0.81, 0.19]]))

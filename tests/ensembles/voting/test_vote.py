@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ensembles.metrics.logits import log_floored, log_softmax
 from ensembles.metrics.scores import log_loss
 from ensembles.team import Team
 from ensembles.voting.stacking import Stacking
@@ -256,6 +258,25 @@ def test_a_stacked_vote_trusts_who_knows() -> None:
         for method in VOTES
     }
     assert min(losses, key=losses.__getitem__) == "stacked"
+
+
+def test_a_stacked_vote_is_the_least_of_its_formula_where_a_member_is_sure_and_always_wrong() -> None:
+    # Newton's first step goes far too far there, and has to be cut by half several times.
+    table = np.random.default_rng(0).dirichlet(np.full(2, 0.1), (3, 21))
+    pool = make_pool(table, table[0].argmin(1))
+    logs = log_floored(pool.probabilities)
+
+    def cost(at: np.ndarray) -> float:
+        of_classes = log_softmax(np.tensordot(at[:3], logs, 1) + at[3:])
+        right = of_classes[np.arange(21), pool.labels].sum()
+        return float(4.5 * ((at[:3] - 1 / 3) ** 2).sum() + 0.5 * (at[3:] ** 2).sum() - right)
+
+    best = scipy.optimize.minimize(
+        cost, [1 / 3] * 3 + [0.0] * 2, method="Nelder-Mead", options={"xatol": 1e-9, "maxiter": 9999}
+    )
+    expected = np.exp(log_softmax(np.tensordot(best.x[:3], logs, 1) + best.x[3:]))
+    found = fit_voter(pool, make_team(*[1 / 3] * 3), "stacked").vote(pool).probabilities
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def _draw(members: int, classes: int, seed: int, images: int = 9) -> np.ndarray:
