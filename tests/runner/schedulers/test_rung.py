@@ -81,3 +81,10 @@ def test_rungs_rise_by_the_reduction(first, reduction, last, epochs):
 def test_rungs_that_would_not_end_or_not_begin_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         rung_epochs(*arguments)
+
+
+def test_a_rung_knows_its_trials_and_the_keys_that_sort_them():
+    rung = rung_of([0.5, math.nan, 0.7])
+    assert ("t0" in rung, "t1" in rung, "t3" in rung) == (True, True, False)
+    assert [rung.key(name) for name in rung] == [(-0.5, 0, "t0"), (math.inf, 1, "t1"), (-0.7, 2, "t2")]
+    assert list(rung.ranked()) == ["t2", "t0"]
