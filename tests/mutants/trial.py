@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -34,6 +35,8 @@ PRELOADED = (
 TIMED_OUT = -1000
 PATIENCE, START_S = 4.0, 10.0
 """A mutant has this many times what the tests take without it, and these seconds."""
+LIMIT_BYTES = 8 * 10**9
+"""Memory beyond what is loaded already: a loop without an end often fills a list."""
 POLL_S = 0.02
 
 
@@ -127,6 +130,8 @@ class Tree:
         try:
             os.setsid()
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (used + LIMIT_BYTES, used + LIMIT_BYTES))
             log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(log, 1)
             os.dup2(log, 2)
