@@ -1,7 +1,8 @@
 """Small faults in a source: a comparison turned round, + for -, and/or, a constant one off, a slice one off, `return None`, …
 
 A fault replaces a few bytes and leaves everything else as it is written. Texts, annotations, decorators and what is raised have
-none: they say what code means, and decide nothing.
+none: they say what code means, and decide nothing. Nor have the named numbers at the top of a module: each is a choice, one more or
+one less is another one, and tests call it by its name.
 """
 
 from __future__ import annotations
@@ -178,6 +179,8 @@ class _Finder(ast.NodeVisitor):
 
     def visit_Constant(self, node: ast.Constant) -> None:
         value = node.value
+        if not self.scope:
+            return
         if isinstance(value, bool):
             self._edit(self._start(node), self._end(node), str(not value))
         elif isinstance(value, int | float):

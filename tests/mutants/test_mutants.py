@@ -43,13 +43,17 @@ ROOT = Path(__file__).parents[2]
         ('f"{a + 1}"', set()),
         ("raise A(b + 1)", set()),
         ("a: B | C = d", set()),
-        ("A = B | C", set()),
     ],
 )
 def test_an_operator_makes_the_fault_that_it_says(line: str, faults: set[str]) -> None:
-    source = f"{line}\n".encode()
+    source = f"def g():\n    {line}\n".encode()
     made = {mutant.after: is_another_program(source, mutant.source) for mutant in make_mutants("a.py", source)}
     assert made == dict.fromkeys(faults, True)
+
+
+def test_named_numbers_and_types_at_the_top_of_a_module_have_no_faults() -> None:
+    source = b"MOST, SHARE = 100, 0.5\nTable = A[int] | None\nHALF = MOST // 2\n"
+    assert [mutant.after for mutant in make_mutants("a.py", source)] == ["HALF = MOST * 2"]
 
 
 def test_a_fault_in_a_comment_and_one_that_python_cannot_read_are_none() -> None:
