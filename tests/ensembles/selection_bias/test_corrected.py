@@ -69,6 +69,13 @@ def test_a_bootstrap_counts_the_score_as_selected_for_a_part(in_halves):
     assert found.votes["soft"].log_loss.value == pytest.approx(0.15 * seen + 0.85 * unseen, rel=1e-6)
 
 
+def test_the_top_of_one_is_the_best_single_also_as_selected(in_halves):
+    pool = binary(LEFT, RIGHT, MILD)
+    config = EnsembleConfig(select="best", metric="accuracy", correct="bootstrap", size=1)
+    found = correct(pool, select(pool, config), config)
+    assert found.baselines["top"] == found.baselines["best"] == found.votes["soft"]
+
+
 def test_the_vote_of_all_was_not_selected_and_stays_as_it_is(in_halves):
     pool = binary(LEFT, RIGHT, MILD)
     config = EnsembleConfig(select="best", metric="accuracy", correct="cross-fit")

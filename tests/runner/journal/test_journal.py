@@ -138,6 +138,15 @@ def test_what_adds_up_to_a_state_is_read_in_one_go(store):
     assert read_state(store, "dots", "r1").slots == 7
 
 
+def test_what_lines_and_what_events_say_that_is_not_understood_is_added_up(store):
+    later = b'{"kind":"trial-cloned","parent":"a"}\n'
+    store.put(PREFIX + "000000.jsonl", to_line(started(0)) + later + to_line(started(1)) + later)
+    assert read_state(store, "dots", "r1").unread == {
+        "an event 'trial-cloned'": 2,
+        "trial-started of a trial that is not planned": 2,
+    }
+
+
 def take_over(store, driver, **words):
     return Journal(store, "dots", "r1", driver, **words)
 

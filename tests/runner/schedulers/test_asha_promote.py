@@ -127,6 +127,17 @@ def test_nothing_is_settled_while_others_may_come():
     assert scheduler.resolve_paused() == []
 
 
+def test_where_the_last_one_that_was_promoted_diverges_no_other_takes_its_place():
+    scheduler = started("ab")
+    come(scheduler, "a", 1, 0.7)
+    come(scheduler, "b", 1, 0.6)
+    scheduler.close()
+    assert promote(scheduler) == ("a", "promoted from rung 1, rank 1 of 2: nothing more will come")
+    scheduler.end("a")
+    assert scheduler.promote() is None
+    assert scheduler.resolve_paused() == [("b", "pruned at rung 1, rank 2 of 2")]
+
+
 def test_what_waits_may_still_be_promoted_where_more_trials_come_after_all():
     scheduler = started("ab")
     come(scheduler, "a", 1, 0.5)
