@@ -19,7 +19,7 @@ from runner.journal.deleted import add_deleted, read_deleted
 from runner.journal.events import Decided
 from runner.journal.lease import take_lease
 from runner.retention.reference_set import references
-from runner.retention.retention import Retention, carry_out, plan_retention
+from runner.retention.retention import Retention, carry_out, plan_retention, read_run
 from runner.retention.store_view import without
 from tests.sample_runs.sample_run import SampleRun, make_spec, open_log, write_epoch, write_sample_run
 from tests.sample_runs.sweeps import caucus
@@ -68,6 +68,18 @@ def chosen(sample: SampleRun) -> tuple[Any, ...]:
     found = choose_and_evaluate(sample.stored)
     votes = {how: (score.test_accuracy, score.test_nll) for how, score in found.verdict.votes.items()}
     return found.team, found.best, votes, found.verdict.best
+
+
+def test_a_run_whose_journal_is_damaged_is_read_up_to_there_and_keeps_everything(sample: SampleRun) -> None:
+    assert removed_in(sample.store, 1)
+    (events,) = sample.store.find(layout.run_key(sample.spec.name, sample.run_id, layout.EVENTS))
+    sample.store.put(events.key, sample.store.get(events.key)[:-9])
+    state, why = read_run(sample.found)
+    assert set(state.trials) == {trial.trial_id for trial in sample.trials}
+    assert "holds a line that is not whole" in why
+    found = plan_retention(sample.store, 1)
+    assert not found.removals
+    assert any("keeps everything" in note for note in found.notes)
 
 
 def test_without_delete_nothing_changes_and_the_total_is_what_would_go(sample: SampleRun) -> None:
