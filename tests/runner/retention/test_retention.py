@@ -71,15 +71,22 @@ def chosen(sample: SampleRun) -> tuple[Any, ...]:
 
 
 def test_a_run_whose_journal_is_damaged_is_read_up_to_there_and_keeps_everything(sample: SampleRun) -> None:
-    assert removed_in(sample.store, 1)
+    sample.store.put(CheckpointId("f" * 12, 1).key("metrics.json"), b"{}")  # of no run, and without a manifest
+    before = plan_retention(sample.store, 1, NOW_S)
+    kinds = {removal.what for removal in before.removals}
+    assert kinds == {"checkpoints that no choice takes", "checkpoints without a manifest, older than a day"}
+    assert not before.notes
     (events,) = sample.store.find(layout.run_key(sample.spec.name, sample.run_id, layout.EVENTS))
     sample.store.put(events.key, sample.store.get(events.key)[:-9])
     state, why = read_run(sample.found)
     assert set(state.trials) == {trial.trial_id for trial in sample.trials}
     assert "holds a line that is not whole" in why
-    found = plan_retention(sample.store, 1)
+    found = plan_retention(sample.store, 1, NOW_S)
     assert not found.removals
-    assert any("keeps everything" in note for note in found.notes)
+    assert [note.partition(":")[0].rpartition(" keeps ")[2] for note in found.notes] == [
+        "everything",
+        "what no run is known to have stays as well, until each of them can be read",
+    ]
 
 
 def test_without_delete_nothing_changes_and_the_total_is_what_would_go(sample: SampleRun) -> None:
