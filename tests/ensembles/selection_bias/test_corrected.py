@@ -178,6 +178,24 @@ def test_of_a_large_pool_each_repetition_selects_from_its_own_best(monkeypatch):
     assert len(set(seen)) > 1  # not one filter for all, which would have seen the images that score
 
 
+@pytest.mark.parametrize(
+    ("most", "config", "candidates"),
+    [
+        (12, EnsembleConfig(size=2), 12),  # up to this size: all of them
+        (11, EnsembleConfig(size=2), 5),
+        (11, EnsembleConfig(size=7), 7),  # as many as may vote, at least
+        (11, EnsembleConfig(size=2, select="all"), 12),
+    ],
+)
+def test_a_pool_is_large_above_a_size_and_no_team_is_larger_than_what_it_is_selected_from(
+    monkeypatch, most, config, candidates
+):
+    monkeypatch.setattr(ensembles.selection_bias.repeat, "MOST_CANDIDATES", most)
+    monkeypatch.setattr(ensembles.selection_bias.repeat, "CANDIDATES_OF_LARGE_POOL", 5)
+    pool = random_pool(12, 30)
+    assert correct(pool, select(pool, config), config).candidates == candidates
+
+
 @pytest.mark.parametrize("select_how", ["best", "top", "all", "greedy"])
 @pytest.mark.parametrize("how", ["bootstrap", "cross-fit"])
 @pytest.mark.parametrize(
