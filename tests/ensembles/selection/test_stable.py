@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ensembles.config import EnsembleConfig
+from ensembles.config import EnsembleConfig, Metric
 from ensembles.pool.pool import PredictionPool
 from ensembles.selection.select import select
 from ensembles.selection.stable import stabilities
@@ -39,6 +39,16 @@ def test_copies_share_the_picks_of_one_and_the_first_is_picked() -> None:
     twin = np.array([[0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
     shares = stabilities(make_pool([twin, twin], [0, 1, 1]), EnsembleConfig(size=3, bootstraps=7))
     assert shares.tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "brier"])
+def test_bootstraps_draw_every_image_as_often_as_the_others(metric: Metric) -> None:
+    # Two images: 0 is better on the first and on both together, 1 on the second, which one in four bootstraps draws twice.
+    of_true_class = np.array([[0.9, 0.5], [0.5, 0.85]])
+    pool = make_pool(np.stack([of_true_class, 1 - of_true_class], axis=2), [0, 0])
+    shares = stabilities(pool, EnsembleConfig(size=1, bootstraps=400, metric=metric))
+    assert shares == pytest.approx([0.75, 0.25], abs=0.06)
+    assert shares.sum() == 1
 
 
 @pytest.mark.parametrize("changes", [{"metric": "accuracy"}, {"start": 1}, {"ties": "autogluon"}, {"diverse": True}])
