@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runner.journal.events import Event, RunOpened, TrialAudited, TrialEnded, TrialPlanned, TrialStarted
 from runner.journal.state import RunState
-from runner.retention.reference_set import ReferenceSet, add_resumable, references
+from runner.retention.reference_set import (
+    OTHER_MANIFEST,
+    ReferenceSet,
+    add_resumable,
+    references,
+    retain_other_manifests,
+)
 from tests.sample_runs.sample_run import make_trial
 from trainables.config.trial import ParentConfig
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import STATES, TrialState
+from trainables.store import layout
+from trainables.store.folder import Folder
+from trainables.store.json_records import seal_json
 
 WHEN: dict[str, Any] = {"at_unix_s": 1.0, "elapsed_s": 0.0}
 A, B = "0f3a00000000", "0f3a00000001"
@@ -96,3 +106,21 @@ def test_where_trials_are_audited_any_that_was_pruned_may_go_on() -> None:
 def test_a_population_may_continue_from_every_trial() -> None:
     parent = ParentConfig(trial_id=A, epoch=1)
     assert resumed(run_of("finished", "pruned", "failed", parent=parent)) == ["finished", "pruned", "failed"]
+
+
+def test_manifests_that_are_not_understood_are_looked_for_among_the_trials_that_are_asked_for(tmp_path: Path) -> None:
+    store = Folder(tmp_path, "runs")
+    names = [f"{A}@1", f"{A}@2", f"{B}@1"]
+    for member in stored(*names).stored:
+        store.put(member.key(layout.MANIFEST), b"?")
+    whole = {"trial_id": A, "epoch": 1, "parts": {}}
+    store.put(CheckpointId(A, 1).key(layout.MANIFEST), seal_json(whole))
+    some, every = stored(*names), stored(*names)
+    some.add([CheckpointId(B, 1)], "a reason")
+    (note,) = retain_other_manifests(store, some, {A})
+    assert note.startswith("1 checkpoint(s) stay as they are: ")
+    assert reasons(some) == {f"{B}@1": "a reason", f"{A}@2": OTHER_MANIFEST}
+    assert retain_other_manifests(store, some, {A}) == []
+    (note,) = retain_other_manifests(store, every)
+    assert note.startswith("2 checkpoint(s)")
+    assert set(reasons(every)) == {f"{A}@2", f"{B}@1"}
