@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.services.servers import S3Server, running_moto, running_weed
 from trainables.store.folder import Folder
 
 if TYPE_CHECKING:
     from tests.sample_runs.trained_digits import TrainedRun
+
+
+# A machine under load fails no property: neither a deadline nor the health check of slow inputs depends on the code.
+settings.register_profile("caucus", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("caucus")
 
 
 def pytest_configure() -> None:

@@ -48,6 +48,7 @@ from trainables.errors import (
     RunTaken,
     StoreError,
     StoreTooNew,
+    SweepFileError,
 )
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.listing import list_objects
@@ -140,8 +141,11 @@ def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None
     """Find what can be deleted from `store`. Changes nothing.
 
     A run that is damaged, or that a newer version has written, does not prevent this: everything that its records name stays, and
-    so does everything that belongs to no known run. Raises `StoreError` where it is no store of Caucus.
+    so does everything that belongs to no known run. Raises `StoreError` where it is no store of Caucus, and `SweepFileError` for a
+    `keep_size` below 1.
     """
+    if keep_size < 1:
+        raise SweepFileError(f"keep_size is {keep_size}: a team has at least one member")
     store.check()
     if not check_format(store):
         raise StoreError(

@@ -10,6 +10,7 @@ from runner.search.base.best import configuration_of
 from runner.search.base.decisions import WarmStarted
 from runner.search.base.lr_bounds import RangeBounds
 from runner.search.base.protocol import Over, Plan, Search, Step
+from runner.search.base.repeats import Repeats
 from runner.search.base.stage_context import Progress, StageContext, values_of
 from runner.search.methods.optuna_samplers import OptunaModel
 from runner.space.distribution import Distribution, Value
@@ -27,6 +28,7 @@ class ModelBasedSearch(Search):
         self._scope = scope
         self._bounds = RangeBounds(scope)
         self._progress = Progress(scope.stage)
+        self._repeats = Repeats(scope)
         self._configurations: dict[str, None] = {}
         self._model = OptunaModel(
             method=scope.method.method,  # type: ignore[arg-type]
@@ -39,7 +41,9 @@ class ModelBasedSearch(Search):
 
     @override
     def step(self, state: RunState) -> Step:
-        """The next suggestion."""
+        """What recorded configurations lack, then the next suggestion."""
+        if left := self._repeats.missing():
+            return Plan(left, stage=self._scope.stage)
         index = len(self._configurations)
         if index >= self._scope.method.configuration_count:
             return Over()
@@ -61,6 +65,7 @@ class ModelBasedSearch(Search):
             case TrialPlanned(stage=self._scope.stage):
                 trial = self._progress.planned[event.trial_id]
                 self._configurations[configuration_of(trial)] = None
+                self._repeats.observe(trial)
                 self._model.begin(event.trial_id, self._values(trial))
             case EpochReported() if event.trial_id in self._progress.planned:
                 self._model.report(event.trial_id, event.result.epoch, event.result.validation_accuracy)

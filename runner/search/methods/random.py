@@ -12,6 +12,7 @@ from runner.journal.state import RunState
 from runner.search.base.best import configuration_of
 from runner.search.base.lr_bounds import RangeBounds
 from runner.search.base.protocol import Over, Plan, Search, Step
+from runner.search.base.repeats import Repeats
 from runner.search.base.stage_context import Progress, StageContext, refuse_small_space, values_of
 from runner.space.distribution import Value
 from trainables.config.trial import TrialConfig
@@ -33,12 +34,13 @@ class RandomSearch(Search):
         self._trained = trained
         self._bounds = RangeBounds(scope)
         self._progress = Progress(scope.stage)
+        self._repeats = Repeats(scope)
         self._places: dict[str, int] = {}
         """The place of each recorded configuration."""
 
     @override
     def step(self, state: RunState) -> Step:
-        """All configurations that are still missing; recorded ones of other origin count as drawn."""
+        """All trials that are still missing; recorded configurations of other origin count as drawn."""
         if self._trained and not self._places:
             first = tuple(trial for trial in self._trained if is_of(self._scope, trial))
             if first := first[: self._scope.method.configuration_count * self._scope.method.repeats]:
@@ -47,7 +49,9 @@ class RandomSearch(Search):
         drawn = self._draw(count) if count > 0 else []
         if tests := self._bounds.missing_tests(drawn):
             return tests
-        trials = [trial for values in drawn for trial in self._scope.trials(self._bounds.place(values))]
+        wanted = {name for name, place in self._places.items() if place < self._scope.method.configuration_count}
+        trials = [*self._repeats.missing(wanted)] if self._scope.method.repeats > 1 else []
+        trials += [trial for values in drawn for trial in self._scope.trials(self._bounds.place(values))]
         return Plan(tuple(trials), stage=self._scope.stage) if trials else Over()
 
     @override
@@ -58,6 +62,7 @@ class RandomSearch(Search):
         if len(self._progress.planned) > known:
             newest = next(reversed(self._progress.planned.values()))
             self._places.setdefault(configuration_of(newest), len(self._places))
+            self._repeats.observe(newest)
 
     @override
     def wants(self, trial_id: str) -> bool:
