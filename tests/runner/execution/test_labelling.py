@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import runner.execution.labelling
+from ensembles.config import EnsembleConfig
 from ensembles.pseudo_labels.labelling import read_labelling
 from runner.evaluation.pseudo_label_summary import summarise_pseudo_labels
 from runner.execution.labelling import choose_team, label, rebuild_table
@@ -157,7 +158,7 @@ def test_the_summary_compares_the_recorded_team_with_the_newest_one(run, monkeyp
     spec, state = spec_of(run), run.state
     table = read_data_table(run.store, run.images.data_id)
     team = choose_team(run.store, spec, run.images.data_id, list(state.trials.values()))
-    arguments = (run.store, state, spec, table, "soft", team.team, team.best)
+    arguments = (run.store, state, spec, table, EnsembleConfig(), team.team, team.best)
     assert "no image is labelled yet" in summarise_pseudo_labels(*arguments).reason
     assert summarise_pseudo_labels(run.store, state, run.spec, *arguments[3:]) is None
     state.decisions.append(decide(run, spec))

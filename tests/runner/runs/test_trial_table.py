@@ -36,6 +36,7 @@ def test_a_row_holds_what_became_of_a_trial():
         "pseudo_table": "",
         "precision": "auto",
         "parent": None,
+        "code": "",
     }
     assert row["model.width"] == 8
     assert row["optimizer.lr"] == trial.optimizer.lr
