@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 
@@ -13,6 +14,8 @@ from ensembles.config import EnsembleConfig
 from ensembles.pseudo_labels.labelling import read_labelling
 from runner.evaluation.pseudo_label_summary import summarise_pseudo_labels
 from runner.execution.labelling import choose_team, label, rebuild_table
+from runner.journal.events import Decided
+from runner.testing.search_run import WHEN
 from tests.sample_runs.sample_run import write_sample_run
 from trainables.data.data_table import read_data_table
 from trainables.data.pseudo_table import read_pseudo_table
@@ -125,12 +128,18 @@ def test_a_team_smaller_than_the_agreement_is_reported_without_predictions(run):
     assert decision.values["table"] == ""
 
 
+def recorded(step):
+    """The event of a decision, as it comes back from the journal."""
+    values = json.loads(json.dumps(step.values))
+    return Decided(**WHEN, what=step.what, reason=step.reason, stage=step.stage, values=values)
+
+
 def test_a_lost_or_damaged_table_is_made_again(run, monkeypatch):
     set_member_answers(monkeypatch, SURE, TORN, SURE, LOW)
     spec = spec_of(run)
     state = run.state
     decision = decide(run, spec)
-    state.decisions.append(decision)
+    state.decisions.append(recorded(decision))
     key = layout.pseudo_key(run.images.data_id, decision.values["table"])
     whole = run.store.get(key)
     monkeypatch.setattr(runner.execution.labelling, "load_unlabelled", lambda *_: make_unlabelled())
@@ -148,7 +157,7 @@ def test_a_table_that_is_whole_is_left_alone(run, monkeypatch):
     set_member_answers(monkeypatch, SURE, TORN, SURE, LOW)
     spec, state = spec_of(run), run.state
     rebuild_table(run.store, spec, state, run.images, None)  # nothing is decided yet
-    state.decisions.append(decide(run, spec))
+    state.decisions.append(recorded(decide(run, spec)))
     monkeypatch.setattr(runner.execution.labelling, "_predict_all", lambda *_: pytest.fail("asked again"))
     rebuild_table(run.store, spec, state, run.images, None)
 
@@ -161,7 +170,7 @@ def test_the_summary_compares_the_recorded_team_with_the_newest_one(run, monkeyp
     arguments = (run.store, state, spec, table, EnsembleConfig(), team.team, team.best)
     assert "no image is labelled yet" in summarise_pseudo_labels(*arguments).reason
     assert summarise_pseudo_labels(run.store, state, run.spec, *arguments[3:]) is None
-    state.decisions.append(decide(run, spec))
+    state.decisions.append(recorded(decide(run, spec)))
     summary = summarise_pseudo_labels(*arguments)
     assert [gain.test.difference for gain in summary.gains] == [0, 0]
     assert summary.gains[1].members_before == 2
