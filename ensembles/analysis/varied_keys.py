@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from trainables.results.record import TrialRecord
 
-_ALWAYS_DIFFER = ("seed", "data_id")
+_ALWAYS_DIFFER = ("seed", "data_id", "code")
 """Keys that are no hyperparameters."""
 
 

@@ -65,6 +65,7 @@ def prune(
         int, typer.Option("--keep-size", min=1, help="Choices of so many members, and of fewer, stay what they are.")
     ] = 20,
     delete: Annotated[bool, typer.Option("--delete", help="Delete it. Without this nothing is changed.")] = False,
+    custom_code: CustomCode = False,
     as_json: AsJson = False,
     endpoint_url: EndpointUrl = None,
 ) -> None:
@@ -75,7 +76,7 @@ def prune(
         from runner.retention.retention import carry_out, plan_retention
         from trainables.store.open import open_store
 
-        found = plan_retention(open_store(store, endpoint_url), keep_size)
+        found = plan_retention(open_store(store, endpoint_url), keep_size, custom_code=custom_code)
         found = carry_out(found) if delete else found
         if as_json:
             print_json(found.to_dict())

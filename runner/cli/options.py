@@ -84,7 +84,7 @@ def load_for_code(run: str, store: str, endpoint_url: str | None, overrides: lis
     from runner.runs.locate import locate
     from runner.runs.stored_run import load_run, trust_run
 
-    stored = load_run(locate(run, store, endpoint_url), overrides)
+    stored = load_run(locate(run, store, endpoint_url), overrides, custom_code=custom_code)
     if custom_code:
         trust_run(stored)
     return stored

@@ -30,7 +30,7 @@ def name_architecture(config: TrialConfig) -> str:
 
 def name_rest(config: TrialConfig) -> str:
     """A short name that two trials share if they differ in nothing but their architecture and their seed."""
-    flat = flatten(config.model_dump(mode="json", exclude={"seed", "data_id"}))
+    flat = flatten(config.model_dump(mode="json", exclude={"seed", "data_id", "code"}))
     decides = architecture_of(config)
     return short_hash({key: flat[key] for key in flat if key not in decides or isinstance(flat[key], float)}, digits=8)
 

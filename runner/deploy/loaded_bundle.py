@@ -14,7 +14,8 @@ from ensembles.bundle.manifest import Bundle, BundleError
 from ensembles.calibration.calibrate import Calibrator, read_calibrator
 from ensembles.voting.vote import Voter, read_voter
 from trainables.data.image_shape import ImageShape
-from trainables.plugins.trust import trust
+from trainables.errors import PluginUnusable
+from trainables.plugins.trust import trust, trusted
 
 if TYPE_CHECKING:
     import torch
@@ -70,10 +71,11 @@ class ReadyTeam:
 def make_ready(bundle: Bundle, cascade: bool = False, custom_code: bool = False) -> ReadyTeam:
     """The bundle on a GPU where there is one, else on the CPU.
 
-    Raises `BundleError` if it needs plug-ins and `custom_code` is False, and if parameters cannot be read.
+    Raises `BundleError` if it needs plug-ins that no person has named in this process and `custom_code` is False, and if parameters
+    cannot be read, and `PluginUnusable`.
     """
     manifest = bundle.manifest
-    if manifest.plugins and not custom_code:
+    if set(manifest.plugins) - set(trusted()) and not custom_code:
         raise BundleError(
             f"bundle {bundle.uri} needs plug-ins, {', '.join(manifest.plugins)}: predicting runs that code, modules from the "
             "current folder; add --custom-code where you trust it, or run its program.pt2, which needs none of it"
@@ -82,6 +84,8 @@ def make_ready(bundle: Bundle, cascade: bool = False, custom_code: bool = False)
     try:
         voter, calibrator = read_voter(manifest.voter), read_calibrator(manifest.calibrator)
         steps = read_cascade(manifest.cascade) if cascade and manifest.cascade else None
+    except PluginUnusable:
+        raise
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(
             f"bundle {bundle.uri} has a vote that cannot be read ({type(error).__name__}: {error}): export it again"

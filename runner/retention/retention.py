@@ -137,8 +137,11 @@ class _Selections:
     selected: tuple[Team | None, ...]
 
 
-def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None) -> Retention:
-    """Find what can be deleted from `store`. Changes nothing.
+def plan_retention(
+    store: Store, keep_size: int, now_unix_s: float | None = None, custom_code: bool = False
+) -> Retention:
+    """Find what can be deleted from `store`. Changes nothing. With `custom_code` the plug-ins that its runs name may be imported:
+    without, a run whose ensemble needs one keeps everything.
 
     A run that is damaged, or that a newer version has written, does not prevent this: everything that its records name stays, and
     so does everything that belongs to no known run. Raises `StoreError` where it is no store of Caucus, and `SweepFileError` for a
@@ -160,7 +163,7 @@ def plan_retention(store: Store, keep_size: int, now_unix_s: float | None = None
     runs = list(find_runs(store))
     read = [read_run(found) for found in runs]
     states = [state for state, _ in read]
-    loaded, notes = _load(runs, read)
+    loaded, notes = _load(runs, read, custom_code)
     metrics = [stored.ensemble.metric for stored in loaded if stored]
     selections: list[_Selections] = []
     for found, (state, why), stored in zip(runs, read, loaded, strict=True):
@@ -226,7 +229,9 @@ def read_run(found: Located) -> tuple[RunState, str]:
     return state, journal.damage
 
 
-def _load(runs: Iterable[Located], read: Iterable[tuple[RunState, str]]) -> tuple[list[StoredRun | None], list[str]]:
+def _load(
+    runs: Iterable[Located], read: Iterable[tuple[RunState, str]], custom_code: bool
+) -> tuple[list[StoredRun | None], list[str]]:
     """The runs, None for those without a possible vote, and a note on each of these."""
     loaded: list[StoredRun | None] = []
     notes = []
@@ -234,7 +239,7 @@ def _load(runs: Iterable[Located], read: Iterable[tuple[RunState, str]]) -> tupl
         try:
             if why:
                 raise DamagedObject(why)
-            loaded.append(load_run(found, [], state))
+            loaded.append(load_run(found, [], state, custom_code))
         except CaucusError as error:
             loaded.append(None)
             notes.append(f"{found.name}/{found.run} keeps everything: {error}")

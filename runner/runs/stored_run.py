@@ -63,10 +63,13 @@ class StoredRun:
         return layout.run_key(self.name, self.run_id, part)
 
 
-def load_run(found: Located, overrides: list[str], state: RunState | None = None) -> StoredRun:
+def load_run(
+    found: Located, overrides: list[str], state: RunState | None = None, custom_code: bool = False
+) -> StoredRun:
     """The run at `found`, with the ensemble of its sweep, changed by `overrides` (`ensemble.size=4`, or `size=4`).
 
-    `state` is the state of its journal, where that was read already and fully understood. Raises `SweepFileError` where an
+    `state` is the state of its journal, where that was read already and fully understood. `custom_code` allows the import of the
+    plug-ins of its ensemble. Raises `SweepFileError` where an
     override is no key of the ensemble.
     """
     head = get_json(found.store, layout.run_key(found.name, found.run, layout.SWEEP))
@@ -91,6 +94,8 @@ def load_run(found: Located, overrides: list[str], state: RunState | None = None
             ) from None
         raise SweepFileError(f"ensemble.{key} is {problem['input']!r}: {rule(problem)}") from None
     state = state or read_state(found.store, found.name, found.run)
+    if custom_code:
+        trust(plugin_names({"ensemble": changed}))
     _check_typed(ensemble, apply_overrides({}, typed, ()))
     overridden = {key.partition(".")[0] for key in changed}
     ignored = [key for key in ignored if key.partition("=")[0] not in overridden]

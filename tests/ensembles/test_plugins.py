@@ -222,6 +222,14 @@ def test_keys_are_checked_before_anything_is_trained() -> None:
     CALIBRATION.register("mine/no-calibration")(pick)
     with pytest.raises(PluginUnusable, match=r"mine/no-calibration, which has no fit, apply, to_dict, read"):
         check_ensemble_plugins(EnsembleConfig(calibrate="mine/no-calibration"), {})
+    VOTE.register("mine/blend")(Blend)
+    with pytest.raises(
+        PluginUnusable, match=r"ensemble.vote is mine/blend, which has no combine: it has to be a class with fit, "
+    ):
+        check_ensemble_plugins(EnsembleConfig(vote="mine/blend"), {})
+    VOTE.register("mine/system")(lambda command: 0)
+    with pytest.raises(PluginUnusable, match=r"ensemble names mine/system: it takes 1 positional .* is called with 2"):
+        check_ensemble_plugins(EnsembleConfig(vote="mine/system"), {})
 
 
 def test_a_rule_must_be_a_rule_and_its_errors_name_it() -> None:

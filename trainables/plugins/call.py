@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from trainables.errors import CaucusError, PluginUnusable
@@ -100,11 +100,21 @@ def refuse_unknown(
 
     With `by_name`, `**keys` in a signature takes none of them.
     """
-    taken = {name: takes(function, positional) for name, (function, positional) in plugins.items()}
+    taken = {}
+    for name, (function, positional) in plugins.items():
+        try:
+            taken[name] = takes(function, positional)
+        except TypeError as error:
+            raise PluginUnusable(f"{section} names {name}: {error}") from None
     for key, value in keys.items():
         if not any(key in named or (takes_all and not by_name) for named, takes_all in taken.values()):
             known = sorted(frozenset[str]().union(*(named for named, _ in taken.values())))
             raise PluginUnusable(
-                f"{section}.{key} is {value!r}, but {' and '.join(taken)} take{'s' * (len(taken) == 1)} no {key}: {'it takes' if len(taken) == 1 else 'they take'} "
+                f"{section}.{key} is {value!r}, but {_enumerate(taken)} take{'s' * (len(taken) == 1)} no {key}: {'it takes' if len(taken) == 1 else 'they take'} "
                 f"{', '.join(known) or 'no keys'}; name it in its signature or remove the key"
             )
+
+
+def _enumerate(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

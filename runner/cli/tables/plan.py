@@ -127,7 +127,7 @@ def _table(plan: Plan) -> Table:
         flat = flatten(trial.config.model_dump(mode="json"))
         stored = [f"{trial.stored_epochs} epochs"] * bool(trial.stored_epochs) + ["ended"] * trial.ended
         table.add_row(
-            trial.config.trial_id, ", ".join(stored) or "-", *(Text(show_value(flat[key])) for key in varying)
+            trial.config.trial_id, ", ".join(stored) or "-", *(Text(show_value(flat.get(key))) for key in varying)
         )
     if len(plan.trials) > MOST_ROWS:
         table.caption, table.caption_justify, table.caption_style = (
