@@ -219,11 +219,13 @@ def custom_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_user_defined_model_is_exported_and_its_code_runs_only_where_that_is_allowed(
-    custom_code: None, tmp_path: Path
+    custom_code: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     custom = write_trained_run(tmp_path / "runs", model={"name": "caucus_test_nets:build", "width": 8}, **SMALLER)
     export_run(custom.stored(), str(tmp_path / "own"))
     bundle = Folder(tmp_path / "own")
+    make_ready(read_bundle(bundle))  # this process was told its name
+    monkeypatch.setattr("trainables.plugins.trust._TRUSTED", set())
     with pytest.raises(BundleError, match=r"caucus_test_nets:build.*--custom-code"):
         make_ready(read_bundle(bundle))
     check_equal(custom, bundle, custom_code=True)
