@@ -18,7 +18,7 @@ from ensembles.pool.pool import PredictionPool
 from ensembles.team import Team
 from ensembles.voting.vote import SUM_TOLERANCE, Ballot, fit_voter, is_fitted
 from trainables.errors import DamagedObject, MismatchedPredictions, PluginUnusable
-from trainables.plugins.call import choose_keys
+from trainables.plugins.call import choose_keys, naming
 from trainables.plugins.kind import is_plugin
 from trainables.plugins.kinds import CALIBRATION
 
@@ -55,10 +55,8 @@ class CustomCalibrator:
 
     def _change(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         where = f"ensemble.calibrate is {self.kind}"
-        try:
+        with naming(where):
             found = np.asarray(self.fitted.apply(probabilities), np.float64)
-        except Exception as error:
-            raise PluginUnusable(f"{where}: it raised {type(error).__name__}: {error}") from error
         if found.shape != probabilities.shape:
             raise PluginUnusable(
                 f"{where}: of probabilities of shape {probabilities.shape} it returned {found.shape}: keep the shape"
@@ -89,10 +87,8 @@ def fit_calibration(
     if not is_plugin(kind):
         built_in: Calibrator = found.fit(probabilities, labels)
         return built_in
-    try:
+    with naming(f"ensemble.calibrate is {kind}"):
         fitted = found.fit(*whole_rows(probabilities, labels), **choose_keys(found.fit, 2, {}, keys or {}))
-    except Exception as error:
-        raise PluginUnusable(f"ensemble.calibrate is {kind}: it raised {type(error).__name__}: {error}") from error
     return CustomCalibrator(kind, fitted)
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from ensembles.diagnosis.rules import Rule
 from ensembles.diagnosis.signs import Setting, Signs
 from trainables.config.trial import TrialConfig
 from trainables.errors import PluginUnusable
+from trainables.plugins.call import naming
 from trainables.plugins.kinds import RULE
 from trainables.results.record import TrialRecord
-
-Result = TypeVar("Result")
 
 
 def find_rules(names: Sequence[str]) -> tuple[Rule, ...]:
@@ -29,19 +28,14 @@ def _guard(name: str, rule: Any) -> Rule:
         raise PluginUnusable(
             f"diagnosis.rules names {name}, a {type(rule).__name__}: make it an ensembles.diagnosis.Rule"
         )
-    given = rule
+    given, where = rule, f"diagnosis.rules names {name}"
 
     def holds(signs: Signs, config: TrialConfig, setting: Setting) -> bool:
-        return bool(_call(name, lambda: given.holds(signs, config, setting)))
+        with naming(where):
+            return bool(given.holds(signs, config, setting))
 
     def patch(record: TrialRecord) -> Mapping[str, Any]:
-        return _call(name, lambda: given.patch(record))
+        with naming(where):
+            return given.patch(record)
 
     return replace(given, holds=holds, patch=patch)
-
-
-def _call(name: str, function: Callable[[], Result]) -> Result:
-    try:
-        return function()
-    except Exception as error:
-        raise PluginUnusable(f"diagnosis.rules names {name}: it raised {type(error).__name__}: {error}") from error

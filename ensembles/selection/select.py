@@ -18,8 +18,8 @@ from ensembles.pool.pool import PredictionPool
 from ensembles.selection.ranking import rank_members as rank_members
 from ensembles.selection.ranking import weigh
 from ensembles.team import Team
-from trainables.errors import CaucusError, MismatchedPredictions, PluginUnusable
-from trainables.plugins.call import choose_keys
+from trainables.errors import MismatchedPredictions, PluginUnusable
+from trainables.plugins.call import choose_keys, naming
 from trainables.plugins.kind import is_plugin
 from trainables.plugins.kinds import SELECTION
 from trainables.results.record import TrialCost
@@ -50,12 +50,8 @@ def _select_custom(
     names, and with its own keys. It returns a weight for each member of the pool, 0 for those that do not vote; or a `Team`."""
     known = {"size": config.size, "metric": config.metric, "costs": costs, "config": config}
     where = f"ensemble.select is {config.select}"
-    try:
+    with naming(where):
         found = function(pool, **choose_keys(function, 1, known, config.custom_keys))
-    except CaucusError:
-        raise
-    except Exception as error:
-        raise PluginUnusable(f"{where}: it raised {type(error).__name__}: {error}") from error
     if isinstance(found, Team):
         return found
     weights = np.asarray(found)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, Self
 
@@ -15,8 +14,8 @@ from ensembles.pool.pool import PredictionPool
 from ensembles.team import Team
 from ensembles.voting.arrays import Array, Tables, to_float64
 from ensembles.voting.stacking import Stacking
-from trainables.errors import CaucusError, DamagedObject, MismatchedPredictions, PluginUnusable
-from trainables.plugins.call import choose_keys
+from trainables.errors import DamagedObject, MismatchedPredictions, PluginUnusable
+from trainables.plugins.call import choose_keys, naming
 from trainables.plugins.kind import is_plugin
 from trainables.plugins.kinds import VOTE
 from trainables.results.checkpoint import CheckpointId
@@ -117,7 +116,7 @@ class Voter:
             combine = VOTE.find(self.method)
         if not is_plugin(self.method):
             return combine(tables, weights)
-        with _naming(self.method):
+        with naming(f"ensemble.vote is {self.method}"):
             found = combine(tables, weights, **choose_keys(combine, 2, {}, self.keys))
         return _check_probabilities(self.method, found, tables[0])
 
@@ -167,7 +166,7 @@ def fit_voter(
         tables = _tables(validation, members, None)
         return Voter(method, team.members, team.weights, vote_class.fit(tables, validation.labels, rows=rows))
     labels = validation.labels if rows is None else validation.labels[rows]
-    with _naming(method):
+    with naming(f"ensemble.vote is {method}"):
         fitted = vote_class.fit(_tables(validation, members, rows), labels, **choose_keys(vote_class.fit, 2, {}, keys))
     return Voter(method, team.members, team.weights, fitted, keys)
 
@@ -198,17 +197,6 @@ def read_voter(payload: Mapping[str, Any]) -> Voter:
         raise DamagedObject(
             f"the vote on record is not readable ({type(error).__name__}: {error}): fit and write it again"
         ) from None
-
-
-@contextlib.contextmanager
-def _naming(method: VoteMethod) -> Iterator[None]:
-    """Errors of a plug-in name it."""
-    try:
-        yield
-    except CaucusError:
-        raise
-    except Exception as error:
-        raise PluginUnusable(f"ensemble.vote is {method}: it raised {type(error).__name__}: {error}") from error
 
 
 def _check_probabilities(method: VoteMethod, found: Any, like: Array) -> Array:

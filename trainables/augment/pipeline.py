@@ -27,7 +27,7 @@ from trainables.augment.mix import Mixed, beta_quantiles, draw_mixes, mix_pixels
 from trainables.config.augment import AugmentConfig
 from trainables.data.image_shape import ImageShape
 from trainables.errors import DataError
-from trainables.plugins.call import choose_keys, refuse_unknown
+from trainables.plugins.call import choose_keys, naming, refuse_unknown
 from trainables.plugins.kinds import AUGMENTATION
 
 __all__ = ["Augment", "Mixed", "check_channels"]
@@ -119,10 +119,8 @@ class Augment:
         """
         function, name = self._function, self._config.function
         assert function is not None
-        try:
+        with naming(f"augment.function is {name}", DataError):
             found = function(images, **self._function_keys)
-        except Exception as error:
-            raise DataError(f"augment.function is {name}: it raised {type(error).__name__}: {error}") from error
         if not isinstance(found, Tensor) or found.shape != images.shape:
             what = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
             raise DataError(

@@ -16,8 +16,8 @@ from trainables.datasets.arrays import images_from_arrays
 from trainables.datasets.config import DataConfig
 from trainables.datasets.csv_table import load_csv_table
 from trainables.datasets.folder_tree import load_folder_tree
-from trainables.errors import CaucusError, DataError
-from trainables.plugins.call import choose_keys, refuse_unknown
+from trainables.errors import DataError
+from trainables.plugins.call import choose_keys, naming, refuse_unknown
 from trainables.plugins.kinds import DATA
 from trainables.store import layout
 
@@ -65,12 +65,8 @@ def _load_custom(config: DataConfig, function: Callable[..., Any], known: Mappin
     """The images of a plug-in: an `ImageSet`, or arrays as `images_from_arrays` takes them: images, labels[, class names]."""
     asked = {key: value for key, value in known.items() if value is not None}
     refuse_unknown("data", asked | config.custom_keys, {str(config.name): (function, 0)})
-    try:
+    with naming(f"data.name is {config.name}", DataError):
         found = function(**choose_keys(function, 0, known, config.custom_keys))
-    except CaucusError:
-        raise
-    except Exception as error:
-        raise DataError(f"data.name is {config.name}: it raised {type(error).__name__}: {error}") from error
     if isinstance(found, ImageSet):
         return found
     if not isinstance(found, tuple) or len(found) not in (2, 3):

@@ -18,7 +18,7 @@ from torch import nn
 from trainables.config.model import ModelConfig
 from trainables.data.image_shape import ImageShape
 from trainables.errors import ModelUnusable, PluginUnusable
-from trainables.plugins.call import choose_keys, refuse_unknown, takes
+from trainables.plugins.call import choose_keys, naming, refuse_unknown, takes
 from trainables.plugins.kinds import MODEL
 
 RESERVED = ("name", "weights")
@@ -34,10 +34,8 @@ def build_custom(config: ModelConfig, shape: ImageShape) -> nn.Module:
         keys = _choose_keys(config, function)
     except PluginUnusable as error:
         raise ModelUnusable(str(error)) from error
-    try:
+    with naming(f"model.name is {config.name}", ModelUnusable):
         net = function(shape, **keys)
-    except Exception as error:
-        raise ModelUnusable(f"model.name is {config.name}: it raised {type(error).__name__}: {error}") from error
     if not isinstance(net, nn.Module):
         raise ModelUnusable(f"model.name is {config.name}: it returned {type(net).__name__}, no torch.nn.Module")
     return net

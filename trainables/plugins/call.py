@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from trainables.errors import CaucusError, PluginUnusable
@@ -36,6 +37,17 @@ def choose_keys(
     }
 
 
+@contextlib.contextmanager
+def naming(where: str, error: type[CaucusError] = PluginUnusable, what: str = "it") -> Iterator[None]:
+    """An exception in the block becomes an `error` that says where it was raised; errors for people stay as they are."""
+    try:
+        yield
+    except CaucusError:
+        raise
+    except Exception as raised:
+        raise error(f"{where}: {what} raised {type(raised).__name__}: {raised}") from raised
+
+
 def build(
     kind: Kind,
     name: str,
@@ -52,13 +64,9 @@ def build(
     if not is_plugin(name):
         return make(*positional, **choose_keys(make, len(positional), known, {}))
     where = f"{kind.key} is {name}"
-    try:
+    with naming(where):
         refuse_unknown(kind.key.partition(".")[0], extra, {name: (make, len(positional))})
         found = make(*positional, **choose_keys(make, len(positional), known, extra))
-    except CaucusError:
-        raise
-    except Exception as error:
-        raise PluginUnusable(f"{where}: it raised {type(error).__name__}: {error}") from error
     if missing := [method for method in protocol if not callable(getattr(found, method, None))]:
         raise PluginUnusable(
             f"{where}: it made a {type(found).__name__}, which is no {kind.name}: it has no {', '.join(missing)}"
@@ -80,12 +88,8 @@ class Guarded:
             return found
 
         def call(*positional: Any, **keys: Any) -> Any:
-            try:
+            with naming(self._where, what=f"its {name}"):
                 return found(*positional, **keys)
-            except CaucusError:
-                raise
-            except Exception as error:
-                raise PluginUnusable(f"{self._where}: its {name} raised {type(error).__name__}: {error}") from error
 
         return call
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any
 
-from trainables.errors import CaucusError, StoreError
-from trainables.plugins.call import choose_keys
+from trainables.errors import StoreError
+from trainables.plugins.call import choose_keys, naming
 from trainables.plugins.kind import is_plugin
 from trainables.plugins.kinds import STORE
 from trainables.plugins.trust import trust
@@ -45,12 +45,8 @@ def _open_custom(uri: str, name: str, endpoint_url: str | None) -> Store:
     else:
         function = _find_scheme(name, uri)
     shown = re.sub(r"//[^/]*@", "//", uri)
-    try:
+    with naming(f"store {shown}", StoreError, what=name):
         found = function(uri, **choose_keys(function, 1, {"endpoint_url": endpoint_url}, {}))
-    except CaucusError:
-        raise
-    except Exception as error:
-        raise StoreError(f"store {shown}: {name} raised {type(error).__name__}: {error}") from error
     if missing := [method for method in PROTOCOL if not callable(getattr(found, method, None))]:
         raise StoreError(
             f"store {shown}: {name} made a {type(found).__name__}, which is no store: it has no {', '.join(missing)}"
