@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from runner.config.checks import read_spec
+from runner.plan.plan import plan_sweep
 from tests.sample_runs.sweeps import CAUCUS, ROOT
+from trainables.errors import CaucusError
 from trainables.plugins.kinds import KINDS
 
 DOCUMENT = ROOT / "docs" / "plugins.md"
@@ -91,6 +94,7 @@ def test_a_plan_calls_the_search_the_scheduler_the_data_source_and_the_store(pac
     assert not (package.parent / "shared").exists()
 
 
+@pytest.mark.long
 def test_the_parts_pass_the_contract_suites_as_the_document_runs_them(package: Path) -> None:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(package), str(ROOT)])}
     words = ["-q", "-p", "no:cacheprovider", "--rootdir", str(package.parent), str(package / "test_my_parts.py")]
@@ -108,22 +112,36 @@ def test_the_parts_pass_the_contract_suites_as_the_document_runs_them(package: P
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        (
-            "ensemble.vote=my-parts/trimed",
-            "no installed package my-parts registers trimed as a vote .*my-parts/trimmed",
-        ),
+        ("ensemble.vote=my-parts/trimed", "my-parts registers trimed as a vote .*there are my-parts/trimmed"),
         ("ensemble.shaer=1", "ensemble.shaer is 1, but .* take no shaer"),
         ("scheduler.flor=1", "scheduler.flor is 1, but my-parts/floor takes no flor: it takes floor, grace_epochs"),
         ("search.revers=true", "search.revers is True, but my-parts/evenly takes no revers"),
         ("data.image=3", "data.image is 3, but my-parts/stripes takes no image: it takes images, seed, size"),
         ("data.channels=3", "data.channels is 3, but my-parts/stripes takes no channels"),
-        pytest.param("augment.bye=0.5", "augment.bye is 0.5, but my-parts/dim takes no bye", marks=pytest.mark.long),
-        pytest.param("model.dept=2", "model.dept is 2, but my-parts/tiny takes no dept", marks=pytest.mark.long),
         ("ensemble.vote=sfot", "ensemble.vote is 'sfot': must be 'hard'"),
         ("diagnosis.rules=[my-parts/trimmed]", "no installed package my-parts registers trimmed as a diagnosis rule"),
     ],
 )
-def test_a_word_that_nobody_knows_is_refused_before_anything_is_written(package: Path, word: str, said: str) -> None:
+def test_a_plan_refuses_a_word_that_nobody_knows(
+    package: Path, monkeypatch: pytest.MonkeyPatch, word: str, said: str
+) -> None:
+    monkeypatch.syspath_prepend(package)
+    monkeypatch.chdir(package.parent)
+    monkeypatch.setenv("SHARED_FOLDER", str(package.parent / "shared"))
+    with pytest.raises(CaucusError, match=said):
+        plan_sweep(read_spec("stripes.yaml", [word]), None, measure=False)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("ensemble.shaer=1", "ensemble.shaer is 1, but .* take no shaer"),
+        ("augment.bye=0.5", "augment.bye is 0.5, but my-parts/dim takes no bye"),
+        ("model.dept=2", "model.dept is 2, but my-parts/tiny takes no dept"),
+    ],
+)
+def test_a_run_refuses_it_before_anything_is_written(package: Path, word: str, said: str) -> None:
     answer = caucus(package, "run", "stripes.yaml", word, code=2)
     assert re.search(said, answer["error"]), answer
     assert not (package.parent / "shared").exists()
