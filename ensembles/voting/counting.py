@@ -59,7 +59,7 @@ def _count_votes(tables: Sequence[Array]) -> Array:
     """Votes of each class, float64 (images, classes)."""
     xp = array_namespace(tables[0])
     # 0, 1, 2 … (no arange: a program would keep the device that it was traced on)
-    classes = xp.cumulative_sum(0 * tables[0][:1, :] + 1, axis=1) - 1
+    classes = xp.cumulative_sum(xp.ones_like(to_float64(tables[0][:1, :])), axis=1) - 1
     return add_up(to_float64(classes == xp.argmax(table, axis=1)[:, None]) for table in tables)
 
 

@@ -13,7 +13,7 @@ from array_api_compat import array_namespace
 from ensembles.metrics.logits import log_floored, softmax
 from ensembles.metrics.newton import Slope, minimise
 from ensembles.voting import arrays
-from ensembles.voting.arrays import Array, Tables, add_up
+from ensembles.voting.arrays import Array, Tables, add_up, to_float64
 from trainables.errors import MismatchedPredictions
 
 BLOCK_VALUES = 2**19
@@ -43,7 +43,9 @@ class Stacking:
                 f"the stacked vote was fitted to {len(self.bias)} classes, but these predictions have {tables[0].shape[1]}: fit it again"
             )
         xp = array_namespace(tables[0])
-        bias = xp.asarray(self.bias, dtype=xp.float64, device=tables[0].device)
+        # Made of the tables: the program of a bundle would keep a constant on the device that it was traced on.
+        zero = xp.zeros_like(to_float64(tables[0][:1, :1]))
+        bias = xp.concat([zero + value for value in self.bias], axis=1)
         logs = (weight * arrays.log_floored(table) for table, weight in zip(tables, self.weights, strict=True))
         return arrays.softmax(bias + add_up(logs))
 

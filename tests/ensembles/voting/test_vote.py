@@ -373,3 +373,14 @@ def test_a_large_team_is_never_copied(method) -> None:
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak_bytes < pool.probabilities.nbytes  # half of what float64 would take
+
+
+@pytest.mark.parametrize("method", ["hard", "majority", "soft", "rank", "stacked"])
+def test_an_image_without_a_prediction_spoils_no_other(method: str) -> None:
+    table = np.array(TABLE, np.float32)
+    whole, spoilt = (
+        make_pool(table, LABELS),
+        make_pool(np.concatenate([np.full((3, 1, 3), np.nan), table], 1), [0, *LABELS]),
+    )
+    voter = fit_voter(whole, make_team(0.5, 0.25, 0.25), method)
+    np.testing.assert_array_equal(voter.vote(spoilt).probabilities[1:], voter.vote(whole).probabilities)
