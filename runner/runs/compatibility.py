@@ -18,12 +18,13 @@ from runner.config.sweep import SweepSpec
 from runner.journal.journal import Journal
 from runner.journal.state import RunState
 from trainables.errors import DamagedObject, ObjectMissing, StoreTooNew
+from trainables.plugins.kind import UNKNOWN_NAME
 from trainables.results.newer_trial import name_keys
 from trainables.store import layout
 from trainables.store.base import Store
 from trainables.store.json_records import get_json
 
-NEWER = ("extra_forbidden", "literal_error", "union_tag_invalid", "enum")
+NEWER = ("extra_forbidden", "literal_error", "union_tag_invalid", "enum", UNKNOWN_NAME)
 """Pydantic's error types for keys and values that this version does not know."""
 
 

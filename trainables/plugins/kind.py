@@ -25,6 +25,9 @@ from trainables.plugins.trust import check_trusted, trust
 
 Part = TypeVar("Part")
 
+UNKNOWN_NAME = "plugin_name"
+"""Pydantic's type of the error for a name that is no part of its kind."""
+
 FAMILIES = ("torchvision", "timm")
 """Prefixes of built-in models, which no package can have."""
 
@@ -67,7 +70,7 @@ class Kind:
         if self._built_in(name) is None and not is_plugin(name):
             known = ", ".join(one.replace("*", "NAME") if "*" in one else repr(one) for one in self.names if one)
             either = f"{known}, " if known else ""
-            raise PydanticCustomError("plugin_name", f"Input should be {either}module:function or package/name")
+            raise PydanticCustomError(UNKNOWN_NAME, f"Input should be {either}module:function or package/name")
         return name
 
     def is_built_in(self, name: str) -> bool:
