@@ -59,8 +59,9 @@ def _count_votes(tables: Sequence[Array]) -> Array:
     """Votes of each class, float64 (images, classes)."""
     xp = array_namespace(tables[0])
     # 0, 1, 2 … (no arange: a program would keep the device that it was traced on)
-    classes = xp.cumulative_sum(xp.ones_like(to_float64(tables[0][:1, :])), axis=1) - 1
-    return add_up(to_float64(classes == xp.argmax(table, axis=1)[:, None]) for table in tables)
+    ones = xp.ones_like(xp.astype(xp.isnan(tables[0][:1, :]), xp.int64))
+    classes = xp.cumulative_sum(ones, axis=1) - 1
+    return add_up(classes == xp.argmax(table, axis=1)[:, None] for table in tables)
 
 
 def _points(table: Array) -> Array:
@@ -71,6 +72,7 @@ def _points(table: Array) -> Array:
     xp = array_namespace(table)
 
     def places(values: Array) -> Array:
-        return xp.argsort(xp.argsort(values, axis=1, stable=True), axis=1, stable=True)
+        # The inner ranking breaks ties by place; the outer one only inverts it, and has none.
+        return xp.argsort(xp.argsort(values, axis=1, stable=True), axis=1, stable=False)
 
     return to_float64(places(table) + xp.flip(places(xp.flip(table, axis=1)), axis=1)) / 2
