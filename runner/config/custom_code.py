@@ -52,5 +52,7 @@ def hash_custom_code(spec: SweepSpec) -> SweepSpec:
         **dict.fromkeys(custom_model_names(raw), MODEL),
         **dict.fromkeys(custom_augmentation_names(raw), AUGMENTATION),
     }
-    sources = {name: hash_source(kind.module_of(name)) for name, kind in names.items() if kind.module_of(name)}
+    sources = {
+        name: hash_source(kind.module_of(name), ":" not in name) for name, kind in names.items() if kind.module_of(name)
+    }
     return spec.model_copy(update={"sources": {name: source for name, source in sources.items() if source}})

@@ -19,12 +19,14 @@ from trainables.distribution import CHECKOUT, PACKAGES
 DIGITS = 12
 
 
-def hash_source(module: str) -> str:
+def hash_source(module: str, installed: bool = False) -> str:
     """Twelve hexadecimal digits for the source of `module`; "" where it has none that can be read.
+
+    With `installed` modules of its own package count though that is installed: a plug-in's, not `torch`.
 
     Imports are followed as they are written, at any depth of the code; nothing is imported but parents of packages.
     """
-    package = module.partition(".")[0]
+    package = module.partition(".")[0] if installed else ""
     found: dict[str, bytes] = {}
     waiting = [*_with_parents(module)]
     while waiting:

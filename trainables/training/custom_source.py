@@ -30,4 +30,4 @@ def _hash_once(group: str, name: str) -> str:
     """The hash of a plug-in's source as this process first found it: what it has imported stays as it was then."""
     kind: Kind = next(kind for kind in (MODEL, AUGMENTATION) if kind.group == group)
     module = kind.module_of(name) if name and not kind.is_built_in(name) else ""
-    return hash_source(module) if module else ""
+    return hash_source(module, ":" not in name) if module else ""
