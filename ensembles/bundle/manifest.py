@@ -139,6 +139,7 @@ class Manifest(Frozen):
     scores: dict[str, Any]
     """`team` and `best`, each as `ensembles.evaluation.score.Score`; `verdict` in sentences, `ship`, and the team's `gain` on test."""
     versions: dict[str, str]
+    files: dict[str, BundleFile]
 
     @property
     def plugins(self) -> tuple[str, ...]:
@@ -146,8 +147,6 @@ class Manifest(Frozen):
         names = {member.config.model.name for member in self.members}
         names |= {str(self.voter.get("method")), str(self.calibrator.get("kind"))}
         return tuple(sorted(filter(is_plugin, names)))
-
-    files: dict[str, BundleFile]
 
     @model_validator(mode="after")
     def _check(self) -> Self:

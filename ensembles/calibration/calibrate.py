@@ -16,7 +16,8 @@ from ensembles.calibration.rows import change_whole, whole_rows
 from ensembles.config import Calibration, VoteMethod
 from ensembles.pool.pool import PredictionPool
 from ensembles.team import Team
-from ensembles.voting.vote import SUM_TOLERANCE, Ballot, fit_voter, is_fitted
+from ensembles.voting.arrays import check_probabilities
+from ensembles.voting.vote import Ballot, fit_voter, is_fitted
 from trainables.errors import DamagedObject, MismatchedPredictions, PluginUnusable
 from trainables.plugins.call import choose_keys, naming
 from trainables.plugins.kind import is_plugin
@@ -57,15 +58,8 @@ class CustomCalibrator:
         where = f"ensemble.calibrate is {self.kind}"
         with naming(where):
             found = np.asarray(self.fitted.apply(probabilities), np.float64)
-        if found.shape != probabilities.shape:
-            raise PluginUnusable(
-                f"{where}: of probabilities of shape {probabilities.shape} it returned {found.shape}: keep the shape"
-            )
-        if not ((found >= 0).all() and (np.abs(found.sum(1) - 1) <= SUM_TOLERANCE).all()):
-            raise PluginUnusable(
-                f"{where}: it returned rows that are no probabilities: none may be below 0, and each row adds up to 1"
-            )
-        return found
+        checked: npt.NDArray[np.float64] = check_probabilities(where, found, probabilities)
+        return checked
 
 
 def fit_calibration(

@@ -14,8 +14,8 @@ from typing import Any
 
 from ensembles.diagnosis.signs import Setting, Signs
 from trainables.config.conditions import condition_of
-from trainables.config.model import is_custom_model
 from trainables.config.trial import TrialConfig
+from trainables.plugins.kind import is_plugin
 from trainables.results.record import TrialRecord
 
 Verdict = str
@@ -175,7 +175,7 @@ def _has_effect(key: str, values: Mapping[str, Any]) -> bool:
 
 def _is_taken(key: str, config: TrialConfig) -> bool:
     """Whether the model takes `key`. The keys of a user-defined model are not recorded; those that its trial sets are among them."""
-    if not (is_custom_model(config.model.name) and key.startswith("model.")):
+    if not (is_plugin(config.model.name) and key.startswith("model.")):
         return True
     return key.removeprefix("model.") in config.model.model_dump(exclude_defaults=True)
 

@@ -42,7 +42,8 @@ def confident_mean(tables: Sequence[Array], weights: Sequence[float] = ()) -> Ar
     its weight is at most one. If no member has any certainty, all count the same.
     """
     xp = array_namespace(tables[0])
-    total, weight = add_up([0 * tables[0]]), add_up([0 * tables[0][:, :1]])
+    total = xp.zeros_like(to_float64(tables[0]))
+    weight = xp.zeros_like(total[:, :1])
     for table in tables:
         sure = certainty(table)[:, None]
         total += sure * table

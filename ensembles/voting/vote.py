@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ensembles.config import VoteMethod
 from ensembles.pool.pool import PredictionPool
 from ensembles.team import Team
-from ensembles.voting.arrays import Array, Tables, to_float64
+from ensembles.voting.arrays import Array, Tables, check_probabilities
 from ensembles.voting.stacking import Stacking
 from trainables.errors import DamagedObject, MismatchedPredictions, PluginUnusable
 from trainables.plugins.call import choose_keys, naming
@@ -23,9 +23,6 @@ from trainables.results.pruned_checkpoint import PrunedId
 
 VOTES: tuple[VoteMethod, ...] = VOTE.names
 """The built-in methods."""
-
-SUM_TOLERANCE = 1e-3
-"""How far from one the probabilities of an image may add up that a plug-in returns."""
 
 Combine = Callable[..., Array]
 """A vote that learns nothing: `combine(tables, weights, **keys)`. `tables` are the members' predictions, float (images, classes) each,
@@ -116,9 +113,10 @@ class Voter:
             combine = VOTE.find(self.method)
         if not is_plugin(self.method):
             return combine(tables, weights)
-        with naming(f"ensemble.vote is {self.method}"):
+        where = f"ensemble.vote is {self.method}"
+        with naming(where):
             found = combine(tables, weights, **choose_keys(combine, 2, {}, self.keys))
-        return _check_probabilities(self.method, found, tables[0])
+        return check_probabilities(where, found, tables[0])
 
     def to_dict(self) -> dict[str, Any]:
         """All fields for JSON; `read_voter` is the inverse."""
@@ -197,21 +195,6 @@ def read_voter(payload: Mapping[str, Any]) -> Voter:
         raise DamagedObject(
             f"the vote on record is not readable ({type(error).__name__}: {error}): fit and write it again"
         ) from None
-
-
-def _check_probabilities(method: VoteMethod, found: Any, like: Array) -> Array:
-    """`found` in float64, if it is a table of probabilities as `like`. Values are checked in numpy alone: torch may be tracing."""
-    if tuple(getattr(found, "shape", ())) != tuple(like.shape):
-        what = f"shape {tuple(found.shape)}" if hasattr(found, "shape") else type(found).__name__
-        raise PluginUnusable(
-            f"ensemble.vote is {method}: of tables of shape {tuple(like.shape)} it returned {what}: return probabilities (images, classes)"
-        )
-    whole = to_float64(found)
-    if isinstance(whole, np.ndarray) and not ((whole >= 0).all() and (np.abs(whole.sum(1) - 1) <= SUM_TOLERANCE).all()):
-        raise PluginUnusable(
-            f"ensemble.vote is {method}: it returned rows that are no probabilities: none may be below 0, and each row adds up to 1"
-        )
-    return whole
 
 
 def _tables(pool: PredictionPool, members: Sequence[CheckpointId], rows: npt.NDArray[np.int64] | None) -> Tables:

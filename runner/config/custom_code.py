@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from runner.config.overrides import custom_augmentation_names, custom_model_names, plugin_names
 from trainables.plugins.kinds import AUGMENTATION, MODEL
-from trainables.plugins.source import hash_source
+from trainables.plugins.source import hash_plugin
 
 if TYPE_CHECKING:
     from runner.config.sweep import SweepSpec
@@ -52,7 +52,5 @@ def hash_custom_code(spec: SweepSpec) -> SweepSpec:
         **dict.fromkeys(custom_model_names(raw), MODEL),
         **dict.fromkeys(custom_augmentation_names(raw), AUGMENTATION),
     }
-    sources = {
-        name: hash_source(kind.module_of(name), ":" not in name) for name, kind in names.items() if kind.module_of(name)
-    }
-    return spec.model_copy(update={"sources": {name: source for name, source in sources.items() if source}})
+    sources = {name: source for name, kind in names.items() if (source := hash_plugin(kind, name))}
+    return spec.model_copy(update={"sources": sources})

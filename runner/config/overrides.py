@@ -107,8 +107,7 @@ def _values_of(at: object, wanted: str, key: str = "") -> Iterator[object]:
     """Values of the key `wanted` in a sweep, dotted or nested, also where it is searched: the ends of all its lists."""
     if isinstance(at, dict):
         for below, value in at.items():
-            path = f"{key}.{below}"
-            is_wanted = key == wanted or below == wanted or path == wanted or path.endswith(f".{wanted}")
+            is_wanted = wanted in (key, below, f"{key}.{below}")
             yield from _values_of(value, wanted, wanted if is_wanted else str(below))
     elif isinstance(at, list | tuple):
         for value in at:

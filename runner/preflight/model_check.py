@@ -39,8 +39,8 @@ def check_models(
     Raises `ModelUnusable` as `check_model` does, and for a net that works only on the CPU if the sweep asks for GPUs; and
     `PluginUnusable` for an augmentation that fails.
     """
-    nets = _choose(spec, images.data_id, trials)
-    augments = _choose_augments(spec, images.data_id, trials)
+    examples = [*trials, *_examples(spec, images.data_id)]
+    nets, augments = _choose(examples), _choose_augments(examples)
     if not nets and not augments:
         return []
     _, height, width, channels = images.pixels.shape
@@ -68,8 +68,8 @@ def check_models(
     return found
 
 
-def _choose(spec: SweepSpec, data_id: str, trials: Sequence[TrialConfig]) -> list[ModelConfig]:
-    special = [trial for trial in (*trials, *_examples(spec, data_id)) if _is_special(trial.model)]
+def _choose(trials: Sequence[TrialConfig]) -> list[ModelConfig]:
+    special = [trial for trial in trials if _is_special(trial.model)]
     first: dict[tuple[str, str], ModelConfig] = {}
     for trial in special:
         first.setdefault((trial.model.name, trial.model.weights), trial.model)
@@ -96,9 +96,9 @@ def _is_special(model: ModelConfig) -> bool:
     return model.name != "cnn" or bool(model.weights)
 
 
-def _choose_augments(spec: SweepSpec, data_id: str, trials: Sequence[TrialConfig]) -> list[AugmentConfig]:
+def _choose_augments(trials: Sequence[TrialConfig]) -> list[AugmentConfig]:
     """One configuration of each custom augmentation and each set of its keys."""
-    configs = [trial.augment for trial in (*trials, *_examples(spec, data_id)) if trial.augment.has_plugin]
+    configs = [trial.augment for trial in trials if trial.augment.has_plugin]
     return list({(config.function, *sorted(config.custom_keys)): config for config in configs}.values())
 
 

@@ -69,20 +69,19 @@ def load_run(
     """The run at `found`, with the ensemble of its sweep, changed by `overrides` (`ensemble.size=4`, or `size=4`).
 
     `state` is the state of its journal, where that was read already and fully understood. `custom_code` allows the import of the
-    plug-ins of its ensemble. Raises `SweepFileError` where an
-    override is no key of the ensemble.
+    plug-ins of its ensemble. Raises `SweepFileError` where an override is no key of the ensemble, and `PluginUnusable`.
     """
     head = get_json(found.store, layout.run_key(found.name, found.run, layout.SWEEP))
     spec = head.get("spec")
     ensemble_record = spec.get("ensemble") if isinstance(spec, dict) else None
     ensemble_record, ignored = _known_part(ensemble_record if isinstance(ensemble_record, dict) else {})
-    typed = [override.removeprefix("ensemble.") for override in overrides]
-    trust(plugin_names({"ensemble": apply_overrides({}, typed, ())}))
-    changed = apply_overrides(ensemble_record, typed, ())
+    words = [override.removeprefix("ensemble.") for override in overrides]
+    typed = apply_overrides({}, words, ())
+    trust(plugin_names({"ensemble": typed}))
+    changed = apply_overrides(ensemble_record, words, ())
     if not any(is_plugin(changed.get(key)) for key in EnsembleConfig.PLUGIN_KEYS):
         # Without a plug-in, its recorded keys mean nothing.
-        meant = {*EnsembleConfig.model_fields, *apply_overrides({}, typed, ())}
-        changed = {key: value for key, value in changed.items() if key in meant}
+        changed = {key: value for key, value in changed.items() if key in EnsembleConfig.model_fields or key in typed}
     try:
         ensemble = EnsembleConfig.model_validate(changed)
     except ValidationError as error:
@@ -96,7 +95,7 @@ def load_run(
     state = state or read_state(found.store, found.name, found.run)
     if custom_code:
         trust(plugin_names({"ensemble": changed}))
-    _check_typed(ensemble, apply_overrides({}, typed, ()))
+    _check_typed(ensemble, typed)
     overridden = {key.partition(".")[0] for key in changed}
     ignored = [key for key in ignored if key.partition("=")[0] not in overridden]
     state.unread.update(f"{layout.SWEEP} with ensemble.{key}" for key in ignored)
@@ -143,9 +142,9 @@ def pool_trials(stored: StoredRun) -> list[TrialRecord]:
 
 
 def trust_run(stored: StoredRun) -> None:
-    """Allow the import of the plug-ins that a stored run, its trials, or the runs that it pools name: for --custom-code."""
-    trust(plugin_names({"ensemble": stored.ensemble.model_dump(mode="json")}))
+    """Allow the import of the plug-ins that a stored run, its trials, or the runs that it pools name: for --custom-code, beside those of
+    its ensemble, which `load_run` allows."""
     if stored.spec:
         trust(plugin_names(stored.spec.model_dump(mode="json")))
-    for record in pool_trials(stored):
-        trust(plugin_names(record.config.model_dump(mode="json")))
+    configs = [record.config for record in pool_trials(stored)]
+    trust(filter(is_plugin, {name for config in configs for name in (config.model.name, config.augment.function)}))

@@ -7,15 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from trainables.config.base import OpenSection
-from trainables.plugins.kind import is_plugin
 from trainables.plugins.kinds import MODEL
-
-ModelName = Annotated[str, AfterValidator(MODEL.check)]
-
-
-def is_custom_model(model_name: object) -> bool:
-    """Whether a model's name is that of a plug-in. False for values of other types, which validation refuses later."""
-    return is_plugin(model_name)
 
 
 class ModelConfig(OpenSection):
@@ -27,7 +19,7 @@ class ModelConfig(OpenSection):
 
     PLUGIN_KEYS = ("name",)
 
-    name: ModelName = "cnn"
+    name: Annotated[str, AfterValidator(MODEL.check)] = "cnn"
     """`cnn`, `torchvision/resnet18` and the like, `timm/resnet18` (needs timm), or a plug-in: a function `module:function`, or
     `package/name` of an installed package."""
     weights: str = ""

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from trainables.config.model import ModelConfig, is_custom_model
+from trainables.config.model import ModelConfig
 from trainables.data.image_shape import ImageShape
 from trainables.models.custom import build_custom
+from trainables.plugins.kind import is_plugin
 from trainables.plugins.kinds import MODEL
 
 
@@ -21,6 +22,6 @@ def build_model(config: ModelConfig, shape: ImageShape, seed: int) -> nn.Module:
     """
     torch.manual_seed(seed)
     build: Callable[[ModelConfig, ImageShape], nn.Module] = (
-        build_custom if is_custom_model(config.name) else MODEL.find(config.name)
+        build_custom if is_plugin(config.name) else MODEL.find(config.name)
     )
     return build(config, shape)

@@ -12,12 +12,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.config.model import ModelConfig, is_custom_model
+from trainables.config.model import ModelConfig
 from trainables.data.image_shape import ImageShape
 from trainables.errors import ModelUnusable
 from trainables.models.build import build_model
 from trainables.models.cost import estimate_step_bytes, trace
 from trainables.models.pretrained import start_from
+from trainables.plugins.kind import is_plugin
 
 TWO_DEVICES = ("is not on the expected device", "Expected all tensors to be on the same device")
 """Parts of torch's messages where tensors are on two devices."""
@@ -95,7 +96,7 @@ def check_model(config: ModelConfig, shape: ImageShape, initial: bytes | None = 
     _, saved_bytes = trace(net.eval(), shape)
     step_bytes = estimate_step_bytes(net, shape, IMAGES, optimizer_bytes=4 * parameters, saved_bytes=saved_bytes)
     return ModelCheck(
-        parameters, IMAGES, step_s, step_bytes, find_device_fault(net, images) if is_custom_model(config.name) else ""
+        parameters, IMAGES, step_s, step_bytes, find_device_fault(net, images) if is_plugin(config.name) else ""
     )
 
 

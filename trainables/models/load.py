@@ -9,11 +9,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
-from trainables.config.model import is_custom_model
 from trainables.config.trial import TrialConfig
 from trainables.data.image_shape import ImageShape
 from trainables.errors import CheckpointMismatch
 from trainables.models.boosted import build_net
+from trainables.plugins.kind import is_plugin
 
 
 def check_model(net: nn.Module, stored: dict[str, Tensor]) -> None:
@@ -35,7 +35,7 @@ def load_net(config: TrialConfig, shape: ImageShape, weights: bytes) -> nn.Modul
         tensors = load_tensors(weights)
     except (SafetensorError, ValueError, KeyError) as error:
         raise CheckpointMismatch(f"its weights are no safetensors file ({error})") from None
-    if not is_custom_model(config.model.name):
+    if not is_plugin(config.model.name):
         # A configuration of a few bytes can describe a net of terabytes: so shapes are checked first, which takes no memory.
         with torch.random.fork_rng(devices=[]), contextlib.suppress(NotImplementedError), torch.device("meta"):
             check_model(build_net(config, shape), tensors)

@@ -13,7 +13,6 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import reduce
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,9 +42,9 @@ def is_plugin(name: object) -> bool:
     return isinstance(name, str) and bool(_IMPORTED.fullmatch(name) or _INSTALLED.fullmatch(name))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kind:
-    """One kind of exchangeable part.
+    """One kind of exchangeable part, of which there is one object.
 
     name        what one is called: `vote`
     key         the key of a sweep file that names one
@@ -84,8 +83,8 @@ class Kind:
         where there is no such object.
         """
         if built_in := self._built_in(name):
-            module, _, attributes = built_in.partition(":")
-            return reduce(getattr, attributes.split("."), importlib.import_module(module))
+            module, _, attribute = built_in.partition(":")
+            return getattr(importlib.import_module(module), attribute)
         check_trusted(self.key, name)
         if (self.group, name) in _REGISTERED:
             return _REGISTERED[self.group, name]

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trainables.distribution import CHECKOUT, PACKAGES
+from trainables.plugins.kind import Kind, is_plugin
 
 DIGITS = 12
 
@@ -48,6 +49,12 @@ def hash_source(module: str, installed: bool = False) -> str:
     for name in sorted(found):
         digest.update(name.encode() + b"\0" + found[name])
     return digest.hexdigest()[:DIGITS]
+
+
+def hash_plugin(kind: Kind, name: str) -> str:
+    """The hash of the source of the part `name`; "" where it is built in, or has none that can be read."""
+    module = kind.module_of(name) if is_plugin(name) else ""
+    return hash_source(module, installed=":" not in name) if module else ""
 
 
 def describe(node: object) -> Iterator[str]:

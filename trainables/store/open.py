@@ -27,7 +27,7 @@ def open_store(uri: str, endpoint_url: str | None = None) -> Store:
     if not uri.strip() or "\0" in uri or not is_unicode(uri):
         raise StoreError(f"store is {uri!a}: name a folder (in UTF-8, as its runs record it), or s3://bucket/prefix")
     scheme, separator, _ = uri.partition("://")
-    name = scheme.lower() if separator and ":" not in scheme else scheme if separator else ""
+    name = "" if not separator else scheme if is_plugin(scheme) else scheme.lower()
     if name in STORE.built_in:
         store: Store = STORE.find(name)(uri, endpoint_url)
         return store
@@ -57,10 +57,11 @@ def _open_custom(uri: str, name: str, endpoint_url: str | None) -> Store:
 
 def _find_scheme(scheme: str, uri: str) -> Callable[..., Any]:
     entries = [entry for entry in entry_points(group=STORE.group) if entry.name == scheme]
-    if len(entries) == 1:
-        function: Callable[..., Any] = entries[0].load()
-        return function
     shown = re.sub(r"//[^/]*@", "//", uri)
+    if len(entries) == 1:
+        with naming(f"store {shown}", StoreError, what=f"the import of {entries[0].value}"):
+            function: Callable[..., Any] = entries[0].load()
+        return function
     if entries:
         packages = " and ".join(sorted(entry.dist.name if entry.dist else entry.value for entry in entries))
         raise StoreError(f"store {shown} starts with {scheme}://, which {packages} both register: remove one of them")

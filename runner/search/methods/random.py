@@ -49,8 +49,7 @@ class RandomSearch(Search):
         drawn = self._draw(count) if count > 0 else []
         if tests := self._bounds.missing_tests(drawn):
             return tests
-        wanted = {name for name, place in self._places.items() if place < self._scope.method.configuration_count}
-        trials = [*self._repeats.missing(wanted)] if self._scope.method.repeats > 1 else []
+        trials = [*self._repeats.missing(lambda name: self._places[name] < self._scope.method.configuration_count)]
         trials += [trial for values in drawn for trial in self._scope.trials(self._bounds.place(values))]
         return Plan(tuple(trials), stage=self._scope.stage) if trials else Over()
 

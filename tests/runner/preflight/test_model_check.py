@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from runner.config.checks import parse_spec
-from runner.preflight.model_check import _choose, check_models
+from runner.preflight.model_check import _choose, _examples, check_models
 from tests.sample_runs.sweeps import CAUCUS
 from trainables.data.images import ImageSet
 from trainables.errors import ModelUnusable
@@ -58,7 +58,7 @@ def test_one_of_each_name_is_checked_and_equal_ones_once(code):
     space = {"model.name": {"choice": ["cnn", "torchvision/resnet18", code]}, "optimizer.lr": {"log": [1e-4, 1e-1]}}
     spec = parse(search={"method": "tpe", "trials": 8, "space": space})
     trials = [spec.trial("d", {"model.name": name, "optimizer.lr": lr}) for name in ("cnn", code) for lr in (0.1, 0.2)]
-    assert [net.name for net in _choose(spec, "d", trials)] == [code, "torchvision/resnet18"]
+    assert [net.name for net in _choose([*trials, *_examples(spec, "d")])] == [code, "torchvision/resnet18"]
 
 
 def test_a_good_net_passes_and_a_wrong_one_is_refused(code):
