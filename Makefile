@@ -28,10 +28,10 @@ fashion: $(STAMP) ## the ten-minute sweep of Fashion-MNIST
 	$(BIN)/caucus run sweeps/fashion_mnist.yaml
 
 test: check ## lint, types, import rules and all tests but the long ones, JOBS=2 at a time
-	$(BIN)/pytest -m "not long and not gpu" -n $(JOBS) --dist loadfile
+	$(BIN)/pytest -m "not long and not gpu" -n $(JOBS) --dist loadfile --durations=25
 
 test-long: $(STAMP) ## the long tests: kills, a cluster of three nodes, real data; CI runs them after `make test`
-	$(BIN)/pytest -m "long and not gpu" -n $(JOBS) --dist loadfile
+	$(BIN)/pytest -m "long and not gpu" -n $(JOBS) --dist loadfile -v --durations=60
 
 faults: $(STAMP) ## the faults of store and processes, three times each, with their figures; about an hour
 	CAUCUS_FAULT_TIMES=3 $(BIN)/pytest -rA tests/faults/test_store_faults.py tests/faults/test_process_faults.py tests/faults/test_damage.py

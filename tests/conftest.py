@@ -29,6 +29,17 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LONG_TIMEOUT_S = 900
+"""Seconds after which a long test hangs: some of them take four minutes where a machine has twice the work that it can do."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests have more time than `timeout` in pyproject.toml says, unless they say how much themselves."""
+    for item in items:
+        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG_TIMEOUT_S))
+
+
 @pytest.fixture(scope="session")
 def moto_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A moto server (see `S3Server`): quick to start, accepts any credentials. For most tests with a bucket.
