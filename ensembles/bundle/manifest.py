@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError, model_validator
 from ensembles.config import VoteMethod
 from trainables.config.base import Frozen
 from trainables.config.trial import TrialConfig
+from trainables.data.decoding import FULL_SCALE, Decoding, Fit
 from trainables.errors import CaucusError, ObjectMissing, StoreError
 from trainables.plugins.kind import is_plugin
 from trainables.results.checkpoint import CheckpointId
@@ -88,18 +89,29 @@ class BundleData(Frozen):
 
 class Preparation(Frozen):
     """How an image becomes what the nets take: decoded upright, grey (`channels` 1) or RGB, 8 bits a channel, resized to
-    height x width bilinearly with antialiasing (Pillow), divided by 255, less `mean`, divided by `std`."""
+    height x width bilinearly with antialiasing (Pillow), divided by 255, less `mean`, divided by `std`.
+
+    `background`, `fit` and `white` as in `Decoding`; bundles of older versions lack them, which means their defaults here."""
 
     height: Annotated[int, Field(ge=1)]
     width: Annotated[int, Field(ge=1)]
     channels: Literal[1, 3]
     mean: tuple[float, ...] = Field(strict=False)
     std: tuple[float, ...] = Field(strict=False)
+    background: tuple[int, int, int] | None = Field(None, strict=False)
+    fit: Fit = "squash"
+    white: int = FULL_SCALE
+
+    @property
+    def decoding(self) -> Decoding:
+        """How images to be predicted are decoded: as those that the members were trained on."""
+        return Decoding(self.height, self.width, self.channels, self.background, self.fit, self.white)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not len(self.mean) == len(self.std) == self.channels or min(self.std) <= 0:
             raise ValueError(f"mean and std must be {self.channels} numbers each, std above zero")
+        _ = self.decoding  # valid by construction: raises ValueError
         return self
 
 

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from ensembles.bundle.manifest import CARD, MANIFEST, PROGRAM, Manifest
+from trainables.data.decoding import FULL_SCALE, Decoding
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&!$])")
 
@@ -56,9 +57,21 @@ def _summary(manifest: Manifest) -> str:
     vote = f"Their {manifest.vote} vote" if len(manifest.members) > 1 else "Its answer"
     return (
         f"It says which of {classes} classes an image belongs to, and how sure it is. Images are brought to "
-        f"{prepared.height} x {prepared.width} pixels in {colour}. {vote} is calibrated on validation images "
+        f"{prepared.height} x {prepared.width} pixels in {colour}{_decoding(prepared.decoding)}. {vote} is calibrated on validation images "
         f"({_calibration(manifest)}), so that its probabilities can be taken at their word on images like those."
     )
+
+
+def _decoding(decoding: Decoding) -> str:
+    """What is special about how images become pixels, for those who decode them without Caucus."""
+    text = {"squash": "", "pad": ", with a margin where their proportions differ", "crop": ", the middle of each"}[
+        decoding.fit
+    ]
+    if decoding.background is not None:
+        text += f", transparent ones laid on #{bytes(decoding.background).hex()}"
+    if decoding.white < FULL_SCALE:
+        text += f", grey of 16 bits with {decoding.white} as white"
+    return text
 
 
 def _calibration(manifest: Manifest) -> str:

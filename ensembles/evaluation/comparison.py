@@ -39,12 +39,19 @@ class Change:
         return "better" if low > 0 else "worse" if high < 0 else "alike"
 
 
-def measure_change(right_after: npt.NDArray[np.bool_], right_before: npt.NDArray[np.bool_]) -> Change:
-    """The change from the images predicted `right_before` to those `right_after`: both bool (images,), at least one image."""
+def measure_change(
+    right_after: npt.NDArray[np.bool_],
+    right_before: npt.NDArray[np.bool_],
+    groups: npt.NDArray[np.int64] | None = None,
+) -> Change:
+    """The change from the images predicted `right_before` to those `right_after`: both bool (images,), at least one image.
+
+    `groups`, int64 (images,), are those of the images; interval and test then count whole groups.
+    """
     return Change(
         before=float(np.mean(right_before)),
         after=float(np.mean(right_after)),
         difference=float(np.mean(right_after) - np.mean(right_before)),
-        ci95=paired_bootstrap(right_after, right_before, BOOTSTRAP_SEED),
-        mcnemar_p=mcnemar_p(right_after, right_before),
+        ci95=paired_bootstrap(right_after, right_before, BOOTSTRAP_SEED, groups=groups),
+        mcnemar_p=mcnemar_p(right_after, right_before, groups),
     )

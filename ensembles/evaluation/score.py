@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ensembles.calibration.calibrate import calibrate
 from ensembles.calibration.reliability import nll_at_best_temperature
 from ensembles.evaluation.fitted_vote import ReadyVote
-from ensembles.metrics.intervals import wilson_interval
+from ensembles.metrics.intervals import accuracy_interval
 from ensembles.metrics.scores import accuracy, balanced_accuracy, brier, expected_calibration_error, log_loss, macro_f1
 from ensembles.selection_bias.corrected import CorrectedScore
 from ensembles.selection_bias.estimate import Estimate
@@ -74,8 +74,10 @@ def score_vote(
     test_labels: npt.NDArray[np.int64],
     corrected: CorrectedScore | None = None,
     costs: Mapping[str, TrialCost] | None = None,
+    groups: npt.NDArray[np.int64] | None = None,
 ) -> Score:
-    """All scores of a vote whose ballot on the test images is `test`. `costs` are those of the members' trials."""
+    """All scores of a vote whose ballot on the test images is `test`. `costs` are those of the members' trials, `groups` int64
+    (images,) those of the test images, as whose evidence the interval counts."""
     predicted, probabilities = test.predicted, test.probabilities
     right, images = predicted == test_labels, np.arange(len(test_labels))
     calibrated = calibrate(test, ready.calibrator)
@@ -84,7 +86,7 @@ def score_vote(
         members=len(ready.members),
         validation_accuracy=accuracy(ready.validation.predicted, validation_labels),
         test_accuracy=accuracy(predicted, test_labels),
-        ci95=wilson_interval(int(np.count_nonzero(right)), len(test_labels)),
+        ci95=accuracy_interval(right, groups),
         test_nll=log_loss(probabilities, test_labels),
         test_ece=expected_calibration_error(probabilities[images, predicted], right),
         validation_nll=log_loss(ready.validation.probabilities, validation_labels),

@@ -4,13 +4,34 @@ from __future__ import annotations
 
 from ensembles.config import VoteMethod
 from ensembles.evaluation.score import Score
+from trainables.data.floor import Floor
+
+SHIP_NOTHING = "Ship nothing"
+"""The headline where no net is better than what needs none."""
 
 
 def describe_recommendation(
-    method: VoteMethod, score: Score, best: Score, interval: tuple[float, float], p: float, images: int, alone: bool
+    method: VoteMethod,
+    score: Score,
+    best: Score,
+    interval: tuple[float, float],
+    p: float,
+    images: int,
+    alone: bool,
+    floor: Floor | None = None,
 ) -> tuple[str, str]:
-    """What to ship, and why. `interval` is the interval of the gain; `alone`: the team is the best single checkpoint."""
+    """What to ship, and why. `interval` is the interval of the gain; `alone`: the team is the best single checkpoint.
+
+    Nothing is shipped that is no better than `floor`.
+    """
     ship_single, seen = "Ship the best single checkpoint", f"of {images:,} test images"
+    shipped = score if interval[0] > 0 and not alone else best
+    if floor is not None and shipped.test_accuracy <= floor.best:
+        what = "the best single checkpoint" if shipped is best else f"the {method} vote of {score.members}"
+        return (
+            SHIP_NOTHING,
+            f"{what} is right on {shipped.test_accuracy:.2%} {seen}, {floor.describe()} on {floor.best:.2%}.",
+        )
     if alone:
         return ship_single, f"the team is this checkpoint alone, right on {best.test_accuracy:.2%} {seen}."
     subject, team = "Ship the ensemble", f"the {method} vote of {score.members}"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ensembles.config import Calibration, EnsembleConfig, VoteMethod
 from ensembles.evaluation.fitted_vote import ReadyVote, as_ballot, prepare_mean, prepare_vote
 from ensembles.evaluation.score import Score, read_estimate, read_score, score_vote
-from ensembles.evaluation.sentences import describe_correction, describe_cost, describe_recommendation
+from ensembles.evaluation.sentences import SHIP_NOTHING, describe_correction, describe_cost, describe_recommendation
 from ensembles.metrics.intervals import BOOTSTRAP_SEED, mcnemar_p, paired_bootstrap
 from ensembles.pool.pool import PredictionPool
 from ensembles.selection.select import rank_members
@@ -20,6 +20,7 @@ from ensembles.selection_bias.corrected import Corrected, CorrectedScore
 from ensembles.selection_bias.estimate import Estimate
 from ensembles.team import Team, team_of_equals
 from ensembles.voting.vote import VOTES, Ballot, vote
+from trainables.data.floor import Floor
 from trainables.errors import DamagedObject, MismatchedPredictions
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialCost
@@ -52,7 +53,7 @@ class Verdict:
     broken: int
     """Test images on which the vote is wrong and the best single right."""
     ship: bool
-    """Whether `gain_ci95` lies above zero."""
+    """Whether `gain_ci95` lies above zero, and the team above `floor`."""
     headline: str
     """What to ship."""
     sentence: str
@@ -61,6 +62,8 @@ class Verdict:
     """`gain` on validation, where both are selected on other images than they are scored on."""
     calibration: Calibration = "none"
     """How the probabilities of every vote were calibrated, on validation."""
+    floor: Floor | None = None
+    """What anybody gets on test without a net; None where the data's record does not say."""
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -90,6 +93,7 @@ class Prepared:
     everyone: ReadyVote
     corrected: Corrected | None
     costs: Mapping[str, TrialCost]
+    floor: Floor | None = None
 
 
 def prepare(
@@ -100,12 +104,13 @@ def prepare(
     mean: npt.NDArray[np.float64],
     corrected: Corrected | None = None,
     costs: Mapping[str, TrialCost] | None = None,
+    floor: Floor | None = None,
 ) -> Prepared:
     """What is to be scored beside `team`: the first of `ranked`, the first `config.size`, and all.
 
     `ranked` are the candidates, best first, and `mean` is their mean on validation, float64 (images, classes). `validation`
     holds the team and the first of the candidates; the others are not needed. `corrected` is the result of `correct` for the
-    team, `costs` what the trials' nets cost. Raises `MismatchedPredictions`.
+    team, `costs` what the trials' nets cost, `floor` what anybody gets on test without a net. Raises `MismatchedPredictions`.
     """
     calibrate, keys = config.calibrate, config.custom_keys
     methods = dict.fromkeys((*VOTES, config.vote))
@@ -119,6 +124,7 @@ def prepare(
         everyone=prepare_mean(tuple(ranked), mean, calibrate, validation.labels, keys),
         corrected=corrected,
         costs=costs or {},
+        floor=floor,
     )
 
 
@@ -131,7 +137,7 @@ def evaluate_prepared(prepared: Prepared, test: PredictionPool, mean: npt.NDArra
     singles = corrected.baselines if corrected else {}
 
     def score(ready: ReadyVote, ballot: Ballot, found: CorrectedScore | None) -> Score:
-        return score_vote(ready, prepared.labels, ballot, test.labels, found, prepared.costs)
+        return score_vote(ready, prepared.labels, ballot, test.labels, found, prepared.costs, test.groups)
 
     ballots = {method: ready.vote(test) for method, ready in prepared.votes.items()}
     votes = {
@@ -141,9 +147,12 @@ def evaluate_prepared(prepared: Prepared, test: PredictionPool, mean: npt.NDArra
     best_ballot = prepared.best.vote(test)
     best = score(prepared.best, best_ballot, singles.get("best"))
     right, best_right = ballots[config.vote].predicted == test.labels, best_ballot.predicted == test.labels
-    gain_ci95, p = paired_bootstrap(right, best_right, BOOTSTRAP_SEED), mcnemar_p(right, best_right)
+    gain_ci95 = paired_bootstrap(right, best_right, BOOTSTRAP_SEED, groups=test.groups)
+    p = mcnemar_p(right, best_right, test.groups)
     is_best = prepared.team.members == prepared.best.members
-    headline, why = describe_recommendation(config.vote, votes[config.vote], best, gain_ci95, p, len(right), is_best)
+    headline, why = describe_recommendation(
+        config.vote, votes[config.vote], best, gain_ci95, p, len(right), is_best, prepared.floor
+    )
     return Verdict(
         vote=config.vote,
         votes=votes,
@@ -160,11 +169,12 @@ def evaluate_prepared(prepared: Prepared, test: PredictionPool, mean: npt.NDArra
         mcnemar_p=p,
         fixed=int(np.count_nonzero(right & ~best_right)),
         broken=int(np.count_nonzero(best_right & ~right)),
-        ship=gain_ci95[0] > 0,
+        ship=gain_ci95[0] > 0 and headline != SHIP_NOTHING,
         headline=headline,
         sentence=f"{headline}: {why}",
         corrected_gain=corrected.gain if corrected else None,
         calibration=config.calibrate,
+        floor=prepared.floor,
     )
 
 
@@ -218,6 +228,7 @@ def from_json(payload: dict[str, Any]) -> tuple[Verdict, Team]:
         for key in ("votes", "baselines"):
             verdict[key] = {how: read_score(score) for how, score in verdict[key].items()}
         verdict["gain_ci95"] = tuple(verdict["gain_ci95"])
+        verdict["floor"] = Floor(**verdict["floor"]) if verdict.get("floor") else None
         return Verdict(**verdict), Team(**choice)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedObject(

@@ -77,4 +77,5 @@ def take(
         np.stack(found if rows is None else [probabilities[rows] for probabilities in found]),
         pool.labels if rows is None else pool.labels[rows],
         pool.class_names,
+        groups=pool.groups if rows is None or pool.groups is None else pool.groups[rows],
     )

@@ -31,6 +31,7 @@ class PredictionPool:
     probabilities    float32 (members, images, classes)
     labels           int64 (images,), positions in `class_names`
     left_out         candidates whose predictions could not be used, each with the reason
+    groups           int64 (images,), numbers of the groups that images belong to, or None: intervals draw whole groups
     """
 
     data_id: str
@@ -40,6 +41,7 @@ class PredictionPool:
     labels: npt.NDArray[np.int64]
     class_names: tuple[str, ...]
     left_out: tuple[tuple[CheckpointId, str], ...] = ()
+    groups: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         expected = (len(self.members), len(self.labels), len(self.class_names))
@@ -167,6 +169,7 @@ def read_pool(
         labels=images.labels,
         class_names=table.class_names,
         left_out=left_out,
+        groups=table.groups_of(split),
     )
 
 

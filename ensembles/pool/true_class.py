@@ -38,6 +38,7 @@ class TrueClassPool:
     predicted        unsigned integers (members, images), each one's likeliest class; of equals the lower number
     labels           int64 (images,), positions in `class_names`
     left_out         candidates whose predictions could not be used, or equal those of another, each with the reason
+    groups           int64 (images,), numbers of groups, or None; see `PredictionPool`
     """
 
     data_id: str
@@ -48,6 +49,7 @@ class TrueClassPool:
     labels: npt.NDArray[np.int64]
     class_names: tuple[str, ...]
     left_out: tuple[tuple[CheckpointId, str], ...] = ()
+    groups: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         expected = (len(self.members), len(self.labels))
@@ -89,6 +91,7 @@ class TrueClassPool:
             self.labels,
             self.class_names,
             (*self.left_out, (member, reason)),
+            self.groups,
         )
 
 
@@ -103,6 +106,7 @@ def true_or_other(pool: TrueClassPool) -> PredictionPool:
         np.zeros(len(pool.labels), np.int64),
         ("true", "other"),
         pool.left_out,
+        pool.groups,
     )
 
 
@@ -114,7 +118,15 @@ def take_true_class_pool(pool: PredictionPool) -> TrueClassPool:
         predicted[position] = probabilities.argmax(1)
     of_true_class = pool.probabilities[:, images, pool.labels]
     return TrueClassPool(
-        pool.data_id, pool.split, pool.members, of_true_class, predicted, pool.labels, pool.class_names, pool.left_out
+        pool.data_id,
+        pool.split,
+        pool.members,
+        of_true_class,
+        predicted,
+        pool.labels,
+        pool.class_names,
+        pool.left_out,
+        pool.groups,
     )
 
 
@@ -157,6 +169,7 @@ def read_true_class_pool(
         labels=images.labels,
         class_names=table.class_names,
         left_out=left_out,
+        groups=table.groups_of(split),
     )
 
 

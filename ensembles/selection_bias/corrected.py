@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ensembles.config import Correction, EnsembleConfig, Metric, VoteMethod
+from ensembles.metrics.intervals import count_effective
 from ensembles.pool.in_memory import Candidates, WholePool
 from ensembles.pool.pool import PredictionPool
 from ensembles.selection_bias.estimate import (
@@ -102,7 +103,8 @@ def correct(
     """
     candidates = WholePool(pool) if isinstance(pool, PredictionPool) else pool
     labels = candidates.true_class.labels
-    rounds = draw_rounds(len(labels), config.correct, config.bootstraps, config.seed)
+    groups = candidates.true_class.groups
+    rounds = draw_rounds(len(labels), config.correct, config.bootstraps, config.seed, groups)
     if not rounds:
         return None
     repeated, kept = repeat_selection(candidates, config, rounds, costs)
@@ -116,7 +118,7 @@ def correct(
     for one in again:
         tally.add(one)
     tally.add_selected(selected)
-    resampler = Resampler(team.metric, labels, config.seed)
+    resampler = Resampler(team.metric, labels, config.seed, groups)
     return Corrected(
         how=config.correct,
         metric=team.metric,
@@ -178,14 +180,21 @@ class _Tally:
 
     def corrected_score(self, name: str) -> CorrectedScore:
         """The corrected score of a vote, of `best` or of `top`."""
-        right = self._blend(name, "right")
+        right, loss = self._blend(name, "right"), self._blend(name, "loss")
+        groups = self._groups(name, "right")
         return CorrectedScore(
-            estimate_share(float(right.mean()), len(right)), estimate_mean(self._blend(name, "loss"), least=0)
+            estimate_share(float(right.mean()), count_effective(right, groups)),
+            estimate_mean(loss, least=0, groups=groups),
         )
 
     def correct_gain(self) -> Estimate:
         """The corrected gain of the configured vote over the best single checkpoint."""
-        return estimate_mean(self._blend("gain", "right"), least=-1)
+        return estimate_mean(self._blend("gain", "right"), least=-1, groups=self._groups("gain", "right"))
+
+    def _groups(self, name: str, quantity: str) -> npt.NDArray[np.int64] | None:
+        """The groups of the images that any repetition has scored."""
+        groups = self._pool.groups
+        return None if groups is None else groups[self._unseen[name, quantity].scored]
 
     def _blend(self, name: str, quantity: str) -> npt.NDArray[np.float64]:
         return self._unseen[name, quantity].blend(self._selected[name, quantity], self._share)
@@ -207,7 +216,11 @@ def _describe_all(pool: Candidates) -> CorrectedScore:
     """The score of the soft vote of all candidates: nothing is selected, so nothing is repeated."""
     probabilities, labels = pool.mean("validation").probabilities, pool.true_class.labels
     right, loss = (of_each_image(metric, probabilities, labels) for metric in ("accuracy", "log_loss"))
-    return CorrectedScore(estimate_share(float(right.mean()), len(right)), estimate_mean(loss, least=0))
+    groups = pool.true_class.groups
+    return CorrectedScore(
+        estimate_share(float(right.mean()), count_effective(right, groups)),
+        estimate_mean(loss, least=0, groups=groups),
+    )
 
 
 def _weigh(pool: PredictionPool, repeated: Sequence[Sequence[Repetition]]) -> list[Voted]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ensembles.config import Metric
-from ensembles.metrics.intervals import Z95
+from ensembles.metrics.intervals import Z95, count_effective
 from ensembles.metrics.scores import LEAST_PROBABILITY, LOW_IS_GOOD, measure
 
 MEANS: frozenset[Metric] = frozenset({"accuracy", "log_loss", "brier"})
@@ -74,7 +74,7 @@ class PerImage:
         return means
 
 
-def estimate_share(share: float, images: int) -> Estimate:
+def estimate_share(share: float, images: float) -> Estimate:
     """The estimate of a share of `images` images, with Clopper and Pearson's interval (1934); it need be no whole number of images.
 
     Wider than Wilson's interval, which near 1 is too short for an estimate whose own error is not binomial: at 99 % of 500
@@ -88,10 +88,16 @@ def estimate_share(share: float, images: int) -> Estimate:
     return Estimate(share, (min(share, low), max(share, high)))
 
 
-def estimate_mean(values: npt.NDArray[np.float64], least: float = -math.inf) -> Estimate:
-    """The estimate of the mean of one value an image, by its standard error; no end of the interval is below `least`."""
+def estimate_mean(
+    values: npt.NDArray[np.float64], least: float = -math.inf, groups: npt.NDArray[np.int64] | None = None
+) -> Estimate:
+    """The estimate of the mean of one value an image, by its standard error; no end of the interval is below `least`.
+
+    With `groups`, int64 (images,), the images count as many as they are worth; see `count_effective`.
+    """
     value = float(values.mean())
-    half = Z95 * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    images = count_effective(values, groups)
+    half = Z95 * float(values.std(ddof=1)) / math.sqrt(images) if len(values) > 1 else 0.0
     return Estimate(value, (max(least, value - half), value + half))
 
 
@@ -113,15 +119,23 @@ def of_each_image(
 class Resampler:
     """The metric of rounds of votes over all their images, and over bootstraps of these (Efron 1979), drawn once."""
 
-    def __init__(self, metric: Metric, labels: npt.NDArray[np.int64], seed: int) -> None:
+    def __init__(
+        self,
+        metric: Metric,
+        labels: npt.NDArray[np.int64],
+        seed: int,
+        groups: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        """`groups`, int64 (images,), are drawn as a whole."""
         rng = np.random.default_rng([STREAM, seed])
-        images = len(labels)
+        numbers = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
+        units = int(numbers.max()) + 1
         size = RESAMPLES if metric in MEANS else FEW_RESAMPLES
         self._metric: Metric = metric
         self._labels = labels
-        self._counts = np.stack(
-            [np.bincount(rng.integers(0, images, images), minlength=images) for _ in range(size)]
-        ).astype(np.float64)
+        self._groups = groups
+        drawn = [np.bincount(rng.integers(0, units, units), minlength=units) for _ in range(size)]
+        self._counts = np.stack(drawn).astype(np.float64)[:, numbers]
 
     def estimate(self, rounds: Sequence[Voted], selected: float, share: float) -> Estimate:
         """The metric with its interval; if it is no mean over images, the mean of the rounds. `share` of it is the score as
@@ -129,7 +143,7 @@ class Resampler:
         unseen, resampled = self._measure(rounds)
         value = (1 - share) * unseen + share * selected
         if self._metric == "accuracy":
-            return estimate_share(value, len(self._labels))
+            return estimate_share(value, self._count_effective(rounds))
         half = Z95 * float(resampled.std(ddof=1))
         most = math.inf if self._metric in LOW_IS_GOOD else 1.0
         return Estimate(value, (max(0.0, value - half), min(most, value + half)))
@@ -141,9 +155,7 @@ class Resampler:
     def _measure(self, rounds: Sequence[Voted]) -> tuple[float, npt.NDArray[np.float64]]:
         labels = self._labels
         if self._metric in MEANS:
-            each = PerImage(len(labels))
-            for one in rounds:
-                each.add(one.rows, of_each_image(self._metric, one.probabilities, labels[one.rows]))
+            each = self._per_image(rounds)
             means = each.means()
             counts = self._counts if each.scored.all() else self._counts[:, each.scored]
             return float(means.mean()), (counts @ means) / np.maximum(counts.sum(1), 1)
@@ -155,3 +167,17 @@ class Resampler:
             if len(drawn):
                 resampled.append(measure(self._metric, one.probabilities[drawn], labels[one.rows[drawn]]))
         return float(np.mean(measured)), np.array(resampled or measured)
+
+    def _count_effective(self, rounds: Sequence[Voted]) -> float:
+        """The independent images that the images are worth, all of them where they have no groups."""
+        if self._groups is None:
+            return len(self._labels)
+        each = self._per_image(rounds)
+        worth = count_effective(each.means(), self._groups[each.scored]) / int(each.scored.sum())
+        return len(self._labels) * worth
+
+    def _per_image(self, rounds: Sequence[Voted]) -> PerImage:
+        each = PerImage(len(self._labels))
+        for one in rounds:
+            each.add(one.rows, of_each_image(self._metric, one.probabilities, self._labels[one.rows]))
+        return each

@@ -51,7 +51,9 @@ Rounds: TypeAlias = list[list[Part]]
 """Repetitions; those of one round score different images."""
 
 
-def draw_rounds(images: int, kind: Correction, repetitions: int, seed: int) -> Rounds:
+def draw_rounds(
+    images: int, kind: Correction, repetitions: int, seed: int, groups: npt.NDArray[np.int64] | None = None
+) -> Rounds:
     """About `repetitions` of them: rounds of `FOLDS` folds each, or as many bootstraps; none where there are too few images.
 
     cross-fit    each round cuts the images at random into folds; each fold scores what the others select, so that a round
@@ -59,9 +61,11 @@ def draw_rounds(images: int, kind: Correction, repetitions: int, seed: int) -> R
     bootstrap    as many images as there are, drawn with replacement (Efron 1979); those that were not drawn score
 
     Not stratified by class: validation was drawn as a whole, and how many it got of each is part of the luck that a
-    selection profits from. The same arguments give the same rounds.
+    selection profits from. The same arguments give the same rounds. With `groups`, int64 (images,), whole groups are drawn and cut.
     """
     rng = np.random.default_rng([STREAM, seed])
+    if groups is not None:
+        return _draw_groups(np.unique(groups, return_inverse=True)[1], kind, repetitions, rng)
     rows = np.arange(images)
     if kind == "bootstrap":
         drawn = rng.multinomial(images, np.full(images, 1 / images), size=repetitions)
@@ -74,4 +78,23 @@ def draw_rounds(images: int, kind: Correction, repetitions: int, seed: int) -> R
         fold = np.empty(images, np.int64)
         fold[rng.permutation(images)] = rows % folds
         rounds.append([Part(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(folds)])
+    return rounds
+
+
+def _draw_groups(groups: npt.NDArray[np.int64], kind: Correction, repetitions: int, rng: np.random.Generator) -> Rounds:
+    """The rounds of groups, each replaced by its images."""
+    count = int(groups.max()) + 1
+    rows = np.arange(len(groups))
+    if kind == "bootstrap":
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=repetitions)[:, groups]
+        return [[Part(np.repeat(rows, times), np.flatnonzero(times == 0))] for times in drawn if (times == 0).any()]
+    folds = min(FOLDS, count, max(2, repetitions)) if repetitions else 0
+    if folds < 2:
+        return []
+    rounds = []
+    for _ in range(max(1, repetitions // folds)):
+        fold = np.empty(count, np.int64)
+        fold[rng.permutation(count)] = np.arange(count) % folds
+        held = fold[groups]
+        rounds.append([Part(np.flatnonzero(held != number), np.flatnonzero(held == number)) for number in range(folds)])
     return rounds

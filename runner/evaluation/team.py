@@ -106,6 +106,7 @@ def evaluate_on_test(selected: SelectedTeam) -> TestEvaluation:
         selected.mean.probabilities,
         selected.corrected,
         selected.costs,
+        pool.table.floor,
     )
     test, mean = pool.read(selected.validation.members, "test"), pool.mean("test")
     untested = dict(mean.left_out)
@@ -114,7 +115,9 @@ def evaluate_on_test(selected: SelectedTeam) -> TestEvaluation:
         needed = {*team.members, *team.picks, *ranked[: config.size]}
         validation, test = pool.read(needed, "validation"), pool.read(needed, "test")
         same = stream_mean(pool.store, mean.members, "validation", pool.table)
-        prepared = prepare(team, config, validation, ranked, same.probabilities, selected.corrected, selected.costs)
+        prepared = prepare(
+            team, config, validation, ranked, same.probabilities, selected.corrected, selected.costs, pool.table.floor
+        )
     verdict = evaluate_prepared(prepared, test, mean.probabilities)
     return TestEvaluation(prepared, verdict, test, mean.left_out)
 

@@ -57,7 +57,7 @@ def _changes(now: NightInputs, before: NightInputs) -> Iterator[tuple[CauseKind,
         labels, images = describe_relabelled(now.data, before.data), describe_changed_images(now.data, before.data)
         yield "labels", f"{labels}: data {before.facts.data_id} -> {now.facts.data_id}" if labels else ""
         # Names and order of images are part of a data set too.
-        change = images or ("" if labels else "the same images in another order, or under other names")
+        change = images or ("" if labels else "the same images in another order, or in other groups or sources")
         yield "images", f"{change}: data {before.facts.data_id} -> {now.facts.data_id}" if change else ""
     yield "custom code", _describe_custom_code(now.facts.custom_code, before.facts.custom_code)
     if now.facts.code != before.facts.code and are_comparable(now.facts.code, before.facts.code):

@@ -173,7 +173,7 @@ def _visible_gpus(slot: int, gpus: int, resources: ResourcesConfig) -> str | Non
 
 def _save(images: ImageArrays, folder: Path) -> None:
     """The arrays as files, which all processes share in memory."""
-    for name in ("pixels", "labels", "splits"):
+    for name in ("pixels", "labels", "splits") + ("groups",) * (images.groups is not None):
         np.save(folder / f"{name}.npy", getattr(images, name), allow_pickle=False)
     (folder / "classes").write_text(str(images.classes))
 
@@ -182,7 +182,8 @@ def _load(folder: Path) -> ImageArrays:
     pixels, labels, splits = (
         np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("pixels", "labels", "splits")
     )
-    return ImageArrays(pixels, labels, splits, int((folder / "classes").read_text()))
+    groups = np.load(folder / "groups.npy", allow_pickle=False) if (folder / "groups.npy").exists() else None
+    return ImageArrays(pixels, labels, splits, int((folder / "classes").read_text()), groups)
 
 
 def count_slots(resources: ResourcesConfig) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trainables.data.describe import describe_images
+from trainables.data.floor import Floor, measure_floor
 from trainables.data.images import ImageSet, channel_statistics, labels_sha256
 from trainables.errors import DamagedObject, ObjectMissing
 from trainables.store import layout
@@ -27,6 +29,8 @@ class DataTable:
     image_ids    one for each row; `rows` in predictions are positions here
     labels       int64 (images,), positions in `class_names`
     splits       int8 (images,), positions in `layout.SPLITS`
+    groups       the name of each image's group, or None where images have none
+    sources      the name of each image's source, or None
     """
 
     data_id: str
@@ -35,6 +39,10 @@ class DataTable:
     image_ids: tuple[str, ...]
     labels: npt.NDArray[np.int64]
     splits: npt.NDArray[np.int8]
+    groups: tuple[str, ...] | None = None
+    sources: tuple[str, ...] | None = None
+    floor: Floor | None = None
+    """What anybody gets on test without a net; None where the record is older than that."""
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
         """Positions of the images of `split`, ascending."""
@@ -44,6 +52,14 @@ class DataTable:
         """True labels of the images of `split`, in the order of `rows`."""
         return self.labels[self.rows(split)]
 
+    def groups_of(self, split: str) -> npt.NDArray[np.int64] | None:
+        """Numbers of the groups of the images of `split`, int64 (images,), in the order of `rows`; None where images have none."""
+        if self.groups is None:
+            return None
+        named = np.array(self.groups, object)[self.rows(split)]
+        found: npt.NDArray[np.int64] = np.unique(named.astype(str), return_inverse=True)[1].astype(np.int64)
+        return found
+
     def labels_sha256(self, split: str) -> str:
         """The hash that aligned predictions on `split` have."""
         return labels_sha256(self.labels_of(split))
@@ -51,12 +67,15 @@ class DataTable:
 
 def write_data_table(store: Store, images: ImageSet) -> None:
     """Write the record of `images` under its `data_id`, unless it exists undamaged."""
+    names = {"group": images.groups, "source": images.sources}
+    named = {column: pa.array(values) for column, values in names.items() if values is not None}
     table = pa.table(
         {
             "image_id": pa.array(images.image_ids),
             "sha256": pa.array([bytes.fromhex(digest) for digest in images.image_sha256], pa.binary(32)),
             "label": pa.array(images.labels),
             "split": pa.array(images.splits),
+            **named,
         }
     )
     sink = pa.BufferOutputStream()
@@ -74,9 +93,16 @@ def write_data_table(store: Store, images: ImageSet) -> None:
         "class_names": list(images.class_names),
         "image_shape": {"height": height, "width": width, "channels": channels},
         "normalisation": {"mean": mean.tolist(), "std": std.tolist()},
+        **({"decoding": images.decoding.to_dict()} if images.decoding else {}),
         "images": {split: len(images.rows(split)) for split in layout.SPLITS},
         "images_sha256": sha256_of(data),
+        "columns": list(named),
+        "understood": describe_images(images),
+        "floor": asdict(measure_floor(images)),
     }
+    if passed_over := images.reading.passed_over:
+        lines = [f"{other.name}\t{other.reason}\n" for other in passed_over]
+        store.put(layout.data_key(images.data_id, "passed_over.tsv"), "".join(lines).encode(errors="backslashreplace"))
     store.put(layout.data_key(images.data_id, "data.json"), seal_json(summary))
 
 
@@ -87,7 +113,9 @@ def read_data_table(store: Store, data_id: str) -> DataTable:
     with _naming_damage(store, data_id):
         if sha256_of(raw) != summary.get("images_sha256", sha256_of(raw)):
             raise ValueError("images.parquet is not what was written")
-        table = read_columns(raw, ["image_id", "label", "split"])
+        columns = summary.get("columns", [])
+        named = [str(column) for column in columns] if isinstance(columns, list) else []
+        table = read_columns(raw, ["image_id", "label", "split", *named])
         names = summary["class_names"]
         if not isinstance(names, list):
             raise ValueError("class_names is no list")
@@ -98,7 +126,29 @@ def read_data_table(store: Store, data_id: str) -> DataTable:
             image_ids=tuple(to_objects(table["image_id"])),
             labels=to_array(table["label"]),
             splits=to_array(table["split"]),
+            groups=tuple(to_objects(table["group"])) if "group" in named else None,
+            sources=tuple(to_objects(table["source"])) if "source" in named else None,
+            floor=_read_floor(summary.get("floor")),
         )
+
+
+def _read_floor(payload: object) -> Floor | None:
+    """The inverse of `dataclasses.asdict`; None stays None. Raises `ValueError`."""
+    if payload is None:
+        return None
+    try:
+        return Floor(**payload)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ValueError(f"floor: {error}") from None
+
+
+def read_understood(store: Store, data_id: str) -> list[str]:
+    """How the data was understood when its record was written, in lines for people; empty where the store does not say."""
+    try:
+        lines = get_json(store, layout.data_key(data_id, "data.json")).get("understood", [])
+    except (ObjectMissing, DamagedObject):
+        return []
+    return [str(line) for line in lines] if isinstance(lines, list) else []
 
 
 def read_image_sha256(store: Store, data_id: str) -> tuple[str, ...]:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from trainables.config.base import short_hash
+from trainables.data.decoding import Decoding
+from trainables.data.reading import Reading
+from trainables.data.split import join_groups
 from trainables.errors import DataError
 from trainables.store import layout
 
 
 @dataclass(frozen=True, eq=False)
 class ImageArrays:
-    """The arrays of an image set that training needs, without objects that are slow to serialise. Shapes as in `ImageSet`."""
+    """The arrays of an image set that training needs, without objects that are slow to serialise. Shapes as in `ImageSet`;
+    `groups` are numbered, int64 (images,)."""
 
     pixels: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
     splits: npt.NDArray[np.int8]
     classes: int
+    groups: npt.NDArray[np.int64] | None = None
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
         """Positions of the images of `split`, ascending."""
@@ -36,6 +41,10 @@ class ImageSet:
     labels       int64 (images,), positions in `class_names`
     image_ids    a unique name for each image: a relative path, or the split and number in a bundled set
     splits       int8 (images,), positions in `layout.SPLITS`
+    groups       the name of each image's group, or None where images have none: a group lies in one split, unless the data came so
+    sources      the name of each image's source, or None
+    reading      what a person should know about how the data was understood
+    decoding     how the pixels were decoded, or None where they came decoded
     """
 
     name: str
@@ -44,6 +53,10 @@ class ImageSet:
     image_ids: tuple[str, ...]
     class_names: tuple[str, ...]
     splits: npt.NDArray[np.int8]
+    groups: tuple[str, ...] | None = None
+    sources: tuple[str, ...] | None = None
+    reading: Reading = field(default_factory=Reading)
+    decoding: Decoding | None = None
 
     def __post_init__(self) -> None:
         count = len(self.pixels)
@@ -55,6 +68,9 @@ class ImageSet:
             raise DataError(
                 f"{self.name}: {count} images, but {len(self.labels)} labels, {len(self.image_ids)} ids and {len(self.splits)} splits"
             )
+        for what, names in (("groups", self.groups), ("sources", self.sources)):
+            if names is not None and len(names) != count:
+                raise DataError(f"{self.name}: {count} images, but {len(names)} {what}")
         if len(self.class_names) < 2:
             raise DataError(f"{self.name}: {len(self.class_names)} class(es) found, at least 2 are needed")
         if len(set(self.image_ids)) != count:
@@ -75,7 +91,8 @@ class ImageSet:
     @property
     def arrays(self) -> ImageArrays:
         """The arrays alone, shared with this set."""
-        return ImageArrays(self.pixels, self.labels, self.splits, len(self.class_names))
+        groups = None if self.groups is None else join_groups(self.image_sha256, self.groups)[0]
+        return ImageArrays(self.pixels, self.labels, self.splits, len(self.class_names), groups)
 
     @cached_property
     def image_sha256(self) -> tuple[str, ...]:
@@ -84,13 +101,14 @@ class ImageSet:
 
     @cached_property
     def data_id(self) -> str:
-        """Sixteen hexadecimal digits that identify images, labels, class names and split.
+        """Sixteen hexadecimal digits that identify images, their order, labels, class names, split, groups and sources.
 
-        They do not depend on the name of the set and the place it was read from.
+        They do not depend on the name of the set, the names of the images and the place and layout they were read from.
         """
-        columns = hashlib.sha256()
-        for part in (self.image_ids, self.image_sha256):
-            columns.update("\n".join(part).encode())
+        columns = hashlib.sha256("\n".join(self.image_sha256).encode())
+        for names in (self.groups, self.sources):
+            if names is not None:
+                columns.update("\n".join(names).encode())
         columns.update(np.ascontiguousarray(self.labels, "<i8").tobytes())
         columns.update(np.ascontiguousarray(self.splits, "i1").tobytes())
         return short_hash(

@@ -24,9 +24,7 @@ def select_classes(images: ImageSet, classes: Sequence[str | int]) -> ImageSet:
     Classes stay in the order of the set, whatever the order of `classes`: the same selection is the same data. A number is
     taken for a name where a class has that name. Raises `DataError` for a class that does not exist, or is named twice.
     """
-    labels = sorted(_find_class(images, class_name) for class_name in classes)
-    if twice := [images.class_names[label] for label, after in pairwise(labels) if label == after]:
-        raise DataError(f"data.classes names {twice[0]!r} twice: keep one")
+    labels = find_classes(images.class_names, classes, images.name)
     label_of = np.full(len(images.class_names), -1, np.int64)
     label_of[labels] = np.arange(len(labels))
     rows = np.flatnonzero(label_of[images.labels] >= 0)
@@ -36,6 +34,14 @@ def select_classes(images: ImageSet, classes: Sequence[str | int]) -> ImageSet:
         labels=label_of[selected.labels],
         class_names=tuple(images.class_names[label] for label in labels),
     )
+
+
+def find_classes(class_names: Sequence[str], classes: Sequence[str | int], set_name: str) -> list[int]:
+    """Positions of `classes` in `class_names`, ascending, as `select_classes` finds them. Raises as it does."""
+    labels = sorted(_find_class(class_names, class_name, set_name) for class_name in classes)
+    if twice := [class_names[label] for label, after in pairwise(labels) if label == after]:
+        raise DataError(f"data.classes names {twice[0]!r} twice: keep one")
+    return labels
 
 
 def limit_train(images: ImageSet, count: int, seed: int) -> ImageSet:
@@ -61,6 +67,16 @@ def limit_train(images: ImageSet, count: int, seed: int) -> ImageSet:
     return _take(images, np.sort(np.concatenate([others, *selected])))
 
 
+def sort_images(images: ImageSet) -> ImageSet:
+    """`images` in the order of their hashes, of equal ones by label and id: the same images are the same data, whatever names and
+    order their layout gives them."""
+    order = sorted(
+        range(len(images.pixels)),
+        key=lambda row: (images.image_sha256[row], images.labels[row], images.image_ids[row]),
+    )
+    return _take(images, np.array(order, np.int64))
+
+
 def _quotas(available: npt.NDArray[np.int64], count: int) -> list[int]:
     """The number of images of each class, `count` in all; of equal remainders the first class gets the additional image."""
     exact = available * (count / available.sum())
@@ -73,23 +89,23 @@ def _quotas(available: npt.NDArray[np.int64], count: int) -> list[int]:
     return [int(quota) for quota in quotas]
 
 
-def _find_class(images: ImageSet, wanted: str | int) -> int:
-    names = [name.casefold() for name in images.class_names]
+def _find_class(class_names: Sequence[str], wanted: str | int, set_name: str) -> int:
+    names = [name.casefold() for name in class_names]
     name = str(wanted).casefold()
     if names.count(name) == 1:
         return names.index(name)
-    if str(wanted) in images.class_names:
-        return images.class_names.index(str(wanted))
+    if str(wanted) in class_names:
+        return list(class_names).index(str(wanted))
     if isinstance(wanted, int) and 0 <= wanted < len(names):
         return wanted
-    known = ", ".join(images.class_names[:20]) + (" …" if len(names) > 20 else "")
+    known = ", ".join(class_names[:20]) + (" …" if len(names) > 20 else "")
     if isinstance(wanted, int):
         raise DataError(
-            f"data.classes names class {wanted}, but {images.name} has {len(names)} classes, 0 to {len(names) - 1}: {known}"
+            f"data.classes names class {wanted}, but {set_name} has {len(names)} classes, 0 to {len(names) - 1}: {known}"
         )
     near = [known_name for known_name in names if name in known_name][:1] or difflib.get_close_matches(name, names, 1)
-    hint = f"; did you mean {images.class_names[names.index(near[0])]!r}?" if near else ""
-    raise DataError(f"data.classes names {wanted!r}, which is no class of {images.name}, only {known}{hint}")
+    hint = f"; did you mean {class_names[names.index(near[0])]!r}?" if near else ""
+    raise DataError(f"data.classes names {wanted!r}, which is no class of {set_name}, only {known}{hint}")
 
 
 def _take(images: ImageSet, rows: npt.NDArray[np.int64]) -> ImageSet:
@@ -99,4 +115,10 @@ def _take(images: ImageSet, rows: npt.NDArray[np.int64]) -> ImageSet:
         labels=images.labels[rows],
         image_ids=tuple(images.image_ids[row] for row in rows.tolist()),
         splits=images.splits[rows],
+        groups=_take_names(images.groups, rows),
+        sources=_take_names(images.sources, rows),
     )
+
+
+def _take_names(names: Sequence[str] | None, rows: npt.NDArray[np.int64]) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names[row] for row in rows.tolist())

@@ -30,6 +30,7 @@ class DeviceImages:
     labels    int64 (images,)
     rows      positions of the images by split; also `pseudo`, where there are images with pseudo-labels
     mean, std float32 (channels,), statistics of the training images
+    groups    what must stay together in bags and shares, int64 (images,) for all but pseudo-labelled images, on the CPU; or None
     """
 
     pixels: Tensor
@@ -38,6 +39,7 @@ class DeviceImages:
     mean: Tensor
     std: Tensor
     shape: ImageShape
+    groups: npt.NDArray[np.int64] | None = None
 
 
 def place_images(images: ImageArrays, device: torch.device) -> DeviceImages:
@@ -58,6 +60,7 @@ def place_images(images: ImageArrays, device: torch.device) -> DeviceImages:
         mean=torch.tensor(mean, dtype=torch.float32, device=device),
         std=torch.tensor(std, dtype=torch.float32, device=device),
         shape=ImageShape(height, width, channels, images.classes),
+        groups=images.groups,
     )
 
 
@@ -135,6 +138,7 @@ def choose_training_rows(images: DeviceImages, share: float, bag: BagConfig = WH
     rows = images.rows["train"]
     if share < 1 or bag.kind != "none":
         labels = images.labels.cpu().numpy()
-        selected = choose_bag(labels, choose_share(labels, rows.cpu().numpy(), share), bag, data_id)
+        shared = choose_share(labels, rows.cpu().numpy(), share, images.groups)
+        selected = choose_bag(labels, shared, bag, data_id, images.groups)
         rows = torch.from_numpy(selected).to(rows.device)
     return torch.cat([rows, images.rows["pseudo"]]) if "pseudo" in images.rows else rows

@@ -7,6 +7,7 @@ from typing import Literal
 
 from ensembles.evaluation.score import Score
 from ensembles.evaluation.verdict import Verdict
+from trainables.data.floor import SIDE_PX
 
 RowKind = Literal["single", "vote", "chosen", "baseline"]
 """chosen: the vote that the sweep file configures."""
@@ -41,6 +42,8 @@ class BaselinesSection:
     sentence: str
     calibration: str
     has_corrected: bool
+    floor: tuple[tuple[str, float], ...]
+    """What anybody gets on test without a net, and the share of test images that it has right."""
     has_more: bool
     """Whether the figures after calibration were measured; an older version did not."""
 
@@ -75,7 +78,19 @@ def lay_out(verdict: Verdict) -> BaselinesSection:
         sentence=_describe(verdict),
         calibration=verdict.calibration,
         has_corrected=any(score.corrected for score in scores),
+        floor=_list_floor(verdict),
         has_more=any(score.test_brier is not None for score in scores),
+    )
+
+
+def _list_floor(verdict: Verdict) -> tuple[tuple[str, float], ...]:
+    floor = verdict.floor
+    if floor is None:
+        return ()
+    return (
+        (f"nearest neighbour on {SIDE_PX} x {SIDE_PX} pixels", floor.nearest_neighbour),
+        (f"always “{floor.class_name}”", floor.largest_class),
+        ("guessing", floor.chance),
     )
 
 

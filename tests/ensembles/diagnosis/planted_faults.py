@@ -60,7 +60,7 @@ _CACHE: list[ImageArrays] = []
 
 def _digits() -> ImageArrays:
     if not _CACHE:
-        from trainables.datasets.config import DataConfig
+        from trainables.config.data import DataConfig
         from trainables.datasets.load import load_images
 
         _CACHE.append(load_images(DataConfig(name="digits", validation=0.25, test=0.25)).arrays)

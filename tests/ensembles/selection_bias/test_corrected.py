@@ -28,7 +28,7 @@ def random_pool(members, images, classes=3, seed=0, lean=1.0):
     return make_pool(shares / shares.sum(2, keepdims=True), labels)
 
 
-def halves(images, kind, repetitions, seed):
+def halves(images, kind, repetitions, seed, groups):
     """One round: each half of the images scores what the other one selects."""
     first, second = np.arange(images // 2), np.arange(images // 2, images)
     return [[Part(first, second), Part(second, first)]]

@@ -81,7 +81,7 @@ def test_code_that_was_hashed_in_another_way_is_neither_a_cause_nor_unchanged():
             "images",
             "1 images new (1 in train), 1 images gone (1 in train), 1 images moved to another split (1 in test): data d1 -> d2",
         ),
-        (other_data(), "images", "the same images in another order, or under other names: data d1 -> d2"),
+        (other_data(), "images", "the same images in another order, or in other groups or sources: data d1 -> d2"),
     ],
 )
 def test_one_change_is_the_cause(now, kind, description):

@@ -180,9 +180,7 @@ def test_a_verdict_needs_no_record_of_the_data(store):
     before = read_nights(store, "dots")["n1"].facts.data_id
     for found in store.find(f"data/{before}/"):
         store.delete(found.key)
-    summary = run_night(
-        store, "n2", STRONG, images=replace(images, image_ids=tuple(f"new {name}" for name in images.image_ids))
-    )
+    summary = run_night(store, "n2", STRONG, images=replace(images, sources=("clinic",) * len(images.image_ids)))
     assert (summary.verdict, summary.causes) == ("accepted", ())
     assert summary.notes[-1].startswith("what changed since dots/n1 is not known: ")
 
@@ -208,13 +206,13 @@ def test_the_report_shows_the_night_and_escapes_it(store):
     run_night(store, "n1", STRONG)
     images = make_images()
     ids = tuple(f"<script>alert({number})</script>" for number in range(180))
-    run_night(store, "n2", WEAK, images=replace(images, image_ids=ids))
+    run_night(store, "n2", WEAK, images=replace(images, image_ids=ids, sources=("clinic",) * 180))
     stored = load_run(Located(store, "dots", "n2"), [])
     publish(stored, choose_and_evaluate(stored), "")
     page = store.get(layout.run_key("dots", "n2", layout.REPORT)).decode()
     section = page[page.index('<h2 id="night">') :].partition("</section>")[0]
     assert "Worse than dots/n1 by" in section
-    assert "the same images in another order, or under other names" in section
+    assert "the same images in another order, or in other groups or sources" in section
     assert "&lt;script&gt;alert(" in section
     assert "<script" not in section
     payload = json.loads(store.get(layout.run_key("dots", "n2", layout.REPORT_JSON)))

@@ -115,3 +115,24 @@ def test_a_fold_beyond_the_last_one_is_refused():
 def test_no_bag_renames_no_trial():
     assert make_config(bag={"kind": "none"}).trial_id == make_config().trial_id
     assert len({make_config(bag={"kind": kind}).trial_id for kind in ("none", "bootstrap", "fold")}) == 3
+
+
+GROUPS = np.array([0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 5, 6, 6, 6, 7, 8])
+
+
+def test_a_fold_holds_whole_groups():
+    folds = choose_folds(LABELS[:20], ROWS, 2, "d", GROUPS)
+    assert all(len(set(folds[group == GROUPS])) == 1 for group in set(GROUPS.tolist()))
+    assert set(folds.tolist()) == {1, 2}
+    # Class 0 has groups of 3, 2, 2, 2 and 2 images: the fold with the group of three gets one of the pairs, the other three.
+    assert sorted(np.bincount(folds[LABELS[:20] == 0], minlength=3)[1:]) == [5, 6]
+
+
+def test_a_bootstrap_draws_whole_groups_as_many_of_each_class_as_there_are():
+    drawn = choose_bag(LABELS[:20], ROWS, BagConfig(kind="bootstrap", number=1, of=10), "d", GROUPS)
+    times = np.bincount(drawn, minlength=20)
+    assert all(len(set(times[group == GROUPS].tolist())) == 1 for group in set(GROUPS.tolist()))
+    of_class = {label: set(GROUPS[LABELS[:20] == label].tolist()) for label in (0, 1, 2)}
+    for label, groups in of_class.items():
+        held = [times[group == GROUPS][0] for group in groups]
+        assert sum(held) == len(groups), label

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.sample_runs.damage import flip
-from trainables.data.data_table import read_data_table, write_data_table
+from trainables.data.data_table import read_data_table, read_understood, write_data_table
 from trainables.data.images import ImageSet
+from trainables.data.reading import PassedOver, Reading
 from trainables.errors import DamagedObject, ObjectMissing, StoreError
 from trainables.store.folder import Folder
 from trainables.store.json_records import get_json, to_json
@@ -74,7 +76,31 @@ def test_the_summary_counts_images_by_split(tmp_path: Path) -> None:
         "class_names": ["cat", "<b>dog"],
         "image_shape": {"height": 2, "width": 3, "channels": 1},
         "images": {"train": 2, "validation": 2, "test": 1},
+        "columns": [],
+        "understood": ["2 classes: cat 3, <b>dog 2 · split dealt: train 2, validation 2, test 1"],
+        # Both training images are cats, and the one test image is a dog.
+        "floor": {"chance": 0.5, "largest_class": 0.0, "class_name": "cat", "nearest_neighbour": 0.0},
     }
+
+
+def test_groups_sources_and_what_was_passed_over_are_on_record(tmp_path: Path) -> None:
+    images = replace(
+        make(),
+        groups=("p", "q", "p", "r", "q"),
+        sources=("x", "x", "y", "y", "x"),
+        reading=Reading("class folders", "folders", 2, (PassedOver("a.heic", "HEIC"),), ("say so",)),
+    )
+    store = Folder(tmp_path)
+    write_data_table(store, images)
+    table = read_data_table(store, images.data_id)
+    assert (table.groups, table.sources) == (images.groups, images.sources)
+    assert store.get(f"data/{images.data_id}/passed_over.tsv") == b"a.heic\tHEIC\n"
+    assert read_understood(store, images.data_id) == [
+        "class folders · 2 classes: cat 3, <b>dog 2 · split given by folders: train 2, validation 2, test 1 · 3 groups · 2 sources"
+        " · 2 images without a label left out · 1 file passed over (.heic)",
+        "say so",
+    ]
+    assert read_understood(store, "0" * 16) == []
 
 
 def test_each_image_has_the_hash_of_its_pixels(tmp_path: Path) -> None:

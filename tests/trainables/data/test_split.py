@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from trainables.data.split import TEST, TRAIN, VALIDATION, _deal, split_images
+from trainables.data.split import TEST, TRAIN, UNGIVEN, VALIDATION, _deal, join_groups, split_images
 from trainables.errors import DataError
 
 
@@ -88,20 +88,21 @@ def test_a_class_of_many_copies_and_two_more_images_has_each_split_filled() -> N
 
 def test_a_given_test_split_stays_and_the_rest_is_dealt() -> None:
     labels = np.tile([0, 1], 50)
-    published_test = np.arange(100) >= 80
+    came = np.where(np.arange(100) >= 80, TEST, TRAIN).astype(np.int8)
     digests = hashes([*range(80), *range(20)])  # every test image equals one outside
-    splits = split_images(labels, digests, validation=0.25, test=0.5, seed=0, published_test=published_test)
-    assert (splits == TEST).tolist() == published_test.tolist()
+    splits = split_images(labels, digests, validation=0.25, test=0.5, seed=0, given=came)
+    assert (splits == TEST).tolist() == (came == TEST).tolist()
     assert counts(labels, splits) == [[30, 10, 10], [30, 10, 10]]
 
 
 def test_a_validation_split_smaller_than_the_number_of_classes_is_refused() -> None:
-    labels = np.array([*range(10), *range(5)])  # five classes of two images, five of one, which is for training
+    labels = np.array([*range(10), *range(5), 0])  # five classes of two images, five of one, which is for training
+    came = np.array([UNGIVEN] * 15 + [TEST], np.int8)
     complaint = (
         "validation split would hold 5 images for 10 classes: at least one .* raise data.validation or add images"
     )
     with pytest.raises(DataError, match=complaint):
-        split_images(labels, hashes(range(15)), 0.7, 0.0, seed=0, published_test=np.zeros(15, bool))
+        split_images(labels, hashes(range(16)), 0.7, 0.1, seed=0, given=came)
 
 
 def test_a_share_that_asks_for_fewer_images_than_classes_is_refused() -> None:
@@ -122,7 +123,92 @@ def test_a_test_split_smaller_than_the_number_of_classes_is_refused() -> None:
 
 def test_a_given_test_split_that_leaves_nothing_is_refused() -> None:
     with pytest.raises(DataError, match="train split would hold 0 images for 2 classes"):
-        split_images(np.array([0, 1]), hashes(range(2)), 0.2, 0.2, seed=0, published_test=np.array([True, True]))
+        split_images(np.array([0, 1]), hashes(range(2)), 0.2, 0.2, seed=0, given=np.array([TEST, TEST], np.int8))
+
+
+def test_a_split_that_came_whole_is_kept_whatever_the_shares() -> None:
+    labels, came = np.tile([0, 1], 6), np.repeat([TRAIN, VALIDATION, TEST], [6, 2, 4]).astype(np.int8)
+    assert split_images(labels, hashes(range(12)), 0.3, 0.3, seed=0, given=came).tolist() == came.tolist()
+
+
+def test_validation_that_came_without_test_stays_and_test_is_dealt_from_the_rest() -> None:
+    labels = np.tile([0, 1], 50)
+    came = np.where(np.arange(100) < 20, VALIDATION, TRAIN).astype(np.int8)
+    splits = split_images(labels, hashes(range(100)), validation=0.5, test=0.25, seed=0, given=came)
+    assert (splits == VALIDATION).tolist() == (came == VALIDATION).tolist()
+    assert counts(labels, splits) == [[30, 10, 10], [30, 10, 10]]
+
+
+def test_images_without_a_split_among_others_with_one_are_for_those_that_are_dealt() -> None:
+    labels, came = np.tile([0, 1], 20), np.full(40, UNGIVEN, np.int8)
+    came[:8] = TEST
+    splits = split_images(labels, hashes(range(40)), validation=0.25, test=0.9, seed=0, given=came)
+    assert np.bincount(splits).tolist() == [24, 8, 8]
+
+
+def test_groups_are_dealt_whole_and_shares_hold_within_a_group() -> None:
+    labels = np.repeat([0, 1], 100)
+    groups = [f"{label}-{row // 5}" for row, label in enumerate(labels.tolist())]
+    splits = split_images(labels, hashes(range(200)), 0.15, 0.2, seed=0, groups=groups)
+    assert counts(labels, splits) == [[65, 15, 20], [65, 15, 20]]
+    of_group = {group: set(splits[[held == group for held in groups]].tolist()) for group in set(groups)}
+    assert all(len(found) == 1 for found in of_group.values())
+
+
+def test_groups_of_several_classes_are_dealt_so_that_each_split_has_each_class() -> None:
+    labels = np.tile([0, 0, 0, 1], 30)
+    groups = [str(row // 4) for row in range(120)]
+    splits = split_images(labels, hashes(range(120)), 0.2, 0.2, seed=3, groups=groups)
+    assert counts(labels, splits) == [[54, 18, 18], [18, 6, 6]]
+
+
+def test_equal_images_join_the_groups_that_they_are_in() -> None:
+    digests = hashes([0, 1, 2, 3, 1, 4])
+    units, names = join_groups(digests, ["a", "b", "a", "c", "c", "d"])
+    assert units.tolist() == [0, 1, 0, 1, 1, 2]  # image 1 is in b and in c
+    assert names == ["a", "b", "d"]
+
+
+def test_fewer_groups_than_splits_are_refused() -> None:
+    labels, groups = np.tile([0, 1], 20), ["left", "right"] * 20
+    with pytest.raises(DataError, match=r"data.group makes 2 group\(s\) of the images, but 3 splits need one each"):
+        split_images(labels, hashes(range(40)), 0.2, 0.2, seed=0, groups=groups)
+
+
+def test_the_split_of_groups_depends_on_neither_order_nor_names_of_others() -> None:
+    labels, groups = np.repeat([0, 1, 2], 40), [f"g{row // 3}" for row in range(120)]
+    splits = split_images(labels, hashes(range(120)), 0.2, 0.2, seed=1, groups=groups)
+    order = np.random.default_rng(0).permutation(120)
+    shuffled = split_images(
+        labels[order],
+        [hashes(range(120))[at] for at in order],
+        0.2,
+        0.2,
+        seed=1,
+        groups=[groups[at] for at in order],
+    )
+    assert shuffled.tolist() == splits[order].tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    images=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 80), st.integers(0, 12)), min_size=40, max_size=150),
+    seed=st.integers(0, 5),
+)
+def test_whatever_the_groups_neither_a_group_nor_a_content_is_in_two_splits(
+    images: list[tuple[int, int, int]], seed: int
+) -> None:
+    labels, digests = np.array([image[0] for image in images]), hashes([image[1] for image in images])
+    groups = [str(image[2]) for image in images]
+    try:
+        splits = split_images(labels, digests, 0.25, 0.25, seed, groups=groups)
+    except DataError:
+        return  # equal images join too many groups
+    for names in (digests, groups):
+        where: dict[str, set[int]] = {}
+        for name, split in zip(names, splits.tolist(), strict=True):
+            where.setdefault(name, set()).add(split)
+        assert all(len(found) == 1 for found in where.values())
 
 
 @settings(max_examples=60, deadline=None)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from trainables.config.data import DataConfig
 from trainables.data.images import ImageSet
 from trainables.data.subset import limit_train, select_classes
-from trainables.datasets.config import DataConfig
 from trainables.datasets.fashion_mnist import DEBIAN
 from trainables.datasets.load import load_images
 from trainables.errors import DataError

@@ -23,3 +23,18 @@ def test_each_class_keeps_its_share_and_at_least_one_image(share, of_class):
 def test_a_larger_share_holds_all_of_a_smaller_one(one, other):
     small, large = (set(choose_share(LABELS, ROWS, share).tolist()) for share in sorted((one, other)))
     assert small <= large
+
+
+def test_whole_groups_are_selected_and_a_larger_share_contains_a_smaller_one():
+    labels = np.repeat([0, 1], 60)
+    groups = np.arange(120) // 6
+    rows = np.arange(120)
+    before: set[int] = set()
+    for share in (0.05, 0.2, 0.5, 0.8):
+        chosen = choose_share(labels, rows, share, groups)
+        assert all((groups == group).sum() == 6 for group in groups[chosen])
+        assert {int(row) for row in rows if groups[row] in set(groups[chosen])} == set(chosen.tolist())
+        assert before <= set(chosen.tolist())
+        before = set(chosen.tolist())
+        # ten groups of each class: those whose middle lies within the share, at least one
+        assert len(chosen) == 12 * max(1, round(10 * share))
