@@ -26,7 +26,7 @@ from benchmarks.figures import at_least, at_most, write
 from ensembles.bundle.cascade import Answers
 from ensembles.bundle.manifest import read_bundle
 from runner.deploy.loaded_bundle import ReadyTeam, make_ready
-from trainables.datasets.config import DataConfig
+from trainables.config.data import DataConfig
 from trainables.datasets.load import load_images
 from trainables.store.open import open_store
 

@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.figures import at_most, write
+from trainables.config.data import DataConfig
 from trainables.config.model import ModelConfig
 from trainables.config.training import OptimizerConfig
 from trainables.config.trial import TrialConfig
 from trainables.data.images import ImageArrays
-from trainables.datasets.config import DataConfig
 from trainables.datasets.load import load_images
 from trainables.results.layer_statistics import EpochStatistics
 from trainables.training.device_images import DeviceImages, place_images

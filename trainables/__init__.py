@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from trainables.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from trainables.config.data import DataConfig
     from trainables.config.model import ModelConfig
     from trainables.config.trial import TrialConfig
     from trainables.data.images import ImageSet
-    from trainables.datasets.config import DataConfig
     from trainables.datasets.load import load_images
     from trainables.errors import CaucusError
     from trainables.results.record import TrialRecord
@@ -39,7 +39,7 @@ __getattr__ = lazy_names(
         "config.model": ("ModelConfig",),
         "config.trial": ("TrialConfig",),
         "data.images": ("ImageSet",),
-        "datasets.config": ("DataConfig",),
+        "config.data": ("DataConfig",),
         "datasets.load": ("load_images",),
         "errors": ("CaucusError",),
         "results.record": ("TrialRecord",),

@@ -23,6 +23,14 @@ from runner.cli.options import (
 )
 from runner.cli.terminal import print_line
 
+SourceKeys = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEYS]...",
+        help="How IMAGES is read: data.image_column=file data.root=pictures data.ending=.jpg data.delimiter=; data.header=false",
+    ),
+]
+
 
 def export(
     run: Run,
@@ -53,10 +61,12 @@ def predict(
     images: Annotated[
         str,
         typer.Argument(
-            metavar="IMAGES", help="A folder, an image, a .csv or .parquet with a column `image`, an .npz, or s3://…"
+            metavar="IMAGES",
+            help="What data.path takes, labels or not: a folder, an image, an archive, a table, an .npz, or s3://…",
         ),
     ],
     out: Annotated[str, typer.Option("--out", help="The file to write: .csv or .parquet.")],
+    keys: SourceKeys = None,
     cascade: Annotated[
         bool, typer.Option("--cascade", help="Ask more members only while they disagree or are not sure: faster.")
     ] = False,
@@ -79,7 +89,7 @@ def predict(
         from runner.deploy.predict import predict_images, show_predicted
 
         notify = partial(print_line, file=sys.stderr)
-        found = predict_images(bundle, images, out, cascade, custom_code, endpoint_url, notify)
+        found = predict_images(bundle, images, out, cascade, custom_code, endpoint_url, notify, keys or [])
         print_json(found.to_dict()) if as_json else print_line(show_predicted(found))
         return PARTIAL if found.bad else DONE
 

@@ -38,7 +38,7 @@ def plan(
         if as_json:
             print_json(planned.to_dict())
         else:
-            print_line("\n".join(describe_slots(planned)))
+            print_line("\n".join([*planned.understood, *describe_slots(planned)]))
             Terminal().print(show_plan(planned))
         return DONE
 

@@ -16,10 +16,10 @@ from runner.config.scheduler import SchedulerConfig
 from runner.config.search import NAME_PATTERN, SearchConfig
 from trainables.config.augment import AugmentConfig
 from trainables.config.base import Frozen, short_hash
+from trainables.config.data import DataConfig
 from trainables.config.model import ModelConfig
 from trainables.config.training import AverageConfig, OptimizerConfig, ScheduleConfig
 from trainables.config.trial import BagConfig, TrialConfig, combine_sources
-from trainables.datasets.config import DataConfig
 from trainables.plugins.kind import is_plugin
 
 

@@ -21,6 +21,7 @@ from runner.evaluation.conclusion import Conclusion, choose_and_evaluate
 from runner.runs.stored_run import StoredRun
 from runner.runs.versions import versions
 from trainables.config.trial import TrialConfig
+from trainables.data.decoding import Decoding
 from trainables.data.image_shape import ImageShape
 from trainables.data.images import channel_statistics
 from trainables.datasets.load import load_images
@@ -161,7 +162,8 @@ def read_member(store: Store, member: CheckpointId) -> StoredMember:
 def read_preparation(stored: StoredRun, conclusion: Conclusion) -> dict[str, Any]:
     """How images were prepared for the run's nets, from the record of the data.
 
-    Records of an older version lack mean and standard deviation: then the images themselves are read. Raises
+    Records of an older version lack mean and standard deviation: then the images themselves are read; they lack the decoding, too,
+    and images came without alpha then. Raises
     `RunMismatch` if they cannot be found.
     """
     record = get_json(stored.store, layout.data_key(conclusion.table.data_id, "data.json"))
@@ -177,7 +179,14 @@ def read_preparation(stored: StoredRun, conclusion: Conclusion) -> dict[str, Any
             )
         mean, std = channel_statistics(images.arrays)
         statistics = {"mean": mean.tolist(), "std": std.tolist()}
-    return {**shape, "mean": tuple(statistics["mean"]), "std": tuple(statistics["std"])}
+    decoded = record.get("decoding")
+    try:
+        decoding = Decoding.from_dict(decoded if isinstance(decoded, dict) else shape)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedObject(
+            f"the record of data {conclusion.table.data_id} in {stored.store.uri} says no decoding ({error})"
+        ) from None
+    return {**decoding.to_dict(), "mean": tuple(statistics["mean"]), "std": tuple(statistics["std"])}
 
 
 def describe_bundle(

@@ -13,6 +13,7 @@ from ensembles.bundle.decision import vote_as_one
 from ensembles.bundle.manifest import Bundle, BundleError
 from ensembles.calibration.calibrate import Calibrator, read_calibrator
 from ensembles.voting.vote import Voter, read_voter
+from trainables.data.decoding import Decoding
 from trainables.data.image_shape import ImageShape
 from trainables.errors import PluginUnusable
 from trainables.plugins.trust import trust, trusted
@@ -32,6 +33,7 @@ class ReadyTeam:
     device: torch.device
     batch: PredictionBatch
     shape: ImageShape
+    decoding: Decoding
     class_names: tuple[str, ...]
     voter: Voter
     calibrator: Calibrator
@@ -103,4 +105,4 @@ def make_ready(bundle: Bundle, cascade: bool = False, custom_code: bool = False)
     ]
     net = TeamNet(members, shape, prepared.mean, prepared.std).to(device)
     batch = prediction_batch(device)
-    return ReadyTeam(net, device, batch, shape, manifest.class_names, voter, calibrator, steps)
+    return ReadyTeam(net, device, batch, shape, prepared.decoding, manifest.class_names, voter, calibrator, steps)

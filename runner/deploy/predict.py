@@ -5,18 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ensembles.bundle.cascade import Answers
 from ensembles.bundle.manifest import read_bundle
 from runner.deploy.loaded_bundle import make_ready
+from runner.deploy.source_keys import read_source_keys
 from runner.output.out_file import check_out, write_out
 from trainables.datasets.new_images import BadImage, locate_images, read_chunks
 from trainables.errors import DataError
@@ -60,6 +62,23 @@ class Predicted:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What a table says of some images. A million images in a thousand classes have 8 GB of probabilities: one each is kept."""
+
+    predicted: npt.NDArray[np.int64]
+    probability: npt.NDArray[np.float64]
+    """Of the predicted class."""
+    agreement: npt.NDArray[np.float64]
+    asked: npt.NDArray[np.int64]
+
+
+def shorten(answers: Answers) -> Rows:
+    """Those parts of `answers` that a table has."""
+    probability = answers.probabilities[np.arange(len(answers.predicted)), answers.predicted]
+    return Rows(answers.predicted, probability, answers.agreement, answers.asked)
+
+
 def show_predicted(found: Predicted) -> str:
     """The result as a line of text."""
     bad = f", {len(found.bad):,} could not be read" if found.bad else ""
@@ -80,32 +99,37 @@ def predict_images(
     custom_code: bool = False,
     endpoint_url: str | None = None,
     notify: Notify = lambda line: None,
+    overrides: Sequence[str] = (),
 ) -> Predicted:
     """Predict the images that `source` names (see `locate_images`) and write one row each to `out`, a CSV or Parquet file.
 
     Columns: `image`, `class`, `probability` (calibrated), `agreement` (share of the asked members that name this class).
-    `notify` gets a line for each image that cannot be predicted, and for each file that is passed over. Raises
-    `BundleError`, `DataError` and `StoreError`.
+    `notify` gets a line for each image that cannot be predicted, for each file that is passed over, and for what a table was taken
+    for. `overrides` say how the source is read, as `data.image_column=file` (see `read_source_keys`). Raises `BundleError`,
+    `DataError`, `StoreError`, and `SweepFileError` for an override.
     """
     path = check_out(out, ENDINGS)
+    config = read_source_keys(source, overrides, endpoint_url)
     bundle = read_bundle(open_store(bundle_uri, endpoint_url))
-    named = locate_images(source, endpoint_url)
+    named = locate_images(source, config)
     team = make_ready(bundle, cascade, custom_code)
     names: list[str] = []
-    found: list[Answers] = []
+    found: list[Rows] = []
     bad: list[BadImage] = list(named.unread)
+    for note in named.notes:
+        notify(show_name(note))
     for one in named.passed_over:
         notify(f"{show_name(one.name)}: passed over, {one.reason}")
     for one in named.unread:
         notify(f"{show_name(one.name)}: {one.reason}")
     start_s = time.perf_counter()
-    for chunk in read_chunks(named.images, team.shape):
+    for chunk in read_chunks(named.images, team.decoding):
         for one in chunk.bad:
             notify(f"{show_name(one.name)}: {one.reason}")
         bad += chunk.bad
         names += chunk.names
         if chunk.names:
-            found.append(team.predict(chunk.pixels))
+            found.append(shorten(team.predict(chunk.pixels)))
     seconds = time.perf_counter() - start_s
     if not found:
         raise DataError(
@@ -119,11 +143,10 @@ def predict_images(
     )
 
 
-def write_table(path: Path, names: list[str], found: list[Answers], class_names: tuple[str, ...]) -> None:
+def write_table(path: Path, names: list[str], found: Sequence[Rows], class_names: tuple[str, ...]) -> None:
     """Write one row per image, whole or not at all. Raises `SweepFileError` if the file cannot be written."""
-    probabilities = np.concatenate([one.probabilities for one in found])
     predicted = np.concatenate([one.predicted for one in found])
-    probability = probabilities[np.arange(len(predicted)), predicted]
+    probability = np.concatenate([one.probability for one in found])
     agreement = np.concatenate([one.agreement for one in found])
     classes = [class_names[position] for position in predicted]
     if path.suffix.lower() == ".csv":

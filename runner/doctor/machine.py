@@ -64,7 +64,7 @@ def check_machine(sweep: str | None, overrides: list[str]) -> Checkup:
             fault = [Finding("sweep", str(error))]
     found = [*_check_installation(), *_check_disk(_find_folder(spec)), *fault]
     if spec is not None:
-        found += [Fact("sweep", f"{sweep}: {spec.name}, {spec.search.method}"), _check_data(spec), *_check_store(spec)]
+        found += [Fact("sweep", f"{sweep}: {spec.name}, {spec.search.method}"), *_check_data(spec), *_check_store(spec)]
     facts = tuple(one for one in found if isinstance(one, Fact))
     return Checkup(facts, tuple(one for one in found if isinstance(one, Finding)))
 
@@ -179,15 +179,19 @@ def _check_disk(runs: Path | None) -> Iterator[Fact | Finding]:
             yield Finding("shared memory", f"{size / 2**20:.0f} MiB", rule, "start the container with --shm-size=2g")
 
 
-def _check_data(spec: SweepSpec) -> Fact | Finding:
+def _check_data(spec: SweepSpec) -> Iterator[Fact | Finding]:
+    from trainables.data.describe import describe_images
     from trainables.datasets.load import load_images
 
     try:
         images = load_images(spec.data)
     except CaucusError as error:
-        return Finding("data", str(error))
+        yield Finding("data", str(error))
+        return
+    for line in describe_images(images):
+        yield Fact("data", line)
     count, *shape = images.pixels.shape
-    return Fact(
+    yield Fact(
         "data",
         f"{count:,} images of {' x '.join(map(str, shape))}, {len(images.class_names)} classes, {images.data_id}",
     )

@@ -49,7 +49,7 @@ class LabellingTeam:
 def read_unlabelled(spec: SweepSpec, images: ImageSet) -> UnlabelledImages:
     """The images that the sweep's `pseudo_labels` names, none of them among `images`. Raises `DataError`."""
     config = _pseudo_config(spec)
-    return load_unlabelled(config.data, images, spec.train_share, spec.data.size, spec.data.channels)
+    return load_unlabelled(config.data, images, spec.train_share)
 
 
 def label(

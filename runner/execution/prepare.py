@@ -26,6 +26,7 @@ from runner.search.base.protocol import Search
 from runner.search.choose import choose_search, list_trials
 from runner.search.pseudo_labels import SecondStage
 from trainables.config.trial import TrialConfig
+from trainables.data.describe import describe_images
 from trainables.data.images import ImageSet
 from trainables.datasets.load import load_images
 from trainables.datasets.unlabelled import UnlabelledImages
@@ -103,6 +104,8 @@ def prepare_run(
                 notify(f"model.name is {model['name']}: {model['only_on_cpu']}")
     search = choose_search(spec, images.data_id, former, trained)
     unlabelled = _read_images_to_label(spec, search, journal.events, images)
+    for line in describe_images(images):  # last: a refusal is one line
+        notify(line)
     return PreparedRun(spec, run, store, images, unlabelled, weights, budget, driver, journal, former, trained)
 
 

@@ -17,6 +17,7 @@ from runner.library.run import Run
 from runner.library.space import Searched
 from runner.plan.plan import Plan, plan_sweep
 from trainables.data.images import ImageSet
+from trainables.data.subset import sort_images
 from trainables.datasets.arrays import MEMORY, images_from_arrays, images_from_dataset
 from trainables.errors import SweepFileError
 from trainables.plugins.trust import trust
@@ -117,11 +118,11 @@ def _read_data(data: Any) -> tuple[ImageSet | None, dict[str, Any]]:
     if isinstance(data, BaseModel):
         return None, data.model_dump(mode="json", exclude_defaults=True)
     if isinstance(data, ImageSet):
-        return data, {"name": MEMORY}
+        return sort_images(data), {"name": MEMORY}
     if isinstance(data, tuple) and len(data) in (2, 3):
-        return images_from_arrays(*data), {"name": MEMORY}
+        return sort_images(images_from_arrays(*data)), {"name": MEMORY}
     if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
-        return images_from_dataset(data), {"name": MEMORY}
+        return sort_images(images_from_dataset(data)), {"name": MEMORY}
     raise SweepFileError(
         f"Sweep: data is a {type(data).__name__}: give a name, a folder, a mapping, (images, labels) or a dataset"
     )

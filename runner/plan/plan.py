@@ -42,6 +42,8 @@ from runner.search.choose import choose_search
 from runner.space.distribution import CENTRED_STEPS
 from trainables.config.base import flatten
 from trainables.config.trial import TrialConfig
+from trainables.data.data_table import read_understood
+from trainables.data.describe import describe_images
 from trainables.data.images import ImageSet
 from trainables.datasets.load import load_images
 from trainables.errors import ObjectMissing, StoreError
@@ -76,6 +78,8 @@ class Plan:
 
     run: str
     data_id: str
+    understood: tuple[str, ...]
+    """How the data was understood, in lines for people: see `describe_images`."""
     spec: SweepSpec
     trials: list[PlannedTrial]
     """Trials that are known before anything else is trained: with stages, those of the present stage and before."""
@@ -104,6 +108,7 @@ class Plan:
         return {
             "run": self.run,
             "data_id": self.data_id,
+            "data": list(self.understood),
             "search": self.spec.search.method,
             "scheduler": self.spec.scheduler.method,
             "max_epochs": self.spec.scheduler.max_epochs,
@@ -246,6 +251,7 @@ def plan_sweep(
     return Plan(
         run=f"{spec.name}/{run}",
         data_id=data_id,
+        understood=tuple(describe_images(images) if images else read_understood(store, data_id)),
         spec=spec,
         trials=trials,
         expected_epochs=expected,

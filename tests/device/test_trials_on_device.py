@@ -21,6 +21,7 @@ from tests.trainables.training.tiny_trials import CPU, make_config, make_images
 from trainables.compression.prune import PruningTask, prune_checkpoint
 from trainables.compression.soup import Ingredient, SoupTask, make_soup
 from trainables.config.trial import BoostConfig, ParentConfig, TrialConfig
+from trainables.data.decoding import Decoding
 from trainables.data.image_shape import ImageShape
 from trainables.data.images import channel_statistics, hash_labels
 from trainables.errors import DataError, DeviceFault
@@ -247,7 +248,8 @@ def test_a_bundle_is_asked_on_the_device(device: torch.device, stored: Folder) -
     for where in (CPU, device):
         net = make_team(where, stored, *VOTES["soft"])
         unasked: Any = None
-        team = Heard(net, where, PredictionBatch(32), net.shape, ("a", "b", "c"), unasked, unasked, None)
+        decoding = Decoding(net.shape.height, net.shape.width, net.shape.channels)
+        team = Heard(net, where, PredictionBatch(32), net.shape, decoding, ("a", "b", "c"), unasked, unasked, None)
         team.predict(IMAGES.pixels)
     assert heard[0].shape == (2, len(IMAGES.pixels), 3)
     assert np.array_equal(heard[0], heard[1])

@@ -110,7 +110,10 @@ def test_a_plan_speaks_of_the_second_stage_until_it_is_on_record(undisturbed, tm
 
 
 @pytest.mark.long
-def test_a_run_killed_around_and_in_its_second_stage_comes_to_the_same_bits(undisturbed, tmp_path):
+def test_a_run_killed_around_and_in_its_second_stage_and_without_its_table_comes_to_the_same_bits(
+    undisturbed, tmp_path
+):
+    """Killed when the team is about to label, or does; when it has, and the table is damaged; and in the second stage."""
     reference, first = undisturbed
     store = tmp_path / "runs"
 
@@ -118,16 +121,17 @@ def test_a_run_killed_around_and_in_its_second_stage_comes_to_the_same_bits(undi
         second = {event["trial_id"] for event in events_of(store, "trial-planned") if event["stage"] == "pseudo"}
         return sum(event["trial_id"] in second for event in events_of(store, "epoch-reported"))
 
-    moments = [
-        lambda: len(events_of(store, "trial-ended")) == 4,  # the team is about to label, or does
-        lambda: bool(events_of(store, "decided")),
-        lambda: second_epochs() >= 5,
-        lambda: second_epochs() >= 17,
-    ]
-    for moment in moments:
+    def kill_after(moment) -> None:
         sweep = start_sweep(*WORDS, f"store={store}")
         sweep.wait_for(moment)
         sweep.kill()
+
+    kill_after(lambda: len(events_of(store, "trial-ended")) == 4)
+    kill_after(lambda: bool(events_of(store, "decided")))
+    (path,) = store.glob("data/*/pseudo/*.parquet")
+    path.write_bytes(path.read_bytes()[:-9])
+    kill_after(lambda: second_epochs() >= 9)
+    assert tables(store) == tables(reference)
     last = run_sweep(*WORDS, f"store={store}")
     assert outcome(last) == outcome(first)
     assert last["pseudo_labels"] == first["pseudo_labels"]
@@ -136,19 +140,6 @@ def test_a_run_killed_around_and_in_its_second_stage_comes_to_the_same_bits(undi
     assert [one["values"] for one in events_of(store, "decided")] == [
         one["values"] for one in events_of(reference, "decided")
     ]
-
-
-@pytest.mark.long
-def test_a_table_that_is_lost_in_the_second_stage_is_made_again(undisturbed, tmp_path):
-    reference, first = undisturbed
-    store = tmp_path / "runs"
-    sweep = start_sweep(*WORDS, f"store={store}")
-    sweep.wait_for(lambda: bool(events_of(store, "decided")))
-    sweep.kill()
-    (path,) = store.glob("data/*/pseudo/*.parquet")
-    path.write_bytes(path.read_bytes()[:-9])
-    assert outcome(run_sweep(*WORDS, f"store={store}")) == outcome(first)
-    assert tables(store) == tables(reference)
 
 
 @pytest.mark.long
@@ -195,5 +186,5 @@ def test_a_wrong_source_is_refused_before_anything_is_trained(tmp_path):
     result = caucus(
         "run", *WORDS, f"pseudo_labels.data={{path: {tmp_path / 'none'}}}", f"store={tmp_path / 'runs'}", code=2
     )
-    assert "is no folder" in result["error"]
+    assert "does not exist" in result["error"]
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").glob("trials/*"))

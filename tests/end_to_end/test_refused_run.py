@@ -23,7 +23,7 @@ SWEEP = "name: t\ndata: {name: digits}\nsearch: {trials: 2, space: {optimizer.lr
 @pytest.fixture(scope="module")
 def digits():
     """Read once, as the table of refusals would read them a dozen times."""
-    from trainables.datasets.config import DataConfig
+    from trainables.config.data import DataConfig
     from trainables.datasets.load import load_images
 
     return load_images(DataConfig(name="digits"))

@@ -8,6 +8,8 @@ import json
 import os
 import random
 import shutil
+import tarfile
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +50,10 @@ from runner.runs.trial_table import to_parquet, trials_to_json
 from tests.ensembles.bundle.test_manifest import make_files, make_payload
 from tests.fuzz.mutate import mutate_bytes, mutate_journal, mutate_record
 from tests.sample_runs.sample_run import SampleRun, write_sample_run
+from trainables.config.data import DataConfig
 from trainables.data.data_table import read_data_table
-from trainables.datasets.csv_table import load_csv_table
-from trainables.datasets.image_table import read_arrays, read_csv, read_parquet
+from trainables.data.decoding import Decoding
+from trainables.datasets.load import load_images
 from trainables.datasets.new_images import BadImage, _load, find_new_images
 from trainables.errors import CaucusError
 from trainables.models.pretrained import check_safetensors, start_from
@@ -186,29 +189,10 @@ def _strangers(folder: Path) -> list[Kind]:
         )
     )
 
-    def read_table(data: bytes, folder: Path, dice: random.Random) -> None:
-        read_parquet("x.parquet", data)
-
     def unpack_table(data: bytes, folder: Path, dice: random.Random) -> None:
         for columns in (["image"], ["image_id", "label", "split"]):
             with contextlib.suppress(pa.ArrowException, OSError, ValueError, KeyError, MemoryError):
                 unpack(data, columns)
-
-    def read_npz(data: bytes, folder: Path, dice: random.Random) -> None:
-        read_arrays("x.npz", data)
-
-    def read_text(data: bytes, folder: Path, dice: random.Random) -> None:
-        (folder / "x.csv").write_bytes(data)
-        with contextlib.suppress(CaucusError):
-            read_csv("x.csv", data)
-        load_csv_table(folder / "x.csv")
-
-    def read_picture(data: bytes, folder: Path, dice: random.Random) -> None:
-        (folder / "x.png").write_bytes(data)
-        for image in find_new_images(str(folder)):
-            found = _load(image, (8, 8, 3))
-            if isinstance(found, BadImage) and not found.reason:
-                raise Broken("an image is refused without a reason")
 
     def read_weights(data: bytes, folder: Path, dice: random.Random) -> None:
         net = nn.Linear(2, 2)
@@ -221,13 +205,31 @@ def _strangers(folder: Path) -> list[Kind]:
 
     archives = tuple(
         _npz(**arrays)
-        for arrays in ({"images": np.zeros((3, 4, 4), np.uint8)}, {"x": np.zeros((2, 4, 4, 3), np.uint8)})
+        for arrays in (
+            {"images": np.zeros((3, 4, 4), np.uint8)},
+            {"x": np.zeros((2, 4, 4, 3), np.uint8)},
+            {"x_train": np.zeros((4, 4, 4)), "y_train": np.arange(4), "x_test": np.ones((2, 4, 4)), "y_test": [0, 1]},
+            {"images": np.zeros((4, 3, 4, 4), np.uint8), "labels": np.array(["a", "b", "a", "b"])},
+        )
     )
-    texts = (
-        b"image,label\na.png,cat\nb.png,dog\n",
-        b'label;image\r\n"a;b";x.png\r\nd;"y""z.png"\r\n',
-        "\ufeffimage\tlabel\nä.png\té\n".encode(),
-    )
+    texts = {
+        ".csv": (
+            b"image,label\na.png,cat\nb.png,dog\n",
+            b'label;image\r\n"a;b";a.png\r\nd;"y""z.png"\r\n',
+            "\ufeffimage\tlabel\nä.png\té\n".encode(),
+            b"# made by hand\na.png cat train\nb.png dog test\na.png cat val\n",
+        ),
+        ".jsonl": (b'{"image": "a.png", "label": "cat"}\n{"image": "b", "label": null, "box": [1, 2]}\n',),
+        ".json": (
+            b'[{"file_name": "a.png", "label": 1}, {"file_name": "b.png", "label": 2}]',
+            b'{"images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}], "categories": [{"id": 3, "name": "x"}, '
+            b'{"id": 4, "name": "y"}], "annotations": [{"image_id": 1, "category_id": 3}, {"image_id": 2, "category_id": 4}]}',
+            b'{"a.png": "cat", "b.png": "dog"}',
+        ),
+    }
+    entries = {"a/1.png": png, "a/1.cls": b"0", "b/2.jpg": pictures["JPEG"], "b/2.cls": b"1", "__MACOSX/._1.png": b"x"}
+    tars = tuple(_tar(entries, mode) for mode in ("w", "w:gz"))
+    zips = tuple(_zip(entries, method) for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
     weights = (
         save({"weight": torch.zeros(2, 2), "bias": torch.zeros(2)}),
         save({"weight": torch.zeros(2, 2, dtype=torch.bfloat16), "bias": torch.zeros(2), "x": torch.zeros(())}),
@@ -252,15 +254,36 @@ def _strangers(folder: Path) -> list[Kind]:
         read_bundle(store)
 
     return [
-        Kind("parquet", tables, read_table, weight=1),
+        Kind("parquet", tables, read_source(".parquet", png), weight=1),
         Kind("parquet, in the process that may die", tables, unpack_table, weight=6, may_die=True),
-        Kind("npz", archives, read_npz, weight=4),
-        Kind("csv", texts, read_text, weight=3),
-        Kind("image", (*pictures.values(), deep.getvalue()), read_picture, weight=12),
+        Kind("npz", archives, read_source(".npz", png), weight=4),
+        *(Kind(end[1:], seeds, read_source(end, png), weight=2) for end, seeds in texts.items()),
+        Kind("tar", tars, read_source(".tar", png), weight=3),
+        Kind("zip", zips, read_source(".zip", png), weight=3),
+        Kind("image", (*pictures.values(), deep.getvalue()), read_source(".png", png, to_train=0.0), weight=12),
         Kind("safetensors", weights, read_weights, weight=10),
         Kind("sweep file", sweeps, read_sweep, weight=3),
         Kind("bundle", (manifest,), read_bundle_files, mutate=mutate_record, weight=4),
     ]
+
+
+def read_source(ending: str, picture: bytes, to_train: float = 0.5) -> Callable[[bytes, Path, random.Random], None]:
+    """Reads a file with this ending, beside two images, as a data set with the chance `to_train`, else as images to be predicted."""
+
+    def read(data: bytes, folder: Path, dice: random.Random) -> None:
+        for name in ("a.png", "b.png"):
+            (folder / name).write_bytes(picture)
+        path = folder / f"x{ending}"
+        path.write_bytes(data)
+        if dice.random() < to_train:
+            load_images(DataConfig(path=str(path), size=8, channels=3, unreadable="skip"))
+            return
+        for image in find_new_images(str(path))[:20]:
+            found = _load(image, Decoding(8, 8, 3))
+            if isinstance(found, BadImage) and not found.reason:
+                raise Broken("an image is refused without a reason")
+
+    return read
 
 
 def _records(run: SampleRun, place: Path) -> list[Kind]:
@@ -386,6 +409,24 @@ def _picture(suffix: str) -> bytes:
 def _parquet(columns: dict[str, Any]) -> bytes:
     file = io.BytesIO()
     pq.write_table(pa.table(columns), file, compression="zstd")
+    return file.getvalue()
+
+
+def _tar(entries: dict[str, bytes], mode: str) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, content in entries.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return file.getvalue()
+
+
+def _zip(entries: dict[str, bytes], method: int) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
     return file.getvalue()
 
 

@@ -19,9 +19,9 @@ import pytest
 import torch
 
 from tests.trainables.training.tiny_trials import CPU, make_config, make_images
+from trainables.config.data import DataConfig
 from trainables.config.trial import TrialConfig
 from trainables.data.images import ImageSet, hash_labels
-from trainables.datasets.config import DataConfig
 from trainables.datasets.load import load_images
 from trainables.errors import DeviceFault
 from trainables.hardware.device import check_device, module_of, open_device

@@ -28,14 +28,14 @@ import pyarrow.parquet as pq
 from ensembles.bundle.manifest import read_manifest
 from runner.config.yaml_file import read_sweep_file
 from runner.journal.events import read_line
+from trainables.config.data import DataConfig
 from trainables.config.model import ModelConfig
 from trainables.config.trial import TrialConfig
 from trainables.data.data_table import read_data_table
 from trainables.data.image_shape import ImageShape
-from trainables.datasets.csv_table import load_csv_table
 from trainables.datasets.fashion_mnist import read_idx
-from trainables.datasets.folder_tree import load_folder_tree
-from trainables.datasets.image_table import read_arrays, read_parquet
+from trainables.datasets.load import load_source
+from trainables.datasets.new_images import locate_images
 from trainables.errors import CaucusError
 from trainables.models.pretrained import check_safetensors, start_from
 from trainables.results.layer_statistics import layers_from_arrow
@@ -232,8 +232,9 @@ ALIASES = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
 )
 
-READ_NPZ = bytes_of("x.npz", lambda data: read_arrays("x.npz", data))
-READ_TABLE = bytes_of("x.parquet", lambda data: read_parquet("x.parquet", data))
+READ_NPZ: Callable[[Path], object] = lambda folder: locate_images(str(folder / "x.npz"))  # noqa: E731
+READ_TABLE: Callable[[Path], object] = lambda folder: locate_images(str(folder / "x.parquet"))  # noqa: E731
+READ_TREE: Callable[[Path], object] = lambda folder: load_source(DataConfig(path=str(folder), size=8))  # noqa: E731
 READ_SWEEP: Callable[[Path], object] = lambda folder: read_sweep_file(str(folder / "sweep.yaml"))  # noqa: E731
 READ_PREDICTIONS = bytes_of("test.arrow", from_arrow)
 
@@ -247,7 +248,7 @@ POISONS: dict[str, Poison] = {
         "is damaged",
     ),
     "a pickle as a manifest": Poison(put("manifest.json", touching), store_of(read_manifest), "is damaged"),
-    "objects in an archive of images": Poison(put("x.npz", objects), READ_NPZ, "must be uint8"),
+    "objects in an archive of images": Poison(put("x.npz", objects), READ_NPZ, "is pickle, which is never read"),
     "a column of a type that is a pickle": Poison(
         put("test.arrow", extended), READ_PREDICTIONS, "another package defines"
     ),
@@ -281,7 +282,9 @@ POISONS: dict[str, Poison] = {
     ),
     "a configuration of a net of terabytes": Poison(lambda _: None, read_net, "of another model"),
     "an array that declares a petabyte": Poison(
-        put("x.npz", lambda _: npz(npy((2**25, 2**25, 1), 64))), READ_NPZ, "declares 1,125,899,906,842,624 pixels"
+        put("x.npz", lambda _: npz(npy((2**25, 2**25, 1), 64))),
+        READ_NPZ,
+        r"declares the shape \(33554432, 33554432, 1\)",
     ),
     # Much in little.
     "an archive of 300 megabytes of nothing": Poison(
@@ -327,24 +330,24 @@ POISONS: dict[str, Poison] = {
     ),
     # Images.
     "an image of 1.6 gigapixels": Poison(
-        lambda folder: tree(folder, png(40_000, 40_000, 10)), load_folder_tree, "decompression bomb"
+        lambda folder: tree(folder, png(40_000, 40_000, 10)), READ_TREE, "decompression bomb"
     ),
     "an image of 170 megapixels": Poison(
-        lambda folder: tree(folder, png(13_000, 13_000, 10)), load_folder_tree, "decompression bomb"
+        lambda folder: tree(folder, png(13_000, 13_000, 10)), READ_TREE, "decompression bomb"
     ),
     "a pipe as an image": Poison(
         lambda folder: (tree(folder, b""), (folder / "a" / "1.png").unlink(), os.mkfifo(folder / "a" / "1.png")),
-        load_folder_tree,
+        READ_TREE,
         "a pipe or a device",
     ),
     "a device as an image": Poison(
         lambda folder: (tree(folder, b""), (folder / "a" / "2.png").symlink_to("/dev/zero")),
-        load_folder_tree,
+        READ_TREE,
         "a pipe or a device",
     ),
     "a table that names files elsewhere": Poison(
         put("x.csv", lambda _: b"image,label\n../../../etc/passwd,a\n/etc/passwd,b\n"),
-        lambda folder: load_csv_table(folder / "x.csv"),
+        lambda folder: load_source(DataConfig(path=str(folder / "x.csv"))),
         "names files outside",
     ),
     # Sweep files.
@@ -362,9 +365,7 @@ POISONS: dict[str, Poison] = {
 """What is refused."""
 
 INERT: dict[str, Poison] = {
-    "an image of 81 megapixels in nothing": Poison(
-        lambda folder: tree(folder, png(9_000, 9_000, 1)), lambda folder: load_folder_tree(folder, 8), ""
-    ),
+    "an image of 81 megapixels in nothing": Poison(lambda folder: tree(folder, png(9_000, 9_000, 1)), READ_TREE, ""),
     "a text of a megabyte, a million times": Poison(put("x.parquet", lambda _: long_texts()), READ_TABLE, ""),
 }
 """What may be read, since it takes no more than it holds."""

@@ -305,6 +305,8 @@ def test_words_of_a_store_are_no_commands_to_a_terminal(run: SampleRun, caucus: 
 DANGEROUS = {
     "pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "tarfile",
 }  # fmt: skip
+READS_ARCHIVES = "trainables/places/archive.py"
+"""The one file that opens tar archives. It reads entries where they lie; that nothing is extracted holds for all files."""
 FORBIDDEN_CALLS = {
     "eval",
     "exec",
@@ -331,10 +333,12 @@ def test_nothing_in_the_sources_unpickles_evaluates_or_starts_a_shell() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names]
-                assert not {name.partition(".")[0] for name in names} & DANGEROUS, where
+                allowed = {"tarfile"} if where == READS_ARCHIVES else set()
+                assert not {name.partition(".")[0] for name in names} & (DANGEROUS - allowed), where
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
                 assert called not in FORBIDDEN_CALLS, f"{where}: {called}"
+                assert called.rpartition(".")[2] not in ("extract", "extractall"), f"{where}: {called}"
                 assert called != "importlib.import_module" or where in KNOWN_IMPORTS, where
                 options = {word.arg: ast.unparse(word.value) for word in node.keywords}
                 assert options.get("shell", "False") == "False", where

@@ -1,7 +1,7 @@
-"""Loaders of images: from folders, tables, arrays, and data sets by name.
+"""Loaders of images: lists those of a source, decodes them, deals their splits; and data sets by name.
 
-`load.load_images` turns a `DataConfig` into an `ImageSet`; each kind of source has a file. `new_images` reads images to be
-predicted, `unlabelled` images to be labelled.
+`load.load_images` turns a `DataConfig` into an `ImageSet`; what a source holds is listed by `trainables.layouts`. `new_images` reads
+images to be predicted, `unlabelled` images to be labelled.
 """
 
 from typing import TYPE_CHECKING
@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING
 from trainables.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from trainables.datasets.config import DataConfig
     from trainables.datasets.load import load_images
     from trainables.datasets.new_images import find_new_images, read_chunks
     from trainables.datasets.unlabelled import UnlabelledConfig, load_unlabelled
 
-__all__ = ["DataConfig", "UnlabelledConfig", "find_new_images", "load_images", "load_unlabelled", "read_chunks"]
+__all__ = ["UnlabelledConfig", "find_new_images", "load_images", "load_unlabelled", "read_chunks"]
 
 __getattr__ = lazy_names(
     __name__,
     {
-        "config": ("DataConfig",),
         "load": ("load_images",),
         "new_images": (
             "find_new_images",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,29 +10,17 @@ import numpy.typing as npt
 from trainables.data.images import ImageSet
 from trainables.datasets.decode import fit_grey
 from trainables.errors import DataError
+from trainables.layouts.arrays import mnist_family
+from trainables.layouts.arrays.idx_file import parse_idx, unpack_idx
 from trainables.store import layout
-from trainables.tables.unpacked_size import DecompressionBomb, check_unpacked
 
-CLASS_NAMES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
+CLASS_NAMES = mnist_family.FASHION
 
 DOWNLOADS = Path("data")
 """Folder of torchvision's download."""
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 """Folder of the Debian package `dataset-fashion-mnist`."""
-
-_READ_BYTES = 2**24
 
 _PREFIXES = {"train": "train", "test": "t10k"}
 _NAMES = tuple(
@@ -50,11 +36,19 @@ def load_fashion_mnist(root: Path | None = None, size: int | None = None, channe
     Raises `DataError` where files are missing, damaged, or cannot be downloaded.
     """
     files = _files_under(root) if root else _files_anywhere()
-    grey, labels, image_ids, splits = [], [], [], []
+    grey: list[npt.NDArray[np.uint8]] = []
+    labels: list[npt.NDArray[np.uint8]] = []
+    image_ids, splits = [], []
     for split, prefix in _PREFIXES.items():
         images_file, labels_file = files[f"{prefix}-images-idx3-ubyte"], files[f"{prefix}-labels-idx1-ubyte"]
-        grey.append(read_idx(images_file, dimensions=3))
-        labels.append(read_idx(labels_file, dimensions=1))
+        for file, dimensions, values in ((images_file, 3, grey), (labels_file, 1, labels)):
+            found, known = _read_known(file, dimensions)
+            if known not in ("", "Fashion-MNIST"):
+                raise DataError(
+                    f"{file} is a file of {known}, not of Fashion-MNIST: name its folder with data.path={file.parent}, or the folder "
+                    "of Fashion-MNIST with data.root="
+                )
+            values.append(found)
         count = len(grey[-1])
         if len(labels[-1]) != count:
             raise DataError(
@@ -83,33 +77,17 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
 
     Raises `DataError`, which names the file and the problem.
     """
+    return _read_known(path, dimensions)[0]
+
+
+def _read_known(path: Path, dimensions: int) -> tuple[npt.NDArray[np.uint8], str]:
+    """The values, and the name of the published set that the file belongs to; "" where it is no file of a known one."""
     try:
-        data = _unpack(path) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, DecompressionBomb, zlib.error) as error:
+        packed = path.read_bytes()
+    except OSError as error:
         raise DataError(f"{path} cannot be read ({error}): fetch it again") from None
-    head = np.frombuffer(data[: 4 * (1 + dimensions)], ">u4") if len(data) >= 4 * (1 + dimensions) else None
-    magic = 0x800 + dimensions  # 8 stands for unsigned bytes
-    if head is None or head[0] != magic:
-        found = f"0x{data[:4].hex()}" if data else "nothing"
-        raise DataError(
-            f"{path} starts with {found}, not with 0x{magic:08x} and {dimensions} sizes: it is no such IDX file"
-        )
-    shape = tuple(int(length) for length in head[1:])
-    promised, held = int(np.prod(shape, dtype=object)), len(data) - head.nbytes
-    if held != promised:
-        raise DataError(f"{path} promises {promised} bytes of {shape} values, but holds {held}: fetch it again")
-    return np.frombuffer(data, np.uint8, offset=head.nbytes).reshape(shape)
-
-
-def _unpack(path: Path) -> bytes:
-    """The content of a gzip file. Raises `DecompressionBomb` as soon as it exceeds the limit for a file of that size."""
-    packed_bytes, parts, unpacked_bytes = path.stat().st_size, [], 0
-    with gzip.open(path) as file:
-        while part := file.read(_READ_BYTES):
-            unpacked_bytes += len(part)
-            check_unpacked(packed_bytes, unpacked_bytes)
-            parts.append(part)
-    return b"".join(parts)
+    data = unpack_idx(str(path), packed)
+    return parse_idx(str(path), data, dimensions), mnist_family.recognise(path.name, packed, data)
 
 
 def _find(root: Path) -> dict[str, Path]:

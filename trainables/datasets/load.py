@@ -8,57 +8,125 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from trainables.config.data import DataConfig
 from trainables.data.images import ImageSet
-from trainables.data.split import split_images
-from trainables.data.subset import limit_train, select_classes
+from trainables.data.reading import Reading
+from trainables.data.split import TRAIN, UNGIVEN, split_images
+from trainables.data.subset import limit_train, select_classes, sort_images
 from trainables.datasets.arrays import images_from_arrays
-from trainables.datasets.config import DataConfig
-from trainables.datasets.csv_table import load_csv_table
-from trainables.datasets.folder_tree import load_folder_tree
+from trainables.datasets.decode import some_of
+from trainables.datasets.decode_listing import decode_listing
+from trainables.datasets.groups import find_groups
+from trainables.datasets.select import select_images
 from trainables.errors import DataError
+from trainables.layouts.detect import list_images
+from trainables.places.open import open_source
 from trainables.plugins.call import choose_keys, naming, refuse_unknown
 from trainables.plugins.kinds import DATA
 from trainables.store import layout
 
 
 def load_images(config: DataConfig) -> ImageSet:
-    """The images that `config` names, each in its split.
+    """The images that `config` names, each in its split, in an order that follows from their pixels alone.
 
     Raises `DataError` where they are missing or damaged, too few for the split, or lack a class that `config` names, and
     `PluginUnusable` where a custom source cannot be imported or does not take a key.
     """
-    whole = _load(config)
+    whole = _load_named(config) if config.name else load_source(config)
+    came = whole.splits if config.keep_split else np.full(len(whole.splits), UNGIVEN, np.int8)
+    split_of = dict(zip(whole.image_ids, came.tolist(), strict=True))
     if config.classes is not None:
         whole = select_classes(whole, config.classes)
-    published_test = whole.splits == layout.SPLITS.index("test")
+    whole = sort_images(whole)
+    given = np.array([split_of[image_id] for image_id in whole.image_ids], np.int8)
+    is_given = bool(((given != UNGIVEN) & (given != TRAIN)).any())
     splits = split_images(
         whole.labels,
         whole.image_sha256,
         config.validation,
         config.test,
         config.split_seed,
-        published_test=published_test if published_test.any() else None,
+        given=given if is_given else None,
+        groups=whole.groups,
     )
-    images = replace(whole, splits=splits)
+    images = replace(whole, splits=splits, reading=_describe_split(whole, splits, is_given, config))
     return images if config.train is None else limit_train(images, config.train, config.split_seed)
 
 
-def _load(config: DataConfig) -> ImageSet:
-    root = _local(config.root) if config.root else None
-    if config.path:
-        return load_folder_tree(_local(config.path), config.size, config.channels)
-    if config.csv:
-        return load_csv_table(
-            _local(config.csv), root, config.image_column, config.label_column, config.size, config.channels
-        )
-    assert config.name is not None  # by construction
+def load_source(config: DataConfig) -> ImageSet:
+    """The images of `path` or `csv`, in the splits that they came in, `train` where they came in none.
+
+    Raises as `load_images`.
+    """
+    key = "path" if config.path else "csv"
+    where = str(getattr(config, key))
+    listing = select_images(list_images(open_source(where, config.endpoint_url, f"data.{key}"), config), config)
+    listed = listing.images
+    decoded = decode_listing(listed, config)
+    kept = [listed[row] for row in decoded.rows]
+    class_names = tuple(listing.class_names)
+    place = {name: label for label, name in enumerate(class_names)}
+    return ImageSet(
+        name=listing.name,
+        pixels=decoded.pixels,
+        labels=np.array([place[str(image.label)] for image in kept], np.int64),
+        image_ids=tuple(image.image_id for image in kept),
+        class_names=class_names,
+        splits=np.array([layout.SPLITS.index(image.split or "train") for image in kept], np.int8),
+        groups=find_groups(kept, config.group, "group", listing.columns),
+        sources=find_groups(kept, config.source, "source", listing.columns),
+        reading=Reading(
+            listing.layout,
+            listing.split_from,
+            listing.unlabelled,
+            tuple(listing.passed_over),
+            (*listing.notes, *decoded.notes),
+        ),
+        decoding=decoded.decoding,
+    )
+
+
+def _describe_split(images: ImageSet, splits: npt.NDArray[np.int8], is_given: bool, config: DataConfig) -> Reading:
+    """The reading of `images` with what is to be said of its split."""
+    reading, notes = images.reading, []
+    if reading.split_from and not config.keep_split:
+        notes.append(f"the split given by {reading.split_from} is not kept: data.keep_split is false")
+    held = {split: set(images.labels[splits == number].tolist()) for number, split in enumerate(layout.SPLITS)}
+    for split in ("validation", "test"):
+        if without := [name for label, name in enumerate(images.class_names) if label not in held[split]]:
+            notes.append(
+                f"{some_of(without)} {'has' if len(without) == 1 else 'have'} no image in {split}: no score there says anything of "
+                f"{'it' if len(without) == 1 else 'them'}; add images"
+            )
+    if is_given and images.groups is not None:
+        of_group: dict[str, set[int]] = {}
+        for group, split in zip(images.groups, splits.tolist(), strict=True):
+            of_group.setdefault(group, set()).add(split)
+        if torn := sorted(group for group, held in of_group.items() if len(held) > 1):
+            notes.append(
+                f"the split that came with the data tears {len(torn)} of {len(of_group)} groups apart (as {torn[0]!r}): "
+                "data.keep_split=false deals whole groups"
+            )
+    return replace(reading, split_from=reading.split_from if is_given else "", notes=(*reading.notes, *notes))
+
+
+def _load_named(config: DataConfig) -> ImageSet:
+    """The images of a well-known set or a plug-in, in their published splits."""
+    assert config.name is not None
+    root = Path(config.root).expanduser() if config.root else None
     function = DATA.find(config.name)
-    known = {"root": root, "size": config.size, "channels": config.channels}
-    if not config.has_plugin:
-        images: ImageSet = function(**choose_keys(function, 0, known, {}))
-        return images
-    return _load_custom(config, function, known)
+    size = config.size if isinstance(config.size, int | None) else config.size[0]
+    known = {"root": root, "size": size, "channels": config.channels}
+    if config.has_plugin:
+        images = _load_custom(config, function, known)
+    else:
+        images = function(**choose_keys(function, 0, known, {}))
+    published = (images.splits != TRAIN).any()
+    if published:
+        images = replace(images, reading=replace(images.reading, split_from="the set"))
+    return images
 
 
 def _load_custom(config: DataConfig, function: Callable[..., Any], known: Mapping[str, Any]) -> ImageSet:
@@ -78,7 +146,3 @@ def _load_custom(config: DataConfig, function: Callable[..., Any], known: Mappin
         return replace(images_from_arrays(*found), name=str(config.name), splits=np.zeros(len(found[0]), np.int8))
     except DataError as error:
         raise DataError(f"data.name is {config.name}: {error}") from None
-
-
-def _local(place: str) -> Path:
-    return Path(place).expanduser()

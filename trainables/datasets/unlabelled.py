@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -14,13 +13,19 @@ import numpy.typing as npt
 from pydantic import BeforeValidator, model_validator
 
 from trainables.config.base import Frozen
+from trainables.config.data import DataConfig
+from trainables.data.decoding import Decoding
 from trainables.data.images import ImageSet, hash_images
 from trainables.data.train_share import choose_share
-from trainables.datasets.csv_table import load_csv_table
-from trainables.datasets.decode import SUFFIXES, decode_files
+from trainables.datasets.decode_listing import decode_as
 from trainables.datasets.digits import load_digits
 from trainables.datasets.fashion_mnist import load_fashion_mnist
 from trainables.errors import DataError
+from trainables.layouts.base.image_files import SUFFIXES
+from trainables.layouts.base.listing import ListedImage, list_file
+from trainables.layouts.detect import IMAGE_FILES, ONE_IMAGE, list_images, list_unlabelled
+from trainables.layouts.tables.parquet_images import with_unique_ids
+from trainables.places.open import open_source
 
 UNKNOWN = -1
 """The true class of an image without a label, or with a class that the labelled images do not have."""
@@ -35,11 +40,14 @@ class UnlabelledConfig(Frozen):
     name: Literal["rest", "digits", "fashion-mnist"] | None = None
     """`rest`: the training images that `train_share` leaves out; or a well-known set. `data: rest` is short for `name: rest`."""
     path: str | None = None
-    """A local folder of images, at any depth. Folders directly in it that have the name of a class give true labels."""
+    """A folder or an archive of images, at any depth, local or `s3://`; or any file that `data.path` takes. Folders directly in it
+    that have the name of a class give true labels."""
     csv: str | None = None
-    """A local table of file names and true labels, with a header."""
-    image_column: str = "image"
-    label_column: str = "label"
+    """A table of file names, with true labels where there are some."""
+    image_column: str | None = None
+    """The same as `data.image_column`."""
+    label_column: str | None = None
+    """The same as `data.label_column`."""
     root: str | None = None
     """The same as `data.root`."""
 
@@ -49,10 +57,7 @@ class UnlabelledConfig(Frozen):
         if len(named) != 1:
             sources = " and ".join(named) or "no images"
             raise ValueError(f"pseudo_labels.data names {sources}: give one of `name`, `path` and `csv`, or `rest`")
-        for key in ("path", "csv", "root"):
-            if "://" in (place := getattr(self, key) or ""):
-                raise ValueError(f"pseudo_labels.data.{key} is {place}: images are read from local folders only")
-        if self.root is not None and self.csv is None and self.name != "fashion-mnist":
+        if self.root is not None and self.csv is None and self.path is None and self.name != "fashion-mnist":
             raise ValueError(f"pseudo_labels.data.root means nothing to {named[0]} here: remove it")
         return self
 
@@ -86,24 +91,16 @@ class UnlabelledImages:
     twice: int
 
 
-def load_unlabelled(
-    config: UnlabelledConfig, images: ImageSet, train_share: float, size: int | None, channels: int | None
-) -> UnlabelledImages:
-    """The images that `config` names, without those whose pixels have the hash of one of `images`.
+def load_unlabelled(config: UnlabelledConfig, images: ImageSet, train_share: float) -> UnlabelledImages:
+    """The images that `config` names, decoded as `images` were, without those whose pixels have the hash of one of `images`.
 
-    `size` and `channels` are those of the sweep's `data` section, so both sets are read alike. Raises `DataError` where images
-    are missing or damaged, have another size or other channels, or where none is left.
+    Raises `DataError` where images are missing or damaged, or where none is left.
     """
     if config.name == "rest":
         pixels, image_ids, true_class, trained = _rest_of(images, train_share)
     else:
-        pixels, image_ids, true_class = _read(config, images.class_names, size, channels)
+        pixels, image_ids, true_class = _read(config, images)
         trained = images.rows("train")
-    if pixels.shape[1:] != images.pixels.shape[1:]:
-        raise DataError(
-            f"the images of pseudo_labels.data are {_describe_shape(pixels)}, those of data {_describe_shape(images.pixels)}: "
-            "set data.size and data.channels, by which both are read"
-        )
     return _leave_out(images, trained, pixels, image_ids, true_class)
 
 
@@ -148,7 +145,8 @@ def _rest_of(
     images: ImageSet, train_share: float
 ) -> tuple[npt.NDArray[np.uint8], tuple[str, ...], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Pixels, ids and labels of the training images that `train_share` leaves out; and the rows of the others."""
-    trained = choose_share(images.labels, images.rows("train"), train_share)
+    groups = images.arrays.groups
+    trained = choose_share(images.labels, images.rows("train"), train_share, groups)
     rest = np.setdiff1d(images.rows("train"), trained)
     if not len(rest):
         raise DataError(
@@ -158,46 +156,47 @@ def _rest_of(
 
 
 def _read(
-    config: UnlabelledConfig, class_names: tuple[str, ...], size: int | None, channels: int | None
+    config: UnlabelledConfig, images: ImageSet
 ) -> tuple[npt.NDArray[np.uint8], tuple[str, ...], npt.NDArray[np.int64]]:
-    """Pixels, ids and true labels of images from a folder, a table or a well-known set."""
+    """Pixels, ids and true labels of images from a place, a table or a well-known set."""
+    place = {name: label for label, name in enumerate(images.class_names)}
+    height, width, channels = images.pixels.shape[1:]
+    if config.name is not None:
+        whole = _load_named(config, height, width, channels)
+        known = np.array([place.get(name, UNKNOWN) for name in whole.class_names], np.int64)
+        return whole.pixels, whole.image_ids, known[whole.labels]
+    listed = _list(config)
+    pixels = decode_as(listed, images.decoding or Decoding(height, width, channels))
+    true_class = [place.get(image.label, UNKNOWN) if image.label is not None else UNKNOWN for image in listed]
+    return pixels, tuple(image.image_id for image in listed), np.array(true_class, np.int64)
+
+
+def _load_named(config: UnlabelledConfig, height: int, width: int, channels: int) -> ImageSet:
+    if height != width:
+        raise DataError(
+            f"pseudo_labels.data is {config.name}, whose images are square, but those of data are {height} x {width} pixels"
+        )
     root = Path(config.root).expanduser() if config.root else None
-    if config.path:
-        return _read_folder(Path(config.path).expanduser(), class_names, size, channels)
-    if config.csv:
-        table = Path(config.csv).expanduser()
-        whole = load_csv_table(table, root, config.image_column, config.label_column, size, channels)
-    elif config.name == "fashion-mnist":
-        whole = load_fashion_mnist(root, size, channels)
-    else:
-        whole = load_digits(size, channels)
-    place = {name: label for label, name in enumerate(class_names)}
-    known = np.array([place.get(name, UNKNOWN) for name in whole.class_names], np.int64)
-    return whole.pixels, whole.image_ids, known[whole.labels]
+    return (
+        load_fashion_mnist(root, height, channels) if config.name == "fashion-mnist" else load_digits(height, channels)
+    )
 
 
-def _read_folder(
-    path: Path, class_names: tuple[str, ...], size: int | None, channels: int | None
-) -> tuple[npt.NDArray[np.uint8], tuple[str, ...], npt.NDArray[np.int64]]:
-    if not path.is_dir():
-        raise DataError(f"pseudo_labels.data.path {path} is no folder: name a folder of images")
-    files = sorted(_images_in(path))
-    if not files:
-        raise DataError(f"pseudo_labels.data.path {path} holds no image ({' '.join(SUFFIXES)}): name another folder")
-    place: Mapping[str, int] = {name: label for label, name in enumerate(class_names)}
-    true_class = [place.get(file.split("/")[0], UNKNOWN) if "/" in file else UNKNOWN for file in files]
-    return decode_files(path, files, size, channels), tuple(files), np.array(true_class, np.int64)
-
-
-def _images_in(path: Path) -> Iterator[str]:
-    """Paths of the images relative to `path`, without hidden files and folders."""
-    for here, folders, names in os.walk(path):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith(".") and name.lower().endswith(SUFFIXES):
-                yield Path(here, name).relative_to(path).as_posix()
-
-
-def _describe_shape(pixels: npt.NDArray[np.uint8]) -> str:
-    height, width, channels = pixels.shape[1:]
-    return f"{height} x {width} pixels in {channels} channel{'s' * (channels != 1)}"
+def _list(config: UnlabelledConfig) -> Sequence[ListedImage]:
+    """The images of a source, with true labels where it has some: those of a table or of arrays, or the names of top folders."""
+    key = "path" if config.path else "csv"
+    where = str(getattr(config, key))
+    source = open_source(where, key=f"pseudo_labels.data.{key}")
+    data = DataConfig(path=where, root=config.root, image_column=config.image_column, label_column=config.label_column)
+    found = list_unlabelled(source, data)
+    if not found.images:
+        raise DataError(f"pseudo_labels.data.{key} {where} holds no image ({' '.join(SUFFIXES)}): name another folder")
+    if found.layout in (IMAGE_FILES, ONE_IMAGE):
+        files = [image.image_id for image in found.images]
+        return [list_file(source.place, file, file.split("/")[0] if "/" in file else None) for file in files]
+    try:
+        return list_images(source, data).images
+    except DataError:
+        if config.label_column is not None:
+            raise
+    return with_unique_ids(found.images)

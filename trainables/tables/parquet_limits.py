@@ -1,4 +1,4 @@
-"""Reads Parquet tables in a child process: a damaged or forged file can crash only the child, and gives one error message here.
+"""Reads Parquet and Arrow tables in a child process: a damaged or forged file can crash only the child, and gives one error message here.
 
 Arrow's Parquet reader trusts more of a file than it verifies: of 3,568 files with one flipped bit 13 crashed the process that
 read them. The child checks the unpacked size before it unpacks: a file of a kilobyte can declare a thousand million equal rows.
@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from trainables.store.base import sha256_of
-from trainables.tables.parquet_child import ENDED, ERROR, MISSING, TABLE, unpack
+from trainables.tables.parquet_child import ENDED, ERROR, MISSING, TABLE, WHOLE, unpack
 
 START_S = 60.0
 """Seconds that the child may take to start on a busy machine; each megabyte of the table adds `MEGABYTE_S`."""
@@ -51,8 +51,18 @@ def trust_written(data: bytes) -> None:
     _trusted.add(sha256_of(data))
 
 
+def read_whole(data: bytes) -> pa.Table:
+    """All columns of a Parquet file, an Arrow file or an Arrow stream that `parquet_child.kind_of` knows; lists are JSON.
+
+    Raises `pyarrow.ArrowInvalid` as `read_columns` does.
+    """
+    return _read_elsewhere(data, (), WHOLE)
+
+
 def read_columns(data: bytes, columns: Sequence[str]) -> pa.Table:
-    """The named columns of a Parquet file; strings and bytes are dictionary-encoded, see `to_objects`.
+    """The named columns of a Parquet file, an Arrow file or an Arrow stream; see `to_objects`.
+
+    Strings and bytes of Parquet are dictionary-encoded.
 
     Raises `ColumnsMissing`, and `pyarrow.ArrowInvalid` where a column is of an unsupported type, where the file would unpack to
     far more than its size, and where it cannot be read.
@@ -74,9 +84,21 @@ def to_objects(column: pa.ChunkedArray) -> list[Any]:
     return [value for chunk in column.chunks for value in _objects(chunk)]
 
 
-def _read_elsewhere(data: bytes, columns: Sequence[str]) -> pa.Table:
+def _read_elsewhere(data: bytes, columns: Sequence[str], wanted: bytes = TABLE) -> pa.Table:
+    body = _ask(data, wanted, columns)
+    messages = iter(pa.ipc.MessageReader.open_stream(pa.py_buffer(body)))
+    if b"ARROW:extension:" in next(messages).metadata.to_pybytes():  # checked before pyarrow builds such a type
+        raise pa.ArrowInvalid("it has a column of a type that another package defines")
+    table = pa.ipc.open_stream(pa.py_buffer(body)).read_all()
+    table.validate(full=True)
+    return table
+
+
+def _ask(data: bytes, wanted: bytes, columns: Sequence[str]) -> bytes:
+    """The body of the child's answer. Raises `ColumnsMissing` and `pyarrow.ArrowInvalid`."""
     # -P: do not import a pyarrow.py in the current folder. The search path is our own folder, then that of this process.
-    command = [sys.executable, "-P", "-c", "from trainables.tables.parquet_child import main; main()", *columns]
+    command = [sys.executable, "-P", "-c", "from trainables.tables.parquet_child import main; main()"]
+    command += [wanted.decode(), *columns]
     paths = os.pathsep.join([str(Path(__file__).parents[2]), *(path for path in sys.path if path)])
     # Arrow's own allocators reserve more addresses than the process may have.
     env = {**os.environ, "PYTHONPATH": paths, "ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"}
@@ -98,13 +120,8 @@ def _read_elsewhere(data: bytes, columns: Sequence[str]) -> pa.Table:
         raise ColumnsMissing(answer["error"], answer["names"])
     if kind == ERROR:
         raise pa.ArrowInvalid(body.decode(errors="replace"))
-    assert kind == TABLE
-    messages = iter(pa.ipc.MessageReader.open_stream(pa.py_buffer(body)))
-    if b"ARROW:extension:" in next(messages).metadata.to_pybytes():  # checked before pyarrow builds such a type
-        raise pa.ArrowInvalid("it has a column of a type that another package defines")
-    table = pa.ipc.open_stream(pa.py_buffer(body)).read_all()
-    table.validate(full=True)
-    return table
+    assert kind == wanted
+    return body
 
 
 def _describe_end(code: int) -> str:

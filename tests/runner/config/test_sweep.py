@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from runner.config.checks import parse_spec, read_spec
 from runner.config.rules import _keys, trial_keys
 from runner.config.sweep import SweepSpec
-from trainables.datasets.config import DataConfig
+from trainables.config.data import DataConfig
 from trainables.errors import SweepFileError
 
 MINIMAL = {"name": "t", "data": {"name": "digits"}}

@@ -23,7 +23,7 @@ from ensembles.pool.pool import read_pool
 from runner.cli.main import app
 from runner.deploy.export import export_run
 from runner.deploy.loaded_bundle import make_ready
-from runner.deploy.predict import write_table
+from runner.deploy.predict import shorten, write_table
 from tests.runner.deploy.test_export import vote_of_stored
 from tests.sample_runs.trained_digits import TrainedRun
 from tests.services.servers import S3Server
@@ -94,8 +94,8 @@ def test_a_folder_becomes_a_table_and_what_has_no_row_is_named_with_code_4(
     assert "\x1b" not in answer.stderr
     assert result["bad"][2]["reason"] == "its name is not UTF-8: rename it"
     assert result["passed_over"] == [
-        {"file": ".hidden/", "reason": "a hidden folder"},
-        {"file": "0/.DS_Store", "reason": "a hidden file"},
+        {"file": ".hidden/", "reason": "a hidden folder, or one that a system makes"},
+        {"file": "0/.DS_Store", "reason": "a hidden file, or one that a system leaves"},
         {"file": "notes.txt", "reason": "ends with .txt, which is no image's ending"},
     ]
     assert len(answer.stderr.splitlines()) == 6
@@ -206,7 +206,7 @@ def test_a_cascade_with_a_threshold_of_never_is_the_team(digits_run: TrainedRun,
 def test_class_names_and_file_names_survive_a_csv(tmp_path: Path, digits_run: TrainedRun, digits_bundle: Path) -> None:
     answers = make_ready(read_bundle(Folder(digits_bundle))).predict(digits_run.images.pixels[:3])
     hostile = ('a,b"c\nd', "<script>", "=1+1", *digits_run.images.class_names[3:])
-    write_table(tmp_path / "out.csv", ["x\ny", "'", '"'], [answers], tuple(hostile))
+    write_table(tmp_path / "out.csv", ["x\ny", "'", '"'], [shorten(answers)], tuple(hostile))
     rows = read_csv(tmp_path / "out.csv")
     assert [row["image"] for row in rows] == ["x\ny", "'", '"']
     assert [row["class"] for row in rows] == [hostile[position] for position in answers.predicted]
@@ -228,7 +228,7 @@ def test_what_cannot_be_done_is_said_with_exit_code_2(digits_bundle: Path, image
         ([digits_bundle, tmp_path / "empty", "--out", out], "holds no image"),
         ([digits_bundle, tmp_path / "only_bad", "--out", out], "none of the 1 images"),
         ([digits_bundle, tmp_path / "gone", "--out", out], "does not exist"),
-        ([digits_bundle, damaged / "manifest.json", "--out", out], "ends with .json"),
+        ([digits_bundle, damaged / "manifest.json", "--out", out], "is an object, no table: write a list of objects"),
         ([digits_bundle, images, "--out", tmp_path / "out.txt"], "name a file that ends with .csv or .parquet"),
         ([digits_bundle, images, "--out", tmp_path / "no" / "out.csv"], "which is no folder"),
         ([digits_bundle, "ftp://x/y", "--out", out], "ftp://"),

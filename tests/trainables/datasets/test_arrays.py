@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
+from trainables.config.data import DataConfig
 from trainables.datasets.arrays import images_from_arrays, images_from_dataset
-from trainables.datasets.config import DataConfig
 from trainables.datasets.load import load_images
 from trainables.errors import DataError
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from trainables.datasets.config import DataConfig
+from trainables.config.data import DataConfig
 from trainables.datasets.fashion_mnist import DEBIAN
 from trainables.datasets.load import load_images
 from trainables.errors import DataError
@@ -35,10 +35,18 @@ def tree(tmp_path: Path) -> Path:
         ({"name": "digits", "path": "a", "csv": "b"}, "data names `name` and `path` and `csv`: keep one"),
         ({"name": "mnist"}, "'digits', 'fashion-mnist', 'arrays', module:function or package/name"),
         ({"path": ""}, "data.path is empty"),
-        ({"path": "s3://bucket/images"}, "s3://bucket/images: images are read from local folders only"),
-        ({"path": "a", "root": "b"}, "data.root means nothing to `path` here: remove it"),
+        ({"path": "a", "background": "blu"}, "'blu' is no colour: name white, black, grey or #rrggbb"),
+        ({"path": "a", "group": 0}, "data.group is 0: levels of folders are counted from 1"),
+        ({"path": "a", "source": "^(a"}, "no regular expression"),
+        ({"path": "a", "label_regex": "^[a-z]+"}, "which has no bracket"),
+        ({"path": "a", "size": [3]}, "at least 2"),
+        (
+            {"path": "a", "delimiter": "||"},
+            "'||' is no delimiter: give one character in quotes, or name comma, semicolon",
+        ),
+        ({"name": "digits", "bits": 12}, "data.bits means nothing without `path`: remove it"),
         ({"name": "digits", "root": "b"}, "data.root means nothing to `name` here"),
-        ({"path": "a", "label_column": "kind"}, "data.label_column means nothing without `csv`"),
+        ({"name": "digits", "label_column": "kind"}, "data.label_column means nothing without `path`"),
         ({"name": "digits", "size": 0}, "greater than or equal to 1"),
         ({"name": "digits", "size": "32"}, "valid integer"),
         ({"name": "digits", "channels": 2}, "1 or 3"),
@@ -72,7 +80,7 @@ def test_digits_are_split_by_share_with_every_class_in_every_split() -> None:
 
 def test_the_fingerprint_of_digits_never_changes() -> None:
     # It is part of every trial's id, and so the name of everything in a store: see test_config.py.
-    assert load_images(DataConfig(name="digits")).data_id == "eb550d68550c4199"
+    assert load_images(DataConfig(name="digits")).data_id == "484e52664484970a"
 
 
 def test_another_split_seed_gives_another_fingerprint(tree: Path) -> None:
@@ -122,12 +130,23 @@ def test_too_few_images_for_the_split_are_refused(tree: Path) -> None:
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason=f"no {DEBIAN}: apt-get install dataset-fashion-mnist")
 def test_the_published_test_split_of_fashion_mnist_stays_as_it_is() -> None:
     images = load_images(DataConfig(name="fashion-mnist", root=str(DEBIAN), test=0.5))
-    assert images.rows("test").tolist() == list(range(60_000, 70_000))
+    assert {images.image_ids[row] for row in images.rows("test")} == {f"test/{row:05d}" for row in range(10_000)}
     assert np.bincount(images.labels[images.rows("validation")]).tolist() == [900] * 10
-    assert images.data_id == "f7a94b59a9c5c844"
+    assert images.data_id == "8debf7b7191f2d1d"
 
 
 def test_images_are_had_without_torch() -> None:
     look = "import sys, trainables.datasets.load as data; data.load_images(data.DataConfig(name='digits')); print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(("word", "character"), [("tab", "\t"), ("pipe", "|"), (";", ";"), ("comma", ",")])
+def test_a_delimiter_may_be_named_where_a_shell_or_yaml_would_take_it_for_something_else(
+    word: str, character: str
+) -> None:
+    assert DataConfig(path="a", delimiter=word).delimiter == character
+
+
+def test_a_column_without_a_name_has_its_number() -> None:
+    assert DataConfig.model_validate({"path": "a", "image_column": 0, "label_column": 1}).label_column == "1"

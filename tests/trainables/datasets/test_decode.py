@@ -9,8 +9,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainables.datasets.decode import FORMATS, MIXED_SIZE_PX, SUFFIXES, decode_files, decode_images, fit_grey
+from trainables.config.data import DataConfig
+from trainables.data.decoding import Decoding
+from trainables.datasets.decode import (
+    FORMATS,
+    MIXED_SIZE_PX,
+    SUFFIXES,
+    decode_content,
+    fit_grey,
+    read_head,
+)
+from trainables.datasets.decode_listing import decode_listing
 from trainables.errors import DataError
+from trainables.layouts.base.listing import list_file
+from trainables.places.folder import FolderPlace
 
 GREY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
 """4 high, 6 wide, no two pixels alike: every turn and flip of it is another image."""
@@ -19,6 +31,12 @@ GREY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
 def save(path: Path, pixels: np.ndarray = GREY, **options: object) -> str:
     Image.fromarray(pixels).save(path, **options)
     return path.name
+
+
+def decode_files(folder: Path, names: list[str], size: int | None, channels: int | None) -> np.ndarray:
+    """The pixels of files of a folder."""
+    listed = [list_file(FolderPlace(folder), name, "a") for name in names]
+    return decode_listing(listed, DataConfig.model_validate({"path": "a", "size": size, "channels": channels})).pixels
 
 
 def test_equal_sizes_and_grey_files_are_kept_as_they_are(tmp_path: Path) -> None:
@@ -71,12 +89,13 @@ def test_images_stand_upright_as_exif_says(tmp_path: Path, suffix: str, orientat
     assert decode_files(tmp_path, [name], size=None, channels=1)[0, ..., 0].tolist() == upright.tolist()
 
 
-def test_a_jpeg_is_turned_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["jpg", "avif"])
+def test_what_loses_a_little_is_turned_too(tmp_path: Path, suffix: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    name = save(tmp_path / "a.jpg", exif=exif, quality=100)
+    name = save(tmp_path / f"a.{suffix}", exif=exif, quality=100)
     found = decode_files(tmp_path, [name], size=None, channels=None)[0, ..., 0].astype(int)
-    assert np.abs(found - np.rot90(GREY, -1)).max() < 8  # what JPEG loses
+    assert np.abs(found - np.rot90(GREY, -1)).max() < 8  # what is lost
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
@@ -95,13 +114,15 @@ def test_pixels_of_no_known_scale_are_refused(tmp_path: Path, pixels: np.ndarray
         decode_files(tmp_path, [save(tmp_path / "a.tif", pixels)], size=None, channels=1)
 
 
-def test_transparency_is_dropped_and_palettes_are_looked_up(tmp_path: Path) -> None:
+def test_without_a_background_transparency_is_dropped_and_palettes_are_looked_up(tmp_path: Path) -> None:
     see_through = np.dstack([np.full((4, 6, 3), (10, 20, 30), np.uint8), GREY])
     save(tmp_path / "a.png", see_through)
     Image.fromarray(see_through).convert("RGB").quantize(2).save(tmp_path / "b.png")
-    pixels = decode_files(tmp_path, ["a.png", "b.png"], size=None, channels=None)
-    assert pixels.shape == (2, 4, 6, 3)
-    assert (pixels == (10, 20, 30)).all()
+    for name in ("a.png", "b.png"):
+        with (tmp_path / name).open("rb") as file:
+            pixels = decode_content(file, Decoding(4, 6, 3, background=None))
+        assert pixels.shape == (4, 6, 3)
+        assert (pixels == (10, 20, 30)).all()
 
 
 def test_black_and_white_files_are_grey(tmp_path: Path) -> None:
@@ -117,12 +138,17 @@ def test_colour_becomes_grey_where_one_channel_is_asked_for(tmp_path: Path) -> N
     assert (pixels == 76).all()  # 0.299 of 255
 
 
+FORMAT_OF = {".jif": "JPEG", ".jfi": "JPEG", ".pjpeg": "JPEG", ".pjp": "JPEG"}
+"""Formats of endings that Pillow does not write by itself."""
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_every_ending_can_be_read(tmp_path: Path, suffix: str) -> None:
-    name = save(tmp_path / f"a{suffix}", np.full((4, 6), 100, np.uint8))
+    grey = np.full((4, 6), 255 if suffix == ".pbm" else 100, np.uint8)
+    name = save(tmp_path / f"a{suffix}", grey, format=FORMAT_OF.get(suffix))
     pixels = decode_files(tmp_path, [name], size=None, channels=1)
     assert pixels.shape == (1, 4, 6, 1)
-    assert np.abs(pixels.astype(int) - 100).max() <= 1
+    assert np.abs(pixels[..., 0].astype(int) - grey).max() <= 1
 
 
 def test_of_several_frames_the_first_counts(tmp_path: Path) -> None:
@@ -131,13 +157,14 @@ def test_of_several_frames_the_first_counts(tmp_path: Path) -> None:
     assert (decode_files(tmp_path, ["a.tif"], size=None, channels=None) == 50).all()
 
 
-def test_files_that_are_no_images_are_named_three_and_how_many_more(tmp_path: Path) -> None:
+def test_files_that_are_no_images_are_named_five_and_how_many_more(tmp_path: Path) -> None:
     names = [save(tmp_path / "good.png")]
-    for at in range(5):
+    for at in range(7):
         (tmp_path / f"bad{at}.png").write_text("no image")
         names.append(f"bad{at}.png")
     reason = rf"\(none of {', '.join(FORMATS)}\)"
-    expected = rf"5 of 6 files .*: bad0.png {reason}, bad1.png {reason}, bad2.png {reason} and 2 more: repair or remove"
+    named = ", ".join(f"bad{at}.png {reason}" for at in range(5))
+    expected = rf"7 of 8 images cannot be decoded: {named} and 2 more: repair them, or leave them out"
     with pytest.raises(DataError, match=expected):
         decode_files(tmp_path, names, size=None, channels=None)
 
@@ -175,21 +202,25 @@ def test_a_format_that_starts_other_programs_is_not_read_whatever_its_name(tmp_p
         decode_files(tmp_path, ["a.png"], size=8, channels=1)
 
 
-def test_a_set_of_files_is_sorted_by_id_with_sorted_class_names(tmp_path: Path) -> None:
-    class_of = {save(tmp_path / "b.png"): "zebra", save(tmp_path / "a.png", GREY[::-1]): "ant"}
-    images = decode_images("farm", tmp_path, class_of, size=None, channels=None)
-    assert (images.image_ids, images.class_names, images.labels.tolist()) == (
-        ("a.png", "b.png"),
-        ("ant", "zebra"),
-        [0, 1],
-    )
-    assert images.pixels[1, ..., 0].tolist() == GREY.tolist()
-    assert images.rows("train").tolist() == [0, 1]
-
-
 def test_grey_arrays_are_resized_and_repeated() -> None:
     grey = np.full((2, 4, 4), 7, np.uint8)
     assert fit_grey(grey, None, None).shape == (2, 4, 4, 1)
     larger = fit_grey(grey, 8, 3)
     assert larger.shape == (2, 8, 8, 3)
     assert (larger == 7).all()
+
+
+def test_an_empty_file_is_called_so() -> None:
+    with pytest.raises(ValueError, match="an empty file"):
+        decode_content(io.BytesIO(), Decoding(4, 4, 1))
+
+
+def test_a_head_has_the_upright_size_and_whether_all_is_grey() -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    data = io.BytesIO()
+    Image.fromarray(GREY).save(data, "PNG", exif=turned)
+    data.seek(0)
+    assert read_head(data) == read_head(GREY.T) == read_head(GREY.T[..., None])
+    head = read_head(np.zeros((2, 3, 4), np.uint8))
+    assert (head.height, head.width, head.is_grey) == (2, 3, False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,15 @@ import pytest
 from PIL import Image
 
 from tests.services.servers import S3Server
-from trainables.data.image_shape import ImageShape
-from trainables.datasets.decode import decode_files
-from trainables.datasets.new_images import NewImage, find_new_images, locate_images, read_chunks
+from trainables.data.decoding import Decoding
+from trainables.datasets.decode import decode_content
+from trainables.datasets.new_images import find_new_images, locate_images, read_chunks
 from trainables.errors import DataError, StoreError
+from trainables.layouts.base.listing import ListedImage
 from trainables.store.open import open_store
 
-GREY = ImageShape(4, 6, 1, 10)
-COLOUR = ImageShape(4, 6, 3, 10)
+GREY = Decoding(4, 6, 1)
+COLOUR = Decoding(4, 6, 3)
 
 
 def draw(seed: int, height: int = 8, width: int = 12) -> Image.Image:
@@ -45,21 +48,20 @@ def make_folder(folder: Path) -> list[str]:
     return sorted(names)
 
 
-def read(images: list[NewImage], shape: ImageShape = GREY) -> tuple[list[str], np.ndarray, dict[str, str]]:
-    chunks = list(read_chunks(images, shape))
+def read(images: Sequence[ListedImage], decoding: Decoding = GREY) -> tuple[list[str], np.ndarray, dict[str, str]]:
+    chunks = list(read_chunks(images, decoding))
     names = [name for chunk in chunks for name in chunk.names]
     bad = {one.name: one.reason for chunk in chunks for one in chunk.bad}
     return names, np.concatenate([chunk.pixels for chunk in chunks]), bad
 
 
-@pytest.mark.parametrize("shape", [GREY, COLOUR])
-def test_a_folder_gives_every_image_below_it_decoded_as_training_images_are(tmp_path: Path, shape: ImageShape) -> None:
+@pytest.mark.parametrize("decoding", [GREY, COLOUR, Decoding(5, 5, 3, (0, 0, 0), "pad")])
+def test_a_folder_gives_every_image_below_it_decoded_as_it_is_told(tmp_path: Path, decoding: Decoding) -> None:
     names = make_folder(tmp_path)
-    found, pixels, bad = read(find_new_images(str(tmp_path)), shape)
+    found, pixels, bad = read(find_new_images(str(tmp_path)), decoding)
     assert (found, bad) == (names, {})
-    square = [np.asarray(decode_files(tmp_path, [name], 5, shape.channels))[0] for name in names]
-    assert np.array_equal(read(find_new_images(str(tmp_path)), ImageShape(5, 5, shape.channels, 10))[1], square)
-    assert pixels.shape == (5, 4, 6, shape.channels)
+    expected = [decode_content(io.BytesIO((tmp_path / name).read_bytes()), decoding) for name in names]
+    assert np.array_equal(pixels, expected)
 
 
 def test_images_come_in_their_order_however_many_chunks_they_make(
@@ -92,9 +94,19 @@ def test_what_cannot_be_read_is_bad_with_a_reason_and_the_rest_is_not(tmp_path: 
 
 
 def test_everything_that_is_passed_over_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("a.png", "sub/b.PNG", "sub/c.heic", "sub/README", ".git/x.png", "sub/.x.png", "locked/d.png"):
+    images = ("a.png", "sub/b.PNG", "sub/browser.jfif", "sub/no_ending", "sub/other.ending")
+    others = (
+        "sub/c.heic",
+        "sub/README",
+        "sub/notes.txt",
+        ".git/x.png",
+        "__MACOSX/y.png",
+        "sub/.x.png",
+        "sub/Thumbs.db",
+    )
+    for name in (*images, *others, "locked/d.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(as_png(0))
+        (tmp_path / name).write_bytes(b"To be read first." if name == "sub/README" else as_png(0))
     (tmp_path / "sub" / "up").symlink_to(tmp_path)
     real = os.scandir
 
@@ -105,12 +117,15 @@ def test_everything_that_is_passed_over_is_named(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(os, "scandir", scan)
     found = locate_images(str(tmp_path))
-    assert [one.name for one in found.images] == ["a.png", "sub/b.PNG"]
+    assert [one.image_id for one in found.images] == list(images)
     assert {one.name: one.reason for one in found.passed_over} == {
-        ".git/": "a hidden folder",
-        "sub/.x.png": "a hidden file",
-        "sub/README": "ends with nothing, which is no image's ending",
-        "sub/c.heic": "ends with .heic, which is no image's ending",
+        ".git/": "a hidden folder, or one that a system makes",
+        "__MACOSX/": "a hidden folder, or one that a system makes",
+        "sub/.x.png": "a hidden file, or one that a system leaves",
+        "sub/Thumbs.db": "a hidden file, or one that a system leaves",
+        "sub/README": "ends with nothing, and its first bytes are no image's",
+        "sub/c.heic": "HEIC, which no reader here decodes: save it as JPEG or PNG",
+        "sub/notes.txt": "ends with .txt, which is no image's ending",
         "sub/up/": "a link to a folder that it lies in",
     }
     assert [(one.name, one.reason) for one in found.unread] == [
@@ -120,9 +135,7 @@ def test_everything_that_is_passed_over_is_named(tmp_path: Path, monkeypatch: py
 
 def test_a_folder_without_an_image_says_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "a.heic").touch()
-    with pytest.raises(
-        DataError, match=r"holds no image .*; it holds a\.heic .ends with \.heic, which is no image's ending"
-    ):
+    with pytest.raises(DataError, match=r"holds no image .*; it holds a\.heic .HEIC, which no reader here decodes"):
         find_new_images(str(tmp_path))
 
 
@@ -130,6 +143,8 @@ def test_one_file_is_named_as_it_was_typed(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     draw(0).save("one.PNG")
     assert read(find_new_images("one.PNG"))[0] == ["one.PNG"]
+    Path("one.PNG").rename("one")
+    assert read(find_new_images("one"))[0] == ["one"]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -167,11 +182,11 @@ def test_arrays_are_converted_and_resized_as_files_are(tmp_path: Path) -> None:
     for seed in range(3):
         draw(seed).save(tmp_path / f"{seed}.png")
     np.savez(tmp_path / "arrays.npz", images=colour, labels=np.arange(3))
-    for shape in (GREY, COLOUR):
-        names, pixels, _ = read(find_new_images(str(tmp_path / "arrays.npz")), shape)
+    for decoding in (GREY, COLOUR):
+        names, pixels, _ = read(find_new_images(str(tmp_path / "arrays.npz")), decoding)
         assert names == ["0", "1", "2"]
-        files = [NewImage(str(seed), find_new_images(str(tmp_path / f"{seed}.png"))[0].load) for seed in range(3)]
-        assert np.array_equal(pixels, read(files, shape)[1])
+        files = [replace(find_new_images(str(tmp_path / f"{seed}.png"))[0], image_id=str(seed)) for seed in range(3)]
+        assert np.array_equal(pixels, read(files, decoding)[1])
     np.savez(tmp_path / "grey.npz", colour[..., 0])
     assert read(find_new_images(str(tmp_path / "grey.npz")), COLOUR)[1].shape == (3, 4, 6, 3)
 
@@ -179,26 +194,30 @@ def test_arrays_are_converted_and_resized_as_files_are(tmp_path: Path) -> None:
 def test_a_place_without_images_or_of_an_unknown_kind_is_refused_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.txt").write_text("x")
-    (tmp_path / "no_column.csv").write_text("file,label\na.png,1\n")
-    (tmp_path / "latin.csv").write_bytes(b"image\n\xff.png\n")
+    (tmp_path / "a.raw").write_text("x")
+    (tmp_path / "no_column.csv").write_text("views,label\n12,1\n13,2\n")
+    (tmp_path / "binary.csv").write_bytes(b"image\n\x81.png\n")
     (tmp_path / "no.parquet").write_bytes(b"PAR1 no")
     (tmp_path / "no.npz").write_bytes(b"PK no")
-    np.savez(tmp_path / "floats.npz", images=np.zeros((2, 4, 4)))
-    np.savez(tmp_path / "two.npz", x=np.zeros(2), y=np.zeros(2))
+    np.savez(tmp_path / "floats.npz", images=np.full((2, 4, 4), 300.5))
+    np.savez(tmp_path / "two.npz", a=np.zeros(2), b=np.zeros(2))
+    np.savez(tmp_path / "flat.npz", x=np.zeros(2), y=np.zeros(2))
     np.savez(tmp_path / "pickle.npz", images=np.array([{"a": 1}], dtype=object))
-    pq.write_table(pa.table({"image": [1, 2]}), tmp_path / "numbers.parquet")
+    pq.write_table(pa.table({"views": [1, 2]}), tmp_path / "numbers.parquet")
     for name, said in (
         ("empty", "holds no image"),
         ("gone", "does not exist"),
-        ("a.txt", "ends with .txt"),
-        ("no_column.csv", "it needs one called 'image'"),
-        ("latin.csv", "no CSV in UTF-8"),
+        ("a.txt", "has no column 'image', only 'x'"),
+        ("a.raw", "ends with .raw and holds no image: images end with"),
+        ("no_column.csv", "has no column 'image', only 'views', 'label': name one with data.image_column="),
+        ("binary.csv", "no text in UTF-8"),
         ("no.parquet", "cannot be read as Parquet"),
         ("no.npz", "cannot be read as arrays"),
-        ("floats.npz", "must be uint8"),
-        ("two.npz", "holds arrays x, y"),
-        ("pickle.npz", r"images of .*pickle.npz is object\(1,\): it must be uint8"),
-        ("numbers.parquet", "must hold file names"),
+        ("floats.npz", "whole numbers from 0 to 255, or floats from 0 to 1"),
+        ("two.npz", "holds arrays a, b: call the one with images 'images'"),
+        ("flat.npz", r"x of .*flat.npz has the shape \(2,\)"),
+        ("pickle.npz", r"images of .*pickle.npz holds Python objects, that is pickle, which is never read"),
+        ("numbers.parquet", "has no column 'image', only 'views'"),
     ):
         with pytest.raises(DataError, match=said):
             find_new_images(str(tmp_path / name))
@@ -206,7 +225,7 @@ def test_a_place_without_images_or_of_an_unknown_kind_is_refused_with_what_to_do
 
 def test_a_table_with_thousands_of_columns_is_refused_in_a_short_sentence(tmp_path: Path) -> None:
     (tmp_path / "wide.csv").write_text("," * 99_999 + "x" * 99_999)
-    with pytest.raises(DataError, match=r"wide\.csv has columns '', .*, …: it needs one called 'image'") as refused:
+    with pytest.raises(DataError, match=r"wide\.csv has no column 'image', only '', .*, …: name one") as refused:
         find_new_images(str(tmp_path / "wide.csv"))
     assert len(str(refused.value)) < 1000
 

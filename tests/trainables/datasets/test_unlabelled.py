@@ -1,5 +1,6 @@
 import csv
 import shutil
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from tests.trainables.training.tiny_trials import make_images
+from trainables.data.decoding import Decoding
 from trainables.data.images import hash_images
 from trainables.data.train_share import choose_share
 from trainables.datasets.unlabelled import UNKNOWN, UnlabelledConfig, load_unlabelled
@@ -27,12 +29,12 @@ def fresh(number, height=8, width=8):
     return np.random.default_rng(1000 + number).integers(0, 256, (height, width), dtype=np.uint8)
 
 
-def load(folder, images=IMAGES, **keys):
-    return load_unlabelled(UnlabelledConfig(path=str(folder)), images, 1.0, keys.get("size"), keys.get("channels"))
+def load(folder, images=IMAGES):
+    return load_unlabelled(UnlabelledConfig(path=str(folder)), images, 1.0)
 
 
 def test_the_rest_is_what_the_share_leaves_out_with_its_true_classes():
-    found = load_unlabelled(UnlabelledConfig(name="rest"), IMAGES, 0.3, None, None)
+    found = load_unlabelled(UnlabelledConfig(name="rest"), IMAGES, 0.3)
     trained = choose_share(IMAGES.labels, IMAGES.rows("train"), 0.3)
     rest = sorted(set(IMAGES.rows("train").tolist()) - set(trained.tolist()))
     assert found.image_ids == tuple(IMAGES.image_ids[row] for row in rest)
@@ -43,7 +45,7 @@ def test_the_rest_is_what_the_share_leaves_out_with_its_true_classes():
 
 def test_a_share_that_leaves_nothing_out_has_no_rest():
     with pytest.raises(DataError, match="train_share 1 leaves out no training image: lower it"):
-        load_unlabelled(UnlabelledConfig(name="rest"), IMAGES, 1.0, None, None)
+        load_unlabelled(UnlabelledConfig(name="rest"), IMAGES, 1.0)
 
 
 def test_a_plain_folder_has_no_labels_and_class_folders_give_true_labels(tmp_path):
@@ -65,7 +67,7 @@ def test_a_table_gives_true_classes_by_name(tmp_path):
     with (tmp_path / "table.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("image", "label"), ("0.png", "c"), ("1.png", "a"), ("2.png", "z")])
     config = UnlabelledConfig(csv=str(tmp_path / "table.csv"))
-    assert load_unlabelled(config, IMAGES, 1.0, None, None).true_class.tolist() == [2, 0, UNKNOWN]
+    assert load_unlabelled(config, IMAGES, 1.0).true_class.tolist() == [2, 0, UNKNOWN]
 
 
 def test_images_that_the_sweep_knows_and_copies_are_left_out_and_counted(tmp_path):
@@ -97,9 +99,9 @@ def test_no_image_of_validation_or_test_is_ever_labelled(seed, share, levels):
     rest = set(images.rows("train")) - set(choose_share(images.labels, images.rows("train"), share))
     if {digests[row] for row in rest} <= evaluated | trained:
         with pytest.raises(DataError, match="all of them are among the labelled ones"):
-            load_unlabelled(UnlabelledConfig(name="rest"), images, share, None, None)
+            load_unlabelled(UnlabelledConfig(name="rest"), images, share)
         return
-    found = load_unlabelled(UnlabelledConfig(name="rest"), images, share, None, None)
+    found = load_unlabelled(UnlabelledConfig(name="rest"), images, share)
     kept = hash_images(found.pixels)
     assert not set(kept) & (evaluated | trained)
     assert len(set(kept)) == len(kept)
@@ -114,21 +116,32 @@ def test_the_test_images_themselves_cannot_be_labelled(tmp_path):
         load(tmp_path)
 
 
-def test_another_size_and_other_channels_are_errors_that_say_what_to_do(tmp_path):
+def test_images_of_another_size_and_colour_are_decoded_as_the_labelled_ones(tmp_path):
     save(tmp_path, "0.png", fresh(0, 12, 9))
-    with pytest.raises(
-        DataError, match=r"are 12 x 9 pixels in 1 channel, those of data 8 x 8 pixels in 1 channel: set data\.size"
-    ):
-        load(tmp_path)
-    assert load(tmp_path, size=8).pixels.shape == (1, 8, 8, 1)
-    save(tmp_path, "0.png", np.repeat(fresh(0)[:, :, None], 3, axis=2))
-    with pytest.raises(DataError, match="8 x 8 pixels in 3 channels, those of data 8 x 8 pixels in 1 channel"):
-        load(tmp_path)
-    assert load(tmp_path, channels=1).pixels.shape == (1, 8, 8, 1)
+    save(tmp_path, "1.png", np.repeat(fresh(1)[:, :, None], 3, axis=2))
+    found = load(tmp_path)
+    assert found.pixels.shape == (2, 8, 8, 1)
+    assert np.array_equal(found.pixels[1, :, :, 0], fresh(1))
+
+
+def test_transparent_images_lie_on_the_background_of_the_labelled_ones(tmp_path):
+    icon = np.zeros((8, 8, 4), np.uint8)
+    icon[:4, :, 3] = 255
+    save(tmp_path, "0.png", icon)
+    found = load(tmp_path, replace(IMAGES, decoding=Decoding(8, 8, 1, (255, 255, 255))))
+    assert found.pixels[0, :, 0, 0].tolist() == [0] * 4 + [255] * 4
+
+
+def test_an_archive_is_read_as_the_folder_that_it_holds(tmp_path):
+    save(tmp_path / "more", "b/1.png", fresh(1))
+    with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
+        archive.write(tmp_path / "more" / "b" / "1.png", "b/1.png")
+    found = load(tmp_path / "more.zip")
+    assert (found.image_ids, found.true_class.tolist()) == (("b/1.png",), [1])
 
 
 def test_a_missing_or_an_empty_folder_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="does not exist"):
         load(tmp_path / "nowhere")
     with pytest.raises(DataError, match="holds no image"):
         load(tmp_path)
@@ -139,11 +152,53 @@ def test_a_missing_or_an_empty_folder_is_an_error(tmp_path):
     [
         ({}, "names no images"),
         ({"name": "digits", "path": "x"}, "names `name` and `path`"),
-        ({"path": "s3://bucket/x"}, "local folders only"),
-        ({"path": "x", "root": "y"}, "root means nothing"),
+        ({"name": "digits", "root": "y"}, "root means nothing"),
         ({"name": "mnist"}, "'rest', 'digits' or 'fashion-mnist'"),
     ],
 )
 def test_a_source_that_says_nothing_or_too_much_is_refused(config, message):
     with pytest.raises(ValidationError, match=message):
         UnlabelledConfig(**config)
+
+
+def write_table(folder, **columns):
+    """Images in `folder`, and a table that names them and has more columns."""
+    for number in range(3):
+        save(folder, f"{number}.png", fresh(number))
+    rows = [("image", *columns), *zip(("0.png", "1.png", "2.png"), *columns.values(), strict=True)]
+    with (folder / "table.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return folder / "table.csv"
+
+
+@pytest.mark.parametrize(
+    ("columns", "true_class"),
+    [({}, [UNKNOWN] * 3), ({"label": ["a"] * 3}, [UNKNOWN] * 3), ({"label": ["a", "b", "a"]}, [0, 1, 0])],
+)
+def test_a_table_needs_no_labels(tmp_path, columns, true_class):
+    found = load(write_table(tmp_path, **columns))
+    assert (found.image_ids, found.true_class.tolist()) == (("0.png", "1.png", "2.png"), true_class)
+    assert np.array_equal(found.pixels[2, :, :, 0], fresh(2))
+
+
+def test_a_label_column_that_is_named_must_be_there(tmp_path):
+    config = UnlabelledConfig(path=str(write_table(tmp_path)), label_column="truth")
+    with pytest.raises(DataError, match="has no column 'truth'"):
+        load_unlabelled(config, IMAGES, 1.0)
+
+
+def test_a_table_that_names_a_missing_file_is_refused(tmp_path):
+    table = write_table(tmp_path)
+    (tmp_path / "1.png").unlink()
+    with pytest.raises(DataError, match=r"1\.png"):
+        load(table)
+
+
+def test_arrays_need_no_labels_and_give_true_classes_where_they_have_some(tmp_path):
+    pixels = np.stack([fresh(number) for number in range(3)])
+    np.savez(tmp_path / "plain.npz", images=pixels)
+    np.savez(tmp_path / "labelled.npz", images=pixels, labels=np.array(["c", "a", "c"]))
+    plain, labelled = load(tmp_path / "plain.npz"), load(tmp_path / "labelled.npz")
+    assert plain.true_class.tolist() == [UNKNOWN] * 3
+    assert labelled.true_class.tolist() == [2, 0, 2]
+    assert np.array_equal(plain.pixels, labelled.pixels)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.sample_runs.damage import flip
-from trainables.datasets.image_table import read_parquet
+from trainables.datasets.new_images import find_new_images
 from trainables.errors import DataError
 from trainables.tables import parquet_limits as plain_parquet
-from trainables.tables.parquet_limits import ColumnsMissing, read_columns, to_objects, trust_written
+from trainables.tables.parquet_limits import ColumnsMissing, read_columns, read_whole, to_objects, trust_written
 from trainables.tables.unpacked_size import MOST_TIMES, SURELY_FINE_BYTES, DecompressionBomb, check_unpacked
 
 
@@ -47,7 +50,7 @@ def test_a_missing_column_is_named(columns: list[str]) -> None:
         read_columns(written({"label": [1]}), columns)
 
 
-@pytest.mark.parametrize("value", [[1], True, {"a": [1]}])
+@pytest.mark.parametrize("value", [[1], date(2026, 1, 1), {"a": [1]}])
 def test_a_type_that_is_not_supported_is_refused(value: object) -> None:
     with pytest.raises(pa.ArrowInvalid, match="never looked for"):
         read_columns(written({"name": [value]}), ["name"])
@@ -69,10 +72,13 @@ NAMES = written({"image": ["a.png", "b.png", "a.png", None]})
 
 
 @pytest.mark.parametrize("bit", [946, 960])
-def test_a_flipped_bit_that_ends_the_process_that_reads_the_table_is_one_sentence_here(bit: int) -> None:
+def test_a_flipped_bit_that_ends_the_process_that_reads_the_table_is_one_sentence_here(
+    tmp_path: Path, bit: int
+) -> None:
     """pyarrow 25 throws through C++ at these bits, and at eleven more of 3,680."""
-    with pytest.raises(DataError, match=r"^new\.parquet cannot be read as Parquet \(.+\): write it again$"):
-        read_parquet("new.parquet", flip(NAMES, bit))
+    (tmp_path / "new.parquet").write_bytes(flip(NAMES, bit))
+    with pytest.raises(DataError, match=r"new\.parquet cannot be read as Parquet or Arrow \(.+\): write it again$"):
+        find_new_images(str(tmp_path / "new.parquet"))
 
 
 @pytest.mark.parametrize(
@@ -111,3 +117,46 @@ def test_the_columns_that_there_are_come_with_the_error() -> None:
     with pytest.raises(ColumnsMissing) as found:
         read_columns(written({"file": ["x"], "label": [1]}), ["image"])
     assert found.value.names == ("file", "label")
+
+
+def test_a_whole_table_comes_with_lists_as_json_and_without_what_no_reader_knows() -> None:
+    table = pa.table(
+        {
+            "file": FILES,
+            "label": [1, None, 3, 4],
+            "ok": [True, None, False, True],
+            "boxes": [[1, 2], None, [], [3]],
+            "day": [date(2026, 1, 1)] * 4,
+        }
+    ).replace_schema_metadata({"huggingface": "{}", "pandas": "{}"})
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    whole = read_whole(sink.getvalue())
+    assert {name: to_objects(whole[name]) for name in whole.schema.names} == {
+        "file": FILES,
+        "label": [1, None, 3, 4],
+        "ok": [True, None, False, True],
+        "boxes": ["[1, 2]", None, "[]", "[3]"],
+    }
+    assert whole.schema.metadata == {b"huggingface": b"{}"}
+
+
+@pytest.mark.parametrize("write", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_arrow_files_and_streams_are_read_like_parquet(write: Callable[..., Any]) -> None:
+    table = pa.table({"name": ["a", "b"], "raw": [b"1", None]})
+    sink = io.BytesIO()
+    with write(sink, table.schema) as writer:
+        writer.write_table(table)
+    assert read_columns(sink.getvalue(), ["raw"]).to_pydict() == {"raw": [b"1", None]}
+    assert read_whole(sink.getvalue()).to_pydict() == table.to_pydict()
+    with pytest.raises(pa.ArrowInvalid, match="no column gone"):
+        read_columns(sink.getvalue(), ["gone"])
+
+
+def test_an_arrow_file_that_unpacks_to_far_more_is_refused() -> None:
+    table = pa.table({"label": np.zeros(12_000_000, np.int64)})
+    sink = io.BytesIO()
+    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    with pytest.raises(pa.ArrowInvalid, match="decompression bomb"):
+        read_whole(sink.getvalue())

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from tests.trainables.training.tiny_trials import CPU, make_config, make_images, place
+from trainables.config.data import DataConfig
 from trainables.config.trial import ParentConfig, TrialConfig
-from trainables.datasets.config import DataConfig
 from trainables.datasets.load import load_images
 from trainables.errors import TrialDiverged
 from trainables.training import lr_range_test as module

@@ -16,10 +16,10 @@ from torch.nn import functional
 
 from tests.trainables.training.tiny_trials import CPU, make_config, make_images, place
 from trainables.config.conditions import CONDITIONS
+from trainables.config.data import DataConfig
 from trainables.config.trial import TrialConfig
 from trainables.data.image_shape import ImageShape
 from trainables.data.images import ImageArrays, hash_labels
-from trainables.datasets.config import DataConfig
 from trainables.datasets.load import load_images
 from trainables.errors import CheckpointMismatch, ModelMismatch, TrialDiverged
 from trainables.optim.schedule import learning_rate

@@ -1,0 +1,218 @@
+"""The `data` section of a sweep: the source of the images, and their split."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from trainables.config.base import OpenSection
+from trainables.plugins.kinds import DATA
+
+Share = Annotated[float, Field(gt=0, lt=0.9)]
+Pixels = Annotated[int, Field(ge=1, le=1024)]
+
+_COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "grey": (128, 128, 128), "gray": (128, 128, 128)}
+
+
+def _split_list(raw: object) -> object:
+    """Splits a comma-separated list of the command line, where a shell would interpret brackets."""
+    if not isinstance(raw, str):
+        return raw
+    return [int(item) if item.isdecimal() else item for item in (part.strip() for part in raw.split(","))]
+
+
+def _check_colour(colour: str) -> str:
+    if colour not in _COLOURS and not re.fullmatch("#[0-9a-fA-F]{6}", colour):
+        raise ValueError(f"{colour!r} is no colour: name {', '.join(list(_COLOURS)[:3])} or #rrggbb")
+    return colour
+
+
+def to_rgb(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue of a `background`, from 0 to 255.
+
+    >>> to_rgb("white"), to_rgb("#ff8000")
+    ((255, 255, 255), (255, 128, 0))
+    """
+    if colour in _COLOURS:
+        return _COLOURS[colour]
+    red, green, blue = bytes.fromhex(colour[1:])
+    return red, green, blue
+
+
+def _name_column(raw: object) -> object:
+    """A column without a name has its number, which YAML reads as one."""
+    return str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else raw
+
+
+Column = Annotated[str | None, BeforeValidator(_name_column)]
+
+_DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "blank": " "}
+
+
+def _name_delimiter(raw: object) -> object:
+    if not isinstance(raw, str):
+        return raw
+    found = _DELIMITERS.get(raw, raw)
+    if len(found) != 1:
+        raise ValueError(f"{raw!r} is no delimiter: give one character in quotes, or name {', '.join(_DELIMITERS)}")
+    return found
+
+
+class DataConfig(OpenSection):
+    """Where images come from (exactly one of `name`, `path` and `csv`), how they are decoded, and how they are split."""
+
+    PLUGIN_KEYS = ("name",)
+
+    name: Annotated[str, AfterValidator(DATA.check)] | None = None
+    """A well-known set. `digits` comes with scikit-learn; `fashion-mnist` is read from `root`, or downloaded;
+    `arrays` are images that a program hands over (`Sweep(data=(images, labels))`). Or a plug-in: a function `module:function`, or
+    `package/name` of an installed package, that is called with those of `size`, `channels`, `root` and its own keys that its
+    signature names."""
+    path: str | None = None
+    """A folder, a table, an archive or a file of arrays, on a disk or as `s3://bucket/prefix`. The layout is found: see the table
+    in README."""
+    csv: str | None = None
+    """A table of file names and labels, as `path` takes it, too."""
+    endpoint_url: str | None = None
+    """With `s3://`: the server; default: that of AWS, or `AWS_ENDPOINT_URL_S3`."""
+    image_column: Column = None
+    """Column of a table with file names relative to `root`, or with the images themselves. Left out: found by its name."""
+    label_column: Column = None
+    """Column of a table with the labels. Left out: found by its name."""
+    split_column: Column = None
+    """Column of a table with the split of each image, as `train`, `val` and `test`, or with yes and no where its name is that of
+    a split, as `is_valid`. Left out: found by its name."""
+    keep_split: bool = True
+    """Whether a split that comes with the data is kept; `false` deals all images anew."""
+    group: str | int | None = None
+    """What images have in common that must not fall into two splits, as the patient: the name of a column; the level of a
+    folder, counted from 1 below `path`; or a regular expression on the image's id whose first bracket is the group,
+    as `^(.*)_[0-9]+`. Also folds, bags and bootstraps keep groups whole."""
+    source: str | int | None = None
+    """Where images come from, as the camera or the clinic, in the forms of `group`: scores are reported for each source."""
+    delimiter: Annotated[str | None, BeforeValidator(_name_delimiter)] = None
+    """Character between the cells of a table, or `comma`, `semicolon`, `tab`, `pipe` or `blank`, which need no quotes. Left out: found."""
+    header: bool | None = None
+    """Whether the first line of a table has the names of its columns; without, they are called `0`, `1`, …. Left out: found."""
+    ending: str | None = None
+    """Ending that the file names of a table lack, as `.jpg`. Left out: found where it is needed."""
+    label_regex: str | None = None
+    """Regular expression on the path of an image file whose first bracket is the label, as `^([a-z]+)_[0-9]+`, for files whose
+    names have it."""
+    rename: dict[str, str | None] | None = None
+    """Other names for labels, `{Cat: cat}`: two that mean the same become one class. `null` leaves the images of a label out."""
+    root: str | None = None
+    """With a table: the folder that file names are relative to; default: the table's folder. With `fashion-mnist`: the folder of
+    its four `*-ubyte.gz` files; default: `data/` or the Debian package's folder, else a download to `data/`."""
+    size: Annotated[
+        Pixels | Annotated[list[Pixels], Field(min_length=2, max_length=2)] | None, BeforeValidator(_split_list)
+    ] = None
+    """Height and width in pixels, to which images are resized; one number for both, or `[height, width]`. Left out: their own size
+    if all are equal, else 64."""
+    fit: Literal["squash", "pad", "crop"] = "squash"
+    """How an image of other proportions is resized: `squash` changes its proportions, `pad` adds `background` at two sides, `crop`
+    cuts off what is too much at two sides."""
+    channels: Literal[1, 3] | None = None
+    """1 for grey, 3 for colour. Left out: 1 if all images are stored as grey, else 3."""
+    background: Annotated[str, AfterValidator(_check_colour)] = "white"
+    """What transparent images are laid on: `white`, `black`, `grey` or `#rrggbb`."""
+    bits: Literal["auto", 8, 9, 10, 11, 12, 13, 14, 15, 16] = "auto"
+    """Bits that a sensor fills of files with 16: 12 makes 4095 white. `auto`: the fewest of 8, 10, 12, 14 and 16 that hold every image of the set."""
+    unreadable: Literal["refuse", "skip"] = "refuse"
+    """What becomes of files that cannot be decoded: `refuse` ends with their list, `skip` goes on without them, up to 1 in 20."""
+    leave_out: str | None = None
+    """A text file with ids of images to leave out, one a line; what follows a tab or a `#` is a comment."""
+    classes: Annotated[Annotated[list[str | int], Field(min_length=2)] | None, BeforeValidator(_split_list)] = None
+    """Only these classes, by name (case-insensitive) or by number from 0: `[shirt, pullover]`, on the command line
+    `data.classes=shirt,pullover`. Left out: all."""
+    train: Annotated[int, Field(ge=1)] | None = None
+    """Number of training images, stratified and drawn with `split_seed`; the others are left out. They are drawn after the split:
+    the sizes of validation and test do not change. Left out: all."""
+    validation: Share = 0.15
+    """Share of the images that steers the search and selects the team; of all images, or, where a set has a test split, of the
+    images outside it."""
+    test: Share = 0.15
+    """Share of the images that only the final evaluation uses. Ignored where a set has a test split."""
+    split_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Seed of the split."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        named = [f"`{key}`" for key in ("name", "path", "csv") if getattr(self, key) is not None]
+        if not named:
+            raise ValueError("data names no images: give `name`, `path` or `csv`")
+        if len(named) > 1:
+            both = "both " if len(named) == 2 else ""
+            raise ValueError(f"data names {both}{' and '.join(named)}: keep one")
+        for key in (
+            "path",
+            "csv",
+            "root",
+            "image_column",
+            "label_column",
+            "split_column",
+            "group",
+            "source",
+            "leave_out",
+        ):
+            if getattr(self, key) == "":
+                raise ValueError(f"data.{key} is empty: fill it in, or leave the key out")
+        if self.name is not None:
+            self._check_named()
+        for key in ("group", "source", "label_regex"):
+            _check_pattern(key, getattr(self, key))
+        if self.validation + self.test >= 0.95:
+            raise ValueError(
+                f"data.validation {self.validation} and data.test {self.test} leave less than 5 % for training: lower one"
+            )
+        return self
+
+    @property
+    def height_width(self) -> tuple[int, int] | None:
+        """Height and width in pixels; None where `size` is left out."""
+        if self.size is None:
+            return None
+        return (self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1])
+
+    def _check_named(self) -> None:
+        """Refuses keys that mean nothing to a set that is known by its name."""
+        if self.root is not None and self.name != "fashion-mnist" and not self.has_plugin:
+            raise ValueError("data.root means nothing to `name` here: remove it")
+        for key in _OF_SOURCES:
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"data.{key} means nothing without `path`: remove it")
+
+
+_OF_SOURCES = (
+    "endpoint_url",
+    "image_column",
+    "label_column",
+    "split_column",
+    "delimiter",
+    "header",
+    "ending",
+    "label_regex",
+    "background",
+    "bits",
+    "fit",
+    "unreadable",
+)
+"""Keys of sources that are read from files."""
+
+
+def _check_pattern(key: str, pattern: str | int | None) -> None:
+    """Refuses a regular expression that cannot be compiled or has no bracket, and levels of folders below 1."""
+    if isinstance(pattern, int):
+        if pattern < 1:
+            raise ValueError(f"data.{key} is {pattern}: levels of folders are counted from 1")
+        return
+    if pattern is None or (key != "label_regex" and "(" not in pattern):
+        return
+    try:
+        brackets = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"data.{key} is {pattern!r}, no regular expression: {error}") from None
+    if not brackets:
+        raise ValueError(f"data.{key} is {pattern!r}, which has no bracket: put brackets round the part that is meant")
