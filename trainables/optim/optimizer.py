@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from trainables.config.training import OptimizerConfig
 from trainables.errors import CheckpointMismatch
+from trainables.optim import lean
 
 _ADAM = {"exp_avg", "exp_avg_sq", "step"}
 
@@ -51,10 +52,10 @@ def build_optimizer(config: OptimizerConfig, net: nn.Module) -> torch.optim.Opti
 def _build(config: OptimizerConfig, groups: list[dict[str, Any]], decoupled: bool) -> torch.optim.Optimizer:
     if config.name == "sgd":
         nesterov = config.nesterov and config.momentum > 0
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov, fused=True)
+        return lean.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov, fused=True)
     if config.name == "rmsprop":  # has no fused form; on a GPU torch takes the foreach form by itself
-        return torch.optim.RMSprop(groups, lr=config.lr, alpha=config.alpha)
-    kind = torch.optim.AdamW if decoupled else torch.optim.Adam
+        return lean.RMSprop(groups, lr=config.lr, alpha=config.alpha)
+    kind = lean.AdamW if decoupled else lean.Adam
     return kind(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
 
 
