@@ -31,7 +31,7 @@ test: check ## lint, types, import rules and all tests but the long ones, JOBS=2
 	$(BIN)/pytest -m "not long and not gpu" -n $(JOBS) --dist loadfile --durations=25
 
 test-long: $(STAMP) ## the long tests: kills, a cluster of three nodes, real data; CI runs them after `make test`
-	$(BIN)/pytest -m "long and not gpu" -n $(JOBS) --dist loadfile -v --durations=60
+	$(BIN)/pytest -m "long and not gpu" -n $(JOBS) --dist loadfile --no-loadscope-reorder -v --durations=60
 
 faults: $(STAMP) ## the faults of store and processes, three times each, with their figures; about an hour
 	CAUCUS_FAULT_TIMES=3 $(BIN)/pytest -rA tests/faults/test_store_faults.py tests/faults/test_process_faults.py tests/faults/test_damage.py

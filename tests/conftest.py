@@ -33,8 +33,14 @@ LONG_TIMEOUT_S = 900
 """Seconds after which a long test hangs: some of them take four minutes where a machine has twice the work that it can do."""
 
 
+WHOLE_SWEEPS = ("tests/end_to_end/", "tests/faults/", "tests/deploy/", "tests/runner/cluster/", "tests/runner/nights/")
+"""Folders with few tests that take minutes each."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests have more time than `timeout` in pyproject.toml says, unless they say how much themselves."""
+    """Long tests have more time than `timeout` in pyproject.toml says, unless they say how much themselves; and whole sweeps come
+    first: `make test-long` keeps this order, so that at its end one worker does not wait for the other's longest file."""
+    items.sort(key=lambda item: not item.nodeid.startswith(WHOLE_SWEEPS))
     for item in items:
         if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(LONG_TIMEOUT_S))
