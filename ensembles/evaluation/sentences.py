@@ -6,8 +6,10 @@ from ensembles.config import VoteMethod
 from ensembles.evaluation.score import Score
 from trainables.data.floor import Floor
 
-SHIP_NOTHING = "Ship nothing"
-"""The headline where no net is better than what needs none."""
+
+def beats(score: Score, floor: Floor | None) -> bool:
+    """Whether a way to predict is right on more test images than what needs no net."""
+    return floor is None or score.test_accuracy > floor.best
 
 
 def describe_recommendation(
@@ -26,10 +28,10 @@ def describe_recommendation(
     """
     ship_single, seen = "Ship the best single checkpoint", f"of {images:,} test images"
     shipped = score if interval[0] > 0 and not alone else best
-    if floor is not None and shipped.test_accuracy <= floor.best:
+    if floor is not None and not beats(shipped, floor):
         what = "the best single checkpoint" if shipped is best else f"the {method} vote of {score.members}"
         return (
-            SHIP_NOTHING,
+            "Ship nothing",
             f"{what} is right on {shipped.test_accuracy:.2%} {seen}, {floor.describe()} on {floor.best:.2%}.",
         )
     if alone:

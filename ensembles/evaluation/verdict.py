@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ensembles.config import Calibration, EnsembleConfig, VoteMethod
 from ensembles.evaluation.fitted_vote import ReadyVote, as_ballot, prepare_mean, prepare_vote
 from ensembles.evaluation.score import Score, read_estimate, read_score, score_vote
-from ensembles.evaluation.sentences import SHIP_NOTHING, describe_correction, describe_cost, describe_recommendation
+from ensembles.evaluation.sentences import beats, describe_correction, describe_cost, describe_recommendation
 from ensembles.metrics.intervals import BOOTSTRAP_SEED, mcnemar_p, paired_bootstrap
 from ensembles.pool.pool import PredictionPool
 from ensembles.selection.select import rank_members
@@ -169,7 +169,7 @@ def evaluate_prepared(prepared: Prepared, test: PredictionPool, mean: npt.NDArra
         mcnemar_p=p,
         fixed=int(np.count_nonzero(right & ~best_right)),
         broken=int(np.count_nonzero(best_right & ~right)),
-        ship=gain_ci95[0] > 0 and headline != SHIP_NOTHING,
+        ship=gain_ci95[0] > 0 and beats(votes[config.vote], prepared.floor),
         headline=headline,
         sentence=f"{headline}: {why}",
         corrected_gain=corrected.gain if corrected else None,
