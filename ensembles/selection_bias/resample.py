@@ -64,37 +64,18 @@ def draw_rounds(
     selection profits from. The same arguments give the same rounds. With `groups`, int64 (images,), whole groups are drawn and cut.
     """
     rng = np.random.default_rng([STREAM, seed])
-    if groups is not None:
-        return _draw_groups(np.unique(groups, return_inverse=True)[1], kind, repetitions, rng)
-    rows = np.arange(images)
+    numbers = np.arange(images) if groups is None else np.unique(groups, return_inverse=True)[1]
+    rows, units = np.arange(images), int(numbers.max()) + 1
     if kind == "bootstrap":
-        drawn = rng.multinomial(images, np.full(images, 1 / images), size=repetitions)
+        drawn = rng.multinomial(units, np.full(units, 1 / units), size=repetitions)[:, numbers]
         return [[Part(np.repeat(rows, counts), np.flatnonzero(counts == 0))] for counts in drawn if (counts == 0).any()]
-    folds = min(FOLDS, images, max(2, repetitions)) if repetitions else 0
+    folds = min(FOLDS, units, max(2, repetitions)) if repetitions else 0
     if folds < 2:
         return []
     rounds = []
     for _ in range(max(1, repetitions // folds)):
-        fold = np.empty(images, np.int64)
-        fold[rng.permutation(images)] = rows % folds
+        fold_of = np.empty(units, np.int64)
+        fold_of[rng.permutation(units)] = np.arange(units) % folds
+        fold = fold_of[numbers]
         rounds.append([Part(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(folds)])
-    return rounds
-
-
-def _draw_groups(groups: npt.NDArray[np.int64], kind: Correction, repetitions: int, rng: np.random.Generator) -> Rounds:
-    """The rounds of groups, each replaced by its images."""
-    count = int(groups.max()) + 1
-    rows = np.arange(len(groups))
-    if kind == "bootstrap":
-        drawn = rng.multinomial(count, np.full(count, 1 / count), size=repetitions)[:, groups]
-        return [[Part(np.repeat(rows, times), np.flatnonzero(times == 0))] for times in drawn if (times == 0).any()]
-    folds = min(FOLDS, count, max(2, repetitions)) if repetitions else 0
-    if folds < 2:
-        return []
-    rounds = []
-    for _ in range(max(1, repetitions // folds)):
-        fold = np.empty(count, np.int64)
-        fold[rng.permutation(count)] = np.arange(count) % folds
-        held = fold[groups]
-        rounds.append([Part(np.flatnonzero(held != number), np.flatnonzero(held == number)) for number in range(folds)])
     return rounds
