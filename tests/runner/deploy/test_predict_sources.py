@@ -124,7 +124,7 @@ def test_how_a_table_was_understood_and_what_is_missing_is_said(
         ("picture.png", "'picture.png' is no override: write key=value"),
         ("data.root=", "is no override"),
         ("data.header=perhaps", "header is 'perhaps': must be a valid boolean"),
-        ("data.delimiter=ab", "delimiter is 'ab': must have at most 1 character"),
+        ("data.delimiter=ab", "delimiter: 'ab' is no delimiter: give one character in quotes, or name comma"),
     ],
 )
 def test_anything_but_a_key_of_sources_is_refused_by_name(
