@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.metrics.intervals import BOOTSTRAP_SEED, mcnemar_p, paired_bootstrap, wilson_interval
+from ensembles.metrics.intervals import BOOTSTRAP_SEED, Groups, accuracy_interval, mcnemar_p, paired_bootstrap
 from ensembles.metrics.scores import accuracy
 from trainables.errors import DamagedObject
 
@@ -112,33 +112,40 @@ def place_point(
     predicted: npt.NDArray[np.int64],
     unpruned: npt.NDArray[np.int64],
     labels: npt.NDArray[np.int64],
+    groups: Groups = None,
 ) -> PrunedPoint:
-    """A point from its `measured` fields and from predicted classes on validation, all int64 (images,)."""
+    """A point from its `measured` fields and from predicted classes on validation, all int64 (images,).
+
+    `groups` are those of the images: the test of the loss then counts whole groups.
+    """
     right, right_before = predicted == labels, unpruned == labels
     return PrunedPoint(
         name=name,
         sparsity=sparsity,
         gained=int(np.count_nonzero(right & ~right_before)),
         lost=int(np.count_nonzero(right_before & ~right)),
-        p=mcnemar_p(right, right_before),
+        p=mcnemar_p(right, right_before, groups),
         **measured,
     )
 
 
 def evaluate_on_test(
-    pruned: npt.NDArray[np.int64], unpruned: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]
+    pruned: npt.NDArray[np.int64],
+    unpruned: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int64],
+    groups: Groups = None,
 ) -> PrunedTest:
-    """Scores on test from predicted classes, all int64 (images,). Only for the chosen point."""
+    """Scores on test from predicted classes, all int64 (images,), by whole `groups`. Only for the chosen point."""
     right, right_before = pruned == labels, unpruned == labels
     return PrunedTest(
         images=len(labels),
         unpruned=accuracy(unpruned, labels),
-        unpruned_ci95=wilson_interval(int(right_before.sum()), len(labels)),
+        unpruned_ci95=accuracy_interval(right_before, groups),
         pruned=accuracy(pruned, labels),
-        pruned_ci95=wilson_interval(int(right.sum()), len(labels)),
+        pruned_ci95=accuracy_interval(right, groups),
         difference=float(np.mean(right) - np.mean(right_before)),
-        difference_ci95=paired_bootstrap(right, right_before, BOOTSTRAP_SEED),
-        p=mcnemar_p(right, right_before),
+        difference_ci95=paired_bootstrap(right, right_before, BOOTSTRAP_SEED, groups=groups),
+        p=mcnemar_p(right, right_before, groups),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.metrics.intervals import mcnemar_p, wilson_interval
+from ensembles.metrics.intervals import Groups, accuracy_interval, mcnemar_p
 from ensembles.metrics.scores import accuracy, log_loss
 from trainables.errors import DamagedObject, ObjectMissing
 from trainables.store import layout
@@ -78,24 +78,29 @@ def score(
     validation_labels: npt.NDArray[np.int64],
     test: Probabilities,
     test_labels: npt.NDArray[np.int64],
+    test_groups: Groups = None,
 ) -> SoupScore:
-    """Scores from probabilities (images, classes) and labels int64 (images,) of both splits."""
-    right = int(np.count_nonzero(test.argmax(1) == test_labels))
+    """Scores from probabilities (images, classes) and labels int64 (images,) of both splits; `test_groups` widen the interval."""
     return SoupScore(
         name=name,
         validation_accuracy=accuracy(validation.argmax(1), validation_labels),
         validation_loss=log_loss(validation, validation_labels),
         test_accuracy=accuracy(test.argmax(1), test_labels),
-        test_ci95=wilson_interval(right, len(test_labels)),
+        test_ci95=accuracy_interval(test.argmax(1) == test_labels, test_groups),
         test_loss=log_loss(test, test_labels),
     )
 
 
-def compare(soup: Probabilities, best: Probabilities, labels: npt.NDArray[np.int64]) -> tuple[int, int, float]:
-    """Images gained and lost by the soup, and p of McNemar's test, from probabilities (images, classes) on test."""
+def compare(
+    soup: Probabilities, best: Probabilities, labels: npt.NDArray[np.int64], groups: Groups = None
+) -> tuple[int, int, float]:
+    """Images gained and lost by the soup, and p of McNemar's test, from probabilities (images, classes) on test.
+
+    With `groups` the test counts whole groups.
+    """
     right, before = soup.argmax(1) == labels, best.argmax(1) == labels
     gained, lost = int(np.count_nonzero(right & ~before)), int(np.count_nonzero(before & ~right))
-    return gained, lost, mcnemar_p(right, before)
+    return gained, lost, mcnemar_p(right, before, groups)
 
 
 def to_json(summary: SoupSummary) -> dict[str, Any]:

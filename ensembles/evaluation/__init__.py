@@ -1,6 +1,7 @@
 """The evaluation of a team: the one place where predictions on the test split are scored, after every choice is made.
 
-`verdict.evaluate` prepares and scores; `ledger` counts every use of a split; `gather` collects the evidence for a report.
+`verdict.evaluate` prepares and scores; `ledger` counts every use of a split; `gather` collects the evidence for a report;
+`by_source` tells it for each camera or clinic.
 """
 
 from typing import TYPE_CHECKING
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 from trainables.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from ensembles.evaluation.by_source import SourceScore, score_sources
     from ensembles.evaluation.comparison import measure_change
     from ensembles.evaluation.evidence import Evidence
     from ensembles.evaluation.gather import gather_evidence
@@ -19,18 +21,21 @@ __all__ = [
     "Evidence",
     "Ledger",
     "Score",
+    "SourceScore",
     "Verdict",
     "evaluate",
     "evaluate_prepared",
     "gather_evidence",
     "measure_change",
     "prepare",
+    "score_sources",
     "score_vote",
 ]
 
 __getattr__ = lazy_names(
     __name__,
     {
+        "by_source": ("SourceScore", "score_sources"),
         "comparison": ("measure_change",),
         "evidence": ("Evidence",),
         "gather": ("gather_evidence",),

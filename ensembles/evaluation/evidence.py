@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ensembles.calibration.reliability import Bin
+from ensembles.evaluation.by_source import SourceScore
 
 
 @dataclass(frozen=True)
@@ -73,3 +74,5 @@ class Evidence:
     """Images that only the best single checkpoint has right, most confident first."""
     missed: tuple[ImageCase, ...]
     """Test images that no member has right, most confident first: suspected label errors."""
+    sources: tuple[SourceScore, ...] = ()
+    """Scores by source; empty where images have none, or all the same."""

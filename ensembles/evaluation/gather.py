@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ensembles.calibration.calibrate import calibrate
 from ensembles.calibration.reliability import reliability, risk_coverage
+from ensembles.evaluation.by_source import score_sources
 from ensembles.evaluation.evidence import ClassChange, Evidence, ImageCase
 from ensembles.evaluation.verdict import Prepared
 from ensembles.metrics.scores import cost_of, measure
@@ -18,11 +19,15 @@ from trainables.results.checkpoint import CheckpointId
 
 
 def gather_evidence(
-    prepared: Prepared, validation_pool: PredictionPool, test_pool: PredictionPool, image_ids: Sequence[str]
+    prepared: Prepared,
+    validation_pool: PredictionPool,
+    test_pool: PredictionPool,
+    image_ids: Sequence[str],
+    sources: Sequence[str] | None = None,
 ) -> Evidence:
     """All evidence on the team, with the vote and the calibration that were prepared, beside the best single checkpoint.
 
-    `image_ids` are those of the test images, in their order. Raises `MismatchedPredictions` where a pool lacks a member.
+    `image_ids` are those of the test images, in their order, `sources` the source of each, where it is known. Raises `MismatchedPredictions` where a pool lacks a member.
     """
     labels, names = test_pool.labels, test_pool.class_names
     team, ready = prepared.team, prepared.votes[prepared.config.vote]
@@ -61,6 +66,7 @@ def gather_evidence(
         fixed=cases((voted == labels) & (alone != labels)),
         broken=cases((voted != labels) & (alone == labels)),
         missed=cases(wrong.all(0)),
+        sources=score_sources(sources, voted == labels, alone == labels, test_pool.groups) if sources else (),
     )
 
 

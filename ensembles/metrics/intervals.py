@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
@@ -18,23 +19,27 @@ Z95 = 1.959963984540054
 """97.5 % quantile of the standard normal distribution."""
 
 
-def wilson_interval(correct: float, images: float) -> tuple[float, float]:
-    """95 % interval of an accuracy (Wilson 1927, without correction for continuity).
+def wilson_interval(correct: float, images: float, z: float = Z95) -> tuple[float, float]:
+    """95 % interval of an accuracy (Wilson 1927, without correction for continuity), or that of another quantile `z`.
 
     Unlike the textbook's plus-minus it stays inside 0 to 1 and keeps its width at an accuracy of 0 or 1.
     """
     share = correct / images
-    shrink = 1 + Z95**2 / images
-    middle = (share + Z95**2 / (2 * images)) / shrink
-    half = Z95 * math.sqrt(share * (1 - share) / images + Z95**2 / (4 * images**2)) / shrink
+    shrink = 1 + z**2 / images
+    middle = (share + z**2 / (2 * images)) / shrink
+    half = z * math.sqrt(share * (1 - share) / images + z**2 / (4 * images**2)) / shrink
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def accuracy_interval(right: npt.NDArray[np.bool_], groups: Groups = None) -> tuple[float, float]:
+def accuracy_interval(right: npt.NDArray[np.bool_], groups: Groups = None, comparisons: int = 1) -> tuple[float, float]:
     """95 % interval of the accuracy of images that are `right`, bool (images,): Wilson's, with `groups` on as many independent
-    images as they are worth (`count_effective`; Korn and Graubard 1998 do so with Clopper and Pearson's interval)."""
+    images as they are worth (`count_effective`; Korn and Graubard 1998 do so with Clopper and Pearson's interval).
+
+    Of several `comparisons` all hold together in 95 % (Bonferroni).
+    """
     images = count_effective(right.astype(np.float64), groups)
-    return wilson_interval(float(np.mean(right)) * images, images)
+    z = Z95 if comparisons == 1 else NormalDist().inv_cdf(1 - 0.025 / comparisons)
+    return wilson_interval(float(np.mean(right)) * images, images, z)
 
 
 def count_effective(values: npt.NDArray[np.float64], groups: Groups) -> float:

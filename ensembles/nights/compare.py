@@ -59,6 +59,9 @@ def compare_nights(now: TeamAnswers, before: TeamAnswers) -> NightComparison | N
     right_now = np.array([now.predicted[here] == now.labels[here] for here, _ in pairs])
     right_before = np.array([before.predicted[there] == now.labels[here] for here, there in pairs])
     ids = [now.image_ids[here] for here, _ in pairs]
+    groups = None
+    if now.groups is not None:  # today's groups, as today's labels
+        groups = np.unique([now.groups[here] for here, _ in pairs], return_inverse=True)[1].astype(np.int64)
     gained, lost = np.flatnonzero(right_now & ~right_before), np.flatnonzero(right_before & ~right_now)
     return NightComparison(
         images=len(pairs),
@@ -66,7 +69,7 @@ def compare_nights(now: TeamAnswers, before: TeamAnswers) -> NightComparison | N
         images_now=len(now.image_ids),
         matched_by=matched,
         relabelled=sum(now.labels[here] != before.labels[there] for here, there in pairs),
-        change=measure_change(right_now, right_before),
+        change=measure_change(right_now, right_before, groups),
         gained=len(gained),
         lost=len(lost),
         gained_ids=tuple(ids[at] for at in gained[:MOST_IDS]),

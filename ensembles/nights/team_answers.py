@@ -17,6 +17,7 @@ class TeamAnswers:
     image_sha256    hexadecimal, of each image's pixels
     labels          names of the true classes
     predicted       names of the classes that the vote predicts
+    groups          names of the groups of the images, or None where they have none
     """
 
     data_id: str
@@ -24,9 +25,12 @@ class TeamAnswers:
     image_sha256: tuple[str, ...]
     labels: tuple[str, ...]
     predicted: tuple[str, ...]
+    groups: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        if len({len(self.image_ids), len(self.image_sha256), len(self.labels), len(self.predicted)}) != 1:
+        columns = (self.image_ids, self.image_sha256, self.labels, self.predicted)
+        named = columns if self.groups is None else (*columns, self.groups)
+        if len({len(column) for column in named}) != 1:
             raise DamagedObject(f"the answers on data {self.data_id} have columns of different lengths: vote again")
 
 
@@ -38,6 +42,8 @@ def to_arrow(answers: TeamAnswers) -> bytes:
         "label": pa.array(answers.labels, pa.string()),
         "predicted": pa.array(answers.predicted, pa.string()),
     }
+    if answers.groups is not None:
+        columns["group"] = pa.array(answers.groups, pa.string())
     return write_table(pa.table(columns, metadata={"data_id": answers.data_id}))
 
 
@@ -50,4 +56,5 @@ def from_arrow(data: bytes) -> TeamAnswers:
             image_sha256=tuple(table["sha256"].to_pylist()),
             labels=tuple(table["label"].to_pylist()),
             predicted=tuple(table["predicted"].to_pylist()),
+            groups=tuple(table["group"].to_pylist()) if "group" in table.column_names else None,
         )

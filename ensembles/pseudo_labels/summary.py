@@ -72,7 +72,7 @@ def measure_gain(
 
     def change(pool: PredictionPool) -> Change:
         right_before, right_after = (voter.vote(pool).predicted == pool.labels for voter in voters)
-        return measure_change(right_after, right_before)
+        return measure_change(right_after, right_before, pool.groups)
 
     return Gain(label, len(before.members), len(after.members), change(validation_pool), change(test_pool))
 

@@ -40,6 +40,7 @@ from ensembles.report.team import cost as cost_section
 from ensembles.report.team import images as images_section
 from ensembles.report.team import path as path_section
 from ensembles.report.team import reliability as reliability_section
+from ensembles.report.team import sources as sources_section
 from ensembles.report.team import team as team_section
 from ensembles.report.team import verdict as verdict_section
 from ensembles.report.to_json import to_plain
@@ -115,6 +116,7 @@ class Report:
     agreement: agreement_section.AgreementSection | None
     reliability: reliability_section.ReliabilitySection | None
     classes: classes_section.ClassesSection | None
+    sources: sources_section.SourcesSection | None
     images: images_section.ImagesSection | None
     cost: cost_section.CostSection | None
     sweep: sweep_section.SweepSection | None
@@ -148,6 +150,7 @@ def lay_out(inputs: ReportInput) -> Report:
         agreement=agreement_section.lay_out(team, evidence),
         reliability=reliability_section.lay_out(evidence),
         classes=classes_section.lay_out(evidence),
+        sources=sources_section.lay_out(evidence),
         images=images_section.lay_out(evidence, len(team.members)),
         cost=cost_section.lay_out(ranked, team, verdict),
         sweep=sweep_section.lay_out(ranked, team, inputs.search, keys),

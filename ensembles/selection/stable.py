@@ -33,7 +33,7 @@ def select_stable(pool: PredictionPool, config: EnsembleConfig) -> Team:
 
 
 def stabilities(pool: PredictionPool, config: EnsembleConfig) -> npt.NDArray[np.float64]:
-    """Share of bootstraps of the images (Efron 1979) in which greedy's team has each member, float64 (members,)."""
+    """Share of bootstraps of the images (Efron 1979), by whole groups, in which greedy's team has each member, float64 (members,)."""
     rng = np.random.default_rng([STREAM, config.seed])
     considered = np.sort(rank_members(pool, config.metric)[: max(CANDIDATES, config.size)])
     by_loss = config.metric == "log_loss" and config.ties == "caucus" and not config.start and not config.diverse
@@ -41,7 +41,7 @@ def stabilities(pool: PredictionPool, config: EnsembleConfig) -> npt.NDArray[np.
     images, rounds = len(pool.labels), config.bootstraps or BOOTSTRAPS
     picked = np.zeros(len(pool.members))
     for _ in range(rounds):
-        rows = np.sort(rng.integers(0, images, images))
+        rows = _draw(rng, images, pool.groups)
         if of_true_class is not None:
             steps = list(greedy_by_loss(of_true_class[:, rows], config.size))
             count = FirstOfTeam().team_size([loss for _, loss in steps], 0)
@@ -59,3 +59,12 @@ def stabilities(pool: PredictionPool, config: EnsembleConfig) -> npt.NDArray[np.
             team = set(found.positions[: found.kept])
         picked[considered[list(team)]] += 1
     return picked / rounds
+
+
+def _draw(rng: np.random.Generator, images: int, groups: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
+    """Rows of one bootstrap, rising: as many images as there are, or all images of as many groups as there are."""
+    if groups is None:
+        return np.sort(rng.integers(0, images, images))
+    numbers = np.unique(groups, return_inverse=True)[1]
+    count = int(numbers.max()) + 1
+    return np.repeat(np.arange(images), np.bincount(rng.integers(0, count, count), minlength=count)[numbers])

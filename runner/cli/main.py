@@ -27,7 +27,7 @@ from runner.cli.options import (
     print_json,
     run_program,
 )
-from runner.cli.prepare import doctor, lr_range, plan, plugins, preview
+from runner.cli.prepare import doctor, evaluate, lr_range, plan, plugins, preview
 from runner.cli.results import diagnose, ensemble, report, status, top
 from runner.cli.terminal import Terminal, print_line
 from runner.cluster.supervise import supervise
@@ -129,6 +129,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "run": run,
     "plan": plan,
     "doctor": doctor,
+    "evaluate": evaluate,
     "plugins": plugins,
     "lr-range": lr_range,
     "preview": preview,

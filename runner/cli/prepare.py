@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Literal
 
 import typer
 
@@ -80,6 +81,36 @@ def doctor(
             checkup = check_machine(sweep, overrides or [])
         print_json(checkup.to_dict()) if as_json else print_line("\n".join(checkup.lines()))
         return WRONG_INPUT if checkup.findings else DONE
+
+    raise typer.Exit(exit_code(as_json, answer))
+
+
+def evaluate(
+    sweep: SweepFile,
+    overrides: Overrides = None,
+    leave_out: Annotated[
+        Literal["source", "group"] | None,
+        typer.Option(
+            "--leave-out", help="What to leave out in turn. Left out: data.source and data.group, where they are set."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what sources and groups that were never seen cost, with a nearest neighbour: trains nothing. Needs data.source or data.group."""
+
+    def answer() -> int:
+        from runner.cli.tables.unseen import show_unseen
+        from runner.config.checks import read_spec
+        from trainables.data.unseen import measure_unseen
+        from trainables.datasets.load import load_images
+
+        found = measure_unseen(load_images(read_spec(sweep, overrides or []).data), leave_out)
+        if as_json:
+            print_json(asdict(found))
+        else:
+            Terminal().print(show_unseen(found))
+            print_line("\n".join(["", *found.describe()]))
+        return DONE
 
     raise typer.Exit(exit_code(as_json, answer))
 

@@ -203,11 +203,11 @@ def _describe(
         str(best): [pool.probabilities[pool.position(best)] for pool in pools],
         "vote": [_vote(pool, ingredients) for pool in pools],
     }
-    labels = [pool.labels for pool in pools]
+    labels, groups = [pool.labels for pool in pools], pools[1].groups
     soup, single, vote = (
-        score(name, validation, labels[0], test, labels[1]) for name, (validation, test) in predictions.items()
+        score(name, validation, labels[0], test, labels[1], groups) for name, (validation, test) in predictions.items()
     )
-    gained, lost, p = compare(predictions[str(soup_id)][1], predictions[str(best)][1], labels[1])
+    gained, lost, p = compare(predictions[str(soup_id)][1], predictions[str(best)][1], labels[1], groups)
     return SoupSummary(
         run=stored.run,
         trial_id=soup_id.trial_id,

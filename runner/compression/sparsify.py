@@ -78,9 +78,9 @@ def sparsify_run(
     unpruned = _predicted(stored.store, checkpoint, "validation", table)
     images = read_images(stored, record)
     task = open_task(stored, record, checkpoint, images)
-    labels = table.labels_of("validation")
+    labels, groups = table.labels_of("validation"), table.groups_of("validation")
     start = place_point(
-        str(checkpoint), 0.0, _measure_unpruned(stored.store, task, checkpoint), unpruned, unpruned, labels
+        str(checkpoint), 0.0, _measure_unpruned(stored.store, task, checkpoint), unpruned, unpruned, labels, groups
     )
     notify(f"{checkpoint}: validation {start.accuracy:.2%} as trained, {start.nonzero:,} weights")
     points: list[PrunedPoint] = []
@@ -92,9 +92,8 @@ def sparsify_run(
             failed.append((one.sparsity, str(error)))
             notify(f"{one}: {error}")
             continue
-        point = place_point(
-            str(one), one.sparsity, measured, _predicted(stored.store, one, "validation", table), unpruned, labels
-        )
+        predicted = _predicted(stored.store, one, "validation", table)
+        point = place_point(str(one), one.sparsity, measured, predicted, unpruned, labels, groups)
         points.append(point)
         notify(_describe_point(point, known))
     chosen = choose(points)
@@ -102,7 +101,8 @@ def sparsify_run(
     if chosen is not None:  # only here, after everything has been chosen, are predictions on test opened
         best = next(one for one in pruned_ids if one.sparsity == chosen.sparsity)
         pruned = _predicted(stored.store, best, "test", table)
-        test = evaluate_on_test(pruned, _predicted(stored.store, checkpoint, "test", table), table.labels_of("test"))
+        before = _predicted(stored.store, checkpoint, "test", table)
+        test = evaluate_on_test(pruned, before, table.labels_of("test"), table.groups_of("test"))
     from trainables.compression.prune import fine_tuning_config
 
     curve = PrunedCurve(

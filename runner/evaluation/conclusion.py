@@ -8,6 +8,7 @@ from pathlib import Path
 from ensembles.analysis.training_summary import read_statistics
 from ensembles.compression.read_curves import read_curves
 from ensembles.diagnosis.custom import find_rules
+from ensembles.evaluation.by_source import SourceScore
 from ensembles.evaluation.evidence import Evidence
 from ensembles.evaluation.gather import gather_evidence
 from ensembles.evaluation.ledger import COUNTED, Ledger, read_ledger, record_use
@@ -60,6 +61,11 @@ class Conclusion:
     pool: StoredPool | None = None
     """The candidates, for another selection among them."""
 
+    @property
+    def sources(self) -> tuple[SourceScore, ...]:
+        """Scores by source; empty where images have none."""
+        return self.evidence.sources if self.evidence else ()
+
 
 def check_published(stored: StoredRun) -> None:
     """Raise `StoreTooNew` where a team that is chosen here must not take the place of the one in the store."""
@@ -92,7 +98,9 @@ def evaluate_team(stored: StoredRun, selected: SelectedTeam) -> Conclusion:
         left_out=selected.pool.true_class.left_out + evaluation.untested,
         pseudo=summarise_pseudo_labels(stored.store, stored.state, stored.spec, table, stored.ensemble, team, best),
         corrected=selected.corrected,
-        evidence=gather_evidence(evaluation.prepared, selected.validation, evaluation.test, image_ids),
+        evidence=gather_evidence(
+            evaluation.prepared, selected.validation, evaluation.test, image_ids, table.sources_of("test")
+        ),
         pool=selected.pool,
     )
 

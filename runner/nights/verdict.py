@@ -83,6 +83,7 @@ def answers_of(store: Store, conclusion: Conclusion) -> TeamAnswers:
         image_sha256=tuple(digests[row] for row in rows),
         labels=tuple(table.class_names[label] for label in table.labels[rows]),
         predicted=tuple(table.class_names[label] for label in predicted),
+        groups=None if table.groups is None else tuple(table.groups[row] for row in rows),
     )
 
 

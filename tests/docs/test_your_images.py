@@ -19,14 +19,15 @@ QUICK = ["search.trials=2", "scheduler.max_epochs=2", "model.blocks=3", "model.w
 
 
 def take_pictures(folder: Path) -> None:
-    """Forty JPEGs of each of three classes, of several sizes, and what else lies on a phone."""
+    """Forty JPEGs of each of three classes, of several sizes and two cameras, and what else lies on a phone."""
     rng = np.random.default_rng(0)
     for at, kind in enumerate(("cat", "dog", "fox")):
         (folder / kind).mkdir(parents=True)
         for number in range(40):
             picture = rng.integers(0, 90, (60 + number % 3, 80, 3)).astype(np.uint8)
             picture[:, :, at] += 120
-            Image.fromarray(picture).save(folder / kind / f"IMG_{1000 + 100 * at + number // 2}_{number % 2}.JPG")
+            camera = "IMG" if number < 20 else "DSC"
+            Image.fromarray(picture).save(folder / kind / f"{camera}_{1000 + 100 * at + number // 2}_{number % 2}.JPG")
     for beside in (
         "cat/IMG_9.heic",
         "dog/IMG_8.HEIC",
@@ -61,7 +62,8 @@ def test_the_commands_of_the_page_lead_from_a_folder_to_predictions(tmp_path: Pa
     assert f"class folders · {counts}" in said[0]
     assert "IMG_9.heic" not in said[0]
     assert counts in said[1]
-    assert "60 groups" in said[-1]
+    assert "60 groups" in said[-2]
+    assert "on 100.0% to 100.0% where a source is left out." in said[-1]
     rows = (tmp_path / "predictions.csv").read_text().splitlines()
     assert len(rows) == 1 + 120
     assert next((tmp_path / "runs" / "sweeps" / "own-images").glob("*/report.html")).stat().st_size > 10_000

@@ -33,6 +33,7 @@ CALLED = {
     "run": (["sweep.yaml"], "runner.pipeline.run_sweep"),
     "plan": (["sweep.yaml"], "runner.plan.plan.plan_sweep"),
     "doctor": ([], "runner.doctor.machine.check_machine"),
+    "evaluate": (["sweep.yaml"], "trainables.data.unseen.measure_unseen"),
     "plugins": ([], "runner.cli.tables.plugins.plugins_to_json"),
     "lr-range": (["sweep.yaml"], "runner.preflight.lr_range.measure_ranges"),
     "preview": (["sweep.yaml"], "runner.preflight.preview.preview"),

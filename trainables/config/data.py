@@ -23,6 +23,17 @@ def _split_list(raw: object) -> object:
     return [int(item) if item.isdecimal() else item for item in (part.strip() for part in raw.split(","))]
 
 
+def _split_names(raw: object) -> object:
+    """A name, or a comma-separated list of names on the command line; YAML reads a name of digits as a number."""
+    if isinstance(raw, str):
+        return [name.strip() for name in raw.split(",")]
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        return [str(raw)]
+    if isinstance(raw, list):
+        return [str(name) if isinstance(name, int) and not isinstance(name, bool) else name for name in raw]
+    return raw
+
+
 def _check_colour(colour: str) -> str:
     if colour not in _COLOURS and not re.fullmatch("#[0-9a-fA-F]{6}", colour):
         raise ValueError(f"{colour!r} is no colour: name {', '.join(list(_COLOURS)[:3])} or #rrggbb")
@@ -92,6 +103,9 @@ class DataConfig(OpenSection):
     as `^(.*)_[0-9]+`. Also folds, bags and bootstraps keep groups whole."""
     source: str | int | None = None
     """Where images come from, as the camera or the clinic, in the forms of `group`: scores are reported for each source."""
+    hold_out: Annotated[Annotated[list[str], Field(min_length=1)] | None, BeforeValidator(_split_names)] = None
+    """Sources whose images are the test split, all of them, and no image of another source is: `[clinic-3]`. What a team is worth on
+    a source that nothing was trained on. Needs `source`."""
     delimiter: Annotated[str | None, BeforeValidator(_name_delimiter)] = None
     """Character between the cells of a table, or `comma`, `semicolon`, `tab`, `pipe` or `blank`, which need no quotes. Left out: found."""
     header: bool | None = None
@@ -163,6 +177,8 @@ class DataConfig(OpenSection):
             self._check_named()
         for key in ("group", "source", "label_regex"):
             _check_pattern(key, getattr(self, key))
+        if self.hold_out is not None and self.source is None and not self.has_plugin:
+            raise ValueError("data.hold_out names sources, but data.source does not say what a source is: set it")
         if self.validation + self.test >= 0.95:
             raise ValueError(
                 f"data.validation {self.validation} and data.test {self.test} leave less than 5 % for training: lower one"

@@ -60,6 +60,10 @@ class DataTable:
         found: npt.NDArray[np.int64] = np.unique(named.astype(str), return_inverse=True)[1].astype(np.int64)
         return found
 
+    def sources_of(self, split: str) -> list[str] | None:
+        """The source of each image of `split`, in the order of `rows`; None where images have none."""
+        return None if self.sources is None else [self.sources[row] for row in self.rows(split).tolist()]
+
     def labels_sha256(self, split: str) -> str:
         """The hash that aligned predictions on `split` have."""
         return labels_sha256(self.labels_of(split))

@@ -19,6 +19,7 @@ from trainables.datasets.arrays import images_from_arrays
 from trainables.datasets.decode import some_of
 from trainables.datasets.decode_listing import decode_listing
 from trainables.datasets.groups import find_groups
+from trainables.datasets.hold_out import hold_out_sources
 from trainables.datasets.select import select_images
 from trainables.errors import DataError
 from trainables.layouts.detect import list_images
@@ -36,6 +37,8 @@ def load_images(config: DataConfig) -> ImageSet:
     """
     whole = _load_named(config) if config.name else load_source(config)
     came = whole.splits if config.keep_split else np.full(len(whole.splits), UNGIVEN, np.int8)
+    if config.hold_out is not None:
+        came = hold_out_sources(whole, came, config.hold_out)
     split_of = dict(zip(whole.image_ids, came.tolist(), strict=True))
     if config.classes is not None:
         whole = select_classes(whole, config.classes)
@@ -66,17 +69,18 @@ def load_source(config: DataConfig) -> ImageSet:
     listed = listing.images
     decoded = decode_listing(listed, config)
     kept = [listed[row] for row in decoded.rows]
+    ids, cells = tuple(image.image_id for image in kept), [image.cells for image in kept]
     class_names = tuple(listing.class_names)
     place = {name: label for label, name in enumerate(class_names)}
     return ImageSet(
         name=listing.name,
         pixels=decoded.pixels,
         labels=np.array([place[str(image.label)] for image in kept], np.int64),
-        image_ids=tuple(image.image_id for image in kept),
+        image_ids=ids,
         class_names=class_names,
         splits=np.array([layout.SPLITS.index(image.split or "train") for image in kept], np.int8),
-        groups=find_groups(kept, config.group, "group", listing.columns),
-        sources=find_groups(kept, config.source, "source", listing.columns),
+        groups=find_groups(ids, config.group, "group", listing.columns, cells),
+        sources=find_groups(ids, config.source, "source", listing.columns, cells),
         reading=Reading(
             listing.layout,
             listing.split_from,
@@ -91,8 +95,12 @@ def load_source(config: DataConfig) -> ImageSet:
 def _describe_split(images: ImageSet, splits: npt.NDArray[np.int8], is_given: bool, config: DataConfig) -> Reading:
     """The reading of `images` with what is to be said of its split."""
     reading, notes = images.reading, []
+    given_by = reading.split_from if is_given else ""
     if reading.split_from and not config.keep_split:
         notes.append(f"the split given by {reading.split_from} is not kept: data.keep_split is false")
+        given_by = ""
+    if config.hold_out is not None:
+        given_by = f"{given_by} and data.hold_out" if given_by else "data.hold_out"
     held = {split: set(images.labels[splits == number].tolist()) for number, split in enumerate(layout.SPLITS)}
     for split in ("validation", "test"):
         if without := [name for label, name in enumerate(images.class_names) if label not in held[split]]:
@@ -105,11 +113,13 @@ def _describe_split(images: ImageSet, splits: npt.NDArray[np.int8], is_given: bo
         for group, split in zip(images.groups, splits.tolist(), strict=True):
             of_group.setdefault(group, set()).add(split)
         if torn := sorted(group for group, held in of_group.items() if len(held) > 1):
-            notes.append(
-                f"the split that came with the data tears {len(torn)} of {len(of_group)} groups apart (as {torn[0]!r}): "
-                "data.keep_split=false deals whole groups"
+            remedy = (
+                "leave those images out" if given_by == "data.hold_out" else "data.keep_split=false deals whole groups"
             )
-    return replace(reading, split_from=reading.split_from if is_given else "", notes=(*reading.notes, *notes))
+            notes.append(
+                f"the split given by {given_by} tears {len(torn)} of {len(of_group)} groups apart (as {torn[0]!r}): {remedy}"
+            )
+    return replace(reading, split_from=given_by, notes=(*reading.notes, *notes))
 
 
 def _load_named(config: DataConfig) -> ImageSet:
@@ -123,6 +133,11 @@ def _load_named(config: DataConfig) -> ImageSet:
         images = _load_custom(config, function, known)
     else:
         images = function(**choose_keys(function, 0, known, {}))
+    images = replace(
+        images,
+        groups=find_groups(images.image_ids, config.group, "group") or images.groups,
+        sources=find_groups(images.image_ids, config.source, "source") or images.sources,
+    )
     published = (images.splits != TRAIN).any()
     if published:
         images = replace(images, reading=replace(images.reading, split_from="the set"))

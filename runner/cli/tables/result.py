@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ensembles.evaluation.by_source import describe_sources
 from ensembles.evaluation.score import Score
 from ensembles.evaluation.verdict import Verdict
 from ensembles.report.sweep.pseudo_labels import lay_out
@@ -55,6 +56,8 @@ def show_result(result: RunResult, console: Console) -> None:
         console.print()
         for sentence in result.conclusion.verdict.sentences:
             console.print(sentence, markup=False, highlight=False)
+        if told := describe_sources(result.conclusion.sources):
+            print_text(told)
         if result.conclusion.pseudo:
             print_text(f"pseudo-labels: {' '.join(lay_out(result.conclusion.pseudo).sentences)}")
     trained = f"{result.epochs_trained} epochs trained" if result.epochs_trained else "nothing to train"

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ensembles.evaluation.by_source import describe_sources
 from ensembles.evaluation.score import Score
 from runner.evaluation.revote import Revote, Row
 
@@ -77,6 +78,8 @@ def list_notes(revote: Revote) -> Iterator[str]:
         f"on {verdict.test_images:,} test images; with 95 % intervals."
     )
     yield from verdict.sentences
+    if told := describe_sources(revote.conclusion.sources):
+        yield told
     if left_out := revote.conclusion.left_out:
         member, reason = left_out[0]
         yield f"{len(left_out)} could not vote, such as {member}: {reason}"

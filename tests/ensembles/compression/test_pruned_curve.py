@@ -158,3 +158,13 @@ def test_a_curve_comes_back_from_its_record() -> None:
 def test_a_record_that_is_none_is_refused(harm: dict[str, Any]) -> None:
     with pytest.raises(DamagedObject, match="delete it and run `caucus sparsify` again"):
         from_json(json.loads(json.dumps(to_json(make_curve()))) | harm)
+
+
+def test_images_of_one_group_are_one_piece_of_evidence():
+    labels, before, after = np.zeros(12, np.int64), np.zeros(12, np.int64), np.ones(12, np.int64)
+    groups = np.repeat([0, 1], 6)
+    assert not place_point("one", 0.5, MEASURED, after, before, labels).within_noise
+    assert place_point("one", 0.5, MEASURED, after, before, labels, groups).p == 0.5
+    alone, grouped = evaluate_on_test(after, before, labels), evaluate_on_test(after, before, labels, groups)
+    assert grouped.p == 0.5
+    assert grouped.unpruned_ci95[0] < alone.unpruned_ci95[0]

@@ -57,6 +57,15 @@ def test_gains_and_losses_are_counted() -> None:
     assert compare(predictions(0.9, 0.9, 0.1, 0.9), predictions(0.9, 0.1, 0.9, 0.1), LABELS) == (2, 1, 1.0)
 
 
+def test_images_of_one_group_are_one_piece_of_evidence():
+    better, worse, labels = np.tile([0.9, 0.1], (12, 1)), np.tile([0.1, 0.9], (12, 1)), np.zeros(12, np.int64)
+    groups = np.repeat([0, 1], 6)
+    assert compare(better, worse, labels)[2] < 0.001
+    assert compare(better, worse, labels, groups) == (12, 0, 0.5)
+    alone, grouped = (score("soup", better, labels, better, labels, each) for each in (None, groups))
+    assert grouped.test_ci95[0] < alone.test_ci95[0]
+
+
 def test_the_sentence_says_what_one_net_and_their_vote_come_to() -> None:
     assert make_summary().sentence == (
         "The greedy soup of 2 of 3 epochs of 0f3a is right on 75.00% of 400 test images, +25.00 points to its best single "

@@ -54,6 +54,15 @@ def test_classes_gain_and_lose(evidence):
     assert evidence.confusion_change.tolist() == [[0, 0, 0], [1, -1, 0], [0, -1, 1]]
 
 
+def test_sources_are_scored_where_images_have_them(evidence):
+    assert evidence.sources == ()
+    team, config = make_team(0.5, 0.5), EnsembleConfig(calibrate="none", size=1)
+    prepared = prepare(team, config, VALIDATION, [member(0), member(1)], VALIDATION.probabilities.mean(0))
+    found = gather_evidence(prepared, VALIDATION, TEST, ["a", "b", "c", "d"], ["x", "x", "y", "y"])
+    # The vote says 0 0 2 1 and the best single 0 1 1 1, where 0 1 2 0 is true.
+    assert [(one.source, one.team, one.best) for one in found.sources] == [("x", 0.5, 1.0), ("y", 0.5, 0.0)]
+
+
 def test_images_that_were_fixed_broken_and_missed(evidence):
     (fixed,), (broken,), (missed,) = evidence.fixed, evidence.broken, evidence.missed
     assert (fixed.image_id, fixed.label, fixed.team, fixed.best, fixed.members_right) == (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ensembles.nights.compare import MOST_IDS, compare_nights
@@ -28,6 +30,28 @@ def test_images_are_counted_by_who_is_right_on_them():
     assert (found.gained, found.gained_ids, found.lost, found.lost_ids) == (2, ("b", "d"), 1, ("a",))
     assert (found.change.before, found.change.after, found.change.difference) == (0.5, 0.75, 0.25)
     assert found.change.mcnemar_p == 1.0  # 2 against 1: twice the chance of 1 or fewer of 3, which is 1/2
+
+
+def test_images_of_one_group_are_one_piece_of_evidence():
+    wrong, right = (
+        [(f"{n}", f"{n}", "cat", "dog") for n in range(10)],
+        [(f"{n}", f"{n}", "cat", "cat") for n in range(10)],
+    )
+    alone = compare_nights(answers(right), answers(wrong))
+    grouped = compare_nights(replace(answers(right), groups=("x",) * 5 + ("y",) * 5), answers(wrong))
+    assert alone is not None
+    assert grouped is not None
+    assert alone.change.direction == "better"
+    assert (grouped.change.mcnemar_p, grouped.change.direction) == (0.5, "alike")  # two groups: 2 of 4 signs
+
+
+def test_groups_survive_their_file_and_older_files_have_none():
+    plain = answers([("a", "p", "cat", "cat"), ("b", "q", "cat", "dog")])
+    assert from_arrow(to_arrow(plain)) == plain
+    grouped = replace(plain, groups=("x", "y"))
+    assert from_arrow(to_arrow(grouped)) == grouped
+    with pytest.raises(DamagedObject, match="different lengths"):
+        replace(plain, groups=("x",))
 
 
 def test_only_images_that_both_have_are_compared():

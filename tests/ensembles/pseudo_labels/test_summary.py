@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,15 @@ def test_before_and_after_are_compared_on_the_same_images():
     assert gain.test.ci95[0] <= 0.25 <= gain.test.ci95[1]
     assert gain.test.mcnemar_p == 1.0  # one image put right, none got wrong
     assert (gain.members_before, gain.members_after) == (1, 1)
+
+
+def test_images_of_one_group_are_one_piece_of_evidence():
+    first = np.stack([np.full(8, 0.2), np.full(8, 0.9)])
+    pools = [make_pool(np.stack([first, 1 - first], axis=2), [0] * 8, split) for split in ("validation", "test")]
+    teams = make_team([member(0)]), make_team([member(1)])
+    assert measure_gain("single", *teams, "soft", *pools).test.mcnemar_p < 0.01
+    grouped = [replace(pool, groups=np.repeat([0, 1], 4)) for pool in pools]
+    assert measure_gain("single", *teams, "soft", *grouped).test.mcnemar_p == 0.5
 
 
 def test_the_same_team_gains_nothing():

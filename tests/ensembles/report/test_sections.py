@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from ensembles.calibration.reliability import Bin
+from ensembles.evaluation.by_source import score_sources
 from ensembles.evaluation.evidence import ClassChange, Evidence, ImageCase
 from ensembles.report.charts.metric_text import MISSING, show_loss
+from ensembles.report.page import render_report
 from ensembles.report.sweep import data as data_section
 from ensembles.report.sweep import ladder as ladder_section
 from ensembles.report.sweep import trials as trials_section
@@ -20,6 +22,7 @@ from ensembles.report.team import cost as cost_section
 from ensembles.report.team import images as images_section
 from ensembles.report.team import path as path_section
 from ensembles.report.team import reliability as reliability_section
+from ensembles.report.team import sources as sources_section
 from ensembles.report.team import team as team_section
 from ensembles.report.team import verdict as verdict_section
 from ensembles.selection_bias.estimate import Estimate
@@ -223,6 +226,33 @@ def test_on_the_map_of_confusions_above_zero_is_better_everywhere() -> None:
     still = classes_section.lay_out(replace(EVIDENCE, confusion_change=np.zeros((3, 3), np.int64)))
     assert still is not None
     assert (still.chart, still.confusions) == (None, ())
+
+
+def test_sources_are_shown_where_there_are_some_and_their_names_are_escaped() -> None:
+    assert sources_section.lay_out(None) is None
+    assert sources_section.lay_out(EVIDENCE) is None
+    assert FULL.evidence
+    right = np.array([True] * 8 + [False] * 8)
+    scores = score_sources(["<b>x"] * 8 + ["y"] * 8, right, ~right)
+    found = sources_section.lay_out(replace(FULL.evidence, sources=scores))
+    assert found
+    assert [(row.source, row.images, row.best, row.team) for row in found.rows] == [("<b>x", 8, 0, 1), ("y", 8, 1, 0)]
+    page = render_report(replace(FULL, evidence=replace(FULL.evidence, sources=scores)))
+    assert '<a href="#sources">' in page
+    assert "&lt;b&gt;x" in page
+    assert "<b>x" not in page
+    assert '<a href="#sources">' not in render_report(FULL)
+
+
+def test_of_many_sources_the_worst_are_shown() -> None:
+    many = sources_section.MOST_ROWS + 3
+    right = np.arange(many) % 2 == 0
+    found = sources_section.lay_out(
+        replace(EVIDENCE, sources=score_sources([f"{n}" for n in range(many)], right, right))
+    )
+    assert found
+    assert (len(found.rows), found.more) == (sources_section.MOST_ROWS, 3)
+    assert sum(not row.team for row in found.rows) == many // 2
 
 
 def test_of_many_classes_those_that_change_most_are_shown_in_their_order() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,14 @@ def test_bootstraps_draw_every_image_as_often_as_the_others(metric: Metric) -> N
     shares = stabilities(pool, EnsembleConfig(size=1, bootstraps=400, metric=metric))
     assert shares == pytest.approx([0.75, 0.25], abs=0.06)
     assert shares.sum() == 1
+
+
+def test_images_of_one_group_are_drawn_together() -> None:
+    # As above with each image eight times: image by image 1 is hardly ever better, group by group as often as above.
+    of_true_class = np.repeat(np.array([[0.9, 0.5], [0.5, 0.85]]), 8, axis=1)
+    pool = make_pool(np.stack([of_true_class, 1 - of_true_class], axis=2), [0] * 16)
+    config = EnsembleConfig(size=1, bootstraps=400, metric="log_loss")
+    assert stabilities(replace(pool, groups=np.repeat([3, 7], 8)), config) == pytest.approx([0.75, 0.25], abs=0.06)
 
 
 @pytest.mark.parametrize("changes", [{"metric": "accuracy"}, {"start": 1}, {"ties": "autogluon"}, {"diverse": True}])

@@ -94,6 +94,7 @@ def test_groups_sources_and_what_was_passed_over_are_on_record(tmp_path: Path) -
     write_data_table(store, images)
     table = read_data_table(store, images.data_id)
     assert (table.groups, table.sources) == (images.groups, images.sources)
+    assert table.sources_of("validation") == [images.sources[row] for row in images.rows("validation")]
     assert store.get(f"data/{images.data_id}/passed_over.tsv") == b"a.heic\tHEIC\n"
     assert read_understood(store, images.data_id) == [
         "class folders · 2 classes: cat 3, <b>dog 2 · split given by folders: train 2, validation 2, test 1 · 3 groups · 2 sources"

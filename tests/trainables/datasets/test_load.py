@@ -79,3 +79,52 @@ def test_what_is_no_data_source_is_refused_with_its_name(keys: dict[str, object]
 def test_no_other_source_has_keys_of_its_own() -> None:
     with pytest.raises(ValueError, match="year"):
         DataConfig.model_validate({"name": "digits", "year": 2024})
+
+
+def test_a_set_that_is_known_by_its_name_has_groups_and_sources_by_the_names_of_its_images() -> None:
+    images = load_made(how="set", keep_split=False, group="^([0-9]+?)[0-9]?[.]", source="([0-9])[.]")
+    assert images.groups is not None
+    assert images.sources is not None
+    assert {len(images.groups[row]) for row in range(40)} == {1}
+    assert dict(zip(images.image_ids, images.sources, strict=True))["37.png"] == "7"
+    for group in set(images.groups):
+        assert len({images.splits[row] for row in range(40) if images.groups[row] == group}) == 1
+    with pytest.raises(DataError, match=r"data\.group is 'patient', but the data has no table"):
+        load_made(group="patient")
+
+
+def test_the_images_of_a_source_that_is_held_out_are_the_test_split_and_no_others() -> None:
+    images = load_made(how="set", source="([0-9])[.]", hold_out=7)
+    assert {images.image_ids[row] for row in images.rows("test")} == {"7.png", "17.png", "27.png", "37.png"}
+    assert len(images.rows("validation")) == 5  # 0.15 of the other 36
+    assert images.reading.split_from == "the set and data.hold_out"
+    both = load_made(how="set", keep_split=False, source="([0-9])[.]", hold_out="7,3")
+    assert {name[-5] for name in (both.image_ids[row] for row in both.rows("test"))} == {"7", "3"}
+    assert both.reading.split_from == "data.hold_out"
+
+
+def test_groups_that_a_source_held_out_tears_apart_are_said() -> None:
+    images = load_made(how="set", keep_split=False, source="([0-9])[.]", group="^([0-9])", hold_out="7")
+    assert any("the split given by data.hold_out tears" in note for note in images.reading.notes)
+
+
+@pytest.mark.parametrize(
+    ("keys", "error", "said"),
+    [
+        ({"hold_out": "7"}, None, "data.source does not say"),
+        (
+            {"hold_out": "x", "source": "([0-9])[.]"},
+            DataError,
+            "hold_out names 'x', but the sources are 0, 1, 2 and 7 more",
+        ),
+        ({"hold_out": [str(digit) for digit in range(10)], "source": "([0-9])[.]"}, DataError, "names all 10 sources"),
+        ({"hold_out": "7"}, DataError, "the images have none"),
+    ],
+)
+def test_what_cannot_be_held_out_is_refused(keys: dict[str, Any], error: type[Exception] | None, said: str) -> None:
+    if error is None:
+        with pytest.raises(ValueError, match=said):
+            DataConfig.model_validate({"name": "digits", **keys})
+        return
+    with pytest.raises(error, match=said):
+        load_made(how="set", **keys)
