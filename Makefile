@@ -6,7 +6,7 @@ JOBS ?= 2
 STAMP := .venv/set-up
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep fashion test test-long test-gpu faults fuzz mutants soak check format bench bench-gpu clean
+.PHONY: help setup sweep fashion test test-long test-extended test-gpu faults fuzz mutants soak check format bench bench-gpu clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,8 +30,13 @@ fashion: $(STAMP) ## the ten-minute sweep of Fashion-MNIST
 test: check ## lint, types, import rules and all tests but the long ones, JOBS=2 at a time
 	$(BIN)/pytest -m "not long and not gpu" -n $(JOBS) --dist loadfile --durations=25
 
+LONG := $(BIN)/pytest $$(grep -rlE "mark\.long" tests --include=test_*.py) -n $(JOBS) --dist loadfile --no-loadscope-reorder -v --durations=60
+
 test-long: $(STAMP) ## the long tests: kills, a cluster of three nodes, real data; CI runs them after `make test`
-	$(BIN)/pytest -m "long and not gpu" -n $(JOBS) --dist loadfile --no-loadscope-reorder -v --durations=60
+	$(LONG) -m "long and not extended and not gpu"
+
+test-extended: $(STAMP) ## further cases of the long tests, which CI has no time for; some half an hour
+	$(LONG) -m "long and extended and not gpu"
 
 faults: $(STAMP) ## the faults of store and processes, three times each, with their figures; about an hour
 	CAUCUS_FAULT_TIMES=3 $(BIN)/pytest -rA tests/faults/test_store_faults.py tests/faults/test_process_faults.py tests/faults/test_damage.py

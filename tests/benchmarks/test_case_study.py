@@ -88,6 +88,7 @@ def test_the_study_has_the_arms_of_the_articles_with_ten_seeds_each(path: Path) 
 
 
 @pytest.mark.long
+@pytest.mark.extended
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason="Fashion-MNIST is not installed")
 def test_a_small_study_runs_and_its_table_can_be_printed(tmp_path: Path) -> None:
     small = ["search.repeats=2", "scheduler.max_epochs=2", "model.width=4", "data.train=100", "data.size=14"]

@@ -96,6 +96,7 @@ def test_a_run_killed_between_and_inside_rounds_comes_to_the_same_bits(undisturb
     assert values[0] == values[1]
 
 
+@pytest.mark.extended  # test_search_resume ends sweeps by budgets, too
 def test_a_budget_ends_the_rounds_and_a_larger_one_goes_on(undisturbed, tmp_path):
     store = tmp_path / "runs"
     words = undisturbed.words

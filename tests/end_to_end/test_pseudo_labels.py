@@ -152,6 +152,7 @@ def test_a_larger_sweep_labels_again(undisturbed, tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.extended
 def test_where_the_team_agrees_on_no_image_the_run_ends_well_and_says_so(tmp_path):
     words = [*WORDS, "search.trials=3", "scheduler.max_epochs=1", "pseudo_labels.confidence=1.0"]
     result = run_sweep(*words, f"store={tmp_path / 'runs'}")
@@ -164,6 +165,7 @@ def test_where_the_team_agrees_on_no_image_the_run_ends_well_and_says_so(tmp_pat
 
 
 @pytest.mark.long
+@pytest.mark.extended
 def test_a_plain_folder_of_images_is_labelled(tmp_path):
     images = load_digits()
     for row in range(900, 1700):

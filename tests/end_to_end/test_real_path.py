@@ -198,8 +198,11 @@ def test_a_night_during_which_a_node_drops_off_the_network_ends_as_if_it_had_not
 
 @pytest.mark.parametrize(
     ("peers", "held"),
-    [(["head"], True), ([], True), (["head"], False)],
-    ids=["from-the-head", "from-all", "from-the-head-while-it-trains"],
+    [
+        pytest.param(["head"], True, id="from-the-head"),
+        pytest.param([], True, id="from-all", marks=pytest.mark.extended),
+        pytest.param(["head"], False, id="from-the-head-while-it-trains", marks=pytest.mark.extended),
+    ],
 )
 def test_a_node_that_is_cut_off_and_comes_back_as_an_orphan_changes_nothing(
     cluster, undisturbed, tmp_path, peers, held, request

@@ -109,6 +109,7 @@ def test_a_sweep_into_a_bucket_that_is_killed_comes_to_the_same_bits(undisturbed
 
 
 @pytest.mark.long
+@pytest.mark.extended  # tests/faults/test_process_faults.py injects each of these on a cluster
 def test_whatever_ends_it_again_and_again_a_sweep_comes_to_the_same_bits(undisturbed, tmp_path):
     """One run is killed at its first epoch, told to end, killed again, met by a second driver, and loses a worker."""
     store, words = tmp_path / "runs", [*SMALL, f"store={tmp_path / 'runs'}"]

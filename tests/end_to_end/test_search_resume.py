@@ -52,8 +52,13 @@ def reported_epochs_of(store: Path, name: str) -> int:
 
 @pytest.mark.parametrize(
     ("method", "kills"),
-    [("asha", [5, 20]), ("asha-promote", [14]), ("hyperband", [24]), ("median", [12])],
-    ids=["asha", "asha-promote", "hyperband", "median"],
+    [
+        pytest.param("asha", [5, 20], id="asha"),
+        # These decide by the same step of a record, whose contract suite is quick.
+        pytest.param("asha-promote", [14], id="asha-promote", marks=pytest.mark.extended),
+        pytest.param("hyperband", [24], id="hyperband", marks=pytest.mark.extended),
+        pytest.param("median", [12], id="median", marks=pytest.mark.extended),
+    ],
 )
 def test_with_every_scheduler_the_decisions_of_a_killed_sweep_are_those_of_its_record(tmp_path, method, kills):
     words = [*PRUNING, f"scheduler.method={method}"]
@@ -117,6 +122,7 @@ def test_a_budget_of_epochs_ends_a_sweep_and_a_larger_one_goes_on(tmp_path):
     assert (rest["outcome"], rest["trials"]["finished"]) == ("done", 12)
 
 
+@pytest.mark.extended
 def test_a_budget_of_trials_and_of_money_end_a_sweep(tmp_path):
     words = [*PRUNING, "scheduler.method=none", "scheduler.max_epochs=3"]
     trials = run_sweep(*words, "budget.trials=5", f"store={tmp_path / 'trials'}")

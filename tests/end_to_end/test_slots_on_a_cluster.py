@@ -142,7 +142,11 @@ def test_an_empty_cluster_of_which_nothing_is_known_is_refused_and_nothing_is_tr
     ("env", "visible"),
     [
         ({}, ["0", "1", "2", "3"]),
-        ({"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1", "CUDA_VISIBLE_DEVICES": "1,3,5,7"}, ["1", "3", "5", "7"]),
+        pytest.param(
+            {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1", "CUDA_VISIBLE_DEVICES": "1,3,5,7"},
+            ["1", "3", "5", "7"],
+            marks=pytest.mark.extended,
+        ),
     ],
 )
 def test_trials_on_a_cluster_that_starts_empty_have_a_gpu_each(nodes, tmp_path, env, visible):

@@ -247,7 +247,13 @@ def test_credentials_that_expire_are_waited_for_and_read_again(
 
 
 @pytest.mark.parametrize("time_", TIMES)
-@pytest.mark.parametrize("is_killed", [False, True], ids=["in a run", "between two runs"])
+@pytest.mark.parametrize(
+    "is_killed",
+    [
+        pytest.param(True, id="between two runs"),
+        pytest.param(False, id="in a run", marks=pytest.mark.extended),
+    ],
+)
 def test_damaged_checkpoints_are_trained_again_before_a_run_is_done(
     undisturbed: tuple[Path, dict[str, Any]], tmp_path: Path, is_killed: bool, time_: int
 ) -> None:
@@ -295,6 +301,7 @@ def small_disk(mebibytes: int) -> Iterator[Path]:
         Path(folder).rmdir()
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("time_", TIMES)
 def test_a_temporary_folder_that_is_full_for_a_while_costs_nothing(
     undisturbed: tuple[Path, dict[str, Any]], tmp_path: Path, time_: int

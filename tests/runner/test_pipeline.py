@@ -108,6 +108,7 @@ def test_a_plan_knows_what_is_there_and_writes_nothing(finished):
 
 
 @pytest.mark.long
+@pytest.mark.extended  # as in tests/end_to_end/test_resume.py, where it is killed as well
 def test_a_sweep_into_a_bucket_leaves_the_same_bits_and_resumes(weed_s3, tmp_path):
     bucket = weed_s3.new_bucket()
     overrides = [*SMALL, f"store=s3://{bucket}/deep/prefix", f"store.endpoint_url={weed_s3.endpoint_url}"]

@@ -103,7 +103,15 @@ def sweep(tmp_path: Path) -> Iterator[RunningSweep]:
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("victim", ["gcs_server", "raylet", "ray::DashboardAgent", "ray::RuntimeEnvAgent"])
+@pytest.mark.parametrize(
+    "victim",
+    [
+        "gcs_server",
+        "raylet",
+        pytest.param("ray::DashboardAgent", marks=pytest.mark.extended),
+        pytest.param("ray::RuntimeEnvAgent", marks=pytest.mark.extended),
+    ],
+)
 def test_the_death_of_a_part_of_ray_ends_the_run_with_a_sentence_and_code_4(sweep: RunningSweep, victim: str) -> None:
     wait_until(lambda: bool(titled(sweep, victim)), 60, f"{victim} has not begun")
     (pid,) = titled(sweep, victim)

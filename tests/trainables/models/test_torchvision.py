@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -17,6 +19,10 @@ from trainables.models.upsample import find_size
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = ImageShape(28, 28, 1, 7)
+
+ALL = models.list_models(module=models)
+ONE_A_FAMILY = {re.split("[0-9_]", name)[0]: name for name in reversed(ALL)}.values()
+"""The first of each family in the alphabet, as `resnet101` and `vit_b_16`."""
 
 
 def build(name: str, shape: ImageShape = SMALL, seed: int = 0) -> nn.Module:
@@ -106,7 +112,9 @@ def test_an_unknown_name_is_refused_with_the_nearest_ones(name: str, said: str) 
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", models.list_models(module=models))
+@pytest.mark.parametrize(
+    "name", [name if name in ONE_A_FAMILY else pytest.param(name, marks=pytest.mark.extended) for name in ALL]
+)
 def test_every_classifier_of_torchvision_takes_small_grey_images(name: str) -> None:
     height, width = find_size(name, _maker(f"torchvision/{name}", SMALL), SMALL)
     assert min(height, width) >= 28
