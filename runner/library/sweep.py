@@ -19,6 +19,7 @@ from runner.plan.plan import Plan, plan_sweep
 from trainables.data.images import ImageSet
 from trainables.data.subset import sort_images
 from trainables.datasets.arrays import MEMORY, images_from_arrays, images_from_dataset
+from trainables.datasets.frame import images_from_frame, is_frame
 from trainables.errors import SweepFileError
 from trainables.plugins.trust import trust
 
@@ -34,7 +35,8 @@ class Sweep:
         run = sweep.run()
 
     data         `digits`, a folder with one folder of images a class, `csv:` and a table's path, a mapping of the keys of
-                 `data`, an `ImageSet`, a pair of arrays (see `images_from_arrays`), or a `torch.utils.data.Dataset`
+                 `data`, an `ImageSet`, a pair of arrays (see `images_from_arrays`), a `torch.utils.data.Dataset`, or a data frame
+                 of file names and labels (see `images_from_frame`)
     search       an object such as `RandomSearch(trials=8)`, a method's name, or a mapping of the keys of `search`
     scheduler    the same for `scheduler`
     parts        any other part of a sweep file: `model`, `optimizer`, `ensemble`, `budget`, ...; a value may be one of
@@ -121,10 +123,12 @@ def _read_data(data: Any) -> tuple[ImageSet | None, dict[str, Any]]:
         return sort_images(data), {"name": MEMORY}
     if isinstance(data, tuple) and len(data) in (2, 3):
         return sort_images(images_from_arrays(*data)), {"name": MEMORY}
+    if is_frame(data):
+        return images_from_frame(data), {"name": MEMORY}
     if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
         return sort_images(images_from_dataset(data)), {"name": MEMORY}
     raise SweepFileError(
-        f"Sweep: data is a {type(data).__name__}: give a name, a folder, a mapping, (images, labels) or a dataset"
+        f"Sweep: data is a {type(data).__name__}: give a name, a folder, a mapping, (images, labels), a dataset or a data frame"
     )
 
 

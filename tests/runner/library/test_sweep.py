@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 
 import runner as caucus
@@ -67,6 +69,18 @@ def test_what_is_wrong_is_said_when_the_sweep_is_described(parts: dict[str, Any]
 def test_arrays_that_are_no_images_are_refused() -> None:
     with pytest.raises(DataError, match="400 images and 3 labels"):
         describe(data=(IMAGES[0], [0, 1, 2]))
+
+
+def test_a_data_frame_is_read_when_the_sweep_is_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [f"{number}.png" for number in range(20)]
+    for number, name in enumerate(names):
+        Image.fromarray(np.full((4, 4), 12 * number, np.uint8)).save(name)
+    frame = pd.DataFrame({"file": names, "label": ["a", "b"] * 10})
+    (line, *_) = caucus.Sweep(frame, store="runs", search=caucus.RandomSearch(trials=1)).plan(measure=False).understood
+    assert line.startswith("a table (frame.parquet) · 2 classes: a 10, b 10")
+    with pytest.raises(DataError, match="gone"):
+        caucus.Sweep(frame.replace("3.png", "gone.png"))
 
 
 @pytest.mark.long
