@@ -128,3 +128,13 @@ def test_what_cannot_be_held_out_is_refused(keys: dict[str, Any], error: type[Ex
         return
     with pytest.raises(error, match=said):
         load_made(how="set", **keys)
+
+
+def test_a_source_of_ones_own_is_asked_for_one_number_alone() -> None:
+    called.clear()
+    load_made(size=[9, 9])
+    assert called[0]["size"] == 9
+    with pytest.raises(
+        DataError, match=r"^data.size is \[9, 7\], but data.name is mine/made, and a plug-in is asked for one"
+    ):
+        load_made(size=[9, 7])
