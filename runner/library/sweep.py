@@ -21,11 +21,10 @@ from trainables.data.subset import sort_images
 from trainables.datasets.arrays import MEMORY, images_from_arrays, images_from_dataset
 from trainables.datasets.frame import images_from_frame, is_frame
 from trainables.errors import SweepFileError
+from trainables.plugins.kinds import DATA
 from trainables.plugins.trust import trust
 
 logger = logging.getLogger("caucus")
-
-WELL_KNOWN = ("digits", "fashion-mnist")
 
 
 class Sweep:
@@ -111,7 +110,7 @@ class Sweep:
 def _read_data(data: Any) -> tuple[ImageSet | None, dict[str, Any]]:
     """The images, where they are in memory, and the `data` part of the sweep."""
     if isinstance(data, str):
-        if data in WELL_KNOWN:
+        if data in DATA.built_in and data != MEMORY:
             return None, {"name": data}
         kind, _, path = data.partition(":")
         return None, {"csv": path} if kind == "csv" else {"path": data}

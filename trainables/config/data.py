@@ -77,7 +77,8 @@ class DataConfig(OpenSection):
     PLUGIN_KEYS = ("name",)
 
     name: Annotated[str, AfterValidator(DATA.check)] | None = None
-    """A well-known set. `digits` comes with scikit-learn; `fashion-mnist` is read from `root`, or downloaded;
+    """A well-known set. `digits` comes with scikit-learn; `fashion-mnist`, `mnist`, `kmnist`, `qmnist`, `cifar10`, `cifar100`, `svhn`,
+    `stl10`, `flowers102`, `oxford-iiit-pet`, `food101` and `eurosat` are read from `root`, or downloaded;
     `arrays` are images that a program hands over (`Sweep(data=(images, labels))`). Or a plug-in: a function `module:function`, or
     `package/name` of an installed package, that is called with those of `size`, `channels`, `root` and its own keys that its
     signature names."""
@@ -119,7 +120,8 @@ class DataConfig(OpenSection):
     """Other names for labels, `{Cat: cat}`: two that mean the same become one class. `null` leaves the images of a label out."""
     root: str | None = None
     """With a table: the folder that file names are relative to; default: the table's folder. With `fashion-mnist`: the folder of
-    its four `*-ubyte.gz` files; default: `data/` or the Debian package's folder, else a download to `data/`."""
+    its four `*-ubyte.gz` files; default: `data/` or the Debian package's folder, else a download to `data/`. With another set: its
+    folder or the one above; default: `data/`, to which it is downloaded."""
     size: Annotated[
         Pixels | Annotated[list[Pixels], Field(min_length=2, max_length=2)] | None, BeforeValidator(_split_list)
     ] = None
@@ -194,9 +196,10 @@ class DataConfig(OpenSection):
 
     def _check_named(self) -> None:
         """Refuses keys that mean nothing to a set that is known by its name."""
-        if self.root is not None and self.name != "fashion-mnist" and not self.has_plugin:
+        is_published = self.name not in ("digits", "arrays", "fashion-mnist") and not self.has_plugin
+        if self.root is not None and self.name in ("digits", "arrays"):
             raise ValueError("data.root means nothing to `name` here: remove it")
-        for key in _OF_SOURCES:
+        for key in () if is_published else _OF_SOURCES:
             if getattr(self, key) != type(self).model_fields[key].default:
                 raise ValueError(f"data.{key} means nothing without `path`: remove it")
 

@@ -20,6 +20,7 @@ from trainables.datasets.decode import some_of
 from trainables.datasets.decode_listing import decode_listing
 from trainables.datasets.groups import find_groups
 from trainables.datasets.hold_out import hold_out_sources
+from trainables.datasets.published import Published
 from trainables.datasets.select import select_images
 from trainables.errors import DataError
 from trainables.layouts.detect import list_images
@@ -125,8 +126,10 @@ def _describe_split(images: ImageSet, splits: npt.NDArray[np.int8], is_given: bo
 def _load_named(config: DataConfig) -> ImageSet:
     """The images of a well-known set or a plug-in, in their published splits."""
     assert config.name is not None
-    root = Path(config.root).expanduser() if config.root else None
     function = DATA.find(config.name)
+    if isinstance(function, Published):
+        return replace(load_source(function(config)), name=config.name)
+    root = Path(config.root).expanduser() if config.root else None
     height_width = config.height_width
     size = height_width[0] if height_width and height_width[0] == height_width[1] else height_width
     known = {"root": root, "size": size, "channels": config.channels}

@@ -20,6 +20,17 @@ DATA = Kind(
         "digits": f"{_DATA}.digits:load_digits",
         "fashion-mnist": f"{_DATA}.fashion_mnist:load_fashion_mnist",
         "arrays": f"{_DATA}.arrays:refuse_arrays",
+        "cifar10": f"{_DATA}.published:CIFAR10",
+        "cifar100": f"{_DATA}.published:CIFAR100",
+        "mnist": f"{_DATA}.published:MNIST",
+        "kmnist": f"{_DATA}.published:KMNIST",
+        "qmnist": f"{_DATA}.published:QMNIST",
+        "svhn": f"{_DATA}.published:SVHN",
+        "stl10": f"{_DATA}.published:STL10",
+        "flowers102": f"{_DATA}.published:FLOWERS102",
+        "oxford-iiit-pet": f"{_DATA}.published:PETS",
+        "food101": f"{_DATA}.published:FOOD101",
+        "eurosat": f"{_DATA}.published:EUROSAT",
     },
 )
 

@@ -33,7 +33,7 @@ def tree(tmp_path: Path) -> Path:
         ({}, "data names no images: give `name`, `path` or `csv`"),
         ({"path": "a", "csv": "b"}, "data names both `path` and `csv`: keep one"),
         ({"name": "digits", "path": "a", "csv": "b"}, "data names `name` and `path` and `csv`: keep one"),
-        ({"name": "mnist"}, "'digits', 'fashion-mnist', 'arrays', module:function or package/name"),
+        ({"name": "imagenet"}, "'digits', 'fashion-mnist', .*'eurosat', module:function or package/name"),
         ({"path": ""}, "data.path is empty"),
         ({"path": "a", "background": "blu"}, "'blu' is no colour: name white, black, grey or #rrggbb"),
         ({"path": "a", "group": 0}, "data.group is 0: levels of folders are counted from 1"),
