@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from ensembles.bundle.manifest import CARD, MANIFEST, PROGRAM, Manifest
+from ensembles.evaluation.never_predicted import describe_never_predicted, read_never_predicted
 from trainables.data.decoding import FULL_SCALE, Decoding
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&!$])")
@@ -95,6 +96,8 @@ def _scores(manifest: Manifest) -> str:
     ]
     rows += [_row(label, scores[key]) for key, label in (("team", "team"), ("best", "best single model"))]
     verdict = "\n\n".join(escape(sentence) for sentence in scores["verdict"])
+    if missed := describe_never_predicted(read_never_predicted(scores.get("never_predicted"))):
+        verdict += f"\n\n**{escape(missed)}**"
     return (
         "\n".join(rows)
         + f"\n\n{verdict}\n\nValidation scores as selected are flattering, for the members were chosen on "

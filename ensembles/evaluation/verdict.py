@@ -11,6 +11,12 @@ import numpy.typing as npt
 
 from ensembles.config import Calibration, EnsembleConfig, VoteMethod
 from ensembles.evaluation.fitted_vote import ReadyVote, as_ballot, prepare_mean, prepare_vote
+from ensembles.evaluation.never_predicted import (
+    NeverPredicted,
+    describe_never_predicted,
+    find_never_predicted,
+    read_never_predicted,
+)
 from ensembles.evaluation.score import Score, read_estimate, read_score, score_vote
 from ensembles.evaluation.sentences import beats, describe_correction, describe_cost, describe_recommendation
 from ensembles.metrics.intervals import BOOTSTRAP_SEED, mcnemar_p, paired_bootstrap
@@ -64,6 +70,22 @@ class Verdict:
     """How the probabilities of every vote were calibrated, on validation."""
     floor: Floor | None = None
     """What anybody gets on test without a net; None where the data's record does not say."""
+    never_predicted: tuple[NeverPredicted, ...] = ()
+    """Classes with images on validation or test that the team's vote names there for no image."""
+    best_never_predicted: tuple[NeverPredicted, ...] = ()
+    """The same for the best single checkpoint."""
+
+    @property
+    def blind_spots(self) -> tuple[str, ...]:
+        """A line for the team and one for the best single checkpoint on the classes that it never predicts; one where both are alike."""
+        team = describe_never_predicted(self.never_predicted)
+        if self.best_never_predicted == self.never_predicted:
+            return (team,) if team else ()
+        best = describe_never_predicted(self.best_never_predicted, "the best single checkpoint")
+        team = describe_never_predicted(
+            self.never_predicted, f"the {self.vote} vote of {self.votes[self.vote].members}"
+        )
+        return tuple(filter(None, (team, best)))
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -139,6 +161,10 @@ def evaluate_prepared(prepared: Prepared, test: PredictionPool, mean: npt.NDArra
     def score(ready: ReadyVote, ballot: Ballot, found: CorrectedScore | None) -> Score:
         return score_vote(ready, prepared.labels, ballot, test.labels, found, prepared.costs, test.groups)
 
+    def find_missed(ready: ReadyVote, ballot: Ballot) -> tuple[NeverPredicted, ...]:
+        on_validation = prepared.labels, ready.decide(ready.validation).predicted
+        return find_never_predicted(test.class_names, on_validation, (test.labels, ballot.predicted))
+
     ballots = {method: ready.vote(test) for method, ready in prepared.votes.items()}
     votes = {
         method: score(ready, ballots[method], corrected.votes.get(method) if corrected else None)
@@ -175,6 +201,8 @@ def evaluate_prepared(prepared: Prepared, test: PredictionPool, mean: npt.NDArra
         corrected_gain=corrected.gain if corrected else None,
         calibration=config.calibrate,
         floor=prepared.floor,
+        never_predicted=find_missed(prepared.votes[config.vote], ballots[config.vote]),
+        best_never_predicted=find_missed(prepared.best, best_ballot),
     )
 
 
@@ -228,6 +256,8 @@ def from_json(payload: dict[str, Any]) -> tuple[Verdict, Team]:
         for key in ("votes", "baselines"):
             verdict[key] = {how: read_score(score) for how, score in verdict[key].items()}
         verdict["gain_ci95"] = tuple(verdict["gain_ci95"])
+        for key in ("never_predicted", "best_never_predicted"):
+            verdict[key] = read_never_predicted(verdict.get(key))
         verdict["floor"] = Floor(**verdict["floor"]) if verdict.get("floor") else None
         return Verdict(**verdict), Team(**choice)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -234,6 +234,9 @@ def describe_bundle(
             "best": asdict(verdict.best),
             "verdict": list(verdict.sentences),
             "ship": verdict.ship,
+            "never_predicted": [
+                asdict(one) for one in (verdict.best_never_predicted if single else verdict.never_predicted)
+            ],
             "gain": verdict.gain,
             "gain_ci95": list(verdict.gain_ci95),
             "mcnemar_p": verdict.mcnemar_p,

@@ -34,6 +34,7 @@ def conclusion_to_json(conclusion: Conclusion) -> dict[str, Any]:
         },
         "votes": {how: score.test_accuracy for how, score in verdict.votes.items()},
         "verdict": verdict.sentence,
+        **({"never_predicted": [asdict(one) for one in verdict.never_predicted]} if verdict.never_predicted else {}),
         **({"pseudo_labels": _pseudo_to_json(pseudo)} if pseudo else {}),
     }
 

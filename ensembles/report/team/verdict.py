@@ -16,6 +16,8 @@ class VerdictSection:
     headline: str
     ship: bool
     sentences: tuple[str, ...]
+    blind_spots: tuple[str, ...]
+    """Classes that are never predicted, one line each for the team and the best single checkpoint."""
     vote: str
     """How the team votes."""
     best: Score
@@ -36,6 +38,7 @@ def lay_out(verdict: Verdict, team: Team) -> VerdictSection:
         headline=verdict.headline,
         ship=verdict.ship,
         sentences=tuple(_describe(verdict, team)),
+        blind_spots=verdict.blind_spots,
         vote=verdict.vote,
         best=best,
         team=score,

@@ -55,6 +55,8 @@ def show_result(result: RunResult, console: Console) -> None:
         console.print()
         for sentence in result.conclusion.verdict.sentences:
             console.print(sentence, markup=False, highlight=False)
+        for line in result.conclusion.verdict.blind_spots:
+            print_text(line)
         if result.conclusion.pseudo:
             print_text(f"pseudo-labels: {' '.join(lay_out(result.conclusion.pseudo).sentences)}")
     trained = f"{result.epochs_trained} epochs trained" if result.epochs_trained else "nothing to train"

@@ -77,6 +77,7 @@ def list_notes(revote: Revote) -> Iterator[str]:
         f"on {verdict.test_images:,} test images; with 95 % intervals."
     )
     yield from verdict.sentences
+    yield from verdict.blind_spots
     if left_out := revote.conclusion.left_out:
         member, reason = left_out[0]
         yield f"{len(left_out)} could not vote, such as {member}: {reason}"

@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 import pytest
 
 from ensembles.config import EnsembleConfig
+from ensembles.evaluation.never_predicted import NeverPredicted
 from ensembles.report.page import ReportInput, lay_out, render_report, report_to_json, write_html
 from ensembles.report.team.images import missed_csv
 from tests.ensembles.report.sample_evidence import with_evidence
@@ -119,6 +120,13 @@ def test_every_figure_of_the_verdict_is_shown() -> None:
         assert f"{score.test_ece:.4f}" in text
     assert f"{100 * verdict.gain:+.2f}" in text
     assert f"{verdict.fixed} / {verdict.broken}" in text
+
+
+def test_classes_that_are_never_predicted_are_named_below_the_verdict() -> None:
+    missed = (NeverPredicted("<b>fox</b>", 3, 12),)
+    run = replace(RUN, verdict=replace(RUN.verdict, never_predicted=missed, best_never_predicted=missed))
+    assert "<p><bdi>Never predicted: &lt;b&gt;fox&lt;/b&gt; (12 test images).</bdi></p>" in render_report(run)
+    assert "ever predicted" not in PAGE
 
 
 def test_each_column_of_validation_figures_says_that_it_was_selected_on() -> None:
