@@ -15,6 +15,7 @@ from runner.config.duration import show_duration
 from runner.evaluation.to_json import conclusion_to_json
 from runner.pipeline import RunResult
 from runner.runs.trial_table import one_line
+from trainables.metric import name_metric, show_score
 from trainables.results.record import TrialState
 
 COUNTED: tuple[TrialState, ...] = ("finished", "pruned", "failed", "diverged", "stopped")
@@ -77,6 +78,9 @@ def show_verdict(verdict: Verdict, members: int) -> Table:
         pad_edge=False,
     )
     table.add_column("", no_wrap=True)
+    asked = verdict.in_metric
+    if asked:
+        table.add_column(f"test {name_metric(asked.metric)}", justify="right", no_wrap=True)
     for heading in ("test accuracy", "95 % interval", "NLL", "ECE", "validation (chosen on)", "corrected"):
         table.add_column(heading, justify="right", no_wrap=True)
     rows: list[tuple[str, Score]] = [("best single", verdict.best)]
@@ -84,8 +88,10 @@ def show_verdict(verdict: Verdict, members: int) -> Table:
     for label, score in rows:
         is_configured = label.startswith(verdict.vote)
         low, high = score.ci95
+        asked_for = [show_score(asked.metric, score.test_score)] if asked and score.test_score is not None else []
         cells = (
             label,
+            *asked_for,
             f"{score.test_accuracy:.2%}",
             f"{low:.2%} to {high:.2%}",
             f"{score.test_nll:.4f}",
