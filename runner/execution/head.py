@@ -40,7 +40,7 @@ def check_run(store: Store, spec: SweepSpec, run: str, data_id: str, needed_byte
         head = {}
     if head and head.get("fingerprint") != spec.run_id(data_id):
         raise RunMismatch(
-            f"run {spec.name}/{run} in {store.uri} was started with other data, another search space or another scheduler: "
+            f"run {spec.name}/{run} in {store.uri} was started with other data, another search space, another scheduler or another metric: "
             "take the sweep file it was started with, or another --run-id"
         )
     store.check_writable(needed_bytes)
