@@ -17,17 +17,19 @@ FEW_RESAMPLES = 200
 """Bootstraps by AUC, which sorts the images once a class."""
 
 
+_OF_CLASSES: dict[Metric, Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64], int], float]] = {
+    "accuracy": lambda predicted, labels, _: accuracy(predicted, labels),
+    "balanced_accuracy": balanced_accuracy,
+    "macro_f1": macro_f1,
+}
+"""Metrics of predicted classes, of which the probabilities do not matter."""
+
+
 def measure_ballot(metric: Metric, ballot: Ballot, labels: npt.NDArray[np.int64]) -> float:
     """`metric` of a vote on images with these true classes, int64 (images,): by what it predicts, which may be another class than the
     likeliest, or by its probabilities."""
-    classes = ballot.probabilities.shape[1]
-    match metric:
-        case "accuracy":
-            return accuracy(ballot.predicted, labels)
-        case "balanced_accuracy":
-            return balanced_accuracy(ballot.predicted, labels, classes)
-        case "macro_f1":
-            return macro_f1(ballot.predicted, labels, classes)
+    if score := _OF_CLASSES.get(metric):
+        return score(ballot.predicted, labels, ballot.probabilities.shape[1])
     return measure(metric, ballot.probabilities, labels)
 
 
@@ -53,6 +55,14 @@ def _gain_on(
     if metric in ("log_loss", "brier"):
         extra = _costs(metric, theirs, labels) - _costs(metric, ours, labels)
         return lambda rows: float(extra[rows].mean())
+    if score := _OF_CLASSES.get(metric):
+        classes = ours.probabilities.shape[1]
+
+        def gain_of_classes(rows: npt.NDArray[np.int64]) -> float:
+            truth = labels[rows]
+            return score(ours.predicted[rows], truth, classes) - score(theirs.predicted[rows], truth, classes)
+
+        return gain_of_classes
 
     def gain(rows: npt.NDArray[np.int64]) -> float:
         ends = [cost_of(metric, measure_ballot(metric, _take(one, rows), labels[rows])) for one in (theirs, ours)]

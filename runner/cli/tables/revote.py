@@ -38,7 +38,10 @@ def lay_out(revote: Revote, wide: bool) -> Table:
     for row in revote.rows:
         style = "bold" if row.configured else ""
         table.add_row(
-            *(Text(cell, style=style) for cell in (row.team.how, row.vote, *_cells(row, wide, asked and asked.metric)))
+            *(
+                Text(cell, style=style)
+                for cell in (row.team.how, row.vote, *_cells(row, wide, asked.metric if asked else None))
+            )
         )
     return table
 
