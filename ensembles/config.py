@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from trainables.config.base import Frozen, OpenSection
+from trainables.metric import Metric as Metric
 from trainables.plugins.kinds import CALIBRATION, RULE, SELECTION, VOTE
 
 VoteMethod = Annotated[str, AfterValidator(VOTE.check)]
 SelectMethod = Annotated[str, AfterValidator(SELECTION.check)]
-Metric = Literal["log_loss", "accuracy", "balanced_accuracy", "macro_f1", "auc", "brier"]
 TieRule = Literal["caucus", "autogluon", "auto-sklearn"]
 Calibration = Annotated[str, AfterValidator(CALIBRATION.check)]
 PoolRule = Literal["best", "every", "snapshots"]
@@ -48,7 +48,9 @@ class EnsembleConfig(OpenSection):
     mean weighted by share of the picks; `confidence`: mean weighted, image by image, by each member's certainty; `rank`: mean of
     the ranks that members give to classes; `stacked`: a logistic regression on the members' log-probabilities."""
     metric: Metric = "log_loss"
-    """The metric that `greedy` and the other selections optimise on validation; `best` and `top` rank by it if it is set."""
+    """The metric that `greedy` and the other selections optimise on validation. Where it is said, it decides everywhere: which epoch
+    is a trial's best and stands for election, the order of trials, what search and scheduler maximise, and what the verdict is told
+    in. Where it is left out, accuracy decides these, and selections optimise the log-loss."""
     pool: PoolRule = "best"
     """The candidates. `best`: each trial at its best epoch; `every`: every kept checkpoint of every trial; `snapshots`: the
     last epoch of each cycle of a cyclic schedule (Huang et al. 2017), of other trials the ends of five equal parts."""
@@ -79,6 +81,15 @@ class EnsembleConfig(OpenSection):
     left out, those that the run has recorded."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of every random draw of the ensemble stage."""
+    metric_is_said: Annotated[bool, Field(exclude_if=lambda is_said: not is_said)] = False
+    """Whether somebody asked for `metric: log_loss`, which is the default as well. Filled in when the sweep is read; a record has all
+    keys, and would not tell otherwise."""
+
+    @property
+    def deciding_metric(self) -> Metric:
+        """The metric that decides everywhere: `metric` where that is said, else accuracy."""
+        is_default = self.metric == type(self).model_fields["metric"].default
+        return "accuracy" if is_default and not self.metric_is_said else self.metric
 
 
 class DiagnosisConfig(Frozen):

@@ -9,6 +9,7 @@ from typing import Any
 from ensembles.analysis.ablation import Ablation
 from ensembles.analysis.pruning_audit import PruningAudit
 from ensembles.analysis.seed_noise import SeedNoise
+from trainables.metric import Metric
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,11 @@ class StageRow:
     epochs: int
     """Epochs that were trained."""
     best: float | None
-    """Validation accuracy of its best trial; None if no trial has completed an epoch."""
+    """Merit of its best trial on validation: the accuracy, or see `EpochResult.merit`; None if no trial has completed an epoch."""
     chosen: Mapping[str, Any] = field(default_factory=dict)
     """Dotted keys that it searched, with the values of its best trial."""
+    metric: Metric = "accuracy"
+    """What `best` is a merit by."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ class LineageStep:
     values: Mapping[str, Any]
     """Values of the dotted keys that the population varies."""
     accuracy: float
-    """Validation accuracy at its last epoch."""
+    """Merit on validation at its last epoch: the accuracy, or see `EpochResult.merit`."""
+    metric: Metric = "accuracy"
 
 
 @dataclass(frozen=True)

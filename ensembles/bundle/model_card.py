@@ -6,7 +6,9 @@ import re
 from typing import Any
 
 from ensembles.bundle.manifest import CARD, MANIFEST, PROGRAM, Manifest
+from ensembles.evaluation.never_predicted import describe_never_predicted, read_never_predicted
 from trainables.data.decoding import FULL_SCALE, Decoding
+from trainables.metric import Metric, name_metric, show_score
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&!$])")
 
@@ -89,12 +91,15 @@ def _use(manifest: Manifest) -> str:
 
 def _scores(manifest: Manifest) -> str:
     scores = manifest.scores
+    metric = scores.get("metric")
     rows = [
-        "| | test accuracy | 95 % interval | validation, as selected | validation, corrected | NLL, calibrated | ECE, calibrated |",
-        "|---|---|---|---|---|---|---|",
+        f"| |{f' test {name_metric(metric)} |' if metric else ''} test accuracy | 95 % interval | validation, as selected | validation, corrected | NLL, calibrated | ECE, calibrated |",
+        f"|---|{'---|' if metric else ''}---|---|---|---|---|---|",
     ]
-    rows += [_row(label, scores[key]) for key, label in (("team", "team"), ("best", "best single model"))]
+    rows += [_row(label, scores[key], metric) for key, label in (("team", "team"), ("best", "best single model"))]
     verdict = "\n\n".join(escape(sentence) for sentence in scores["verdict"])
+    if missed := describe_never_predicted(read_never_predicted(scores.get("never_predicted"))):
+        verdict += f"\n\n**{escape(missed)}**"
     return (
         "\n".join(rows)
         + f"\n\n{verdict}\n\nValidation scores as selected are flattering, for the members were chosen on "
@@ -102,10 +107,11 @@ def _scores(manifest: Manifest) -> str:
     )
 
 
-def _row(label: str, score: dict[str, Any]) -> str:
+def _row(label: str, score: dict[str, Any], metric: Metric | None = None) -> str:
     low, high = score["ci95"]
     corrected = score.get("corrected")
     cells = [
+        *([show_score(metric, score["test_score"])] if metric else []),
         f"{score['test_accuracy']:.2%}",
         f"{low:.2%} to {high:.2%}",
         f"{score['validation_accuracy']:.2%}",

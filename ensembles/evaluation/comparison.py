@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ensembles.metrics.intervals import BOOTSTRAP_SEED, mcnemar_p, paired_bootstrap
+from trainables.metric import Metric
 
 DOUBT_P = 0.05
 """From this p of McNemar's test on, a difference may be luck."""
@@ -16,7 +17,7 @@ DOUBT_P = 0.05
 
 @dataclass(frozen=True)
 class Change:
-    """Accuracy before and after, shares of 1, of the same images."""
+    """Accuracy before and after, shares of 1, of the same images; or another metric of what is predicted."""
 
     before: float
     after: float
@@ -25,16 +26,18 @@ class Change:
     """Interval of the difference, by paired bootstrap."""
     mcnemar_p: float
     """Exact p of McNemar's test that both are right equally often."""
+    metric: Metric | None = None
+    """What the first four are measured by; None where that is accuracy."""
 
     @property
     def direction(self) -> Literal["better", "worse", "alike"]:
         """`alike`: these images cannot tell the difference from zero.
 
         Interval and test have to agree: on few images the bootstrap is too sure. Four images gained and none lost give an
-        interval above zero, but happen by luck once in eight times (p 0.125).
+        interval above zero, but happen by luck once in eight times (p 0.125). For another metric there is no such test.
         """
         low, high = self.ci95
-        if self.mcnemar_p >= DOUBT_P:
+        if self.metric is None and self.mcnemar_p >= DOUBT_P:
             return "alike"
         return "better" if low > 0 else "worse" if high < 0 else "alike"
 

@@ -12,11 +12,13 @@ import numpy.typing as npt
 from ensembles.calibration.calibrate import calibrate
 from ensembles.calibration.reliability import nll_at_best_temperature
 from ensembles.evaluation.fitted_vote import ReadyVote
+from ensembles.evaluation.metric_gain import measure_ballot
 from ensembles.metrics.intervals import accuracy_interval
 from ensembles.metrics.scores import accuracy, balanced_accuracy, brier, expected_calibration_error, log_loss, macro_f1
 from ensembles.selection_bias.corrected import CorrectedScore
 from ensembles.selection_bias.estimate import Estimate
 from ensembles.voting.vote import Ballot
+from trainables.metric import Metric
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialCost
 
@@ -63,6 +65,10 @@ class Score:
     test_brier_calibrated: float | None = None
     test_balanced_accuracy: float | None = None
     test_macro_f1: float | None = None
+    validation_score: float | None = None
+    """The metric that the sweep asks for, where that is not accuracy, on the images that selected it."""
+    test_score: float | None = None
+    """That metric on test, of the calibrated vote."""
     cost: PredictionCost | None = None
     """None if the cost of a member was not measured."""
 
@@ -75,12 +81,15 @@ def score_vote(
     corrected: CorrectedScore | None = None,
     costs: Mapping[str, TrialCost] | None = None,
     groups: npt.NDArray[np.int64] | None = None,
+    metric: Metric = "accuracy",
 ) -> Score:
     """All scores of a vote whose ballot on the test images is `test`. `costs` are those of the members' trials, `groups` int64
-    (images,) those of the test images, as whose evidence the interval counts."""
+    (images,) those of the test images, as whose evidence the interval counts. `metric` is what the sweep asks for."""
     predicted, probabilities = test.predicted, test.probabilities
     right, images = predicted == test_labels, np.arange(len(test_labels))
     calibrated = calibrate(test, ready.calibrator)
+    is_other = metric != "accuracy"
+    selected = calibrate(ready.validation, ready.calibrator) if is_other else ready.validation
     classes = probabilities.shape[1]
     return Score(
         members=len(ready.members),
@@ -102,6 +111,8 @@ def score_vote(
         test_brier_calibrated=brier(calibrated.probabilities, test_labels),
         test_balanced_accuracy=balanced_accuracy(predicted, test_labels, classes),
         test_macro_f1=macro_f1(predicted, test_labels, classes),
+        validation_score=measure_ballot(metric, selected, validation_labels) if is_other else None,
+        test_score=measure_ballot(metric, calibrated, test_labels) if is_other else None,
         cost=sum_costs(ready.members, costs or {}),
     )
 

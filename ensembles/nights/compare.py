@@ -9,7 +9,14 @@ from typing import Literal
 import numpy as np
 
 from ensembles.evaluation.comparison import Change, measure_change
+from ensembles.evaluation.metric_gain import measure_ballot, measure_metric_gain
+from ensembles.metrics.intervals import Groups, mcnemar_p
 from ensembles.nights.team_answers import TeamAnswers
+from ensembles.voting.vote import Ballot
+from trainables.metric import Metric
+
+OF_ANSWERS: tuple[Metric, ...] = ("balanced_accuracy", "macro_f1")
+"""Metrics beside accuracy of which the predicted classes are enough."""
 
 MOST_IDS = 100
 """Flipped images that are named; of more, the first in the order of the data."""
@@ -42,8 +49,10 @@ class NightComparison:
         return self.images == self.images_before == self.images_now
 
 
-def compare_nights(now: TeamAnswers, before: TeamAnswers) -> NightComparison | None:
+def compare_nights(now: TeamAnswers, before: TeamAnswers, metric: Metric = "accuracy") -> NightComparison | None:
     """Both nights on the images that both have; None if there are none, or if they cannot be matched.
+
+    They are compared by `metric` if answers alone have a value in it, else by accuracy: the record of a night has no probabilities.
 
     Images are matched by their pixels: a name such as a row number may belong to another image by now. If no pixels are the
     same, as after a change of `data.size`, images are matched by name, provided that all of these kept their labels.
@@ -69,11 +78,35 @@ def compare_nights(now: TeamAnswers, before: TeamAnswers) -> NightComparison | N
         images_now=len(now.image_ids),
         matched_by=matched,
         relabelled=sum(now.labels[here] != before.labels[there] for here, there in pairs),
-        change=measure_change(right_now, right_before, groups),
+        change=_measure(now, before, pairs, metric, groups)
+        if metric in OF_ANSWERS
+        else measure_change(right_now, right_before, groups),
         gained=len(gained),
         lost=len(lost),
         gained_ids=tuple(ids[at] for at in gained[:MOST_IDS]),
         lost_ids=tuple(ids[at] for at in lost[:MOST_IDS]),
+    )
+
+
+def _measure(
+    now: TeamAnswers, before: TeamAnswers, pairs: Sequence[tuple[int, int]], metric: Metric, groups: Groups
+) -> Change:
+    """The change by another metric than accuracy, by today's labels; McNemar's p is that of the accuracy."""
+    truth = [now.labels[here] for here, _ in pairs]
+    answers = [now.predicted[here] for here, _ in pairs], [before.predicted[there] for _, there in pairs]
+    place = {name: number for number, name in enumerate(sorted({*truth, *answers[0], *answers[1]}))}
+    labels = np.array([place[name] for name in truth])
+    after, earlier = (
+        Ballot("soft", np.zeros((len(pairs), len(place))), np.array([place[name] for name in said])) for said in answers
+    )
+    difference, interval = measure_metric_gain(metric, after, earlier, labels, groups)
+    return Change(
+        before=measure_ballot(metric, earlier, labels),
+        after=measure_ballot(metric, after, labels),
+        difference=difference,
+        ci95=interval,
+        mcnemar_p=mcnemar_p(after.predicted == labels, earlier.predicted == labels, groups),
+        metric=metric,
     )
 
 

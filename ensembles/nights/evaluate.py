@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ensembles.evaluation.comparison import Change
 from ensembles.nights.compare import NightComparison
 from ensembles.nights.summary import Cause, NightVerdict
+from trainables.metric import describe_unit, name_metric, show_loss
 
 VERDICTS: dict[str, NightVerdict] = {"better": "accepted", "alike": "no worse", "worse": "worse"}
 
@@ -17,10 +18,13 @@ def decide_verdict(
     against: str | None,
     comparison: NightComparison | None,
     causes: Sequence[Cause],
+    reached: str = "",
 ) -> tuple[NightVerdict, str]:
     """The verdict and its reason. `against` is the last accepted night, None if there is none; `comparison` is None if the two
-    have no test image in common: a night that cannot be compared is accepted, and the sentence says so."""
-    worth = f"right on {test_accuracy:.2%} of {test_images:,} test images"
+    have no test image in common: a night that cannot be compared is accepted, and the sentence says so. `reached` is the score by
+    the metric that the sweep asks for, `macro F1 0.8123`; "" where that is accuracy."""
+    worth = f"{reached} on" if reached else f"right on {test_accuracy:.2%} of"
+    worth += f" {test_images:,} test images"
     if against is None:
         return "accepted", f"accepted: {worth}; no night was accepted before it"
     if comparison is None:
@@ -45,6 +49,10 @@ def decide_verdict(
 
 def describe_change(change: Change) -> str:
     """A difference in points with its interval and p-value."""
+    if metric := change.metric:
+        size, *ends = (show_loss(metric, value) for value in (change.difference, *change.ci95))
+        unit = f" {describe_unit(metric)}" if describe_unit(metric) else ""
+        return f"{size}{unit} of {name_metric(metric)} (95 % interval {ends[0]} to {ends[1]})"
     points, (low, high) = 100 * change.difference, (100 * end for end in change.ci95)
     return f"{points:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}, McNemar p {change.mcnemar_p:.2g})"
 

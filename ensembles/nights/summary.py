@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ensembles.nights.compare import NightComparison
 from trainables.errors import DamagedObject
+from trainables.metric import Metric, merit_of, name_metric, show_score
 from trainables.store.json_records import seal_json, to_json
 
 NightVerdict = Literal["accepted", "no worse", "worse", "partial", "failed"]
@@ -99,8 +100,27 @@ class NightSummary:
     unchanged: tuple[str, ...] = ()
     """What has not changed since `against`."""
     notes: tuple[str, ...] = field(default=())
+    metric: Metric | None = None
+    """What the sweep asks for; None where that is accuracy."""
+    test_score: float | None = None
+    """The team's vote by that metric on test."""
+    validation_score: float | None = None
     dropped: bool = False
     """Whether its checkpoints were deleted by `keep`, except those that another run has, too."""
+
+    @property
+    def merit(self) -> float:
+        """How good its vote was on validation, higher is better: see `merit_of`; the accuracy where no other metric is asked for."""
+        if self.metric is None or self.validation_score is None:
+            return self.validation_accuracy or 0.0
+        return merit_of(self.metric, self.validation_score)
+
+    @property
+    def shown_score(self) -> str:
+        """Its score on test by the metric that the sweep asks for; "" where that is accuracy."""
+        if self.metric is None or self.test_score is None:
+            return ""
+        return f"{name_metric(self.metric)} {show_score(self.metric, self.test_score)}"
 
     @property
     def accepted(self) -> bool:

@@ -46,6 +46,7 @@ from ensembles.report.team import verdict as verdict_section
 from ensembles.report.to_json import to_plain
 from ensembles.team import Team
 from trainables.data.data_table import DataTable
+from trainables.metric import describe_merit
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord, rank
 from trainables.store import layout
@@ -181,6 +182,7 @@ def write_html(report: Report) -> str:
         "points": lambda share: f"{100 * share:+.2f}",
         "count": lambda number: f"{number:,}",
         "decimals": lambda number: f"{number:.4f}",
+        "merit": lambda merit, metric: describe_merit(metric, merit),
         "drawing": Markup,  # for charts alone
     }
     script = (folder / "templates" / "report.js").read_text(encoding="utf-8")

@@ -27,9 +27,8 @@ def rank_members(pool: PredictionPool, metric: Metric = "accuracy") -> list[int]
 
 
 def rank_for(pool: PredictionPool, config: EnsembleConfig) -> list[int]:
-    """Rank by `ensemble.metric` if it differs from its default, else by accuracy: a stored sweep file has all keys set."""
-    default = EnsembleConfig.model_fields["metric"].default
-    return rank_members(pool, "accuracy" if config.metric == default else config.metric)
+    """Rank by `ensemble.metric` where that is said, else by accuracy."""
+    return rank_members(pool, config.deciding_metric)
 
 
 def select_ranked(pool: PredictionPool, config: EnsembleConfig) -> Team:

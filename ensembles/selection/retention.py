@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from ensembles.config import EnsembleConfig, Metric, SelectMethod
 from ensembles.pool.pool import PredictionPool
@@ -66,10 +67,16 @@ def retain(
     """The members of `pool` that must stay so that the selections of `configs` can be repeated, and as many of the most
     accurate as the largest of them takes, which reports use as a baseline; `costs` by trial."""
     selections = choose_each(pool, configs, costs)
-    first = [pool.members[position] for position in rank_members(pool)[: max(each.size for each in configs)]]
-    members = frozenset(first).union(*((*choice.members, *choice.picks) for choice in selections if choice))
+    size, metrics = max(each.size for each in configs), dict.fromkeys(("accuracy", configs[0].deciding_metric))
+
+    def first(among: PredictionPool) -> list[list[CheckpointId]]:
+        return [[among.members[at] for at in rank_members(among, metric)[:size]] for metric in metrics]
+
+    members = frozenset(chain(*first(pool))).union(
+        *((*choice.members, *choice.picks) for choice in selections if choice)
+    )
     left = take_members(pool, members)
-    same_order = [left.members[position] for position in rank_members(left)[: len(first)]] == first
+    same_order = first(left) == first(pool)
     if not same_order or not agree(selections, choose_each(left, configs, costs)):
         return InvariantSubset(frozenset(pool.members), selections, all_stay=True)
     return InvariantSubset(members, selections, all_stay=len(members) == len(pool.members))
@@ -107,7 +114,8 @@ def replace_size(config: EnsembleConfig, size: int) -> EnsembleConfig:
 
 
 def _plain(how: SelectMethod, size: int, metric: Metric, config: EnsembleConfig) -> EnsembleConfig:
-    return EnsembleConfig(select=how, size=size, metric=metric, pool=config.pool)
+    is_said = config.metric_is_said and metric == config.metric
+    return EnsembleConfig(select=how, size=size, metric=metric, pool=config.pool, metric_is_said=is_said)
 
 
 def _same(one: Team | None, other: Team | None) -> bool:

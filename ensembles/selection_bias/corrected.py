@@ -110,7 +110,10 @@ def correct(
     repeated, kept = repeat_selection(candidates, config, rounds, costs)
     again = [one for each in repeated for one in each]
     rows = np.arange(len(labels))
-    selected = Repetition(Part(rows, rows), team, tuple(rank_all(candidates.true_class)[: config.size]))
+    # By log-loss and accuracy the true class suffices; any other metric has whole predictions in memory by now.
+    whole = candidates.pool if isinstance(candidates, WholePool) else None
+    ranked = rank_all(candidates.true_class, config.deciding_metric, whole)
+    selected = Repetition(Part(rows, rows), team, tuple(ranked[: config.size]))
     used = {member for one in (*again, selected) for member in (*one.team.members, *one.team.picks, *one.best)}
     used_pool = candidates.read(used, "validation")
     share = SELECTED_SHARE[config.correct]

@@ -99,7 +99,10 @@ def soup(
     ] = "greedy",
     epochs: Annotated[str, typer.Option("--epochs", help="'last 5', all, 3-9 or 3,5,9.")] = "last 5",
     metric: Annotated[
-        str | None, typer.Option("--metric", help="What greedy looks at; left out, accuracy. As ensemble.metric.")
+        str | None,
+        typer.Option(
+            "--metric", help="What greedy looks at, as ensemble.metric; left out, that of the sweep, else accuracy."
+        ),
     ] = None,
     custom_code: CustomCode = False,
     as_json: AsJson = False,
@@ -112,10 +115,11 @@ def soup(
         from runner.cli.tables.soup import show_soup
         from runner.compression.soup import parse_kind, parse_metric, soup_run
 
-        options = (trial or [], parse_kind(kind), epochs, parse_metric(metric))
+        asked = parse_metric(metric)
         notify = partial(print_line, file=sys.stderr if as_json else sys.stdout)
         stored = load_for_code(run, store, endpoint_url, [], custom_code)
-        found = soup_run(stored, *options, notify)
+        looks_at = asked if metric else stored.ensemble.deciding_metric
+        found = soup_run(stored, trial or [], parse_kind(kind), epochs, looks_at, notify)
         if as_json:
             print_json(found.to_dict())
         else:

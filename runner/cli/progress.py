@@ -78,7 +78,7 @@ class Progress:
             case EpochReported():
                 result = event.result
                 self._console.out(
-                    f"{at}  {event.trial_id}  epoch {result.epoch:>3}  validation {result.validation_accuracy:.2%}"
+                    f"{at}  {event.trial_id}  epoch {result.epoch:>3}  validation {result.shown_merit}"
                     f"  loss {result.validation_loss:.4f}{'' if event.trained else '  (was in the store)'}",
                     highlight=False,
                 )

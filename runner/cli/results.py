@@ -60,7 +60,7 @@ def top(
     endpoint_url: EndpointUrl = None,
     most: Annotated[int, typer.Option("--most", "-n", min=1, help="How many trials.")] = 20,
 ) -> None:
-    """Rank the trials of a run, best validation accuracy first."""
+    """Rank the trials of a run, the best on validation first: by accuracy, or by the metric that the sweep asks for."""
 
     def answer() -> int:
         from runner.cli.tables.trials import show_trials

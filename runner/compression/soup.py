@@ -137,13 +137,13 @@ def choose_epochs(text: str, there: Sequence[int]) -> list[int]:
 def order_candidates(
     stored: StoredRun, records: Sequence[TrialRecord], epochs: str
 ) -> list[tuple[CheckpointId, EpochResult]]:
-    """The candidates that the store has, by validation accuracy; among equals, the lower loss, then the earlier one."""
+    """The candidates that the store has, by the sweep's metric on validation; among equals, the lower loss, then the earlier one."""
     found = []
     for record in records:
         results = {result.epoch: result for result in record.epochs}
         there = [epoch for epoch in committed_epochs(stored.store, record.trial_id) if epoch in results]
         found += [(CheckpointId(record.trial_id, epoch), results[epoch]) for epoch in choose_epochs(epochs, there)]
-    return sorted(found, key=lambda pair: (-pair[1].validation_accuracy, pair[1].validation_loss, pair[0]))
+    return sorted(found, key=lambda pair: (-pair[1].merit, pair[1].validation_loss, pair[0]))
 
 
 def _is_stored(stored: StoredRun, soup: SoupId, table: DataTable) -> bool:

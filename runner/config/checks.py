@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from ensembles.config import EnsembleConfig
 from runner.config.custom_code import add_module_paths, hash_custom_code
 from runner.config.messages import list_problems, show_value
 from runner.config.overrides import apply_overrides, plugin_names
@@ -39,6 +41,8 @@ def read_spec(path: str, overrides: list[str]) -> SweepSpec:
 def parse_spec(raw: dict[str, Any], where: str) -> SweepSpec:
     """The sweep that the mapping `raw` describes. Raises `SweepFileError`, each line of which begins with `where`."""
     raw.setdefault("name", Path(where).stem)
+    if isinstance(ensemble := raw.get("ensemble"), dict):
+        raw["ensemble"] = say_metric(ensemble, ensemble)
     try:
         spec = SweepSpec.model_validate(raw)
     except ValidationError as error:
@@ -47,6 +51,13 @@ def parse_spec(raw: dict[str, Any], where: str) -> SweepSpec:
         for key in () if stage else method.space:
             _check_not_set(raw, key, where)
     return spec
+
+
+def say_metric(ensemble: dict[str, Any], typed: Mapping[str, Any]) -> dict[str, Any]:
+    """`ensemble` with a mark where its metric is the default, log-loss, because somebody `typed` it: then it decides everywhere."""
+    if typed.get("metric") != EnsembleConfig.model_fields["metric"].default:
+        return {key: value for key, value in ensemble.items() if key != "metric_is_said" or "metric" not in typed}
+    return {**ensemble, "metric_is_said": True}
 
 
 def _check_not_set(raw: dict[str, Any], key: str, where: str) -> None:

@@ -104,8 +104,8 @@ class SweepSpec(Frozen):
     def run_id(self, data_id: str) -> str:
         """Eight hexadecimal digits: the name of the run that this sweep starts or continues.
 
-        It covers what decides which trials there are and when they end. The number of trials, the budget,
-        the ensemble and the store are left out: when they change, the same run continues.
+        It covers what decides which trials there are and when they end. The number of trials, the budget, the store, and the
+        ensemble but for a metric other than accuracy, are left out: when they change, the same run continues.
         """
         trial_settings = self.model_dump(
             mode="json", include={*PARTS, "train_share", "precision", "scheduler"}, exclude_defaults=True
@@ -113,6 +113,8 @@ class SweepSpec(Frozen):
         search = self.search.model_dump(mode="json", exclude={"trials"}, exclude_defaults=True)
         if self.sources:
             trial_settings["sources"] = self.sources
+        if (metric := self.ensemble.deciding_metric) != "accuracy":  # what search and scheduler maximise
+            trial_settings["metric"] = metric
         if self.pseudo_labels:  # it decides which trials follow
             trial_settings["pseudo_labels"] = self.pseudo_labels.model_dump(mode="json", exclude_defaults=True)
         return short_hash({"data_id": data_id, "search": search, **trial_settings}, digits=8)

@@ -216,7 +216,7 @@ class TrialController:
         self._audited.discard(name)
         patience = self._patience.get(event.stage)
         for result in self._results.get(name, ()):
-            scheduler.record(name, result.epoch, result.validation_accuracy)
+            scheduler.record(name, result.epoch, result.merit)
             if patience:
                 patience.record(name, result.epoch, result.validation_loss)
 
@@ -224,7 +224,7 @@ class TrialController:
         self._results.setdefault(trial_id, []).append(result)
         if trial_id in self._audited:
             return
-        self._scheduler_of(trial_id).record(trial_id, result.epoch, result.validation_accuracy)
+        self._scheduler_of(trial_id).record(trial_id, result.epoch, result.merit)
         stage = self._stages[trial_id]
         if stage in self._patience:
             self._patience[stage].record(trial_id, result.epoch, result.validation_loss)

@@ -234,6 +234,10 @@ def describe_bundle(
             "best": asdict(verdict.best),
             "verdict": list(verdict.sentences),
             "ship": verdict.ship,
+            **({"metric": verdict.in_metric.metric} if verdict.in_metric else {}),
+            "never_predicted": [
+                asdict(one) for one in (verdict.best_never_predicted if single else verdict.never_predicted)
+            ],
             "gain": verdict.gain,
             "gain_ci95": list(verdict.gain_ci95),
             "mcnemar_p": verdict.mcnemar_p,

@@ -81,14 +81,14 @@ def vote_again(stored: StoredRun, everything: bool = False) -> Revote:
 def _other(config: EnsembleConfig, how: SelectMethod, candidates: int) -> EnsembleConfig:
     changes: dict[str, Any] = {"select": how, "size": min(config.size, candidates)}
     if how in ("best", "top"):  # as the verdict's own baselines rank
-        changes["metric"] = "accuracy"
+        changes["metric"] = config.deciding_metric
     return config.model_copy(update=changes)
 
 
 def _are_baselines(config: EnsembleConfig) -> bool:
     """Whether the other selections would equal the verdict's own baselines (equal weights, soft vote): then no further
     predictions have to be read."""
-    return config.vote in ("soft", "weighted") and config.metric in ("log_loss", "accuracy")
+    return config.vote in ("soft", "weighted") and config.deciding_metric == "accuracy"
 
 
 def _take_baseline(how: SelectMethod, mine: SelectedTeam, conclusion: Conclusion) -> Row:
@@ -112,7 +112,10 @@ def _score(selected: SelectedTeam, methods: Sequence[VoteMethod], costs: Mapping
         config = selected.config
         ready = prepare_vote(team, method, config.calibrate, selected.validation, config.custom_keys)
         found = selected.corrected.votes.get(method) if selected.corrected else None
-        score = score_vote(ready, selected.validation.labels, ready.vote(test), test.labels, found, costs)
+        metric = config.deciding_metric
+        score = score_vote(
+            ready, selected.validation.labels, ready.vote(test), test.labels, found, costs, metric=metric
+        )
         yield Row(team, method, score, selected.corrected.score if selected.corrected else None, False)
 
 
@@ -198,6 +201,7 @@ def _score_to_json(score: Score) -> dict[str, Any]:
             "brier": score.test_brier,
             "balanced_accuracy": score.test_balanced_accuracy,
             "macro_f1": score.test_macro_f1,
+            **({} if score.test_score is None else {"score": score.test_score}),
         },
         "cost": asdict(score.cost) if score.cost else None,
     }

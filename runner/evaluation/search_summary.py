@@ -14,7 +14,7 @@ from runner.config.search import MethodConfig
 from runner.config.sweep import SweepSpec
 from runner.journal.state import RunState
 from runner.schedulers.rung import rung_epochs
-from runner.search.base.best import best_group, group_trials
+from runner.search.base.best import best_group, group_trials, metric_of
 from runner.search.base.decisions import ScheduleFound, StageChosen
 from runner.search.base.stage_context import StageContext
 from runner.search.methods.ablation import BASELINE, list_arms
@@ -76,8 +76,9 @@ def _stages(state: RunState, spec: SweepSpec) -> Iterator[StageRow]:
             method=method.method,
             trials=len(records),
             epochs=epochs,
-            best=best.accuracy if best else None,
+            best=best.merit if best else None,
             chosen={key: found[key] for key in sorted(method.space) if key in found},
+            metric=metric_of(records),
         )
 
 
@@ -120,7 +121,8 @@ def _data_id(state: RunState) -> str:
 def _lineage(state: RunState) -> Iterator[LineageStep]:
     found = [found for decision in state.decisions if (found := ScheduleFound.read(decision))]
     for step in found[-1].steps if found else ():
-        yield LineageStep(step.first_epoch, step.last_epoch, step.trial_id, step.values, step.accuracy)
+        metric = metric_of(state.trials.values())
+        yield LineageStep(step.first_epoch, step.last_epoch, step.trial_id, step.values, step.accuracy, metric)
 
 
 def _rungs(state: RunState, spec: SweepSpec) -> list[int]:

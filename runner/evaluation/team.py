@@ -17,6 +17,8 @@ from ensembles.selection_bias.corrected import Corrected, correct
 from ensembles.selection_bias.repeat import rank_all
 from ensembles.team import Team
 from ensembles.voting.vote import VOTES, is_fitted
+from trainables.data.data_table import read_nearest_scores
+from trainables.data.floor import MetricFloor, floor_in
 from trainables.errors import MismatchedPredictions
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialCost, TrialRecord
@@ -34,7 +36,7 @@ class SelectedTeam:
     config: EnsembleConfig
     team: Team
     ranked: tuple[CheckpointId, ...]
-    """All candidates, the most accurate first."""
+    """All candidates, the best first by the metric that decides."""
     corrected: Corrected | None
     validation: PredictionPool
     mean: StreamedMean
@@ -42,7 +44,7 @@ class SelectedTeam:
 
     @property
     def best(self) -> CheckpointId:
-        """The most accurate single checkpoint."""
+        """The best single checkpoint."""
         return self.ranked[0]
 
 
@@ -72,7 +74,7 @@ def choose(
         sources: Candidates = WholePool(whole) if whole else pool
         seen = whole or true_or_other(pool.true_class)
         team = select(seen, config, costs)
-        ranked = tuple(rank_all(sources.true_class))
+        ranked = tuple(rank_all(sources.true_class, config.deciding_metric, whole))
         needed = {*team.members, *team.picks, *ranked[: config.size]}
         try:
             validation = sources.read(needed, "validation")
@@ -98,6 +100,7 @@ def evaluate_on_test(selected: SelectedTeam) -> TestEvaluation:
     A candidate without predictions on test is left out; a member without them raises `MismatchedPredictions`.
     """
     pool, config, team = selected.pool, selected.config, selected.team
+    metric_floor = _read_metric_floor(pool, config)
     prepared = prepare(
         team,
         config,
@@ -107,6 +110,7 @@ def evaluate_on_test(selected: SelectedTeam) -> TestEvaluation:
         selected.corrected,
         selected.costs,
         pool.table.floor,
+        metric_floor,
     )
     test, mean = pool.read(selected.validation.members, "test"), pool.mean("test")
     untested = dict(mean.left_out)
@@ -116,10 +120,27 @@ def evaluate_on_test(selected: SelectedTeam) -> TestEvaluation:
         validation, test = pool.read(needed, "validation"), pool.read(needed, "test")
         same = stream_mean(pool.store, mean.members, "validation", pool.table)
         prepared = prepare(
-            team, config, validation, ranked, same.probabilities, selected.corrected, selected.costs, pool.table.floor
+            team,
+            config,
+            validation,
+            ranked,
+            same.probabilities,
+            selected.corrected,
+            selected.costs,
+            pool.table.floor,
+            metric_floor,
         )
     verdict = evaluate_prepared(prepared, test, mean.probabilities)
     return TestEvaluation(prepared, verdict, test, mean.left_out)
+
+
+def _read_metric_floor(pool: StoredPool, config: EnsembleConfig) -> MetricFloor | None:
+    """What needs no net, by the metric that the sweep asks for; None where that is accuracy, of which the table knows the floor."""
+    metric, table = config.deciding_metric, pool.table
+    if metric == "accuracy":
+        return None
+    nearest = read_nearest_scores(pool.store, table.data_id)
+    return floor_in(metric, table.labels_of("train"), table.labels_of("test"), table.class_names, nearest)
 
 
 def costs_of(records: Sequence[TrialRecord]) -> dict[str, TrialCost]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from ensembles.evaluation.score import Score
+from ensembles.evaluation.verdict import Verdict
 from ensembles.pseudo_labels.summary import PseudoLabelSummary
 from ensembles.selection_bias.estimate import Estimate
 from runner.evaluation.conclusion import Conclusion
@@ -20,6 +22,7 @@ def conclusion_to_json(conclusion: Conclusion) -> dict[str, Any]:
             "epoch": conclusion.best.epoch,
             "validation_accuracy": verdict.best.validation_accuracy,
             "test_accuracy": verdict.best.test_accuracy,
+            **_asked(verdict, verdict.best),
         },
         "ensemble": {
             "members": len(conclusion.team.members),
@@ -31,12 +34,22 @@ def conclusion_to_json(conclusion: Conclusion) -> dict[str, Any]:
             "validation_accuracy": voted.validation_accuracy,
             "corrected": _estimate_to_json(voted.corrected),
             "test_ece_calibrated": voted.test_ece_calibrated,
+            **_asked(verdict, voted),
         },
         "votes": {how: score.test_accuracy for how, score in verdict.votes.items()},
         "verdict": verdict.sentence,
         **({"sources": [asdict(source) for source in conclusion.sources]} if conclusion.sources else {}),
+        **({"never_predicted": [asdict(one) for one in verdict.never_predicted]} if verdict.never_predicted else {}),
         **({"pseudo_labels": _pseudo_to_json(pseudo)} if pseudo else {}),
     }
+
+
+def _asked(verdict: Verdict, score: Score) -> dict[str, Any]:
+    """The metric that the sweep asks for, and a vote's scores by it; nothing where that is accuracy."""
+    if verdict.in_metric is None:
+        return {}
+    scores = {"validation_score": score.validation_score, "test_score": score.test_score}
+    return {"metric": verdict.in_metric.metric, **scores}
 
 
 def _estimate_to_json(found: Estimate | None) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from runner.config.sweep import SweepSpec
 from runner.journal.latest import write_latest
 from runner.runs.versions import versions
-from trainables.data.data_table import write_data_table
+from trainables.data.data_table import write_data_table, write_nearest_scores
 from trainables.data.images import ImageSet
 from trainables.errors import DamagedObject, ObjectMissing, RunMismatch
 from trainables.store import layout
@@ -17,6 +17,8 @@ def write_head(store: Store, spec: SweepSpec, run: str, images: ImageSet, comman
     """Write the store's format, the record of the data, and the resolved sweep with the `command` that reproduces it."""
     mark_format(store, versions()["caucus"])
     write_data_table(store, images)
+    if spec.ensemble.deciding_metric != "accuracy":
+        write_nearest_scores(store, images)
     head = {
         "spec": spec.model_dump(mode="json", exclude={"store"}),
         "fingerprint": spec.run_id(images.data_id),
@@ -38,7 +40,7 @@ def check_run(store: Store, spec: SweepSpec, run: str, data_id: str, needed_byte
         head = {}
     if head and head.get("fingerprint") != spec.run_id(data_id):
         raise RunMismatch(
-            f"run {spec.name}/{run} in {store.uri} was started with other data, another search space or another scheduler: "
+            f"run {spec.name}/{run} in {store.uri} was started with other data, another search space, another scheduler or another metric: "
             "take the sweep file it was started with, or another --run-id"
         )
     store.check_writable(needed_bytes)

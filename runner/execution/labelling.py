@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.config import EnsembleConfig
 from ensembles.pool.candidates import candidates
 from ensembles.pool.pool import PredictionPool, read_pool
 from ensembles.pseudo_labels.agreement import agree
@@ -113,7 +112,7 @@ def choose_team(store: Store, spec: SweepSpec, data_id: str, records: Sequence[T
         return None
     pool = read_pool(store, members, "validation", read_data_table(store, data_id), merge=True)
     team = select(pool, spec.ensemble)
-    best = select(pool, EnsembleConfig(select="best")).members[0]
+    best = select(pool, spec.ensemble.model_copy(update={"select": "best"})).members[0]
     by_name = {record.trial_id: record for record in ranked}
     again = list(dict.fromkeys(member.trial_id for member in team.members))
     if (count := _pseudo_config(spec).trials) is not None:

@@ -125,6 +125,7 @@ def _trainable(context: RunContext, cluster: Cluster) -> Any:
         gpus=cluster.slot.gpus,
         is_explicit=context.spec.resources.gpus is not None,
         is_pretended=pretends_gpus(),
+        metric=context.spec.ensemble.deciding_metric,
     )
     return tune.with_resources(trainable, {"cpu": cluster.slot.cpus, "gpu": cluster.slot.gpus})
 

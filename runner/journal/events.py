@@ -199,13 +199,17 @@ POSSIBLE: dict[str, tuple[float, float]] = {
     "epoch": (1, 10**9),
     **dict.fromkeys(("train_accuracy", "validation_accuracy", "fit_accuracy"), (0.0, 1 + 1e-6)),
     **dict.fromkeys(("train_s", "evaluate_s"), (0.0, 1e9)),
+    "validation_score": (-1e-6, 1e3),
 }
 """Bounds of an epoch's values. An accuracy is a mean of float32, which may be a rounding above 1."""
 
 
 def to_line(event: Event) -> bytes:
     """One line of JSON."""
-    text = json.dumps({"kind": event.kind, **asdict(event)}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    payload = asdict(event)
+    if isinstance(event, EpochReported):
+        payload["result"] = event.result.to_dict()
+    text = json.dumps({"kind": event.kind, **payload}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode() + b"\n"
 
 

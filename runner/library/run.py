@@ -110,7 +110,7 @@ class Run:
 
     @property
     def best(self) -> TrialRecord:
-        """The trial with the highest validation accuracy."""
+        """The trial that is best on validation, by accuracy or by the metric that the sweep asks for."""
         return self.trials[0]
 
     @cached_property

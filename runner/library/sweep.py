@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ensembles.config import EnsembleConfig
 from runner.config.checks import parse_spec
 from runner.config.custom_code import hash_custom_code
 from runner.config.overrides import plugin_names
@@ -132,7 +133,11 @@ def _read_data(data: Any) -> tuple[ImageSet | None, dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    return value.model_dump(mode="json", exclude_defaults=True) if isinstance(value, BaseModel) else value
+    if not isinstance(value, BaseModel):
+        return value
+    # A metric decides everywhere where it is said, also where it is the default.
+    said = {"metric": value.metric} if isinstance(value, EnsembleConfig) and "metric" in value.model_fields_set else {}
+    return value.model_dump(mode="json", exclude_defaults=True) | said
 
 
 def _method(part: str, value: str | Mapping[str, Any] | BaseModel) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from trainables.store.json_records import get_json, seal_json
 def choose_nights(nights: Mapping[str, NightSummary], keep: KeepConfig) -> dict[str, str]:
     """The runs of the nights whose checkpoints stay, each with its first reason. `nights` begins with the oldest.
 
-    The best are those with the highest validation accuracy of their vote, of equals the newer: test evaluates, but must not
+    The best are those whose vote is best on validation, by accuracy or by the metric that the sweep asks for, of equals the newer: test evaluates, but must not
     select. A night whose checkpoints were deleted before cannot come back.
     """
     available = [run for run, summary in nights.items() if not summary.dropped]
@@ -31,7 +31,7 @@ def choose_nights(nights: Mapping[str, NightSummary], keep: KeepConfig) -> dict[
     if (accepted := last_accepted(nights)) is not None:
         kept.setdefault(accepted, "the last accepted night")
     evaluated = [run for run in available if nights[run].is_decided]
-    best = sorted(evaluated, key=lambda run: (nights[run].validation_accuracy or 0.0, nights[run].number), reverse=True)
+    best = sorted(evaluated, key=lambda run: (nights[run].merit, nights[run].number), reverse=True)
     for run in best[: keep.best]:
         kept.setdefault(run, f"one of the best {keep.best} nights on validation")
     return kept

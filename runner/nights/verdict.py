@@ -57,13 +57,18 @@ def evaluate_night(
         test_accuracy=score.test_accuracy,
         test_images=verdict.test_images,
         validation_accuracy=score.validation_accuracy,
+        metric=verdict.in_metric.metric if verdict.in_metric else None,
+        test_score=score.test_score,
+        validation_score=score.validation_score,
         team=summarise_team(conclusion),
         answers_sha256=sha256_of(data),
         notes=_notes(result),
     )
     accepted = last_accepted(nights, number)
     if accepted is None:
-        outcome, sentence = decide_verdict(score.test_accuracy, verdict.test_images, None, None, ())
+        outcome, sentence = decide_verdict(
+            score.test_accuracy, verdict.test_images, None, None, (), summary.shown_score
+        )
         return replace(summary, verdict=outcome, sentence=sentence)
     return _compare(Located(store, spec.name, run), summary, accepted, nights[accepted], answers)
 
@@ -113,7 +118,7 @@ def _compare(
         if isinstance(error, StoreError) and not isinstance(error, ObjectMissing | DamagedObject):
             raise
         return _incomparable(summary, against, error)
-    comparison = compare_nights(answers, then)
+    comparison = compare_nights(answers, then, summary.metric or "accuracy")
     causes: tuple[Cause, ...] = ()
     unchanged: tuple[str, ...] = ()
     notes = summary.notes
@@ -121,7 +126,9 @@ def _compare(
         causes, unchanged = find_causes(read_inputs(found, summary.facts), read_inputs(earlier, before.facts))
     except (ObjectMissing, DamagedObject) as error:  # a verdict needs the answers alone
         notes = (*notes, f"what changed since {against} is not known: {error}")
-    outcome, sentence = decide_verdict(summary.test_accuracy, summary.test_images, against, comparison, causes)
+    outcome, sentence = decide_verdict(
+        summary.test_accuracy, summary.test_images, against, comparison, causes, summary.shown_score
+    )
     return replace(
         summary,
         verdict=outcome,

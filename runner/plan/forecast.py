@@ -215,7 +215,7 @@ def _epoch_simulator(
         is_stored = epoch in sweep_state.stored.get(config.trial_id, ())
         seconds = READ_S * off if is_stored else luck.epoch_s(config) * off
         known = sweep_state.known.get(config.trial_id, {}).get(epoch) if is_stored else None
-        accuracy = known.validation_accuracy if known else luck.accuracy(config, epoch)
+        accuracy = known.merit if known else luck.accuracy(config, epoch)
         loss = known.validation_loss if known else 1.0 - accuracy
         # All of the period counts as training: the slot is taken as long.
         return EpochResult(epoch, loss, accuracy, loss, accuracy, train_s=seconds, evaluate_s=0.0)

@@ -11,10 +11,13 @@ import pyarrow.parquet as pq
 
 from trainables.results.record import EpochResult, TrialRecord
 
+_METRIC_TYPES = {"metric": pa.string(), "validation_score": pa.float64()}
+"""Columns that only a run has whose sweep asks for another metric than accuracy."""
+
 _TYPES = {
     name: pa.int32() if kind is int else pa.float64()
     for name, kind in get_type_hints(EpochResult).items()
-    if name in {field.name for field in fields(EpochResult)}
+    if name in {field.name for field in fields(EpochResult)} - set(_METRIC_TYPES)
 }
 SCHEMA = pa.schema([("trial_id", pa.string()), *_TYPES.items(), ("images_per_s", pa.float64())])
 """A column for each field of `EpochResult`, null where an older version did not record it, and training images per second."""
@@ -31,8 +34,10 @@ def to_parquet(records: Sequence[TrialRecord], train_images: int) -> bytes:
         for record in records
         for epoch in record.epochs
     ]
+    has_metric = any(epoch.metric for record in records for epoch in record.epochs)
+    schema = pa.schema([*SCHEMA, *_METRIC_TYPES.items()]) if has_metric else SCHEMA
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), sink)
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink)
     return bytes(sink.getvalue())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+from ensembles.pool.in_metric import in_metric
 from runner.config.sweep import SweepSpec
 from runner.journal.journal import Journal, read_state
 from runner.journal.latest import read_latest
@@ -11,6 +12,7 @@ from runner.journal.state import RunState
 from runner.runs.locate import existing_run
 from runner.search.base.former import Former
 from trainables.config.trial import TrialConfig
+from trainables.data.data_table import read_data_table
 from trainables.errors import DamagedObject, ObjectMissing, RunMismatch, SweepFileError
 from trainables.results.newer_trial import NewerTrial
 from trainables.store import layout
@@ -48,6 +50,17 @@ def read_former(store: Store, spec: SweepSpec, data_id: str) -> Former | None:
         )
     state = read_state(store, name, run)
     known = tuple(record for record in state.trials.values() if not isinstance(record.config, NewerTrial))
+    if warm and not replays and known:
+        # Another sweep may have looked at another metric: its results are told by the one that counts here.
+        with contextlib.suppress(ObjectMissing, DamagedObject):
+            known = tuple(
+                in_metric(
+                    known,
+                    spec.ensemble.deciding_metric,
+                    store,
+                    lambda: read_data_table(store, known[0].config.data_id),
+                )
+            )
     return Former(f"{name}/{run}", known, tuple(state.decisions))
 
 

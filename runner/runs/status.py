@@ -18,6 +18,7 @@ from runner.journal.state import RunState
 from runner.output.console import find_output_failure
 from runner.runs.locate import Located
 from trainables.errors import DamagedObject, ObjectMissing
+from trainables.metric import Metric, name_metric, show_score
 from trainables.results.record import rank
 from trainables.store import layout
 from trainables.store.base import Store
@@ -56,7 +57,12 @@ def summarise(
         "elapsed_s": round(state.elapsed_s, 3),
         "eta_s": None if eta_s is None else round(eta_s, 1),
         "trials": {"planned": len(state.trials), **state.counts()},
-        "best": {"trial_id": leader.trial_id, "epoch": best.epoch, "validation_accuracy": best.validation_accuracy}
+        "best": {
+            "trial_id": leader.trial_id,
+            "epoch": best.epoch,
+            "validation_accuracy": best.validation_accuracy,
+            **({"metric": best.metric, "validation_score": best.validation_score} if best.metric else {}),
+        }
         if leader and best
         else None,
     }
@@ -121,6 +127,8 @@ class _Best:
     trial_id: str
     epoch: int
     validation_accuracy: float
+    metric: Metric | None = None
+    validation_score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +166,10 @@ def show_status(status: dict[str, Any]) -> str:
     ]
     if status["best"]:
         best = status["best"]
-        lines.append(f"best: {best['trial_id']}, validation {best['validation_accuracy']:.2%} at epoch {best['epoch']}")
+        score = f"{best['validation_accuracy']:.2%}"
+        if best.get("metric") and best.get("validation_score") is not None:
+            score = f"{name_metric(best['metric'])} {show_score(best['metric'], best['validation_score'])}"
+        lines.append(f"best: {best['trial_id']}, validation {score} at epoch {best['epoch']}")
     if status.get("verdict"):
         lines.append(f"verdict: {status['verdict']}")
     if status.get("output"):

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from ensembles.config import EnsembleConfig
 from ensembles.plugins import check_ensemble_plugins
+from runner.config.checks import say_metric
 from runner.config.messages import nearest, rule
 from runner.config.overrides import apply_overrides, plugin_names
 from runner.config.sweep import SweepSpec
@@ -78,7 +79,7 @@ def load_run(
     words = [override.removeprefix("ensemble.") for override in overrides]
     typed = apply_overrides({}, words, ())
     trust(plugin_names({"ensemble": typed}))
-    changed = apply_overrides(ensemble_record, words, ())
+    changed = say_metric(apply_overrides(ensemble_record, words, ()), typed)
     if not any(is_plugin(changed.get(key)) for key in EnsembleConfig.PLUGIN_KEYS):
         # Without a plug-in, its recorded keys mean nothing.
         changed = {key: value for key, value in changed.items() if key in EnsembleConfig.model_fields or key in typed}
@@ -134,7 +135,11 @@ def spec_in(head: Mapping[str, object]) -> SweepSpec | None:
 
 
 def pool_trials(stored: StoredRun) -> list[TrialRecord]:
-    """The trials of the run and of the runs that its ensemble names, ranked."""
+    """The trials of the run and of the runs that its ensemble names, ranked.
+
+    Which epoch is a trial's best is what its own run measured, also where another vote asks for another metric: so retention can
+    tell which checkpoints that is.
+    """
     records = rank(list(stored.state.trials.values()))
     if not stored.ensemble.runs or not records:
         return records

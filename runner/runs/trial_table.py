@@ -36,6 +36,7 @@ def trial_to_json(place: int, record: TrialRecord) -> dict[str, object]:
         "best_epoch": best.epoch if best else None,
         "validation_accuracy": best.validation_accuracy if best else None,
         "validation_loss": best.validation_loss if best else None,
+        **({"metric": best.metric, "validation_score": best.validation_score} if best and best.metric else {}),
         "cost": asdict(record.cost) if record.cost else None,
         "config": record.config.flat(),
     }

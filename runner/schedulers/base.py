@@ -20,7 +20,8 @@ class Scheduler(Protocol):
     """A fold over the journal: after the same calls in the same order, all queries return the same.
 
     The cost of a call does not grow with the number of trials, except for the linear moves of a sorted list. Scores are
-    validation accuracies, a share of 1; higher is better. The caller handles a trial's last epoch: it calls `record`
+    validation accuracies, a share of 1; higher is better. Where the sweep asks for another metric, they are what
+    `trainables.metric.merit_of` makes of its values: shares of 1 as well, in the same order. The caller handles a trial's last epoch: it calls `record`
     there, but not `decide`.
     """
 

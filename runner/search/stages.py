@@ -82,7 +82,7 @@ class StagedSearch(Search):
         searched = ", ".join(f"{key} {found[key]}" for key in sorted(varied) if key in found)
         seeds = f" over {len(best.records)} seeds" if len(best.records) > 1 else ""
         return StageChosen(values=found).record(
-            f"the best of {len(records)} trials has {best.accuracy:.2%}{seeds}: {searched or 'nothing was searched'}",
+            f"the best of {len(records)} trials has {best.shown_merit}{seeds}: {searched or 'nothing was searched'}",
             stage=stage,
             trial_id=best.records[0].trial_id,
         )

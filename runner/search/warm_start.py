@@ -66,7 +66,7 @@ class WarmSearch(Search):
             FormerResult(
                 trial_id=record.trial_id,
                 values=values_of(record.config, space),
-                accuracies=tuple((at.epoch, at.validation_accuracy) for at in record.epochs),
+                accuracies=tuple((at.epoch, at.merit) for at in record.epochs),
                 state=record.state,
             )
             for record in self._former.records

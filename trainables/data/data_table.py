@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainables.data.describe import describe_images
-from trainables.data.floor import Floor, measure_floor
+from trainables.data.floor import Floor, measure_floor, measure_nearest
 from trainables.data.images import ImageSet, channel_statistics, labels_sha256
 from trainables.errors import DamagedObject, ObjectMissing
 from trainables.store import layout
@@ -108,6 +108,24 @@ def write_data_table(store: Store, images: ImageSet) -> None:
         lines = [f"{other.name}\t{other.reason}\n" for other in passed_over]
         store.put(layout.data_key(images.data_id, "passed_over.tsv"), "".join(lines).encode(errors="backslashreplace"))
     store.put(layout.data_key(images.data_id, "data.json"), seal_json(summary))
+
+
+def write_nearest_scores(store: Store, images: ImageSet) -> None:
+    """Write what the nearest neighbour reaches on test by other metrics than accuracy, unless the store has it: a sweep that asks for
+    one of them needs it, and so may a record of an older version."""
+    key = layout.data_key(images.data_id, "floor.json")
+    if store.stat(key) is None:
+        store.put(key, seal_json({"nearest_neighbour": measure_nearest(images)}))
+
+
+def read_nearest_scores(store: Store, data_id: str) -> dict[str, float]:
+    """What `write_nearest_scores` wrote, by metric; empty where the store has none that is readable."""
+    try:
+        found = get_json(store, layout.data_key(data_id, "floor.json")).get("nearest_neighbour")
+    except (ObjectMissing, DamagedObject):
+        return {}
+    scores = found.items() if isinstance(found, dict) else ()
+    return {str(metric): float(score) for metric, score in scores if isinstance(score, int | float)}
 
 
 def read_data_table(store: Store, data_id: str) -> DataTable:

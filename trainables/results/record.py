@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from trainables.config.trial import TrialConfig
+from trainables.metric import Metric, describe_merit, merit_of
 
 TrialState = Literal["waiting", "running", "paused", "finished", "pruned", "diverged", "failed", "stopped"]
 """paused: waits at a rung for promotion; finished: reached its last epoch; pruned: ended by the scheduler; diverged: its loss is
@@ -48,6 +50,36 @@ class EpochResult:
     round_weight: float | None = None
     """For SAMME: weight of the round's vote; not above zero where it is no better than guessing. For gradient boosting: factor of
     the round's logits."""
+    metric: Metric | None = None
+    """The metric that the sweep asks for (`ensemble.metric`); None where that is accuracy, or where nobody measured another."""
+    validation_score: float | None = None
+    """That metric on validation; None beside a metric where the predictions are gone."""
+
+    @property
+    def merit(self) -> float:
+        """How good the epoch is on validation by the sweep's metric, higher is better: see `merit_of`; the accuracy without one."""
+        if self.metric is None:
+            return self.validation_accuracy
+        return -math.inf if self.validation_score is None else merit_of(self.metric, self.validation_score)
+
+    @property
+    def shown_merit(self) -> str:
+        """`merit` as a person reads it: `91.23%`, or `log-loss 0.2574`."""
+        if self.metric and self.validation_score is None:
+            return "not measured"
+        return describe_merit(self.metric or "accuracy", self.merit)
+
+    @property
+    def shown_score(self) -> str:
+        """What ranks the epoch, without the name of its metric."""
+        return self.shown_merit.rpartition(" ")[2]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a record has it: the last two fields only where there is a metric."""
+        found = asdict(self)
+        if self.metric is None:
+            del found["metric"], found["validation_score"]
+        return found
 
     @property
     def busy_s(self) -> float:
@@ -99,17 +131,16 @@ class TrialRecord:
 
     @cached_property
     def best(self) -> EpochResult | None:
-        """The epoch with the highest validation accuracy; of equals the lower validation loss, then the earlier."""
-        return max(self.epochs, key=lambda at: (at.validation_accuracy, -at.validation_loss, -at.epoch), default=None)
+        """The epoch that is best on validation by the sweep's metric; of equals the lower validation loss, then the earlier."""
+        return max(self.epochs, key=lambda at: (at.merit, -at.validation_loss, -at.epoch), default=None)
 
 
 def rank(records: list[TrialRecord]) -> list[TrialRecord]:
-    """The trials sorted by validation accuracy, the best first (ties: lower loss, then `trial_id`); those without an epoch last."""
+    """The trials sorted by the sweep's metric on validation, the best first (ties: lower loss, then `trial_id`); those without an
+    epoch last."""
 
     def place(record: TrialRecord) -> tuple[float, float, str]:
         best = record.best
-        return (
-            (-best.validation_accuracy, best.validation_loss, record.trial_id) if best else (1.0, 0.0, record.trial_id)
-        )
+        return (-best.merit, best.validation_loss, record.trial_id) if best else (math.inf, math.inf, record.trial_id)
 
     return sorted(records, key=place)

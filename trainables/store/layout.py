@@ -1,7 +1,7 @@
 """The layout of a store: the one place that defines its keys.
 
 caucus.json                            the format of the store
-data/<data_id>/                        data.json, images.parquet
+data/<data_id>/                        data.json, images.parquet; floor.json where a sweep asked for another metric than accuracy
 data/<data_id>/pseudo/<hash>.parquet   images that an ensemble has labelled
 data/<data_id>/ledger/<split>/         one object for each decision that was taken on a split
 data/<data_id>/means/<hash>.arrow      the mean of many checkpoints' predictions: a cache, may be deleted

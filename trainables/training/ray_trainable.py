@@ -20,6 +20,7 @@ from trainables.data.images import ImageArrays, hash_labels
 from trainables.errors import DataError, DeviceFault, StoreError
 from trainables.hardware.gpu_share import GpuMismatch, restrict_to_assigned_gpus
 from trainables.hardware.spot_notice import Notice, NoticeUnknown, SpotNotice, choose_notice_source
+from trainables.metric import Metric
 from trainables.plugins.trust import trust
 from trainables.results.config_file import write_config
 from trainables.store.base import Store
@@ -66,13 +67,16 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         gpus: float | None = None,
         is_explicit: bool = True,
         is_pretended: bool = False,
+        metric: Metric = "accuracy",
     ) -> None:
-        """Once for each actor: set the number of threads, place the images on the device, then begin the first trial.
+        """Once for each actor: set the number of threads, place the images on the device, then begin the first trial. `metric` is
+        what the sweep asks for.
 
         `custom_models` are the user-defined models that it may import: a journal could name others. `gpus` and the arguments
         after it are those of `choose_device`.
         """
         trust(custom_models)
+        self._metric: Metric = metric
         if ray.is_initialized():
             restrict_to_assigned_gpus(ray.get_runtime_context().get_accelerator_ids().get("GPU", ()))
         import torch
@@ -178,7 +182,13 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             write_config(self._store, trial)
             images = self._with_pseudo_labelled(trial)
             self._trial = Trial(
-                trial, images, self._labels_sha256, self._store, self._committer, epoch=task.after_epoch
+                trial,
+                images,
+                self._labels_sha256,
+                self._store,
+                self._committer,
+                epoch=task.after_epoch,
+                metric=self._metric,
             )
         except StoreError as error:  # raised here it would count as the death of a worker
             self._trial, self._refused = None, Step(end="stopped", reason=str(error))

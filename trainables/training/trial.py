@@ -8,24 +8,40 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from trainables.config.trial import ParentConfig, TrialConfig
-from trainables.errors import CaucusError, CheckpointMismatch, DamagedObject, ObjectMissing, StoreError, TrialDiverged
+from trainables.errors import (
+    CaucusError,
+    CheckpointMismatch,
+    DamagedObject,
+    MismatchedPredictions,
+    ObjectMissing,
+    StoreError,
+    TrialDiverged,
+)
 from trainables.hardware.device import check_device
+from trainables.metric import Metric
 from trainables.models.pretrained import load_initial_weights
 from trainables.optim.samme import RoundOutcome, evaluate_round
 from trainables.results.boost_table import BoostTable, boost_from_arrow, boost_to_arrow
-from trainables.results.checkpoint import CheckpointId, committed_epochs, read_json_part, read_part
+from trainables.results.checkpoint import (
+    CheckpointId,
+    committed_epochs,
+    read_json_part,
+    read_part,
+    read_predictions,
+)
 from trainables.results.committer import Committer
 from trainables.results.layer_statistics import layers_to_arrow
 from trainables.results.predictions import Predictions, to_arrow
 from trainables.results.record import OUT_OF_BUDGET, EpochResult, TrialCost, TrialState
 from trainables.results.true_class import take_true_class, true_class_to_arrow
+from trainables.scores import measure
 from trainables.store import layout
 from trainables.store.base import Store
 from trainables.store.json_records import to_json
@@ -60,7 +76,11 @@ class Step:
 
 
 class Trial:
-    """A trial in progress. `epoch` is the last epoch that it has reached; that of a new child is its parent's."""
+    """A trial in progress. `epoch` is the last epoch that it has reached; that of a new child is its parent's.
+
+    `metric` is what the sweep asks for; where it is not accuracy each result has its value on validation. It changes nothing of
+    the training: a trial is the same whatever its sweep looks at.
+    """
 
     def __init__(
         self,
@@ -70,8 +90,10 @@ class Trial:
         store: Store,
         committer: Committer,
         epoch: int = 0,
+        metric: Metric = "accuracy",
     ) -> None:
         self.config = config
+        self._metric: Metric | None = None if metric == "accuracy" else metric
         self._start = config.parent.epoch if config.parent else 0
         self.epoch = max(epoch, self._start)
         self._on_record = self.epoch
@@ -117,10 +139,25 @@ class Trial:
             if self.cost is None and isinstance(timing.get("cost"), dict):
                 self.cost = TrialCost(**_known_fields(TrialCost, timing["cost"]))
             took = {"train_s": timing["train_s"], "evaluate_s": timing["evaluate_s"]}
-            return EpochResult(**_known_fields(EpochResult, metrics) | took)
-        except (DamagedObject, ObjectMissing, ValueError, KeyError, TypeError):
+            return EpochResult(**_known_fields(EpochResult, metrics) | took | self._stored_score(epoch))
+        except (DamagedObject, ObjectMissing, MismatchedPredictions, ValueError, KeyError, TypeError):
             self._committed.discard(epoch)
             return None
+
+    def _stored_score(self, epoch: int) -> dict[str, Any]:
+        """The sweep's metric of a stored epoch, from its predictions: another sweep may have trained it."""
+        if self._metric is None:
+            return {}
+        return self._score(read_predictions(self._store, self._id(epoch), "validation").probabilities)
+
+    def _score(self, probabilities: npt.NDArray[np.float32]) -> dict[str, Any]:
+        """The sweep's metric of predictions on validation, float32 (images, classes); nothing where it is accuracy."""
+        if self._metric is None:
+            return {}
+        return {
+            "metric": self._metric,
+            "validation_score": measure(self._metric, probabilities, self._labels("validation")),
+        }
 
     def _train_next(self, should_stop: Callable[[], bool]) -> EpochResult:
         training, self._training = self._training, None
@@ -254,6 +291,7 @@ class Trial:
         start_s = time.monotonic()
         validation, test = training.evaluate("validation"), training.evaluate("test")
         outcome = self._evaluate_round(training)
+        seen: dict[str, Any] = dict(training.statistics.scalars()) if training.statistics else {}
         result = EpochResult(
             epoch=training.epoch,
             train_loss=train_loss,
@@ -262,11 +300,13 @@ class Trial:
             validation_accuracy=validation.accuracy,
             train_s=train_s,
             evaluate_s=seconds_since(start_s),
-            **(training.statistics.scalars() if training.statistics else {}),
+            **seen,
             round_error=outcome.error if outcome else None,
             round_weight=outcome.weight if outcome else self._weight_in_sum(),
+            **self._score(validation.probabilities),
         )
-        measured = asdict(result)
+        # Without the metric: a checkpoint follows from its configuration alone, whatever the sweep looks at.
+        measured = replace(result, metric=None, validation_score=None).to_dict()
         timing = {
             "train_s": measured.pop("train_s"),
             "evaluate_s": measured.pop("evaluate_s"),

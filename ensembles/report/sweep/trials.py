@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ensembles.analysis.varied_keys import show_value
 from ensembles.team import Team
+from trainables.metric import name_metric
 from trainables.results.record import TrialRecord
 
 MOST_ROWS = 1000
@@ -30,6 +31,8 @@ class TrialRow:
     accuracy: float | None
     """Validation accuracy of its best epoch."""
     values: tuple[str, ...]
+    score: str = ""
+    """Its best epoch by the metric that ranks the trials; "" where that is accuracy."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class TrialsSection:
     """What the section shows."""
 
     states: str
+    metric: str
+    """What ranks the trials."""
     keys: tuple[str, ...]
     """Hyperparameters in which the trials differ."""
     rows: tuple[TrialRow, ...]
@@ -54,6 +59,7 @@ def lay_out(ranked: Sequence[TrialRecord], team: Team, keys: Sequence[str]) -> T
     ]
     return TrialsSection(
         states=count_states(ranked),
+        metric=name_metric(next((at.metric for record in ranked for at in record.epochs if at.metric), "accuracy")),
         keys=tuple(keys),
         rows=tuple(_row(place, record, voting, keys) for place, record in shown),
         more=len(ranked) - len(shown),
@@ -72,6 +78,7 @@ def _row(place: int, record: TrialRecord, voting: set[str], keys: Sequence[str])
         best_epoch=best.epoch if best else None,
         accuracy=best.validation_accuracy if best else None,
         values=tuple(show_value(config.get(key)) for key in keys),
+        score=best.shown_score if best and best.metric else "",
     )
 
 

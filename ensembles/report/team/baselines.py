@@ -7,7 +7,9 @@ from typing import Literal
 
 from ensembles.evaluation.score import Score
 from ensembles.evaluation.verdict import Verdict
+from ensembles.report.charts.metric_text import MISSING
 from trainables.data.floor import SIDE_PX
+from trainables.metric import name_metric, show_score
 
 RowKind = Literal["single", "vote", "chosen", "baseline"]
 """chosen: the vote that the sweep file configures."""
@@ -44,6 +46,10 @@ class BaselinesSection:
     has_corrected: bool
     floor: tuple[tuple[str, float], ...]
     """What anybody gets on test without a net, and the share of test images that it has right."""
+    metric: str
+    """What the sweep asks for beside accuracy; "" if nothing."""
+    scores: tuple[str, ...]
+    """Each row's score on test by that metric."""
     has_more: bool
     """Whether the figures after calibration were measured; an older version did not."""
 
@@ -60,7 +66,7 @@ def lay_out(verdict: Verdict) -> BaselinesSection:
         (f"soft vote of the best {top.members}", "baseline", top),
         (f"soft vote of all {everyone.members}", "baseline", everyone),
     ]
-    scores = [score for _, _, score in named]
+    scores, asked = [score for _, _, score in named], verdict.in_metric
     lowest = min(score.ci95[0] for score in scores)
     width = max(max(score.ci95[1] for score in scores) - lowest, 1e-9)
 
@@ -79,6 +85,12 @@ def lay_out(verdict: Verdict) -> BaselinesSection:
         calibration=verdict.calibration,
         has_corrected=any(score.corrected for score in scores),
         floor=_list_floor(verdict),
+        metric=name_metric(asked.metric) if asked else "",
+        scores=tuple(
+            MISSING if score.test_score is None else show_score(asked.metric, score.test_score) for score in scores
+        )
+        if asked
+        else (),
         has_more=any(score.test_brier is not None for score in scores),
     )
 

@@ -16,6 +16,7 @@ from runner.config.duration import show_duration
 from runner.evaluation.to_json import conclusion_to_json
 from runner.pipeline import RunResult
 from runner.runs.trial_table import one_line
+from trainables.metric import name_metric, show_score
 from trainables.results.record import TrialState
 
 COUNTED: tuple[TrialState, ...] = ("finished", "pruned", "failed", "diverged", "stopped")
@@ -58,6 +59,8 @@ def show_result(result: RunResult, console: Console) -> None:
             console.print(sentence, markup=False, highlight=False)
         if told := describe_sources(result.conclusion.sources):
             print_text(told)
+        for line in result.conclusion.verdict.blind_spots:
+            print_text(line)
         if result.conclusion.pseudo:
             print_text(f"pseudo-labels: {' '.join(lay_out(result.conclusion.pseudo).sentences)}")
     trained = f"{result.epochs_trained} epochs trained" if result.epochs_trained else "nothing to train"
@@ -78,6 +81,9 @@ def show_verdict(verdict: Verdict, members: int) -> Table:
         pad_edge=False,
     )
     table.add_column("", no_wrap=True)
+    asked = verdict.in_metric
+    if asked:
+        table.add_column(f"test {name_metric(asked.metric)}", justify="right", no_wrap=True)
     for heading in ("test accuracy", "95 % interval", "NLL", "ECE", "validation (chosen on)", "corrected"):
         table.add_column(heading, justify="right", no_wrap=True)
     rows: list[tuple[str, Score]] = [("best single", verdict.best)]
@@ -85,8 +91,10 @@ def show_verdict(verdict: Verdict, members: int) -> Table:
     for label, score in rows:
         is_configured = label.startswith(verdict.vote)
         low, high = score.ci95
+        asked_for = [show_score(asked.metric, score.test_score)] if asked and score.test_score is not None else []
         cells = (
             label,
+            *asked_for,
             f"{score.test_accuracy:.2%}",
             f"{low:.2%} to {high:.2%}",
             f"{score.test_nll:.4f}",

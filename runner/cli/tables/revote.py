@@ -11,6 +11,7 @@ from rich.text import Text
 from ensembles.evaluation.by_source import describe_sources
 from ensembles.evaluation.score import Score
 from runner.evaluation.revote import Revote, Row
+from trainables.metric import Metric, name_metric, show_score
 
 WIDE = 110
 """Least width of a terminal, in characters, at which likelihood and calibration are shown as well."""
@@ -29,20 +30,28 @@ def lay_out(revote: Revote, wide: bool) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1))
     table.add_column("choice", no_wrap=True)
     table.add_column("vote", no_wrap=True)
-    headings = ["of", "selected", "corrected", "", "test", ""] + (
+    asked = revote.conclusion.verdict.in_metric
+    headings = ["of", *([name_metric(asked.metric)] if asked else []), "selected", "corrected", "", "test", ""] + (
         ["NLL", "at best T", "ECE", "calibrated"] if wide else []
     )
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in revote.rows:
         style = "bold" if row.configured else ""
-        table.add_row(*(Text(cell, style=style) for cell in (row.team.how, row.vote, *_cells(row, wide))))
+        table.add_row(
+            *(
+                Text(cell, style=style)
+                for cell in (row.team.how, row.vote, *_cells(row, wide, asked.metric if asked else None))
+            )
+        )
     return table
 
 
-def _cells(row: Row, wide: bool) -> Iterator[str]:
+def _cells(row: Row, wide: bool, metric: Metric | None) -> Iterator[str]:
     score = row.score
     yield str(score.members)
+    if metric:
+        yield "-" if score.test_score is None else show_score(metric, score.test_score)
     yield _percent(score.validation_accuracy)
     yield _percent(score.corrected.value) if score.corrected else "-"
     yield _interval(score.corrected.ci95) if score.corrected else ""
@@ -73,6 +82,8 @@ def list_notes(revote: Revote) -> Iterator[str]:
         if corrected
         else ""
     )
+    if asked := verdict.in_metric:
+        yield f"{name_metric(asked.metric)[:1].upper()}{name_metric(asked.metric)[1:]}: on {verdict.test_images:,} test images, calibrated."
     yield (
         f"Accuracy in %: as selected on {verdict.validation_images:,} validation images; {how}"
         f"on {verdict.test_images:,} test images; with 95 % intervals."
@@ -80,6 +91,7 @@ def list_notes(revote: Revote) -> Iterator[str]:
     yield from verdict.sentences
     if told := describe_sources(revote.conclusion.sources):
         yield told
+    yield from verdict.blind_spots
     if left_out := revote.conclusion.left_out:
         member, reason = left_out[0]
         yield f"{len(left_out)} could not vote, such as {member}: {reason}"

@@ -8,6 +8,7 @@ from rich.text import Text
 from ensembles.analysis.varied_keys import keys_that_vary, show_value
 from runner.journal.state import RunState
 from runner.runs.trial_table import one_line
+from trainables.metric import Metric, name_metric
 from trainables.results.record import TrialRecord, TrialState, rank
 
 STATE_STYLES: dict[TrialState, str] = {
@@ -30,7 +31,7 @@ def show_trials(state: RunState, most: int, title: str) -> Table:
     for heading, justify in (
         ("rank", "right"),
         ("trial", "left"),
-        ("validation", "right"),
+        (name_metric(metric) if (metric := _metric_of(ranked)) else "validation", "right"),
         ("loss", "right"),
         ("epoch", "right"),
         ("state", "left"),
@@ -48,6 +49,11 @@ def show_trials(state: RunState, most: int, title: str) -> Table:
     return table
 
 
+def _metric_of(ranked: list[TrialRecord]) -> Metric | None:
+    """The metric that ranks the trials; None where that is accuracy."""
+    return next((at.metric for record in ranked for at in record.epochs if at.metric), None)
+
+
 def _row(place: int, record: TrialRecord, varying: list[str]) -> list[Text]:
     best = record.best
     config = record.config.flat()
@@ -57,7 +63,7 @@ def _row(place: int, record: TrialRecord, varying: list[str]) -> list[Text]:
     return [
         Text(str(place) if best else "-"),
         Text(record.trial_id),
-        Text(f"{best.validation_accuracy:.2%}" if best else "-", style="bold"),
+        Text(best.shown_score if best else "-", style="bold"),
         Text(f"{best.validation_loss:.4f}" if best else "-"),
         Text(str(record.epochs[-1].epoch) if record.epochs else "-"),
         shown_state,

@@ -8,6 +8,7 @@ from statistics import fmean
 
 from trainables.config.base import short_hash
 from trainables.config.trial import TrialConfig
+from trainables.metric import Metric, describe_merit
 from trainables.results.record import TrialRecord
 
 
@@ -16,15 +17,25 @@ class Group:
     """The trials of one configuration, which differ by their seed; those without an epoch are left out."""
 
     records: tuple[TrialRecord, ...]
-    accuracy: float
-    """Mean of the best validation accuracies."""
+    merit: float
+    """Mean over the records of the merit of their best epochs: of the accuracy, or of the metric that the sweep asks for."""
     loss: float
     """Mean of the validation losses at those epochs."""
+
+    @property
+    def shown_merit(self) -> str:
+        """`merit` as a person reads it."""
+        return describe_merit(metric_of(self.records), self.merit)
 
     @property
     def config(self) -> TrialConfig:
         """The configuration of the first seed."""
         return self.records[0].config
+
+
+def metric_of(records: Iterable[TrialRecord]) -> Metric:
+    """The metric that the epochs of a run's trials were measured by."""
+    return next((at.metric for record in records for at in record.epochs if at.metric), "accuracy")
 
 
 def configuration_of(trial: TrialConfig) -> str:
@@ -41,7 +52,7 @@ def group_trials(records: Iterable[TrialRecord]) -> list[tuple[TrialRecord, ...]
 
 
 def best_group(records: Iterable[TrialRecord]) -> Group | None:
-    """The configuration with the highest mean validation accuracy; among equals, the lower loss, then the earlier one.
+    """The configuration with the highest mean merit on validation; among equals, the lower loss, then the earlier one.
 
     None if no trial has completed an epoch.
     """
@@ -50,6 +61,6 @@ def best_group(records: Iterable[TrialRecord]) -> Group | None:
         trained = tuple(record for record in group if record.best)
         bests = [record.best for record in trained if record.best]
         if bests:
-            accuracy = fmean(best.validation_accuracy for best in bests)
-            found.append(Group(trained, accuracy, fmean(best.validation_loss for best in bests)))
-    return max(found, key=lambda group: (group.accuracy, -group.loss), default=None)
+            merit = fmean(best.merit for best in bests)
+            found.append(Group(trained, merit, fmean(best.validation_loss for best in bests)))
+    return max(found, key=lambda group: (group.merit, -group.loss), default=None)

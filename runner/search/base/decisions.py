@@ -101,7 +101,7 @@ class Move(Record):
     trial_id: str
     """Its segment in the generation that has ended."""
     accuracy: float | None
-    """Validation accuracy at the end of that; None if it did not get there."""
+    """Merit on validation (the accuracy, or see `EpochResult.merit`) at the end of that; None if it did not get there."""
     donor: Annotated[int | None, Field(alias="from")] = None
     values: Values = Field(default_factory=dict)
 
@@ -123,7 +123,7 @@ class ScheduleStep(Record):
     trial_id: str
     values: Values
     accuracy: float
-    """Validation accuracy at its last epoch."""
+    """Merit on validation at its last epoch: the accuracy, or see `EpochResult.merit`."""
 
 
 Steps = Annotated[tuple[ScheduleStep, ...], Field(strict=False, min_length=1)]

@@ -119,7 +119,7 @@ def _describe(last: EpochResult, number: int, rounds: int) -> tuple[bool, bool, 
     """Whether a round that has ended votes, whether another one follows, and why."""
     continues = number < rounds
     if last.round_weight is None or last.round_error is None:  # a simulation makes up no weights
-        return True, continues, f"{last.validation_accuracy:.2%} on validation"
+        return True, continues, f"{last.shown_merit} on validation"
     text = f"{last.round_error:.2%} of the weights are wrong, its vote weighs {last.round_weight:.3g}"
     if last.round_weight <= 0:
         alone = number == 1
@@ -135,7 +135,7 @@ def _describe_gradient(
 ) -> tuple[bool, bool, str]:
     """The same for gradient boosting; a round votes if the sum with it has a lower loss on validation."""
     continues = number < boosting.rounds
-    text = f"{last.validation_accuracy:.2%} on validation"
+    text = f"{last.shown_merit} on validation"
     if last.round_weight is None:  # a simulation's losses know nothing of rounds
         return True, continues, text
     text += f", loss {last.validation_loss:.4g}"

@@ -127,7 +127,7 @@ class GridSearch(Search):
         beyond = self._scope.space[key].point(index)
         at = self._scope.space[key].point(index + (1 if side == "below" else -1))
         grows = may_grow and self._scope.admits(key, beyond) and beyond != at
-        found = f"the best point ({best.accuracy:.2%}) lies on the border {at!r} of {key}"
+        found = f"the best point ({best.shown_merit}) lies on the border {at!r} of {key}"
         if grows:
             reason = f"{found}: the mesh grows past it to {beyond!r}"
         elif not may_grow:

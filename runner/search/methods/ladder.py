@@ -1,6 +1,7 @@
 """A ladder of capacity: nets that grow step by step until the gain no longer pays.
 
-Each step is trained with several seeds. A step pays where its mean validation accuracy lies above that of the last step
+Each step is trained with several seeds. A step pays where its mean validation accuracy, or the merit by the metric that the
+sweep asks for, lies above that of the last step
 that paid by more than seeds alone explain, and by `gain` at least. After a step that does not pay, `patience` further
 ones are tried: a gain that needs two steps at once is not missed.
 """
@@ -17,10 +18,12 @@ from typing_extensions import override
 from ensembles.analysis.varied_keys import show_value
 from runner.journal.events import Event
 from runner.journal.state import RunState
+from runner.search.base.best import metric_of
 from runner.search.base.decisions import LadderEnded, StepEnded
 from runner.search.base.protocol import Decide, Over, Plan, Search, Step, Wait
 from runner.search.base.stage_context import Progress, StageContext, missing
 from runner.space.distribution import Value
+from trainables.metric import describe_merit
 
 ROUNDING = 1e-12
 """A gain of exactly `gain` pays, whatever its last bit."""
@@ -108,13 +111,13 @@ class CapacityLadderSearch(Search):
             needed=found.needed,
             noise=found.noise,
         )
-        reason, best = self._describe(number, found, parameters), self._best_trial(number, state)
+        reason, best = self._describe(number, found, parameters, state), self._best_trial(number, state)
         return decision.record(reason, stage=self._scope.stage, trial_id=best)
 
     def _conclude(self, state: RunState) -> Decide:
         accuracy = self._evaluated[self._paid].accuracy
         chosen = _with_size(self._name(self._paid), self._evaluated[self._paid].parameters)
-        chosen += "" if accuracy is None else f", {accuracy:.2%}"
+        chosen += "" if accuracy is None else f", {self._show(accuracy, state)}"
         after = self._evaluated[self._paid + 1 :]
         if accuracy is None:
             reason = "no step came to the end: see why its trials failed"
@@ -132,14 +135,18 @@ class CapacityLadderSearch(Search):
         return decision.record(reason, stage=self._scope.stage, trial_id=best)
 
     def _accuracies(self, number: int, state: RunState) -> list[float]:
-        """Best validation accuracies of the seeds of a step that came to the end."""
+        """The best merits on validation of the seeds of a step that came to the end: accuracies, or what the sweep asks for."""
         records = [state.trials[trial.trial_id] for trial in self._steps[number]]
-        return [record.best.validation_accuracy for record in records if record.state == "finished" and record.best]
+        return [record.best.merit for record in records if record.state == "finished" and record.best]
+
+    def _show(self, accuracy: float, state: RunState) -> str:
+        """A mean over seeds in the metric that the sweep asks for."""
+        return describe_merit(metric_of(state.trials.values()), accuracy)
 
     def _best_trial(self, number: int, state: RunState) -> str | None:
         records = [state.trials[trial.trial_id] for trial in self._steps[number]]
         ended = [record for record in records if record.state == "finished" and record.best]
-        best = max(ended, key=lambda at: at.best.validation_accuracy if at.best else 0.0, default=None)
+        best = max(ended, key=lambda at: at.best.merit if at.best else 0.0, default=None)
         return best.trial_id if best else None
 
     def _name(self, number: int) -> str:
@@ -151,13 +158,13 @@ class CapacityLadderSearch(Search):
         records = [state.trials[trial.trial_id] for trial in self._steps[number]]
         return next((record.cost.parameters for record in records if record.cost), None)
 
-    def _describe(self, number: int, found: StepEvaluation, parameters: int | None) -> str:
+    def _describe(self, number: int, found: StepEvaluation, parameters: int | None, state: RunState) -> str:
         name, repeats = _with_size(self._name(number), parameters), self._scope.method.repeats
         if found.accuracy is None:
             return f"{name} does not pay: none of its trials came to the end"
         seeds = f" over {found.seeds} seeds" if found.seeds > 1 else ""
         lost = f", {repeats - found.seeds} of {repeats} lost" if found.seeds < repeats else ""
-        reached = f"{name} reaches {found.accuracy:.2%}{seeds}{lost}"
+        reached = f"{name} reaches {self._show(found.accuracy, state)}{seeds}{lost}"
         if found.gained is None:
             return f"{reached}: what larger ones are measured by"
         why = "search.gain" if found.needed == self._scope.method.gain else f"seeds scatter by {_points(found.noise)}"

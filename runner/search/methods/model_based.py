@@ -68,7 +68,7 @@ class ModelBasedSearch(Search):
                 self._repeats.observe(trial)
                 self._model.begin(event.trial_id, self._values(trial))
             case EpochReported() if event.trial_id in self._progress.planned:
-                self._model.report(event.trial_id, event.result.epoch, event.result.validation_accuracy)
+                self._model.report(event.trial_id, event.result.epoch, event.result.merit)
             case TrialEnded() if event.trial_id in self._progress.planned and event.state in ENDED:
                 self._model.end(event.trial_id, event.state)  # type: ignore[arg-type]
             case Decided():

@@ -46,7 +46,7 @@ class Member:
     """The segments before, from epoch 1, each up to the epoch at which the next one branched off."""
 
     def lineage(self, last_epoch: int, accuracy: float) -> tuple[ScheduleStep, ...]:
-        """All steps up to `last_epoch`, at which the validation accuracy is `accuracy`."""
+        """All steps up to `last_epoch`, at which its merit on validation is `accuracy`."""
         present = ScheduleStep(
             first_epoch=self.first_epoch,
             last_epoch=last_epoch,
@@ -138,11 +138,11 @@ class PBTSearch(Search):
         return self._move(ranking, records, results)
 
     def _choose(self, member: int, result: EpochResult) -> Decide:
-        steps = self._members[member].lineage(result.epoch, result.validation_accuracy)
+        steps = self._members[member].lineage(result.epoch, result.merit)
         # What earlier stages froze belongs to the schedule: a replay of it has no such stages.
         whole = tuple(step.model_copy(update={"values": {**self._scope.base, **step.values}}) for step in steps)
         return ScheduleFound(steps=whole).record(
-            f"member {member} is the best of {len(self._members)} with {result.validation_accuracy:.2%} after "
+            f"member {member} is the best of {len(self._members)} with {result.shown_merit} after "
             f"{result.epoch} epochs: a schedule of {len(steps)} step(s)",
             stage=self._scope.stage,
             trial_id=self._members[member].trial.trial_id,
@@ -154,7 +154,7 @@ class PBTSearch(Search):
         alive = sum(result is not None for result in results)
         donors = ranking[: min(few, alive)]
         moves = [
-            Move(member=member, trial_id=record.trial_id, accuracy=result.validation_accuracy if result else None)
+            Move(member=member, trial_id=record.trial_id, accuracy=result.merit if result else None)
             for member, (record, result) in enumerate(zip(records, results, strict=True))
         ]
         changed = []
@@ -284,11 +284,11 @@ def _result_at(record: TrialRecord, epoch: int) -> EpochResult | None:
 
 
 def _place(result: EpochResult | None) -> tuple[float, float]:
-    return (-result.validation_accuracy, result.validation_loss) if result else (1.0, 0.0)
+    return (-result.merit, result.validation_loss) if result else (1.0, 0.0)
 
 
 def _name(member: int, record: TrialRecord, result: EpochResult | None) -> str:
-    return f"member {member} ({f'{result.validation_accuracy:.2%}' if result else record.state})"
+    return f"member {member} ({result.shown_merit if result else record.state})"
 
 
 def _describe_changes(before: Mapping[str, Value], after: Mapping[str, Value]) -> str:

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from runner.journal.events import Decided, EpochReported, Event, TrialEnded, TrialPlanned
 from runner.journal.state import RunState
+from runner.search.base.best import metric_of
 from runner.search.base.decisions import ReplayBegun, ScheduleFound, ScheduleStep
 from runner.search.base.former import Former
 from runner.search.base.protocol import Decide, Over, Plan, Search, Step, Wait
@@ -21,6 +22,7 @@ from runner.search.base.stage_context import StageContext
 from runner.search.methods.pbt import make_segment
 from trainables.config.trial import ParentConfig, TrialConfig
 from trainables.errors import SweepFileError
+from trainables.metric import describe_merit
 from trainables.results.record import ENDED
 
 
@@ -43,6 +45,7 @@ class ReplaySearch(Search):
     def __init__(self, scope: StageContext, former: Former | None) -> None:
         self._scope = scope
         self._found = _find_schedule(scope, former) if former else None
+        self._metric = metric_of(former.records) if former else "accuracy"
         self._steps: Sequence[ScheduleStep] = ()
         """The steps of the schedule; empty until they are recorded."""
         self._ready: dict[str, Link] = {}
@@ -102,7 +105,7 @@ class ReplaySearch(Search):
         steps = found.steps
         return ReplayBegun(steps=steps).record(
             f"{self._scope.method.replay} found a schedule of {len(steps)} step(s) over {steps[-1].last_epoch} "
-            f"epochs, with {steps[-1].accuracy:.2%} there: it is trained {self._scope.method.repeats} time(s)",
+            f"epochs, with {describe_merit(self._metric, steps[-1].accuracy)} there: it is trained {self._scope.method.repeats} time(s)",
             stage=self._scope.stage,
         )
 

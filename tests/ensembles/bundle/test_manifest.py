@@ -231,6 +231,15 @@ def test_hostile_names_are_text_in_the_card() -> None:
     assert "\n# evil" not in card
 
 
+def test_a_class_that_is_never_predicted_is_named_in_the_card() -> None:
+    missed = [{"name": "<b>fox</b>\n# evil", "validation_images": 3, "test_images": 12}]
+    card = write_card(
+        make_manifest(make_payload(scores=make_payload()["scores"] | {"never_predicted": missed}), make_files())
+    )
+    assert "**never predicted: \\<b\\>fox\\</b\\> \\# evil (12 test images)**" in card
+    assert "never predicted" not in write_card(make_manifest(make_payload(), make_files()))
+
+
 def test_a_single_model_and_a_verdict_against_the_team_are_said() -> None:
     one = make_payload(team=False, members=[make_member(0) | {"weight": 1.0}], cascade_found=None)
     assert "# dots: the best single model" in write_card(make_manifest(one, make_files()))

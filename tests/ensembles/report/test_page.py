@@ -12,10 +12,12 @@ from html.parser import HTMLParser
 import pytest
 
 from ensembles.config import EnsembleConfig
+from ensembles.evaluation.never_predicted import NeverPredicted
 from ensembles.report.page import ReportInput, lay_out, render_report, report_to_json, write_html
 from ensembles.report.team.images import missed_csv
 from tests.ensembles.report.sample_evidence import with_evidence
 from tests.ensembles.samples import make_run, make_summary
+from trainables.data.floor import MetricFloor
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord
 
@@ -119,6 +121,34 @@ def test_every_figure_of_the_verdict_is_shown() -> None:
         assert f"{score.test_ece:.4f}" in text
     assert f"{100 * verdict.gain:+.2f}" in text
     assert f"{verdict.fixed} / {verdict.broken}" in text
+
+
+def test_classes_that_are_never_predicted_are_named_below_the_verdict() -> None:
+    missed = (NeverPredicted("<b>fox</b>", 3, 12),)
+    run = replace(RUN, verdict=replace(RUN.verdict, never_predicted=missed, best_never_predicted=missed))
+    assert "<p><bdi>Never predicted: &lt;b&gt;fox&lt;/b&gt; (12 test images).</bdi></p>" in render_report(run)
+    assert "ever predicted" not in PAGE
+
+
+def test_a_verdict_by_another_metric_than_accuracy_shows_both() -> None:
+    run = make_run(trials=9, ensemble=EnsembleConfig(metric="macro_f1"))
+    told = run.verdict.in_metric
+    assert told is not None
+    run = replace(
+        run, verdict=replace(run.verdict, in_metric=replace(told, floor=MetricFloor(0.4321, "always saying '<b>'")))
+    )
+    page = render_report(run)
+    text = Reading(page).text
+    for expected in (
+        "Macro F1 of the best single checkpoint, on test",
+        f"{told.best:.4f}",
+        f"{told.team:.4f}",
+        "Accuracy of the soft vote",
+    ):
+        assert expected in text
+    assert "without a net, always saying &#39;&lt;b&gt;&#39;: 0.4321" in page
+    assert '<th scope="col">macro F1<small>test, calibrated</small></th>' in page
+    assert "of the best single checkpoint, on test" not in Reading(PAGE).text
 
 
 def test_each_column_of_validation_figures_says_that_it_was_selected_on() -> None:

@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from runner.config.checks import parse_spec, read_spec
+from ensembles.config import EnsembleConfig
+from runner.config.checks import parse_spec, read_spec, say_metric
 from runner.config.rules import _keys, trial_keys
 from runner.config.sweep import SweepSpec
 from trainables.config.data import DataConfig
@@ -237,3 +238,28 @@ def test_a_sweep_is_valid_however_it_is_made(sections, message):
         SweepSpec.model_validate({"name": "x", "data": {"name": "digits"}, **sections})
     with pytest.raises(SweepFileError, match=f"^x.yaml: {message}"):
         parse_spec({"data": {"name": "digits"}, **sections}, "x.yaml")
+
+
+def test_a_metric_decides_where_it_is_said_and_then_the_run_is_another_one():
+    plain, record = parse(), parse().model_dump(mode="json")
+    assert (plain.ensemble.deciding_metric, record["ensemble"]["metric"]) == ("accuracy", "log_loss")
+    assert "metric_is_said" not in record["ensemble"]  # a sweep that says none is on record as it always was
+    assert parse(ensemble={"metric": "accuracy"}).run_id("d") == plain.run_id("d")
+    runs = set()
+    for metric in ("log_loss", "balanced_accuracy", "brier"):
+        asked = parse(ensemble={"metric": metric})
+        assert asked.ensemble.deciding_metric == metric
+        assert SweepSpec.model_validate(asked.model_dump(mode="json")) == asked
+        assert asked.trial("d", {}) == plain.trial("d", {})
+        runs.add(asked.run_id("d"))
+    assert len(runs | {plain.run_id("d")}) == 4
+
+
+def test_a_stored_run_is_ranked_by_what_its_sweep_or_a_later_word_says():
+    record = parse().model_dump(mode="json")["ensemble"]
+    assert EnsembleConfig(**say_metric(record, {})).deciding_metric == "accuracy"
+    asked = say_metric(record, {"metric": "log_loss"})
+    assert EnsembleConfig(**asked).deciding_metric == "log_loss"
+    assert EnsembleConfig(**say_metric(asked, {})).deciding_metric == "log_loss"
+    back = say_metric(asked | {"metric": "accuracy"}, {"metric": "accuracy"})
+    assert EnsembleConfig(**back) == EnsembleConfig(metric="accuracy")

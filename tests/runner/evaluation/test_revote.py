@@ -128,3 +128,19 @@ def test_the_verb_prints_one_json_object(run, tmp_path):
     assert result.exit_code == 0
     payload = json.loads(result.stdout)
     assert payload["ensemble"]["members"] == len(payload["choices"][0]["members"])
+
+
+@pytest.mark.parametrize(("metric", "name"), [("log_loss", "log-loss"), ("macro_f1", "macro F1"), ("auc", "AUC")])
+def test_a_run_whose_record_has_accuracies_alone_is_voted_on_again_by_any_metric(run, metric, name):
+    before = vote_again(load_run(run.found, []))
+    revote = vote_again(load_run(run.found, [f"metric={metric}", "bootstraps=5"]))
+    told = revote.conclusion.verdict.in_metric
+    assert before.conclusion.verdict.in_metric is None
+    assert told.metric == metric
+    assert told.floor is not None
+    assert revote.conclusion.verdict.best.test_score == told.best
+    assert name in show(revote, 160).splitlines()[0]
+    payload = json.loads(json.dumps(revote_to_json(revote), allow_nan=False))
+    assert (payload["best"]["metric"], payload["best"]["test_score"]) == (metric, told.best)
+    assert all("score" in row["test"] for row in payload["choices"])
+    assert {row["select"] for row in payload["choices"]} == {"greedy", "best", "top", "all"}

@@ -14,6 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import runner as caucus
+from ensembles.config import EnsembleConfig
 from trainables.errors import DataError, SweepFileError
 
 DIGITS = load_digits()
@@ -42,6 +43,13 @@ def test_objects_and_mappings_describe_the_same_sweep(tmp_path: Path) -> None:
     ).spec
     assert by_objects == by_mappings
     assert by_objects.scheduler.method == "none"
+
+
+def test_a_metric_that_an_object_names_decides_also_where_it_is_the_default() -> None:
+    assert describe(ensemble=EnsembleConfig(size=2)).spec.ensemble.deciding_metric == "accuracy"
+    for metric in ("log_loss", "macro_f1"):
+        for ensemble in (EnsembleConfig(metric=metric), {"metric": metric}):  # type: ignore[arg-type]
+            assert describe(ensemble=ensemble).spec.ensemble.deciding_metric == metric
 
 
 def test_a_default_method_is_kept_and_a_name_alone_will_do() -> None:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,11 @@ from tests.trainables.training.tiny_trials import make_config, make_images, plac
 from trainables.config.trial import ParentConfig, TrialConfig
 from trainables.data.images import hash_labels
 from trainables.errors import DataError, TrialDiverged
+from trainables.metric import Metric
 from trainables.results.checkpoint import CheckpointId, committed_epochs, read_part, read_predictions
 from trainables.results.committer import Committer
 from trainables.results.record import EpochResult
+from trainables.scores import measure
 from trainables.store import layout
 from trainables.store.base import Store, StoredObject
 from trainables.store.folder import Folder
@@ -154,7 +156,7 @@ def test_results_metrics_and_predictions_say_the_same_of_an_epoch(tmp_path: Path
     (result,) = results(advance(store, 1))
     checkpoint = CheckpointId(CONFIG.trial_id, 1)
     metrics = get_json(store, checkpoint.key(layout.METRICS))
-    assert metrics == {name: value for name, value in asdict(result).items() if name not in ("train_s", "evaluate_s")}
+    assert metrics == {name: value for name, value in result.to_dict().items() if name not in ("train_s", "evaluate_s")}
     for split in ("validation", "test"):
         predictions = read_predictions(store, checkpoint, split)
         assert (predictions.data_id, predictions.split) == (IMAGES.data_id, split)
@@ -192,7 +194,7 @@ def test_no_number_measured_on_test_is_written_or_reported(tmp_path: Path) -> No
         "round_weight",
     }  # of training images
     times = {"train_s", "evaluate_s"}
-    assert set(asdict(result)) == known | times
+    assert set(result.to_dict()) == known | times
     assert set(get_json(store, checkpoint.key(layout.METRICS))) == known
     assert set(get_json(store, checkpoint.key(layout.TIMING))) == times | {"precision", "device", "torch", "cost"}
 
@@ -887,3 +889,26 @@ def test_stored_epochs_cost_no_time_and_are_reported_even_when_time_is_up(tmp_pa
     with started(store) as trial:
         assert trial.advance(lambda: True) == Step(first.result, trained=False)
         assert trial.advance(lambda: True).end == "stopped"
+
+
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "log_loss", "auc"])
+def test_the_metric_of_the_sweep_is_measured_on_validation_and_changes_no_bit(metric: Metric, tmp_path: Path) -> None:
+    def run(name: str, asked: Metric) -> list[EpochResult]:
+        committer = Committer(Folder(tmp_path / name))
+        try:
+            trial = Trial(CONFIG, PLACED, hash_labels(IMAGES), Folder(tmp_path / name), committer, metric=asked)
+            return results([trial.advance() for _ in range(2)])
+        finally:
+            committer.close()
+
+    found = run("asked", metric)
+    plain = run("plain", "accuracy")
+    assert bits(Folder(tmp_path / "asked")) == bits(Folder(tmp_path / "plain"))
+    labels = IMAGES.labels[IMAGES.rows("validation")]
+    for result, without in zip(found, plain, strict=True):
+        table = read_predictions(Folder(tmp_path / "asked"), CheckpointId(CONFIG.trial_id, result.epoch), "validation")
+        assert result.validation_score == measure(metric, table.probabilities, labels)
+        assert (result.metric, without.metric, without.validation_score) == (metric, None, None)
+        assert result.validation_loss == without.validation_loss
+    # Epochs that another sweep trained are measured from their predictions, to the same value.
+    assert [one.validation_score for one in run("plain", metric)] == [one.validation_score for one in found]

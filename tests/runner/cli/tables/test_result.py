@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from ensembles.evaluation.never_predicted import NeverPredicted
 from ensembles.voting.vote import VOTES
-from runner.cli.tables.result import result_to_json, show_verdict
+from runner.cli.tables.result import result_to_json, show_result, show_verdict
+from runner.cli.terminal import Terminal
 from runner.evaluation.conclusion import choose_and_evaluate
 from runner.evaluation.to_json import conclusion_to_json
 from runner.journal.state import RunState
@@ -130,3 +132,14 @@ def test_the_vote_of_the_sweep_stands_out(conclusion, how):
     bold = [line for line in console.file.getvalue().splitlines()[2:] if "\x1b[1m" in line]
     assert len(bold) == 1
     assert f"{how} vote of 3" in bold[0]
+
+
+def test_what_is_never_predicted_is_named_at_the_end_without_control_characters(run, conclusion, capsys):
+    missed = (NeverPredicted("f\x1b[2Jox", 3, 12),)
+    verdict = replace(conclusion.verdict, never_predicted=missed, best_never_predicted=missed)
+    result = result_of(run, replace(conclusion, verdict=verdict))
+    show_result(result, Terminal())
+    assert "never predicted: f\ufffd[2Jox (12 test images)\n" in capsys.readouterr().out
+    assert result_to_json(result)["never_predicted"] == [
+        {"name": "f\x1b[2Jox", "validation_images": 3, "test_images": 12}
+    ]
