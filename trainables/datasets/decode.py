@@ -138,11 +138,14 @@ def reason_of(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def fit_grey(grey: npt.NDArray[np.uint8], size: int | None, channels: int | None) -> npt.NDArray[np.uint8]:
-    """Grey images (images, height, width) as (images, `size`, `size`, `channels`). None stands for the size as it is, and for one
-    channel."""
-    if size is not None and grey.shape[1:] != (size, size):
-        resized = (Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR) for image in grey)
+def fit_grey(
+    grey: npt.NDArray[np.uint8], size: int | tuple[int, int] | None, channels: int | None
+) -> npt.NDArray[np.uint8]:
+    """Grey images (images, height, width) as (images, *`size`, `channels`). One number is height and width; None stands for the size
+    as it is, and for one channel."""
+    wanted = (size, size) if isinstance(size, int) else size
+    if wanted is not None and grey.shape[1:] != wanted:
+        resized = (Image.fromarray(image).resize(wanted[::-1], Image.Resampling.BILINEAR) for image in grey)
         grey = np.stack([np.asarray(image) for image in resized])
     return np.repeat(grey[..., None], channels or 1, axis=3)
 

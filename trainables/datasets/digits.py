@@ -15,7 +15,7 @@ from trainables.store import layout
 _WHITEST = 16
 
 
-def load_digits(size: int | None = None, channels: int | None = None) -> ImageSet:
+def load_digits(size: int | tuple[int, int] | None = None, channels: int | None = None) -> ImageSet:
     """All digits, in `train`. Ids are `digits/0000` to `digits/1796`; `size` and `channels` as in `fit_grey`."""
     steps, labels = _read_file() or _ask_library()
     grey = np.rint(steps * (255 / _WHITEST)).astype(np.uint8)

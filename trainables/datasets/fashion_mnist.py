@@ -28,7 +28,9 @@ _NAMES = tuple(
 )
 
 
-def load_fashion_mnist(root: Path | None = None, size: int | None = None, channels: int | None = None) -> ImageSet:
+def load_fashion_mnist(
+    root: Path | None = None, size: int | tuple[int, int] | None = None, channels: int | None = None
+) -> ImageSet:
     """All images, ids `train/00000` to `test/09999`, in the published splits `train` and `test`.
 
     `root` holds the four `*-ubyte.gz` files, or torchvision's `FashionMNIST/raw`. Without it: `DOWNLOADS`, then

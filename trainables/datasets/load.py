@@ -117,9 +117,15 @@ def _load_named(config: DataConfig) -> ImageSet:
     assert config.name is not None
     root = Path(config.root).expanduser() if config.root else None
     function = DATA.find(config.name)
-    size = config.size if isinstance(config.size, int | None) else config.size[0]
+    height_width = config.height_width
+    size = height_width[0] if height_width and height_width[0] == height_width[1] else height_width
     known = {"root": root, "size": size, "channels": config.channels}
     if config.has_plugin:
+        if isinstance(size, tuple):
+            raise DataError(
+                f"data.size is {list(size)}, but data.name is {config.name}, and a plug-in is asked for one number, height and width: "
+                "give one, or a key of the plug-in's own"
+            )
         images = _load_custom(config, function, known)
     else:
         images = function(**choose_keys(function, 0, known, {}))

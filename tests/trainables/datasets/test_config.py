@@ -78,6 +78,10 @@ def test_digits_are_split_by_share_with_every_class_in_every_split() -> None:
         assert np.abs(held - np.bincount(images.labels) * share).max() < 1.5
 
 
+def test_a_known_set_has_the_height_and_the_width_that_are_asked_for() -> None:
+    assert load_images(DataConfig(name="digits", size=[6, 9], train=50)).pixels.shape[1:] == (6, 9, 1)
+
+
 def test_the_fingerprint_of_digits_never_changes() -> None:
     # It is part of every trial's id, and so the name of everything in a store: see test_config.py.
     assert load_images(DataConfig(name="digits")).data_id == "484e52664484970a"

@@ -208,6 +208,7 @@ def test_grey_arrays_are_resized_and_repeated() -> None:
     larger = fit_grey(grey, 8, 3)
     assert larger.shape == (2, 8, 8, 3)
     assert (larger == 7).all()
+    assert fit_grey(grey, (3, 5), 1).shape == (2, 3, 5, 1)
 
 
 def test_an_empty_file_is_called_so() -> None:

@@ -79,3 +79,13 @@ def test_what_is_no_data_source_is_refused_with_its_name(keys: dict[str, object]
 def test_no_other_source_has_keys_of_its_own() -> None:
     with pytest.raises(ValueError, match="year"):
         DataConfig.model_validate({"name": "digits", "year": 2024})
+
+
+def test_a_source_of_ones_own_is_asked_for_one_number_alone() -> None:
+    called.clear()
+    load_made(size=[9, 9])
+    assert called[0]["size"] == 9
+    with pytest.raises(
+        DataError, match=r"^data.size is \[9, 7\], but data.name is mine/made, and a plug-in is asked for one"
+    ):
+        load_made(size=[9, 7])
