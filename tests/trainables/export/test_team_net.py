@@ -10,7 +10,6 @@ import torch
 
 from tests.trainables.training.tiny_trials import make_config, make_images, place
 from trainables.data.images import ImageSet, channel_statistics
-from trainables.export.program import find_pickles, read_program, write_program
 from trainables.export.team_net import MemberWeights, TeamNet
 from trainables.models.normalisation import Normalisation
 from trainables.training.training import Training
@@ -40,10 +39,9 @@ def make_team(images: ImageSet, *members: MemberWeights, **parts: Any) -> TeamNe
         {"average": {"name": "ema"}},
         {"model": {"name": "torchvision/resnet18"}},
         {"model": {"head": "average", "dropout": 0.3}},
-        {"data": {"equalise": "histogram"}},
-        {"data": {"equalise": "clahe", "normalise": "model"}, "model": {"name": "torchvision/resnet18"}},
+        {"data": {"equalise": "clahe", "normalise": "model"}, "model": {"name": "torchvision/squeezenet1_1"}},
     ],
-    ids=["plain", "averaged weights", "torchvision", "dropout", "histogram", "clahe, normalised as pretrained"],
+    ids=["plain", "averaged weights", "torchvision", "dropout", "equalised, normalised as pretrained"],
 )
 def test_a_member_says_what_it_stored_to_the_bit(one_thread: None, precision: str, keys: dict[str, Any]) -> None:
     images = make_images()
@@ -70,26 +68,18 @@ class Mean(torch.nn.Module):
         return answers.double().mean(0)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_members_that_see_other_pixels_vote_together_also_as_a_program(one_thread: None, channels: int) -> None:
+def test_members_that_see_other_pixels_vote_together(one_thread: None) -> None:
     """Each is normalised by the mean of what it sees; two that see the same are prepared once."""
-    images = make_images(channels=channels)
+    images = make_images()
     kinds = ("none", "clahe", "histogram", "clahe")
     trained = [train(images, seed=seed, data={"equalise": kind}) for seed, kind in enumerate(kinds)]
-    team = make_team(images, *(member for member, _ in trained), vote=Mean(), calibrate=torch.nn.Identity()).eval()
+    team = make_team(images, *(member for member, _ in trained), vote=Mean(), calibrate=torch.nn.Identity())
     assert team.preparation_of == (0, 1, 2, 1)
     some = torch.from_numpy(images.pixels[images.rows("test")])
-    expected = np.mean([stored for _, stored in trained], axis=0)
     with torch.inference_mode():
         for at, (_, stored) in enumerate(trained):
             assert np.array_equal(team.ask(at, team.prepare(some, at)).numpy(), stored)
-        assert np.allclose(team(some).numpy(), expected, atol=1e-7)
-    data = write_program(team, team.shape)
-    assert find_pickles(data) == []
-    program = read_program(data)
-    with torch.no_grad():
-        assert np.allclose(program(some).numpy(), expected, atol=1e-6)
-        assert np.allclose(program(some[:1].float()).numpy(), expected[:1], atol=1e-6)
+        assert np.allclose(team(some).numpy(), np.mean([stored for _, stored in trained], axis=0), atol=1e-7)
 
 
 def test_a_team_without_a_vote_has_no_joint_prediction() -> None:
