@@ -50,6 +50,13 @@ class BundleFile(Frozen):
     sha256: Sha256
 
 
+class MemberNormalisation(Frozen):
+    """The mean and standard deviation that a member's pixels are normalised by."""
+
+    mean: tuple[float, ...] = Field(strict=False)
+    std: tuple[Annotated[float, Field(gt=0)], ...] = Field(strict=False)
+
+
 class BundleMember(Frozen):
     """One member and how it predicts."""
 
@@ -66,6 +73,9 @@ class BundleMember(Frozen):
     latency_s: float | None
     """Latency of predicting a single image, measured where the member was trained."""
     config: TrialConfig
+    normalisation: MemberNormalisation | None = None
+    """Where it is another one than that of `Preparation`: its pixels are equalised (`config.data.equalise`), or normalised as those
+    that its pretrained weights were trained on."""
 
     @property
     def checkpoint(self) -> CheckpointId:
@@ -89,7 +99,8 @@ class BundleData(Frozen):
 
 class Preparation(Frozen):
     """How an image becomes what the nets take: decoded upright, grey (`channels` 1) or RGB, 8 bits a channel, resized to
-    height x width bilinearly with antialiasing (Pillow), divided by 255, less `mean`, divided by `std`.
+    height x width bilinearly with antialiasing (Pillow), for some members equalised, divided by 255, less `mean`, divided by `std`,
+    or those of a member.
 
     `background`, `fit` and `white` as in `Decoding`; bundles of older versions lack them, which means their defaults here."""
 
@@ -164,6 +175,10 @@ class Manifest(Frozen):
     def _check(self) -> Self:
         if not math.isclose(sum(member.weight for member in self.members), 1, rel_tol=1e-6):
             raise ValueError("weights of the members do not add up to one")
+        channels = self.preparation.channels
+        for one in (member.normalisation for member in self.members):
+            if one is not None and not len(one.mean) == len(one.std) == channels:
+                raise ValueError(f"mean and std of a member must be {channels} numbers each")
         if missing := [name for name in (*(member.file for member in self.members), CARD) if name not in self.files]:
             raise ValueError(f"{missing[0]} is not among the files")
         return self

@@ -59,7 +59,7 @@ def _summary(manifest: Manifest) -> str:
     vote = f"Their {manifest.vote} vote" if len(manifest.members) > 1 else "Its answer"
     return (
         f"It says which of {classes} classes an image belongs to, and how sure it is. Images are brought to "
-        f"{prepared.height} x {prepared.width} pixels in {colour}{_decoding(prepared.decoding)}. {vote} is calibrated on validation images "
+        f"{prepared.height} x {prepared.width} pixels in {colour}{_decoding(prepared.decoding)}{_equalised(manifest)}. {vote} is calibrated on validation images "
         f"({_calibration(manifest)}), so that its probabilities can be taken at their word on images like those."
     )
 
@@ -74,6 +74,15 @@ def _decoding(decoding: Decoding) -> str:
     if decoding.white < FULL_SCALE:
         text += f", grey of 16 bits with {decoding.white} as white"
     return text
+
+
+def _equalised(manifest: Manifest) -> str:
+    """Which members equalise pixels. The program does it itself, and so does `caucus predict`."""
+    kinds = [member.config.data.equalise for member in manifest.members if member.config.data.equalise != "none"]
+    if not kinds:
+        return ""
+    whose = "" if len(kinds) == len(manifest.members) else f" for {len(kinds)} of its members"
+    return f", and then their brightness equalised ({', '.join(sorted(set(kinds)))}){whose}"
 
 
 def _calibration(manifest: Manifest) -> str:

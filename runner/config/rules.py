@@ -16,7 +16,7 @@ from runner.config.scheduler import SchedulerConfig
 from runner.config.search import MethodConfig, SearchConfig
 from runner.space.conditions import conditions_of, in_order
 from trainables.config.augment import AugmentConfig
-from trainables.config.conditions import CUSTOM_AUGMENTATION, CUSTOM_ONLY, Condition, condition_of
+from trainables.config.conditions import CUSTOM_AUGMENTATION, CUSTOM_ONLY, PRETRAINED, Condition, condition_of
 from trainables.config.model import ModelConfig
 from trainables.config.trial import TrialConfig
 from trainables.plugins.kind import is_plugin
@@ -69,6 +69,7 @@ def check_rules(spec: Sweep) -> None:
     check_space(spec)
     check_schedulers(spec)
     check_pseudo_labels(spec)
+    check_normalisation(spec)
 
 
 def check_space(spec: Sweep) -> None:
@@ -164,6 +165,29 @@ def check_pseudo_labels(spec: Sweep) -> None:
             raise ValueError(
                 "pseudo_labels.data is rest, but train_share is 1 and leaves nothing out: lower train_share"
             )
+
+
+def check_normalisation(spec: Sweep) -> None:
+    """Raise `ValueError` where trials would be normalised as a net that nobody has trained before. Where the search varies
+    `data.normalise`, its condition sees to that."""
+    parts = [method for _, method in spec.search.parts]
+    is_varied = any("model.name" in {**method.space, **getattr(method, "set", {})} for method in parts)
+    for method in parts:
+        common = getattr(method, "set", {})
+        for values in (common, *({**common, **some} for some in (*method.changes.values(), *method.steps))):
+            if values.get("data.normalise", spec.fixed("data.normalise")) != "model":
+                continue
+            if "model.name" in values:
+                names = {str(values["model.name"])}
+            elif "model.name" in method.space:
+                names = set(map(str, method.space["model.name"].values))
+            else:  # an earlier stage may decide it
+                names = set() if is_varied else {str(spec.fixed("model.name"))}
+            for name in sorted(name for name in names if not PRETRAINED.holds(name)):
+                raise ValueError(
+                    f"data.normalise is model, but model.name is {name}, which has no normalisation of its own: take "
+                    f"data.normalise=data, or name a net as {PRETRAINED}"
+                )
 
 
 def _check_key(place: str, key: str, known: list[str], custom: Mapping[str, list[str]]) -> None:

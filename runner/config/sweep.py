@@ -18,6 +18,7 @@ from trainables.config.augment import AugmentConfig
 from trainables.config.base import Frozen, short_hash
 from trainables.config.data import DataConfig
 from trainables.config.model import ModelConfig
+from trainables.config.preparation import PreparationConfig
 from trainables.config.training import AverageConfig, OptimizerConfig, ScheduleConfig
 from trainables.config.trial import BagConfig, TrialConfig, combine_sources
 from trainables.plugins.kind import is_plugin
@@ -71,7 +72,7 @@ class SweepSpec(Frozen):
         Its seed follows from its configuration and `repeat`, unless `values` has one: so it is the same in every
         sweep that contains this configuration, at any position. Raises `pydantic.ValidationError`.
         """
-        config: dict[str, Any] = {part: dict(getattr(self, part)) for part in PARTS}
+        config: dict[str, Any] = {part: dict(self._section(part)) for part in PARTS}
         config |= {key: getattr(self, key) for key in ("train_share", "precision")}
         for key, value in values.items():
             parent, _, last = key.rpartition(".")
@@ -97,6 +98,11 @@ class SweepSpec(Frozen):
             at = getattr(at, part, None) if self.model.has_plugin or self.augment.has_plugin else getattr(at, part)
         return at
 
+    def _section(self, part: str) -> Frozen:
+        """A section of a trial, without what the search varies. Of `data` that is only what a trial may differ in."""
+        section: Frozen = self.data.preparation if part == "data" else getattr(self, part)
+        return section
+
     def _source_of(self, *names: str) -> str:
         """The hash of the source of these plug-ins together; "" where none has one."""
         return combine_sources([self.sources[name] for name in names if name in self.sources])
@@ -108,8 +114,10 @@ class SweepSpec(Frozen):
         ensemble but for a metric other than accuracy, are left out: when they change, the same run continues.
         """
         trial_settings = self.model_dump(
-            mode="json", include={*PARTS, "train_share", "precision", "scheduler"}, exclude_defaults=True
+            mode="json", include={*PARTS, "train_share", "precision", "scheduler"} - {"data"}, exclude_defaults=True
         )
+        if prepared := self.data.preparation.model_dump(mode="json", exclude_defaults=True):
+            trial_settings["data"] = prepared
         search = self.search.model_dump(mode="json", exclude={"trials"}, exclude_defaults=True)
         if self.sources:
             trial_settings["sources"] = self.sources
@@ -126,9 +134,10 @@ PARTS: dict[str, type[Frozen]] = {
     "schedule": ScheduleConfig,
     "average": AverageConfig,
     "augment": AugmentConfig,
+    "data": PreparationConfig,
     "bag": BagConfig,
 }
-"""Sections of a sweep file that are sections of a trial's configuration."""
+"""Sections of a sweep file that are sections of a trial's configuration; of `data` it has two keys."""
 
 SEEDING = {
     "model": ("name", "blocks", "width", "batch_norm", "dropout"),

@@ -20,12 +20,14 @@ from ensembles.team import Team
 from runner.evaluation.conclusion import Conclusion, choose_and_evaluate
 from runner.runs.stored_run import StoredRun
 from runner.runs.versions import versions
+from trainables.config.preparation import PreparationConfig
 from trainables.config.trial import TrialConfig
 from trainables.data.decoding import Decoding
 from trainables.data.image_shape import ImageShape
 from trainables.data.images import channel_statistics
 from trainables.datasets.load import load_images
 from trainables.errors import DamagedObject, MismatchedPredictions, RunMismatch
+from trainables.models.normalisation import Normalisation
 from trainables.results.checkpoint import CheckpointId, read_json_part, read_part
 from trainables.results.config_file import read_config
 from trainables.store import layout
@@ -81,6 +83,7 @@ class StoredMember:
     weights: bytes
     precision: str
     cost: Mapping[str, Any]
+    normalised: Normalisation | None
 
 
 def export_run(
@@ -156,7 +159,22 @@ def read_member(store: Store, member: CheckpointId) -> StoredMember:
     timing = read_json_part(store, member, layout.TIMING)
     config = read_config(store, member.trial_id)
     precision = timing.get("precision", "float32")
-    return StoredMember(config, read_part(store, member, layout.WEIGHTS), precision, timing.get("cost") or {})
+    normalised = _read_normalisation(timing, f"{store.uri}/{member.key(layout.TIMING)}") if _has_own(config) else None
+    weights = read_part(store, member, layout.WEIGHTS)
+    return StoredMember(config, weights, precision, timing.get("cost") or {}, normalised)
+
+
+def _has_own(config: TrialConfig) -> bool:
+    return config.data != PreparationConfig()
+
+
+def _read_normalisation(timing: Mapping[str, Any], where: str) -> Normalisation:
+    """The mean and deviation that a checkpoint was trained with, which are not those on record with the data."""
+    try:
+        found = timing["normalisation"]
+        return Normalisation(*(tuple(map(float, found[key])) for key in ("mean", "std")))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedObject(f"{where} does not say by what its pixels were normalised ({error})") from None
 
 
 def read_preparation(stored: StoredRun, conclusion: Conclusion) -> dict[str, Any]:
@@ -219,6 +237,7 @@ def describe_bundle(
                 "validation_accuracy": accuracy,
                 **{key: member.cost.get(key) for key in ("flops", "parameters", "latency_s")},
                 "config": member.config,
+                "normalisation": member.normalised._asdict() if member.normalised else None,
             }
             for name, weight, member, accuracy in zip(
                 team.members, team.weights, members, decision.accuracies, strict=True
@@ -262,7 +281,7 @@ def trace(
     shape = ImageShape(prepared["height"], prepared["width"], prepared["channels"], len(conclusion.table.class_names))
     custom = decision.calibrator
     net = TeamNet(
-        [MemberWeights(member.config, member.weights, member.precision) for member in members],
+        [MemberWeights(member.config, member.weights, member.precision, member.normalised) for member in members],
         shape,
         prepared["mean"],
         prepared["std"],
@@ -291,8 +310,7 @@ def _verify_program(program: Any, team: TeamNet, decision: Decision, class_names
     shape = (PROGRAM_IMAGES, *map(int, (team.shape.height, team.shape.width, team.shape.channels)))
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        pixels = team.prepare(images)
-        by_member = torch.stack([team.ask(position, pixels) for position in range(len(team.nets))]).numpy()
+        by_member = torch.stack([team.ask(at, team.prepare(images, at)) for at in range(len(team.nets))]).numpy()
         answers = program(images).numpy()
     expected, _ = vote_as_one(decision.voter, decision.calibrator, by_member, class_names)
     _compare_classes(team, decision, by_member, class_names)

@@ -16,6 +16,7 @@ from ensembles.voting.vote import Voter, read_voter
 from trainables.data.decoding import Decoding
 from trainables.data.image_shape import ImageShape
 from trainables.errors import PluginUnusable
+from trainables.models.normalisation import Normalisation
 from trainables.plugins.trust import trust, trusted
 
 if TYPE_CHECKING:
@@ -51,7 +52,10 @@ class ReadyTeam:
 
                 def answer(size: int) -> torch.Tensor:
                     return torch.cat(
-                        [self.net.ask(position, self.net.prepare(part)) for part in torch.split(selected, size)]
+                        [
+                            self.net.ask(position, self.net.prepare(part, position))
+                            for part in torch.split(selected, size)
+                        ]
                     )
 
                 answers: npt.NDArray[np.float32] = self.batch.fit(answer).cpu().numpy()
@@ -100,7 +104,12 @@ def make_ready(bundle: Bundle, cascade: bool = False, custom_code: bool = False)
     prepared = manifest.preparation
     shape = ImageShape(prepared.height, prepared.width, prepared.channels, len(manifest.class_names))
     members = [
-        MemberWeights(member.config, weights, member.precision)
+        MemberWeights(
+            member.config,
+            weights,
+            member.precision,
+            Normalisation(one.mean, one.std) if (one := member.normalisation) else None,
+        )
         for member, weights in zip(manifest.members, bundle.weights, strict=True)
     ]
     net = TeamNet(members, shape, prepared.mean, prepared.std).to(device)

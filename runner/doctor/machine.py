@@ -180,6 +180,7 @@ def _check_disk(runs: Path | None) -> Iterator[Fact | Finding]:
 
 
 def _check_data(spec: SweepSpec) -> Iterator[Fact | Finding]:
+    from runner.preflight.pixel_keys import check_pixels
     from trainables.data.describe import describe_images
     from trainables.datasets.load import load_images
 
@@ -191,6 +192,10 @@ def _check_data(spec: SweepSpec) -> Iterator[Fact | Finding]:
     for line in describe_images(images):
         yield Fact("data", line)
     count, *shape = images.pixels.shape
+    try:
+        check_pixels(spec, *shape)
+    except CaucusError as error:
+        yield Finding("data", str(error))
     yield Fact(
         "data",
         f"{count:,} images of {' x '.join(map(str, shape))}, {len(images.class_names)} classes, {images.data_id}",

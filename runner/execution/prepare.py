@@ -18,6 +18,7 @@ from runner.journal.state import RunState
 from runner.preflight.augment_keys import check_augment
 from runner.preflight.model_check import check_models
 from runner.preflight.pin_weights import pin_pretrained_weights
+from runner.preflight.pixel_keys import check_pixels
 from runner.preflight.plugins import check_plugins
 from runner.runs.compatibility import check_understood
 from runner.runs.former_run import read_former, read_trained
@@ -85,6 +86,7 @@ def prepare_run(
     budget = Budget(spec.budget, find_price(spec))
     images = images or load_images(spec.data)
     check_augment(spec, images.pixels.shape[3])
+    check_pixels(spec, *images.pixels.shape[1:])
     store = open_store(spec.store.uri, spec.store.endpoint_url)
     store.check()
     check_format(store)

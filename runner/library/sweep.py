@@ -59,6 +59,7 @@ class Sweep:
         raw: dict[str, Any] = {"name": name, "data": described, "store": _plain(store)}
         raw["search"], raw["scheduler"] = _method("search", search), _method("scheduler", scheduler)
         searched: dict[str, Any] = {}
+        raw["data"] = _take_searched(described, "data", searched)
         for part, value in parts.items():
             if isinstance(value, Searched):
                 searched[part] = value.payload

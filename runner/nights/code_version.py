@@ -25,7 +25,7 @@ SCHEME = "2"
 """Version of the scheme of `hash_code`: hashes of different schemes cannot be compared. Scheme 1 hashed names and bytes of
 files, so that a file that was only moved counted as changed."""
 
-EXTRAS = ("optuna", "timm")
+EXTRAS = ("kornia", "optuna", "timm")
 """Optional packages that affect results where they are installed."""
 
 

@@ -32,6 +32,7 @@ from runner.plan.forecast import Forecast, SweepState, dry_run, make_forecast
 from runner.plan.history import History
 from runner.plan.probe import Probe, count_slots, find_slot_here, probe
 from runner.preflight.pin_weights import pin_pretrained_weights
+from runner.preflight.pixel_keys import check_pixels
 from runner.preflight.plugins import check_plugins
 from runner.runs.compatibility import check_understood
 from runner.runs.former_run import read_former, read_trained
@@ -41,6 +42,7 @@ from runner.search.base.protocol import Plan as Proposal
 from runner.search.choose import choose_search
 from runner.space.distribution import CENTRED_STEPS
 from trainables.config.base import flatten
+from trainables.config.preparation import PreparationConfig
 from trainables.config.trial import TrialConfig
 from trainables.data.data_table import read_understood
 from trainables.data.describe import describe_images
@@ -215,6 +217,8 @@ def plan_sweep(
     is_known = check_format(store)
     price = find_price(spec)
     data_id, images = (images.data_id, images) if images else _find_data(store, spec, is_known)
+    if images:
+        check_pixels(spec, *images.pixels.shape[1:])
     spec, _ = pin_pretrained_weights(spec, store)
     run = run or spec.run_id(data_id)
     journals = _read_journals(store, spec.name)
@@ -330,8 +334,17 @@ def _known_data_id(store: Store, spec: SweepSpec) -> str | None:
     except (ObjectMissing, StoreError):
         return None
     recorded = head.get("spec")
-    same = isinstance(recorded, dict) and recorded.get("data") == spec.data.model_dump(mode="json")
+    same = isinstance(recorded, dict) and _images_of(recorded.get("data")) == _images_of(
+        spec.data.model_dump(mode="json")
+    )
     return str(head["data_id"]) if same and "data_id" in head else None
+
+
+def _images_of(data: object) -> object:
+    """The keys of `data` that decide which images there are."""
+    if not isinstance(data, dict):
+        return data
+    return {key: value for key, value in data.items() if key not in PreparationConfig.model_fields}
 
 
 def _read_journals(store: Store, name: str) -> dict[str, Journal]:

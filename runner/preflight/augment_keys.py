@@ -23,7 +23,7 @@ def augment_values(spec: SweepSpec) -> dict[str, float]:
         key: [getattr(spec.augment, key)] for key in AugmentConfig.model_fields if key != "function"
     }
     for _, method in spec.search.parts:
-        for key, value in _possible_values(method):
+        for key, value in possible_values(method):
             if key.removeprefix(SECTION) in found and key.startswith(SECTION) and isinstance(value, int | float):
                 found[key.removeprefix(SECTION)].append(value)
     return {key: max(values) for key, values in found.items() if max(values) > 0}
@@ -35,7 +35,7 @@ def custom_augmentations(spec: SweepSpec) -> dict[str, dict[str, Any]]:
     return {name: {"function": name, **spec.augment.custom_keys} for name in custom_augmentation_names(raw)}
 
 
-def _possible_values(method: MethodConfig) -> Iterator[tuple[str, object]]:
+def possible_values(method: MethodConfig) -> Iterator[tuple[str, object]]:
     """Dotted keys with the values that trials of a method may have."""
     for key, distribution in method.space.items():
         for value in distribution.extremes():

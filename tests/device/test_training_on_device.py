@@ -31,6 +31,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "colour": {"augment": {"hue": 0.1, "saturation": 0.3, "exposure": 0.2, "contrast": 0.2, "noise": 0.05}},
     "strength": {"augment": {"strength": 0.5}, "class_weights": "balanced"},
     "mixup and cutmix": {"augment": {"mixup": 0.4, "cutmix": 1.0}, "class_weights": "balanced"},
+    "equalised": {"data": {"equalise": "clahe"}},
     "a bag of a share": {"train_share": 0.5, "bag": {"kind": "bootstrap"}},
 }
 

@@ -111,6 +111,10 @@ def check_ingredients(ingredients: Sequence[Ingredient]) -> None:
             raise CheckpointMismatch(f"{pair} are of different architectures ({keys}): their mean is no net")
         if first.config.data_id != other.config.data_id:
             raise CheckpointMismatch(f"{pair} were trained on different data or another split")
+        if first.config.data != other.config.data:
+            raise CheckpointMismatch(
+                f"{pair} see other pixels (data.equalise or data.normalise differs): the mean of their weights is no net"
+            )
     if not reduce(frozenset.intersection, (_kin(each.config) for each in ingredients)):
         names = ", ".join(sorted({each.checkpoint.trial_id for each in ingredients}))
         raise CheckpointMismatch(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from trainables.config.augment import AugmentConfig
     from trainables.config.conditions import Condition, condition_of
     from trainables.config.model import ModelConfig
+    from trainables.config.preparation import PreparationConfig
     from trainables.config.training import AverageConfig, OptimizerConfig, ScheduleConfig
     from trainables.config.trial import TrialConfig
 
@@ -21,6 +22,7 @@ __all__ = [
     "Condition",
     "ModelConfig",
     "OptimizerConfig",
+    "PreparationConfig",
     "ScheduleConfig",
     "TrialConfig",
     "condition_of",
@@ -35,6 +37,7 @@ __getattr__ = lazy_names(
             "condition_of",
         ),
         "model": ("ModelConfig",),
+        "preparation": ("PreparationConfig",),
         "training": (
             "AverageConfig",
             "OptimizerConfig",

@@ -44,6 +44,11 @@ CNN_OR_CUSTOM = Condition("model.name", frozenset({"cnn"}), _PLUGIN, "module:fun
 CUSTOM_AUGMENTATION = Condition("augment.function", frozenset(), _PLUGIN, "module:function")
 """Condition of keys that only a custom augmentation has."""
 
+PRETRAINED = Condition(
+    "model.name", frozenset(), rf"({'|'.join(FAMILIES)})/.+", " or ".join(f"{it}/NAME" for it in FAMILIES)
+)
+"""Condition of keys that only nets have for which somebody publishes weights."""
+
 CONDITIONS: Mapping[str, Condition] = {
     **{
         f"model.{key}": CNN_OR_CUSTOM
@@ -54,6 +59,7 @@ CONDITIONS: Mapping[str, Condition] = {
     "model.growth": Condition("model.blocks", frozenset({2, 3, 4, 5})),
     "model.widest": Condition("model.blocks", frozenset({2, 3, 4, 5})),
     "model.neurons": Condition("model.dense", frozenset({1, 2, 3, 4})),
+    "data.normalise": PRETRAINED,
     "optimizer.momentum": Condition("optimizer.name", frozenset({"sgd"})),
     "optimizer.nesterov": Condition("optimizer.name", frozenset({"sgd"})),
     "optimizer.beta1": Condition("optimizer.name", frozenset({"adam", "adamw"})),

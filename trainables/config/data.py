@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from trainables.config.base import OpenSection
+from trainables.config.preparation import Equalise, Normalise, PreparationConfig
 from trainables.plugins.kinds import DATA
 
 Share = Annotated[float, Field(gt=0, lt=0.9)]
@@ -136,6 +137,13 @@ class DataConfig(OpenSection):
     """What transparent images are laid on: `white`, `black`, `grey` or `#rrggbb`."""
     bits: Literal["auto", 8, 9, 10, 11, 12, 13, 14, 15, 16] = "auto"
     """Bits that a sensor fills of files with 16: 12 makes 4095 white. `auto`: the fewest of 8, 10, 12, 14 and 16 that hold every image of the set."""
+    equalise: Equalise = "none"
+    """Contrast of every image, in training and in the exported program. `histogram`: histogram equalisation, by which brightness is
+    as evenly spread as it can be; `clahe`: the same in tiles and with limited contrast (Zuiderveld 1994). Colours keep their hue.
+    A key of a trial, which can be searched. Needs kornia."""
+    normalise: Normalise = "data"
+    """Mean and standard deviation that pixels are normalised by. `data`: those of the training images; `model`: those that the
+    pretrained weights of `torchvision/…` and `timm/…` nets were trained with. A key of a trial, which can be searched."""
     unreadable: Literal["refuse", "skip"] = "refuse"
     """What becomes of files that cannot be decoded: `refuse` ends with their list, `skip` goes on without them, up to 1 in 20."""
     leave_out: str | None = None
@@ -186,6 +194,11 @@ class DataConfig(OpenSection):
                 f"data.validation {self.validation} and data.test {self.test} leave less than 5 % for training: lower one"
             )
         return self
+
+    @property
+    def preparation(self) -> PreparationConfig:
+        """The keys that are a trial's own."""
+        return PreparationConfig(equalise=self.equalise, normalise=self.normalise)
 
     @property
     def height_width(self) -> tuple[int, int] | None:

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from trainables.config.augment import AugmentConfig
 from trainables.config.base import Frozen, flatten, short_hash
 from trainables.config.model import ModelConfig
+from trainables.config.preparation import PreparationConfig
 from trainables.config.training import AverageConfig, OptimizerConfig, ScheduleConfig
 
 RECIPE = 1
@@ -88,6 +89,7 @@ class TrialConfig(Frozen):
     schedule: ScheduleConfig = ScheduleConfig()
     average: AverageConfig = AverageConfig()
     augment: AugmentConfig = AugmentConfig()
+    data: PreparationConfig = PreparationConfig()
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the training images that are used, the same for each class: for learning curves over data."""
     bag: BagConfig = BagConfig()

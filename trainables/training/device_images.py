@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from trainables.config.preparation import Equalise
 from trainables.config.trial import BagConfig
 from trainables.data.bagging import choose_bag
+from trainables.data.equalise import equalise_pixels
 from trainables.data.image_shape import ImageShape
 from trainables.data.images import ImageArrays, channel_statistics
 from trainables.data.train_share import choose_share
@@ -31,6 +33,7 @@ class DeviceImages:
     rows      positions of the images by split; also `pseudo`, where there are images with pseudo-labels
     mean, std float32 (channels,), statistics of the training images
     groups    what must stay together in bags and shares, int64 (images,) for all but pseudo-labelled images, on the CPU; or None
+    equalised how the pixels were equalised; mean and std are those of the equalised pixels
     """
 
     pixels: Tensor
@@ -40,6 +43,9 @@ class DeviceImages:
     std: Tensor
     shape: ImageShape
     groups: npt.NDArray[np.int64] | None = None
+    equalised: Equalise = "none"
+    _held: dict[str, DeviceImages] = field(default_factory=dict, init=False, repr=False)
+    """The same images, equalised, for the trials that follow; see `equalise_images`."""
 
 
 def place_images(images: ImageArrays, device: torch.device) -> DeviceImages:
@@ -88,12 +94,57 @@ def check_arrays(images: ImageArrays) -> None:
         )
 
 
+PIXELS_AT_ONCE = 2**18
+"""Pixels of a batch that is equalised: 334 images of 28 x 28, 5 of 224 x 224. On a CPU core this takes 0.06 and 5 ms an image with
+`clahe`, in batches of 64 images 0.11 and 8 ms."""
+
+MOST_HELD_BYTES = 256 * 2**20
+"""Of images that are larger, a worker holds one equalised copy, of the last trial, not one of each kind."""
+
+
+def equalise_images(images: DeviceImages, kind: Equalise) -> DeviceImages:
+    """`images` with equalised pixels, and the statistics of these. They are computed once and held with `images`, as a second copy in
+    memory: computed for each batch again, they would take as long as the steps of a small net.
+
+    Raises `DataError` as `equalise_pixels`, and where the copy does not fit into the memory of the device.
+    """
+    if kind == images.equalised:
+        return images
+    if kind not in images._held:
+        if images.pixels.nbytes > MOST_HELD_BYTES:
+            images._held.clear()
+        with _fitting(images.pixels.device, 2 * images.pixels.nbytes):
+            pixels = _equalise(images.pixels, kind)
+        train = pixels[images.rows["train"]].cpu().numpy()
+        unsplit = np.zeros(len(train), np.int8)  # all in the training split
+        mean, std = channel_statistics(ImageArrays(train, unsplit.astype(np.int64), unsplit, images.shape.classes))
+        images._held[kind] = replace(
+            images,
+            pixels=pixels,
+            mean=torch.tensor(mean, dtype=torch.float32, device=pixels.device),
+            std=torch.tensor(std, dtype=torch.float32, device=pixels.device),
+            equalised=kind,
+        )
+    return images._held[kind]
+
+
+def _equalise(pixels: Tensor, kind: Equalise) -> Tensor:
+    """uint8 pixels, equalised."""
+    if kind == "none":
+        return pixels
+    equalised = torch.empty_like(pixels)
+    at_once = max(1, PIXELS_AT_ONCE // (pixels.shape[1] * pixels.shape[2]))
+    for part, into in zip(torch.split(pixels, at_once), torch.split(equalised, at_once), strict=True):
+        into.copy_(equalise_pixels(part, kind))
+    return equalised
+
+
 def add_pseudo_labelled(
     images: DeviceImages, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]
 ) -> DeviceImages:
     """`images` with pseudo-labelled images appended, for training. Existing positions, mean and std do not change.
 
-    Raises `DataError` where they do not fit into the memory of the device.
+    They are equalised as `images` are. Raises `DataError` where they do not fit into the memory of the device.
     """
     return _append(images, pixels, torch.from_numpy(labels.copy()), "pseudo")
 
@@ -109,7 +160,7 @@ def _append(images: DeviceImages, pixels: npt.NDArray[np.uint8], labels: Tensor,
     with _fitting(device, images.pixels.nbytes + pixels.nbytes):
         return replace(
             images,
-            pixels=torch.cat([images.pixels, torch.from_numpy(pixels.copy()).to(device)]),
+            pixels=torch.cat([images.pixels, _equalise(torch.from_numpy(pixels.copy()).to(device), images.equalised)]),
             labels=torch.cat([images.labels, labels.to(device)]),
             rows={**images.rows, split: torch.arange(known, known + len(pixels), device=device)},
         )

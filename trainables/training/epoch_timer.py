@@ -83,6 +83,8 @@ class EpochTimer:
         config = config.model_copy(update={"model": config.model.model_copy(update={"weights": ""})})
         # A later round of gradient boosting keeps its number of nets. Untrained nets take as long as trained ones.
         config = config.model_copy(update={"boost": config.boost.model_copy(update={"former": None})})
+        # Pixels are equalised once a worker, which is no part of an epoch.
+        config = config.model_copy(update={"data": config.data.model_copy(update={"equalise": "none"})})
         try:
             sketch = self._time_steps(config, limit_s / WHOLE_EPOCHS)
             if sketch.epoch_s * WHOLE_EPOCHS > limit_s:

@@ -9,7 +9,7 @@ from trainables.config.trial import TrialConfig
 from trainables.results.checkpoint import CheckpointId, read_part
 from trainables.store import layout
 from trainables.store.base import Store
-from trainables.training.device_images import DeviceImages, show_as_validation
+from trainables.training.device_images import DeviceImages, equalise_images, show_as_validation
 from trainables.training.training import Training
 
 
@@ -27,6 +27,7 @@ def predict_images(
     weights = read_part(store, checkpoint, layout.WEIGHTS)
     optimizer_state = read_part(store, checkpoint, layout.OPTIMIZER)
     # In the place of validation, so that they are predicted in the same way as the checkpoint's stored predictions.
-    training = Training(config, show_as_validation(images, pixels))
+    prepared = equalise_images(images, config.data.equalise)  # held for the next checkpoint
+    training = Training(config, show_as_validation(prepared, pixels))
     training.restore(checkpoint.epoch, weights, optimizer_state)
     return training.evaluate("validation").probabilities

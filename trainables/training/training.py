@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.augment.pipeline import Augment
+from trainables.config.preparation import PreparationConfig
 from trainables.config.seed import derive_seed
 from trainables.config.trial import TrialConfig
 from trainables.errors import CheckpointMismatch, ModelMismatch, TrialDiverged
@@ -27,6 +29,7 @@ from trainables.hardware.device import name_device
 from trainables.models.boosted import BoostedNet, build_net, take_former, trained_part
 from trainables.models.cost import begin_peak, measure_cost, measure_once, measured_peak
 from trainables.models.load import check_model
+from trainables.models.normalisation import own_normalisation
 from trainables.models.pretrained import start_from
 from trainables.optim.loss import Loss
 from trainables.optim.optimizer import build_optimizer, check_tensors, optimizer_tensors, restore_tensors
@@ -34,7 +37,7 @@ from trainables.optim.schedule import count_falls, learning_rate
 from trainables.results.layer_statistics import EpochStatistics
 from trainables.results.record import TrialCost
 from trainables.training.average import Average, measure_statistics, split_state
-from trainables.training.device_images import DeviceImages, choose_training_rows
+from trainables.training.device_images import DeviceImages, choose_training_rows, equalise_images
 from trainables.training.memory import PredictionBatch
 from trainables.training.monitor import TrainingMonitor
 from trainables.training.precision import resolve_precision
@@ -102,7 +105,14 @@ class Training:
         self.epoch = 0
         self.parts = parts
         self._start = config.parent.epoch if config.parent else 0
-        self._images = images
+        self._pixel_bytes = images.pixels.nbytes
+        self._images = images = equalise_images(images, config.data.equalise)
+        if config.data.equalise != "none":
+            self._pixel_bytes += images.pixels.nbytes
+        self._mean, self._std = images.mean, images.std
+        if config.data.normalise == "model":
+            own = own_normalisation(config.model, images.shape.channels)
+            self._mean, self._std = (torch.tensor(one, dtype=torch.float32, device=images.mean.device) for one in own)
         self._rows = choose_training_rows(images, config.train_share, config.bag, config.data_id)
         self._device = images.pixels.device
         self.precision = resolve_precision(config.precision, self._device)
@@ -290,10 +300,13 @@ class Training:
             self.evaluate("validation")
         return self._losses
 
-    def circumstances(self) -> dict[str, str | int]:
-        """The circumstances of the computation that may differ between machines."""
-        parts = {"parts": self.parts} if self.parts > 1 else {}
-        return {"precision": self.precision, "device": name_device(self._device), "torch": torch.__version__, **parts}
+    def circumstances(self) -> dict[str, Any]:
+        """The circumstances of the computation that may differ between machines; also mean and deviation that pixels are normalised
+        by, where they are others than those on record with the data."""
+        more: dict[str, Any] = {"parts": self.parts} if self.parts > 1 else {}
+        if self.config.data != PreparationConfig():
+            more["normalisation"] = {"mean": self._mean.tolist(), "std": self._std.tolist()}
+        return {"precision": self.precision, "device": name_device(self._device), "torch": torch.__version__, **more}
 
     def cost(self) -> TrialCost:
         """The costs of the net, measured once for each architecture, after an epoch whose peak memory is that of a step."""
@@ -310,7 +323,7 @@ class Training:
             autocast = torch.bfloat16 if self.precision == "bfloat16" else None
             peak_bytes = self._peak_bytes
             if peak_bytes is not None:
-                peak_bytes -= self._images.pixels.nbytes
+                peak_bytes -= self._pixel_bytes
             return measure_cost(self._net, shape, size, optimizer_bytes, autocast, peak_bytes)
 
         rounds = self.config.boost.round
@@ -375,8 +388,8 @@ class Training:
         return self._images.pixels[batch].to(torch.float32).div_(255).permute(0, 3, 1, 2)
 
     def _normalise(self, images: Tensor) -> Tensor:
-        """Normalise `images` in place by mean and deviation of the training images."""
-        return images.sub_(self._images.mean[:, None, None]).div_(self._images.std[:, None, None])
+        """Normalise `images` in place by the mean and deviation that `data.normalise` names."""
+        return images.sub_(self._mean[:, None, None]).div_(self._std[:, None, None])
 
     def _predict(self, images: Tensor) -> Tensor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):

@@ -21,6 +21,7 @@ from ensembles.bundle.model_card import escape, write_card
 from tests.sample_runs.damage import flip
 from tests.trainables.store.unwilling_stores import Refusing
 from trainables.config.model import ModelConfig
+from trainables.config.preparation import PreparationConfig
 from trainables.config.trial import TrialConfig
 from trainables.errors import StoreError
 from trainables.store.base import sha256_of
@@ -105,6 +106,23 @@ def test_what_was_written_is_read(bundle: Folder) -> None:
     assert read.manifest == make_manifest(make_payload(), make_files())
     assert read.weights == (b"first weights", b"second weights")
     assert read.manifest.class_names == HOSTILE
+
+
+def test_a_member_may_be_normalised_in_its_own_way(tmp_path: Path) -> None:
+    own = {"mean": (0.7,), "std": (0.5,)}
+    equalised = TrialConfig(data_id="d1", seed=0, data=PreparationConfig(equalise="clahe"))
+    members = [make_member(0) | {"normalisation": own, "config": equalised}, make_member(1)]
+    store = Folder(tmp_path / "own", "own")
+    written = write_bundle(store, make_payload(members=members), make_files())
+    first, second = read_bundle(store).manifest.members
+    assert first.normalisation is not None
+    assert first.normalisation.model_dump() == own
+    assert second.normalisation is None
+    assert "their brightness equalised (clahe) for 1 of its members" in write_card(written)
+    assert "equalised" not in write_card(make_manifest(make_payload(), make_files()))
+    members[0]["normalisation"] = {"mean": (0.7, 0.6), "std": (0.5, 0.5)}
+    with pytest.raises(ValueError, match="mean and std of a member must be 1 numbers each"):
+        make_manifest(make_payload(members=members), make_files())
 
 
 def test_one_flipped_bit_in_any_file_is_refused(bundle: Folder) -> None:

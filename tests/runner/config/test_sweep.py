@@ -5,6 +5,7 @@ from ensembles.config import EnsembleConfig
 from runner.config.checks import parse_spec, read_spec, say_metric
 from runner.config.rules import _keys, trial_keys
 from runner.config.sweep import SweepSpec
+from runner.space.conditions import active_values, activity, in_order
 from trainables.config.data import DataConfig
 from trainables.errors import SweepFileError
 
@@ -216,6 +217,71 @@ def test_no_override_that_a_grammar_can_make_ends_in_a_traceback(tmp_path):
             except SweepFileError as error:
                 refused = str(error)
             assert "Input should" not in refused, word
+
+
+def test_what_a_trial_makes_of_pixels_is_searched_as_a_key_of_data(tmp_path):
+    (tmp_path / "s.yaml").write_text("name: t\ndata: {name: digits, size: 12}\n")
+    spec = read_spec(str(tmp_path / "s.yaml"), ["data.equalise=none,clahe", "data.normalise=data"])
+    assert spec.search.space["data.equalise"].values == ("none", "clahe")
+    plain, equalised = (spec.trial("d", {"data.equalise": kind}) for kind in ("none", "clahe"))
+    assert plain == parse().trial("d", {})
+    assert equalised.data.equalise == "clahe"
+    assert equalised.seed != plain.seed
+    assert equalised.flat()["data.equalise"] == "clahe"
+    assert read_spec(str(tmp_path / "s.yaml"), ["data.equalise=clahe"]).trial("d", {}) == equalised
+    with pytest.raises(
+        SweepFileError, match=r"search.space.data.equalise holds 'none ': must be 'none', 'histogram' or"
+    ):
+        parse(search={"space": {"data.equalise": {"choice": ["clahe", "none "]}}})
+    with pytest.raises(SweepFileError, match=r"search.space.data.size: no such key"):
+        parse(search={"space": {"data.size": {"choice": [8, 16]}}})
+    with pytest.raises(SweepFileError, match=r"data.equalise is set to 'clahe' and also searched"):
+        parse(data={"name": "digits", "equalise": "clahe"}, search={"space": {"data.equalise": {"choice": ["none"]}}})
+
+
+def test_a_run_keeps_its_name_unless_its_trials_see_other_pixels():
+    known = {"c32344fb": parse(), "939af0fb": parse(optimizer={"lr": 0.1})}
+    assert [spec.run_id("d") for spec in known.values()] == [*known]  # as before there were these keys
+    assert parse(data={"name": "digits", "size": 12}).run_id("d") == parse().run_id("d")
+    equalised = parse(data={"name": "digits", "equalise": "clahe"})
+    assert equalised.run_id("d") != parse().run_id("d")
+
+
+@pytest.mark.parametrize(
+    ("raw", "refused"),
+    [
+        ({}, "data.normalise is model, but model.name is cnn, which has no normalisation of its own: take"),
+        ({"model": {"name": "timm/resnet18"}}, ""),
+        ({"search": {"space": {"model.name": {"choice": ["timm/resnet18", "cnn"]}}}}, "model.name is cnn"),
+        ({"search": {"space": {"model.name": {"choice": ["timm/resnet18", "torchvision/resnet18"]}}}}, ""),
+        (
+            {"search": {"stages": [{"name": "a", "set": {"model.name": "timm/resnet18"}}, {"name": "b"}]}},
+            "",
+        ),
+        ({"search": {"stages": [{"name": "a", "set": {"data.normalise": "data"}}]}}, ""),
+    ],
+)
+def test_the_normalisation_of_a_model_needs_a_model_that_has_one(raw, refused):
+    raw = {"data": {"name": "digits", "normalise": "model"}, **raw}
+    if refused:
+        with pytest.raises(SweepFileError, match=refused):
+            parse(**raw)
+    else:
+        parse(**raw)
+
+
+def test_where_it_is_searched_only_nets_with_their_own_have_it():
+    space = {"data.normalise": {"choice": ["data", "model"]}}
+    with pytest.raises(SweepFileError, match=r"it matters only where model.name is torchvision/NAME or timm/NAME"):
+        parse(search={"space": space})
+    spec = parse(search={"space": {**space, "model.name": {"choice": ["cnn", "timm/resnet18"]}}})
+    is_active = activity(spec.search.space, spec.fixed)
+    values = {"data.normalise": "model"}
+    assert active_values(in_order(spec.search.space), is_active, values | {"model.name": "cnn"}) == {
+        "model.name": "cnn"
+    }
+    timm = values | {"model.name": "timm/resnet18"}
+    assert active_values(in_order(spec.search.space), is_active, timm) == timm
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,12 @@ def test_a_key_without_a_section_can_be_searched_too() -> None:
     assert list(spec.search.space) == ["train_share"]
 
 
+def test_what_a_trial_makes_of_pixels_is_searched_in_the_mapping_of_data() -> None:
+    spec = caucus.Sweep({"name": "digits", "equalise": caucus.choice("none", "clahe")}, search="random").spec
+    assert spec.search.space["data.equalise"].values == ("none", "clahe")
+    assert spec.data.equalise == "none"
+
+
 def test_the_module_is_the_command_too() -> None:
     done = subprocess.run([sys.executable, "-m", "caucus", "--version"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -176,6 +176,8 @@ def test_what_does_not_belong_together_is_refused(trained: list[Ingredient]) -> 
     children = [other(make_config(lr=rate, parent=parent)) for rate in (0.01, 0.02)]
     check_ingredients(children)
     check_ingredients([first, *children])
+    with pytest.raises(CheckpointMismatch, match=r"see other pixels \(data.equalise or data.normalise differs\)"):
+        check_ingredients([*children, other(make_config(lr=0.03, parent=parent, data={"equalise": "clahe"}))])
     with pytest.raises(CheckpointMismatch, match="began from different weights"):
         check_ingredients([*children, other(make_config(lr=0.01, parent=ParentConfig(trial_id="0" * 12, epoch=1)))])
 

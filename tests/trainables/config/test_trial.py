@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from trainables.config.base import flatten, short_hash
 from trainables.config.conditions import CONDITIONS
 from trainables.config.model import ModelConfig
+from trainables.config.preparation import PreparationConfig
 from trainables.config.training import OptimizerConfig, ScheduleConfig
 from trainables.config.trial import ParentConfig, TrialConfig
 
@@ -51,7 +52,13 @@ def test_a_configuration_read_back_from_json_has_the_same_id(trial_id: str) -> N
 
 
 def test_saying_a_default_aloud_does_not_rename_a_trial() -> None:
-    aloud = TrialConfig(data_id="d", seed=0, model=ModelConfig(blocks=2), optimizer=OptimizerConfig(momentum=0.9))
+    aloud = TrialConfig(
+        data_id="d",
+        seed=0,
+        data=PreparationConfig(equalise="none"),
+        model=ModelConfig(blocks=2),
+        optimizer=OptimizerConfig(momentum=0.9),
+    )
     assert aloud.trial_id == TrialConfig(data_id="d", seed=0).trial_id
 
 
@@ -70,6 +77,8 @@ def test_a_whole_number_names_the_same_trial_as_the_equal_float() -> None:
         {"optimizer": {"beta1": 0.8}},
         {"optimizer": {"beta2": 0.99}},
         {"precision": "float32"},
+        {"data": {"equalise": "clahe"}},
+        {"data": {"normalise": "model"}},
         {"parent": {"trial_id": "0123456789ab", "epoch": 1}},
     ],
     ids=str,

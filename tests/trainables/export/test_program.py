@@ -15,8 +15,11 @@ from torch import nn
 
 from tests.trainables.export.test_team_net import make_team, train
 from tests.trainables.training.tiny_trials import make_images
+from trainables.config.preparation import Equalise
 from trainables.data.image_shape import ImageShape
 from trainables.export.program import CannotTrace, find_pickles, read_program, write_program
+from trainables.export.team_net import Preparation
+from trainables.models.normalisation import Normalisation
 
 SHAPE = ImageShape(8, 8, 3, 3)
 
@@ -69,6 +72,20 @@ def test_a_program_says_what_the_net_says_of_any_number_of_images(
                 assert said.shape == (count, 3)
                 # The same kernels; a convolution may be blocked otherwise where its weights lie otherwise in memory.
                 assert torch.allclose(said, expected, atol=1e-5 if precision == "float32" else 5e-3)
+
+
+@pytest.mark.parametrize(("kind", "size", "channels"), [("histogram", (8, 8), 1), ("clahe", (50, 49), 3)])
+def test_a_program_equalises_any_number_of_images_to_the_bit(
+    one_thread: None, kind: Equalise, size: tuple[int, int], channels: int
+) -> None:
+    prepare = Preparation(kind, Normalisation((0.5,) * channels, (0.25,) * channels))
+    data = write_program(prepare, ImageShape(*size, channels, 3))
+    assert find_pickles(data) == []
+    program = read_program(data)
+    for count in (1, 5):
+        images = torch.randint(0, 256, (count, *size, channels), dtype=torch.uint8)
+        assert torch.equal(program(images), prepare(images))
+        assert torch.equal(program(images.float() + 0.3), prepare(images))  # floats are rounded to levels
 
 
 def test_there_is_no_pickle_in_a_program_and_no_path_of_this_machine() -> None:

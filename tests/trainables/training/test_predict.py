@@ -3,7 +3,6 @@ import pytest
 import torch
 
 from tests.trainables.training.tiny_trials import CPU, make_config, make_images, place
-from trainables.config.training import AverageConfig
 from trainables.data.images import hash_labels
 from trainables.errors import DamagedObject, ObjectMissing
 from trainables.results.checkpoint import CheckpointId, read_predictions
@@ -25,10 +24,12 @@ def train(store, config, images, epochs=2):
     committer.close()
 
 
-@pytest.mark.parametrize("average", ["none", "ema", "swa"])
-def test_a_checkpoint_says_of_images_what_it_said_of_them_in_their_split(tmp_path, average):
+@pytest.mark.parametrize(
+    ("average", "equalise"), [("none", "none"), ("ema", "none"), ("swa", "none"), ("none", "clahe")]
+)
+def test_a_checkpoint_says_of_images_what_it_said_of_them_in_their_split(tmp_path, average, equalise):
     store = Folder(tmp_path, "runs")
-    config = make_config().model_copy(update={"average": AverageConfig(name=average, decay=0.9)})
+    config = make_config(data={"equalise": equalise}, average={"name": average, "decay": 0.9})
     train(store, config, place(IMAGES))
     checkpoint = CheckpointId(config.trial_id, 2)
     pixels = IMAGES.pixels[IMAGES.rows("validation")]

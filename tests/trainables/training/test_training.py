@@ -400,7 +400,7 @@ def test_a_checkpoint_of_sgd_is_refused_by_adamw(tiny: DeviceImages, momentum: f
 # What each key does
 
 
-@pytest.mark.parametrize("key", [key for key in CONDITIONS if not key.startswith(("model.", "bag."))])
+@pytest.mark.parametrize("key", [key for key in CONDITIONS if not key.startswith(("model.", "bag.", "data."))])
 def test_a_key_has_its_effect_under_its_condition_and_none_elsewhere(tiny: DeviceImages, key: str) -> None:
     others: dict[str, Any] = {
         "optimizer.momentum": 0.3,
@@ -477,6 +477,8 @@ def test_a_key_has_its_effect_under_its_condition_and_none_elsewhere(tiny: Devic
         {"schedule": {"name": "cyclic", "epochs": 2, "cycles": 2}},
         {"schedule": {"name": "exponential", "every": 1}},
         {"schedule": {"warm_up": 1.0}},
+        {"data": {"equalise": "histogram"}},
+        {"data": {"equalise": "clahe"}},
     ],
     ids=str,
 )

@@ -9,6 +9,7 @@ import torch
 
 from trainables.config.augment import AugmentConfig
 from trainables.config.model import ModelConfig
+from trainables.config.preparation import PreparationConfig
 from trainables.config.training import AverageConfig, OptimizerConfig, ScheduleConfig
 from trainables.config.trial import BagConfig, ParentConfig, TrialConfig
 from trainables.data.images import ImageSet
@@ -44,6 +45,7 @@ def make_config(
     augment: dict[str, Any] | None = None,
     train_share: float = 1.0,
     bag: dict[str, Any] | None = None,
+    data: dict[str, Any] | None = None,
     **optimizer: Any,
 ) -> TrialConfig:
     """Two blocks of 4 and 8 channels, batches of 16; keyword arguments beyond the named ones go to the optimizer."""
@@ -58,5 +60,6 @@ def make_config(
         augment=AugmentConfig(**(augment or {})),
         train_share=train_share,
         bag=BagConfig(**(bag or {})),
+        data=PreparationConfig(**(data or {})),
         parent=parent,
     )
