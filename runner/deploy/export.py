@@ -23,7 +23,6 @@ from runner.runs.versions import versions
 from trainables.config.trial import TrialConfig
 from trainables.data.decoding import Decoding
 from trainables.data.image_shape import ImageShape
-from trainables.data.images import channel_statistics
 from trainables.datasets.load import load_images
 from trainables.errors import DamagedObject, MismatchedPredictions, RunMismatch
 from trainables.results.checkpoint import CheckpointId, read_json_part, read_part
@@ -177,7 +176,7 @@ def read_preparation(stored: StoredRun, conclusion: Conclusion) -> dict[str, Any
                 f"run {stored.run} was recorded without the mean of its images, and its sweep does not name the same images any "
                 "more: restore them, or run the sweep again"
             )
-        mean, std = channel_statistics(images.arrays)
+        mean, std = images.statistics
         statistics = {"mean": mean.tolist(), "std": std.tolist()}
     decoded = record.get("decoding")
     try:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -119,7 +120,7 @@ def _trainable(context: RunContext, cluster: Cluster) -> Any:
 
     trainable = tune.with_parameters(
         TuneTrial,
-        images=context.images.arrays,
+        images=replace(context.images.arrays, statistics=context.images.statistics),
         store=context.store,
         custom_models=trusted(),
         gpus=cluster.slot.gpus,

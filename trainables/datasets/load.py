@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.config.data import DataConfig
-from trainables.data.images import ImageSet
+from trainables.data.images import ImageSet, with_hashes
 from trainables.data.reading import Reading
 from trainables.data.split import TRAIN, UNGIVEN, split_images
 from trainables.data.subset import limit_train, select_classes, sort_images
@@ -51,7 +51,9 @@ def load_images(config: DataConfig) -> ImageSet:
         given=given if is_given else None,
         groups=whole.groups,
     )
-    images = replace(whole, splits=splits, reading=_describe_split(whole, splits, is_given, config))
+    images = with_hashes(
+        replace(whole, splits=splits, reading=_describe_split(whole, splits, is_given, config)), whole.image_sha256
+    )
     return images if config.train is None else limit_train(images, config.train, config.split_seed)
 
 
