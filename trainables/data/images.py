@@ -160,7 +160,7 @@ def split_rows(
 
 def hash_images(pixels: npt.NDArray[np.uint8]) -> tuple[str, ...]:
     """Hexadecimal SHA-256 of each image's pixels: (images, height, width, channels)."""
-    return tuple(hashlib.sha256(np.ascontiguousarray(image)).hexdigest() for image in pixels)
+    return tuple(hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in pixels)
 
 
 def with_hashes(images: ImageSet, image_sha256: tuple[str, ...]) -> ImageSet:

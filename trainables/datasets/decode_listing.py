@@ -37,6 +37,9 @@ _BLOCK = 2**20
 
 T = TypeVar("T")
 
+Allocate = Callable[[int, Decoding], npt.NDArray[np.uint8]]
+"""Returns room for a number of images of a decoding: uint8 (images, height, width, channels), not yet filled."""
+
 
 @dataclass(frozen=True)
 class BadFile:
@@ -55,6 +58,7 @@ class Decoded:
     decoding   how they were decoded, for images that are to be compared with these
     bad        the others, where they may be left out
     notes      sentences for the person
+    is_lasting whether all `bad` are so by their content: what the system refused it may give another time
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -62,39 +66,43 @@ class Decoded:
     decoding: Decoding
     bad: tuple[BadFile, ...]
     notes: tuple[str, ...]
+    is_lasting: bool = True
 
 
-def decode_listing(images: Sequence[ListedImage], config: DataConfig) -> Decoded:
+def decode_listing(images: Sequence[ListedImage], config: DataConfig, allocate: Allocate | None = None) -> Decoded:
     """All images, decoded as `config` says, and where it does not say, as follows from all of them.
+
+    The pixels are the first ones of what `allocate` returns; left out: of new memory.
 
     Raises `DataError`, which names all kinds of unreadable images at once, where `unreadable` allows none or there are more than
     `MOST_SKIPPED` of them, where there is no image, and where the pixels do not fit into memory.
     """
     if not images:
         raise DataError("no image is left to decode: see data.rename, data.leave_out and data.classes")
-    bad: dict[int, str] = {}
+    bad: dict[int, Exception] = {}
     notes: list[str] = []
     heads = _read_heads(images, bad) if config.size is None or config.channels is None else {}
     decoding = _choose(config, heads, notes)
-    pixels = _allocate(len(images), decoding)
+    pixels = (allocate or allocate_memory)(len(images), decoding)
     values = DeepValues()
     _fill(pixels, images, [row for row in range(len(images)) if row not in bad], decoding, bad, values)
     if config.bits == "auto" and values.white < FULL_SCALE:
         decoding = replace(decoding, white=values.white)
         _fill(pixels, images, sorted(values.rows - bad.keys()), decoding, bad)
     notes += values.describe(decoding.white, config.bits)
-    unreadable = tuple(BadFile(images[row].image_id, bad[row]) for row in sorted(bad))
+    unreadable = _name_bad(images, bad)
     notes += _judge(unreadable, len(images), config.unreadable)
     rows = np.array([row for row in range(len(images)) if row not in bad], np.int64)
-    return Decoded(_keep(pixels, rows), rows, decoding, unreadable, tuple(notes))
+    is_lasting = not any(isinstance(error, OSError) and error.errno for error in bad.values())
+    return Decoded(_keep(pixels, rows), rows, decoding, unreadable, tuple(notes), is_lasting)
 
 
 def decode_as(images: Sequence[ListedImage], decoding: Decoding) -> npt.NDArray[np.uint8]:
     """The pixels of all images, decoded as others were. Raises `DataError` where one cannot be decoded."""
-    bad: dict[int, str] = {}
-    pixels = _allocate(len(images), decoding)
+    bad: dict[int, Exception] = {}
+    pixels = allocate_memory(len(images), decoding)
     _fill(pixels, images, range(len(images)), decoding, bad)
-    _judge([BadFile(images[row].image_id, bad[row]) for row in sorted(bad)], len(images), "refuse")
+    _judge(_name_bad(images, bad), len(images), "refuse")
     return pixels
 
 
@@ -153,7 +161,11 @@ class DeepValues:
         return notes
 
 
-def _read_heads(images: Sequence[ListedImage], bad: dict[int, str]) -> dict[int, Head]:
+def _name_bad(images: Sequence[ListedImage], bad: Mapping[int, Exception]) -> tuple[BadFile, ...]:
+    return tuple(BadFile(images[row].image_id, reason_of(bad[row])) for row in sorted(bad))
+
+
+def _read_heads(images: Sequence[ListedImage], bad: dict[int, Exception]) -> dict[int, Head]:
     """The heads by row; rows whose head cannot be read are added to `bad` with the reason."""
     done = _attempt(images, range(len(images)), lambda row, content: read_head(content))
     _collect(done, bad)
@@ -176,7 +188,8 @@ def _choose(config: DataConfig, heads: Mapping[int, Head], notes: list[str]) -> 
     return Decoding(height, width, channels, to_rgb(config.background), config.fit, white)
 
 
-def _allocate(count: int, decoding: Decoding) -> npt.NDArray[np.uint8]:
+def allocate_memory(count: int, decoding: Decoding) -> npt.NDArray[np.uint8]:
+    """Room for `count` decoded images in memory. Raises `DataError` where there is none."""
     shape = (count, decoding.height, decoding.width, decoding.channels)
     try:
         return np.empty(shape, np.uint8)
@@ -193,7 +206,7 @@ def _fill(
     images: Sequence[ListedImage],
     rows: Sequence[int],
     decoding: Decoding,
-    bad: dict[int, str],
+    bad: dict[int, Exception],
     values: DeepValues | None = None,
 ) -> None:
     """Decode the images of `rows` into `pixels`; those that cannot be are added to `bad` with the reason."""
@@ -214,12 +227,12 @@ def _attempt(
     return dict(zip(rows, attempt_each(attempt, len(rows)), strict=True))
 
 
-def _collect(done: Mapping[int, object], bad: dict[int, str]) -> None:
+def _collect(done: Mapping[int, object], bad: dict[int, Exception]) -> None:
     for row, result in done.items():
         if isinstance(result, StoreError) and not isinstance(result, ObjectMissing):  # says nothing of the image
             raise DataError(f"data cannot be read: {result}") from None
         if isinstance(result, Exception):
-            bad[row] = reason_of(result)
+            bad[row] = result
 
 
 def _judge(bad: Sequence[BadFile], count: int, unreadable: str) -> list[str]:

@@ -17,7 +17,7 @@ from trainables.data.split import TRAIN, UNGIVEN, split_images
 from trainables.data.subset import limit_train, select_classes, sort_images
 from trainables.datasets.arrays import images_from_arrays
 from trainables.datasets.decode import some_of
-from trainables.datasets.decode_listing import decode_listing
+from trainables.datasets.decode_once import Say, decode_once
 from trainables.datasets.groups import find_groups
 from trainables.datasets.select import select_images
 from trainables.errors import DataError
@@ -28,13 +28,15 @@ from trainables.plugins.kinds import DATA
 from trainables.store import layout
 
 
-def load_images(config: DataConfig) -> ImageSet:
+def load_images(config: DataConfig, say: Say | None = None) -> ImageSet:
     """The images that `config` names, each in its split, in an order that follows from their pixels alone.
+
+    `say` is told what a large set takes, before it is decoded. Pixels that do not fit into memory are mapped from a file.
 
     Raises `DataError` where they are missing or damaged, too few for the split, or lack a class that `config` names, and
     `PluginUnusable` where a custom source cannot be imported or does not take a key.
     """
-    whole = _load_named(config) if config.name else load_source(config)
+    whole = _load_named(config) if config.name else load_source(config, say)
     came = whole.splits if config.keep_split else np.full(len(whole.splits), UNGIVEN, np.int8)
     split_of = dict(zip(whole.image_ids, came.tolist(), strict=True))
     if config.classes is not None:
@@ -57,7 +59,7 @@ def load_images(config: DataConfig) -> ImageSet:
     return images if config.train is None else limit_train(images, config.train, config.split_seed)
 
 
-def load_source(config: DataConfig) -> ImageSet:
+def load_source(config: DataConfig, say: Say | None = None) -> ImageSet:
     """The images of `path` or `csv`, in the splits that they came in, `train` where they came in none.
 
     Raises as `load_images`.
@@ -66,11 +68,12 @@ def load_source(config: DataConfig) -> ImageSet:
     where = str(getattr(config, key))
     listing = select_images(list_images(open_source(where, config.endpoint_url, f"data.{key}"), config), config)
     listed = listing.images
-    decoded = decode_listing(listed, config)
-    kept = [listed[row] for row in decoded.rows]
+    found = decode_once(listed, config, say)
+    decoded = found.decoded
+    kept = [listed[row] for row in decoded.rows.tolist()]
     class_names = tuple(listing.class_names)
     place = {name: label for label, name in enumerate(class_names)}
-    return ImageSet(
+    images = ImageSet(
         name=listing.name,
         pixels=decoded.pixels,
         labels=np.array([place[str(image.label)] for image in kept], np.int64),
@@ -85,9 +88,11 @@ def load_source(config: DataConfig) -> ImageSet:
             listing.unlabelled,
             tuple(listing.passed_over),
             (*listing.notes, *decoded.notes),
+            found.origin,
         ),
         decoding=decoded.decoding,
     )
+    return with_hashes(images, found.image_sha256)
 
 
 def _describe_split(images: ImageSet, splits: npt.NDArray[np.int8], is_given: bool, config: DataConfig) -> Reading:

@@ -13,7 +13,8 @@ import pytest
 from tests.services.servers import S3Server
 from tests.trainables.layouts.written import LAYOUTS, Pictures, draw, put, write_folders, zip_of
 from trainables.config.data import DataConfig
-from trainables.data.images import ImageSet
+from trainables.data.images import ImageSet, hash_images
+from trainables.datasets import decode_once
 from trainables.datasets.load import load_images
 from trainables.errors import DataError
 
@@ -109,6 +110,57 @@ def test_every_layout_is_the_same_data_in_a_bucket(
     address = upload(tmp_path, name)
     file = "" if meant == tmp_path else f"/{meant.relative_to(tmp_path)}"
     assert_same(load(address + file, **LAYOUTS[name].keys), name)
+
+
+def refuse_decoding(*_: object) -> None:
+    raise AssertionError("decoded again")
+
+
+@EVERY_LAYOUT
+def test_every_layout_is_the_same_data_from_the_cache_and_nothing_is_decoded_again(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meant, cache = write(name, tmp_path / "data"), str(tmp_path / "cache")
+    first = load(meant, cache=cache, **LAYOUTS[name].keys)
+    assert_same(first, name)
+    monkeypatch.setattr(decode_once.decode_listing, "decode_listing", refuse_decoding)
+    monkeypatch.setattr(decode_once, "hash_images", refuse_decoding)
+    again = load(meant, cache=cache, **LAYOUTS[name].keys)
+    assert_same(again, name)
+    assert again.image_ids == first.image_ids
+    assert again.reading == first.reading
+    assert again.decoding == first.decoding
+    assert again.image_sha256 == hash_images(again.pixels)
+
+
+@pytest.mark.parametrize("name", ["class folders", "CSV", "WebDataset shard", "npz", "Parquet with images"])
+def test_what_a_bucket_holds_is_in_the_cache_as_well(
+    name: str,
+    tmp_path: Path,
+    upload: Callable[[Path, str], str],
+    moto_s3: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moto_s3.login(monkeypatch)
+    meant = write(name, tmp_path / "data")
+    address = upload(tmp_path / "data", f"cached {name}") + ("" if meant.is_dir() else f"/{meant.name}")
+    cache = str(tmp_path / "cache")
+    assert_same(load(address, cache=cache), name)
+    monkeypatch.setattr(decode_once.decode_listing, "decode_listing", refuse_decoding)
+    assert_same(load(address, cache=cache), name)
+
+
+def test_an_object_of_a_bucket_that_has_changed_is_decoded_anew(
+    tmp_path: Path, upload: Callable[[Path, str], str], moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moto_s3.login(monkeypatch)
+    write("class folders", tmp_path / "data")
+    cache = str(tmp_path / "cache")
+    first = load(upload(tmp_path / "data", "changed"), cache=cache)
+    changed, other = sorted((tmp_path / "data").rglob("*.png"))[:2]
+    changed.write_bytes(other.read_bytes())
+    address = upload(tmp_path / "data", "changed")
+    assert load(address, cache=cache).data_id == load(address, cache="off").data_id != first.data_id
 
 
 def test_a_zip_archive_in_a_bucket_is_the_same_data(
