@@ -63,8 +63,8 @@ def _name_delimiter(raw: object) -> object:
 def _name_cache(raw: object) -> object:
     """YAML 1.1 reads `off` as false."""
     found = {False: "off", True: "auto"}.get(raw, raw) if isinstance(raw, bool) else raw
-    if isinstance(found, str) and not found.strip():
-        raise ValueError("it is empty: name a folder, or auto or off")
+    if isinstance(found, str) and (not found.strip() or "\0" in found):
+        raise ValueError(f"{found!r} is no folder: name one, or auto or off")
     return found
 
 

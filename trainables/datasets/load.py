@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from trainables.config.data import DataConfig
 from trainables.data.images import ImageSet, with_hashes
+from trainables.data.mapped import find_file
 from trainables.data.reading import Reading
 from trainables.data.split import TRAIN, UNGIVEN, split_images
 from trainables.data.subset import limit_train, select_classes, sort_images
 from trainables.datasets.arrays import images_from_arrays
 from trainables.datasets.decode import some_of
-from trainables.datasets.decode_once import Say, decode_once
+from trainables.datasets.decode_once import Say, decode_once, memory_limit
 from trainables.datasets.groups import find_groups
 from trainables.datasets.select import select_images
 from trainables.errors import DataError
@@ -56,7 +57,10 @@ def load_images(config: DataConfig, say: Say | None = None) -> ImageSet:
     images = with_hashes(
         replace(whole, splits=splits, reading=_describe_split(whole, splits, is_given, config)), whole.image_sha256
     )
-    return images if config.train is None else limit_train(images, config.train, config.split_seed)
+    if config.train is None:
+        return images
+    _check_room(images, config.train)
+    return limit_train(images, config.train, config.split_seed)
 
 
 def load_source(config: DataConfig, say: Say | None = None) -> ImageSet:
@@ -93,6 +97,21 @@ def load_source(config: DataConfig, say: Say | None = None) -> ImageSet:
         decoding=decoded.decoding,
     )
     return with_hashes(images, found.image_sha256)
+
+
+def _check_room(images: ImageSet, train: int) -> None:
+    """Raises `DataError` where images lie in a file, because they do not fit into memory, and those that `data.train` leaves do not
+    either: they are copied."""
+    if find_file(images.pixels) is None:
+        return
+    left = train + int((images.splits != TRAIN).sum())
+    needed_bytes, (limit_bytes, _) = left * images.pixels[0].nbytes, memory_limit()
+    if needed_bytes > limit_bytes:
+        raise DataError(
+            f"data.train is {train}: with those of validation and test {left:,} images take {needed_bytes / 2**30:,.1f} GiB, and "
+            f"{limit_bytes / 2**30:,.1f} GiB of memory are free: lower data.train, data.validation and data.test, or leave data.train out, "
+            "which trains from the disk"
+        )
 
 
 def _describe_split(images: ImageSet, splits: npt.NDArray[np.int8], is_given: bool, config: DataConfig) -> Reading:

@@ -259,6 +259,18 @@ def test_a_set_that_does_not_fit_into_memory_stays_on_the_disk_and_is_the_same(
     assert find_file(load(tree).pixels) is None
 
 
+def test_of_a_set_on_the_disk_fewer_training_images_are_taken_into_memory_where_they_fit(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = load(tree, "off", train=10)  # and 6 each in validation and test
+    monkeypatch.setenv(decode_once.LIMIT_VARIABLE, str(22 * 90))
+    found = load(tree, train=10)
+    assert_same(found, wanted)
+    assert find_file(found.pixels) is None
+    with pytest.raises(DataError, match=r"data.train is 11: with those of validation and test 23 images take"):
+        load(tree, train=11)
+
+
 def test_a_set_that_fits_nowhere_is_one_sentence(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(decode_once.LIMIT_VARIABLE, "3599")
     with pytest.raises(DataError, match=r"40 images .*, and there is no cache \(data.cache is off\): lower data.size"):
@@ -305,5 +317,6 @@ def test_the_key_is_auto_off_or_a_folder_and_no_record_has_it(raw: object, found
     config = DataConfig.model_validate({"path": "p", "cache": raw})
     assert config.cache == found
     assert "cache" not in config.model_dump()
-    with pytest.raises(ValueError, match="it is empty"):
-        DataConfig.model_validate({"path": "p", "cache": " "})
+    for wrong in (" ", "a\0b"):
+        with pytest.raises(ValueError, match="is no folder: name one, or auto or off"):
+            DataConfig.model_validate({"path": "p", "cache": wrong})
