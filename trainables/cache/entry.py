@@ -91,6 +91,10 @@ class Draft:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the draft, unless it was kept."""
         self._file.close()
         if self._folder.name.startswith(DRAFT):
             remove(self._folder)

@@ -25,7 +25,7 @@ from trainables.config.data import DataConfig, to_rgb
 from trainables.data import decoding as decoding_module
 from trainables.data.decoding import Decoding
 from trainables.data.images import hash_images
-from trainables.datasets import decode, decode_listing, pixels
+from trainables.datasets import decode, decode_listing, deep_values, pixels
 from trainables.datasets.decode import attempt_each, opening
 from trainables.datasets.decode_listing import BadFile, Decoded, allocate_memory
 from trainables.errors import DataError
@@ -112,6 +112,10 @@ class _Room:
         """What the set takes and what is there, in words."""
 
     def allocate(self, count: int, decoding: Decoding) -> npt.NDArray[np.uint8]:
+        """Room for all images, in place of what was allocated before. Raises `DataError`."""
+        if self.draft is not None:
+            self.draft.close()
+            self.draft = None
         shape = (count, decoding.height, decoding.width, decoding.channels)
         size_bytes = count * decoding.height * decoding.width * decoding.channels
         limit_bytes, is_free = memory_limit()
@@ -219,7 +223,7 @@ def _code_version() -> str | None:
     for library in ("jpg", "libjpeg_turbo", "zlib", "webp", "libtiff", "avif"):
         found.update(f" {library} {features.version(library)}".encode())
     try:
-        for module in (decode, pixels, decode_listing, decoding_module):
+        for module in (decode, pixels, decode_listing, deep_values, decoding_module):
             found.update(Path(str(module.__file__)).read_bytes())
     except OSError:
         return None

@@ -259,6 +259,19 @@ def test_a_set_that_does_not_fit_into_memory_stays_on_the_disk_and_is_the_same(
     assert find_file(load(tree).pixels) is None
 
 
+def test_a_set_that_turns_out_to_be_in_colour_takes_another_file(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode_listing, "LIKE_THE_FIRST", 2)
+    for file in sorted(tree.rglob("*.ppm"))[:20]:
+        Image.open(file).convert("L").save(file.with_suffix(".pgm"))
+        file.unlink()
+    monkeypatch.setenv(decode_once.LIMIT_VARIABLE, "1199")
+    found = load(tree)
+    assert find_file(found.pixels) is not None
+    assert len(list((tree.parent / "cache" / "pixels").iterdir())) == 1
+    monkeypatch.delenv(decode_once.LIMIT_VARIABLE)
+    assert_same(found, load(tree, "off"))
+
+
 def test_of_a_set_on_the_disk_fewer_training_images_are_taken_into_memory_where_they_fit(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
