@@ -28,7 +28,7 @@ from trainables.data.images import hash_images
 from trainables.datasets import decode, decode_listing, deep_values, pixels
 from trainables.datasets.decode import attempt_each, opening
 from trainables.datasets.decode_listing import BadFile, Decoded, allocate_memory
-from trainables.errors import DataError
+from trainables.errors import CaucusError, DataError
 from trainables.hardware.free_memory import free_memory_bytes
 from trainables.layouts.base.listing import ListedImage
 
@@ -168,8 +168,8 @@ def name_entry(images: Sequence[ListedImage], config: DataConfig) -> str | None:
     libraries.
     """
     code = _code_version()
-    stamps = attempt_each(lambda row: _stamp(images[row]), len(images)) if code else []
-    if not stamps or any(not isinstance(stamp, str) or not stamp for stamp in stamps):
+    stamps = _stamp_all(images) if code else []
+    if not all(stamps) or not stamps:
         return None
     decided = {
         "code": code,
@@ -198,6 +198,20 @@ def reorder(pixels: npt.NDArray[np.uint8], order: Sequence[int]) -> None:
             at = order[at]
         pixels[at] = held
         is_done[at] = True
+
+
+def _stamp_all(images: Sequence[ListedImage]) -> list[str]:
+    """What tells each image from others; "" where nothing does, or where it cannot be read."""
+    if all(image.stamp is not None for image in images):  # which reads no file, and threads would take more time for
+        stamps: list[str] = []
+        try:
+            stamps += (image.stamp() for image in images if image.stamp is not None)
+        except (CaucusError, OSError):
+            stamps.append("")
+        return stamps
+    return [
+        found if isinstance(found, str) else "" for found in attempt_each(lambda at: _stamp(images[at]), len(images))
+    ]
 
 
 def _stamp(image: ListedImage) -> str:
