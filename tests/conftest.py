@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ def pytest_configure() -> None:
     """A shell that starts the tests in the background lets them ignore SIGINT, and programs that they start inherit that: a test
     that sends Ctrl-C would wait in vain."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ["CAUCUS_CACHE"] = "off"  # else tests would fill the cache of the person who runs them, and read it
 
 
 LONG_TIMEOUT_S = 900

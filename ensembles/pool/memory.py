@@ -6,46 +6,18 @@ import math
 import os
 import shutil
 import tempfile
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from trainables.errors import PoolTooLarge, SweepFileError
+from trainables.hardware.free_memory import free_memory_bytes
 
 SHARE_OF_FREE = 0.5
 """Share of the free memory that a pool may take: selection from it needs memory, too."""
 
 LIMIT_VARIABLE = "CAUCUS_POOL_BYTES"
 """Environment variable that limits the bytes of a pool, for a machine that has other work to do."""
-
-_CGROUP = Path("/sys/fs/cgroup")
-
-
-def free_memory_bytes() -> int:
-    """Memory that this process could take now, without swapping and within the limit of its container."""
-    found = [_available_bytes()]
-    try:  # cgroup v2: a container is killed at its own limit, whatever the machine has
-        limit = (_CGROUP / "memory.max").read_text().strip()
-        if limit != "max":
-            used = int((_CGROUP / "memory.current").read_text())
-            statistics = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
-            found.append(
-                int(limit) - used + int(statistics.get("inactive_file", 0))
-            )  # cache that can go counts as free
-    except (OSError, ValueError):
-        pass
-    return max(0, min(found))
-
-
-def _available_bytes() -> int:
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return 1024 * int(line.split()[1])
-    except (OSError, ValueError):
-        pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2  # macOS does not report free memory
 
 
 def pool_limit_bytes() -> int:

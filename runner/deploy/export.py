@@ -24,7 +24,6 @@ from trainables.config.preparation import PreparationConfig
 from trainables.config.trial import TrialConfig
 from trainables.data.decoding import Decoding
 from trainables.data.image_shape import ImageShape
-from trainables.data.images import channel_statistics
 from trainables.datasets.load import load_images
 from trainables.errors import DamagedObject, MismatchedPredictions, RunMismatch
 from trainables.models.normalisation import Normalisation
@@ -195,7 +194,7 @@ def read_preparation(stored: StoredRun, conclusion: Conclusion) -> dict[str, Any
                 f"run {stored.run} was recorded without the mean of its images, and its sweep does not name the same images any "
                 "more: restore them, or run the sweep again"
             )
-        mean, std = channel_statistics(images.arrays)
+        mean, std = images.statistics
         statistics = {"mean": mean.tolist(), "std": std.tolist()}
     decoded = record.get("decoding")
     try:

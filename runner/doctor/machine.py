@@ -181,7 +181,7 @@ def _check_disk(runs: Path | None) -> Iterator[Fact | Finding]:
 
 def _check_data(spec: SweepSpec) -> Iterator[Fact | Finding]:
     from runner.preflight.pixel_keys import check_pixels
-    from trainables.data.describe import describe_images
+    from trainables.data.describe import describe_images, describe_origin
     from trainables.datasets.load import load_images
 
     try:
@@ -189,7 +189,7 @@ def _check_data(spec: SweepSpec) -> Iterator[Fact | Finding]:
     except CaucusError as error:
         yield Finding("data", str(error))
         return
-    for line in describe_images(images):
+    for line in (*describe_images(images), *describe_origin(images)):
         yield Fact("data", line)
     count, *shape = images.pixels.shape
     try:

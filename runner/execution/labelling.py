@@ -25,6 +25,7 @@ from runner.search.base.protocol import Decide
 from trainables.config.trial import TrialConfig
 from trainables.data.data_table import read_data_table
 from trainables.data.images import ImageArrays, ImageSet
+from trainables.data.mapped import MappedArrays, without_copy
 from trainables.data.pseudo_table import PseudoTable, read_pseudo_table, write_pseudo_table
 from trainables.datasets.unlabelled import UnlabelledImages, load_unlabelled
 from trainables.errors import CaucusError, DamagedObject, ObjectMissing, RunCutShort, RunMismatch, StoreError
@@ -208,7 +209,7 @@ def _predict_all(
     from runner.execution.waiting import Waiting, describe_cluster, wait_for_all
 
     task = ray.remote(num_cpus=cluster.slot.cpus, num_gpus=cluster.slot.gpus)(_predict)
-    shared = ray.put(images), ray.put(pixels)
+    shared = ray.put(images if cluster.elastic else without_copy(images)), ray.put(pixels)
     raw_configs = [config.model_dump(mode="json") for config in configs]
     rest = (*shared, trusted(), cluster.slot.gpus, spec.resources.gpus is not None, pretends_gpus())
     tasks = [task.remote(store, *pair, *rest) for pair in zip(members, raw_configs, strict=True)]
@@ -226,7 +227,7 @@ def _predict(
     store: Store,
     member: CheckpointId,
     config: dict[str, Any],
-    images: ImageArrays,
+    images: ImageArrays | MappedArrays,
     pixels: npt.NDArray[np.uint8],
     models: tuple[str, ...] = (),
     gpus: float | None = None,
@@ -245,7 +246,8 @@ def _predict(
         restrict_to_assigned_gpus(ray.get_runtime_context().get_accelerator_ids().get("GPU", ()))
     try:
         device = open_device(slot_threads(), gpus, is_explicit=is_explicit, is_pretended=is_pretended)
-        return predict_images(store, member, TrialConfig.model_validate(config), place_images(images, device), pixels)
+        whole = images.open() if isinstance(images, MappedArrays) else images
+        return predict_images(store, member, TrialConfig.model_validate(config), place_images(whole, device), pixels)
     except CaucusError as error:
         return error
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -16,6 +17,7 @@ from runner.control.controller import TrialController
 from runner.execution.context import RunContext
 from runner.execution.scratch import scratch_folder
 from runner.execution.stop import StopCause, StopConditions, StopReason
+from trainables.data.mapped import without_copy
 from trainables.hardware.gpu_share import pretends_gpus
 from trainables.plugins.trust import trusted
 from trainables.results.record import OUT_OF_BUDGET
@@ -117,9 +119,10 @@ def _trainable(context: RunContext, cluster: Cluster) -> Any:
 
     from trainables.training.ray_trainable import TuneTrial
 
+    images = replace(context.images.arrays, statistics=context.images.statistics)
     trainable = tune.with_parameters(
         TuneTrial,
-        images=context.images.arrays,
+        images=images if cluster.elastic else without_copy(images),
         store=context.store,
         custom_models=trusted(),
         gpus=cluster.slot.gpus,

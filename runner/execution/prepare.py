@@ -27,8 +27,9 @@ from runner.search.base.protocol import Search
 from runner.search.choose import choose_search, list_trials
 from runner.search.pseudo_labels import SecondStage
 from trainables.config.trial import TrialConfig
-from trainables.data.describe import describe_images
+from trainables.data.describe import describe_images, describe_origin
 from trainables.data.images import ImageSet
+from trainables.data.mapped import find_file
 from trainables.datasets.load import load_images
 from trainables.datasets.unlabelled import UnlabelledImages
 from trainables.store.base import Store
@@ -66,8 +67,10 @@ class PreparedRun:
 
     @property
     def image_bytes(self) -> int:
-        """Memory of all images."""
-        return self.images.pixels.nbytes + (self.unlabelled.pixels.nbytes if self.unlabelled else 0)
+        """Memory that all images take in Ray's object store: none where workers of this machine map them from a file."""
+        mapped = find_file(self.images.pixels) is not None
+        known_bytes = 0 if mapped else self.images.pixels.nbytes
+        return known_bytes + (self.unlabelled.pixels.nbytes if self.unlabelled else 0)
 
 
 def prepare_run(
@@ -84,7 +87,7 @@ def prepare_run(
     check_plugins(spec)
     check_cluster(address)
     budget = Budget(spec.budget, find_price(spec))
-    images = images or load_images(spec.data)
+    images = images or load_images(spec.data, notify)
     check_augment(spec, images.pixels.shape[3])
     check_pixels(spec, *images.pixels.shape[1:])
     store = open_store(spec.store.uri, spec.store.endpoint_url)
@@ -106,7 +109,7 @@ def prepare_run(
                 notify(f"model.name is {model['name']}: {model['only_on_cpu']}")
     search = choose_search(spec, images.data_id, former, trained)
     unlabelled = _read_images_to_label(spec, search, journal.events, images)
-    for line in describe_images(images):  # last: a refusal is one line
+    for line in (*describe_images(images), *describe_origin(images)):  # last: a refusal is one line
         notify(line)
     return PreparedRun(spec, run, store, images, unlabelled, weights, budget, driver, journal, former, trained)
 

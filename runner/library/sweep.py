@@ -17,6 +17,7 @@ from runner.journal.log import Listener
 from runner.library.run import Run
 from runner.library.space import Searched
 from runner.plan.plan import Plan, plan_sweep
+from trainables.config.data import DataConfig
 from trainables.data.images import ImageSet
 from trainables.data.subset import sort_images
 from trainables.datasets.arrays import MEMORY, images_from_arrays, images_from_dataset
@@ -119,7 +120,8 @@ def _read_data(data: Any) -> tuple[ImageSet | None, dict[str, Any]]:
     if isinstance(data, Mapping):
         return None, dict(data)
     if isinstance(data, BaseModel):
-        return None, data.model_dump(mode="json", exclude_defaults=True)
+        cache = {"cache": data.cache} if isinstance(data, DataConfig) and data.cache != "auto" else {}  # no dump has it
+        return None, data.model_dump(mode="json", exclude_defaults=True) | cache
     if isinstance(data, ImageSet):
         return sort_images(data), {"name": MEMORY}
     if isinstance(data, tuple) and len(data) in (2, 3):

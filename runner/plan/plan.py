@@ -45,7 +45,7 @@ from trainables.config.base import flatten
 from trainables.config.preparation import PreparationConfig
 from trainables.config.trial import TrialConfig
 from trainables.data.data_table import read_understood
-from trainables.data.describe import describe_images
+from trainables.data.describe import describe_images, describe_origin
 from trainables.data.images import ImageSet
 from trainables.datasets.load import load_images
 from trainables.errors import ObjectMissing, StoreError
@@ -255,7 +255,9 @@ def plan_sweep(
     return Plan(
         run=f"{spec.name}/{run}",
         data_id=data_id,
-        understood=tuple(describe_images(images) if images else read_understood(store, data_id)),
+        understood=tuple(
+            [*describe_images(images), *describe_origin(images)] if images else read_understood(store, data_id)
+        ),
         spec=spec,
         trials=trials,
         expected_epochs=expected,

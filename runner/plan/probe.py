@@ -22,6 +22,7 @@ from runner.config.run import ResourcesConfig
 from runner.control.architecture import name_architecture, spread
 from trainables.config.trial import TrialConfig
 from trainables.data.images import ImageArrays
+from trainables.data.mapped import find_file
 from trainables.plugins.trust import trust, trusted
 from trainables.training.epoch_timer import EpochTime, EpochTimer, ProbeFailed
 
@@ -172,8 +173,11 @@ def _visible_gpus(slot: int, gpus: int, resources: ResourcesConfig) -> str | Non
 
 
 def _save(images: ImageArrays, folder: Path) -> None:
-    """The arrays as files, which all processes share in memory."""
-    for name in ("pixels", "labels", "splits") + ("groups",) * (images.groups is not None):
+    """The arrays as files, which all processes share in memory; pixels that lie in a file already are linked to it."""
+    file = find_file(images.pixels)
+    if file is not None:  # the file of a cache is one of numpy's, too
+        (folder / "pixels.npy").symlink_to(file.path)
+    for name in ("pixels",) * (file is None) + ("labels", "splits") + ("groups",) * (images.groups is not None):
         np.save(folder / f"{name}.npy", getattr(images, name), allow_pickle=False)
     (folder / "classes").write_text(str(images.classes))
 

@@ -34,7 +34,7 @@ def home(tmp_path, monkeypatch, digits):
     from runner.execution import prepare
 
     real = prepare.load_images
-    monkeypatch.setattr(prepare, "load_images", lambda data: digits if data.name == "digits" else real(data))
+    monkeypatch.setattr(prepare, "load_images", lambda data, say: digits if data.name == "digits" else real(data))
     monkeypatch.chdir(tmp_path)
     Path("sweep.yaml").write_text(SWEEP)
     return tmp_path

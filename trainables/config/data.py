@@ -72,6 +72,14 @@ def _name_delimiter(raw: object) -> object:
     return found
 
 
+def _name_cache(raw: object) -> object:
+    """YAML 1.1 reads `off` as false."""
+    found = {False: "off", True: "auto"}.get(raw, raw) if isinstance(raw, bool) else raw
+    if isinstance(found, str) and (not found.strip() or "\0" in found):
+        raise ValueError(f"{found!r} is no folder: name one, or auto or off")
+    return found
+
+
 class DataConfig(OpenSection):
     """Where images come from (exactly one of `name`, `path` and `csv`), how they are decoded, and how they are split."""
 
@@ -148,6 +156,11 @@ class DataConfig(OpenSection):
     """What becomes of files that cannot be decoded: `refuse` ends with their list, `skip` goes on without them, up to 1 in 20."""
     leave_out: str | None = None
     """A text file with ids of images to leave out, one a line; what follows a tab or a `#` is a comment."""
+    cache: Annotated[str, BeforeValidator(_name_cache), Field(exclude=True)] = "auto"
+    """Where decoded pixels are kept on this machine, so that the next verb need not decode them: a folder, or `off`. `auto`: what
+    `CAUCUS_CACHE` names, else `caucus` in `XDG_CACHE_HOME` or `~/.cache`; there sets are kept that take more than a second. No record
+    has this key: it means a machine, and changes no result. A cache holds 50 GB at most, or `CAUCUS_CACHE_GB`: what was not used
+    for longest goes."""
     classes: Annotated[Annotated[list[str | int], Field(min_length=2)] | None, BeforeValidator(_split_list)] = None
     """Only these classes, by name (case-insensitive) or by number from 0: `[shirt, pullover]`, on the command line
     `data.classes=shirt,pullover`. Left out: all."""

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from trainables.data.describe import describe_images
 from trainables.data.floor import Floor, measure_floor, measure_nearest
-from trainables.data.images import ImageSet, channel_statistics, labels_sha256
+from trainables.data.images import ImageSet, labels_sha256
 from trainables.errors import DamagedObject, ObjectMissing
 from trainables.store import layout
 from trainables.store.base import Store, sha256_of
@@ -91,7 +91,7 @@ def write_data_table(store: Store, images: ImageSet) -> None:
         return
     store.put(layout.data_key(images.data_id, "images.parquet"), data)
     height, width, channels = images.pixels.shape[1:]
-    mean, std = channel_statistics(images.arrays)
+    mean, std = images.statistics
     summary = {
         "name": images.name,
         "class_names": list(images.class_names),

@@ -32,6 +32,11 @@ def describe_images(images: ImageSet) -> list[str]:
     return [" · ".join(parts), *reading.notes]
 
 
+def describe_origin(images: ImageSet) -> list[str]:
+    """Where the pixels came from this time, in one line; none where that took no time. It is no part of the data's record."""
+    return [f"pixels: {images.reading.origin}"] if images.reading.origin else []
+
+
 def _describe_classes(images: ImageSet) -> str:
     counts = np.bincount(images.labels, minlength=len(images.class_names)).tolist()
     named = list(zip(images.class_names, counts, strict=True))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.images import ImageSet
+from trainables.data.images import ImageSet, split_rows
 from trainables.metric import LOW_IS_GOOD, Metric
 from trainables.scores import balanced_accuracy, brier, log_loss, macro_f1
 
@@ -20,6 +20,9 @@ MOST_TRAINING_IMAGES = 20_000
 
 BLOCK = 512
 """Images that are compared at a time, so that the table of distances stays small."""
+
+BLOCK_BYTES = 2**22
+"""Pixels, as float32, that are averaged at a time."""
 
 
 @dataclass(frozen=True)
@@ -158,10 +161,12 @@ def shrink(pixels: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]) -> npt.ND
     down, across = (np.linspace(0, side, min(side, SIDE_PX) + 1).astype(np.int64) for side in (height, width))
     area = np.outer(np.diff(down), np.diff(across))[..., None]
     found = np.empty((len(rows), area.size * channels), np.float32)
-    for start in range(0, len(rows), BLOCK):
-        block = pixels[rows[start : start + BLOCK]].astype(np.float32)
+    start = 0
+    for some in split_rows(rows, 4 * height * width * channels, BLOCK_BYTES):
+        block = pixels[some].astype(np.float32)
         sums = np.add.reduceat(np.add.reduceat(block, down[:-1], axis=1), across[:-1], axis=2)
-        found[start : start + BLOCK] = (sums / area).reshape(len(block), -1)
+        found[start : start + len(some)] = (sums / area).reshape(len(block), -1)
+        start += len(some)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 
@@ -29,6 +29,8 @@ class Reading:
     passed_over: tuple[PassedOver, ...] = ()
     notes: tuple[str, ...] = ()
     """Sentences for the person: what could be meant otherwise, with the key that settles it."""
+    origin: str = field(default="", compare=False)
+    """Where the pixels came from this time, as "12,345 images from the cache in ~/.cache/caucus"; "" where it took no time."""
 
 
 def count_passed_over(others: Sequence[PassedOver]) -> str:

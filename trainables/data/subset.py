@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.images import ImageSet
+from trainables.data.images import ImageSet, with_hashes
 from trainables.errors import DataError
 from trainables.store import layout
 
@@ -29,11 +29,12 @@ def select_classes(images: ImageSet, classes: Sequence[str | int]) -> ImageSet:
     label_of[labels] = np.arange(len(labels))
     rows = np.flatnonzero(label_of[images.labels] >= 0)
     selected = _take(images, rows)
-    return replace(
+    renumbered = replace(
         selected,
         labels=label_of[selected.labels],
         class_names=tuple(images.class_names[label] for label in labels),
     )
+    return _keep_hashes(renumbered, selected)
 
 
 def find_classes(class_names: Sequence[str], classes: Sequence[str | int], set_name: str) -> list[int]:
@@ -69,7 +70,7 @@ def limit_train(images: ImageSet, count: int, seed: int) -> ImageSet:
 
 def sort_images(images: ImageSet) -> ImageSet:
     """`images` in the order of their hashes, of equal ones by label and id: the same images are the same data, whatever names and
-    order their layout gives them."""
+    order their layout gives them. Pixels that are in this order already are not copied."""
     order = sorted(
         range(len(images.pixels)),
         key=lambda row: (images.image_sha256[row], images.labels[row], images.image_ids[row]),
@@ -109,15 +110,35 @@ def _find_class(class_names: Sequence[str], wanted: str | int, set_name: str) ->
 
 
 def _take(images: ImageSet, rows: npt.NDArray[np.int64]) -> ImageSet:
-    return replace(
+    taken = replace(
         images,
-        pixels=images.pixels[rows],
+        pixels=_take_pixels(images, rows),
         labels=images.labels[rows],
         image_ids=tuple(images.image_ids[row] for row in rows.tolist()),
         splits=images.splits[rows],
         groups=_take_names(images.groups, rows),
         sources=_take_names(images.sources, rows),
     )
+    return _keep_hashes(taken, images, rows)
+
+
+def _take_pixels(images: ImageSet, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """The pixels of `rows`; not copied where that changes nothing, as where only equal images change places."""
+    if len(rows) != len(images.pixels):
+        return images.pixels[rows]
+    hashes = vars(images).get("image_sha256")
+    moved = np.flatnonzero(rows != np.arange(len(rows))).tolist()
+    if not moved or (hashes and all(hashes[place] == hashes[rows[place]] for place in moved)):
+        return images.pixels
+    return images.pixels[rows]
+
+
+def _keep_hashes(images: ImageSet, former: ImageSet, rows: npt.NDArray[np.int64] | None = None) -> ImageSet:
+    """`images`, whose pixels are those of `former` (its `rows`), with the hashes that are known of them."""
+    hashes: tuple[str, ...] | None = vars(former).get("image_sha256")
+    if hashes is None:
+        return images
+    return with_hashes(images, hashes if rows is None else tuple(hashes[row] for row in rows.tolist()))
 
 
 def _take_names(names: Sequence[str] | None, rows: npt.NDArray[np.int64]) -> tuple[str, ...] | None:

@@ -61,12 +61,25 @@ def decode_content(content: Content, decoding: Decoding, look: Look | None = Non
     Images are turned by their EXIF orientation, and only the first of several frames is read. `look` is shown the stored values
     of 16-bit grey whose white the file does not state itself.
     """
+    found = decode_if(content, lambda _: decoding, look)
+    assert found is not None
+    return found
+
+
+def decode_if(content: Content, choose: Callable[[Head], Decoding | None], look: Look | None = None) -> Pixels | None:
+    """`decode_content` with what `choose` returns for the head of the image, and None where that is None: a file is opened once."""
     if isinstance(content, np.ndarray):
+        decoding = choose(read_head(content))
+        if decoding is None:
+            return None
         plain = content[..., None] if content.ndim == 2 else content
         is_done = plain.dtype == np.uint8 and plain.shape == (decoding.height, decoding.width, decoding.channels)
         return plain if is_done else to_pixels(_from_array(content), decoding)
     with _open_image(content) as opened:
         turn = _orientation(opened)
+        decoding = choose(_head_of(opened, turn))
+        if decoding is None:
+            return None
         white = _stated_white(opened)
         _scale_key(opened)
         shrink_early(opened, turn in _TURNED, decoding)
@@ -81,10 +94,7 @@ def read_head(content: Content) -> Head:
     if isinstance(content, np.ndarray):
         return Head(content.shape[0], content.shape[1], content.ndim == 2 or content.shape[2] == 1)
     with _open_image(content) as image:
-        width, height = image.size
-        if _orientation(image) in _TURNED:
-            width, height = height, width
-        return Head(height, width, image.mode in _GREY_MODES or image.mode.startswith("I"))
+        return _head_of(image, _orientation(image))
 
 
 @contextlib.contextmanager
@@ -148,6 +158,13 @@ def fit_grey(
         resized = (Image.fromarray(image).resize(wanted[::-1], Image.Resampling.BILINEAR) for image in grey)
         grey = np.stack([np.asarray(image) for image in resized])
     return np.repeat(grey[..., None], channels or 1, axis=3)
+
+
+def _head_of(image: Image.Image, turn: int) -> Head:
+    width, height = image.size
+    if turn in _TURNED:
+        width, height = height, width
+    return Head(height, width, image.mode in _GREY_MODES or image.mode.startswith("I"))
 
 
 def _orientation(image: Image.Image) -> int:

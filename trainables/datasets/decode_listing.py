@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,12 +13,19 @@ import numpy.typing as npt
 
 from trainables.config.data import DataConfig, to_rgb
 from trainables.data.decoding import FULL_SCALE, Decoding
-from trainables.datasets.decode import MIXED_SIZE_PX, Head, attempt_each, decode_content, opening, read_head, reason_of
+from trainables.datasets.decode import (
+    MIXED_SIZE_PX,
+    Head,
+    attempt_each,
+    decode_content,
+    decode_if,
+    opening,
+    read_head,
+    reason_of,
+)
+from trainables.datasets.deep_values import DeepValues
 from trainables.errors import DataError, ObjectMissing, StoreError
 from trainables.layouts.base.listing import Content, ListedImage
-
-SENSOR_BITS = (8, 10, 12, 14, 16)
-"""Depths of sensors whose values are stored with 16 bits."""
 
 MOST_SKIPPED = 0.05
 """Share of the images that `data.unreadable=skip` leaves out at most: of more, something is wrong with all."""
@@ -26,16 +33,16 @@ MOST_SKIPPED = 0.05
 NAMED = 5
 """Unreadable images that a message names."""
 
-FEW_LEVELS = 64
-"""Grey levels of 256 below which a person is told how few are left of 16-bit images."""
+LIKE_THE_FIRST = 64
+"""Images whose heads are read before size and channels are guessed from them."""
 
-_TAIL = 0.005
-"""Share of the 16-bit values at each end that the note on few levels passes over: dead and hot pixels, a burnt-in scale."""
-
-_BLOCK = 2**20
-"""16-bit values that are counted at a time."""
+MOST_GUESSED_BYTES = 2**20
+"""A decoded image that is larger is not guessed: of photographs of all sizes the first ones may well be equal."""
 
 T = TypeVar("T")
+
+Allocate = Callable[[int, Decoding], npt.NDArray[np.uint8]]
+"""Returns room for a number of images of a decoding: uint8 (images, height, width, channels), not yet filled."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,7 @@ class Decoded:
     decoding   how they were decoded, for images that are to be compared with these
     bad        the others, where they may be left out
     notes      sentences for the person
+    is_lasting whether all `bad` are so by their content: what the system refused it may give another time
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -62,102 +70,116 @@ class Decoded:
     decoding: Decoding
     bad: tuple[BadFile, ...]
     notes: tuple[str, ...]
+    is_lasting: bool = True
 
 
-def decode_listing(images: Sequence[ListedImage], config: DataConfig) -> Decoded:
+def decode_listing(images: Sequence[ListedImage], config: DataConfig, allocate: Allocate | None = None) -> Decoded:
     """All images, decoded as `config` says, and where it does not say, as follows from all of them.
+
+    The pixels are the first ones of what `allocate` returns; left out: of new memory.
 
     Raises `DataError`, which names all kinds of unreadable images at once, where `unreadable` allows none or there are more than
     `MOST_SKIPPED` of them, where there is no image, and where the pixels do not fit into memory.
     """
     if not images:
         raise DataError("no image is left to decode: see data.rename, data.leave_out and data.classes")
-    bad: dict[int, str] = {}
+    bad: dict[int, Exception] = {}
     notes: list[str] = []
-    heads = _read_heads(images, bad) if config.size is None or config.channels is None else {}
+    attempt = _Attempt(images, config, allocate or allocate_memory)
+    heads = attempt.look(bad) if config.size is None or config.channels is None else {}
     decoding = _choose(config, heads, notes)
-    pixels = _allocate(len(images), decoding)
-    values = DeepValues()
-    _fill(pixels, images, [row for row in range(len(images)) if row not in bad], decoding, bad, values)
+    if attempt.decoding != decoding:
+        attempt.begin(decoding)
+    pixels, values = attempt.pixels, attempt.values
+    left = [row for row in range(len(images)) if row not in bad and row not in attempt.filled]
+    _fill(pixels, images, left, decoding, bad, values)
     if config.bits == "auto" and values.white < FULL_SCALE:
         decoding = replace(decoding, white=values.white)
         _fill(pixels, images, sorted(values.rows - bad.keys()), decoding, bad)
     notes += values.describe(decoding.white, config.bits)
-    unreadable = tuple(BadFile(images[row].image_id, bad[row]) for row in sorted(bad))
+    unreadable = _name_bad(images, bad)
     notes += _judge(unreadable, len(images), config.unreadable)
     rows = np.array([row for row in range(len(images)) if row not in bad], np.int64)
-    return Decoded(_keep(pixels, rows), rows, decoding, unreadable, tuple(notes))
+    is_lasting = not any(isinstance(error, OSError) and error.errno for error in bad.values())
+    return Decoded(_keep(pixels, rows), rows, decoding, unreadable, tuple(notes), is_lasting)
 
 
 def decode_as(images: Sequence[ListedImage], decoding: Decoding) -> npt.NDArray[np.uint8]:
     """The pixels of all images, decoded as others were. Raises `DataError` where one cannot be decoded."""
-    bad: dict[int, str] = {}
-    pixels = _allocate(len(images), decoding)
+    bad: dict[int, Exception] = {}
+    pixels = allocate_memory(len(images), decoding)
     _fill(pixels, images, range(len(images)), decoding, bad)
-    _judge([BadFile(images[row].image_id, bad[row]) for row in sorted(bad)], len(images), "refuse")
+    _judge(_name_bad(images, bad), len(images), "refuse")
     return pixels
 
 
-class DeepValues:
-    """How often each value of 16-bit grey occurs in a set, of all files that do not say themselves which value is white."""
-
-    def __init__(self) -> None:
-        self.rows: set[int] = set()
-        """Images that have such values."""
-        self._counts = np.zeros(FULL_SCALE + 1, np.int64)
-        self._lock = threading.Lock()
-
-    def add(self, row: int, stored: npt.NDArray[np.integer]) -> None:
-        """Count the values of one image. Safe to call from several threads."""
-        values = stored.ravel()
-        for start in range(0, len(values), _BLOCK):  # `bincount` makes a copy of 8 bytes a value
-            counts = np.bincount(values[start : start + _BLOCK])
-            with self._lock:
-                self.rows.add(row)
-                self._counts[: len(counts)] += counts
-
-    @property
-    def highest(self) -> int:
-        """The highest value of all."""
-        return int(np.flatnonzero(self._counts)[-1])
-
-    @property
-    def white(self) -> int:
-        """The highest value of a sensor with as many bits as sensors have, the fewest that hold all values; full scale without values.
-
-        Not the fewest bits of all: a dark set of 12 bits holds 11, and then a brighter image would be clipped.
-        """
-        highest = self.highest if self.rows else FULL_SCALE
-        return int(next(2**bits - 1 for bits in SENSOR_BITS if highest < 2**bits))
-
-    def describe(self, white: int, bits: str | int) -> list[str]:
-        """What a person should know of the depth, where `white` was made white by `data.bits` = `bits`."""
-        if not self.rows:
-            return []
-        notes = []
-        if bits == "auto" and white < FULL_SCALE:
-            held = white.bit_length()
-            notes.append(
-                f"files of 16 bits hold {held}: {white} is white (data.bits={held} says so, data.bits=16 keeps full scale)"
-            )
-        if self.highest > white:
-            notes.append(f"16-bit values reach {self.highest}: all above {white} is white, as data.bits={bits} says")
-        share = np.cumsum(self._counts) / self._counts.sum()
-        low, high = (int(np.searchsorted(share, end)) for end in (_TAIL, 1 - _TAIL))
-        levels = min(255, round(high * 255 / white)) - min(255, round(low * 255 / white)) + 1
-        if levels < FEW_LEVELS:
-            notes.append(
-                f"99 % of the 16-bit values use {high - low + 1} of {white + 1} levels ({low} to {high}): of 256 grey levels the "
-                f"decoded images hold {levels}; stretch the files themselves where that is too few"
-            )
-        return notes
+def _name_bad(images: Sequence[ListedImage], bad: Mapping[int, Exception]) -> tuple[BadFile, ...]:
+    return tuple(BadFile(images[row].image_id, reason_of(bad[row])) for row in sorted(bad))
 
 
-def _read_heads(images: Sequence[ListedImage], bad: dict[int, str]) -> dict[int, Head]:
-    """The heads by row; rows whose head cannot be read are added to `bad` with the reason."""
-    done = _attempt(images, range(len(images)), lambda row, content: read_head(content))
-    _collect(done, bad)
-    return {row: head for row, head in done.items() if isinstance(head, Head)}
+class _Attempt:
+    """Looks at the heads of all images, where size or channels follow from them, and decodes them on the way, as long as nothing
+    speaks against what the first ones say: to open each file once takes three quarters of the time, of JPEGs of 64 x 64."""
+
+    def __init__(self, images: Sequence[ListedImage], config: DataConfig, allocate: Allocate) -> None:
+        self._images, self._config, self._allocate = images, config, allocate
+        self.decoding: Decoding | None = None
+        """That of `pixels`; None where there are none yet."""
+        self.pixels: npt.NDArray[np.uint8] = np.zeros((0, 0, 0, 0), np.uint8)
+        self.values = DeepValues()
+        self.filled: set[int] = set()
+        """Rows of `pixels` that are decoded."""
+
+    def begin(self, decoding: Decoding) -> None:
+        """Make room for all images of `decoding`; what was decoded otherwise is forgotten. Raises `DataError`."""
+        self.filled, self.values = set(), DeepValues()
+        self.pixels = np.zeros((0, 0, 0, 0), np.uint8)  # its memory goes before other is taken
+        self.pixels, self.decoding = self._allocate(len(self._images), decoding), decoding
+
+    def look(self, bad: dict[int, Exception]) -> dict[int, Head]:
+        """The heads by row; rows whose head cannot be read are added to `bad`. Those that cannot be decoded are not: another attempt
+        tells, or the same one once more."""
+        first = range(min(LIKE_THE_FIRST, len(self._images)))
+        done = _attempt(self._images, first, lambda row, content: read_head(content))
+        _collect(done, bad)
+        heads = {row: head for row, head in done.items() if isinstance(head, Head)}
+        rest = range(len(first), len(self._images))
+        if not rest:
+            return heads
+        sizes = {(head.height, head.width) for head in heads.values()}
+        guess = _choose(self._config, heads, []) if heads else None
+        if guess and guess.height * guess.width * guess.channels <= MOST_GUESSED_BYTES:
+            with contextlib.suppress(DataError):  # others might need less
+                self.begin(guess)
+        odd: list[int] = []
+
+        def is_odd(head: Head) -> bool:
+            """Whether a head makes the guess wrong. One colour image is enough for colour, and two sizes for neither of them."""
+            has_other_size = self._config.size is None and len(sizes) == 1 and (head.height, head.width) not in sizes
+            return has_other_size or (self._config.channels is None and channels == 1 and not head.is_grey)
+
+        channels = guess.channels if guess else 3
+
+        def look_at(row: int, content: Content) -> Head:
+            def choose(head: Head) -> Decoding | None:
+                heads[row] = head
+                if is_odd(head):
+                    odd.append(row)
+                return None if odd else self.decoding
+
+            try:
+                found = decode_if(content, choose, partial(self.values.add, row))
+            except Exception:
+                if row not in heads:
+                    raise
+            else:
+                if found is not None:
+                    self.pixels[row] = found
+                    self.filled.add(row)
+            return heads[row]
+
+        _collect(_attempt(self._images, rest, look_at), bad)
+        return heads
 
 
 def _choose(config: DataConfig, heads: Mapping[int, Head], notes: list[str]) -> Decoding:
@@ -176,7 +198,8 @@ def _choose(config: DataConfig, heads: Mapping[int, Head], notes: list[str]) -> 
     return Decoding(height, width, channels, to_rgb(config.background), config.fit, white)
 
 
-def _allocate(count: int, decoding: Decoding) -> npt.NDArray[np.uint8]:
+def allocate_memory(count: int, decoding: Decoding) -> npt.NDArray[np.uint8]:
+    """Room for `count` decoded images in memory. Raises `DataError` where there is none."""
     shape = (count, decoding.height, decoding.width, decoding.channels)
     try:
         return np.empty(shape, np.uint8)
@@ -193,7 +216,7 @@ def _fill(
     images: Sequence[ListedImage],
     rows: Sequence[int],
     decoding: Decoding,
-    bad: dict[int, str],
+    bad: dict[int, Exception],
     values: DeepValues | None = None,
 ) -> None:
     """Decode the images of `rows` into `pixels`; those that cannot be are added to `bad` with the reason."""
@@ -214,12 +237,12 @@ def _attempt(
     return dict(zip(rows, attempt_each(attempt, len(rows)), strict=True))
 
 
-def _collect(done: Mapping[int, object], bad: dict[int, str]) -> None:
+def _collect(done: Mapping[int, object], bad: dict[int, Exception]) -> None:
     for row, result in done.items():
         if isinstance(result, StoreError) and not isinstance(result, ObjectMissing):  # says nothing of the image
             raise DataError(f"data cannot be read: {result}") from None
         if isinstance(result, Exception):
-            bad[row] = reason_of(result)
+            bad[row] = result
 
 
 def _judge(bad: Sequence[BadFile], count: int, unreadable: str) -> list[str]:

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.config.data import DataConfig
-from trainables.data.images import ImageSet
+from trainables.data.images import ImageSet, with_hashes
+from trainables.data.mapped import find_file
 from trainables.data.reading import Reading
 from trainables.data.split import TRAIN, UNGIVEN, split_images
 from trainables.data.subset import limit_train, select_classes, sort_images
 from trainables.datasets.arrays import images_from_arrays
 from trainables.datasets.decode import some_of
-from trainables.datasets.decode_listing import decode_listing
+from trainables.datasets.decode_once import Say, decode_once, memory_limit
 from trainables.datasets.groups import find_groups
 from trainables.datasets.hold_out import hold_out_sources
 from trainables.datasets.published import Published
@@ -30,13 +31,15 @@ from trainables.plugins.kinds import DATA
 from trainables.store import layout
 
 
-def load_images(config: DataConfig) -> ImageSet:
+def load_images(config: DataConfig, say: Say | None = None) -> ImageSet:
     """The images that `config` names, each in its split, in an order that follows from their pixels alone.
+
+    `say` is told what a large set takes, before it is decoded. Pixels that do not fit into memory are mapped from a file.
 
     Raises `DataError` where they are missing or damaged, too few for the split, or lack a class that `config` names, and
     `PluginUnusable` where a custom source cannot be imported or does not take a key.
     """
-    whole = _load_named(config) if config.name else load_source(config)
+    whole = _load_named(config) if config.name else load_source(config, say)
     came = whole.splits if config.keep_split else np.full(len(whole.splits), UNGIVEN, np.int8)
     if config.hold_out is not None:
         came = hold_out_sources(whole, came, config.hold_out)
@@ -55,11 +58,16 @@ def load_images(config: DataConfig) -> ImageSet:
         given=given if is_given else None,
         groups=whole.groups,
     )
-    images = replace(whole, splits=splits, reading=_describe_split(whole, splits, is_given, config))
-    return images if config.train is None else limit_train(images, config.train, config.split_seed)
+    images = with_hashes(
+        replace(whole, splits=splits, reading=_describe_split(whole, splits, is_given, config)), whole.image_sha256
+    )
+    if config.train is None:
+        return images
+    _check_room(images, config.train)
+    return limit_train(images, config.train, config.split_seed)
 
 
-def load_source(config: DataConfig) -> ImageSet:
+def load_source(config: DataConfig, say: Say | None = None) -> ImageSet:
     """The images of `path` or `csv`, in the splits that they came in, `train` where they came in none.
 
     Raises as `load_images`.
@@ -68,12 +76,13 @@ def load_source(config: DataConfig) -> ImageSet:
     where = str(getattr(config, key))
     listing = select_images(list_images(open_source(where, config.endpoint_url, f"data.{key}"), config), config)
     listed = listing.images
-    decoded = decode_listing(listed, config)
-    kept = [listed[row] for row in decoded.rows]
+    found = decode_once(listed, config, say)
+    decoded = found.decoded
+    kept = [listed[row] for row in decoded.rows.tolist()]
     ids, cells = tuple(image.image_id for image in kept), [image.cells for image in kept]
     class_names = tuple(listing.class_names)
     place = {name: label for label, name in enumerate(class_names)}
-    return ImageSet(
+    images = ImageSet(
         name=listing.name,
         pixels=decoded.pixels,
         labels=np.array([place[str(image.label)] for image in kept], np.int64),
@@ -88,9 +97,26 @@ def load_source(config: DataConfig) -> ImageSet:
             listing.unlabelled,
             tuple(listing.passed_over),
             (*listing.notes, *decoded.notes),
+            found.origin,
         ),
         decoding=decoded.decoding,
     )
+    return with_hashes(images, found.image_sha256)
+
+
+def _check_room(images: ImageSet, train: int) -> None:
+    """Raises `DataError` where images lie in a file, because they do not fit into memory, and those that `data.train` leaves do not
+    either: they are copied."""
+    if find_file(images.pixels) is None:
+        return
+    left = train + int((images.splits != TRAIN).sum())
+    needed_bytes, (limit_bytes, _) = left * images.pixels[0].nbytes, memory_limit()
+    if needed_bytes > limit_bytes:
+        raise DataError(
+            f"data.train is {train}: with those of validation and test {left:,} images take {needed_bytes / 2**30:,.1f} GiB, and "
+            f"{limit_bytes / 2**30:,.1f} GiB of memory are free: lower data.train, data.validation and data.test, or leave data.train out, "
+            "which trains from the disk"
+        )
 
 
 def _describe_split(images: ImageSet, splits: npt.NDArray[np.int8], is_given: bool, config: DataConfig) -> Reading:

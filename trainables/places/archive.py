@@ -16,7 +16,7 @@ from typing import BinaryIO
 from typing_extensions import override
 
 from trainables.errors import DataError
-from trainables.places.place import Place
+from trainables.places.place import Place, stamp_opened
 from trainables.tables.unpacked_size import DecompressionBomb, check_unpacked
 
 ZIPS = (".zip",)
@@ -46,6 +46,7 @@ class ZipPlace(Place):
         """Raises `DataError` where `file` is no zip archive, and where it would unpack to far more than its size."""
         self._name = name
         try:
+            self._whole_stamp = stamp_opened(file)
             packed_bytes = file.seek(0, io.SEEK_END)
             self._archive = zipfile.ZipFile(file)
             entries = self._archive.infolist()
@@ -79,6 +80,13 @@ class ZipPlace(Place):
         except _DAMAGED as error:
             raise OSError(f"damaged in the archive ({error})") from None
 
+    @override
+    def stamp(self, file: str) -> str:
+        if file not in self._entries:
+            raise FileNotFoundError(2, "no such file in the archive", file)
+        entry = self._entries[file]
+        return f"{entry.CRC:08x}:{entry.file_size}:{entry.header_offset}:{self._whole_stamp}"
+
 
 class TarPlace(Place):
     """The files of a tar archive. One that is compressed as a whole is unpacked into memory, once, when it is opened."""
@@ -88,10 +96,12 @@ class TarPlace(Place):
         self._name = name
         self._file = file
         self._lock = threading.Lock()
+        self._whole_stamp = ""
         self._places: dict[str, tuple[int, int]] = {}
         self._contents: dict[str, bytes] = {}
         folders = []
         try:
+            self._whole_stamp = stamp_opened(file)
             packed_bytes = file.seek(0, io.SEEK_END)
             is_plain = _is_plain_tar(file)
             if is_plain and not _ends_whole(file, packed_bytes):
@@ -149,6 +159,12 @@ class TarPlace(Place):
         if len(content) < size_bytes:
             raise OSError("cut short in the archive")
         return io.BytesIO(content)
+
+    @override
+    def stamp(self, file: str) -> str:
+        if file not in self._places and file not in self._contents:
+            raise FileNotFoundError(2, "no such file in the archive", file)
+        return self._whole_stamp
 
 
 def _is_plain_tar(file: BinaryIO) -> bool:

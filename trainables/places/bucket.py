@@ -42,10 +42,23 @@ class BucketPlace(Place):
         except ObjectMissing:
             raise FileNotFoundError(2, "no such object", file) from None
 
-    @cached_property
+    @override
+    def stamp(self, file: str) -> str:
+        if file not in self._stamps:
+            raise FileNotFoundError(2, "no such object", file)
+        return self._stamps[file]
+
+    @property
     def _keys(self) -> list[str]:
+        return list(self._stamps)
+
+    @cached_property
+    def _stamps(self) -> dict[str, str]:
+        """Size and ETag of each object, by its key, from one listing; "" where the server tells no ETags."""
         try:
             self._store.check()
-            return [found.key for found in self._store.find("")]
+            return {
+                found.key: f"{found.size_bytes}:{found.etag}" if found.etag else "" for found in self._store.find("")
+            }
         except StoreError as error:
             raise DataError(f"data cannot be read: {error}") from None

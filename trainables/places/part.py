@@ -35,6 +35,10 @@ class PartPlace(Place):
     def open(self, file: str) -> BinaryIO:
         return self._whole.open(self._prefix + file)
 
+    @override
+    def stamp(self, file: str) -> str:
+        return self._whole.stamp(self._prefix + file)
+
     @cached_property
     def _files(self) -> list[str]:
         return _below(self._whole.files(), self._prefix)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Sequence
 from typing import BinaryIO, Protocol
 
@@ -29,6 +31,28 @@ class Place(Protocol):
     def open(self, file: str) -> BinaryIO:
         """The content of `file`, opened for reading; it can seek. Safe to call from several threads. Raises `OSError`."""
         ...
+
+    def stamp(self, file: str) -> str:
+        """A text that changes whenever the content of `file` does, told without reading it; "" where nothing tells. Raises `OSError`."""
+        return ""
+
+
+def stamp_opened(file: BinaryIO) -> str:
+    """A text that changes whenever an opened file is written to; of one that is no file of a disk, the SHA-256 of its content.
+
+    The time of the last change of a file's record (ctime) is part of it: no program can set it back, as it can the time of
+    modification. It changes with a file's rights and name, too; then the content counts as another one, which costs time alone.
+    """
+    try:
+        return describe_stat(os.fstat(file.fileno()))
+    except OSError:  # it lies in memory
+        file.seek(0)
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def describe_stat(found: os.stat_result) -> str:
+    """Size and times of a file, as a stamp."""
+    return f"{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"
 
 
 def read_bytes(place: Place, file: str) -> bytes:

@@ -58,7 +58,7 @@ def place_images(images: ImageArrays, device: torch.device) -> DeviceImages:
         with _fitting(device, images.pixels.nbytes):
             pixels = torch.from_numpy(images.pixels).to(device)
             labels = torch.from_numpy(images.labels).to(device)
-    mean, std = channel_statistics(images)
+    mean, std = images.statistics or channel_statistics(images)
     return DeviceImages(
         pixels=pixels,
         labels=labels,

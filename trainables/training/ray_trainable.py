@@ -17,6 +17,7 @@ from ray import tune
 
 from trainables.config.trial import TrialConfig
 from trainables.data.images import ImageArrays, hash_labels
+from trainables.data.mapped import MappedArrays
 from trainables.errors import DataError, DeviceFault, StoreError
 from trainables.hardware.gpu_share import GpuMismatch, restrict_to_assigned_gpus
 from trainables.hardware.spot_notice import Notice, NoticeUnknown, SpotNotice, choose_notice_source
@@ -61,7 +62,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
         self,
         config: dict[str, Any],
         *,
-        images: ImageArrays | None = None,
+        images: ImageArrays | MappedArrays | None = None,
         store: Store | None = None,
         custom_models: tuple[str, ...] = (),
         gpus: float | None = None,
@@ -94,9 +95,10 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]
             self._unfit = str(error)
             device = torch.device("cpu")
         try:
-            self._images = place_images(images, device)
+            arrays = images.open() if isinstance(images, MappedArrays) else images
+            self._images = place_images(arrays, device)
             self._pseudo_table, self._with_table = "", self._images
-            self._labels_sha256 = hash_labels(images)
+            self._labels_sha256 = hash_labels(arrays)
         except DataError as error:  # the same in every worker: raised here it would count as the death of each of them
             self._fault = str(error)
         self._store = store

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ensembles.pool import memory as pool_memory
-from ensembles.pool.memory import LIMIT_VARIABLE, allocate, free_memory_bytes
+from ensembles.pool.memory import LIMIT_VARIABLE, allocate
 from trainables.errors import CaucusError, PoolTooLarge, SweepFileError
 
 
@@ -63,21 +63,3 @@ def test_no_space_at_all_is_an_error_that_says_what_to_do(scratch: Path, monkeyp
         allocate((2**20,), 2**20)
     assert issubclass(PoolTooLarge, CaucusError)
     assert issubclass(PoolTooLarge, MemoryError)
-
-
-def test_free_memory_is_some_of_the_machine() -> None:
-    assert 0 < free_memory_bytes() < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def test_the_limit_of_a_container_counts_without_the_cache_that_can_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "memory.max").write_text("50000000\n")
-    (tmp_path / "memory.current").write_text("40000000\n")
-    (tmp_path / "memory.stat").write_text("anon 9\ninactive_file 15000000\nactive_file 7\n")
-    monkeypatch.setattr(pool_memory, "_CGROUP", tmp_path)
-    assert free_memory_bytes() == 25_000_000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert free_memory_bytes() > 25_000_000
-    (tmp_path / "memory.max").write_text("10000000\n")
-    assert free_memory_bytes() == 0

@@ -1,13 +1,14 @@
 """What makes an image set valid, and what its fingerprint depends on."""
 
 import hashlib
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from trainables.data.images import ImageSet, hash_labels, labels_sha256
+from trainables.data.images import ImageArrays, ImageSet, channel_statistics, hash_labels, labels_sha256, split_rows
 from trainables.errors import DataError
 
 
@@ -94,3 +95,43 @@ def test_each_split_has_the_hash_of_its_own_labels() -> None:
     expected = {"train": images.labels[[0, 2]], "validation": images.labels[[1]], "test": images.labels[[]]}
     assert hash_labels(images) == {split: labels_sha256(labels) for split, labels in expected.items()}
     assert hash_labels(images.arrays) == hash_labels(images)
+
+
+def drawn(*shape: int) -> ImageArrays:
+    """Random images, two of three in train."""
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    return ImageArrays(pixels, np.zeros(shape[0], np.int64), (np.arange(shape[0]) % 3 == 0).astype(np.int8), 2)
+
+
+def at_once(images: ImageArrays) -> tuple[np.ndarray, np.ndarray]:
+    """The statistics as older versions computed them, from a copy of all training pixels: data.json has them."""
+    channels = images.pixels.shape[3]
+    train = images.pixels[images.rows("train")].reshape(-1, channels)
+    counts = np.stack([np.bincount(train[:, channel], minlength=256) for channel in range(channels)])
+    levels = np.arange(256) / 255
+    mean = counts @ levels / len(train)
+    return mean, np.maximum(np.sqrt(counts @ levels**2 / len(train) - mean**2), 1e-3)
+
+
+@pytest.mark.parametrize("shape", [(7, 5, 3, 1), (50, 9, 11, 3), (4000, 16, 24, 1), (5, 600, 600, 3)], ids=str)
+def test_statistics_counted_in_blocks_are_those_of_all_pixels_at_once_to_the_bit(shape: tuple[int, ...]) -> None:
+    images = drawn(*shape)
+    for ours, before in zip(channel_statistics(images), at_once(images), strict=True):
+        assert ours.tobytes() == before.tobytes()
+
+
+@pytest.mark.parametrize("shape", [(30_000, 28, 28, 1), (2_000, 64, 64, 3)], ids=str)
+def test_statistics_take_a_block_of_memory_whatever_the_size_of_the_set(shape: tuple[int, ...]) -> None:
+    images = drawn(*shape)
+    tracemalloc.start()
+    try:
+        channel_statistics(images)
+        assert tracemalloc.get_traced_memory()[1] < 16 * 2**20 < images.pixels.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+def test_rows_are_split_into_blocks_of_at_least_one_image() -> None:
+    rows = np.arange(5)
+    assert [block.tolist() for block in split_rows(rows, 10, 25)] == [[0, 1], [2, 3], [4]]
+    assert [block.tolist() for block in split_rows(rows, 99, 25)] == [[0], [1], [2], [3], [4]]

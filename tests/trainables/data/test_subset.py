@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from trainables.config.data import DataConfig
-from trainables.data.images import ImageSet
-from trainables.data.subset import limit_train, select_classes
+from trainables.data.images import ImageSet, hash_images
+from trainables.data.subset import limit_train, select_classes, sort_images
 from trainables.datasets.fashion_mnist import DEBIAN
 from trainables.datasets.load import load_images
 from trainables.errors import DataError
@@ -166,3 +166,25 @@ def test_a_published_test_split_keeps_its_images_of_the_chosen_classes() -> None
     assert images.class_names == ("T-shirt/top", "Shirt")
     assert [len(images.rows(split)) for split in layout.SPLITS] == [1646, 1800, 2000]
     assert held(images) == [823, 823]
+
+
+def test_images_that_are_in_their_order_are_not_copied_and_not_hashed_again() -> None:
+    first = sort_images(make_images(4, 3, 2))
+    again = sort_images(first)
+    assert again.pixels is first.pixels
+    assert again.image_sha256 == first.image_sha256 == hash_images(first.pixels)
+    assert "image_sha256" in vars(again)
+
+
+def test_where_equal_images_alone_change_places_their_labels_move_and_pixels_are_not_copied() -> None:
+    images = replace(make_images(2, 2), pixels=np.zeros((8, 2, 1, 1), np.uint8))
+    found = sort_images(images)
+    assert found.pixels is images.pixels
+    assert found.labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert found.image_ids == ("image/0", "image/1", "image/4", "image/6", "image/2", "image/3", "image/5", "image/7")
+
+
+def test_hashes_follow_the_images_that_are_selected() -> None:
+    images = sort_images(make_images(6, 3, 2))
+    for found in (select_classes(images, [0, 2]), limit_train(images, 5, 1)):
+        assert found.image_sha256 == hash_images(found.pixels)

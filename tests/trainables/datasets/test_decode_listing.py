@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,53 @@ def test_the_keys_of_the_sweep_are_the_decoding() -> None:
 def test_size_and_channels_that_are_named_need_no_heads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "read_head", None)
     assert decode(flat(1), size=2, channels=1).pixels.shape == (1, 2, 2, 1)
+
+
+COLOUR = np.dstack([flat(5), flat(6), flat(7)])
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        [encode(flat(at)) for at in range(6)],
+        [encode(COLOUR)] * 3 + [encode(flat(4))],
+        [encode(flat(1)), encode(flat(2)), encode(flat(3)), encode(COLOUR), encode(flat(4))],
+        [flat(1), flat(2), flat(3), COLOUR],
+        [encode(flat(1)), encode(flat(2)), encode(flat(3)), encode(flat(4, 5, 5)), encode(flat(5))],
+        [encode(flat(1)), encode(flat(2, 9, 9)), encode(flat(3)), encode(COLOUR)],
+        [encode(flat(1)), encode(flat(2)), b"no image", encode(flat(3))[:40], encode(flat(4))],
+        [b"no image", b"", encode(flat(3)), encode(COLOUR)],
+        [deep(0, 900), deep(1, 800), deep(2, 700), deep(3, 4095), deep(5, 6)],
+        [deep(0, 900), deep(1, 800), deep(2, 700), deep(3, 4, 5), encode(flat(1, 1, 2))],
+    ],
+    ids=["alike", "colour", "one in colour", "arrays", "another size", "mixed", "bad", "bad first", "deep", "deep odd"],
+)
+@pytest.mark.parametrize("keys", [{}, {"size": [3, 4]}, {"channels": 1}, {"channels": 3}], ids=str)
+def test_what_is_decoded_while_heads_are_read_is_the_same_as_afterwards(
+    keys: dict[str, Any], contents: list[bytes | np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_SKIPPED", 1.0)
+    found = []
+    for looked_at in (2, 64):  # with 64 all heads are read first
+        monkeypatch.setattr(module, "LIKE_THE_FIRST", looked_at)
+        found.append(decode(*contents, unreadable="skip", **keys))
+    ours, plain = found
+    assert np.array_equal(ours.pixels, plain.pixels)
+    assert ours.rows.tolist() == plain.rows.tolist()
+    assert (ours.decoding, ours.bad, ours.notes) == (plain.decoding, plain.bad, plain.notes)
+
+
+def test_files_that_are_alike_are_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LIKE_THE_FIRST", 2)
+    monkeypatch.setattr(module, "decode_content", None)  # which opens a file after its head was read
+    opened = []
+    images = listed(*[flat(at) for at in range(9)])
+    counted = [
+        replace(image, open=lambda image=image: (opened.append(image.image_id), image.open())[1]) for image in images
+    ]
+    with pytest.raises(DataError, match=r"2 of 9 images cannot be decoded: 0 .*, 1 "):
+        decode_listing(counted, DataConfig(path="p"))
+    assert sorted(opened) == sorted([*"012345678", "0", "1"])
 
 
 def test_bits_are_the_fewest_that_hold_the_set() -> None:

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from tests.services.servers import S3Server
-from tests.trainables.layouts.written import LAYOUTS, Pictures, draw, put, write_folders, zip_of
+from tests.trainables.layouts.written import LAYOUTS, PLAIN, Pictures, draw, put, write_folders, zip_of
 from trainables.config.data import DataConfig
-from trainables.data.images import ImageSet
+from trainables.data.images import ImageSet, hash_images
+from trainables.datasets import decode_once
 from trainables.datasets.load import load_images
 from trainables.errors import DataError
 
@@ -109,6 +110,69 @@ def test_every_layout_is_the_same_data_in_a_bucket(
     address = upload(tmp_path, name)
     file = "" if meant == tmp_path else f"/{meant.relative_to(tmp_path)}"
     assert_same(load(address + file, **LAYOUTS[name].keys), name)
+
+
+def refuse_decoding(*_: object) -> None:
+    raise AssertionError("decoded again")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("class folders", "split folders", "CSV", "JSON lines", "Parquet with images", "save_to_disk with splits"),
+        *("WebDataset", "WebDataset shard", "zip of class folders", "tar of class folders", "tar.gz of split folders"),
+        *("npz", "IDX with splits, packed", "CIFAR-10"),
+    ],
+)
+def test_a_layout_is_the_same_data_from_the_cache_and_nothing_is_decoded_again(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meant, cache = write(name, tmp_path / "data"), str(tmp_path / "cache")
+    first = load(meant, cache=cache, **LAYOUTS[name].keys)
+    assert_same(first, name)
+    monkeypatch.setattr(decode_once.decode_listing, "decode_listing", refuse_decoding)
+    monkeypatch.setattr(decode_once, "hash_images", refuse_decoding)
+    again = load(meant, cache=cache, **LAYOUTS[name].keys)
+    assert_same(again, name)
+    assert again.image_ids == first.image_ids
+    assert again.reading == first.reading
+    assert again.decoding == first.decoding
+    assert again.image_sha256 == hash_images(again.pixels)
+
+
+@pytest.mark.parametrize("name", ["WebDataset shard", "npz", "zip of class folders"])
+def test_what_a_bucket_holds_is_in_the_cache_as_well(
+    name: str,
+    tmp_path: Path,
+    upload: Callable[[Path, str], str],
+    moto_s3: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moto_s3.login(monkeypatch)
+    meant = write(name, tmp_path / "data")
+    address = f"{upload(tmp_path / 'data', f'cached {name}')}/{meant.name}"
+    cache = str(tmp_path / "cache")
+    assert_same(load(address, cache=cache), name)
+    monkeypatch.setattr(decode_once.decode_listing, "decode_listing", refuse_decoding)
+    assert_same(load(address, cache=cache), name)
+
+
+def test_objects_of_a_bucket_are_in_the_cache_until_one_changes(
+    tmp_path: Path, upload: Callable[[Path, str], str], moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moto_s3.login(monkeypatch)
+    cache, data = str(tmp_path / "cache"), tmp_path / "data"
+    write("class folders", data)
+    address = upload(data, "objects")
+    assert_same(load(address, cache=cache), "class folders")
+    with monkeypatch.context() as refusing:
+        refusing.setattr(decode_once.decode_listing, "decode_listing", refuse_decoding)
+        assert_same(load(address, cache=cache), "class folders")
+    first, second = sorted(data.rglob("*.png"))[:2]
+    put(tmp_path / "change", str(first.relative_to(data)), second.read_bytes())
+    upload(tmp_path / "change", "objects")
+    put(data, str(first.relative_to(data)), second.read_bytes())
+    assert load(address, cache=cache).data_id == load(data).data_id != compared_with(PLAIN).data_id
 
 
 def test_a_zip_archive_in_a_bucket_is_the_same_data(

@@ -12,11 +12,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.trainables.store.unwilling_stores import A_MOMENT_S, PATIENCE_S, Gated, Refusing, beside
 from tests.trainables.training.tiny_trials import make_config, make_images
+from trainables.cache.entry import Draft
+from trainables.cache.folder import Cache
 from trainables.config.trial import TrialConfig
+from trainables.data.mapped import MappedArrays, without_copy
 from trainables.hardware.spot_notice import SpotNotice
 from trainables.results.checkpoint import CheckpointId, committed_epochs, read_part
 from trainables.results.record import EpochResult
@@ -53,9 +57,8 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     def make(config: TrialConfig, epoch: int = 0, store: Store | None = None, **more: Any) -> TuneTrial:
         trainable = TuneTrial.__new__(TuneTrial)  # its own constructor asks Ray where it runs
         given = {name: more.pop(name) for name in ("gpus", "is_pretended") if name in more}
-        trainable.setup(
-            tune_config(config, epoch, **more), images=IMAGES.arrays, store=store or Folder(tmp_path), **given
-        )
+        images = more.pop("images", IMAGES.arrays)
+        trainable.setup(tune_config(config, epoch, **more), images=images, store=store or Folder(tmp_path), **given)
         made.append(trainable)
         return trainable
 
@@ -261,6 +264,41 @@ def test_a_wrong_label_fails_every_trial_with_its_reason_and_no_worker_dies(tmp_
         assert "wrong label: that of image 5" in json.loads(trainable.step()["range_test"])["reason"]
     finally:
         trainable.cleanup()
+
+
+@pytest.fixture
+def mapped(tmp_path: Path) -> MappedArrays:
+    """The images in a file of a cache, as they are sent to a worker."""
+    with Draft(Cache(tmp_path / "cache", keeps_all=True), IMAGES.pixels.shape) as draft:
+        draft.write(IMAGES.pixels)
+        entry = draft.keep("key", np.arange(len(IMAGES.pixels)), IMAGES.image_sha256, {})
+    assert entry is not None
+    sent = without_copy(replace(IMAGES.arrays, pixels=entry.pixels, statistics=IMAGES.statistics))
+    assert isinstance(sent, MappedArrays)
+    return sent
+
+
+def test_what_is_trained_from_a_mapped_file_is_the_same_to_the_bit(
+    start: Start, tmp_path: Path, mapped: MappedArrays
+) -> None:
+    stores = [Folder(tmp_path / "memory"), Folder(tmp_path / "mapped")]
+    for store, images in zip(stores, (IMAGES.arrays, mapped), strict=True):
+        trainable = start(SECOND, store=store, images=images)
+        for _ in range(2):
+            trainable.step()
+        trainable.cleanup()
+    in_memory, from_file = (weights(store, SECOND) for store in stores)
+    assert in_memory.keys() == {1, 2}
+    assert from_file == in_memory
+
+
+def test_a_mapped_file_that_is_gone_fails_every_trial_with_its_name_and_no_worker_dies(
+    start: Start, mapped: MappedArrays
+) -> None:
+    Path(mapped.file.path).unlink()
+    step = start(FIRST, images=mapped).step()
+    assert step["end"] == "failed"
+    assert "holds the pixels and cannot be read (No such file or directory): run it again" in step["reason"]
 
 
 def test_a_label_that_went_wrong_after_a_trial_began_leaves_its_checkpoints(start: Start, tmp_path: Path) -> None:

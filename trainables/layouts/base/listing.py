@@ -31,6 +31,8 @@ class ListedImage:
     """The split that came with the data, one of `layout.SPLITS`; "" where none came."""
     cells: Mapping[str, str] = field(default_factory=dict)
     """The other cells of its row, by column, where the source is a table."""
+    stamp: Callable[[], str] | None = None
+    """Returns a text that changes whenever the image does, without reading it (`Place.stamp`). None where only the content tells."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ def list_file(
     cells: Mapping[str, str] | None = None,
 ) -> ListedImage:
     """The image in `file` of `place`; its id is `image_id`, by default the file's name there."""
-    return ListedImage(image_id or file, partial(place.open, file), label, split, cells or {})
+    return ListedImage(
+        image_id or file, partial(place.open, file), label, split, cells or {}, partial(place.stamp, file)
+    )
 
 
 def list_array(

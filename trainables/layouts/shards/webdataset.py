@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
@@ -61,7 +62,7 @@ def read_webdataset(source: Source, config: DataConfig) -> Listing:
         found, said, table = _read_shard(place, splits[name] if by_files else "", config)
         for image in found:
             image_id = image.image_id if keys[image.image_id] == 1 else prefix + image.image_id
-            images.append(ListedImage(image_id, image.open, image.label, image.split, image.cells))
+            images.append(replace(image, image_id=image_id))
         notes |= dict.fromkeys(said)
         columns |= dict.fromkeys(table.columns)
     labels = {image.label for image in images if image.label is not None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import BinaryIO
@@ -218,9 +219,7 @@ def with_unique_ids(images: Sequence[ListedImage]) -> list[ListedImage]:
     for image in images:
         counts[image.image_id] = counts.get(image.image_id, 0) + 1
     return [
-        image
-        if counts[image.image_id] == 1
-        else ListedImage(f"{row:06d}/{image.image_id}", image.open, image.label, image.split, image.cells)
+        image if counts[image.image_id] == 1 else replace(image, image_id=f"{row:06d}/{image.image_id}")
         for row, image in enumerate(images)
     ]
 
