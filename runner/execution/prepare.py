@@ -32,6 +32,7 @@ from trainables.data.images import ImageSet
 from trainables.data.mapped import find_file
 from trainables.datasets.load import load_images
 from trainables.datasets.unlabelled import UnlabelledImages
+from trainables.errors import SweepFileError
 from trainables.store.base import Store
 from trainables.store.json_records import check_format
 from trainables.store.open import open_store
@@ -84,6 +85,11 @@ def prepare_run(
 
     Raises `CaucusError` where it cannot be run; nothing is written.
     """
+    if spec.data.folds and spec.data.fold is None:
+        raise SweepFileError(
+            f"data.folds is {spec.data.folds}, which is {spec.data.folds} runs, one after the other, but this is one: use `caucus run`, or name "
+            "a fold with data.fold=1"
+        )
     check_plugins(spec)
     check_cluster(address)
     budget = Budget(spec.budget, find_price(spec))

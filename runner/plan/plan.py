@@ -255,8 +255,9 @@ def plan_sweep(
     return Plan(
         run=f"{spec.name}/{run}",
         data_id=data_id,
-        understood=tuple(
-            [*describe_images(images), *describe_origin(images)] if images else read_understood(store, data_id)
+        understood=(
+            *([*describe_images(images), *describe_origin(images)] if images else read_understood(store, data_id)),
+            *_count_folds(spec),
         ),
         spec=spec,
         trials=trials,
@@ -269,6 +270,12 @@ def plan_sweep(
         slot=find_slot_here(spec.resources),
         cluster_slot=_find_cluster_slot(spec, sweep),
     )
+
+
+def _count_folds(spec: SweepSpec) -> list[str]:
+    if spec.data.folds is None or spec.data.fold is not None:
+        return []
+    return [f"this is the plan of fold 1: data.folds makes {spec.data.folds} such runs, one after the other"]
 
 
 def _find_cluster_slot(spec: SweepSpec, sweep: str | None) -> Slot | str | None:

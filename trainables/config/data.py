@@ -116,6 +116,12 @@ class DataConfig(OpenSection):
     hold_out: Annotated[Annotated[list[str], Field(min_length=1)] | None, BeforeValidator(_split_names)] = None
     """Sources whose images are the test split, all of them, and no image of another source is: `[clinic-3]`. What a team is worth on
     a source that nothing was trained on. Needs `source`."""
+    folds: Annotated[int, Field(ge=2, le=20)] | None = None
+    """Cross-validation, for sets that are too small for a test split: `caucus run` runs the sweep once a fold, with that fold as the
+    test split, and scores the team and each configuration over all of them. Groups are whole, a split that came with the data is
+    not kept, and each fold has the whole `budget`."""
+    fold: Annotated[int, Field(ge=1, le=20)] | None = None
+    """One of `folds`, from 1, to run alone. Left out: all, one after the other."""
     delimiter: Annotated[str | None, BeforeValidator(_name_delimiter)] = None
     """Character between the cells of a table, or `comma`, `semicolon`, `tab`, `pipe` or `blank`, which need no quotes. Left out: found."""
     header: bool | None = None
@@ -202,6 +208,7 @@ class DataConfig(OpenSection):
             _check_pattern(key, getattr(self, key))
         if self.hold_out is not None and self.source is None and not self.has_plugin:
             raise ValueError("data.hold_out names sources, but data.source does not say what a source is: set it")
+        self._check_folds()
         if self.validation + self.test >= 0.95:
             raise ValueError(
                 f"data.validation {self.validation} and data.test {self.test} leave less than 5 % for training: lower one"
@@ -219,6 +226,20 @@ class DataConfig(OpenSection):
         if self.size is None:
             return None
         return (self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1])
+
+    def _check_folds(self) -> None:
+        if self.fold is not None and self.folds is None:
+            raise ValueError("data.fold means nothing without data.folds: say of how many")
+        if self.folds is None:
+            return
+        if self.fold is not None and self.fold > self.folds:
+            raise ValueError(
+                f"data.fold is {self.fold}, but there are only {self.folds} folds: lower it or raise data.folds"
+            )
+        if self.hold_out is not None:
+            raise ValueError("data.folds and data.hold_out both make the test split: keep one")
+        if self.name == "arrays":
+            raise ValueError("data.folds means nothing to images that a program hands over: remove it")
 
     def _check_named(self) -> None:
         """Refuses keys that mean nothing to a set that is known by its name."""

@@ -19,6 +19,7 @@ from trainables.data.subset import limit_train, select_classes, sort_images
 from trainables.datasets.arrays import images_from_arrays
 from trainables.datasets.decode import some_of
 from trainables.datasets.decode_once import Say, decode_once, memory_limit
+from trainables.datasets.folds import give_fold
 from trainables.datasets.groups import find_groups
 from trainables.datasets.hold_out import hold_out_sources
 from trainables.datasets.published import Published
@@ -39,7 +40,7 @@ def load_images(config: DataConfig, say: Say | None = None) -> ImageSet:
     Raises `DataError` where they are missing or damaged, too few for the split, or lack a class that `config` names, and
     `PluginUnusable` where a custom source cannot be imported or does not take a key.
     """
-    whole = _load_named(config) if config.name else load_source(config, say)
+    whole = _load_named(config, say) if config.name else load_source(config, say)
     came = whole.splits if config.keep_split else np.full(len(whole.splits), UNGIVEN, np.int8)
     if config.hold_out is not None:
         came = hold_out_sources(whole, came, config.hold_out)
@@ -48,6 +49,8 @@ def load_images(config: DataConfig, say: Say | None = None) -> ImageSet:
         whole = select_classes(whole, config.classes)
     whole = sort_images(whole)
     given = np.array([split_of[image_id] for image_id in whole.image_ids], np.int8)
+    if config.folds is not None:
+        given = give_fold(whole, config.folds, config.fold or 1, config.split_seed)
     is_given = bool(((given != UNGIVEN) & (given != TRAIN)).any())
     splits = split_images(
         whole.labels,
@@ -126,6 +129,10 @@ def _describe_split(images: ImageSet, splits: npt.NDArray[np.int8], is_given: bo
     if reading.split_from and not config.keep_split:
         notes.append(f"the split given by {reading.split_from} is not kept: data.keep_split is false")
         given_by = ""
+    if config.folds is not None:
+        if given_by and given_by == reading.split_from:
+            notes.append(f"the split given by {reading.split_from} is not kept: data.folds deals all images")
+        given_by = f"fold {config.fold or 1} of {config.folds}"
     if config.hold_out is not None:
         given_by = f"{given_by} and data.hold_out" if given_by else "data.hold_out"
     held = {split: set(images.labels[splits == number].tolist()) for number, split in enumerate(layout.SPLITS)}
@@ -149,12 +156,13 @@ def _describe_split(images: ImageSet, splits: npt.NDArray[np.int8], is_given: bo
     return replace(reading, split_from=given_by, notes=(*reading.notes, *notes))
 
 
-def _load_named(config: DataConfig) -> ImageSet:
+def _load_named(config: DataConfig, say: Say | None) -> ImageSet:
     """The images of a well-known set or a plug-in, in their published splits."""
     assert config.name is not None
     function = DATA.find(config.name)
     if isinstance(function, Published):
-        return replace(load_source(function(config)), name=config.name)
+        found = load_source(function(config), say)
+        return with_hashes(replace(found, name=config.name), found.image_sha256)
     root = Path(config.root).expanduser() if config.root else None
     height_width = config.height_width
     size = height_width[0] if height_width and height_width[0] == height_width[1] else height_width

@@ -1,0 +1,62 @@
+"""From the conclusions of the folds of a sweep to their answers, for the scores over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.analysis.varied_keys import keys_that_vary, show_value
+from ensembles.config import VoteMethod
+from ensembles.evaluation.fitted_vote import prepare_vote
+from ensembles.evaluation.over_folds import ConfigurationAnswers, FoldAnswers
+from ensembles.team import Team, team_of_equals
+from runner.evaluation.conclusion import Conclusion
+from trainables.results.checkpoint import CheckpointId
+from trainables.results.record import TrialRecord
+
+
+def read_fold(conclusion: Conclusion, keys: Mapping[str, Any] | None = None) -> FoldAnswers:
+    """What the team, the best single checkpoint and each configuration answered on test; `keys` are those of plug-ins.
+
+    Raises `StoreError` where the store does not answer.
+    """
+    assert conclusion.pool is not None
+    table, pool, verdict = conclusion.table, conclusion.pool, conclusion.verdict
+    labels = table.labels_of("test")
+    best = {
+        record.trial_id: CheckpointId(record.trial_id, record.best.epoch)
+        for record in conclusion.records
+        if record.best
+    }
+    members = {*conclusion.team.members, verdict.best_member, *best.values()}
+    validation, test = (pool.read(members, split) for split in ("validation", "test"))
+
+    def right(team: Team, method: VoteMethod) -> npt.NDArray[np.bool_]:
+        ready = prepare_vote(team, method, verdict.calibration, validation, keys)
+        return np.asarray(ready.vote(test).predicted == labels)
+
+    varied = keys_that_vary(conclusion.records)
+    return FoldAnswers(
+        team=right(conclusion.team, verdict.vote),
+        best=right(team_of_equals([verdict.best_member]), "soft"),
+        groups=None if table.groups is None else tuple(table.groups[row] for row in table.rows("test").tolist()),
+        configurations={
+            name_configuration(record): ConfigurationAnswers(
+                settings=" ".join(
+                    f"{key}={show_value(flat[key])}" for flat in [record.config.flat()] for key in varied if key in flat
+                ),
+                merit=record.best.merit,
+                right=test.probabilities[test.position(best[record.trial_id])].argmax(1) == labels,
+            )
+            for record in conclusion.records
+            if record.best and best[record.trial_id] in test.members
+        },
+    )
+
+
+def name_configuration(record: TrialRecord) -> str:
+    """A name for the trial's configuration that does not depend on the data: the same in every fold."""
+    return record.config.model_copy(update={"data_id": ""}).trial_id
