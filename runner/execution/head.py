@@ -8,6 +8,7 @@ from runner.runs.versions import versions
 from trainables.data.data_table import write_data_table
 from trainables.data.images import ImageSet
 from trainables.errors import DamagedObject, ObjectMissing, RunMismatch
+from trainables.findings.find import look_through
 from trainables.store import layout
 from trainables.store.base import Store
 from trainables.store.json_records import get_json, mark_format, seal_json
@@ -16,7 +17,7 @@ from trainables.store.json_records import get_json, mark_format, seal_json
 def write_head(store: Store, spec: SweepSpec, run: str, images: ImageSet, command: str) -> None:
     """Write the store's format, the record of the data, and the resolved sweep with the `command` that reproduces it."""
     mark_format(store, versions()["caucus"])
-    write_data_table(store, images)
+    write_data_table(store, images, look_through)
     head = {
         "spec": spec.model_dump(mode="json", exclude={"store"}),
         "fingerprint": spec.run_id(images.data_id),

@@ -70,8 +70,10 @@ def _leave_out(images: Sequence[ListedImage], config: DataConfig) -> tuple[list[
         lines = read_bytes(source.place, source.file).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"data.leave_out {where} cannot be read as text in UTF-8 ({error})") from None
-    ids = {name for line in lines if (name := line.split("\t")[0].split("#")[0].strip())}
     known = {image.image_id for image in images}
+    # An id may have a `#` in it: then the whole line up to the tab is one.
+    whole = [line.split("\t")[0].strip() for line in lines]
+    ids = {name for one in whole if (name := one if one in known else one.split("#")[0].strip())}
     if unknown := sorted(ids - known):
         raise DataError(
             f"data.leave_out {where} names {len(unknown)} image(s) that the data does not have, as {unknown[0]!r}: names are ids, as "
