@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ensembles.calibration.reliability import Bin
+from ensembles.evaluation.suspected_labels import SuspectedLabel
 
 
 @dataclass(frozen=True)
@@ -73,3 +74,5 @@ class Evidence:
     """Images that only the best single checkpoint has right, most confident first."""
     missed: tuple[ImageCase, ...]
     """Test images that no member has right, most confident first: suspected label errors."""
+    suspects: tuple[SuspectedLabel, ...] = ()
+    """Validation and test images whose label the team contradicts with confidence, the likeliest errors first."""
