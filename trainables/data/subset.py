@@ -117,6 +117,7 @@ def _take(images: ImageSet, rows: npt.NDArray[np.int64]) -> ImageSet:
         splits=images.splits[rows],
         groups=_take_names(images.groups, rows),
         sources=_take_names(images.sources, rows),
+        originals=None if images.originals is None else images.originals[rows],
     )
 
 

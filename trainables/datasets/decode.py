@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, TypeVar
 
 import numpy as np
@@ -53,6 +54,8 @@ class Head:
     height: int
     width: int
     is_grey: bool
+    file_bytes: int = field(default=0, compare=False)
+    """Size of the file; 0 where only reading all of it would tell, or there is none."""
 
 
 def decode_content(content: Content, decoding: Decoding, look: Look | None = None) -> Pixels:
@@ -84,7 +87,17 @@ def read_head(content: Content) -> Head:
         width, height = image.size
         if _orientation(image) in _TURNED:
             width, height = height, width
-        return Head(height, width, image.mode in _GREY_MODES or image.mode.startswith("I"))
+        return Head(height, width, image.mode in _GREY_MODES or image.mode.startswith("I"), _measure_file(content))
+
+
+def _measure_file(file: BinaryIO) -> int:
+    """Bytes of a file on disk or in memory; 0 of a member of an archive, which would have to be unpacked."""
+    if isinstance(file, io.BytesIO):
+        return file.getbuffer().nbytes
+    try:
+        return os.fstat(file.fileno()).st_size
+    except (AttributeError, OSError):
+        return 0
 
 
 @contextlib.contextmanager

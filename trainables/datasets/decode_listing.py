@@ -55,6 +55,7 @@ class Decoded:
     decoding   how they were decoded, for images that are to be compared with these
     bad        the others, where they may be left out
     notes      sentences for the person
+    originals  int64 (images, 3): height, width and bytes of each file, 0 where unknown; None where the heads were not read
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -62,6 +63,7 @@ class Decoded:
     decoding: Decoding
     bad: tuple[BadFile, ...]
     notes: tuple[str, ...]
+    originals: npt.NDArray[np.int64] | None = None
 
 
 def decode_listing(images: Sequence[ListedImage], config: DataConfig) -> Decoded:
@@ -86,7 +88,9 @@ def decode_listing(images: Sequence[ListedImage], config: DataConfig) -> Decoded
     unreadable = tuple(BadFile(images[row].image_id, bad[row]) for row in sorted(bad))
     notes += _judge(unreadable, len(images), config.unreadable)
     rows = np.array([row for row in range(len(images)) if row not in bad], np.int64)
-    return Decoded(_keep(pixels, rows), rows, decoding, unreadable, tuple(notes))
+    measured = [(heads[row].height, heads[row].width, heads[row].file_bytes) for row in rows.tolist() if row in heads]
+    originals = np.array(measured, np.int64) if len(measured) == len(rows) else None
+    return Decoded(_keep(pixels, rows), rows, decoding, unreadable, tuple(notes), originals)
 
 
 def decode_as(images: Sequence[ListedImage], decoding: Decoding) -> npt.NDArray[np.uint8]:

@@ -85,6 +85,7 @@ def load_source(config: DataConfig) -> ImageSet:
             (*listing.notes, *decoded.notes),
         ),
         decoding=decoded.decoding,
+        originals=decoded.originals,
     )
 
 

@@ -8,6 +8,7 @@ from trainables.findings.blurred import find_blurred
 from trainables.findings.equal import find_equal
 from trainables.findings.looks import look_at
 from trainables.findings.near import find_near
+from trainables.findings.odd_sizes import find_odd_sizes
 from trainables.findings.plain import find_plain
 from trainables.findings.shortcuts import find_shortcuts
 from trainables.findings.thumbnails import draw_thumbnails
@@ -27,6 +28,7 @@ def find_all(images: ImageSet) -> tuple[DataFinding, ...]:
         *find_shortcuts(images, looks),
         *find_plain(images, looks),
         *find_blurred(images, looks),
+        *find_odd_sizes(images),
         *find_tiny_classes(images),
     ]
     return tuple(sorted(found, key=lambda one: not one.is_wrong))

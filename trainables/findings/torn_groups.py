@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from trainables.store import layout
 
 FEWEST_GROUPS = 5
 COVERED = 0.5
-"""Share of the images that lie in groups of at least two: of fewer, the names tell something else."""
+"""Share of the images whose group has another one of their class and folder: of fewer, the names tell something else."""
 
 LARGEST = 1 / 3
 """Share of the images that the largest group has at most."""
@@ -44,6 +45,8 @@ class _Rule:
 
     value: str
     names: Sequence[str]
+    folders: Sequence[str]
+    """Where names are compared: the folder of each image where they are names of files."""
 
 
 def find_torn_groups(images: ImageSet, looks: Looks) -> Iterator[DataFinding]:
@@ -80,16 +83,16 @@ def _list_rules(ids: Sequence[str]) -> Iterator[_Rule]:
     """Folders from the top, then more and more parts of the file names; then names without their last letter or number."""
     paths = [image_id.split("/") for image_id in ids]
     for level in range(1, min(map(len, paths), default=0)):
-        yield _Rule(str(level), ["/".join(path[:level]) for path in paths])
-    names = [path[-1] for path in paths]
+        yield _Rule(str(level), ["/".join(path[:level]) for path in paths], [""] * len(paths))
+    names, folders = [path[-1] for path in paths], ["/".join(path[:-1]) for path in paths]
     parts = [list(filter(None, _BETWEEN.split(name))) for name in names]
     for count in range(1, min(max(map(len, parts), default=0), MOST_PARTS + 1)) if all(parts) else ():
         pattern = rf"([^/ _.-]+(?:[ _.-]+[^/ _.-]+){{0,{count - 1}}})[^/]*$"
-        yield _Rule(pattern, ["_".join(some[:count]) for some in parts])
+        yield _Rule(pattern, ["_".join(some[:count]) for some in parts], folders)
     for pattern in _LAST:
         search = re.compile(pattern).search
         if all(map(search, names[:SAMPLE])) and all(matches := [search(name) for name in names]):
-            yield _Rule(pattern, [match.group(1) for match in matches if match])
+            yield _Rule(pattern, [match.group(1) for match in matches if match], folders)
 
 
 def _looks_like_groups(
@@ -101,9 +104,11 @@ def _looks_like_groups(
 ) -> bool:
     several = sizes > 1
     count, classes = int(several.sum()), len(images.class_names)
-    if count < FEWEST_GROUPS or len(sizes) <= classes:
+    if count < FEWEST_GROUPS or len(sizes) <= classes or sizes.max() > LARGEST * len(numbers):
         return False
-    if sizes[several].sum() < COVERED * len(numbers) or sizes.max() > LARGEST * len(numbers):
+    # Where each class or folder counts from 1 anew, a name has one image in each: that is no group.
+    inside = Counter(zip(numbers.tolist(), images.labels.tolist(), rule.folders, strict=True)).values()
+    if sum(count for count in inside if count > 1) < COVERED * len(numbers):
         return False
     has_number = np.mean([any(map(str.isdigit, name)) for name in set(rule.names)])
     if sizes[several].mean() <= SMALL and has_number >= COVERED:

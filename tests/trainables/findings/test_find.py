@@ -147,11 +147,27 @@ def test_names_that_tell_which_pictures_show_one_thing_are_told_with_the_key_tha
 
 @pytest.mark.parametrize(
     "name",
-    ["{label}/IMG_{row:04d}.jpg", "{label}/{label}.{row}.jpg", "{label}_{row}.png", "{row:05d}.png", "{digest}.png"],
+    [
+        "{label}/IMG_{row:04d}.jpg",
+        "{label}/{number:03d}.jpg",
+        "{label}/{number}_a.jpg",
+        "{label}/{half}/{sixth:02d}.jpg",
+        "{label}/{label}.{row}.jpg",
+        "{label}_{row}.png",
+        "{row:05d}.png",
+        "{digest}.png",
+    ],
 )
 def test_names_that_only_count_tell_of_no_groups(name: str) -> None:
     names = [
-        name.format(label=CLASSES[row % 3], row=row, digest=CLEAN.image_sha256[row][:16])
+        name.format(
+            label=CLASSES[row % 3],
+            row=row,
+            number=row // 3,
+            half=row % 2,
+            sixth=row // 6,
+            digest=CLEAN.image_sha256[row][:16],
+        )
         for row in range(len(CLEAN.labels))
     ]
     assert find_all(replace(CLEAN, image_ids=tuple(names))) == ()
@@ -248,7 +264,42 @@ def test_thumbnails_are_few_and_small() -> None:
     assert set(found.thumbnails) <= {image_id for one in found.findings for image_id in one.images}
 
 
+def test_what_pixels_tell_a_neighbour_as_well_is_no_matter_of_the_file() -> None:
+    images = with_files([300] * 120, [400] * 120, [1000 * (row % 3) + 9000 + row for row in range(120)])
+    pixels = CLEAN.pixels.copy()
+    for label in range(3):  # a stripe that a nearest neighbour sees, and that leaves the brightness as it is
+        pixels[images.labels == label, 16 * label : 16 * label + 8] = 255
+        pixels[images.labels == label, 16 * label + 8 : 16 * label + 16] = 0
+    assert [one for one in find_all(replace(images, pixels=pixels)) if one.kind == "shortcut"] == []
+
+
 def test_an_empty_set_has_no_findings() -> None:
     empty = ImageSet("none", CLEAN.pixels[:0], CLEAN.labels[:0], (), CLASSES, CLEAN.splits[:0])
     assert find_all(empty) == ()
     assert layout.SPLITS == ("train", "validation", "test")  # the order in which copies are kept
+
+
+def with_files(height: list[int], width: list[int], file_bytes: list[int]) -> ImageSet:
+    return replace(CLEAN, originals=np.array([height, width, file_bytes], np.int64).T)
+
+
+def test_pictures_of_odd_sizes_are_found_where_the_files_are_known() -> None:
+    rows = range(len(CLEAN.labels))
+    found = only(
+        with_files(
+            [{3: 1, 4: 10}.get(row, 300 + row) for row in rows],
+            [{3: 1, 4: 4000}.get(row, 400) for row in rows],
+            [9000 + row * 37 % 101 for row in rows],
+        )
+    )
+    assert found.kind == "odd-size"
+    assert found.images == (CLEAN.image_ids[3], CLEAN.image_ids[4])
+    assert f"{CLEAN.image_ids[4]} (10 x 4000)" in found.detail
+    assert find_all(with_files([300 + row for row in rows], [400 for _ in rows], [0 for _ in rows])) == ()
+
+
+def test_a_size_of_the_file_that_tells_the_class_is_told() -> None:
+    rows = range(len(CLEAN.labels))
+    sizes = [1000 * (row % 3) + 9000 + row * 37 % 101 for row in rows]
+    found = only(with_files([300 + row * 7 % 11 for row in rows], [400 for _ in rows], sizes))
+    assert found.detail.startswith("the size of the file alone tells the class of 100% of the images")
