@@ -69,6 +69,7 @@ bench: $(STAMP) ## measure; figures go to benchmarks/results/latest.json
 	$(BIN)/python -m benchmarks.revote
 	$(BIN)/python -m benchmarks.augment
 	$(BIN)/python -m benchmarks.requests
+	$(BIN)/python -m benchmarks.doctor
 
 bench-gpu: $(STAMP) ## on a GPU: images a second, memory, trials that share it, fusion; benchmarks/results/gpu.json
 	$(BIN)/python -m benchmarks.gpu
