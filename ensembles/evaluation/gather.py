@@ -18,6 +18,9 @@ from ensembles.team import Team
 from ensembles.voting.vote import Ballot
 from trainables.results.checkpoint import CheckpointId
 
+MOST_SUSPECTED = 0.2
+"""Share of the images above which the team is wrong too often to contradict their labels: then none is suspected."""
+
 
 def gather_evidence(
     prepared: Prepared,
@@ -87,6 +90,9 @@ def _suspect(
     probabilities = np.concatenate([np.asarray(ballot.probabilities, np.float64) for _, ballot, _, _ in named])
     labels = np.concatenate([labels for _, _, labels, _ in named])
     images = [(split, image_id) for split, _, _, ids in named for image_id in ids]
+    rows, others = suspect_labels(probabilities, labels)
+    if len(rows) > MOST_SUSPECTED * len(labels):
+        return ()
     return tuple(
         SuspectedLabel(
             image_id=images[row][1],
@@ -96,7 +102,7 @@ def _suspect(
             probability=float(probabilities[row, other]),
             probability_of_label=float(probabilities[row, labels[row]]),
         )
-        for row, other in zip(*(found.tolist() for found in suspect_labels(probabilities, labels)), strict=True)
+        for row, other in zip(rows.tolist(), others.tolist(), strict=True)
     )
 
 

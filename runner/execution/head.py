@@ -14,10 +14,13 @@ from trainables.store.base import Store
 from trainables.store.json_records import get_json, mark_format, seal_json
 
 
-def write_head(store: Store, spec: SweepSpec, run: str, images: ImageSet, command: str) -> None:
-    """Write the store's format, the record of the data, and the resolved sweep with the `command` that reproduces it."""
+def write_head(store: Store, spec: SweepSpec, run: str, images: ImageSet, command: str) -> list[str]:
+    """Write the store's format, the record of the data, and the resolved sweep with the `command` that reproduces it.
+
+    Returns what a person should know of the images, a line each: once for each set of images.
+    """
     mark_format(store, versions()["caucus"])
-    write_data_table(store, images, look_through)
+    found = write_data_table(store, images, look_through).findings
     head = {
         "spec": spec.model_dump(mode="json", exclude={"store"}),
         "fingerprint": spec.run_id(images.data_id),
@@ -26,6 +29,16 @@ def write_head(store: Store, spec: SweepSpec, run: str, images: ImageSet, comman
     }
     store.put(layout.run_key(spec.name, run, layout.SWEEP), seal_json(head))
     write_latest(store, spec.name, run)
+    wrong = [f"data: {one.detail}; caucus doctor says what to do" for one in found if one.is_wrong]
+    others = sorted({one.kind for one in found if not one.is_wrong})
+    return [
+        *wrong,
+        *(
+            [f"data: worth a look ({', '.join(others)}): the report shows it, caucus doctor names all images"]
+            if others
+            else []
+        ),
+    ]
 
 
 def check_run(store: Store, spec: SweepSpec, run: str, data_id: str, needed_bytes: int) -> None:

@@ -70,8 +70,13 @@ class DataTable:
         return labels_sha256(self.labels_of(split))
 
 
-def write_data_table(store: Store, images: ImageSet, look: Callable[[ImageSet], FoundInData] | None = None) -> None:
-    """Write the record of `images` under its `data_id`, with what `look` finds in them, unless it exists undamaged."""
+def write_data_table(
+    store: Store, images: ImageSet, look: Callable[[ImageSet], FoundInData] | None = None
+) -> FoundInData:
+    """Write the record of `images` under its `data_id`, with what `look` finds in them, unless it exists undamaged.
+
+    Returns what was found; nothing where the record was there.
+    """
     names = {"group": images.groups, "source": images.sources}
     named = {column: pa.array(values) for column, values in names.items() if values is not None}
     table = pa.table(
@@ -89,8 +94,9 @@ def write_data_table(store: Store, images: ImageSet, look: Callable[[ImageSet], 
     trust_written(data)
     with contextlib.suppress(ObjectMissing, DamagedObject):
         read_data_table(store, images.data_id)
-        return
+        return FoundInData()
     store.put(layout.data_key(images.data_id, "images.parquet"), data)
+    found = look(images) if look else None
     height, width, channels = images.pixels.shape[1:]
     mean, std = channel_statistics(images.arrays)
     summary = {
@@ -104,12 +110,13 @@ def write_data_table(store: Store, images: ImageSet, look: Callable[[ImageSet], 
         "columns": list(named),
         "understood": describe_images(images),
         "floor": asdict(measure_floor(images)),
-        **(_record_found(look(images)) if look else {}),
+        **(_record_found(found) if found else {}),
     }
     if passed_over := images.reading.passed_over:
         lines = [f"{other.name}\t{other.reason}\n" for other in passed_over]
         store.put(layout.data_key(images.data_id, "passed_over.tsv"), "".join(lines).encode(errors="backslashreplace"))
     store.put(layout.data_key(images.data_id, "data.json"), seal_json(summary))
+    return found or FoundInData()
 
 
 def read_data_table(store: Store, data_id: str) -> DataTable:

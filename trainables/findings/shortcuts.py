@@ -95,11 +95,13 @@ def score_alone(values: npt.NDArray[np.generic], labels: npt.NDArray[np.int64]) 
 
 def _find_intervals(values: npt.NDArray[np.generic], train: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """The interval of each value, whose bounds follow from the values in `train`."""
+    found: npt.NDArray[np.int64]
     if values.dtype.kind not in "fiu":
-        return np.unique(values, return_inverse=True)[1].astype(np.int64)
+        found = np.unique(values, return_inverse=True)[1].astype(np.int64)
+        return found
     bins = min(MOST_BINS, max(2, int(train.sum()) // LEAST_IMAGES_A_BIN))
     bounds = np.unique(np.quantile(values[train].astype(np.float64), np.arange(1, bins) / bins))
-    found: npt.NDArray[np.int64] = np.searchsorted(bounds, values, side="right").astype(np.int64)
+    found = np.searchsorted(bounds, values, side="right").astype(np.int64)
     return found
 
 

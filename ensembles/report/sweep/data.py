@@ -17,7 +17,8 @@ MOST_CLASSES = 300
 MOST_LEFT_OUT = 200
 MOST_FOUND = 100
 PNG = b"\x89PNG\r\n\x1a\n"
-"""What a PNG file begins with: what is none is not shown as one."""
+LARGEST_PX, LARGEST_BYTES = 64, 2**14
+"""A picture in a record that is larger is not shown: a record may be a stranger's, and a small file may unpack to gigabytes."""
 UNEVEN = 10
 """The report mentions a class with this many times the training images of another."""
 FEW = 10
@@ -98,9 +99,15 @@ def lay_out(table: DataTable, left_out: Sequence[tuple[CheckpointId, str]]) -> D
 
 
 def _show(found: DataFinding, thumbnails: Mapping[str, bytes]) -> FoundRow:
-    shown = [image_id for image_id in found.images if thumbnails.get(image_id, b"").startswith(PNG)]
+    shown = [image_id for image_id in found.images if _is_small_png(thumbnails.get(image_id, b""))]
     pictures = (Picture(image_id, base64.b64encode(thumbnails[image_id]).decode()) for image_id in shown)
     return FoundRow(found.kind, found.detail, found.patch, "wrong" if found.is_wrong else "look", tuple(pictures))
+
+
+def _is_small_png(png: bytes) -> bool:
+    """Whether a file begins as a PNG does, and its header says that it is small."""
+    sides = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+    return png.startswith(PNG) and len(png) <= LARGEST_BYTES and 0 < min(sides) <= max(sides) <= LARGEST_PX
 
 
 def _find(classes: Sequence[ClassCount]) -> list[str]:

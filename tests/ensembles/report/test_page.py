@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from PIL import Image
 
 from ensembles.config import EnsembleConfig
 from ensembles.report.page import ReportInput, lay_out, render_report, report_to_json, write_html
@@ -182,9 +184,15 @@ def test_untrusted_text_is_shown_as_text() -> None:
     assert names[1] in seen.text
 
 
+def png(side_px: int) -> bytes:
+    sink = io.BytesIO()
+    Image.new("L", (side_px, side_px)).save(sink, "PNG")
+    return sink.getvalue()
+
+
 def with_findings(image_id: str, detail: str) -> ReportInput:
-    finding = DataFinding("duplicates", (image_id, "no-picture"), detail, "data.group=2", is_wrong=True)
-    pictures = {image_id: b"\x89PNG\r\n\x1a\nrest", "no-picture": b"<svg onload=alert(1)>"}
+    finding = DataFinding("duplicates", (image_id, "svg", "large", "none"), detail, "data.group=2", is_wrong=True)
+    pictures = {image_id: png(40), "svg": b"<svg onload=alert(1)>", "large": png(4000)}
     return replace(RUN, table=replace(RUN.table, found=FoundInData((finding,), pictures)))
 
 
@@ -195,7 +203,7 @@ def test_what_was_found_in_the_images_is_shown_with_small_pictures() -> None:
         seen.text.split()
     )
     pictures = [value for tag, name, value in seen.attributes if (tag, name) == ("img", "src")]
-    assert pictures == ["data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\nrest").decode()]
+    assert pictures == ["data:image/png;base64," + base64.b64encode(png(40)).decode()]
     (found,) = report_to_json(lay_out(given))["data"]["found"]
     assert found == {
         "kind": "duplicates",
