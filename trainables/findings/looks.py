@@ -26,7 +26,8 @@ _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 class Looks:
     """Grey levels run from 0 to 255; a row for each image of a set.
 
-    small        float32 (images, height, width), grey means over a mesh of at most `SIDE_PX` x `SIDE_PX` fields
+    small        float16 (images, height, width), grey means over a mesh of at most `SIDE_PX` x `SIDE_PX` fields: half a kilobyte an
+                 image, so that a set of a million does not take a gigabyte; to be computed with in float32
     brightness   float32 (images,), mean grey level
     contrast     float32 (images,), standard deviation of the grey levels
     dark, light  float32 (images,), shares of pixels that are nearly black, and nearly white, counted on every n-th pixel
@@ -35,7 +36,7 @@ class Looks:
     saturation   float32 (images,), mean difference between the strongest and the weakest channel; 0 for grey images
     """
 
-    small: npt.NDArray[np.float32]
+    small: npt.NDArray[np.float16]
     brightness: npt.NDArray[np.float32]
     contrast: npt.NDArray[np.float32]
     dark: npt.NDArray[np.float32]
@@ -51,7 +52,7 @@ def look_at(images: ImageSet) -> Looks:
     down, across = _mesh(height), _mesh(width)
     coarse = (slice(None), slice(None, None, max(1, height // 32)), slice(None, None, max(1, width // 32)))
     middle = slice(height // 4, height - height // 4) if height >= 32 else slice(None)
-    small = np.empty((count, len(down), len(across)), np.float32)
+    small = np.empty((count, len(down), len(across)), np.float16)
     brightness, contrast, dark, light, sharpness, saturation = np.zeros((6, count), np.float32)
     colours = np.empty((count, channels), np.float32)
     ones = np.full((1, height * width), 1 / (height * width), np.float32)

@@ -79,26 +79,33 @@ def find_near(images: ImageSet, looks: Looks) -> Iterator[DataFinding]:
 
 def find_pairs(images: ImageSet, looks: Looks) -> npt.NDArray[np.int64]:
     """Pairs of rows that are nearly, but not wholly, equal, int64 (pairs, 2), the lower row first."""
-    flat = looks.small.reshape(len(looks.small), -1)
-    if not len(flat):
-        return np.empty((0, 2), np.int64)
     pairs = find_alike(hash_looks(looks.small))
     has_contrast = looks.contrast >= LEAST_CONTRAST
     pairs = pairs[has_contrast[pairs[:, 0]] & has_contrast[pairs[:, 1]]]
-    centred = flat - flat.mean(1, keepdims=True)
-    centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6)
+    centred = _normalise(looks.small)
     tints = looks.colours - looks.colours.mean(1, keepdims=True)
     found = []
     for start in range(0, len(pairs), BLOCK):
         some = pairs[start : start + BLOCK]
         one, other = some.T
-        correlation = np.einsum("ij,ij->i", centred[one], centred[other])
+        correlation = np.einsum("ij,ij->i", centred[one].astype(np.float32), centred[other].astype(np.float32))
         is_near = (correlation >= LEAST_CORRELATION) & (np.abs(tints[one] - tints[other]).max(1) <= FARTHEST_TINT)
         found.append(some[is_near])
     near = np.concatenate(found) if found else np.empty((0, 2), np.int64)
     digests = images.image_sha256
     is_equal = np.array([digests[one] == digests[other] for one, other in near.tolist()], np.bool_)
     return near[~is_equal]
+
+
+def _normalise(small: npt.NDArray[np.float16]) -> npt.NDArray[np.float16]:
+    """Each image less its mean and divided by its norm, float16 (images, values): products are correlations, to about 1e-4."""
+    flat = small.reshape(len(small), -1)
+    found = np.empty_like(flat)
+    for start in range(0, len(flat), BLOCK):
+        block = flat[start : start + BLOCK].astype(np.float32)
+        block -= block.mean(1, keepdims=True)
+        found[start : start + BLOCK] = block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-6)
+    return found
 
 
 def join_pairs(pairs: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:

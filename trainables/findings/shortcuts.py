@@ -66,9 +66,9 @@ def find_shortcuts(images: ImageSet, looks: Looks) -> Iterator[DataFinding]:
         yield from _tell_mark(images, words, marked)
 
 
-def score_neighbours(small: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
+def score_neighbours(small: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
     """Accuracy of naming the class of the nearest other image, on the first images: in the order of their hashes that is a random sample."""
-    some = small[:NEIGHBOURS].reshape(min(len(small), NEIGHBOURS), -1)
+    some = small[:NEIGHBOURS].reshape(min(len(small), NEIGHBOURS), -1).astype(np.float32)
     centred = some - some.mean(0)
     squares = np.einsum("ij,ij->i", centred, centred)
     distances = squares[:, None] + squares - 2 * (centred @ centred.T)

@@ -129,6 +129,11 @@ def _are_nearer(images: ImageSet, looks: Looks, numbers: npt.NDArray[np.int64]) 
     if not inside.any() or not outside.any():
         return False
     chosen = rng.permutation(np.flatnonzero(inside))[:SAMPLE], rng.permutation(np.flatnonzero(outside))[:SAMPLE]
-    within = np.linalg.norm(flat[one[chosen[0]]] - flat[other[chosen[0]]], axis=1).mean()
-    between = np.linalg.norm(flat[left[chosen[1]]] - flat[right[chosen[1]]], axis=1).mean()
-    return bool(within < NEARER * between)
+    within = _distance(flat[one[chosen[0]]], flat[other[chosen[0]]])
+    between = _distance(flat[left[chosen[1]]], flat[right[chosen[1]]])
+    return within < NEARER * between
+
+
+def _distance(one: npt.NDArray[np.float16], other: npt.NDArray[np.float16]) -> float:
+    """The mean distance of pairs of rows."""
+    return float(np.linalg.norm(one.astype(np.float32) - other.astype(np.float32), axis=1).mean())
