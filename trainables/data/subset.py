@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from itertools import pairwise
 
@@ -75,6 +75,11 @@ def sort_images(images: ImageSet) -> ImageSet:
         key=lambda row: (images.image_sha256[row], images.labels[row], images.image_ids[row]),
     )
     return _take(images, np.array(order, np.int64))
+
+
+def leave_out_images(images: ImageSet, ids: Set[str]) -> ImageSet:
+    """`images` without those named `ids`. Classes stay, also where they have no image any more."""
+    return _take(images, np.flatnonzero([image_id not in ids for image_id in images.image_ids]))
 
 
 def _quotas(available: npt.NDArray[np.int64], count: int) -> list[int]:

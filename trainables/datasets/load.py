@@ -14,12 +14,12 @@ from trainables.config.data import DataConfig
 from trainables.data.images import ImageSet
 from trainables.data.reading import Reading
 from trainables.data.split import TRAIN, UNGIVEN, split_images
-from trainables.data.subset import limit_train, select_classes, sort_images
+from trainables.data.subset import leave_out_images, limit_train, select_classes, sort_images
 from trainables.datasets.arrays import images_from_arrays
 from trainables.datasets.decode import some_of
 from trainables.datasets.decode_listing import decode_listing
 from trainables.datasets.groups import find_groups
-from trainables.datasets.select import select_images
+from trainables.datasets.select import find_left_out, select_images
 from trainables.errors import DataError
 from trainables.layouts.detect import list_images
 from trainables.places.open import open_source
@@ -127,6 +127,11 @@ def _load_named(config: DataConfig) -> ImageSet:
     published = (images.splits != TRAIN).any()
     if published:
         images = replace(images, reading=replace(images.reading, split_from="the set"))
+    if config.leave_out is not None:
+        left_out = find_left_out(set(images.image_ids), config)
+        passed_over = (*images.reading.passed_over, *left_out)
+        images = leave_out_images(images, {one.name for one in left_out})
+        images = replace(images, reading=replace(images.reading, passed_over=passed_over))
     return images
 
 

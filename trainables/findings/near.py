@@ -20,6 +20,9 @@ LEAST_CORRELATION = 0.997
 LEAST_CONTRAST = 4.0
 """Grey levels: what remains of flatter images is noise."""
 
+LEAST_FIELDS = 48
+"""Grey means of an image: with fewer, as of 4 x 4 pixels, all images look alike."""
+
 FARTHEST_TINT = 8.0
 """Grey levels by which the means of a channel, less the brightness, differ at most: hearts of two colours are two pictures."""
 
@@ -79,6 +82,8 @@ def find_near(images: ImageSet, looks: Looks) -> Iterator[DataFinding]:
 
 def find_pairs(images: ImageSet, looks: Looks) -> npt.NDArray[np.int64]:
     """Pairs of rows that are nearly, but not wholly, equal, int64 (pairs, 2), the lower row first."""
+    if looks.small[:1].size < LEAST_FIELDS:
+        return np.empty((0, 2), np.int64)
     pairs = find_alike(hash_looks(looks.small))
     has_contrast = looks.contrast >= LEAST_CONTRAST
     pairs = pairs[has_contrast[pairs[:, 0]] & has_contrast[pairs[:, 1]]]

@@ -28,7 +28,7 @@ def find_tiny_classes(images: ImageSet) -> Iterator[DataFinding]:
         detail = f"{len(tiny):,} classes have fewer than {FEWEST} images, {named}: no score of them says anything; add images, or select "
         detail += "classes with data.classes"
         patch = ""
-    yield DataFinding("tiny-class", ids, detail, patch if len(images.class_names) > 2 else "")
+    yield DataFinding("tiny-class", ids, detail, patch if images.decoding and len(images.class_names) > 2 else "")
 
 
 def _quote(name: str) -> str:

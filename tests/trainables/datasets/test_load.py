@@ -79,3 +79,15 @@ def test_what_is_no_data_source_is_refused_with_its_name(keys: dict[str, object]
 def test_no_other_source_has_keys_of_its_own() -> None:
     with pytest.raises(ValueError, match="year"):
         DataConfig.model_validate({"name": "digits", "year": 2024})
+
+
+def test_a_set_that_is_known_by_its_name_leaves_out_what_a_list_names(tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text("digits/0003\tblurred\n# a comment\ndigits/0007 # and another\n")
+    images = load_images(DataConfig(name="digits", leave_out=str(listed)))
+    assert len(images.pixels) == 1795
+    assert not {"digits/0003", "digits/0007"} & set(images.image_ids)
+    assert [one.name for one in images.reading.passed_over] == ["digits/0003", "digits/0007"]
+    listed.write_text("digits/9999\n")
+    with pytest.raises(DataError, match=r"names 1 image\(s\) that the data does not have, as 'digits/9999'"):
+        load_images(DataConfig(name="digits", leave_out=str(listed)))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from trainables.data.decoding import Decoding
 from trainables.data.images import ImageSet
 
 CLASSES = ("cat", "dog", "fox")
@@ -34,7 +35,8 @@ def clean_set(names: Sequence[str] = (), channels: int = 3) -> ImageSet:
     labels = np.arange(count) % len(CLASSES)
     ids = tuple(names) or tuple(f"{CLASSES[label]}/{number:04d}.jpg" for number, label in enumerate(labels.tolist()))
     splits = np.array([(0, 0, 0, 1, 2)[number // len(CLASSES) % 5] for number in range(count)], np.int8)
-    return ImageSet("planted", pixels, labels, ids, CLASSES, splits)
+    decoding = Decoding(SIDE_PX, SIDE_PX, channels)
+    return ImageSet("planted", pixels, labels, ids, CLASSES, splits, decoding=decoding)
 
 
 def change(images: ImageSet, made: dict[int, Pixels]) -> ImageSet:

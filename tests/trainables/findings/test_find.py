@@ -143,6 +143,7 @@ def test_names_that_tell_which_pictures_show_one_thing_are_told_with_the_key_tha
     assert groups is not None
     assert len(set(groups)) == 24
     assert [found for found in find_all(replace(images, groups=groups)) if found.kind == "torn-groups"] == []
+    assert only(replace(images, decoding=None)).patch == ""  # a set that is known by its name takes no such key
 
 
 @pytest.mark.parametrize(
@@ -242,6 +243,7 @@ def test_a_class_with_one_image_is_told_with_the_key_that_leaves_it_out() -> Non
         tuple(CLEAN.image_ids[row] for row in rows),
         CLASSES,
         CLEAN.splits[rows],
+        decoding=CLEAN.decoding,
     )
     found = only(images)
     assert (found.kind, found.patch, found.images) == ("tiny-class", "data.rename={'cat': null}", ("cat/0000.jpg",))
@@ -271,6 +273,11 @@ def test_what_pixels_tell_a_neighbour_as_well_is_no_matter_of_the_file() -> None
         pixels[images.labels == label, 16 * label : 16 * label + 8] = 255
         pixels[images.labels == label, 16 * label + 8 : 16 * label + 16] = 0
     assert [one for one in find_all(replace(images, pixels=pixels)) if one.kind == "shortcut"] == []
+
+
+def test_of_images_of_four_pixels_none_are_nearly_equal() -> None:
+    tiny = np.random.default_rng(0).integers(0, 256, (120, 2, 2, 1)).astype(np.uint8)
+    assert not [one for one in find_all(replace(CLEAN, pixels=tiny)) if "near" in one.kind]
 
 
 def test_an_empty_set_has_no_findings() -> None:
