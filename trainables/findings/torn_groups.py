@@ -47,6 +47,8 @@ class _Rule:
     names: Sequence[str]
     folders: Sequence[str]
     """Where names are compared: the folder of each image where they are names of files."""
+    is_sure: bool = True
+    """Whether the form of the names is enough; else the pixels have to tell the same."""
 
 
 def find_torn_groups(images: ImageSet, looks: Looks) -> Iterator[DataFinding]:
@@ -64,23 +66,29 @@ def find_torn_groups(images: ImageSet, looks: Looks) -> Iterator[DataFinding]:
         np.minimum.at(lowest, numbers, images.splits)
         np.maximum.at(highest, numbers, images.splits)
         torn = np.flatnonzero(lowest < highest).tolist()
-        if len(torn) < max(2, TORN * len(several)):
-            return
+        if len(torn) < max(2, TORN * len(several)) or not _names_all(rule, images.image_ids):
+            continue
         rows = np.flatnonzero(np.isin(numbers, torn))
         rows = rows[np.argsort(numbers[rows], kind="stable")]
         shown = [images.image_ids[row] for row in rows[numbers[rows] == torn[0]].tolist()]
         yield DataFinding(
             "torn-groups",
             tuple(images.image_ids[row] for row in rows.tolist()),
-            f"{len(several):,} names begin several images each, as {list(place)[torn[0]]} ({', '.join(shown[:3])}), and {len(torn):,} of them "
-            "lie in more than one split: if such images show one thing, scores are too good",
+            f"{len(several):,} names are those of several images each, as {list(place)[torn[0]]} ({', '.join(shown[:3])}), and "
+            f"{len(torn):,} of them lie in more than one split: if such images show one thing, scores are too good",
             f"data.group={rule.value}" if images.decoding else "",  # a set that is known by its name takes no such key
         )
         return
 
 
+def _names_all(rule: _Rule, ids: Sequence[str]) -> bool:
+    """Whether `data.group` would find a name for each image, as it has to."""
+    return rule.value.isdecimal() or all(map(re.compile(rule.value).search, ids))
+
+
 def _list_rules(ids: Sequence[str]) -> Iterator[_Rule]:
-    """Folders from the top, then more and more parts of the file names; then names without their last letter or number."""
+    """Folders from the top, then more and more parts of the file names; then single parts, as in `left_patient12.png`; then names without
+    their last letter or number."""
     paths = [image_id.split("/") for image_id in ids]
     for level in range(1, min(map(len, paths), default=0)):
         yield _Rule(str(level), ["/".join(path[:level]) for path in paths], [""] * len(paths))
@@ -89,6 +97,9 @@ def _list_rules(ids: Sequence[str]) -> Iterator[_Rule]:
     for count in range(1, min(max(map(len, parts), default=0), MOST_PARTS + 1)) if all(parts) else ():
         pattern = rf"([^/ _.-]+(?:[ _.-]+[^/ _.-]+){{0,{count - 1}}})[^/]*$"
         yield _Rule(pattern, ["_".join(some[:count]) for some in parts], folders)
+    for place in range(1, min(min(map(len, parts), default=0), MOST_PARTS)):
+        pattern = rf"(?:^|/)(?:[^/ _.-]+[ _.-]+){{{place}}}([^/ _.-]+)[^/]*$"
+        yield _Rule(pattern, [some[place] for some in parts], folders, is_sure=False)
     for pattern in _LAST:
         search = re.compile(pattern).search
         if all(map(search, names[:SAMPLE])) and all(matches := [search(name) for name in names]):
@@ -111,7 +122,7 @@ def _looks_like_groups(
     if sum(count for count in inside if count > 1) < COVERED * len(numbers):
         return False
     has_number = np.mean([any(map(str.isdigit, name)) for name in set(rule.names)])
-    if sizes[several].mean() <= SMALL and has_number >= COVERED:
+    if rule.is_sure and sizes[several].mean() <= SMALL and has_number >= COVERED:
         return True
     return _are_nearer(images, looks, numbers)
 

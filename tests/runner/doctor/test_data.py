@@ -107,6 +107,11 @@ def test_a_person_reads_what_to_look_at_before_what_is_wrong() -> None:
 
 
 def test_the_keys_of_torn_groups_pass_the_command_line_as_they_are() -> None:
-    rule = "([^/ _.-]+(?:[ _.-]+[^/ _.-]+){0,1})[^/]*$"
-    assert read_named(DIGITS, ["data.name=null", "data.path=x", f"data.group={rule}"]).data.group == rule
+    rules = (
+        "([^/ _.-]+(?:[ _.-]+[^/ _.-]+){0,1})[^/]*$",
+        "(?:^|/)(?:[^/ _.-]+[ _.-]+){1}([^/ _.-]+)[^/]*$",
+        r"([^/]*?[0-9])[a-zA-Z]?(?:\.[^./]*)?$",
+    )
+    for rule in rules:
+        assert read_named(DIGITS, ["data.name=null", "data.path=x", f"data.group={rule}"]).data.group == rule
     assert np.array(read_named(DIGITS, ["data.name=null", "data.path=x", "data.group=2"]).data.group) == 2

@@ -174,6 +174,21 @@ def test_names_that_only_count_tell_of_no_groups(name: str) -> None:
     assert find_all(replace(CLEAN, image_ids=tuple(names))) == ()
 
 
+def test_a_part_in_the_middle_of_names_is_believed_where_the_pixels_say_so_too() -> None:
+    rows = np.arange(len(CLEAN.labels))
+    subject = rows // 15 * 3 + rows % 3
+    names = [
+        f"{CLASSES[row % 3]}/{'abcde'[row // 3 % 5]}_{code:03x}_s.png" for row, code in zip(rows, subject, strict=True)
+    ]
+    images = replace(CLEAN, image_ids=tuple(names))
+    assert find_all(images) == ()
+    rng = np.random.default_rng(3)
+    things = np.stack([draw_texture(rng) for _ in range(24)]).astype(np.float64)
+    seen = (0.5 * things[subject] + 0.5 * CLEAN.pixels).astype(np.uint8)
+    (found,) = (one for one in find_all(replace(images, pixels=seen)) if one.kind == "torn-groups")
+    assert found.patch == r"data.group=(?:^|/)(?:[^/ _.-]+[ _.-]+){1}([^/ _.-]+)[^/]*$"
+
+
 def test_films_are_found_by_name_only_where_the_pixels_say_so_too() -> None:
     rows = np.arange(len(CLEAN.labels))
     scene = rows // 3 % 2 * 3 + rows % 3  # two scenes a class, so that a scene has 20 images and more
