@@ -75,6 +75,7 @@ bench: $(STAMP) ## measure; figures go to benchmarks/results/latest.json
 	$(BIN)/python -m benchmarks.augment
 	$(BIN)/python -m benchmarks.requests
 	$(BIN)/python -m benchmarks.data
+	$(BIN)/python -m benchmarks.doctor
 
 bench-gpu: $(STAMP) ## on a GPU: images a second, memory, trials that share it, fusion; benchmarks/results/gpu.json
 	$(BIN)/python -m benchmarks.gpu

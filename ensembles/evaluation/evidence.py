@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ensembles.calibration.reliability import Bin
 from ensembles.evaluation.by_source import SourceScore
+from ensembles.evaluation.suspected_labels import SuspectedLabel
 
 
 @dataclass(frozen=True)
@@ -76,3 +77,5 @@ class Evidence:
     """Test images that no member has right, most confident first: suspected label errors."""
     sources: tuple[SourceScore, ...] = ()
     """Scores by source; empty where images have none, or all the same."""
+    suspects: tuple[SuspectedLabel, ...] = ()
+    """Validation and test images whose label the team contradicts with confidence, the likeliest errors first."""

@@ -11,11 +11,16 @@ from ensembles.calibration.calibrate import calibrate
 from ensembles.calibration.reliability import reliability, risk_coverage
 from ensembles.evaluation.by_source import score_sources
 from ensembles.evaluation.evidence import ClassChange, Evidence, ImageCase
+from ensembles.evaluation.suspected_labels import SuspectedLabel, suspect_labels
 from ensembles.evaluation.verdict import Prepared
 from ensembles.metrics.scores import cost_of, measure
 from ensembles.pool.pool import PredictionPool
 from ensembles.team import Team
+from ensembles.voting.vote import Ballot
 from trainables.results.checkpoint import CheckpointId
+
+MOST_SUSPECTED = 0.2
+"""Share of the images above which the team is wrong too often to contradict their labels: then none is suspected."""
 
 
 def gather_evidence(
@@ -24,10 +29,12 @@ def gather_evidence(
     test_pool: PredictionPool,
     image_ids: Sequence[str],
     sources: Sequence[str] | None = None,
+    validation_ids: Sequence[str] = (),
 ) -> Evidence:
     """All evidence on the team, with the vote and the calibration that were prepared, beside the best single checkpoint.
 
-    `image_ids` are those of the test images, in their order, `sources` the source of each, where it is known. Raises `MismatchedPredictions` where a pool lacks a member.
+    `image_ids` are those of the test images, `validation_ids` of the validation images, in their order; `sources` is the source of each
+    test image, where it is known. Raises `MismatchedPredictions` where a pool lacks a member.
     """
     labels, names = test_pool.labels, test_pool.class_names
     team, ready = prepared.team, prepared.votes[prepared.config.vote]
@@ -67,6 +74,39 @@ def gather_evidence(
         broken=cases((voted != labels) & (alone == labels)),
         missed=cases(wrong.all(0)),
         sources=score_sources(sources, voted == labels, alone == labels, test_pool.groups) if sources else (),
+        suspects=_suspect(
+            [
+                ("validation", calibrate(ready.validation, ready.calibrator), validation_pool.labels, validation_ids),
+                ("test", calibrated, labels, image_ids),
+            ],
+            names,
+        ),
+    )
+
+
+def _suspect(
+    parts: Sequence[tuple[str, Ballot, npt.NDArray[np.int64], Sequence[str]]], names: Sequence[str]
+) -> tuple[SuspectedLabel, ...]:
+    """Suspected labels of all splits together, each with its vote, its labels and its images; a split without ids is left out."""
+    named = [part for part in parts if len(part[3]) == len(part[2])]
+    if not named:
+        return ()
+    probabilities = np.concatenate([np.asarray(ballot.probabilities, np.float64) for _, ballot, _, _ in named])
+    labels = np.concatenate([labels for _, _, labels, _ in named])
+    images = [(split, image_id) for split, _, _, ids in named for image_id in ids]
+    rows, others = suspect_labels(probabilities, labels)
+    if len(rows) > MOST_SUSPECTED * len(labels):
+        return ()
+    return tuple(
+        SuspectedLabel(
+            image_id=images[row][1],
+            split=images[row][0],
+            label=names[labels[row]],
+            suggested=names[other],
+            probability=float(probabilities[row, other]),
+            probability_of_label=float(probabilities[row, labels[row]]),
+        )
+        for row, other in zip(rows.tolist(), others.tolist(), strict=True)
     )
 
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from ensembles.report.charts.charts import Chart
+from ensembles.report.sweep.data import Picture
 from ensembles.report.team.baselines import Drawn
 from trainables.results.record import TrialRecord
 
 
 def to_plain(value: Any) -> Any:
-    """`value` as plain JSON values: a dataclass as its fields by name, a trial as its id, a chart as its caption.
+    """`value` as plain JSON values: a dataclass as its fields by name, a trial or a picture as its id, a chart as its caption.
 
     NaN and infinity become null, and so do positions in a drawing. Raises `TypeError` for unsupported types.
     """
@@ -22,6 +23,8 @@ def to_plain(value: Any) -> Any:
         return None
     if isinstance(value, TrialRecord):
         return value.trial_id
+    if isinstance(value, Picture):
+        return value.image_id
     if isinstance(value, Chart):
         return value.caption
     if isinstance(value, np.ndarray):

@@ -48,7 +48,11 @@ def plan(
 
 def doctor(
     sweep: Annotated[
-        str | None, typer.Argument(metavar="[SWEEP]", help="A sweep file whose data and store are to be tried.")
+        str | None,
+        typer.Argument(
+            metavar="[SWEEP]",
+            help="A sweep file whose data, nets and store are to be tried; or images: a folder, a table, an archive.",
+        ),
     ] = None,
     overrides: Overrides = None,
     cluster_file: Annotated[
@@ -62,9 +66,15 @@ def doctor(
         str | None,
         typer.Option("--address", help="The Ray cluster to ask. Left out: RAY_ADDRESS, else the one of this machine."),
     ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out", help="Write the ids of images that are better left out, for you to edit: data.leave_out takes it."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is wrong with this machine, a sweep's data and store, a Ray cluster, or a cluster file, before anything starts."""
+    """Say what is wrong with this machine, a sweep's data, nets and store, a Ray cluster, or a cluster file, before anything starts."""
 
     def answer() -> int:
         if cluster_file:
@@ -77,10 +87,14 @@ def doctor(
             checkup = check_joined_cluster(address, sweep, overrides or [])
         else:
             from runner.doctor.machine import check_machine
+            from runner.output.out_file import check_out, write_out
 
+            path = check_out(out) if out else None
             checkup = check_machine(sweep, overrides or [])
+            if path and checkup.data:
+                write_out(path, checkup.data.list_to_leave_out().encode(errors="backslashreplace"))
         print_json(checkup.to_dict()) if as_json else print_line("\n".join(checkup.lines()))
-        return WRONG_INPUT if checkup.findings else DONE
+        return WRONG_INPUT if checkup.is_wrong else DONE
 
     raise typer.Exit(exit_code(as_json, answer))
 

@@ -1,4 +1,4 @@
-"""Can Caucus run here, on this cluster file, on this Ray cluster? Facts and findings, each with its remedy."""
+"""Can Caucus run here, on this cluster file, on this Ray cluster, with these images? Facts and findings, each with its remedy."""
 
 from typing import TYPE_CHECKING
 

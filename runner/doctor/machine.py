@@ -17,11 +17,11 @@ from pathlib import Path
 
 from runner.cluster.auth_token import asks_for_token, find_token_fault
 from runner.cluster.private_ray import OBJECT_STORE_BYTES
-from runner.config.checks import read_spec
 from runner.config.run import StoreConfig
 from runner.config.sweep import SweepSpec
 from runner.doctor.cluster_rules import CONSTRAINTS, pinned_ray
-from runner.doctor.finding import Checkup, Fact, Finding
+from runner.doctor.data import check_data, read_named
+from runner.doctor.finding import Checkup, DataCheckup, Fact, Finding
 from runner.doctor.gpu_driver import find_driver, find_fault, least_driver
 from trainables.distribution import (
     CHECKOUT,
@@ -51,7 +51,7 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 def check_machine(sweep: str | None, overrides: list[str]) -> Checkup:
-    """The checkup of this machine, and of the sweep file `sweep` if one is named. Trains nothing.
+    """The checkup of this machine, and of the sweep file `sweep`, or of the images there, if one is named. Trains nothing.
 
     The store gets a probe, which is deleted again where deleting is allowed.
     """
@@ -59,14 +59,15 @@ def check_machine(sweep: str | None, overrides: list[str]) -> Checkup:
     fault: list[Fact | Finding] = []
     if sweep is not None:
         try:
-            spec = read_spec(sweep, overrides)
+            spec = read_named(sweep, overrides)
         except CaucusError as error:
             fault = [Finding("sweep", str(error))]
-    found = [*_check_installation(), *_check_disk(_find_folder(spec)), *fault]
+    found: list[Fact | Finding | DataCheckup] = [*_check_installation(), *_check_disk(_find_folder(spec)), *fault]
     if spec is not None:
-        found += [Fact("sweep", f"{sweep}: {spec.name}, {spec.search.method}"), *_check_data(spec), *_check_store(spec)]
+        found += [Fact("sweep", f"{sweep}: {spec.name}, {spec.search.method}"), *check_data(spec), *_check_store(spec)]
     facts = tuple(one for one in found if isinstance(one, Fact))
-    return Checkup(facts, tuple(one for one in found if isinstance(one, Finding)))
+    findings = tuple(one for one in found if isinstance(one, Finding))
+    return Checkup(facts, findings, next((one for one in found if isinstance(one, DataCheckup)), None))
 
 
 def _check_installation() -> Iterator[Fact | Finding]:
@@ -177,29 +178,6 @@ def _check_disk(runs: Path | None) -> Iterator[Fact | Finding]:
         if size < OBJECT_STORE_BYTES:
             rule = f"Ray keeps its objects there, {OBJECT_STORE_BYTES / 2**20:.0f} MiB and the images"
             yield Finding("shared memory", f"{size / 2**20:.0f} MiB", rule, "start the container with --shm-size=2g")
-
-
-def _check_data(spec: SweepSpec) -> Iterator[Fact | Finding]:
-    from runner.preflight.pixel_keys import check_pixels
-    from trainables.data.describe import describe_images, describe_origin
-    from trainables.datasets.load import load_images
-
-    try:
-        images = load_images(spec.data)
-    except CaucusError as error:
-        yield Finding("data", str(error))
-        return
-    for line in (*describe_images(images), *describe_origin(images)):
-        yield Fact("data", line)
-    count, *shape = images.pixels.shape
-    try:
-        check_pixels(spec, *shape)
-    except CaucusError as error:
-        yield Finding("data", str(error))
-    yield Fact(
-        "data",
-        f"{count:,} images of {' x '.join(map(str, shape))}, {len(images.class_names)} classes, {images.data_id}",
-    )
 
 
 def _check_store(spec: SweepSpec) -> Iterator[Fact | Finding]:

@@ -88,7 +88,9 @@ def evaluate_team(stored: StoredRun, selected: SelectedTeam) -> Conclusion:
     # Only here, after everything has been chosen, are predictions on test opened.
     evaluation = evaluate_on_test(selected)
     table, team, best = selected.pool.table, selected.team, evaluation.verdict.best_member
-    image_ids = [table.image_ids[row] for row in table.rows("test")]
+    image_ids, validation_ids = (
+        [table.image_ids[row] for row in table.rows(split)] for split in ("test", "validation")
+    )
     return Conclusion(
         records=rank(list(stored.state.trials.values())),
         table=table,
@@ -99,7 +101,12 @@ def evaluate_team(stored: StoredRun, selected: SelectedTeam) -> Conclusion:
         pseudo=summarise_pseudo_labels(stored.store, stored.state, stored.spec, table, stored.ensemble, team, best),
         corrected=selected.corrected,
         evidence=gather_evidence(
-            evaluation.prepared, selected.validation, evaluation.test, image_ids, table.sources_of("test")
+            evaluation.prepared,
+            selected.validation,
+            evaluation.test,
+            image_ids,
+            table.sources_of("test"),
+            validation_ids,
         ),
         pool=selected.pool,
     )

@@ -8,15 +8,19 @@ from runner.runs.versions import versions
 from trainables.data.data_table import write_data_table, write_nearest_scores
 from trainables.data.images import ImageSet
 from trainables.errors import DamagedObject, ObjectMissing, RunMismatch
+from trainables.findings.find import look_through
 from trainables.store import layout
 from trainables.store.base import Store
 from trainables.store.json_records import get_json, mark_format, seal_json
 
 
-def write_head(store: Store, spec: SweepSpec, run: str, images: ImageSet, command: str) -> None:
-    """Write the store's format, the record of the data, and the resolved sweep with the `command` that reproduces it."""
+def write_head(store: Store, spec: SweepSpec, run: str, images: ImageSet, command: str) -> list[str]:
+    """Write the store's format, the record of the data, and the resolved sweep with the `command` that reproduces it.
+
+    Returns what a person should know of the images, a line each: once for each set of images.
+    """
     mark_format(store, versions()["caucus"])
-    write_data_table(store, images)
+    found = write_data_table(store, images, look_through).findings
     if spec.ensemble.deciding_metric != "accuracy":
         write_nearest_scores(store, images)
     head = {
@@ -27,6 +31,16 @@ def write_head(store: Store, spec: SweepSpec, run: str, images: ImageSet, comman
     }
     store.put(layout.run_key(spec.name, run, layout.SWEEP), seal_json(head))
     write_latest(store, spec.name, run)
+    wrong = [f"data: {one.detail}; caucus doctor says what to do" for one in found if one.is_wrong]
+    others = sorted({one.kind for one in found if not one.is_wrong})
+    return [
+        *wrong,
+        *(
+            [f"data: worth a look ({', '.join(others)}): the report shows it, caucus doctor names all images"]
+            if others
+            else []
+        ),
+    ]
 
 
 def check_run(store: Store, spec: SweepSpec, run: str, data_id: str, needed_bytes: int) -> None:

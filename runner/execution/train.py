@@ -92,7 +92,8 @@ class Trainer:
     def _write_head(self) -> None:
         context = self._context
         context.lease.retain()
-        write_head(context.store, context.spec, context.run, context.images, self._command)
+        for line in write_head(context.store, context.spec, context.run, context.images, self._command):
+            context.notify(line)
 
     def _show(self, cluster: Cluster, why: str = "") -> Cluster:
         """Say what a slot of `cluster` is, where that was not said before."""

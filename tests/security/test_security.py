@@ -266,12 +266,14 @@ def test_strangers_words_in_a_report_run_nothing_ask_for_nothing_and_lead_nowher
     assert page.ask("document.title") != "ran"
     assert page.ask("[...document.links].every((each) => each.getAttribute('href').startsWith('#'))")
     assert page.ask("document.querySelectorAll('script').length") == 1
+    # Small pictures of images that were found odd are in the page itself.
+    assert page.ask("[...document.images].every((each) => each.src.startsWith('data:image/png;base64,'))")
     assert (
-        page.ask("document.querySelectorAll('img, iframe, object, embed, form, base, meta[http-equiv=refresh]').length")
-        == 0
+        page.ask("document.querySelectorAll('iframe, object, embed, form, base, meta[http-equiv=refresh]').length") == 0
     )
     assert page.complaints == []
-    assert page.requests == [(tmp_path / "report.html").resolve().as_uri()]
+    asked = [uri for uri in page.requests if not uri.startswith("data:")]
+    assert asked == [(tmp_path / "report.html").resolve().as_uri()]
 
 
 def poison_words(record: dict[str, Any]) -> dict[str, Any]:

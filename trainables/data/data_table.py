@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainables.data.describe import describe_images
+from trainables.data.finding import MOST_RECORDED, DataFinding, FoundInData
 from trainables.data.floor import Floor, measure_floor, measure_nearest
 from trainables.data.images import ImageSet, labels_sha256
 from trainables.errors import DamagedObject, ObjectMissing
@@ -43,6 +46,8 @@ class DataTable:
     sources: tuple[str, ...] | None = None
     floor: Floor | None = None
     """What anybody gets on test without a net; None where the record is older than that."""
+    found: FoundInData = field(default_factory=FoundInData)
+    """What a look at the images found, when the record was written."""
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
         """Positions of the images of `split`, ascending."""
@@ -69,8 +74,13 @@ class DataTable:
         return labels_sha256(self.labels_of(split))
 
 
-def write_data_table(store: Store, images: ImageSet) -> None:
-    """Write the record of `images` under its `data_id`, unless it exists undamaged."""
+def write_data_table(
+    store: Store, images: ImageSet, look: Callable[[ImageSet], FoundInData] | None = None
+) -> FoundInData:
+    """Write the record of `images` under its `data_id`, with what `look` finds in them, unless it exists undamaged.
+
+    Returns what was found; nothing where the record was there.
+    """
     names = {"group": images.groups, "source": images.sources}
     named = {column: pa.array(values) for column, values in names.items() if values is not None}
     table = pa.table(
@@ -88,8 +98,9 @@ def write_data_table(store: Store, images: ImageSet) -> None:
     trust_written(data)
     with contextlib.suppress(ObjectMissing, DamagedObject):
         read_data_table(store, images.data_id)
-        return
+        return FoundInData()
     store.put(layout.data_key(images.data_id, "images.parquet"), data)
+    found = look(images) if look else None
     height, width, channels = images.pixels.shape[1:]
     mean, std = images.statistics
     summary = {
@@ -103,11 +114,13 @@ def write_data_table(store: Store, images: ImageSet) -> None:
         "columns": list(named),
         "understood": describe_images(images),
         "floor": asdict(measure_floor(images)),
+        **(_record_found(found) if found else {}),
     }
     if passed_over := images.reading.passed_over:
         lines = [f"{other.name}\t{other.reason}\n" for other in passed_over]
         store.put(layout.data_key(images.data_id, "passed_over.tsv"), "".join(lines).encode(errors="backslashreplace"))
     store.put(layout.data_key(images.data_id, "data.json"), seal_json(summary))
+    return found or FoundInData()
 
 
 def write_nearest_scores(store: Store, images: ImageSet) -> None:
@@ -151,7 +164,27 @@ def read_data_table(store: Store, data_id: str) -> DataTable:
             groups=tuple(to_objects(table["group"])) if "group" in named else None,
             sources=tuple(to_objects(table["source"])) if "source" in named else None,
             floor=_read_floor(summary.get("floor")),
+            found=_read_found(summary),
         )
+
+
+def _record_found(found: FoundInData) -> dict[str, Any]:
+    return {
+        "findings": [one.to_dict(MOST_RECORDED) for one in found.findings],
+        "thumbnails": {image_id: base64.b64encode(png).decode() for image_id, png in found.thumbnails.items()},
+    }
+
+
+def _read_found(summary: Mapping[str, Any]) -> FoundInData:
+    """The inverse of `_record_found`; nothing where the record is older than that. Raises `ValueError`."""
+    findings, thumbnails = summary.get("findings", []), summary.get("thumbnails", {})
+    try:
+        return FoundInData(
+            tuple(DataFinding.from_dict(one) for one in findings),
+            {str(image_id): base64.b64decode(png, validate=True) for image_id, png in thumbnails.items()},
+        )
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"findings: {error}") from None
 
 
 def _read_floor(payload: object) -> Floor | None:

@@ -53,6 +53,8 @@ class ImageSet:
     sources      the name of each image's source, or None
     reading      what a person should know about how the data was understood
     decoding     how the pixels were decoded, or None where they came decoded
+    originals    int64 (images, 3): height, width and bytes of each file, 0 where unknown; None where they were not looked at. They
+                 say nothing of what the data is, and enter no id
     """
 
     name: str
@@ -65,6 +67,7 @@ class ImageSet:
     sources: tuple[str, ...] | None = None
     reading: Reading = field(default_factory=Reading)
     decoding: Decoding | None = None
+    originals: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.pixels)
@@ -79,6 +82,8 @@ class ImageSet:
         for what, names in (("groups", self.groups), ("sources", self.sources)):
             if names is not None and len(names) != count:
                 raise DataError(f"{self.name}: {count} images, but {len(names)} {what}")
+        if self.originals is not None and self.originals.shape != (count, 3):
+            raise DataError(f"{self.name}: {count} images, but originals are {self.originals.shape}, not (images, 3)")
         if len(self.class_names) < 2:
             raise DataError(f"{self.name}: {len(self.class_names)} class(es) found, at least 2 are needed")
         if len(set(self.image_ids)) != count:

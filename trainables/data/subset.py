@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from itertools import pairwise
 
@@ -78,6 +78,11 @@ def sort_images(images: ImageSet) -> ImageSet:
     return _take(images, np.array(order, np.int64))
 
 
+def leave_out_images(images: ImageSet, ids: Set[str]) -> ImageSet:
+    """`images` without those named `ids`. Classes stay, also where they have no image any more."""
+    return _take(images, np.flatnonzero([image_id not in ids for image_id in images.image_ids]))
+
+
 def _quotas(available: npt.NDArray[np.int64], count: int) -> list[int]:
     """The number of images of each class, `count` in all; of equal remainders the first class gets the additional image."""
     exact = available * (count / available.sum())
@@ -118,6 +123,7 @@ def _take(images: ImageSet, rows: npt.NDArray[np.int64]) -> ImageSet:
         splits=images.splits[rows],
         groups=_take_names(images.groups, rows),
         sources=_take_names(images.sources, rows),
+        originals=None if images.originals is None else images.originals[rows],
     )
     return _keep_hashes(taken, images, rows)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, TypeVar
 
 import numpy as np
@@ -53,6 +54,8 @@ class Head:
     height: int
     width: int
     is_grey: bool
+    file_bytes: int = field(default=0, compare=False)
+    """Size of the file; 0 where only reading all of it would tell, or there is none."""
 
 
 def decode_content(content: Content, decoding: Decoding, look: Look | None = None) -> Pixels:
@@ -77,7 +80,7 @@ def decode_if(content: Content, choose: Callable[[Head], Decoding | None], look:
         return plain if is_done else to_pixels(_from_array(content), decoding)
     with _open_image(content) as opened:
         turn = _orientation(opened)
-        decoding = choose(_head_of(opened, turn))
+        decoding = choose(_head_of(opened, turn, content))
         if decoding is None:
             return None
         white = _stated_white(opened)
@@ -94,7 +97,17 @@ def read_head(content: Content) -> Head:
     if isinstance(content, np.ndarray):
         return Head(content.shape[0], content.shape[1], content.ndim == 2 or content.shape[2] == 1)
     with _open_image(content) as image:
-        return _head_of(image, _orientation(image))
+        return _head_of(image, _orientation(image), content)
+
+
+def _measure_file(file: BinaryIO) -> int:
+    """Bytes of a file on disk or in memory; 0 of a member of an archive, which would have to be unpacked."""
+    if isinstance(file, io.BytesIO):
+        return file.getbuffer().nbytes
+    try:
+        return os.fstat(file.fileno()).st_size
+    except (AttributeError, OSError):
+        return 0
 
 
 @contextlib.contextmanager
@@ -160,11 +173,11 @@ def fit_grey(
     return np.repeat(grey[..., None], channels or 1, axis=3)
 
 
-def _head_of(image: Image.Image, turn: int) -> Head:
+def _head_of(image: Image.Image, turn: int, file: BinaryIO) -> Head:
     width, height = image.size
     if turn in _TURNED:
         width, height = height, width
-    return Head(height, width, image.mode in _GREY_MODES or image.mode.startswith("I"))
+    return Head(height, width, image.mode in _GREY_MODES or image.mode.startswith("I"), _measure_file(file))
 
 
 def _orientation(image: Image.Image) -> int:

@@ -63,6 +63,7 @@ class Decoded:
     bad        the others, where they may be left out
     notes      sentences for the person
     is_lasting whether all `bad` are so by their content: what the system refused it may give another time
+    originals  int64 (images, 3): height, width and bytes of each file, 0 where unknown; None where the heads were not read
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -71,6 +72,7 @@ class Decoded:
     bad: tuple[BadFile, ...]
     notes: tuple[str, ...]
     is_lasting: bool = True
+    originals: npt.NDArray[np.int64] | None = None
 
 
 def decode_listing(images: Sequence[ListedImage], config: DataConfig, allocate: Allocate | None = None) -> Decoded:
@@ -101,7 +103,9 @@ def decode_listing(images: Sequence[ListedImage], config: DataConfig, allocate: 
     notes += _judge(unreadable, len(images), config.unreadable)
     rows = np.array([row for row in range(len(images)) if row not in bad], np.int64)
     is_lasting = not any(isinstance(error, OSError) and error.errno for error in bad.values())
-    return Decoded(_keep(pixels, rows), rows, decoding, unreadable, tuple(notes), is_lasting)
+    measured = [(heads[row].height, heads[row].width, heads[row].file_bytes) for row in rows.tolist() if row in heads]
+    originals = np.array(measured, np.int64) if len(measured) == len(rows) else None
+    return Decoded(_keep(pixels, rows), rows, decoding, unreadable, tuple(notes), is_lasting, originals)
 
 
 def decode_as(images: Sequence[ListedImage], decoding: Decoding) -> npt.NDArray[np.uint8]:

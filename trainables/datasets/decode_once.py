@@ -78,7 +78,9 @@ def decode_once(images: Sequence[ListedImage], config: DataConfig, say: Say | No
         order = sorted(range(len(hashes)), key=lambda at: (hashes[at], ids[at]))
         reorder(decoded.pixels, order)
         rows, hashes = decoded.rows[order], tuple(hashes[at] for at in order)
-        result = OrderedImages(_with(decoded, decoded.pixels, rows), hashes, "")
+        originals = None if decoded.originals is None else decoded.originals[order]
+        decoded = replace(decoded, rows=rows, originals=originals)
+        result = OrderedImages(decoded, hashes, "")
         said = f"decoded {len(rows):,} images in {decoded_s:.1f} s"
         if name and not (decoded.is_lasting and _are_unchanged(images, config, name)):
             name = None
@@ -88,7 +90,7 @@ def decode_once(images: Sequence[ListedImage], config: DataConfig, say: Say | No
             if isinstance(entry, str):
                 raise DataError(f"{room.need}; {cache.path} did not keep them ({entry}): {_WHAT_TO_DO}")
             return OrderedImages(
-                _with(decoded, entry.pixels, rows), hashes, f"{said}; they stay on the disk, in {cache.path}"
+                replace(decoded, pixels=entry.pixels), hashes, f"{said}; they stay on the disk, in {cache.path}"
             )
         is_slow = decoded_s >= WORTH_KEEPING_S
         if cache is None or name is None or not (is_slow or cache.keeps_all):
@@ -261,12 +263,18 @@ def _read(cache: Cache, name: str, listed: int) -> OrderedImages | None:
             Decoding.from_dict(details["decoding"]),
             tuple(BadFile(str(bad), str(reason)) for bad, reason in details["bad"]),
             tuple(map(str, details["notes"])),
+            originals=_read_originals(details["originals"], len(rows)),
         )
     except (OSError, ValueError, KeyError, TypeError):
         remove(cache.path / name)
         return None
     where = "" if found is not entry.pixels else "; they stay there, for they are too large for the memory that is free"
     return OrderedImages(decoded, entry.image_sha256, f"{len(found):,} images from the cache in {cache.path}{where}")
+
+
+def _read_originals(values: object, count: int) -> npt.NDArray[np.int64] | None:
+    """Height, width and bytes of each file, int64 (images, 3). Raises `ValueError` and `TypeError` for anything else."""
+    return None if values is None else np.array(values, np.int64).reshape(count, 3)
 
 
 def _keep_copy(cache: Cache, name: str, images: OrderedImages) -> Entry | str:
@@ -286,6 +294,7 @@ def _keep(draft: Draft, name: str, images: OrderedImages) -> Entry | str:
         "decoding": decoded.decoding.to_dict(),
         "notes": list(decoded.notes),
         "bad": [[bad.name, bad.reason] for bad in decoded.bad],
+        "originals": None if decoded.originals is None else decoded.originals.ravel().tolist(),
     }
     try:
         return draft.keep(name, decoded.rows, images.image_sha256, details) or "what was written cannot be read"
@@ -293,10 +302,6 @@ def _keep(draft: Draft, name: str, images: OrderedImages) -> Entry | str:
         return error.strerror or str(error)
     except UnicodeEncodeError:  # a file's name that is no text
         return "a file has a name that is no text"
-
-
-def _with(decoded: Decoded, found: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]) -> Decoded:
-    return replace(decoded, pixels=found, rows=rows)
 
 
 def _gib(size_bytes: int) -> str:

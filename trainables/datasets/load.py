@@ -15,7 +15,7 @@ from trainables.data.images import ImageSet, with_hashes
 from trainables.data.mapped import find_file
 from trainables.data.reading import Reading
 from trainables.data.split import TRAIN, UNGIVEN, split_images
-from trainables.data.subset import limit_train, select_classes, sort_images
+from trainables.data.subset import leave_out_images, limit_train, select_classes, sort_images
 from trainables.datasets.arrays import images_from_arrays
 from trainables.datasets.decode import some_of
 from trainables.datasets.decode_once import Say, decode_once, memory_limit
@@ -23,7 +23,7 @@ from trainables.datasets.folds import give_fold
 from trainables.datasets.groups import find_groups
 from trainables.datasets.hold_out import hold_out_sources
 from trainables.datasets.published import Published
-from trainables.datasets.select import select_images
+from trainables.datasets.select import find_left_out, select_images
 from trainables.errors import DataError
 from trainables.layouts.detect import list_images
 from trainables.places.open import open_source
@@ -103,6 +103,7 @@ def load_source(config: DataConfig, say: Say | None = None) -> ImageSet:
             found.origin,
         ),
         decoding=decoded.decoding,
+        originals=decoded.originals,
     )
     return with_hashes(images, found.image_sha256)
 
@@ -184,6 +185,11 @@ def _load_named(config: DataConfig, say: Say | None) -> ImageSet:
     published = (images.splits != TRAIN).any()
     if published:
         images = replace(images, reading=replace(images.reading, split_from="the set"))
+    if config.leave_out is not None:
+        left_out = find_left_out(set(images.image_ids), config)
+        passed_over = (*images.reading.passed_over, *left_out)
+        images = leave_out_images(images, {one.name for one in left_out})
+        images = replace(images, reading=replace(images.reading, passed_over=passed_over))
     return images
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from trainables.config.data import DataConfig
@@ -64,18 +64,25 @@ def _rename(
 
 
 def _leave_out(images: Sequence[ListedImage], config: DataConfig) -> tuple[list[ListedImage], list[PassedOver]]:
+    left_out = find_left_out({image.image_id for image in images}, config)
+    names = {one.name for one in left_out}
+    return [image for image in images if image.image_id not in names], left_out
+
+
+def find_left_out(known: Set[str], config: DataConfig) -> list[PassedOver]:
+    """The images of `known`, ids, that the file of `data.leave_out` names. Raises `DataError` where it names others."""
     where = str(config.leave_out)
     source = open_source(where, config.endpoint_url, "data.leave_out")
     try:
         lines = read_bytes(source.place, source.file).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"data.leave_out {where} cannot be read as text in UTF-8 ({error})") from None
-    ids = {name for line in lines if (name := line.split("\t")[0].split("#")[0].strip())}
-    known = {image.image_id for image in images}
+    # An id may have a `#` in it: then the whole line up to the tab is one.
+    whole = [line.split("\t")[0].strip() for line in lines]
+    ids = {name for one in whole if (name := one if one in known else one.split("#")[0].strip())}
     if unknown := sorted(ids - known):
         raise DataError(
             f"data.leave_out {where} names {len(unknown)} image(s) that the data does not have, as {unknown[0]!r}: names are ids, as "
             f"{min(known, default='')!r}"
         )
-    kept = [image for image in images if image.image_id not in ids]
-    return kept, [PassedOver(name, f"data.leave_out {where} names it") for name in sorted(ids)]
+    return [PassedOver(name, f"data.leave_out {where} names it") for name in sorted(ids)]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from trainables.data.data_table import DataTable
+from trainables.data.finding import DataFinding
 from trainables.results.checkpoint import CheckpointId
 from trainables.store import layout
 
 MOST_CLASSES = 300
 MOST_LEFT_OUT = 200
+MOST_FOUND = 100
+PNG = b"\x89PNG\r\n\x1a\n"
+LARGEST_PX, LARGEST_BYTES = 64, 2**14
+"""A picture in a record that is larger is not shown: a record may be a stranger's, and a small file may unpack to gigabytes."""
 UNEVEN = 10
 """The report mentions a class with this many times the training images of another."""
 FEW = 10
@@ -30,6 +36,27 @@ class ClassCount:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A small picture of one image."""
+
+    image_id: str
+    png: str
+    """The PNG file in base64."""
+
+
+@dataclass(frozen=True)
+class FoundRow:
+    """Something that a look at the images found before anything was trained."""
+
+    kind: str
+    detail: str
+    patch: str
+    level: str
+    """`wrong` or `look`."""
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
 class DataSection:
     """What the section shows."""
 
@@ -42,6 +69,8 @@ class DataSection:
     more: int
     """Classes that are not in the table, which has those with the most training images."""
     findings: tuple[str, ...]
+    found: tuple[FoundRow, ...]
+    """What `caucus doctor` says of the images, the weightiest first."""
     left_out: tuple[tuple[CheckpointId, str], ...]
     left_out_count: int
 
@@ -63,9 +92,22 @@ def lay_out(table: DataTable, left_out: Sequence[tuple[CheckpointId, str]]) -> D
         class_count=len(names),
         more=len(classes) - len(shown),
         findings=tuple(_find(classes)),
+        found=tuple(_show(found, table.found.thumbnails) for found in table.found.findings[:MOST_FOUND]),
         left_out=tuple(left_out[:MOST_LEFT_OUT]),
         left_out_count=len(left_out),
     )
+
+
+def _show(found: DataFinding, thumbnails: Mapping[str, bytes]) -> FoundRow:
+    shown = [image_id for image_id in found.images if _is_small_png(thumbnails.get(image_id, b""))]
+    pictures = (Picture(image_id, base64.b64encode(thumbnails[image_id]).decode()) for image_id in shown)
+    return FoundRow(found.kind, found.detail, found.patch, "wrong" if found.is_wrong else "look", tuple(pictures))
+
+
+def _is_small_png(png: bytes) -> bool:
+    """Whether a file begins as a PNG does, and its header says that it is small."""
+    sides = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+    return png.startswith(PNG) and len(png) <= LARGEST_BYTES and 0 < min(sides) <= max(sides) <= LARGEST_PX
 
 
 def _find(classes: Sequence[ClassCount]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The report's section on single images: fixed, broken, and missed by all; the last also as a table of their own."""
+"""The report's section on single images: fixed, broken, missed by all (also as a table of their own), and suspected labels."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 from dataclasses import dataclass
 
 from ensembles.evaluation.evidence import Evidence, ImageCase
+from ensembles.evaluation.suspected_labels import SuspectedLabel
 from trainables.store import layout
 
 MOST_CASES = 50
@@ -33,6 +34,9 @@ class ImagesSection:
     members: int
     table: str
     """Name of the file that lists all images which every member misses."""
+    suspects: tuple[SuspectedLabel, ...]
+    """Validation and test images whose label may be wrong, the likeliest first."""
+    suspect_count: int
 
 
 def lay_out(evidence: Evidence | None, members: int) -> ImagesSection | None:
@@ -53,6 +57,8 @@ def lay_out(evidence: Evidence | None, members: int) -> ImagesSection | None:
         tuple(CaseList(name, title, hint, cases[:MOST_CASES], len(cases)) for name, title, hint, cases in kinds),
         members,
         layout.MISSED,
+        evidence.suspects[:MOST_CASES],
+        len(evidence.suspects),
     )
 
 

@@ -111,3 +111,27 @@ def test_a_member_that_is_never_wrong_correlates_as_one():
         make_team(0.5, 0.5), EnsembleConfig(calibrate="none"), validation, [member(0)], validation.probabilities[0]
     )
     assert gather_evidence(prepared, validation, test, ["a", "b"]).error_correlation.tolist() == [[1, 1], [1, 1]]
+
+
+def suspects_of(of_class_1, labels):
+    """On validation with `of_class_1`, and two test images: the first is of class 1, and the team has it in class 0."""
+    validation = make_pool([np.stack([1 - np.array(of_class_1), np.array(of_class_1)], 1)], labels)
+    test = make_pool([[[0.95, 0.05], [0.9, 0.1]]], [1, 0], "test")
+    config = EnsembleConfig(calibrate="none")
+    prepared = prepare(make_team(1.0), config, validation, [member(0)], validation.probabilities[0].astype(np.float64))
+    return gather_evidence(prepared, validation, test, ["x", "y"], list("abcdefghijkl"[: len(labels)])).suspects
+
+
+def test_labels_are_suspected_on_validation_and_test_together():
+    of_class_1 = [0.1, 0.2, 0.95, 0.1, 0.1, 0.1, 0.9, 0.8, 0.9, 0.9, 0.9, 0.9]
+    found = suspects_of(of_class_1, np.repeat([0, 1], 6))
+    assert [(one.image_id, one.split, one.label, one.suggested) for one in found] == [
+        ("c", "validation", "class 0", "class 1"),
+        ("x", "test", "class 1", "class 0"),
+    ]
+    assert found[0].probability == pytest.approx(0.95)
+    assert found[0].probability_of_label == pytest.approx(0.05)
+
+
+def test_a_team_that_is_wrong_often_suspects_no_label():
+    assert suspects_of([0.1, 0.9, 0.95, 0.1, 0.1, 0.9], np.repeat([0, 1], 3)) == ()

@@ -9,6 +9,7 @@ import numpy as np
 from ensembles.calibration.reliability import Bin
 from ensembles.evaluation.evidence import ClassChange, Evidence, ImageCase
 from ensembles.evaluation.score import PredictionCost, Score
+from ensembles.evaluation.suspected_labels import SuspectedLabel
 from ensembles.report.page import ReportInput
 from ensembles.selection_bias.corrected import Corrected, CorrectedScore
 from ensembles.selection_bias.estimate import Estimate
@@ -58,6 +59,7 @@ def make_evidence(run: ReportInput, seed: int = 0) -> Evidence:
         fixed=cases[:31],
         broken=cases[31:40],
         missed=cases,
+        suspects=tuple(SuspectedLabel(one.image_id, "test", one.label, one.team, 0.9, 0.01) for one in cases[:55]),
     )
 
 

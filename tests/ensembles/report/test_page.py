@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from PIL import Image
 
 from ensembles.config import EnsembleConfig
 from ensembles.evaluation.never_predicted import NeverPredicted
@@ -17,6 +19,7 @@ from ensembles.report.page import ReportInput, lay_out, render_report, report_to
 from ensembles.report.team.images import missed_csv
 from tests.ensembles.report.sample_evidence import with_evidence
 from tests.ensembles.samples import make_run, make_summary
+from trainables.data.finding import DataFinding, FoundInData
 from trainables.data.floor import MetricFloor
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord
@@ -209,6 +212,44 @@ def test_untrusted_text_is_shown_as_text() -> None:
     assert not [name for _, name, _ in seen.attributes if name.startswith("on")]
     assert seen.text.count(HOSTILE) >= 30
     assert names[1] in seen.text
+
+
+def png(side_px: int) -> bytes:
+    sink = io.BytesIO()
+    Image.new("L", (side_px, side_px)).save(sink, "PNG")
+    return sink.getvalue()
+
+
+def with_findings(image_id: str, detail: str) -> ReportInput:
+    finding = DataFinding("duplicates", (image_id, "svg", "large", "none"), detail, "data.group=2", is_wrong=True)
+    pictures = {image_id: png(40), "svg": b"<svg onload=alert(1)>", "large": png(4000)}
+    return replace(RUN, table=replace(RUN.table, found=FoundInData((finding,), pictures)))
+
+
+def test_what_was_found_in_the_images_is_shown_with_small_pictures() -> None:
+    given = with_findings("a/1.png", "one picture is there twice")
+    seen = Reading(render_report(given))
+    assert "Scores are wrong until it is mended: one picture is there twice. data.group=2" in " ".join(
+        seen.text.split()
+    )
+    pictures = [value for tag, name, value in seen.attributes if (tag, name) == ("img", "src")]
+    assert pictures == ["data:image/png;base64," + base64.b64encode(png(40)).decode()]
+    (found,) = report_to_json(lay_out(given))["data"]["found"]
+    assert found == {
+        "kind": "duplicates",
+        "detail": "one picture is there twice",
+        "patch": "data.group=2",
+        "level": "wrong",
+        "pictures": ["a/1.png"],
+    }
+
+
+def test_names_of_images_that_were_found_are_text() -> None:
+    page = render_report(with_findings('"><script>alert(1)</script>', HOSTILE))
+    seen = Reading(page)
+    assert seen.tags.count("script") == 1
+    assert HOSTILE in seen.text
+    assert ("img", "alt", '"><script>alert(1)</script>') in seen.attributes
 
 
 def test_the_page_needs_no_network() -> None:

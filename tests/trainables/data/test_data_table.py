@@ -14,11 +14,12 @@ import pytest
 
 from tests.sample_runs.damage import flip
 from trainables.data.data_table import read_data_table, read_understood, write_data_table
+from trainables.data.finding import DataFinding, FoundInData
 from trainables.data.images import ImageSet
 from trainables.data.reading import PassedOver, Reading
 from trainables.errors import DamagedObject, ObjectMissing, StoreError
 from trainables.store.folder import Folder
-from trainables.store.json_records import get_json, to_json
+from trainables.store.json_records import get_json, seal_json, to_json
 
 
 def make() -> ImageSet:
@@ -173,3 +174,36 @@ def test_a_damaged_summary_is_an_error(tmp_path: Path, summary: dict[str, object
     store.put(f"data/{images.data_id}/data.json", b"?")
     with pytest.raises(StoreError):
         read_data_table(store, images.data_id)
+
+
+def test_what_was_found_in_the_images_is_on_record_with_its_thumbnails(tmp_path: Path) -> None:
+    many = tuple(f"{number}.png" for number in range(30))
+    finding = DataFinding("duplicates", many, "<b>30 images", "data.leave_out=FILE", many[1:], is_wrong=True)
+    images, store = make(), Folder(tmp_path)
+    write_data_table(store, images, lambda _: FoundInData((finding,), {"0.png": b"\x89PNG"}))
+    found = read_data_table(store, images.data_id).found
+    # A record names the first images, and what is to be left out is for `caucus doctor` to say.
+    assert found == FoundInData((replace(finding, images=many[:24], leave_out=()),), {"0.png": b"\x89PNG"})
+
+    def fail(_: ImageSet) -> FoundInData:
+        raise AssertionError("a record that is there needs no other look")
+
+    write_data_table(store, images, fail)
+
+
+def test_a_record_without_findings_is_read_and_a_damaged_one_is_an_error(tmp_path: Path) -> None:
+    images, store = make(), Folder(tmp_path)
+    write_data_table(store, images)
+    key = f"data/{images.data_id}/data.json"
+    assert read_data_table(store, images.data_id).found == FoundInData()
+    summary = get_json(store, key)
+    for damage in (
+        {"findings": ["x"]},
+        {"findings": [{}]},
+        {"findings": 3},
+        {"thumbnails": {"a": "?"}},
+        {"thumbnails": []},
+    ):
+        store.put(key, seal_json(summary | damage))
+        with pytest.raises(DamagedObject):
+            read_data_table(store, images.data_id)

@@ -239,3 +239,12 @@ def test_more_than_the_memory_holds_is_refused_with_its_size(monkeypatch: pytest
     monkeypatch.setattr(np, "empty", fail)
     with pytest.raises(DataError, match=r"1 images of 1024 x 1024 pixels in 1 channel.* take 0\.0 GiB, more memory"):
         decode(flat(1), size=1024)
+
+
+def test_what_is_known_of_the_files_is_kept_where_their_heads_are_read() -> None:
+    file = encode(flat(1))
+    found = decode(file, flat(2, 3, 5), b"", *[encode(flat(at)) for at in range(30)], size=4, unreadable="skip")
+    assert found.originals is not None
+    assert found.originals[:2].tolist() == [[4, 6, len(file)], [3, 5, 0]]
+    assert len(found.originals) == len(found.pixels) == 32
+    assert decode(file, size=4, channels=1).originals is None

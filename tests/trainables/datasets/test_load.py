@@ -138,3 +138,15 @@ def test_a_source_of_ones_own_is_asked_for_one_number_alone() -> None:
         DataError, match=r"^data.size is \[9, 7\], but data.name is mine/made, and a plug-in is asked for one"
     ):
         load_made(size=[9, 7])
+
+
+def test_a_set_that_is_known_by_its_name_leaves_out_what_a_list_names(tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text("digits/0003\tblurred\n# a comment\ndigits/0007 # and another\n")
+    images = load_images(DataConfig(name="digits", leave_out=str(listed)))
+    assert len(images.pixels) == 1795
+    assert not {"digits/0003", "digits/0007"} & set(images.image_ids)
+    assert [one.name for one in images.reading.passed_over] == ["digits/0003", "digits/0007"]
+    listed.write_text("digits/9999\n")
+    with pytest.raises(DataError, match=r"names 1 image\(s\) that the data does not have, as 'digits/9999'"):
+        load_images(DataConfig(name="digits", leave_out=str(listed)))
