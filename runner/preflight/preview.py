@@ -15,6 +15,7 @@ from runner.config.sweep import SweepSpec
 from runner.output.out_file import write_out
 from runner.preflight.augment_keys import augment_values, check_augment, custom_augmentations
 from trainables.config.augment import AugmentConfig
+from trainables.config.preparation import Equalise
 from trainables.config.seed import derive_seed
 from trainables.data.images import ImageSet
 from trainables.datasets.load import load_images
@@ -51,7 +52,7 @@ class Row:
 def preview(spec: SweepSpec) -> list[Row]:
     """Training images as they are, then after each operation alone that the sweep sets or searches, then after all.
 
-    An operation that is searched is at its greatest value. Where there is only one, the last row is left out. Raises
+    Where the sweep sets `data.equalise`, all of them equalised. An operation that is searched is at its greatest value. Where there is only one, the last row is left out. Raises
     `SweepFileError` where the sweep augments nothing, or asks for colours of grey images.
     """
     values: dict[str, Any] = dict(augment_values(spec))
@@ -65,7 +66,10 @@ def preview(spec: SweepSpec) -> list[Row]:
     check_augment(spec, images.pixels.shape[3])
     rows_shown = choose_images(images, IMAGES)
     pixels, labels = images.pixels[rows_shown], images.labels[rows_shown]
-    rows = [Row("as they are", {}, pixels)]
+    title = "as they are"
+    if spec.data.equalise != "none":  # all operations come after it
+        title, pixels = f"equalised, {spec.data.equalise}", _equalise(pixels, spec.data.equalise)
+    rows = [Row(title, {}, pixels)]
     shown = [(f"{key} {value:g}", {key: value}) for key, value in values.items()] + list(custom.items())
     if len(shown) > 1:
         shown += [("all of them", values | keys) for keys in custom.values() or ({},)]
@@ -73,6 +77,15 @@ def preview(spec: SweepSpec) -> list[Row]:
         seed = derive_seed(spec.search.seed, title)  # of one seed, one image would have small draws in all rows
         rows.append(Row(title, some, augment_pixels(some, pixels, labels, len(images.class_names), seed)))
     return rows
+
+
+def _equalise(pixels: Pixels, kind: Equalise) -> Pixels:
+    import torch
+
+    from trainables.data.equalise import equalise_pixels
+
+    shown: Pixels = equalise_pixels(torch.from_numpy(pixels), kind).to(torch.uint8).numpy()
+    return shown
 
 
 def choose_images(images: ImageSet, count: int) -> npt.NDArray[np.int64]:

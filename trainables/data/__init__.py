@@ -1,7 +1,7 @@
 """Images in memory, and their splits into training, validation and test.
 
 `images.ImageSet` is valid by construction; `split`, `subset`, `train_share` and `bagging` select rows of it;
-`data_table` and `pseudo_table` are its records in a store.
+`data_table` and `pseudo_table` are its records in a store; `equalise` changes pixels of a batch, in training and in a program.
 """
 
 from typing import TYPE_CHECKING

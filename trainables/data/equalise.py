@@ -32,9 +32,9 @@ TILES = 8
 """Most tiles along height and width."""
 
 LEAST = 24
-"""Least height and width of a tile; images of less than 48 are one tile. Up to 255 of the pixels that the limit clips are given to every
-so-manieth level from black on, by OpenCV's rule, which kornia follows: in tiles of 12 x 12 a flat grey of 90 becomes 163, in one of
-28 x 28 it becomes 92."""
+"""Least height and width of a tile; images of less than 48 are one tile. Up to 255 of the pixels that the limit clips are given to
+levels from black upwards and may not reach white (OpenCV's rule, which kornia follows): in tiles of 12 x 12 a flat grey of 90 becomes
+163, in one of 28 x 28 it becomes 92."""
 
 CLIP = 2.0
 """Most pixels of a level in a tile's histogram, as a multiple of their mean over all levels; at least one."""

@@ -1,7 +1,8 @@
 """Networks: plain functions from a configuration and the shape of the images to a `torch.nn.Module`.
 
 `build.build_model` dispatches by name; `cnn` is the net that sweeps vary, `torchvision`, `timm` and `custom` are other models.
-`check` runs one batch before a sweep spends hours, `cost` measures a net's costs, `load` rebuilds a net from a checkpoint.
+`check` runs one batch before a sweep spends hours, `cost` measures a net's costs, `load` rebuilds a net from a
+checkpoint, `normalisation` knows what pretrained nets were normalised by.
 """
 
 from typing import TYPE_CHECKING

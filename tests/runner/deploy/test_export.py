@@ -17,6 +17,7 @@ from ensembles.calibration.calibrate import calibrate, read_calibrator
 from ensembles.pool.pool import read_pool
 from ensembles.voting.vote import read_voter
 from runner.cli.main import app
+from runner.deploy import export
 from runner.deploy.export import export_run
 from runner.deploy.loaded_bundle import make_ready
 from runner.runs.stored_run import NothingToVote
@@ -229,6 +230,30 @@ def test_a_user_defined_model_is_exported_and_its_code_runs_only_where_that_is_a
     with pytest.raises(BundleError, match=r"caucus_test_nets:build.*--custom-code"):
         make_ready(read_bundle(bundle))
     check_equal(custom, bundle, custom_code=True)
+
+
+@pytest.mark.long
+def test_a_team_whose_members_see_other_pixels_says_what_it_stored_and_so_does_its_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = ["none", "histogram", "clahe"]
+    grid = {"method": "grid", "space": {"data.equalise": {"choice": kinds}}}
+    run = write_trained_run(tmp_path / "runs", 1, **{**SMALLER, "search": grid})
+    manifest = export_run(run.stored(), str(tmp_path / "team")).manifest
+    assert {member.config.data.equalise: member.normalisation is None for member in manifest.members} == {
+        "none": True,
+        "histogram": False,
+        "clahe": False,
+    }
+    check_equal(run, Folder(tmp_path / "team"))
+    read = export.read_json_part
+    monkeypatch.setattr(
+        export,
+        "read_json_part",
+        lambda *named: {key: value for key, value in read(*named).items() if key != "normalisation"},
+    )
+    with pytest.raises(DamagedObject, match=r"timing.json does not say by what its pixels were normalised"):
+        export_run(run.stored(), str(tmp_path / "other"))
 
 
 def test_a_net_that_torch_cannot_follow_is_bundled_without_a_program(custom_code: None, tmp_path: Path) -> None:

@@ -122,6 +122,12 @@ def test_the_fingerprint_on_record_counts_for_the_same_data_alone(tmp_path, imag
     assert len(images) == 1
 
 
+def test_what_trials_make_of_pixels_is_no_matter_of_the_fingerprint(tmp_path, images):
+    write_sample_run(tmp_path)
+    plan_sweep(make_spec(str(tmp_path), data={"path": "images/of/dots", "equalise": "clahe"}), None)
+    assert images == []
+
+
 @pytest.mark.parametrize("damage", [b"{", b"[]", b"{}", b'{"spec": 3}'])
 def test_a_damaged_record_of_the_latest_run_only_costs_reading_the_images(tmp_path, images, damage):
     run = write_sample_run(tmp_path)

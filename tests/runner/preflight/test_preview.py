@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -14,6 +15,8 @@ from runner.cli.main import app
 from runner.config.sweep import SweepSpec
 from runner.preflight.preview import GAP, IMAGES, MARGIN, TITLE, Row, choose_images, draw_sheet, preview
 from tests.trainables.training.tiny_trials import make_images
+from trainables.config.data import DataConfig
+from trainables.data.equalise import equalise_pixels
 
 SWEEP = "name: t\ndata: {name: digits}\nstore: no-store\n"
 
@@ -45,6 +48,18 @@ def test_images_that_are_mixed_are_shown_mixed_and_a_single_operation_has_no_row
     rows = preview(make(cutmix=1.0))
     assert [row.title for row in rows] == ["as they are", "cutmix 1"]
     assert not np.array_equal(rows[0].pixels, rows[1].pixels)
+
+
+def test_a_sweep_that_equalises_shows_equalised_images() -> None:
+    spec = make(flip=1.0)
+    plain, equalised = (
+        preview(spec),
+        preview(spec.model_copy(update={"data": DataConfig(name="digits", equalise="clahe")})),
+    )
+    assert [row.title for row in equalised] == ["equalised, clahe", "flip 1"]
+    before, after = (torch.from_numpy(rows[0].pixels) for rows in (plain, equalised))
+    assert torch.equal(after.float(), equalise_pixels(before, "clahe"))
+    assert np.array_equal(equalised[1].pixels, equalised[0].pixels[:, :, ::-1])
 
 
 def test_images_are_training_images_of_all_classes_in_turn() -> None:
