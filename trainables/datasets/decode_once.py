@@ -76,9 +76,9 @@ def decode_once(images: Sequence[ListedImage], config: DataConfig, say: Say | No
         hashes = hash_images(decoded.pixels)
         ids = [images[row].image_id for row in decoded.rows.tolist()]
         order = sorted(range(len(hashes)), key=lambda at: (hashes[at], ids[at]))
-        reorder(decoded.pixels, order)
+        room.reorder(decoded.pixels, order)
         rows, hashes = decoded.rows[order], tuple(hashes[at] for at in order)
-        result = OrderedImages(_with(decoded, decoded.pixels, rows), hashes, "")
+        result = OrderedImages(replace(decoded, rows=rows), hashes, "")
         said = f"decoded {len(rows):,} images in {decoded_s:.1f} s"
         if name and not (decoded.is_lasting and _are_unchanged(images, config, name)):
             name = None
@@ -88,7 +88,9 @@ def decode_once(images: Sequence[ListedImage], config: DataConfig, say: Say | No
             if isinstance(entry, str):
                 raise DataError(f"{room.need}; {cache.path} did not keep them ({entry}): {_WHAT_TO_DO}")
             return OrderedImages(
-                _with(decoded, entry.pixels, rows), hashes, f"{said}; they stay on the disk, in {cache.path}"
+                replace(decoded, pixels=entry.pixels, rows=rows),
+                hashes,
+                f"{said}; they stay on the disk, in {cache.path}",
             )
         is_slow = decoded_s >= WORTH_KEEPING_S
         if cache is None or name is None or not (is_slow or cache.keeps_all):
@@ -141,6 +143,21 @@ class _Room:
             raise DataError(f"{self.need}, and {reason}: {_WHAT_TO_DO}")
         self._tell(f", not enough for a copy for the workers, and {reason}", LARGE_BYTES)
         return allocate_memory(count, decoding)
+
+    def reorder(self, found: npt.NDArray[np.uint8], order: Sequence[int]) -> None:
+        """Bring the pixels into `order`: in place, or in another file where the disk has room for both."""
+        if self.draft is not None:
+            assert self._cache is not None
+            try:
+                ordered = self._stack.enter_context(Draft(self._cache, found.shape))
+                ordered.write_from(self.draft, order)
+            except OSError:
+                pass
+            else:
+                self.draft.close()
+                self.draft = ordered
+                return
+        reorder(found, order)
 
     def _tell(self, more: str, size_bytes: int) -> None:
         if self._say is not None and (more or size_bytes >= LARGE_BYTES):
@@ -293,10 +310,6 @@ def _keep(draft: Draft, name: str, images: OrderedImages) -> Entry | str:
         return error.strerror or str(error)
     except UnicodeEncodeError:  # a file's name that is no text
         return "a file has a name that is no text"
-
-
-def _with(decoded: Decoded, found: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]) -> Decoded:
-    return replace(decoded, pixels=found, rows=rows)
 
 
 def _gib(size_bytes: int) -> str:
