@@ -108,6 +108,19 @@ class Draft:
         self._file.seek(self._offset)
         pixels.tofile(self._file)
 
+    def write_from(self, other: Draft, order: Sequence[int]) -> None:
+        """Write the images of `other` at these positions, one after the other.
+
+        Where memory is short, images that change places within one file cost a read and a write each, wherever they lie.
+        """
+        image_bytes = math.prod(self._shape[1:])
+        self._file.seek(self._offset)
+        for at in order:
+            content = os.pread(other._file.fileno(), image_bytes, other._offset + at * image_bytes)
+            if len(content) < image_bytes:
+                raise OSError("the file that pixels were decoded into is cut short")
+            self._file.write(content)
+
     def keep(
         self, key: str, rows: npt.NDArray[np.int64], image_sha256: Sequence[str], details: Mapping[str, Any]
     ) -> Entry | None:

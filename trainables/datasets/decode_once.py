@@ -76,7 +76,7 @@ def decode_once(images: Sequence[ListedImage], config: DataConfig, say: Say | No
         hashes = hash_images(decoded.pixels)
         ids = [images[row].image_id for row in decoded.rows.tolist()]
         order = sorted(range(len(hashes)), key=lambda at: (hashes[at], ids[at]))
-        reorder(decoded.pixels, order)
+        room.reorder(decoded.pixels, order)
         rows, hashes = decoded.rows[order], tuple(hashes[at] for at in order)
         originals = None if decoded.originals is None else decoded.originals[order]
         decoded = replace(decoded, rows=rows, originals=originals)
@@ -143,6 +143,21 @@ class _Room:
             raise DataError(f"{self.need}, and {reason}: {_WHAT_TO_DO}")
         self._tell(f", not enough for a copy for the workers, and {reason}", LARGE_BYTES)
         return allocate_memory(count, decoding)
+
+    def reorder(self, found: npt.NDArray[np.uint8], order: Sequence[int]) -> None:
+        """Bring the pixels into `order`: in place, or in another file where the disk has room for both."""
+        if self.draft is not None:
+            assert self._cache is not None
+            try:
+                ordered = self._stack.enter_context(Draft(self._cache, found.shape))
+                ordered.write_from(self.draft, order)
+            except OSError:
+                pass
+            else:
+                self.draft.close()
+                self.draft = ordered
+                return
+        reorder(found, order)
 
     def _tell(self, more: str, size_bytes: int) -> None:
         if self._say is not None and (more or size_bytes >= LARGE_BYTES):

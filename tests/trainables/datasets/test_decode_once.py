@@ -259,6 +259,24 @@ def test_a_set_that_does_not_fit_into_memory_stays_on_the_disk_and_is_the_same(
     assert find_file(load(tree).pixels) is None
 
 
+@pytest.mark.parametrize("has_room", [True, False])
+def test_pixels_on_the_disk_come_into_their_order_in_another_file_or_where_they_are(
+    has_room: bool, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setenv(decode_once.LIMIT_VARIABLE, "3599")
+    if has_room:
+        monkeypatch.setattr(decode_once, "reorder", refuse)
+    else:
+        monkeypatch.setattr(decode_once.Draft, "write_from", refuse)
+    found = load(tree)
+    assert len(list((tree.parent / "cache" / "pixels").iterdir())) == 1
+    monkeypatch.undo()
+    assert_same(found, load(tree, "off"))
+
+
 def test_a_set_that_turns_out_to_be_in_colour_takes_another_file(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode_listing, "LIKE_THE_FIRST", 2)
     for file in sorted(tree.rglob("*.ppm"))[:20]:
