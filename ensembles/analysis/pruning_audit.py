@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trainables.metric import Metric
 from trainables.results.record import TrialRecord
 
 TOP = 3
@@ -25,9 +26,9 @@ class AuditRow:
 
     audited: AuditedTrial
     accuracy_when_pruned: float | None
-    """Validation accuracy of its best epoch until it was pruned; None if it had none."""
+    """Merit of its best epoch until it was pruned, the accuracy or see `EpochResult.merit`; None if it had none."""
     accuracy: float
-    """Validation accuracy of its best epoch."""
+    """Merit of its best epoch."""
     rank: int
     """Rank among the finished trials and itself, behind those that are equal."""
 
@@ -41,7 +42,7 @@ class PruningAudit:
     finished: int
     """Trials that finished."""
     best: float
-    """Validation accuracy of the best finished trial."""
+    """Merit of the best finished trial on validation."""
     top: int
     """Number of best finished trials that `beat_top` refers to."""
     beat_top: int
@@ -55,6 +56,8 @@ class PruningAudit:
     cut_short: int
     """Audits that were not completed."""
     sentence: str
+    metric: Metric = "accuracy"
+    """What the merits are by."""
 
 
 def evaluate_pruning(
@@ -68,7 +71,7 @@ def evaluate_pruning(
     names = {each.record.trial_id for each in audited}
     finished = sorted(
         (
-            record.best.validation_accuracy
+            record.best.merit
             for record in records
             if record.state == "finished" and record.best and record.trial_id not in names
         ),
@@ -102,6 +105,7 @@ def evaluate_pruning(
         share_below=bound,
         cut_short=len(audited) - len(rows),
         sentence=_describe(rows, len(finished), finished[0], kept, beat_top, beat_best, pruned, bound),
+        metric=next((at.metric for record in records for at in record.epochs if at.metric), "accuracy"),
     )
 
 
@@ -128,8 +132,8 @@ def _has_ended(record: TrialRecord, last: int) -> bool:
 def _row(audited: AuditedTrial, finished: Sequence[float]) -> AuditRow:
     best = audited.record.best
     assert best is not None, "an audit that has ended has an epoch"
-    before = [at.validation_accuracy for at in audited.record.epochs if at.epoch <= audited.pruned_epoch]
-    own = best.validation_accuracy
+    before = [at.merit for at in audited.record.epochs if at.epoch <= audited.pruned_epoch]
+    own = best.merit
     return AuditRow(audited, max(before, default=None), own, 1 + sum(other >= own for other in finished))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -100,3 +101,16 @@ def test_without_an_audit_or_a_finished_trial_there_is_nothing_to_evaluate() -> 
     assert evaluate_pruning(FINISHED + PRUNED, []) is None
     assert evaluate_pruning([audit(0.9, 50).record], [audit(0.9, 50)]) is None
     assert evaluate_pruning([*FINISHED, under_way.record], [under_way]) is None
+
+
+def test_an_audit_ranks_by_the_metric_that_the_search_looked_at() -> None:
+    def by_loss(record: TrialRecord, loss: float) -> TrialRecord:
+        return replace(
+            record, epochs=tuple(replace(at, metric="log_loss", validation_score=loss) for at in record.epochs)
+        )
+
+    finished = [by_loss(make_record((0.9,), seed=place), 0.3 + 0.1 * place) for place in range(3)]
+    audited = AuditedTrial(by_loss(make_record((0.1,), "pruned", seed=9, audited_from=1), 0.35), 1)
+    found = evaluate_pruning([*finished, audited.record], [audited])
+    assert found is not None
+    assert (found.rows[0].rank, found.metric, found.best) == (2, "log_loss", pytest.approx(math.exp(-0.3)))
