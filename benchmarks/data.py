@@ -30,9 +30,9 @@ from benchmarks.figures import at_least, at_most, write
 from trainables.config.data import DataConfig
 from trainables.data.images import ImageSet, channel_statistics
 from trainables.data.mapped import find_file
-from trainables.datasets.decode_listing import decode_listing
-from trainables.datasets.decode_once import LIMIT_VARIABLE
 from trainables.datasets.load import load_images
+from trainables.decoding.decode_listing import decode_listing
+from trainables.decoding.decode_once import LIMIT_VARIABLE
 from trainables.layouts.detect import list_images
 from trainables.places.open import open_source
 

@@ -86,8 +86,8 @@ def test_every_module_of_a_room_has_tests() -> None:
 
 
 def test_the_list_tests_a_module_come_before_those_of_its_room() -> None:
-    found = list_tests(ROOT, "trainables/data/split.py")
-    assert found[:2] == ["trainables/data/split.py", "tests/trainables/data/test_split.py"]
+    found = list_tests(ROOT, "trainables/splits/split.py")
+    assert found[:2] == ["trainables/splits/split.py", "tests/trainables/splits/test_split.py"]
     assert "tests/trainables/data/test_images.py" in found[2:]
 
 

@@ -1,7 +1,7 @@
 """Decoded pixels that are kept on this machine's disk, so that a set is decoded once.
 
 `folder` says where they are kept and makes room there; `entry` writes and reads the pixels of one set as files that are mapped into
-memory. What an entry is named after, and when one is written, is decided in `trainables.datasets.decode_once`.
+memory. What an entry is named after, and when one is written, is decided in `trainables.decoding.decode_once`.
 """
 
 from typing import TYPE_CHECKING

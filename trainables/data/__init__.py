@@ -1,6 +1,6 @@
-"""Images in memory, and their splits into training, validation and test.
+"""Images in memory, each in training, validation or test, and their records.
 
-`images.ImageSet` is valid by construction; `split`, `subset`, `train_share` and `bagging` select rows of it;
+`images.ImageSet` is valid by construction; `subset` selects rows of it; `floor` and `unseen` say what they are worth without a net;
 `data_table` and `pseudo_table` are its records in a store; `equalise` changes pixels of a batch, in training and in a program.
 """
 
@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from trainables.data.image_shape import ImageShape
     from trainables.data.images import ImageArrays, ImageSet
     from trainables.data.pseudo_table import PseudoTable
-    from trainables.data.split import split_images
 
-__all__ = ["DataTable", "ImageArrays", "ImageSet", "ImageShape", "PseudoTable", "read_data_table", "split_images"]
+__all__ = ["DataTable", "ImageArrays", "ImageSet", "ImageShape", "PseudoTable", "read_data_table"]
 
 __getattr__ = lazy_names(
     __name__,
@@ -30,6 +29,5 @@ __getattr__ = lazy_names(
             "ImageSet",
         ),
         "pseudo_table": ("PseudoTable",),
-        "split": ("split_images",),
     },
 )

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from trainables.config.base import short_hash
 from trainables.data.decoding import Decoding
 from trainables.data.reading import Reading
-from trainables.data.split import join_groups
 from trainables.errors import DataError
+from trainables.splits.split import join_groups
 from trainables.store import layout
 
 Statistics = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from trainables.data.floor import BLOCK, SIDE_PX, shrink
 from trainables.data.images import ImageSet
-from trainables.data.split import join_groups
 from trainables.errors import DataError
+from trainables.splits.split import join_groups
 
 MOST_IMAGES = 20_000
 """Of more images the first in the order of their hashes, a random sample: the time grows with the square, some 15 s for these."""

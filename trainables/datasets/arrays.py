@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.data.images import ImageSet, hash_images
-from trainables.data.split import split_images
 from trainables.errors import DataError
+from trainables.splits.split import split_images
 
 MEMORY = "arrays"
 """`data.name` of such images."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.data.images import ImageSet
-from trainables.datasets.decode import fit_grey
+from trainables.decoding.decode import fit_grey
 from trainables.store import layout
 
 _WHITEST = 16

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.data.images import ImageSet
-from trainables.datasets.decode import fit_grey
+from trainables.decoding.decode import fit_grey
 from trainables.errors import DataError
 from trainables.layouts.arrays import mnist_family
 from trainables.layouts.arrays.idx_file import parse_idx, unpack_idx

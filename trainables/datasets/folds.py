@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.bagging import choose_folds
 from trainables.data.images import ImageSet
-from trainables.data.split import TEST, UNGIVEN, join_groups
 from trainables.errors import DataError
+from trainables.splits.bagging import choose_folds
+from trainables.splits.split import TEST, UNGIVEN, join_groups
 
 
 def give_fold(images: ImageSet, folds: int, fold: int, seed: int) -> npt.NDArray[np.int8]:

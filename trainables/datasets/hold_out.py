@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.data.images import ImageSet
-from trainables.data.split import TEST, UNGIVEN
-from trainables.datasets.decode import some_of
+from trainables.decoding.decode import some_of
 from trainables.errors import DataError
+from trainables.splits.split import TEST, UNGIVEN
 
 
 def hold_out_sources(images: ImageSet, came: npt.NDArray[np.int8], held: Sequence[str]) -> npt.NDArray[np.int8]:

@@ -14,21 +14,21 @@ from trainables.config.data import DataConfig
 from trainables.data.images import ImageSet, with_hashes
 from trainables.data.mapped import find_file
 from trainables.data.reading import Reading
-from trainables.data.split import TRAIN, UNGIVEN, split_images
 from trainables.data.subset import leave_out_images, limit_train, select_classes, sort_images
 from trainables.datasets.arrays import images_from_arrays
-from trainables.datasets.decode import some_of
-from trainables.datasets.decode_once import Say, decode_once, memory_limit
 from trainables.datasets.folds import give_fold
 from trainables.datasets.groups import find_groups
 from trainables.datasets.hold_out import hold_out_sources
 from trainables.datasets.published import Published
 from trainables.datasets.select import find_left_out, select_images
+from trainables.decoding.decode import some_of
+from trainables.decoding.decode_once import Say, decode_once, memory_limit
 from trainables.errors import DataError
 from trainables.layouts.detect import list_images
 from trainables.places.open import open_source
 from trainables.plugins.call import choose_keys, naming, refuse_unknown
 from trainables.plugins.kinds import DATA
+from trainables.splits.split import TRAIN, UNGIVEN, split_images
 from trainables.store import layout
 
 

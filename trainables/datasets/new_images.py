@@ -13,8 +13,8 @@ from PIL import Image
 
 from trainables.config.data import DataConfig
 from trainables.data.decoding import Decoding
-from trainables.datasets.decode import decode_content, opening, reason_of, some_of
-from trainables.datasets.pixels import Pixels
+from trainables.decoding.decode import decode_content, opening, reason_of, some_of
+from trainables.decoding.pixels import Pixels
 from trainables.errors import DataError, ObjectMissing, StoreError
 from trainables.layouts.base.image_files import SUFFIXES, is_system_folder
 from trainables.layouts.base.listing import ListedImage

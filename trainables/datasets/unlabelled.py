@@ -16,16 +16,16 @@ from trainables.config.base import Frozen
 from trainables.config.data import DataConfig
 from trainables.data.decoding import Decoding
 from trainables.data.images import ImageSet, hash_images
-from trainables.data.train_share import choose_share
-from trainables.datasets.decode_listing import decode_as
 from trainables.datasets.digits import load_digits
 from trainables.datasets.fashion_mnist import load_fashion_mnist
+from trainables.decoding.decode_listing import decode_as
 from trainables.errors import DataError
 from trainables.layouts.base.image_files import SUFFIXES
 from trainables.layouts.base.listing import ListedImage, list_file
 from trainables.layouts.detect import IMAGE_FILES, ONE_IMAGE, list_images, list_unlabelled
 from trainables.layouts.tables.parquet_images import with_unique_ids
 from trainables.places.open import open_source
+from trainables.splits.train_share import choose_share
 
 UNKNOWN = -1
 """The true class of an image without a label, or with a class that the labelled images do not have."""

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from trainables.config.preparation import Equalise
 from trainables.config.trial import BagConfig
-from trainables.data.bagging import choose_bag
 from trainables.data.equalise import equalise_pixels
 from trainables.data.image_shape import ImageShape
 from trainables.data.images import ImageArrays, channel_statistics
-from trainables.data.train_share import choose_share
 from trainables.errors import DataError
+from trainables.splits.bagging import choose_bag
+from trainables.splits.train_share import choose_share
 from trainables.store import layout
 from trainables.training.memory import first_line, is_out_of_memory
 

@@ -7,10 +7,10 @@ import pytest
 
 from trainables.config.data import DataConfig
 from trainables.data.images import ImageSet
-from trainables.data.split import TEST
 from trainables.datasets.folds import give_fold
 from trainables.datasets.load import load_images
 from trainables.errors import DataError
+from trainables.splits.split import TEST
 
 
 def make_set(count: int, groups: list[str] | None = None) -> ImageSet:

@@ -17,8 +17,8 @@ from PIL import Image
 
 from tests.services.servers import S3Server
 from trainables.data.decoding import Decoding
-from trainables.datasets.decode import decode_content
 from trainables.datasets.new_images import find_new_images, locate_images, read_chunks
+from trainables.decoding.decode import decode_content
 from trainables.errors import DataError, StoreError
 from trainables.layouts.base.listing import ListedImage
 from trainables.store.open import open_store

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from tests.trainables.training.tiny_trials import make_images
 from trainables.data.decoding import Decoding
 from trainables.data.images import hash_images
-from trainables.data.train_share import choose_share
 from trainables.datasets.unlabelled import UNKNOWN, UnlabelledConfig, load_unlabelled
 from trainables.errors import DataError
+from trainables.splits.train_share import choose_share
 
 IMAGES = make_images(channels=1)
 

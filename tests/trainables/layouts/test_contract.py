@@ -14,8 +14,8 @@ from tests.services.servers import S3Server
 from tests.trainables.layouts.written import LAYOUTS, PLAIN, Pictures, draw, put, write_folders, zip_of
 from trainables.config.data import DataConfig
 from trainables.data.images import ImageSet, hash_images
-from trainables.datasets import decode_once
 from trainables.datasets.load import load_images
+from trainables.decoding import decode_once
 from trainables.errors import DataError
 
 EVERY_LAYOUT = pytest.mark.parametrize("name", LAYOUTS)

@@ -13,8 +13,8 @@ from PIL import Image
 
 from trainables.config.data import DataConfig
 from trainables.data.decoding import Decoding
-from trainables.datasets import decode_listing as module
-from trainables.datasets.decode_listing import BadFile, Decoded, decode_listing
+from trainables.decoding import decode_listing as module
+from trainables.decoding.decode_listing import BadFile, Decoded, decode_listing
 from trainables.errors import DataError, ObjectMissing, StoreError
 from trainables.layouts.base.listing import Content, ListedImage
 

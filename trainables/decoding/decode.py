@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from trainables.data.decoding import FULL_SCALE, Decoding
-from trainables.datasets.pixels import Look, Pixels, shrink_early, to_pixels
+from trainables.decoding.pixels import Look, Pixels, shrink_early, to_pixels
 from trainables.layouts.base import image_files
 from trainables.layouts.base.listing import Content
 

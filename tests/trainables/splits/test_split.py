@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from trainables.data.split import TEST, TRAIN, UNGIVEN, VALIDATION, _deal, join_groups, split_images
 from trainables.errors import DataError
+from trainables.splits.split import TEST, TRAIN, UNGIVEN, VALIDATION, _deal, join_groups, split_images
 
 
 def hashes(contents: list[int] | range) -> list[str]:

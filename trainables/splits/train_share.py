@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.bagging import Group, list_groups
+from trainables.splits.bagging import Group, list_groups
 
 
 def choose_share(

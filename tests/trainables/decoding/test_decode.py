@@ -11,7 +11,7 @@ from PIL import Image
 
 from trainables.config.data import DataConfig
 from trainables.data.decoding import Decoding
-from trainables.datasets.decode import (
+from trainables.decoding.decode import (
     FORMATS,
     MIXED_SIZE_PX,
     SUFFIXES,
@@ -19,7 +19,7 @@ from trainables.datasets.decode import (
     fit_grey,
     read_head,
 )
-from trainables.datasets.decode_listing import decode_listing
+from trainables.decoding.decode_listing import decode_listing
 from trainables.errors import DataError
 from trainables.layouts.base.listing import list_file
 from trainables.places.folder import FolderPlace

@@ -25,9 +25,9 @@ from trainables.config.data import DataConfig, to_rgb
 from trainables.data import decoding as decoding_module
 from trainables.data.decoding import Decoding
 from trainables.data.images import hash_images
-from trainables.datasets import decode, decode_listing, deep_values, pixels
-from trainables.datasets.decode import attempt_each, opening
-from trainables.datasets.decode_listing import BadFile, Decoded, allocate_memory
+from trainables.decoding import decode, decode_listing, deep_values, pixels
+from trainables.decoding.decode import attempt_each, opening
+from trainables.decoding.decode_listing import BadFile, Decoded, allocate_memory
 from trainables.errors import CaucusError, DataError
 from trainables.hardware.free_memory import free_memory_bytes
 from trainables.layouts.base.listing import ListedImage

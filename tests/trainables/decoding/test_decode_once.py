@@ -19,8 +19,8 @@ from trainables.config.data import DataConfig
 from trainables.data.describe import describe_images, describe_origin
 from trainables.data.images import ImageSet, hash_images
 from trainables.data.mapped import find_file
-from trainables.datasets import decode_listing, decode_once
 from trainables.datasets.load import load_images
+from trainables.decoding import decode_listing, decode_once
 from trainables.errors import DataError
 
 

@@ -8,7 +8,7 @@ import torch
 
 from tests.trainables.training.tiny_trials import make_config, make_images, place
 from trainables.config.trial import BagConfig
-from trainables.data.bagging import choose_bag, choose_folds
+from trainables.splits.bagging import choose_bag, choose_folds
 from trainables.training.device_images import add_pseudo_labelled, choose_training_rows
 from trainables.training.training import Training
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from trainables.config.data import DataConfig, to_rgb
 from trainables.data.decoding import FULL_SCALE, Decoding
-from trainables.datasets.decode import (
+from trainables.decoding.decode import (
     MIXED_SIZE_PX,
     Head,
     attempt_each,
@@ -23,7 +23,7 @@ from trainables.datasets.decode import (
     read_head,
     reason_of,
 )
-from trainables.datasets.deep_values import DeepValues
+from trainables.decoding.deep_values import DeepValues
 from trainables.errors import DataError, ObjectMissing, StoreError
 from trainables.layouts.base.listing import Content, ListedImage
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.data.train_share import choose_share
+from trainables.splits.train_share import choose_share
 
 LABELS = np.array([0] * 60 + [1] * 30 + [2] * 10)
 ROWS = np.arange(0, 100, 2)  # 30, 15 and 5 of the classes

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from trainables.data.decoding import Decoding
-from trainables.datasets.decode import decode_content
+from trainables.decoding.decode import decode_content
 
 
 def decode(image: Image.Image | bytes, *decoding: Any, format: str = "PNG", **options: Any) -> np.ndarray:
