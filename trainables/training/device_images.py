@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from trainables.config.trial import BagConfig
 from trainables.data.bagging import choose_bag
 from trainables.data.image_shape import ImageShape
 from trainables.data.images import ImageArrays, channel_statistics
+from trainables.data.mapped import read_ahead
 from trainables.data.train_share import choose_share
 from trainables.errors import DataError
 from trainables.store import layout
@@ -40,6 +41,8 @@ class DeviceImages:
     std: Tensor
     shape: ImageShape
     groups: npt.NDArray[np.int64] | None = None
+    read_ahead: Callable[[Iterable[int]], None] | None = None
+    """Asks for images, by their rows, that are about to be read from a file; None where pixels lie in memory."""
 
 
 def place_images(images: ImageArrays, device: torch.device) -> DeviceImages:
@@ -61,6 +64,7 @@ def place_images(images: ImageArrays, device: torch.device) -> DeviceImages:
         std=torch.tensor(std, dtype=torch.float32, device=device),
         shape=ImageShape(height, width, channels, images.classes),
         groups=images.groups,
+        read_ahead=read_ahead(images.pixels) if device.type == "cpu" else None,
     )
 
 
@@ -112,6 +116,7 @@ def _append(images: DeviceImages, pixels: npt.NDArray[np.uint8], labels: Tensor,
             pixels=torch.cat([images.pixels, torch.from_numpy(pixels.copy()).to(device)]),
             labels=torch.cat([images.labels, labels.to(device)]),
             rows={**images.rows, split: torch.arange(known, known + len(pixels), device=device)},
+            read_ahead=None,
         )
 
 
