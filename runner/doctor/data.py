@@ -65,7 +65,7 @@ def check_data(spec: SweepSpec) -> Iterator[Fact | Finding | DataCheckup]:
         yield Fact("data", line)
     count, *shape = images.pixels.shape
     try:
-        check_pixels(spec, *shape)
+        check_pixels(spec, images.pixels)
     except CaucusError as error:
         yield Finding("data", str(error))
     yield Fact(

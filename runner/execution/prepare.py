@@ -95,7 +95,7 @@ def prepare_run(
     budget = Budget(spec.budget, find_price(spec))
     images = images or load_images(spec.data, notify)
     check_augment(spec, images.pixels.shape[3])
-    check_pixels(spec, *images.pixels.shape[1:])
+    check_pixels(spec, images.pixels)
     store = open_store(spec.store.uri, spec.store.endpoint_url)
     store.check()
     check_format(store)

@@ -218,7 +218,7 @@ def plan_sweep(
     price = find_price(spec)
     data_id, images = (images.data_id, images) if images else _find_data(store, spec, is_known)
     if images:
-        check_pixels(spec, *images.pixels.shape[1:])
+        check_pixels(spec, images.pixels)
     spec, _ = pin_pretrained_weights(spec, store)
     run = run or spec.run_id(data_id)
     journals = _read_journals(store, spec.name)

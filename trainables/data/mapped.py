@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,6 +65,26 @@ def find_file(pixels: npt.NDArray[np.uint8]) -> PixelFile | None:
         return PixelFile(str(base.filename), base.offset, pixels.shape, _stamp(fd))
     finally:
         os.close(fd)
+
+
+def read_ahead(pixels: npt.NDArray[np.uint8]) -> Callable[[Iterable[int]], None] | None:
+    """What asks the system to read images, by their rows, of `pixels` that are mapped from a file; None for those in memory.
+
+    It returns at once. The images of a batch are then read beside each other; else each waits for the one before.
+    """
+    base = pixels.base
+    if find_file(pixels) is None or not isinstance(base, np.memmap) or not hasattr(mmap, "MADV_WILLNEED"):
+        return None
+    mapped: mmap.mmap = base._mmap  # type: ignore[attr-defined]
+    first, image_bytes = base.offset % mmap.ALLOCATIONGRANULARITY, pixels[0].nbytes
+
+    def ask(rows: Iterable[int]) -> None:
+        for row in rows:
+            start = first + row * image_bytes
+            page = start - start % mmap.PAGESIZE
+            mapped.madvise(mmap.MADV_WILLNEED, page, start + image_bytes - page)
+
+    return ask
 
 
 def without_copy(arrays: ImageArrays) -> ImageArrays | MappedArrays:

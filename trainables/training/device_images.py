@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from trainables.config.trial import BagConfig
 from trainables.data.equalise import equalise_pixels
 from trainables.data.image_shape import ImageShape
 from trainables.data.images import ImageArrays, channel_statistics
+from trainables.data.mapped import read_ahead
 from trainables.errors import DataError
 from trainables.splits.bagging import choose_bag
 from trainables.splits.train_share import choose_share
@@ -44,6 +45,8 @@ class DeviceImages:
     shape: ImageShape
     groups: npt.NDArray[np.int64] | None = None
     equalised: Equalise = "none"
+    read_ahead: Callable[[Iterable[int]], None] | None = None
+    """Asks for images, by their rows, that are about to be read from a file; None where pixels lie in memory."""
     _held: dict[str, DeviceImages] = field(default_factory=dict, init=False, repr=False)
     """The same images, equalised, for the trials that follow; see `equalise_images`."""
 
@@ -67,6 +70,7 @@ def place_images(images: ImageArrays, device: torch.device) -> DeviceImages:
         std=torch.tensor(std, dtype=torch.float32, device=device),
         shape=ImageShape(height, width, channels, images.classes),
         groups=images.groups,
+        read_ahead=read_ahead(images.pixels) if device.type == "cpu" else None,
     )
 
 
@@ -124,6 +128,7 @@ def equalise_images(images: DeviceImages, kind: Equalise) -> DeviceImages:
             mean=torch.tensor(mean, dtype=torch.float32, device=pixels.device),
             std=torch.tensor(std, dtype=torch.float32, device=pixels.device),
             equalised=kind,
+            read_ahead=None,
         )
     return images._held[kind]
 
@@ -163,6 +168,7 @@ def _append(images: DeviceImages, pixels: npt.NDArray[np.uint8], labels: Tensor,
             pixels=torch.cat([images.pixels, _equalise(torch.from_numpy(pixels.copy()).to(device), images.equalised)]),
             labels=torch.cat([images.labels, labels.to(device)]),
             rows={**images.rows, split: torch.arange(known, known + len(pixels), device=device)},
+            read_ahead=None,
         )
 
 

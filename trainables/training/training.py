@@ -385,6 +385,8 @@ class Training:
 
     def _pixels(self, batch: Tensor) -> Tensor:
         """The images of `batch`: float32 (images, channels, height, width) from 0 to 1, in channels_last."""
+        if self._images.read_ahead is not None:
+            self._images.read_ahead(batch.tolist())
         return self._images.pixels[batch].to(torch.float32).div_(255).permute(0, 3, 1, 2)
 
     def _normalise(self, images: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import pytest
 from trainables.cache.entry import Draft
 from trainables.cache.folder import Cache
 from trainables.data.images import ImageArrays, hash_images
-from trainables.data.mapped import MappedArrays, find_file, without_copy
+from trainables.data.mapped import MappedArrays, find_file, read_ahead, without_copy
 from trainables.errors import DataError
 
 
@@ -56,3 +56,13 @@ def test_a_file_that_is_gone_or_another_one_is_one_sentence(mapped: ImageArrays)
     path.write_bytes(content)
     with pytest.raises(DataError, match="has changed since the run began"):
         sent.open()
+
+
+def test_images_that_are_asked_for_ahead_are_in_memory_and_unchanged(mapped: ImageArrays) -> None:
+    before = mapped.pixels.copy()
+    ask = read_ahead(mapped.pixels)
+    assert ask is not None
+    ask([0, 1999, 7, 7])
+    ask(range(2000))
+    assert np.array_equal(mapped.pixels, before)
+    assert read_ahead(before) is None
