@@ -76,7 +76,7 @@ def find_torn_groups(images: ImageSet, looks: Looks) -> Iterator[DataFinding]:
             tuple(images.image_ids[row] for row in rows.tolist()),
             f"{len(several):,} names are those of several images each, as {list(place)[torn[0]]} ({', '.join(shown[:3])}), and "
             f"{len(torn):,} of them lie in more than one split: if such images show one thing, scores are too good",
-            f"data.group={rule.value}" if images.decoding else "",  # a set that is known by its name takes no such key
+            f"data.group={rule.value}",
         )
         return
 
