@@ -122,7 +122,6 @@ def test_names_that_tell_which_pictures_show_one_thing_are_told_with_the_key_tha
     name: str, value: str | None
 ) -> None:
     from trainables.datasets.groups import find_groups
-    from trainables.layouts.base.listing import ListedImage
 
     rows = range(len(CLEAN.labels))
     names = [
@@ -139,7 +138,7 @@ def test_names_that_tell_which_pictures_show_one_thing_are_told_with_the_key_tha
     assert key == "data.group"
     assert value in (None, rule)
     config = DataConfig(path="x", group=int(rule) if rule.isdecimal() else rule)
-    groups = find_groups([ListedImage(one, lambda: np.empty(0), None) for one in names], config.group, "group")
+    groups = find_groups(names, config.group, "group")
     assert groups is not None
     assert len(set(groups)) == 24
     assert [found for found in find_all(replace(images, groups=groups)) if found.kind == "torn-groups"] == []
