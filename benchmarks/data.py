@@ -6,7 +6,7 @@
 Images are smooth noise: they are as large, and decode as fast, as photographs of that size. Decoding is compared with a loop over
 Pillow in turns, in seconds of the processor. The second start is that of a new process, from the call to the images with their
 split. Training takes its epochs in turns from memory and from the mapped file, which is in the page cache; the figure is the
-median of the ratios. (`data/doctor_over_decode` belongs here, too, once `caucus doctor` looks for faults in images.)
+median of the ratios. `data/doctor_over_decode` is in `benchmarks.doctor`.
 """
 
 from __future__ import annotations
