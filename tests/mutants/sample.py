@@ -24,7 +24,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "runner/control": ("budget",),
     "runner/schedulers": ("*",),
     "runner/retention": ("retention", "reference_set"),
-    "trainables/data": ("split",),
+    "trainables/splits": ("split",),
 }
 """What decides who votes, what a vote says, what a trial may cost and what is deleted: a folder, and files of it."""
 

@@ -88,7 +88,7 @@ def test_every_module_of_a_room_has_tests() -> None:
 def test_the_list_tests_a_module_come_before_those_of_its_room() -> None:
     found = list_tests(ROOT, "trainables/splits/split.py")
     assert found[:2] == ["trainables/splits/split.py", "tests/trainables/splits/test_split.py"]
-    assert "tests/trainables/data/test_images.py" in found[2:]
+    assert "tests/trainables/splits/test_bagging.py" in found[2:]
 
 
 def test_each_mutant_that_is_equal_in_effect_has_a_reason() -> None:

@@ -119,7 +119,8 @@ def suspects_of(of_class_1, labels):
     test = make_pool([[[0.95, 0.05], [0.9, 0.1]]], [1, 0], "test")
     config = EnsembleConfig(calibrate="none")
     prepared = prepare(make_team(1.0), config, validation, [member(0)], validation.probabilities[0].astype(np.float64))
-    return gather_evidence(prepared, validation, test, ["x", "y"], list("abcdefghijkl"[: len(labels)])).suspects
+    ids = list("abcdefghijkl"[: len(labels)])
+    return gather_evidence(prepared, validation, test, ["x", "y"], validation_ids=ids).suspects
 
 
 def test_labels_are_suspected_on_validation_and_test_together():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_an_image_without_weight_moves_nothing():
     nets = []
     for images in (PLACED, changed):
         training = Training(config, images, image_weights=weights)
-        training._images = training._images.__class__(**{**vars(images), "mean": PLACED.mean, "std": PLACED.std})
+        training._images = replace(images, mean=PLACED.mean, std=PLACED.std)
         training.train_epoch()
         nets.append(training.weights())
     assert nets[0] == nets[1]
