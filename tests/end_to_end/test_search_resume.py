@@ -86,7 +86,7 @@ space: {optimizer.lr: {log: [1.0e-3, 3.0e-1]}, model.dropout: {uniform: [0.0, 0.
 }
 
 
-@pytest.mark.parametrize("kind", SEARCHES)
+@pytest.mark.parametrize("kind", [pytest.param("stages", marks=pytest.mark.extended), "pbt"])
 def test_a_search_that_learns_from_results_comes_to_the_same_bits_when_it_is_killed(tmp_path, kind):
     file = tmp_path / "learns.yaml"
     search = SEARCHES[kind].strip().replace("\n", "\n  ")

@@ -200,6 +200,7 @@ def test_a_store_that_fails_for_a_while_costs_nothing_but_time(
             assert proxy.count(OUTAGES[name].fault.action) > 0, f"no request met the fault {name!r}"
 
 
+@pytest.mark.extended  # four minutes, most of which it waits
 @pytest.mark.parametrize("time_", TIMES)
 def test_a_store_that_hangs_for_two_minutes_is_waited_for(
     undisturbed: tuple[Path, dict[str, Any]], weed_s3: S3Server, tmp_path: Path, time_: int
