@@ -143,6 +143,7 @@ def test_a_run_killed_around_and_in_its_second_stage_and_without_its_table_comes
 
 
 @pytest.mark.long
+@pytest.mark.extended
 def test_a_larger_sweep_labels_again(undisturbed, tmp_path):
     store = shutil.copytree(undisturbed[0], tmp_path / "runs")
     result = run_sweep(*WORDS, f"store={store}", "search.trials=5")

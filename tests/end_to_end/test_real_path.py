@@ -199,7 +199,7 @@ def test_a_night_during_which_a_node_drops_off_the_network_ends_as_if_it_had_not
 @pytest.mark.parametrize(
     ("peers", "held"),
     [
-        pytest.param(["head"], True, id="from-the-head"),
+        pytest.param(["head"], True, id="from-the-head", marks=pytest.mark.extended),
         pytest.param([], True, id="from-all", marks=pytest.mark.extended),
         pytest.param(["head"], False, id="from-the-head-while-it-trains", marks=pytest.mark.extended),
     ],

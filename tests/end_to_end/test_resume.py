@@ -153,6 +153,7 @@ def test_whatever_ends_it_again_and_again_a_sweep_comes_to_the_same_bits(undistu
 
 
 @pytest.mark.long
+@pytest.mark.extended  # tests/faults/test_store_gives_out.py has a file system that turns read-only
 def test_a_disk_that_fills_up_ends_the_run_in_part_and_the_next_one_goes_on(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -188,6 +188,7 @@ def test_eight_trials_share_two_gpus_and_go_on_elsewhere_when_their_node_leaves(
     nodes.remove(3)
 
 
+@pytest.mark.extended
 def test_a_gpu_that_torch_does_not_see_ends_the_run_with_what_to_install(nodes, tmp_path):
     sweep = write_sweep(tmp_path, trials=2, peers=1)
     promise_nodes(tmp_path, {"CPU": 16, "GPU": 1})

@@ -43,7 +43,8 @@ def cluster(tmp_path):
         stderr=subprocess.DEVNULL,
         text=True,
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(stale), "RAY_USAGE_STATS_ENABLED": "0"},
+        # A home of its own, and of the script below: a token that lies in this machine's would be one that the script lacks.
+        env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(stale), "RAY_USAGE_STATS_ENABLED": "0"},
     )
     assert process.stdout
     assert process.stdin

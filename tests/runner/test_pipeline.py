@@ -219,6 +219,7 @@ def test_a_sweep_whose_trials_all_fail_ends_with_code_4_and_the_first_reason(tmp
 
 
 @pytest.mark.long
+@pytest.mark.extended  # tests/end_to_end/test_search_resume.py has a budget of epochs
 def test_a_budget_ends_the_sweep_and_what_was_trained_votes(tmp_path):
     overrides = [
         *SMALL,

@@ -22,7 +22,10 @@ def missed(trainings: list[Planted]) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("draw", [0, 1])
+DRAWS = [0, pytest.param(1, marks=pytest.mark.extended)]
+
+
+@pytest.mark.parametrize("draw", DRAWS)
 def test_planted_faults_are_named(draw):
     trainings = list(planted(draw))
     wrong = missed(trainings)
@@ -30,7 +33,7 @@ def test_planted_faults_are_named(draw):
     assert len(wrong) <= 4, wrong
 
 
-@pytest.mark.parametrize("draw", [0, 1])
+@pytest.mark.parametrize("draw", DRAWS)
 def test_healthy_trainings_are_left_alone(draw):
     trainings = list(healthy(draw))
     wrong = missed(trainings)
@@ -38,7 +41,7 @@ def test_healthy_trainings_are_left_alone(draw):
     assert len(wrong) <= 4, wrong
 
 
-@pytest.mark.parametrize("draw", [0, 1])
+@pytest.mark.parametrize("draw", DRAWS)
 def test_too_few_images_are_detected_by_the_learning_curve_and_enough_are_left_alone(draw):
     given = [*starved(draw), *sated(draw)]
     named = [diagnose_all(*train_shares(one))[-1].verdict for one in given]
