@@ -134,13 +134,13 @@ def equalise_images(images: DeviceImages, kind: Equalise) -> DeviceImages:
 
 
 def _equalise(pixels: Tensor, kind: Equalise) -> Tensor:
-    """uint8 pixels, equalised."""
+    """uint8 pixels, equalised on the CPU, wherever they lie: CUDA has no deterministic cumulative sum."""
     if kind == "none":
         return pixels
     equalised = torch.empty_like(pixels)
     at_once = max(1, PIXELS_AT_ONCE // (pixels.shape[1] * pixels.shape[2]))
     for part, into in zip(torch.split(pixels, at_once), torch.split(equalised, at_once), strict=True):
-        into.copy_(equalise_pixels(part, kind))
+        into.copy_(equalise_pixels(part.cpu(), kind))
     return equalised
 
 
