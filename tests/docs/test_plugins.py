@@ -163,7 +163,8 @@ def test_every_part_works_in_a_sweep_a_vote_and_a_bundle(package: Path) -> None:
     assert (chosen["select"], chosen["vote"]) == ("my-parts/above-mean", "my-parts/trusting")
 
     assert "keeps everything: ensemble.select is" in str(caucus(package, "prune", "shared://stripes")["notes"])
-    assert caucus(package, "prune", "shared://stripes", "--custom-code")["notes"] == []
+    # With its code the selection can be repeated; whether all four are needed for that follows from what the nets came to.
+    assert "ensemble.select is" not in str(caucus(package, "prune", "shared://stripes", "--custom-code")["notes"])
     typo = caucus(package, *stored, "sahre=1", "--custom-code", code=2)["error"]
     assert typo.startswith(
         "ensemble.sahre is 1, but my-parts/above-mean, my-parts/trimmed and my-parts/blend take no sahre"
