@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainables.metric import Metric
-from trainables.results.record import TrialRecord
+from trainables.results.record import TrialRecord, metric_of
 
 TOP = 3
 """A pruned trial counts as missed at the top if it would have been among this many best trials."""
@@ -105,7 +105,7 @@ def evaluate_pruning(
         share_below=bound,
         cut_short=len(audited) - len(rows),
         sentence=_describe(rows, len(finished), finished[0], kept, beat_top, beat_best, pruned, bound),
-        metric=next((at.metric for record in records for at in record.epochs if at.metric), "accuracy"),
+        metric=metric_of(records),
     )
 
 

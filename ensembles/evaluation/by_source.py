@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ensembles.metrics.intervals import Groups, accuracy_interval
+from trainables.splits.split import number_groups
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,7 @@ def score_sources(
     names = sorted(set(sources))
     if len(names) < 2:
         return ()
-    number = {name: place for place, name in enumerate(names)}
-    of_image = np.array([number[source] for source in sources])
+    of_image = number_groups(sources)
     found = []
     for place, name in enumerate(names):
         mine = of_image == place

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.metrics.intervals import BOOTSTRAP_SEED, Groups
+from ensembles.metrics.intervals import BOOTSTRAP_SEED, Groups, draw_bootstraps
 from ensembles.metrics.scores import LEAST_PROBABILITY, accuracy, balanced_accuracy, cost_of, macro_f1, measure
 from ensembles.voting.vote import Ballot
 from trainables.metric import Metric
@@ -43,7 +43,8 @@ def measure_metric_gain(
     """
     gain_on = _gain_on(metric, ours, theirs, labels)
     resamples = FEW_RESAMPLES if metric == "auc" else RESAMPLES
-    drawn = np.array([gain_on(rows) for rows in _draw(len(labels), groups, resamples)])
+    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    drawn = np.array([gain_on(rows) for rows in draw_bootstraps(rng, len(labels), groups, resamples)])
     low, high = np.percentile(drawn, [2.5, 97.5], method="inverted_cdf")
     return gain_on(np.arange(len(labels))), (float(low), float(high))
 
@@ -84,16 +85,3 @@ def _costs(metric: Metric, ballot: Ballot, labels: npt.NDArray[np.int64]) -> npt
 
 def _take(ballot: Ballot, rows: npt.NDArray[np.int64]) -> Ballot:
     return Ballot(ballot.method, ballot.probabilities[rows], ballot.predicted[rows])
-
-
-def _draw(images: int, groups: Groups, resamples: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Rows of each bootstrap: as many images as there are, or all images of as many groups as there are."""
-    rng = np.random.default_rng(BOOTSTRAP_SEED)
-    if groups is None:
-        for _ in range(resamples):
-            yield rng.integers(0, images, images)
-        return
-    order = np.argsort(groups, kind="stable")
-    whole = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
-    for _ in range(resamples):
-        yield np.concatenate([whole[at] for at in rng.integers(0, len(whole), len(whole))])

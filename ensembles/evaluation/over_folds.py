@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ensembles.evaluation.comparison import Change, measure_change
 from ensembles.metrics.intervals import accuracy_interval
+from trainables.splits.split import number_groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,10 +94,11 @@ class FoldsSummary:
 
 def summarise_folds(folds: Sequence[FoldAnswers]) -> FoldsSummary:
     """The scores over `folds`, two at least."""
-    groups = _number_groups(folds)
+    names = [name for fold in folds for name in fold.groups or ()]
+    groups = number_groups(names) if names else None
     team, best = (np.concatenate([getattr(fold, whose) for fold in folds]) for whose in ("team", "best"))
-    names = [fold.configurations.keys() for fold in folds]
-    everywhere = set.intersection(*map(set, names))
+    named = [set(fold.configurations) for fold in folds]
+    everywhere = set.intersection(*named)
     scores = [_score(name, [fold.configurations[name] for fold in folds], groups) for name in everywhere]
     return FoldsSummary(
         folds=len(folds),
@@ -106,7 +108,7 @@ def summarise_folds(folds: Sequence[FoldAnswers]) -> FoldsSummary:
         best_ci95=accuracy_interval(best, groups),
         by_fold=tuple(float(fold.team.mean()) for fold in folds),
         configurations=tuple(sorted(scores, key=lambda score: (-score.merit, score.name))),
-        elsewhere=len(set.union(*map(set, names)) - everywhere),
+        elsewhere=len(set.union(*named) - everywhere),
     )
 
 
@@ -122,16 +124,3 @@ def _score(
         accuracy=float(right.mean()),
         ci95=accuracy_interval(right, groups),
     )
-
-
-def _number_groups(folds: Sequence[FoldAnswers]) -> npt.NDArray[np.int64] | None:
-    """The groups of all images as numbers; None where they have none."""
-    names: list[str] = []
-    for fold in folds:
-        if fold.groups is None:
-            return None
-        names += fold.groups
-    found: npt.NDArray[np.int64] = np.unique(np.array(names, object).astype(str), return_inverse=True)[1].astype(
-        np.int64
-    )
-    return found

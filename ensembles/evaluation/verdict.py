@@ -185,9 +185,9 @@ def evaluate_prepared(prepared: Prepared, test: PredictionPool, mean: npt.NDArra
     gain_ci95 = paired_bootstrap(right, best_right, BOOTSTRAP_SEED, groups=test.groups)
     p = mcnemar_p(right, best_right, test.groups)
     is_best = prepared.team.members == prepared.best.members
-    ship = gain_ci95[0] > 0 and beats(votes[config.vote], prepared.floor)
     in_metric = None
     if metric == "accuracy":
+        ship = gain_ci95[0] > 0 and beats(votes[config.vote], prepared.floor)
         headline, why = describe_recommendation(
             config.vote, votes[config.vote], best, gain_ci95, p, len(right), is_best, prepared.floor
         )

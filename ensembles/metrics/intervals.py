@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from statistics import NormalDist
 from typing import TypeAlias
 
@@ -82,6 +83,20 @@ def paired_bootstrap(
     # A drawn gain, not a value interpolated between two: 1 image or 0 decides whether the interval touches zero.
     low, high = np.percentile((drawn[:, 0] - drawn[:, 1]) / images, [2.5, 97.5], method="inverted_cdf")
     return float(low), float(high)
+
+
+def draw_bootstraps(
+    rng: np.random.Generator, images: int, groups: Groups, resamples: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Rows of each bootstrap (Efron 1979): as many images as there are, or all images of as many groups as there are."""
+    if groups is None:
+        for _ in range(resamples):
+            yield rng.integers(0, images, images)
+        return
+    order = np.argsort(groups, kind="stable")
+    whole = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    for _ in range(resamples):
+        yield np.concatenate([whole[at] for at in rng.integers(0, len(whole), len(whole))])
 
 
 def _bootstrap_groups(

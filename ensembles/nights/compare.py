@@ -14,6 +14,7 @@ from ensembles.metrics.intervals import Groups, mcnemar_p
 from ensembles.nights.team_answers import TeamAnswers
 from ensembles.voting.vote import Ballot
 from trainables.metric import Metric
+from trainables.splits.split import number_groups
 
 OF_ANSWERS: tuple[Metric, ...] = ("balanced_accuracy", "macro_f1")
 """Metrics beside accuracy of which the predicted classes are enough."""
@@ -70,7 +71,7 @@ def compare_nights(now: TeamAnswers, before: TeamAnswers, metric: Metric = "accu
     ids = [now.image_ids[here] for here, _ in pairs]
     groups = None
     if now.groups is not None:  # today's groups, as today's labels
-        groups = np.unique([now.groups[here] for here, _ in pairs], return_inverse=True)[1].astype(np.int64)
+        groups = number_groups([now.groups[here] for here, _ in pairs])
     gained, lost = np.flatnonzero(right_now & ~right_before), np.flatnonzero(right_before & ~right_now)
     return NightComparison(
         images=len(pairs),

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ensembles.config import EnsembleConfig
+from ensembles.metrics.intervals import draw_bootstraps
 from ensembles.pool.pool import PredictionPool
 from ensembles.selection.greedy.by_loss import greedy_by_loss, take_true_class
 from ensembles.selection.greedy.greedy import pick
@@ -38,10 +39,9 @@ def stabilities(pool: PredictionPool, config: EnsembleConfig) -> npt.NDArray[np.
     considered = np.sort(rank_members(pool, config.metric)[: max(CANDIDATES, config.size)])
     by_loss = config.metric == "log_loss" and config.ties == "caucus" and not config.start and not config.diverse
     of_true_class = take_true_class(pool.probabilities, pool.labels)[considered] if by_loss else None
-    images, rounds = len(pool.labels), config.bootstraps or BOOTSTRAPS
+    rounds = config.bootstraps or BOOTSTRAPS
     picked = np.zeros(len(pool.members))
-    for _ in range(rounds):
-        rows = _draw(rng, images, pool.groups)
+    for rows in map(np.sort, draw_bootstraps(rng, len(pool.labels), pool.groups, rounds)):
         if of_true_class is not None:
             steps = list(greedy_by_loss(of_true_class[:, rows], config.size))
             count = FirstOfTeam().team_size([loss for _, loss in steps], 0)
@@ -59,12 +59,3 @@ def stabilities(pool: PredictionPool, config: EnsembleConfig) -> npt.NDArray[np.
             team = set(found.positions[: found.kept])
         picked[considered[list(team)]] += 1
     return picked / rounds
-
-
-def _draw(rng: np.random.Generator, images: int, groups: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
-    """Rows of one bootstrap, rising: as many images as there are, or all images of as many groups as there are."""
-    if groups is None:
-        return np.sort(rng.integers(0, images, images))
-    numbers = np.unique(groups, return_inverse=True)[1]
-    count = int(numbers.max()) + 1
-    return np.repeat(np.arange(images), np.bincount(rng.integers(0, count, count), minlength=count)[numbers])

@@ -106,62 +106,46 @@ def _execute(
     program: str,
     verify: bool,
 ) -> int:
+    from runner.cli.progress import Progress
     from runner.cli.tables.folds import folds_to_json, show_folds
     from runner.cli.tables.result import result_to_json, show_result
     from runner.config.checks import read_spec
-
-    spec = read_spec(sweep, overrides)
-    console = Terminal(stderr=as_json)
-    call = partial(_run_one, sweep, overrides, as_json, address, program, verify, console)
-    if spec.data.folds and spec.data.fold is None:
-        results = []
-        for fold in range(1, spec.data.folds + 1):
-            one = spec.model_copy(update={"data": spec.data.model_copy(update={"fold": fold})})
-            results.append(call(one, f"{run_id}-fold-{fold}" if run_id else None, [f"data.fold={fold}"]))
-            if not as_json:
-                show_result(results[-1], console)
-            if results[-1].outcome != "done":
-                break
-        is_done = results[-1].outcome == "done"
-        summary = _summarise(spec, results) if is_done else None
-        if as_json:
-            print_json(folds_to_json(results, summary))
-        elif summary:
-            show_folds(summary, console)
-        return DONE if is_done else PARTIAL
-    result = call(spec, run_id, [])
-    if as_json:
-        print_json(result_to_json(result))
-    else:
-        show_result(result, console)
-    return DONE if result.outcome == "done" else PARTIAL
-
-
-def _run_one(
-    sweep: str,
-    overrides: list[str],
-    as_json: bool,
-    address: str | None,
-    program: str,
-    verify: bool,
-    console: Terminal,
-    spec: SweepSpec,
-    run_id: str | None,
-    more: list[str],
-) -> RunResult:
-    """Run a sweep, or one fold of it, whose command line has the overrides `more`."""
-    from runner.cli.progress import Progress
     from runner.config.nightly import mask_arguments
     from runner.pipeline import run_sweep
 
-    words = [*program.split(), sweep, *mask_arguments(overrides), *more]
-    command = shlex.join([*words, *(["--run-id", run_id] if run_id else [])])
-    # Ray prints the death of a worker on standard output, which belongs to the JSON object.
-    redirected = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
-    with Progress(console, spec) as progress, redirected:
-        return run_sweep(
-            spec, run_id, address, command, [progress], partial(print_line, file=sys.stderr), sweep, verify
-        )
+    spec = read_spec(sweep, overrides)
+    console = Terminal(stderr=as_json)
+
+    def run_one(one: SweepSpec, run: str | None, *more: str) -> RunResult:
+        """Run the sweep, or one fold of it, whose command line has the overrides `more`; show what came of it."""
+        words = [*program.split(), sweep, *mask_arguments(overrides), *more, *(["--run-id", run] if run else [])]
+        # Ray prints the death of a worker on standard output, which belongs to the JSON object.
+        redirected = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
+        notify = partial(print_line, file=sys.stderr)
+        with Progress(console, one) as progress, redirected:
+            result = run_sweep(one, run, address, shlex.join(words), [progress], notify, sweep, verify)
+        if not as_json:
+            show_result(result, console)
+        return result
+
+    if spec.data.folds is None or spec.data.fold is not None:
+        result = run_one(spec, run_id)
+        if as_json:
+            print_json(result_to_json(result))
+        return DONE if result.outcome == "done" else PARTIAL
+    results: list[RunResult] = []
+    for fold in range(1, spec.data.folds + 1):
+        one = spec.model_copy(update={"data": spec.data.model_copy(update={"fold": fold})})
+        results.append(run_one(one, f"{run_id}-fold-{fold}" if run_id else None, f"data.fold={fold}"))
+        if results[-1].outcome != "done":
+            break
+    is_done = results[-1].outcome == "done"
+    summary = _summarise(spec, results) if is_done else None
+    if as_json:
+        print_json(folds_to_json(results, summary))
+    elif summary:
+        show_folds(summary, console)
+    return DONE if is_done else PARTIAL
 
 
 def _summarise(spec: SweepSpec, results: list[RunResult]) -> FoldsSummary:

@@ -88,9 +88,6 @@ def evaluate_team(stored: StoredRun, selected: SelectedTeam) -> Conclusion:
     # Only here, after everything has been chosen, are predictions on test opened.
     evaluation = evaluate_on_test(selected)
     table, team, best = selected.pool.table, selected.team, evaluation.verdict.best_member
-    image_ids, validation_ids = (
-        [table.image_ids[row] for row in table.rows(split)] for split in ("test", "validation")
-    )
     return Conclusion(
         records=rank(list(stored.state.trials.values())),
         table=table,
@@ -104,9 +101,9 @@ def evaluate_team(stored: StoredRun, selected: SelectedTeam) -> Conclusion:
             evaluation.prepared,
             selected.validation,
             evaluation.test,
-            image_ids,
+            table.ids_of("test"),
             table.sources_of("test"),
-            validation_ids,
+            table.ids_of("validation"),
         ),
         pool=selected.pool,
     )

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from ensembles.analysis.varied_keys import keys_that_vary, show_value
 from ensembles.config import VoteMethod
-from ensembles.evaluation.fitted_vote import prepare_vote
 from ensembles.evaluation.over_folds import ConfigurationAnswers, FoldAnswers
 from ensembles.team import Team, team_of_equals
 from runner.evaluation.conclusion import Conclusion
+from runner.evaluation.team import predict_test
 from trainables.results.checkpoint import CheckpointId
 from trainables.results.record import TrialRecord
 
@@ -31,12 +31,10 @@ def read_fold(conclusion: Conclusion, keys: Mapping[str, Any] | None = None) -> 
         for record in conclusion.records
         if record.best
     }
-    members = {*conclusion.team.members, verdict.best_member, *best.values()}
-    validation, test = (pool.read(members, split) for split in ("validation", "test"))
+    test = pool.read([verdict.best_member, *best.values()], "test")  # with `pool: snapshots` it may lack the others
 
     def right(team: Team, method: VoteMethod) -> npt.NDArray[np.bool_]:
-        ready = prepare_vote(team, method, verdict.calibration, validation, keys)
-        return np.asarray(ready.vote(test).predicted == labels)
+        return np.asarray(predict_test(pool, team, method, verdict.calibration, keys) == labels)
 
     varied = keys_that_vary(conclusion.records)
     return FoldAnswers(

@@ -14,13 +14,13 @@ from runner.config.search import MethodConfig
 from runner.config.sweep import SweepSpec
 from runner.journal.state import RunState
 from runner.schedulers.rung import rung_epochs
-from runner.search.base.best import best_group, group_trials, metric_of
+from runner.search.base.best import best_group, group_trials
 from runner.search.base.decisions import ScheduleFound, StageChosen
 from runner.search.base.stage_context import StageContext
 from runner.search.methods.ablation import BASELINE, list_arms
 from runner.space.distribution import Value
 from trainables.config.trial import TrialConfig
-from trainables.results.record import TrialRecord
+from trainables.results.record import TrialRecord, metric_of
 
 
 def summarise_search(state: RunState, spec: SweepSpec | None) -> SearchSummary:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from ensembles.config import EnsembleConfig, VoteMethod
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.config import Calibration, EnsembleConfig, VoteMethod
+from ensembles.evaluation.fitted_vote import prepare_vote
 from ensembles.evaluation.verdict import Prepared, Verdict, evaluate_prepared, prepare
 from ensembles.pool.in_memory import Candidates, WholePool
 from ensembles.pool.pool import PredictionPool
@@ -141,6 +146,17 @@ def _read_metric_floor(pool: StoredPool, config: EnsembleConfig) -> MetricFloor 
         return None
     nearest = read_nearest_scores(pool.store, table.data_id)
     return floor_in(metric, table.labels_of("train"), table.labels_of("test"), table.class_names, nearest)
+
+
+def predict_test(
+    pool: StoredPool, team: Team, method: VoteMethod, calibration: Calibration, keys: Mapping[str, Any] | None = None
+) -> npt.NDArray[np.int64]:
+    """The class that a vote predicts for each test image, int64 (images,), fitted on validation; `keys` are those of plug-ins.
+
+    Raises `MismatchedPredictions` where a member has no predictions, and `StoreError`.
+    """
+    ready = prepare_vote(team, method, calibration, pool.read(team.members, "validation"), keys)
+    return ready.vote(pool.read(team.members, "test")).predicted
 
 
 def costs_of(records: Sequence[TrialRecord]) -> dict[str, TrialCost]:

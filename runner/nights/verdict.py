@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ensembles.analysis.varied_keys import keys_that_vary, show_value
-from ensembles.evaluation.fitted_vote import prepare_vote
 from ensembles.nights.compare import compare_nights
 from ensembles.nights.evaluate import decide_verdict
 from ensembles.nights.summary import Cause, NightFacts, NightMember, NightSummary, NightVerdict, compare_teams
 from ensembles.nights.team_answers import TeamAnswers, from_arrow, to_arrow
 from runner.config.sweep import SweepSpec
 from runner.evaluation.conclusion import Conclusion, choose_and_evaluate
+from runner.evaluation.team import predict_test
 from runner.nights.causes import NightInputs, find_causes, flatten_spec
 from runner.nights.code_version import collect_facts
 from runner.nights.data_change import read_data_record
@@ -78,13 +78,12 @@ def answers_of(store: Store, conclusion: Conclusion) -> TeamAnswers:
     table, pool, team = conclusion.table, conclusion.pool, conclusion.team
     assert pool is not None
     vote, calibration = conclusion.verdict.vote, conclusion.verdict.calibration
-    ready = prepare_vote(team, vote, calibration, pool.read(team.members, "validation"))
-    predicted = ready.vote(pool.read(team.members, "test")).predicted
+    predicted = predict_test(pool, team, vote, calibration)
     rows = table.rows("test")
     digests = read_image_sha256(store, table.data_id)
     return TeamAnswers(
         data_id=table.data_id,
-        image_ids=tuple(table.image_ids[row] for row in rows),
+        image_ids=tuple(table.ids_of("test")),
         image_sha256=tuple(digests[row] for row in rows),
         labels=tuple(table.class_names[label] for label in table.labels[rows]),
         predicted=tuple(table.class_names[label] for label in predicted),

@@ -18,6 +18,7 @@ from trainables.data.finding import MOST_RECORDED, DataFinding, FoundInData
 from trainables.data.floor import Floor, measure_floor, measure_nearest
 from trainables.data.images import ImageSet, labels_sha256
 from trainables.errors import DamagedObject, ObjectMissing
+from trainables.splits.split import number_groups
 from trainables.store import layout
 from trainables.store.base import Store, sha256_of
 from trainables.store.json_records import get_json, seal_json
@@ -57,13 +58,13 @@ class DataTable:
         """True labels of the images of `split`, in the order of `rows`."""
         return self.labels[self.rows(split)]
 
+    def ids_of(self, split: str) -> list[str]:
+        """The ids of the images of `split`, in the order of `rows`."""
+        return [self.image_ids[row] for row in self.rows(split).tolist()]
+
     def groups_of(self, split: str) -> npt.NDArray[np.int64] | None:
         """Numbers of the groups of the images of `split`, int64 (images,), in the order of `rows`; None where images have none."""
-        if self.groups is None:
-            return None
-        named = np.array(self.groups, object)[self.rows(split)]
-        found: npt.NDArray[np.int64] = np.unique(named.astype(str), return_inverse=True)[1].astype(np.int64)
-        return found
+        return None if self.groups is None else number_groups([self.groups[row] for row in self.rows(split).tolist()])
 
     def sources_of(self, split: str) -> list[str] | None:
         """The source of each image of `split`, in the order of `rows`; None where images have none."""

@@ -172,10 +172,18 @@ def shrink(pixels: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]) -> npt.ND
 
 def find_nearest(known: npt.NDArray[np.float32], asked: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     """For each of `asked`, float32 (images, values), the row of `known` with the least squared distance; of equals the first."""
+    nearest = [distances.argmin(1) for _, distances in compare_in_blocks(known, asked)]
+    return np.concatenate(nearest).astype(np.int64) if nearest else np.empty(0, np.int64)
+
+
+def compare_in_blocks(
+    known: npt.NDArray[np.float32], asked: npt.NDArray[np.float32]
+) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
+    """Blocks of `asked`, float32 (images, values), each with the squared distances to all `known`, float32 (block, known), less what is
+    the same for all of these."""
     mean = known.mean(0)
     known, asked = known - mean, asked - mean  # small numbers lose less in float32
     squares = np.einsum("ij,ij->i", known, known)
-    nearest = [
-        (squares - 2 * (asked[start : start + BLOCK] @ known.T)).argmin(1) for start in range(0, len(asked), BLOCK)
-    ]
-    return np.concatenate(nearest).astype(np.int64) if nearest else np.empty(0, np.int64)
+    for start in range(0, len(asked), BLOCK):
+        block = slice(start, start + BLOCK)
+        yield block, squares - 2 * (asked[block] @ known.T)

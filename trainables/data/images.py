@@ -101,6 +101,10 @@ class ImageSet:
         """Positions of the images of `split`, ascending."""
         return np.flatnonzero(self.splits == layout.SPLITS.index(split))
 
+    def ids_of(self, rows: npt.NDArray[np.integer]) -> tuple[str, ...]:
+        """The ids of the images at `rows`, in their order."""
+        return tuple(self.image_ids[row] for row in rows.tolist())
+
     @property
     def arrays(self) -> ImageArrays:
         """The arrays alone, shared with this set."""

@@ -119,7 +119,7 @@ def _take(images: ImageSet, rows: npt.NDArray[np.int64]) -> ImageSet:
         images,
         pixels=_take_pixels(images, rows),
         labels=images.labels[rows],
-        image_ids=tuple(images.image_ids[row] for row in rows.tolist()),
+        image_ids=images.ids_of(rows),
         splits=images.splits[rows],
         groups=_take_names(images.groups, rows),
         sources=_take_names(images.sources, rows),

@@ -12,10 +12,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.floor import BLOCK, SIDE_PX, shrink
+from trainables.data.floor import SIDE_PX, compare_in_blocks, shrink
 from trainables.data.images import ImageSet
 from trainables.errors import DataError
-from trainables.splits.split import join_groups
+from trainables.splits.split import join_groups, number_groups
 
 MOST_IMAGES = 20_000
 """Of more images the first in the order of their hashes, a random sample: the time grows with the square, some 15 s for these."""
@@ -89,9 +89,8 @@ def measure_unseen(images: ImageSet, leave_out: Literal["group", "source"] | Non
         groups = join_groups(images.image_sha256, images.groups)[0][rows]
     source_names = sorted(set((images.sources or ())[: len(rows)]))
     if images.sources is not None:
-        number = {name: place for place, name in enumerate(source_names)}
-        sources = np.array([number[name] for name in images.sources[: len(rows)]], np.int64)
-    near = _find_others(shrink(images.pixels, rows), groups, sources)
+        sources = number_groups(images.sources[: len(rows)])
+    near = find_others(shrink(images.pixels, rows), groups, sources)
     right = {how: (labels[nearest] == labels) & (nearest >= 0) for how, nearest in near.items()}
     seen = right.get("groups", right["dealt"])
     found = []
@@ -110,20 +109,18 @@ def _unseen(source: UnseenSource) -> float:
     return source.unseen
 
 
-def _find_others(
-    small: npt.NDArray[np.float32], groups: npt.NDArray[np.int64] | None, sources: npt.NDArray[np.int64] | None
+def find_others(
+    small: npt.NDArray[np.float32],
+    groups: npt.NDArray[np.int64] | None = None,
+    sources: npt.NDArray[np.int64] | None = None,
 ) -> dict[str, npt.NDArray[np.int64]]:
     """For each image the row of the nearest that is another image, of another group and of another source; -1 where there is none.
 
     `small` is float32 (images, values). Of images that are equally near, the first.
     """
-    small = small - small.mean(0)  # small numbers lose less in float32
-    squares = np.einsum("ij,ij->i", small, small)
     kinds = {"dealt": np.arange(len(small)), "groups": groups, "sources": sources}
     found = {how: np.full(len(small), -1, np.int64) for how, numbers in kinds.items() if numbers is not None}
-    for start in range(0, len(small), BLOCK):
-        block = slice(start, start + BLOCK)
-        distances = squares - 2 * (small[block] @ small.T)
+    for block, distances in compare_in_blocks(small, small):
         for how, nearest in found.items():
             numbers = kinds[how]
             assert numbers is not None

@@ -35,20 +35,19 @@ def images_from_frame(frame: Any, **keys: Any) -> ImageSet:
     table = _to_arrow(frame)
     if wrong := sorted({"name", "path", "csv", "endpoint_url"} & keys.keys()):
         raise DataError(f"{wrong[0]} means nothing where a data frame names the images: remove it")
+    root = keys.get("root")
+    if root is None:
+        table, root = _relate(table, str(keys.get("image_column", "")))
     # Read through a file, so that a frame is understood as the same table on a disk is: columns, splits, labels, messages.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / FILE
         pq.write_table(table, path)
         try:
-            config = DataConfig.model_validate({"path": str(path), "root": ".", **keys})
+            config = DataConfig.model_validate({**keys, "path": str(path), "root": root})
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise DataError(f"data{'.' * bool(where)}{where} of a data frame: {first['msg']}") from None
-        if "root" not in keys and (root := _find_root(table, config.image_column)):
-            table, folder_of_all = root
-            pq.write_table(table, path)
-            config = config.model_copy(update={"root": folder_of_all})
         return load_images(config)
 
 
@@ -77,17 +76,17 @@ def _plain(column: Any) -> list[Any]:
     ]
 
 
-def _find_root(table: pa.Table, image_column: str | None) -> tuple[pa.Table, str] | None:
-    """The table with names below the folder that all absolute names of a column have in common, and that folder."""
+def _relate(table: pa.Table, image_column: str) -> tuple[pa.Table, str]:
+    """The table with names below the folder that all absolute names of a column have in common, and that folder; as it is, and the
+    working directory, where no column has such names."""
     for name in [image_column] if image_column in table.column_names else table.column_names:
         at = table.column_names.index(name)
-        if not (
-            pa.types.is_string(table.schema.field(at).type) or pa.types.is_large_string(table.schema.field(at).type)
-        ):
+        kind = table.schema.field(at).type
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             continue
         cells = [Path(cell or "") for cell in table.column(at).to_pylist()]
         if cells and all(cell.is_absolute() for cell in cells):
             root = os.path.commonpath([cell.parent for cell in cells])
             names = pa.array([str(cell.relative_to(root)) for cell in cells], pa.string())
             return table.set_column(at, name, names), root
-    return None
+    return table, "."

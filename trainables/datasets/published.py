@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainables.config.data import DataConfig
+from trainables.datasets.fashion_mnist import DOWNLOADS
 from trainables.errors import DataError
-
-DOWNLOADS = Path("data")
-"""Where a set is looked for, and downloaded to, if `data.root` names no other folder."""
 
 _CIFAR = "https://www.cs.toronto.edu/~kriz"
 """Of CIFAR torchvision downloads the pickled form, which is not read here; these are the same images in binary form (Krizhevsky

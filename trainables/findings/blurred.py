@@ -45,7 +45,7 @@ def find_blurred(images: ImageSet, looks: Looks) -> Iterator[DataFinding]:
         blurred &= ~members | (sharpness < middle - max(DEVIATIONS * spread, np.log(TIMES)))
     if 0 < blurred.sum() <= MOST_IMAGES * len(blurred):
         rows = np.flatnonzero(blurred)
-        ids = tuple(images.image_ids[row] for row in rows[np.argsort(sharpness[rows], kind="stable")].tolist())
+        ids = images.ids_of(rows[np.argsort(sharpness[rows], kind="stable")])
         counted = "1 image is" if len(ids) == 1 else f"{len(ids):,} images are"
         yield DataFinding(
             "blurred",

@@ -43,11 +43,11 @@ def find_near(images: ImageSet, looks: Looks) -> Iterator[DataFinding]:
         names = images.class_names
         yield DataFinding(
             "near-duplicates-under-several-labels",
-            _name(images, rows),
+            images.ids_of(rows),
             f"{len(rows):,} images are nearly equal to one of another class, as {images.image_ids[one]} "
             f"({names[images.labels[one]]}) and {images.image_ids[other]} ({names[images.labels[other]]}): look which label is right",
             LEAVE_OUT,
-            _name(images, rows),
+            images.ids_of(rows),
         )
     if len(some := pairs[several_splits[pairs[:, 0]] & ~several_labels[pairs[:, 0]]]):
         rows = np.unique(some)
@@ -60,11 +60,11 @@ def find_near(images: ImageSet, looks: Looks) -> Iterator[DataFinding]:
         splits = [layout.SPLITS[images.splits[row]] for row in (one, other)]
         yield DataFinding(
             "near-duplicates-across-splits",
-            _name(images, rows),
+            images.ids_of(rows),
             f"{len(rows):,} images are nearly equal to one in another split{said}, as {images.image_ids[one]} ({splits[0]}) and "
             f"{images.image_ids[other]} ({splits[1]}): scores on them are too good",
             LEAVE_OUT,
-            _name(images, rows[_is_before_last_split(component[rows], images.splits[rows])]),
+            images.ids_of(rows[_is_before_last_split(component[rows], images.splits[rows])]),
         )
     if len(some := pairs[~several_splits[pairs[:, 0]] & ~several_labels[pairs[:, 0]]]):
         rows = np.unique(some)
@@ -72,11 +72,11 @@ def find_near(images: ImageSet, looks: Looks) -> Iterator[DataFinding]:
         _, first = np.unique(component[rows], return_index=True)
         yield DataFinding(
             "near-duplicates",
-            _name(images, rows),
+            images.ids_of(rows),
             f"{len(rows):,} images are nearly equal to one of their class and split, as {images.image_ids[one]} and "
             f"{images.image_ids[other]}: they count as several, and tell the same",
             LEAVE_OUT,
-            _name(images, np.delete(rows, first)),
+            images.ids_of(np.delete(rows, first)),
         )
 
 
@@ -151,7 +151,3 @@ def _is_before_last_split(component: npt.NDArray[np.int64], splits: npt.NDArray[
     np.maximum.at(last, component, splits)
     found: npt.NDArray[np.bool_] = splits < last[component]
     return found
-
-
-def _name(images: ImageSet, rows: npt.NDArray[np.int64]) -> tuple[str, ...]:
-    return tuple(images.image_ids[row] for row in rows.tolist())

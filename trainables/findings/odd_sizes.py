@@ -29,11 +29,11 @@ def find_odd_sizes(images: ImageSet) -> Iterator[DataFinding]:
     is_odd = (shorter * TIMES_SMALLER <= np.median(shorter)) | (longer >= np.log(TIMES_LONGER))
     if not 0 < is_odd.sum() <= MOST_IMAGES * len(is_odd):
         return
-    rows = np.flatnonzero(is_odd).tolist()
-    named = name_some([f"{images.image_ids[row]} ({height[row]} x {width[row]})" for row in rows])
+    rows = np.flatnonzero(is_odd)
+    ids = images.ids_of(rows)
+    named = name_some([f"{name} ({height[row]} x {width[row]})" for name, row in zip(ids, rows, strict=True)])
     middle = f"{np.median(height):.0f} x {np.median(width):.0f}"
     counted = "1 picture is" if len(rows) == 1 else f"{len(rows):,} pictures are"
-    ids = tuple(images.image_ids[row] for row in rows)
     yield DataFinding(
         "odd-size", ids, f"{counted} of an odd size beside {middle} of the others: {named}", LEAVE_OUT, ids
     )

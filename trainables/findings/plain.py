@@ -33,6 +33,6 @@ def find_plain(images: ImageSet, looks: Looks) -> Iterator[DataFinding]:
 
 
 def _describe(images: ImageSet, kind: str, found: npt.NDArray[np.bool_], words: str) -> DataFinding:
-    ids = tuple(images.image_ids[row] for row in np.flatnonzero(found).tolist())
+    ids = images.ids_of(np.flatnonzero(found))
     counted = "1 image is" if len(ids) == 1 else f"{len(ids):,} images are"
     return DataFinding(kind, ids, f"{counted} {words}: {name_some(ids)}", LEAVE_OUT, ids)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from trainables.data.finding import DataFinding
 from trainables.data.images import ImageSet
+from trainables.data.unseen import find_others
 from trainables.findings.looks import Looks
 
 FOLDS = 5
@@ -69,11 +70,7 @@ def find_shortcuts(images: ImageSet, looks: Looks) -> Iterator[DataFinding]:
 def score_neighbours(small: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
     """Accuracy of naming the class of the nearest other image, on the first images: in the order of their hashes that is a random sample."""
     some = small[:NEIGHBOURS].reshape(min(len(small), NEIGHBOURS), -1).astype(np.float32)
-    centred = some - some.mean(0)
-    squares = np.einsum("ij,ij->i", centred, centred)
-    distances = squares[:, None] + squares - 2 * (centred @ centred.T)
-    np.fill_diagonal(distances, np.inf)
-    return float(np.mean(labels[distances.argmin(1)] == labels[: len(some)]))
+    return float(np.mean(labels[find_others(some)["dealt"]] == labels[: len(some)]))
 
 
 def score_alone(values: npt.NDArray[np.generic], labels: npt.NDArray[np.int64]) -> float:
@@ -156,6 +153,6 @@ def _tell_mark(images: ImageSet, words: str, marked: npt.NDArray[np.bool_]) -> I
         said = f"{held[label]:,} of {count:,} images {words} are of the class {name}, which has {share:.0%} of all"
     yield DataFinding(
         "shortcut",
-        tuple(images.image_ids[row] for row in np.flatnonzero(marked).tolist()),
+        images.ids_of(np.flatnonzero(marked)),
         f"{said}: a net may learn that in place of what the class shows",
     )

@@ -20,7 +20,7 @@ def find_tiny_classes(images: ImageSet) -> Iterator[DataFinding]:
     if not tiny:
         return
     named = name_some([f"{images.class_names[label]} ({counts[label]})" for label in tiny])
-    ids = tuple(images.image_ids[row] for row in np.flatnonzero(np.isin(images.labels, tiny)).tolist())
+    ids = images.ids_of(np.flatnonzero(np.isin(images.labels, tiny)))
     if len(tiny) == 1:
         detail = f"1 class has fewer than {FEWEST} images, {named}: no score of it says anything; add images, or leave it out"
         patch = f"data.rename={{{_quote(images.class_names[tiny[0]])}: null}}"

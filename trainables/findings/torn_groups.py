@@ -70,10 +70,10 @@ def find_torn_groups(images: ImageSet, looks: Looks) -> Iterator[DataFinding]:
             continue
         rows = np.flatnonzero(np.isin(numbers, torn))
         rows = rows[np.argsort(numbers[rows], kind="stable")]
-        shown = [images.image_ids[row] for row in rows[numbers[rows] == torn[0]].tolist()]
+        shown = images.ids_of(rows[numbers[rows] == torn[0]])
         yield DataFinding(
             "torn-groups",
-            tuple(images.image_ids[row] for row in rows.tolist()),
+            images.ids_of(rows),
             f"{len(several):,} names are those of several images each, as {list(place)[torn[0]]} ({', '.join(shown[:3])}), and "
             f"{len(torn):,} of them lie in more than one split: if such images show one thing, scores are too good",
             f"data.group={rule.value}",

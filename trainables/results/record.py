@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -133,6 +134,11 @@ class TrialRecord:
     def best(self) -> EpochResult | None:
         """The epoch that is best on validation by the sweep's metric; of equals the lower validation loss, then the earlier."""
         return max(self.epochs, key=lambda at: (at.merit, -at.validation_loss, -at.epoch), default=None)
+
+
+def metric_of(records: Iterable[TrialRecord]) -> Metric:
+    """The metric that the epochs of a run's trials were measured by."""
+    return next((at.metric for record in records for at in record.epochs if at.metric), "accuracy")
 
 
 def rank(records: list[TrialRecord]) -> list[TrialRecord]:

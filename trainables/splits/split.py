@@ -118,6 +118,16 @@ def _number_units(image_sha256: Sequence[str], groups: Sequence[str] | None) -> 
     return join_groups(image_sha256, groups)
 
 
+def number_groups(names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """A number for each of `names`, int64 (images,), from 0 in the order of the alphabet.
+
+    >>> number_groups(["b", "a", "b"]).tolist()
+    [1, 0, 1]
+    """
+    place = {name: number for number, name in enumerate(sorted(set(names)))}
+    return np.array([place[name] for name in names], np.int64)
+
+
 def join_groups(image_sha256: Sequence[str], groups: Sequence[str]) -> tuple[npt.NDArray[np.int64], list[str]]:
     """The number of each image's group, int64 (images,), where groups that share an equal image are one; and their names.
 

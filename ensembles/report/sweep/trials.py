@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ensembles.analysis.varied_keys import show_value
 from ensembles.team import Team
 from trainables.metric import name_metric
-from trainables.results.record import TrialRecord
+from trainables.results.record import TrialRecord, metric_of
 
 MOST_ROWS = 1000
 """Rows of the table, for the best trials and the team's: a page of ten thousand rows opens slowly, and nobody reads it."""
@@ -59,7 +59,7 @@ def lay_out(ranked: Sequence[TrialRecord], team: Team, keys: Sequence[str]) -> T
     ]
     return TrialsSection(
         states=count_states(ranked),
-        metric=name_metric(next((at.metric for record in ranked for at in record.epochs if at.metric), "accuracy")),
+        metric=name_metric(metric_of(ranked)),
         keys=tuple(keys),
         rows=tuple(_row(place, record, voting, keys) for place, record in shown),
         more=len(ranked) - len(shown),

@@ -8,8 +8,8 @@ from rich.text import Text
 from ensembles.analysis.varied_keys import keys_that_vary, show_value
 from runner.journal.state import RunState
 from runner.runs.trial_table import one_line
-from trainables.metric import Metric, name_metric
-from trainables.results.record import TrialRecord, TrialState, rank
+from trainables.metric import name_metric
+from trainables.results.record import TrialRecord, TrialState, metric_of, rank
 
 STATE_STYLES: dict[TrialState, str] = {
     "waiting": "dim",
@@ -26,12 +26,12 @@ STATE_STYLES: dict[TrialState, str] = {
 def show_trials(state: RunState, most: int, title: str) -> Table:
     """The best `most` trials and the running ones: rank, score, epoch, state with its reason, and the keys that vary."""
     ranked = rank(list(state.trials.values()))
-    varying = keys_that_vary(ranked)
+    varying, metric = keys_that_vary(ranked), metric_of(ranked)
     table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False)
     for heading, justify in (
         ("rank", "right"),
         ("trial", "left"),
-        (name_metric(metric) if (metric := _metric_of(ranked)) else "validation", "right"),
+        ("validation" if metric == "accuracy" else name_metric(metric), "right"),
         ("loss", "right"),
         ("epoch", "right"),
         ("state", "left"),
@@ -47,11 +47,6 @@ def show_trials(state: RunState, most: int, title: str) -> Table:
     if hidden > 0:
         table.caption, table.caption_justify, table.caption_style = f"and {hidden} more", "left", "dim"
     return table
-
-
-def _metric_of(ranked: list[TrialRecord]) -> Metric | None:
-    """The metric that ranks the trials; None where that is accuracy."""
-    return next((at.metric for record in ranked for at in record.epochs if at.metric), None)
 
 
 def _row(place: int, record: TrialRecord, varying: list[str]) -> list[Text]:

@@ -8,8 +8,8 @@ from statistics import fmean
 
 from trainables.config.base import short_hash
 from trainables.config.trial import TrialConfig
-from trainables.metric import Metric, describe_merit
-from trainables.results.record import TrialRecord
+from trainables.metric import describe_merit
+from trainables.results.record import TrialRecord, metric_of
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,6 @@ class Group:
     def config(self) -> TrialConfig:
         """The configuration of the first seed."""
         return self.records[0].config
-
-
-def metric_of(records: Iterable[TrialRecord]) -> Metric:
-    """The metric that the epochs of a run's trials were measured by."""
-    return next((at.metric for record in records for at in record.epochs if at.metric), "accuracy")
 
 
 def configuration_of(trial: TrialConfig) -> str:

@@ -18,12 +18,12 @@ from typing_extensions import override
 from ensembles.analysis.varied_keys import show_value
 from runner.journal.events import Event
 from runner.journal.state import RunState
-from runner.search.base.best import metric_of
 from runner.search.base.decisions import LadderEnded, StepEnded
 from runner.search.base.protocol import Decide, Over, Plan, Search, Step, Wait
 from runner.search.base.stage_context import Progress, StageContext, missing
 from runner.space.distribution import Value
 from trainables.metric import describe_merit
+from trainables.results.record import metric_of
 
 ROUNDING = 1e-12
 """A gain of exactly `gain` pays, whatever its last bit."""

@@ -14,7 +14,6 @@ from typing_extensions import override
 
 from runner.journal.events import Decided, EpochReported, Event, TrialEnded, TrialPlanned
 from runner.journal.state import RunState
-from runner.search.base.best import metric_of
 from runner.search.base.decisions import ReplayBegun, ScheduleFound, ScheduleStep
 from runner.search.base.former import Former
 from runner.search.base.protocol import Decide, Over, Plan, Search, Step, Wait
@@ -23,7 +22,7 @@ from runner.search.methods.pbt import make_segment
 from trainables.config.trial import ParentConfig, TrialConfig
 from trainables.errors import SweepFileError
 from trainables.metric import describe_merit
-from trainables.results.record import ENDED
+from trainables.results.record import ENDED, metric_of
 
 
 @dataclass(frozen=True)
