@@ -30,3 +30,9 @@ def show_value(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def show_settings(record: TrialRecord, keys: Iterable[str]) -> str:
+    """The values of `keys` in the trial's configuration, in one line: `model.width=16 optimizer.lr=0.01`; keys that it lacks are left out."""
+    flat = record.config.flat()
+    return " ".join(f"{key}={show_value(flat[key])}" for key in keys if key in flat)

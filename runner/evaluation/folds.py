@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.analysis.varied_keys import keys_that_vary, show_value
+from ensembles.analysis.varied_keys import keys_that_vary, show_settings
 from ensembles.config import VoteMethod
 from ensembles.evaluation.over_folds import ConfigurationAnswers, FoldAnswers
 from ensembles.team import Team, team_of_equals
@@ -43,9 +43,7 @@ def read_fold(conclusion: Conclusion, keys: Mapping[str, Any] | None = None) -> 
         groups=None if table.groups is None else tuple(table.groups[row] for row in table.rows("test").tolist()),
         configurations={
             name_configuration(record): ConfigurationAnswers(
-                settings=" ".join(
-                    f"{key}={show_value(flat[key])}" for flat in [record.config.flat()] for key in varied if key in flat
-                ),
+                settings=show_settings(record, varied),
                 merit=record.best.merit,
                 right=test.probabilities[test.position(best[record.trial_id])].argmax(1) == labels,
             )

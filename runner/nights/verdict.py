@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ensembles.analysis.varied_keys import keys_that_vary, show_value
+from ensembles.analysis.varied_keys import keys_that_vary, show_settings
 from ensembles.nights.compare import compare_nights
 from ensembles.nights.evaluate import decide_verdict
 from ensembles.nights.summary import Cause, NightFacts, NightMember, NightSummary, NightVerdict, compare_teams
@@ -98,8 +98,7 @@ def summarise_team(conclusion: Conclusion) -> tuple[NightMember, ...]:
     members = []
     for member, weight in zip(conclusion.team.members, conclusion.team.weights, strict=True):
         record = records.get(member.trial_id)  # None for a trial of another run
-        flat = record.config.flat() if record else {}
-        settings = " ".join(f"{key}={show_value(flat[key])}" for key in keys if key in flat)
+        settings = show_settings(record, keys) if record else ""
         members.append(NightMember(member.trial_id, member.epoch, float(weight), settings))
     return tuple(members)
 
